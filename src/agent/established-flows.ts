@@ -1,0 +1,94 @@
+/**
+ * Flows that are older than what the workers know: the kernel carries offloaded flows without asking, and a pod that becomes isolated has connections that
+ * nobody judged. They are read from the kernel's connection table and judged in the direction in which they were opened.
+ */
+import { clearMarks, eachKernelFlow, type KernelFlowKey, keyOf } from '../dataplane/ctnetlink/kernel-flows.ts';
+import { SEED_WORDS } from '../dataplane/nfqueue/protocol.ts';
+import { decide } from '../filter/decide.ts';
+import { FIRST_DENY } from '../filter/reasons.ts';
+import { Packet } from '../packet/packet.ts';
+import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
+
+type Seed = (flows: Int32Array) => Promise<void>;
+
+/**
+ * Takes their allowance away from offloaded flows that `table` denies: the workers know them as revoked first, then the mark goes, so that no packet
+ * between the two finds a flow that nobody remembers. Other flows are not touched. Gives back how many were revoked.
+ */
+export async function revokeOffloaded(table: RuleTable, judgedBit: number, seed: Seed): Promise<number> {
+  const packet = new Packet();
+  const seeds = new SeedList();
+  const revoked: KernelFlowKey[] = [];
+  await eachKernelFlow(
+    (flow) => {
+      flow.opening(packet);
+      if (decide(table, packet) < FIRST_DENY) return;
+      seeds.add(packet, true);
+      revoked.push(keyOf(flow));
+    },
+    judgedBit,
+    judgedBit,
+  );
+  if (revoked.length > 0) {
+    await seed(seeds.words());
+    clearMarks(revoked, judgedBit);
+  }
+  return revoked.length;
+}
+
+/**
+ * Makes flows known to the workers that the kernel carried unjudged because no policy selected their pods, as established or revoked by what `table` says of
+ * them. Flows with the judged bit are left out: the kernel goes on with them.
+ * @param concerns of which endpoints, by address slot of `table`
+ */
+export async function seedUnjudged(
+  table: RuleTable,
+  judgedBit: number,
+  concerns: (slot: number) => boolean,
+  seed: Seed,
+): Promise<void> {
+  const packet = new Packet();
+  const seeds = new SeedList();
+  await eachKernelFlow((flow) => {
+    if (judgedBit !== 0 && (flow.mark & judgedBit) !== 0) return;
+    flow.opening(packet);
+    const [source, destination] = slots(table, packet);
+    const isolated = isIsolated(table, source) || isIsolated(table, destination);
+    if (isolated && (concerns(source) || concerns(destination))) {
+      seeds.add(packet, decide(table, packet) >= FIRST_DENY);
+    }
+  });
+  if (seeds.length > 0) await seed(seeds.words());
+}
+
+function slots(table: RuleTable, p: Packet): [number, number] {
+  return p.family === 4
+    ? [table.lookup4(p.src0), table.lookup4(p.dst0)]
+    : [table.lookup6(p.src0, p.src1, p.src2, p.src3), table.lookup6(p.dst0, p.dst1, p.dst2, p.dst3)];
+}
+
+function isIsolated(table: RuleTable, slot: number): boolean {
+  return table.isIsolated(slot, EGRESS) || table.isIsolated(slot, INGRESS);
+}
+
+/** Flows in the layout of a seed command. */
+class SeedList {
+  length = 0;
+  #words = new Int32Array(64 * SEED_WORDS);
+
+  add(p: Packet, revoked: boolean): void {
+    const at = this.length * SEED_WORDS;
+    if (at + SEED_WORDS > this.#words.length) {
+      const grown = new Int32Array(this.#words.length * 2);
+      grown.set(this.#words);
+      this.#words = grown;
+    }
+    const addresses = [p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3];
+    this.#words.set([p.family, p.protocol, ...addresses, p.srcPort, p.dstPort, p.icmpType, revoked ? 1 : 0], at);
+    this.length++;
+  }
+
+  words(): Int32Array {
+    return this.#words.slice(0, this.length * SEED_WORDS);
+  }
+}

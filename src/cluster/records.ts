@@ -1,0 +1,109 @@
+/**
+ * The cluster as podfence sees it: only the fields that decide a packet, projected from the Kubernetes API objects
+ * (https://kubernetes.io/docs/reference/kubernetes-api/). Every source of records, an API server or a folder of manifests, yields
+ * these and nothing else. Records are immutable; a change is a new record.
+ */
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** Transport protocols that a NetworkPolicyPort can name (core/v1 Protocol). */
+export type Protocol = 'TCP' | 'UDP' | 'SCTP';
+
+export interface NamespaceRecord {
+  readonly kind: 'Namespace';
+  readonly name: string;
+  /** Always holds `kubernetes.io/metadata.name`. */
+  readonly labels: Labels;
+}
+
+export interface ContainerPort {
+  readonly name?: string;
+  /** 1 to 65535. */
+  readonly port: number;
+  readonly protocol: Protocol;
+}
+
+export interface PodRecord {
+  readonly kind: 'Pod';
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Labels;
+  /** Absent while the pod is not scheduled. */
+  readonly nodeName?: string;
+  /** `status.podIPs`, textual, in the API's order. Empty without an address, and for Succeeded and Failed pods. */
+  readonly addresses: readonly string[];
+  /** A pod in the node's network namespace: not subject to policies, and no podSelector matches it. */
+  readonly hostNetwork: boolean;
+  /** Ports of all containers, of init containers too where `restartPolicy: Always` makes them sidecars. */
+  readonly ports: readonly ContainerPort[];
+}
+
+export type SelectorOperator = 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+
+export interface SelectorRequirement {
+  readonly key: string;
+  readonly operator: SelectorOperator;
+  readonly values: readonly string[];
+}
+
+/** meta/v1 LabelSelector: all requirements are ANDed; an empty selector matches everything. */
+export interface LabelSelector {
+  readonly matchLabels: Labels;
+  readonly matchExpressions: readonly SelectorRequirement[];
+}
+
+export interface IpBlock {
+  /** CIDR text that was checked: `10.0.0.0/8`, `fd00::/8`. Host bits are allowed and ignored. */
+  readonly cidr: string;
+  /** CIDR texts inside `cidr`. */
+  readonly except: readonly string[];
+}
+
+/** Exactly one of `ipBlock` or (`podSelector` and/or `namespaceSelector`) is set. */
+export interface PolicyPeer {
+  readonly podSelector?: LabelSelector;
+  readonly namespaceSelector?: LabelSelector;
+  readonly ipBlock?: IpBlock;
+}
+
+export interface PolicyPort {
+  readonly protocol: Protocol;
+  /** Number, container port name, or absent for every port of the protocol. */
+  readonly port?: number | string;
+  /** Last port of a range that starts at `port`, inclusive; only with a numeric `port`. */
+  readonly endPort?: number;
+}
+
+/** One element of `ingress` or `egress`. */
+export interface PolicyRule {
+  /** Empty: any peer, addresses outside the cluster too. */
+  readonly peers: readonly PolicyPeer[];
+  /** Empty: every port of every protocol. */
+  readonly ports: readonly PolicyPort[];
+}
+
+export type Direction = 'ingress' | 'egress';
+
+export interface PolicyRecord {
+  readonly kind: 'NetworkPolicy';
+  readonly namespace: string;
+  readonly name: string;
+  readonly podSelector: LabelSelector;
+  /** The directions for which the selected pods are isolated; `policyTypes` with the API's default applied. */
+  readonly isolates: readonly Direction[];
+  /** Rules count only for the directions in `isolates`. */
+  readonly ingress: readonly PolicyRule[];
+  readonly egress: readonly PolicyRule[];
+  /**
+   * Why the policy could not be understood, if it could not. It then isolates its pods and has no rules: an error fails closed. Where
+   * even `podSelector` is unreadable the selector is empty, which is every pod of the namespace.
+   */
+  readonly error?: string;
+}
+
+export type ClusterRecord = NamespaceRecord | PodRecord | PolicyRecord;
+
+/** Key of a record among those of its kind: `namespace/name`, or the name of a Namespace. */
+export function recordKey(record: ClusterRecord): string {
+  return record.kind === 'Namespace' ? record.name : `${record.namespace}/${record.name}`;
+}

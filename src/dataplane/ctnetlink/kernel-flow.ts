@@ -1,0 +1,181 @@
+/**
+ * One entry of the kernel's connection table, read from a ctnetlink message (linux/netfilter/nfnetlink_conntrack.h):
+ *
+ *     CTA_TUPLE_ORIG   nested: CTA_TUPLE_IP { addresses }, CTA_TUPLE_PROTO { number, ports or ICMP id }   as the opener sent it, before NAT
+ *     CTA_TUPLE_REPLY  the same for replies: its source is where NAT sent the connection to
+ *     CTA_MARK         be32
+ *     CTA_ZONE         be16, absent for zone 0
+ *
+ * Policies are judged after Service DNAT and before masquerade, so the flow as the forward hook sees it in its opening direction goes from the original
+ * source to the replying side.
+ */
+import { OK, type Packet } from '../../packet/packet.ts';
+import {
+  CTA_IP_V4_DST,
+  CTA_IP_V4_SRC,
+  CTA_IP_V6_DST,
+  CTA_IP_V6_SRC,
+  CTA_MARK,
+  CTA_PROTO_DST_PORT,
+  CTA_PROTO_ICMP_ID,
+  CTA_PROTO_ICMP_TYPE,
+  CTA_PROTO_ICMPV6_ID,
+  CTA_PROTO_ICMPV6_TYPE,
+  CTA_PROTO_NUM,
+  CTA_PROTO_SRC_PORT,
+  CTA_TUPLE_IP,
+  CTA_TUPLE_ORIG,
+  CTA_TUPLE_PROTO,
+  CTA_TUPLE_REPLY,
+  CTA_ZONE,
+  NLA_TYPE_MASK,
+} from '../netlink/constants.ts';
+import { align4, NLA_HDRLEN } from '../netlink/message.ts';
+import { AF_INET, AF_INET6 } from '../../sys/libc.ts';
+
+interface Tuple {
+  readonly source: Int32Array;
+  readonly destination: Int32Array;
+  protocol: number;
+  sourcePort: number;
+  destinationPort: number;
+  icmpType: number;
+}
+
+function emptyTuple(): Tuple {
+  const tuple = { protocol: 0, sourcePort: -1, destinationPort: -1, icmpType: -1 };
+  return { ...tuple, source: new Int32Array(4), destination: new Int32Array(4) };
+}
+
+/** One reused record: `read` overwrites it. */
+export class KernelFlow {
+  family: 4 | 6 = 4;
+  mark = 0;
+  zone: number | undefined;
+  readonly #original = emptyTuple();
+  readonly #reply = emptyTuple();
+  #view = new DataView(new ArrayBuffer(0));
+  #tupleStart = 0;
+  #tupleEnd = 0;
+
+  /** Reads the attributes at [start, end) of `view`. False where it is no IP connection or lacks one of its tuples; never reads past `end`. */
+  read(view: DataView, start: number, end: number, family: number): boolean {
+    if (family !== AF_INET && family !== AF_INET6) return false;
+    this.family = family === AF_INET ? 4 : 6;
+    this.mark = 0;
+    this.zone = undefined;
+    this.#view = view;
+    let tuples = 0;
+    eachAttribute(view, start, end, (type, at, valueEnd) => {
+      if (type === CTA_TUPLE_ORIG && readTuple(this.#original, view, at, valueEnd)) {
+        this.#tupleStart = at;
+        this.#tupleEnd = valueEnd;
+        tuples |= 1;
+      } else if (type === CTA_TUPLE_REPLY && readTuple(this.#reply, view, at, valueEnd)) {
+        tuples |= 2;
+      } else if (type === CTA_MARK && valueEnd - at >= 4) {
+        this.mark = view.getInt32(at, false);
+      } else if (type === CTA_ZONE && valueEnd - at >= 2) {
+        this.zone = view.getUint16(at, false);
+      }
+    });
+    return tuples === 3;
+  }
+
+  /** The bytes of CTA_TUPLE_ORIG's value, by which the kernel finds the entry again. A copy. */
+  originalTuple(): Uint8Array {
+    const { buffer, byteOffset } = this.#view;
+    return new Uint8Array(buffer, byteOffset + this.#tupleStart, this.#tupleEnd - this.#tupleStart).slice();
+  }
+
+  /** Fills a new `packet`, or one that only this filled before, with what opens this flow, as the forward hook sees it. */
+  opening(packet: Packet): void {
+    const { source, sourcePort, protocol, icmpType } = this.#original;
+    const { source: destination, sourcePort: destinationPort } = this.#reply;
+    packet.status = OK;
+    packet.family = this.family;
+    packet.protocol = protocol;
+    packet.src0 = source[0] ?? 0;
+    packet.src1 = source[1] ?? 0;
+    packet.src2 = source[2] ?? 0;
+    packet.src3 = source[3] ?? 0;
+    packet.dst0 = destination[0] ?? 0;
+    packet.dst1 = destination[1] ?? 0;
+    packet.dst2 = destination[2] ?? 0;
+    packet.dst3 = destination[3] ?? 0;
+    packet.srcPort = sourcePort;
+    packet.dstPort = destinationPort;
+    packet.icmpType = icmpType;
+  }
+}
+
+function eachAttribute(
+  view: DataView,
+  start: number,
+  end: number,
+  attribute: (type: number, valueStart: number, valueEnd: number) => void,
+): void {
+  for (let at = start; at + NLA_HDRLEN <= end; ) {
+    const length = view.getUint16(at, true);
+    if (length < NLA_HDRLEN || at + length > end) return;
+    attribute(view.getUint16(at + 2, true) & NLA_TYPE_MASK, at + NLA_HDRLEN, at + length);
+    at += align4(length);
+  }
+}
+
+function readTuple(tuple: Tuple, view: DataView, start: number, end: number): boolean {
+  tuple.source.fill(0);
+  tuple.destination.fill(0);
+  tuple.protocol = 0;
+  tuple.sourcePort = -1;
+  tuple.destinationPort = -1;
+  tuple.icmpType = -1;
+  let addresses = 0;
+  eachAttribute(view, start, end, (part, partStart, partEnd) => {
+    eachAttribute(view, partStart, partEnd, (type, at, valueEnd) => {
+      const length = valueEnd - at;
+      if (part === CTA_TUPLE_IP) {
+        if (readAddress(tuple, view, type, at, length)) addresses++;
+      } else if (part === CTA_TUPLE_PROTO) {
+        readProtocol(tuple, view, type, at, length);
+      }
+    });
+  });
+  return addresses === 2;
+}
+
+function readAddress(tuple: Tuple, view: DataView, type: number, at: number, length: number): boolean {
+  const words = length >> 2;
+  const v4 = type === CTA_IP_V4_SRC || type === CTA_IP_V4_DST;
+  const v6 = type === CTA_IP_V6_SRC || type === CTA_IP_V6_DST;
+  if (!(v4 && words === 1) && !(v6 && words === 4)) return false;
+  const address = type === CTA_IP_V4_SRC || type === CTA_IP_V6_SRC ? tuple.source : tuple.destination;
+  for (let i = 0; i < words; i++) address[i] = view.getInt32(at + i * 4, false);
+  return true;
+}
+
+function readProtocol(tuple: Tuple, view: DataView, type: number, at: number, length: number): void {
+  switch (type) {
+    case CTA_PROTO_NUM:
+      if (length >= 1) tuple.protocol = view.getUint8(at);
+      break;
+    case CTA_PROTO_SRC_PORT:
+      if (length >= 2) tuple.sourcePort = view.getUint16(at, false);
+      break;
+    case CTA_PROTO_DST_PORT:
+      if (length >= 2) tuple.destinationPort = view.getUint16(at, false);
+      break;
+    case CTA_PROTO_ICMP_ID:
+    case CTA_PROTO_ICMPV6_ID:
+      if (length >= 2) {
+        // As in a decoded packet: the identifier stands for both ports.
+        tuple.sourcePort = view.getUint16(at, false);
+        tuple.destinationPort = tuple.sourcePort;
+      }
+      break;
+    case CTA_PROTO_ICMP_TYPE:
+    case CTA_PROTO_ICMPV6_TYPE:
+      if (length >= 1) tuple.icmpType = view.getUint8(at);
+      break;
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Constants of netlink and of netfilter's netlink subsystems, under the names of the kernel's own headers. Each block names its header.
+ */
+
+// linux/netlink.h
+export const NETLINK_NETFILTER = 12;
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
+export const NLM_F_REQUEST = 0x1;
+export const NLM_F_ACK = 0x4;
+export const NLM_F_DUMP = 0x300;
+export const NLM_F_DUMP_INTR = 0x10;
+export const NLA_F_NESTED = 0x8000;
+/** Clears NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
+export const NLA_TYPE_MASK = 0x3fff;
+export const SOL_NETLINK = 270;
+export const NETLINK_NO_ENOBUFS = 5;
+
+// linux/netfilter/nfnetlink.h
+export const NFNL_SUBSYS_CTNETLINK = 1;
+export const NFNL_SUBSYS_QUEUE = 3;
+export const NFNETLINK_V0 = 0;
+
+// linux/netfilter.h
+export const NF_DROP = 0;
+export const NF_ACCEPT = 1;
+
+// linux/netfilter/nfnetlink_queue.h
+export const NFQNL_MSG_PACKET = 0;
+export const NFQNL_MSG_VERDICT = 1;
+export const NFQNL_MSG_CONFIG = 2;
+export const NFQA_PACKET_HDR = 1;
+export const NFQA_VERDICT_HDR = 2;
+export const NFQA_MARK = 3;
+export const NFQA_PAYLOAD = 10;
+export const NFQA_CAP_LEN = 13;
+export const NFQA_CFG_CMD = 1;
+export const NFQA_CFG_PARAMS = 2;
+export const NFQA_CFG_QUEUE_MAXLEN = 3;
+export const NFQA_CFG_MASK = 4;
+export const NFQA_CFG_FLAGS = 5;
+export const NFQNL_CFG_CMD_BIND = 1;
+export const NFQNL_COPY_PACKET = 2;
+export const NFQA_CFG_F_FAIL_OPEN = 1;
+export const NFQA_CFG_F_GSO = 4;
+
+// linux/netfilter/nfnetlink_conntrack.h
+export const IPCTNL_MSG_CT_NEW = 0;
+export const IPCTNL_MSG_CT_GET = 1;
+export const CTA_TUPLE_ORIG = 1;
+export const CTA_TUPLE_REPLY = 2;
+export const CTA_STATUS = 3;
+export const CTA_PROTOINFO = 4;
+export const CTA_MARK = 8;
+export const CTA_ZONE = 18;
+export const CTA_MARK_MASK = 21;
+export const CTA_TUPLE_IP = 1;
+export const CTA_TUPLE_PROTO = 2;
+export const CTA_IP_V4_SRC = 1;
+export const CTA_IP_V4_DST = 2;
+export const CTA_IP_V6_SRC = 3;
+export const CTA_IP_V6_DST = 4;
+export const CTA_PROTO_NUM = 1;
+export const CTA_PROTO_SRC_PORT = 2;
+export const CTA_PROTO_DST_PORT = 3;
+export const CTA_PROTO_ICMP_ID = 4;
+export const CTA_PROTO_ICMP_TYPE = 5;
+export const CTA_PROTO_ICMPV6_ID = 7;
+export const CTA_PROTO_ICMPV6_TYPE = 8;

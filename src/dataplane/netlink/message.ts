@@ -1,0 +1,88 @@
+/**
+ * The netlink wire format (linux/netlink.h, netlink(7)): messages of attributes, in the host's byte order, each aligned to 4 bytes.
+ * nfnetlink adds a 4-byte header of its own behind the first one and sends most attribute values in network byte order.
+ *
+ *     struct nlmsghdr   { u32 len; u16 type; u16 flags; u32 seq; u32 pid }            16 bytes
+ *     struct nfgenmsg   { u8 family; u8 version; be16 resource }                       4 bytes
+ *     struct nlattr     { u16 len; u16 type } value, padded to 4                       4 bytes + value
+ */
+import { NFNETLINK_V0 } from './constants.ts';
+
+export const NLMSG_HDRLEN = 16;
+export const NFGENMSG_LEN = 4;
+export const NLA_HDRLEN = 4;
+
+/** Lengths are counted without padding, places with it. */
+export function align4(length: number): number {
+  return (length + 3) & ~3;
+}
+
+/** Writes nfnetlink messages one behind the other into one buffer. For configuration: the packet path writes its verdicts itself. */
+export class MessageWriter {
+  readonly bytes: Uint8Array;
+  /** Bytes written so far. */
+  length = 0;
+  readonly #view: DataView;
+  #message = 0;
+
+  /** Throws RangeError when more than `capacity` bytes are written. */
+  constructor(capacity = 8192) {
+    this.bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.bytes.buffer);
+  }
+
+  clear(): this {
+    this.length = 0;
+    return this;
+  }
+
+  /**
+   * Starts a message: `subsystem` and `type` as in nfnetlink.h, `family` AF_UNSPEC, AF_INET or AF_INET6, `resource` the queue's number where the
+   * subsystem has one.
+   */
+  begin(subsystem: number, type: number, flags: number, sequence: number, family = 0, resource = 0): this {
+    const view = this.#view;
+    this.#message = this.length;
+    view.setUint16(this.length + 4, (subsystem << 8) | type, true);
+    view.setUint16(this.length + 6, flags, true);
+    view.setUint32(this.length + 8, sequence, true);
+    view.setUint32(this.length + 12, 0, true);
+    view.setUint8(this.length + 16, family);
+    view.setUint8(this.length + 17, NFNETLINK_V0);
+    view.setUint16(this.length + 18, resource, false);
+    this.#grow(NLMSG_HDRLEN + NFGENMSG_LEN);
+    return this;
+  }
+
+  attribute(type: number, value: Uint8Array): this {
+    const at = this.#attributeHeader(type, value.length);
+    this.bytes.set(value, at);
+    return this;
+  }
+
+  be16(type: number, value: number): this {
+    const at = this.#attributeHeader(type, 2);
+    this.#view.setUint16(at, value, false);
+    return this;
+  }
+
+  be32(type: number, value: number): this {
+    const at = this.#attributeHeader(type, 4);
+    this.#view.setInt32(at, value | 0, false);
+    return this;
+  }
+
+  #attributeHeader(type: number, valueLength: number): number {
+    const start = this.length;
+    this.#view.setUint16(start, NLA_HDRLEN + valueLength, true);
+    this.#view.setUint16(start + 2, type, true);
+    this.#grow(NLA_HDRLEN + align4(valueLength));
+    return start + NLA_HDRLEN;
+  }
+
+  #grow(by: number): void {
+    this.length += by;
+    if (this.length > this.bytes.length) throw new RangeError(`netlink message longer than ${this.bytes.length} bytes`);
+    this.#view.setUint32(this.#message, this.length - this.#message, true);
+  }
+}

@@ -1,0 +1,136 @@
+/** A netlink socket of the netfilter family in the network namespace of the thread that opens it. */
+import {
+  AF_NETLINK,
+  bind,
+  close,
+  EINTR,
+  ENOBUFS,
+  errno,
+  errnoName,
+  recv,
+  SO_RCVBUFFORCE,
+  SOCK_RAW,
+  SOL_SOCKET,
+  SystemCallError,
+  send,
+  setsockopt,
+  socket,
+} from '../../sys/libc.ts';
+import { NETLINK_NETFILTER, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR } from './constants.ts';
+import { align4, type MessageWriter, NLMSG_HDRLEN } from './message.ts';
+
+const SOCKADDR_NL_LENGTH = 12;
+const RECEIVE_LENGTH = 65536;
+
+/** The kernel refused a request: `code` is the symbolic errno (`EPERM`, `ENOENT`, …), `request` names what was asked. */
+export class NetlinkError extends Error {
+  readonly code: string;
+  readonly request: string;
+
+  constructor(request: string, errno: number) {
+    const code = errnoName(errno);
+    super(`${request}: the kernel answered ${code}`);
+    this.name = 'NetlinkError';
+    this.code = code;
+    this.request = request;
+  }
+}
+
+/** What stands in a dump that the kernel could not finish consistently, because the table changed meanwhile. */
+export type DumpEnd = 'complete' | 'interrupted';
+
+export class NetlinkSocket implements Disposable {
+  readonly fd: number;
+  readonly #received = new Uint8Array(RECEIVE_LENGTH);
+  readonly #view = new DataView(this.#received.buffer);
+
+  /** `receiveBuffer` in bytes, beyond the system's limit (SO_RCVBUFFORCE wants CAP_NET_ADMIN). */
+  constructor(receiveBuffer: number) {
+    this.fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+    const address = new Uint8Array(SOCKADDR_NL_LENGTH);
+    address[0] = AF_NETLINK;
+    bind(this.fd, address);
+    setsockopt(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, receiveBuffer);
+  }
+
+  /**
+   * Sends messages that each ask for an acknowledgement (NLM_F_ACK) and waits for all of them.
+   * @param sequences how many acknowledgements are due
+   * @param tolerate errno names that are no error here
+   * Throws NetlinkError for the first refusal, after the last answer has come.
+   */
+  request(what: string, writer: MessageWriter, sequences: number, tolerate: readonly string[] = []): void {
+    this.#send(writer);
+    let due = sequences;
+    let refusal: NetlinkError | undefined;
+    while (due > 0) {
+      const length = this.#receive();
+      this.#each(length, (type, start) => {
+        if (type !== NLMSG_ERROR) return;
+        due--;
+        const error = -this.#view.getInt32(start + NLMSG_HDRLEN, true);
+        if (error !== 0 && !tolerate.includes(errnoName(error))) refusal ??= new NetlinkError(what, error);
+      });
+    }
+    if (refusal !== undefined) throw refusal;
+  }
+
+  /**
+   * Asks for a dump (NLM_F_DUMP) and gives every entry to `entry`: the view holds the message's attributes at [start, end), behind the nfgenmsg whose
+   * family is `family`. After each piece of up to 64 KiB the event loop goes on, so that a long table does not hold up the rest of the process.
+   */
+  async dump(
+    what: string,
+    writer: MessageWriter,
+    entry: (view: DataView, start: number, end: number, family: number) => void,
+  ): Promise<DumpEnd> {
+    this.#send(writer);
+    let end: DumpEnd = 'complete';
+    let done = false;
+    while (!done) {
+      const length = this.#receive();
+      this.#each(length, (type, start, messageEnd) => {
+        if ((this.#view.getUint16(start + 6, true) & NLM_F_DUMP_INTR) !== 0) end = 'interrupted';
+        if (type === NLMSG_DONE) {
+          done = true;
+        } else if (type === NLMSG_ERROR) {
+          throw new NetlinkError(what, -this.#view.getInt32(start + NLMSG_HDRLEN, true));
+        } else {
+          entry(this.#view, start + NLMSG_HDRLEN + 4, messageEnd, this.#view.getUint8(start + NLMSG_HDRLEN));
+        }
+      });
+      if (!done) await new Promise<void>((resume) => setImmediate(resume));
+    }
+    return end;
+  }
+
+  close(): void {
+    close(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #send(writer: MessageWriter): void {
+    if (send(this.fd, writer.bytes, writer.length, 0) < 0) throw new SystemCallError('send', errno());
+  }
+
+  #receive(): number {
+    for (;;) {
+      const length = recv(this.fd, this.#received, RECEIVE_LENGTH, 0);
+      if (length >= 0) return length;
+      // ENOBUFS only says that an earlier message was lost; what comes next is still good, and the caller's count tells what is missing.
+      if (errno() !== EINTR && errno() !== ENOBUFS) throw new SystemCallError('recv', errno());
+    }
+  }
+
+  #each(length: number, message: (type: number, start: number, end: number) => void): void {
+    for (let start = 0; start + NLMSG_HDRLEN <= length; ) {
+      const messageLength = this.#view.getUint32(start, true);
+      if (messageLength < NLMSG_HDRLEN || start + messageLength > length) return;
+      message(this.#view.getUint16(start + 4, true), start, start + messageLength);
+      start += align4(messageLength);
+    }
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * One kernel queue (NFQUEUE) bound to one socket of the calling thread: batches of packets come in with one `recvmmsg`, their verdicts go out
+ * with one `send`. The kernel structures live in memory that never moves and are written once:
+ *
+ *     struct pollfd  { int fd; short events; short revents }                                 8 bytes, two: socket, wake-up
+ *     struct mmsghdr { struct msghdr (56 bytes: iov pointer at 16, iov count at 24); unsigned length at 56 }   64 bytes
+ *     struct iovec   { void *base; size_t length }                                           16 bytes
+ */
+import {
+  EAGAIN,
+  EINTR,
+  ENOBUFS,
+  errno,
+  MSG_DONTWAIT,
+  POLLIN,
+  pinnedMemory,
+  poll,
+  read,
+  recvmmsg,
+  SystemCallError,
+  send,
+  setsockopt,
+} from '../../sys/libc.ts';
+import {
+  NETLINK_NO_ENOBUFS,
+  NFNL_SUBSYS_QUEUE,
+  NFQA_CFG_CMD,
+  NFQA_CFG_F_FAIL_OPEN,
+  NFQA_CFG_F_GSO,
+  NFQA_CFG_FLAGS,
+  NFQA_CFG_MASK,
+  NFQA_CFG_PARAMS,
+  NFQA_CFG_QUEUE_MAXLEN,
+  NFQNL_CFG_CMD_BIND,
+  NFQNL_COPY_PACKET,
+  NFQNL_MSG_CONFIG,
+  NLM_F_ACK,
+  NLM_F_REQUEST,
+  SOL_NETLINK,
+} from '../netlink/constants.ts';
+import { MessageWriter } from '../netlink/message.ts';
+import { NetlinkSocket } from '../netlink/socket.ts';
+import type { VerdictBatch } from './verdict-batch.ts';
+
+/** Packets of one batch at most. */
+export const BATCH = 64;
+/** Bytes of a packet that the kernel copies: every header that is judged, the ones that an ICMP error quotes too. */
+export const COPY_RANGE = 128;
+/** Packets that wait in the kernel at most. */
+export const QUEUE_LENGTH = 16_384;
+
+/** Room for one message: headers and attributes take under 200 bytes beside the copied range. */
+const MESSAGE_LENGTH = 512;
+const POLLFD_LENGTH = 8;
+const MMSGHDR_LENGTH = 64;
+const IOVEC_LENGTH = 16;
+const MMSGHDR_RECEIVED = 56;
+/** A full queue of packets with the kernel's own bookkeeping for each. */
+const RECEIVE_BUFFER = 64 << 20;
+
+export class QueueSocket {
+  /** Every message of a batch, MESSAGE_LENGTH bytes apart. */
+  readonly view: DataView;
+  readonly #netlink: NetlinkSocket;
+  readonly #wake: number;
+  readonly #headers: DataView;
+  readonly #headersAddress: bigint;
+  readonly #pollAddress: bigint;
+  readonly #poll: Int16Array;
+  readonly #wakeCount = new Uint8Array(8);
+
+  /**
+   * Binds queue `number` in the calling thread's network namespace.
+   * @param wake an eventfd whose writing ends `wait`
+   * @param failOpen packets that find the queue full pass, instead of being dropped
+   * Throws NetlinkError: EPERM without CAP_NET_ADMIN, EBUSY where another process holds the queue.
+   */
+  constructor(number: number, wake: number, failOpen: boolean) {
+    this.#wake = wake;
+    this.#netlink = new NetlinkSocket(RECEIVE_BUFFER);
+    try {
+      setsockopt(this.#netlink.fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
+      configure(this.#netlink, number, failOpen);
+    } catch (error) {
+      this.#netlink.close();
+      throw error;
+    }
+    const messages = pinnedMemory(BATCH * MESSAGE_LENGTH);
+    const iovecs = pinnedMemory(BATCH * IOVEC_LENGTH);
+    const headers = pinnedMemory(BATCH * MMSGHDR_LENGTH);
+    const descriptors = pinnedMemory(2 * POLLFD_LENGTH);
+    this.view = new DataView(messages.buffer);
+    this.#headers = new DataView(headers.buffer);
+    this.#headersAddress = headers.address;
+    this.#pollAddress = descriptors.address;
+    this.#poll = new Int16Array(descriptors.buffer);
+    const vectors = new DataView(iovecs.buffer);
+    for (let i = 0; i < BATCH; i++) {
+      vectors.setBigUint64(i * IOVEC_LENGTH, messages.address + BigInt(i * MESSAGE_LENGTH), true);
+      vectors.setBigUint64(i * IOVEC_LENGTH + 8, BigInt(MESSAGE_LENGTH), true);
+      this.#headers.setBigUint64(i * MMSGHDR_LENGTH + 16, iovecs.address + BigInt(i * IOVEC_LENGTH), true);
+      this.#headers.setBigUint64(i * MMSGHDR_LENGTH + 24, 1n, true);
+    }
+    const poll32 = new Int32Array(descriptors.buffer);
+    poll32[0] = this.#netlink.fd;
+    poll32[2] = wake;
+    this.#poll[2] = POLLIN;
+    this.#poll[6] = POLLIN;
+  }
+
+  /** Waits for a packet or the wake-up, `timeout` ms at most. True when it was woken; the wake-up is then used up. */
+  wait(timeout: number): boolean {
+    if (poll(this.#pollAddress, 2, timeout) <= 0) return false;
+    if (this.#poll[7] === 0) return false;
+    read(this.#wake, this.#wakeCount, 8);
+    return true;
+  }
+
+  /** Takes what has come, BATCH messages at most, without waiting: how many. Throws SystemCallError only where the socket itself is broken. */
+  receive(): number {
+    const count = recvmmsg(this.#netlink.fd, this.#headersAddress, BATCH, MSG_DONTWAIT, null);
+    if (count >= 0) return count;
+    const error = errno();
+    if (error === EAGAIN || error === EINTR || error === ENOBUFS) return 0;
+    throw new SystemCallError('recvmmsg', error);
+  }
+
+  /** Where message `index` of the batch starts in `view`. */
+  messageStart(index: number): number {
+    return index * MESSAGE_LENGTH;
+  }
+
+  /** Where message `index` of the batch ends in `view`. */
+  messageEnd(index: number): number {
+    return index * MESSAGE_LENGTH + this.#headers.getInt32(index * MMSGHDR_LENGTH + MMSGHDR_RECEIVED, true);
+  }
+
+  /** Sends the verdicts. When it comes back the kernel has carried all of them out. False when the kernel had no memory for it. */
+  answer(verdicts: VerdictBatch): boolean {
+    for (let attempt = 0; attempt < 3; attempt++) {
+      if (send(this.#netlink.fd, verdicts.bytes, verdicts.length, 0) >= 0) return true;
+    }
+    return false;
+  }
+
+  /** Gives the queue up: the kernel drops what waits in it. */
+  close(): void {
+    this.#netlink.close();
+  }
+}
+
+function configure(netlink: NetlinkSocket, number: number, failOpen: boolean): void {
+  const flags = NFQA_CFG_F_GSO | (failOpen ? NFQA_CFG_F_FAIL_OPEN : 0);
+  const params = new Uint8Array(5);
+  new DataView(params.buffer).setUint32(0, COPY_RANGE, false);
+  params[4] = NFQNL_COPY_PACKET;
+  const writer = new MessageWriter();
+  const begin = (sequence: number) =>
+    writer.begin(NFNL_SUBSYS_QUEUE, NFQNL_MSG_CONFIG, NLM_F_REQUEST | NLM_F_ACK, sequence, 0, number);
+  begin(1).attribute(NFQA_CFG_CMD, Uint8Array.of(NFQNL_CFG_CMD_BIND, 0, 0, 0));
+  begin(2).attribute(NFQA_CFG_PARAMS, params);
+  begin(3).be32(NFQA_CFG_QUEUE_MAXLEN, QUEUE_LENGTH);
+  begin(4).be32(NFQA_CFG_FLAGS, flags).be32(NFQA_CFG_MASK, flags);
+  netlink.request(`binding queue ${number}`, writer, 4);
+}

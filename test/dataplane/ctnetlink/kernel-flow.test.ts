@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { KernelFlow } from '../../../src/dataplane/ctnetlink/kernel-flow.ts';
+import { Packet } from '../../../src/packet/packet.ts';
+
+/** Attributes of IPCTNL_MSG_CT_NEW as a 6.18 kernel dumped them: an echo request 10.0.1.2 -> 10.0.2.2, id 0x1c50, mark 0x1000000. */
+const ECHO = Buffer.from(
+  `3c000180 14000180 080001000a000102 080002000a000202 24000280 0500010001000000 060004001c500000 0500050008000000 0500060000000000
+   3c000280 14000180 080001000a000202 080002000a000102 24000280 0500010001000000 060004001c500000 0500050000000000 0500060000000000
+   080003000000018a 0800080001000000 08000c004380d093 08000b0000000001 080007000000001b`.replaceAll(/\s/g, ''),
+  'hex',
+);
+
+/** The same layout by hand: TCP 10.0.1.2:40000 -> Service 10.96.0.1:80, which DNAT sends to 10.0.2.2:8080. */
+const SERVICE = Buffer.from(
+  `34000180 14000180 080001000a000102 080002000a600001 1c000280 0500010006000000 060002009c400000 0600030000500000
+   34000280 14000180 080001000a000202 080002000a000102 1c000280 0500010006000000 060002001f900000 060003009c400000
+   0600120000070000`.replaceAll(/\s/g, ''),
+  'hex',
+);
+
+function view(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+function opening(flow: KernelFlow): Packet {
+  const packet = new Packet();
+  flow.opening(packet);
+  return packet;
+}
+
+describe('an entry of the connection table', () => {
+  it('is read with its addresses, ICMP id and mark', () => {
+    const flow = new KernelFlow();
+    expect(flow.read(view(ECHO), 0, ECHO.length, 2)).toBe(true);
+    expect(flow.mark).toBe(0x1000000);
+    expect(opening(flow)).toMatchObject({
+      ...{ family: 4, protocol: 1, icmpType: 8 },
+      ...{ src0: 0x0a000102, dst0: 0x0a000202, srcPort: 0x1c50, dstPort: 0x1c50 },
+    });
+  });
+
+  it('goes to where the Service sent it, and is found again by what the client sent', () => {
+    const flow = new KernelFlow();
+    expect(flow.read(view(SERVICE), 0, SERVICE.length, 2)).toBe(true);
+    expect(flow.zone).toBe(7);
+    expect(opening(flow)).toMatchObject({ dst0: 0x0a000202, srcPort: 40000, dstPort: 8080 });
+    expect(Buffer.from(flow.originalTuple()).toString('hex')).toContain('0a600001');
+  });
+
+  it.each([
+    ['echo', ECHO],
+    ['Service', SERVICE],
+  ])('is never read past its end: %s, truncated at every length', (_, bytes) => {
+    const flow = new KernelFlow();
+    for (let length = 0; length < bytes.length; length++) {
+      const exact = Buffer.from(Uint8Array.from(bytes.subarray(0, length)).buffer);
+      const whole = flow.read(view(exact), 0, length, 2);
+      // Both tuples stand in the first two attributes.
+      const tuples = view(bytes).getUint16(0, true) * 2;
+      expect(whole).toBe(length >= tuples);
+    }
+  });
+
+  it('is left out where it is no IP connection', () => {
+    expect(new KernelFlow().read(view(ECHO), 0, ECHO.length, 16)).toBe(false);
+  });
+});

@@ -1,0 +1,59 @@
+import { expect, it } from 'vitest';
+import { clearMarks, eachKernelFlow, type KernelFlowKey, keyOf } from '../../../src/dataplane/ctnetlink/kernel-flows.ts';
+import { Packet } from '../../../src/packet/packet.ts';
+import { describeAsRoot } from '../../root.ts';
+import { TwoPods } from '../two-pods.ts';
+
+const JUDGED = 0x0100_0000;
+
+describeAsRoot("the kernel's connection table", () => {
+  it('gives flows by mark, and takes away only the bits that were asked for', async () => {
+    using pods = new TwoPods();
+    pods.sh(
+      pods.node,
+      `iptables -t mangle -A POSTROUTING -d ${TwoPods.SERVER} -p icmp -j CONNMARK --set-mark 0x1000005
+       iptables -t mangle -A POSTROUTING -p udp -j CONNMARK --set-mark 0x5`,
+    );
+    pods.sh(
+      pods.client,
+      `ping -c 1 -w 5 ${TwoPods.SERVER}
+       bash -c 'echo hello > /dev/udp/${TwoPods.SERVER}/53'`,
+    );
+    const packet = new Packet();
+    const keys: KernelFlowKey[] = [];
+    const seen = async (mask: number, value: number) => {
+      const marks: string[] = [];
+      await pods.node.run(() =>
+        eachKernelFlow(
+          (flow) => {
+            flow.opening(packet);
+            keys.push(keyOf(flow));
+            marks.push(`${packet.protocol} ${flow.mark.toString(16)}`);
+          },
+          mask,
+          value,
+        ),
+      );
+      return marks.sort();
+    };
+    expect(await seen(0, 0)).toEqual(['1 1000005', '17 5']);
+    keys.length = 0;
+    expect(await seen(JUDGED, JUDGED)).toEqual(['1 1000005']);
+    pods.node.run(() => clearMarks(keys, JUDGED));
+    expect(await seen(JUDGED, JUDGED)).toEqual([]);
+    expect(await seen(0, 0)).toEqual(['1 5', '17 5']);
+  });
+
+  it('passes over an entry that has ended meanwhile', async () => {
+    using pods = new TwoPods();
+    pods.sh(pods.node, 'iptables -t mangle -A FORWARD -m conntrack --ctstate NEW');
+    pods.sh(pods.client, `ping -c 1 -w 5 ${TwoPods.SERVER}`);
+    const keys: KernelFlowKey[] = [];
+    await pods.node.run(() => eachKernelFlow((flow) => keys.push(keyOf(flow))));
+    expect(keys).toHaveLength(1);
+    // Another identifier than any ping has: an entry that is not there.
+    const [key] = keys as [KernelFlowKey];
+    const originalTuple = key.originalTuple.map((byte, i) => (i === 8 ? 203 : byte));
+    expect(() => pods.node.run(() => clearMarks([{ ...key, originalTuple }], JUDGED))).not.toThrow();
+  });
+});
