@@ -54,7 +54,7 @@ export class KernelFlow {
   zone: number | undefined;
   readonly #original = emptyTuple();
   readonly #reply = emptyTuple();
-  #view = new DataView(new ArrayBuffer(0));
+  #view: DataView = new DataView(new ArrayBuffer(0));
   #tupleStart = 0;
   #tupleEnd = 0;
 

@@ -1,0 +1,113 @@
+/**
+ * `node setup/run.mjs demo|test|podfence|build [ARGS]`: makes a checkout ready (system packages, a Node that is new enough, npm
+ * packages) and runs the command. Plain JavaScript without packages, because nothing is installed yet and the Node may be an old one
+ * (18 or newer). What is ready is recognised by a few files and one checksum; only missing things are installed, and named.
+ */
+import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from './build.mjs';
+import { runInForeground, watchSignals } from './child.mjs';
+import { withLock } from './lock.mjs';
+import { downloadNode, readyNode } from './node.mjs';
+import { installPackages as installNpmPackages, packagesReady } from './npm.mjs';
+import { SetupError, say } from './output.mjs';
+import {
+  describeMissing,
+  installObstacle,
+  installPackages as installSystemPackages,
+  missingPackages,
+  withAdminFolders,
+} from './system-packages.mjs';
+import { test } from './test.mjs';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const CACHE = join(ROOT, '.cache');
+const NODE_FOLDER = join(CACHE, 'node');
+const PATH = withAdminFolders(process.env.PATH);
+
+/** @typedef {import('./node.mjs').NodeRuntime} NodeRuntime */
+
+/**
+ * The checkout, ready to run commands in.
+ * @typedef {object} Checkout
+ * @property {string} root folder of the checkout
+ * @property {string} node path of the Node binary
+ * @property {NodeJS.ProcessEnv} env environment in which `node` and administrators' commands are found
+ */
+
+/** @type {Record<string, (checkout: Checkout, args: readonly string[]) => Promise<number>>} */
+const WORDS = {
+  demo: (checkout, args) => podfence(checkout, ['demo', ...args]),
+  podfence,
+  test,
+  build,
+};
+
+/**
+ * Runs the command line from its sources, in the folder in which the user typed the command: npm changes to the checkout's.
+ * @param {Checkout} checkout
+ * @param {readonly string[]} args
+ */
+function podfence({ root, node, env }, args) {
+  const cwd = env.npm_lifecycle_event === undefined ? undefined : env.INIT_CWD;
+  return runInForeground(node, [join(root, 'src', 'cli.ts'), ...args], cwd === undefined ? { env } : { env, cwd });
+}
+
+/**
+ * @param {string} word
+ * @param {readonly string[]} args
+ * @returns {Promise<Checkout>}
+ */
+async function prepare(word, args) {
+  await prepareSystem(word, args);
+  const node = readyNode(NODE_FOLDER);
+  const ready =
+    node !== undefined && packagesReady(ROOT, node) ? node : await withLock(join(CACHE, 'setup.lock'), install);
+  return { root: ROOT, node: ready.binary, env: { ...process.env, PATH: dirname(ready.binary) + delimiter + PATH } };
+}
+
+/** Looks again first: another process may have done it while we waited for the lock. */
+async function install() {
+  const node = readyNode(NODE_FOLDER) ?? (await downloadNode(NODE_FOLDER));
+  if (!packagesReady(ROOT, node)) await installNpmPackages(ROOT, node);
+  return node;
+}
+
+/**
+ * @param {string} word
+ * @param {readonly string[]} args
+ */
+async function prepareSystem(word, args) {
+  const realPackets = word === 'demo' || word === 'test' || (word === 'podfence' && args[0] === 'lab');
+  const missing = realPackets ? missingPackages(PATH) : [];
+  const obstacle = installObstacle({ path: PATH });
+  if (missing.length > 0 && obstacle === undefined) {
+    await withLock(join(CACHE, 'setup.lock'), async () => {
+      const still = missingPackages(PATH);
+      if (still.length > 0) await installSystemPackages(still, PATH);
+    });
+  } else if (missing.length > 0 && obstacle !== undefined) {
+    say(describeMissing(missing, obstacle));
+  } else if (word === 'test' && (process.platform !== 'linux' || process.getuid?.() !== 0)) {
+    say('not root on Linux: tests that need network namespaces are skipped by name, all others run.');
+  }
+}
+
+async function main() {
+  const [word = '', ...args] = process.argv.slice(2);
+  const command = Object.hasOwn(WORDS, word) ? WORDS[word] : undefined;
+  if (command === undefined) {
+    say(`usage: node setup/run.mjs ${Object.keys(WORDS).join('|')} [ARGS]`);
+    return 2;
+  }
+  watchSignals();
+  try {
+    return await command(await prepare(word, args), args);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    say(`podfence: ${error.message}`);
+    return 1;
+  }
+}
+
+process.exitCode = await main();

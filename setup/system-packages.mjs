@@ -1,0 +1,109 @@
+/** The system's own commands that the lab, the steering and the packet tests call, and the Debian packages that bring them. */
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { commandLine, runCaptured } from './child.mjs';
+import { elapsed, SetupError, say } from './output.mjs';
+
+/** @typedef {{ name: string, commands: readonly string[], reason: string }} SystemPackage */
+
+/** @type {readonly SystemPackage[]} */
+const PACKAGES = [
+  { name: 'iproute2', commands: ['ip'], reason: 'pods as network namespaces' },
+  { name: 'iptables', commands: ['iptables', 'ip6tables'], reason: 'steering by iptables, Services of the lab' },
+  { name: 'ipset', commands: ['ipset'], reason: 'steering by iptables: sets of pod addresses' },
+  { name: 'nftables', commands: ['nft'], reason: 'steering by nftables' },
+  { name: 'iputils-ping', commands: ['ping'], reason: 'ICMP between pods' },
+];
+
+/** Where administrators' commands live, whether or not a user's PATH has them. */
+const ADMIN_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
+
+/**
+ * A PATH that finds administrators' commands too.
+ * @param {string | undefined} path
+ */
+export function withAdminFolders(path) {
+  const folders = (path ?? '').split(delimiter).filter((folder) => folder !== '');
+  return [...folders, ...ADMIN_FOLDERS.filter((folder) => !folders.includes(folder))].join(delimiter);
+}
+
+/**
+ * The packages of which a command is missing.
+ * @param {string} path folders to look in, as in PATH
+ * @returns {readonly SystemPackage[]}
+ */
+export function missingPackages(path) {
+  return PACKAGES.filter(({ commands }) => commands.some((command) => findCommand(command, path) === undefined));
+}
+
+/**
+ * @param {string} command
+ * @param {string} path
+ */
+function findCommand(command, path) {
+  return path
+    .split(delimiter)
+    .map((folder) => join(folder, command))
+    .find(isExecutable);
+}
+
+/** @param {string} file */
+function isExecutable(file) {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Why missing packages cannot be installed here; undefined where they can. */
+export function installObstacle({ platform = process.platform, uid = process.getuid?.(), path = '' } = {}) {
+  if (platform !== 'linux') return 'this is not Linux';
+  if (uid !== 0) return 'only root can install packages';
+  if (findCommand('apt-get', path) === undefined) return 'there is no apt-get here';
+  return undefined;
+}
+
+/**
+ * One line: what is missing, why it stays so, and what works all the same.
+ * @param {readonly SystemPackage[]} missing
+ * @param {string} obstacle
+ */
+export function describeMissing(missing, obstacle) {
+  const names = missing.map(({ name }) => name).join(', ');
+  return `missing: ${names} (${obstacle}). Without: the demo judges its packets in memory, tests that need real packets are skipped by name.`;
+}
+
+/**
+ * Installs packages with apt-get; says which and why.
+ * @param {readonly SystemPackage[]} missing
+ * @param {string} path folders to look for commands in, as in PATH
+ * @throws {SetupError}
+ */
+export async function installPackages(missing, path) {
+  const since = Date.now();
+  const names = missing.map(({ name }) => name);
+  say(`installing system packages: ${missing.map(({ name, reason }) => `${name} (${reason})`).join(', ')}`);
+  const env = { ...process.env, PATH: path, DEBIAN_FRONTEND: 'noninteractive' };
+  const apt = (/** @type {string[]} */ ...args) =>
+    runCaptured('apt-get', ['-y', '-q', '-o', 'DPkg::Lock::Timeout=300', ...args], { env });
+  // One broken source among several fails the update, while the lists that did come are often enough.
+  const update = await apt('update');
+  let install = await apt('install', '--no-install-recommends', ...names);
+  if (install.output.includes('dpkg --configure -a')) {
+    // An earlier installation was interrupted.
+    await runCaptured('dpkg', ['--configure', '-a'], { env });
+    install = await apt('install', '--no-install-recommends', ...names);
+  }
+  const still = missingPackages(path);
+  if (install.ok && still.length === 0) {
+    say(`installed in ${elapsed(since)}`);
+    return;
+  }
+  throw new SetupError(`could not install the system packages ${names.join(', ')}`, {
+    command: commandLine('apt-get', ['install', '--no-install-recommends', ...names]),
+    output: update.ok ? install.output : `${update.output}\n${install.output}`,
+    advice: 'check the network and /etc/apt/sources.list, or install them yourself, then run the same command again',
+  });
+}

@@ -1,0 +1,157 @@
+/**
+ * Reading API objects that somebody else wrote. A Field is a value together with where it stands, so that whoever finds it wrong can
+ * say which field, what is wrong with it, and what was probably meant.
+ */
+import { didYouMean } from './nearest.ts';
+
+/** Map keys and list indexes from the object's root: `['spec', 'ingress', 0]`. */
+export type Path = readonly (string | number)[];
+
+export interface Problem {
+  readonly path: Path;
+  /** What is wrong, without a full stop: `99999 is not a port; ports are 1 to 65535`. */
+  readonly message: string;
+  /** What was probably meant, a sentence of its own: `Did you mean 9999?`. */
+  readonly hint?: string;
+}
+
+/** What a raw object became. Without a record the object cannot even be named. */
+export interface Projection<T> {
+  readonly record: T | undefined;
+  readonly problems: readonly Problem[];
+}
+
+export class Field {
+  readonly value: unknown;
+  readonly path: Path;
+  readonly #problems: Problem[];
+
+  /** @param problems collects what is found wrong in this field and in all fields reached from it. */
+  constructor(value: unknown, problems: Problem[], path: Path = []) {
+    this.value = value;
+    this.path = path;
+    this.#problems = problems;
+  }
+
+  /** The API takes null as absent. */
+  get isAbsent(): boolean {
+    return this.value === undefined || this.value === null;
+  }
+
+  /** No problem was found in this field or below it so far. */
+  get isClean(): boolean {
+    return !this.#problems.some((problem) => this.path.every((step, depth) => problem.path[depth] === step));
+  }
+
+  problem(message: string, hint?: string): void {
+    this.#problems.push(hint === undefined ? { path: this.path, message } : { path: this.path, message, hint });
+  }
+
+  /** The field `key` of this map; absent where this is no map or does not have it. */
+  child(key: string): Field {
+    const value = isMap(this.value) && Object.hasOwn(this.value, key) ? this.value[key] : undefined;
+    return new Field(value, this.#problems, [...this.path, key]);
+  }
+
+  /** The keys of this map, none where it is absent. Anything but a map is a problem. */
+  keys(): readonly string[] {
+    if (this.isAbsent) return [];
+    if (isMap(this.value)) return Object.keys(this.value);
+    this.problem(
+      `expected a map, found ${describe(this.value)}`,
+      Array.isArray(this.value) ? 'Remove the `- ` in front of it.' : undefined,
+    );
+    return [];
+  }
+
+  /** The elements of this list, none where it is absent. Anything but a list is a problem. */
+  list(): readonly Field[] {
+    if (this.isAbsent) return [];
+    if (Array.isArray(this.value)) {
+      return this.value.map((element, index) => new Field(element, this.#problems, [...this.path, index]));
+    }
+    this.problem(`expected a list, found ${describe(this.value)}`, 'Put `- ` in front of each element.');
+    return [];
+  }
+
+  /** The text, or undefined where it is absent. Anything but a text is a problem. */
+  text(): string | undefined {
+    if (this.isAbsent) return undefined;
+    if (typeof this.value === 'string') return this.value;
+    this.problem(
+      `expected a text, found ${describe(this.value)}`,
+      isScalar(this.value) ? 'Write it in quotes.' : undefined,
+    );
+    return undefined;
+  }
+
+  /** A boolean; false where it is absent or something else, which is a problem. */
+  flag(): boolean {
+    if (this.isAbsent || typeof this.value === 'boolean') return this.value === true;
+    const quoted = typeof this.value === 'string' && /^(true|false)$/.test(this.value);
+    this.problem(
+      `expected true or false, found ${describe(this.value)}`,
+      quoted ? `Did you mean ${this.value}, without quotes?` : undefined,
+    );
+    return false;
+  }
+
+  /** An integer of at least `least`, or undefined where it is absent or something else, which is a problem. */
+  integer(least: number): number | undefined {
+    if (this.isAbsent) return undefined;
+    if (Number.isSafeInteger(this.value) && (this.value as number) >= least) return this.value as number;
+    const quoted = typeof this.value === 'string' && /^\d+$/.test(this.value);
+    this.problem(
+      `expected a whole number of at least ${least}, found ${describe(this.value)}`,
+      quoted ? `Did you mean ${this.value}, without quotes?` : undefined,
+    );
+    return undefined;
+  }
+
+  /**
+   * Whether this is a map (or absent) in which every field is one of `known`; what is not is a problem. The API's strict validation
+   * refuses unknown fields, and what they meant would be lost.
+   * @param meant hints for wrong names that no likeness of letters explains.
+   */
+  hasOnly(known: readonly string[], meant: Readonly<Record<string, string>> = {}): boolean {
+    const unknown = this.keys().filter((key) => !known.includes(key));
+    for (const key of unknown) {
+      const hint = Object.hasOwn(meant, key) ? meant[key] : didYouMean(key, known);
+      this.child(key).problem(`unknown field ${show(key)}`, hint ?? `Known here: ${known.join(', ')}.`);
+    }
+    return unknown.length === 0 && (this.isAbsent || isMap(this.value));
+  }
+}
+
+export function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isScalar(value: unknown): boolean {
+  return typeof value === 'number' || typeof value === 'boolean';
+}
+
+/** A value for a message: its text in quotes, shortened, without control characters. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  return String(value);
+}
+
+/** A value's type and content for a message: `a list`, `the number 80`, `the text "x"`. */
+export function describe(value: unknown): string {
+  if (value === undefined || value === null) return 'nothing';
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object') return 'a map';
+  return `the ${typeof value === 'string' ? 'text' : typeof value} ${show(value)}`;
+}
+
+/** A path as people write it: `spec.ingress[0].ports[0].port`, `metadata.labels["app.kubernetes.io/name"]`. */
+export function formatPath(path: Path): string {
+  let text = '';
+  for (const step of path) {
+    if (typeof step === 'number') text += `[${step}]`;
+    else if (/^[A-Za-z0-9_-]+$/.test(step)) text += text === '' ? step : `.${step}`;
+    else text += `[${show(step)}]`;
+  }
+  return text;
+}

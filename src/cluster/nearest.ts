@@ -1,0 +1,57 @@
+/** "Did you mean": the known word that a person most probably wanted where they wrote another. */
+
+/** Longer texts are no typing mistake of a keyword, and the distance costs the product of the lengths. */
+const LONGEST = 64;
+
+/**
+ * Edits that turn `a` into `b`: insert, delete or replace one character, or swap two neighbours (the optimal string alignment form
+ * of the Damerau-Levenshtein distance).
+ */
+export function editDistance(a: string, b: string): number {
+  let beforePrevious: number[] = [];
+  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= b.length; column++) {
+      const replaced = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
+      const removed = (previous[column] ?? 0) + 1;
+      const inserted = (current[column - 1] ?? 0) + 1;
+      let best = Math.min(replaced, removed, inserted);
+      if (row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]) {
+        best = Math.min(best, (beforePrevious[column - 2] ?? 0) + 1);
+      }
+      current.push(best);
+    }
+    beforePrevious = previous;
+    previous = current;
+  }
+  return previous[b.length] ?? 0;
+}
+
+/**
+ * The candidate nearest to `text`, whatever the case: at most a third of its letters differ, or one contains the other (`selector`,
+ * `podSelector`). Undefined where nothing is near.
+ */
+export function nearest(text: string, candidates: Iterable<string>): string | undefined {
+  if (text.length === 0 || text.length > LONGEST) return undefined;
+  const wanted = text.toLowerCase();
+  let best: string | undefined;
+  let bestDistance = Number.POSITIVE_INFINITY;
+  for (const candidate of candidates) {
+    const known = candidate.toLowerCase();
+    const distance = editDistance(wanted, known);
+    const near = distance <= Math.max(1, Math.floor(Math.max(wanted.length, known.length) / 3));
+    const contained = Math.min(wanted.length, known.length) >= 4 && (known.includes(wanted) || wanted.includes(known));
+    if ((near || contained) && distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+/** The hint `Did you mean X?` for the candidate nearest to `text`, if one is near. */
+export function didYouMean(text: string, candidates: Iterable<string>): string | undefined {
+  const candidate = nearest(text, candidates);
+  return candidate === undefined ? undefined : `Did you mean ${candidate}?`;
+}

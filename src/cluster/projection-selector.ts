@@ -1,0 +1,89 @@
+/** meta/v1 LabelSelector, validated (apimachinery: pkg/apis/meta/v1/validation). */
+import { describe, type Field, show } from './field.ts';
+import { checkLabelKey, checkLabelValue, readLabels } from './names.ts';
+import { didYouMean } from './nearest.ts';
+import type { LabelSelector, SelectorOperator, SelectorRequirement } from './records.ts';
+
+const OPERATORS: readonly SelectorOperator[] = ['In', 'NotIn', 'Exists', 'DoesNotExist'];
+
+/** What people write, from other query languages and from memory. */
+const OTHER_SPELLINGS: Readonly<Record<string, SelectorOperator>> = {
+  '=': 'In',
+  '==': 'In',
+  equals: 'In',
+  '!=': 'NotIn',
+  notequals: 'NotIn',
+  notexists: 'DoesNotExist',
+  notexist: 'DoesNotExist',
+  absent: 'DoesNotExist',
+  present: 'Exists',
+};
+
+/** Reads a selector; an absent one is empty. Where a problem was found the selector is not to be used. */
+export function readSelector(field: Field): LabelSelector {
+  field.hasOnly(['matchLabels', 'matchExpressions'], {
+    app: 'Put labels under matchLabels.',
+    name: 'Put labels under matchLabels.',
+  });
+  const matchExpressions: SelectorRequirement[] = [];
+  for (const element of field.child('matchExpressions').list()) {
+    const requirement = readRequirement(element);
+    if (requirement !== undefined) matchExpressions.push(requirement);
+  }
+  return { matchLabels: readLabels(field.child('matchLabels')), matchExpressions };
+}
+
+function readRequirement(field: Field): SelectorRequirement | undefined {
+  if (!field.hasOnly(['key', 'operator', 'values'])) return undefined;
+  const keyField = field.child('key');
+  const key = keyField.text();
+  if (key !== undefined) checkLabelKey(keyField, key);
+  else if (keyField.isAbsent) keyField.problem('the requirement has no key');
+  const values = readValues(field.child('values'));
+  const operator = readOperator(field.child('operator'));
+  if (key === undefined || operator === undefined) return undefined;
+  const needsValues = operator === 'In' || operator === 'NotIn';
+  if (needsValues && values.length === 0 && field.child('values').isClean) {
+    field
+      .child('values')
+      .problem(`${operator} needs values`, `Did you mean ${operator === 'In' ? 'Exists' : 'DoesNotExist'}?`);
+  }
+  if (!needsValues && values.length > 0) {
+    field
+      .child('values')
+      .problem(`${operator} takes no values`, `Did you mean ${operator === 'Exists' ? 'In' : 'NotIn'}?`);
+  }
+  return { key, operator, values };
+}
+
+function readOperator(field: Field): SelectorOperator | undefined {
+  const known = OPERATORS.find((operator) => operator === field.value);
+  if (known !== undefined) return known;
+  const choice = `operators are ${OPERATORS.join(', ')}`;
+  if (typeof field.value === 'string') {
+    const letters = field.value.toLowerCase().replaceAll(/[^a-z=!]/g, '');
+    const meant = Object.hasOwn(OTHER_SPELLINGS, letters) ? OTHER_SPELLINGS[letters] : undefined;
+    field.problem(
+      `there is no operator ${show(field.value)}; ${choice}`,
+      meant === undefined ? didYouMean(letters, OPERATORS) : `Did you mean ${meant}?`,
+    );
+  } else {
+    field.problem(
+      field.isAbsent
+        ? `the requirement has no operator; ${choice}`
+        : `expected an operator, found ${describe(field.value)}`,
+    );
+  }
+  return undefined;
+}
+
+function readValues(field: Field): readonly string[] {
+  const values: string[] = [];
+  for (const element of field.list()) {
+    const value = element.isAbsent ? '' : element.text();
+    if (value === undefined) continue;
+    checkLabelValue(element, value);
+    values.push(value);
+  }
+  return values;
+}

@@ -1,0 +1,98 @@
+/**
+ * Raw API objects, as JSON gives them, -> the records of records.ts. Nothing here throws: whatever an object holds, it yields a record
+ * or none, and the problems found in it. Fields that podfence does not use are not looked at.
+ */
+import { canonicalAddress } from './addresses.ts';
+import { Field, type Problem, type Projection, show } from './field.ts';
+import { readIdentity, readPortName, readPortNumber, readProtocol } from './names.ts';
+import type { ContainerPort, NamespaceRecord, PodRecord } from './records.ts';
+
+export type { Path, Problem, Projection } from './field.ts';
+export { projectPolicy } from './projection-policy.ts';
+
+/** The label that the API server gives every namespace by itself. */
+export const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
+
+/** core/v1 Namespace. Without a usable name there is no record. */
+export function projectNamespace(object: unknown): Projection<NamespaceRecord> {
+  const problems: Problem[] = [];
+  const { name, labels } = readIdentity(new Field(object, problems).child('metadata'), '');
+  return { record: name === undefined ? undefined : namespaceRecord(name, labels), problems };
+}
+
+/** The record of a namespace with these labels, and the one that it has by itself. */
+export function namespaceRecord(name: string, labels: Readonly<Record<string, string>> = {}): NamespaceRecord {
+  return { kind: 'Namespace', name, labels: { ...labels, [NAMESPACE_NAME_LABEL]: name } };
+}
+
+/** core/v1 Pod. Without a usable name there is no record; an address or port with a problem is left out. */
+export function projectPod(object: unknown, defaultNamespace = 'default'): Projection<PodRecord> {
+  const problems: Problem[] = [];
+  const root = new Field(object, problems);
+  const { name, namespace, labels } = readIdentity(root.child('metadata'), defaultNamespace);
+  const spec = root.child('spec');
+  spec.keys();
+  const nodeName = spec.child('nodeName').text();
+  const addresses = readAddresses(root.child('status'));
+  const hostNetwork = spec.child('hostNetwork').flag();
+  const ports = readContainerPorts(spec);
+  if (name === undefined) return { record: undefined, problems };
+  const scheduled = nodeName === undefined || nodeName === '' ? {} : { nodeName };
+  return { record: { kind: 'Pod', namespace, name, labels, ...scheduled, addresses, hostNetwork, ports }, problems };
+}
+
+/** A pod that has ended gives its address back, and another pod may already have it. */
+export function isTerminated(phase: unknown): boolean {
+  return phase === 'Succeeded' || phase === 'Failed';
+}
+
+function readAddresses(status: Field): readonly string[] {
+  if (isTerminated(status.child('phase').value)) return [];
+  const listed = status
+    .child('podIPs')
+    .list()
+    .map((element) => {
+      element.keys();
+      return element.child('ip');
+    });
+  const fields = listed.length > 0 ? listed : [status.child('podIP')];
+  const addresses = new Set<string>();
+  for (const field of fields) {
+    const text = field.text();
+    if (text === undefined || text === '') continue;
+    const address = canonicalAddress(text);
+    if (address === undefined) field.problem(`${show(text)} is not an IP address`);
+    else addresses.add(address);
+  }
+  return [...addresses];
+}
+
+function readContainerPorts(spec: Field): readonly ContainerPort[] {
+  // An init container that always restarts is a sidecar: it runs beside the containers.
+  const sidecars = spec
+    .child('initContainers')
+    .list()
+    .filter((container) => container.child('restartPolicy').value === 'Always');
+  const ports: ContainerPort[] = [];
+  for (const container of [...spec.child('containers').list(), ...sidecars]) {
+    container.keys();
+    for (const entry of container.child('ports').list()) {
+      const port = readContainerPort(entry);
+      if (port !== undefined) ports.push(port);
+    }
+  }
+  return ports;
+}
+
+function readContainerPort(entry: Field): ContainerPort | undefined {
+  entry.keys();
+  const number = entry.child('containerPort');
+  const port = readPortNumber(number);
+  if (number.isAbsent && entry.isClean) number.problem('the container port has no number');
+  const nameField = entry.child('name');
+  const name = nameField.value === '' ? undefined : readPortName(nameField);
+  const protocolField = entry.child('protocol');
+  const protocol = protocolField.value === '' ? 'TCP' : readProtocol(protocolField);
+  if (port === undefined || protocol === undefined) return undefined;
+  return { ...(name === undefined ? {} : { name }), port, protocol };
+}

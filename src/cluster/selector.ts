@@ -1,0 +1,49 @@
+/** Label selectors: meta/v1 LabelSelector, matched as the API server matches them. */
+import type { LabelSelector, Labels, SelectorRequirement } from './records.ts';
+
+/** Whether `labels` satisfy every requirement of the selector. An empty selector matches everything. */
+export function matchesSelector(selector: LabelSelector, labels: Labels): boolean {
+  for (const [key, value] of Object.entries(selector.matchLabels)) {
+    if (labelOf(labels, key) !== value) return false;
+  }
+  return selector.matchExpressions.every((requirement) => matchesRequirement(requirement, labels));
+}
+
+function matchesRequirement(requirement: SelectorRequirement, labels: Labels): boolean {
+  const value = labelOf(labels, requirement.key);
+  switch (requirement.operator) {
+    case 'In':
+      return value !== undefined && requirement.values.includes(value);
+    case 'NotIn':
+      // "Objects without the key match too": the operators' reference counts an absent key as not in the set.
+      return value === undefined || !requirement.values.includes(value);
+    case 'Exists':
+      return value !== undefined;
+    case 'DoesNotExist':
+      return value === undefined;
+  }
+}
+
+/** Own properties only: `constructor` is a legal label key. */
+function labelOf(labels: Labels, key: string): string | undefined {
+  return Object.hasOwn(labels, key) ? labels[key] : undefined;
+}
+
+export function isEmptySelector(selector: LabelSelector): boolean {
+  return selector.matchExpressions.length === 0 && Object.keys(selector.matchLabels).length === 0;
+}
+
+/**
+ * Canonical text of a selector, for interning: two selectors with the same requirements in another order, with values in another
+ * order, or with a `matchLabels` entry written as `In` of one value, have the same key. Equal keys match the same labels.
+ */
+export function selectorKey(selector: LabelSelector): string {
+  const requirements = new Set<string>();
+  for (const [key, value] of Object.entries(selector.matchLabels)) {
+    requirements.add(JSON.stringify([key, 'In', value]));
+  }
+  for (const { key, operator, values } of selector.matchExpressions) {
+    requirements.add(JSON.stringify([key, operator, ...[...new Set(values)].sort()]));
+  }
+  return [...requirements].sort().join(' ');
+}

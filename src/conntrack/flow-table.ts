@@ -1,0 +1,291 @@
+/**
+ * Tracked connections: found by a packet of either direction, moved through their states, forgotten when idle, and never more than a
+ * fixed number of them. Nothing but the constructor allocates, nothing else throws.
+ *
+ * `now` is a coarse clock everywhere: ms as an int32 that wraps, read once a batch. `expire` must be called at least every few days.
+ */
+import type { Packet } from '../packet/packet.ts';
+import { FlowKey, KEY_KIND } from './flow-key.ts';
+import { FlowLists } from './flow-lists.ts';
+import { randomKey } from './hash.ts';
+import { hasKey, readOpening, writeKey } from './slot-key.ts';
+import {
+  CHAIN,
+  GENERATION,
+  HASH,
+  INFO,
+  LIST_SHIFT,
+  LISTS,
+  listOf,
+  MOVED,
+  NO_SLOT,
+  NOTES_SHIFT,
+  OPENER_IS_B_SHIFT,
+  REVOKED_LISTS,
+  SLOT_SHIFT,
+  SLOT_WORDS,
+  type Slot,
+} from './slots.ts';
+import { nextState, STATES, WORTH_REVOKED, WORTHS, worthOf } from './states.ts';
+import { type Timeouts, timeoutsByState } from './timeouts.ts';
+
+/** A flow is moved to the end of its list at most this often, in ms: most packets only read. It lives that much longer than its timeout. */
+export const MOVE_INTERVAL = 1000;
+export const MAX_CAPACITY = 1 << 24;
+/** Heads of lists that an insertion looks at, so that the table shrinks faster than it grows. */
+const EXPIRE_PER_INSERT = 2;
+
+/** Places in `FlowTable.counters`; eviction counts by worth, from EVICTED on. */
+export const INSERTED = 0;
+export const EXPIRED = 1;
+export const EVICTED = 2;
+
+export class FlowTable {
+  readonly capacity: number;
+  /** The slots, laid out as slots.ts says. */
+  readonly words: Int32Array;
+  /** First slot of each hash chain. */
+  readonly buckets: Int32Array;
+  readonly lists: FlowLists;
+  /** Since the table exists: flows inserted, expired, and evicted by worth. Doubles, as they outgrow int32. */
+  readonly counters = new Float64Array(EVICTED + WORTHS.length);
+  /** Flows in the table. */
+  size = 0;
+  /** Of the packet that `find` looked for last: OPENER or OTHER side of the flow found. */
+  side = 0;
+
+  readonly #key: FlowKey;
+  /** By list: ms after which an unmoved flow is gone. */
+  readonly #lifetimes: Int32Array;
+  /** Lists by worth, all that can hold flows. */
+  readonly #listsByWorth: readonly Int32Array[];
+  /** The stack of slots that were freed, and the first slot that was never used: memory is touched only when needed. */
+  #free = NO_SLOT;
+  #unused = 1;
+  /** The list that expiry looks at next. */
+  #cursor = 0;
+
+  /**
+   * @param capacity flows, 1 to MAX_CAPACITY; each takes 64 bytes, and 4 to 8 for its hash chain
+   * @param seed key of the hash; a test gives one to be repeatable
+   * @throws RangeError for a capacity or a timeout out of bounds
+   */
+  constructor(capacity: number, timeouts: Partial<Timeouts> = {}, seed: readonly [number, number] = randomKey()) {
+    if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY) {
+      throw new RangeError(`flow table capacity ${capacity} is not between 1 and ${MAX_CAPACITY}`);
+    }
+    this.capacity = capacity;
+    this.words = new Int32Array((1 + capacity + LISTS) * SLOT_WORDS);
+    this.buckets = new Int32Array(2 << (31 - Math.clz32(capacity)));
+    this.lists = new FlowLists(this.words, 1 + capacity);
+    this.#key = new FlowKey(seed);
+    this.#lifetimes = lifetimesByList(timeoutsByState(timeouts));
+    this.#listsByWorth = listsByWorth();
+  }
+
+  /** The flow of the packet, in either direction, or NO_SLOT. Does not count as movement. Sets `side`. */
+  find(packet: Packet, now: number): Slot {
+    const key = this.#key;
+    if (!key.set(packet)) return NO_SLOT;
+    const words = this.words;
+    const { words: wanted, hash } = key;
+    let slot = this.buckets[hash & (this.buckets.length - 1)] as Slot;
+    while (slot !== NO_SLOT) {
+      const at = slot << SLOT_SHIFT;
+      if (words[at + HASH] === hash && hasKey(words, at, wanted)) {
+        const info = words[at + INFO] as number;
+        if (((now - (words[at + MOVED] as number)) | 0) > (this.#lifetimes[listOf(info)] as number)) {
+          this.#count(EXPIRED);
+          this.remove(slot);
+          return NO_SLOT;
+        }
+        this.side = key.fromB ^ ((info >>> OPENER_IS_B_SHIFT) & 1);
+        return slot;
+      }
+      slot = words[at + CHAIN] as Slot;
+    }
+    return NO_SLOT;
+  }
+
+  /**
+   * Inserts the flow of the packet that `find` looked for last and did not find (or that was removed since). Its opener is the side that
+   * the packet came from, or with `opener` OTHER the side that it goes to. Evicts the least valuable flow where the table is full.
+   */
+  insert(opener: number, state: number, generation: number, notes: number, now: number): Slot {
+    this.expire(now, EXPIRE_PER_INSERT);
+    const slot = this.#takeSlot();
+    const { words: key, hash, fromB } = this.#key;
+    const words = this.words;
+    const at = slot << SLOT_SHIFT;
+    words[at + HASH] = hash;
+    writeKey(words, at, key);
+    words[at + INFO] =
+      (key[KEY_KIND] as number) |
+      (state << LIST_SHIFT) |
+      ((fromB ^ opener) << OPENER_IS_B_SHIFT) |
+      (notes << NOTES_SHIFT);
+    words[at + GENERATION] = generation;
+    const bucket = hash & (this.buckets.length - 1);
+    words[at + CHAIN] = this.buckets[bucket] as number;
+    this.buckets[bucket] = slot;
+    this.lists.append(state, slot, now);
+    this.size++;
+    this.#count(INSERTED);
+    return slot;
+  }
+
+  /** A packet of `side` went through: the flow moves on in its states, and lives on. */
+  advance(slot: Slot, side: number, event: number, now: number): void {
+    const at = slot << SLOT_SHIFT;
+    const list = listOf(this.words[at + INFO] as number);
+    const revoked = list & REVOKED_LISTS;
+    const next = nextState(list ^ revoked, side, event) | revoked;
+    if (next !== list || ((now - (this.words[at + MOVED] as number)) | 0) >= MOVE_INTERVAL) this.#move(slot, next, now);
+  }
+
+  /** A packet was seen but not let through: the flow lives on as it is. */
+  touch(slot: Slot, now: number): void {
+    const at = slot << SLOT_SHIFT;
+    if (((now - (this.words[at + MOVED] as number)) | 0) >= MOVE_INTERVAL) {
+      this.#move(slot, listOf(this.words[at + INFO] as number), now);
+    }
+  }
+
+  /** Generation of the rules that judged the flow last. */
+  generation(slot: Slot): number {
+    return this.words[(slot << SLOT_SHIFT) + GENERATION] as number;
+  }
+
+  state(slot: Slot): number {
+    return listOf(this.words[(slot << SLOT_SHIFT) + INFO] as number) & (REVOKED_LISTS - 1);
+  }
+
+  isRevoked(slot: Slot): boolean {
+    return (listOf(this.words[(slot << SLOT_SHIFT) + INFO] as number) & REVOKED_LISTS) !== 0;
+  }
+
+  /** Twelve bits that mean something to the caller. */
+  notes(slot: Slot): number {
+    return (this.words[(slot << SLOT_SHIFT) + INFO] as number) >>> NOTES_SHIFT;
+  }
+
+  /** The flow was judged by the rules of `generation`: denied both ways from now on, or allowed. */
+  judged(slot: Slot, generation: number, revoked: boolean, notes: number, now: number): void {
+    const at = slot << SLOT_SHIFT;
+    const info = this.words[at + INFO] as number;
+    this.words[at + GENERATION] = generation;
+    this.words[at + INFO] = (info & ((1 << NOTES_SHIFT) - 1)) | (notes << NOTES_SHIFT);
+    const list = listOf(info);
+    const next = revoked ? list | REVOKED_LISTS : list & ~REVOKED_LISTS;
+    if (next !== list) this.#move(slot, next, now);
+  }
+
+  /** Writes the flow into a packet as its opener sends it: family, protocol, addresses, ports. */
+  readOpening(slot: Slot, packet: Packet): void {
+    readOpening(this.words, slot << SLOT_SHIFT, packet);
+  }
+
+  remove(slot: Slot): void {
+    const words = this.words;
+    const at = slot << SLOT_SHIFT;
+    this.lists.unlink(listOf(words[at + INFO] as number), slot);
+    const bucket = (words[at + HASH] as number) & (this.buckets.length - 1);
+    const after = words[at + CHAIN] as number;
+    let previous = this.buckets[bucket] as number;
+    if (previous === slot) {
+      this.buckets[bucket] = after;
+    } else {
+      while (words[(previous << SLOT_SHIFT) + CHAIN] !== slot)
+        previous = words[(previous << SLOT_SHIFT) + CHAIN] as number;
+      words[(previous << SLOT_SHIFT) + CHAIN] = after;
+    }
+    words[at + CHAIN] = this.#free;
+    this.#free = slot;
+    this.size--;
+  }
+
+  /** Removes flows that were idle for their timeout, looking at no more than `budget` of them; gives back how many went. */
+  expire(now: number, budget: number): number {
+    let removed = 0;
+    for (let i = 0; i < budget; i++) {
+      const list = this.#cursor;
+      const slot = this.lists.first(list);
+      const idle = slot === NO_SLOT ? 0 : (now - (this.words[(slot << SLOT_SHIFT) + MOVED] as number)) | 0;
+      if (idle > (this.#lifetimes[list] as number)) {
+        this.remove(slot);
+        removed++;
+      } else {
+        this.#cursor = nextList(list);
+      }
+    }
+    this.counters[EXPIRED] = (this.counters[EXPIRED] as number) + removed;
+    return removed;
+  }
+
+  #move(slot: Slot, list: number, now: number): void {
+    const at = (slot << SLOT_SHIFT) + INFO;
+    const info = this.words[at] as number;
+    this.lists.unlink(listOf(info), slot);
+    this.words[at] = (info & ~((LISTS - 1) << LIST_SHIFT)) | (list << LIST_SHIFT);
+    this.lists.append(list, slot, now);
+  }
+
+  #takeSlot(): Slot {
+    if (this.#free === NO_SLOT) {
+      if (this.#unused <= this.capacity) return this.#unused++ as Slot;
+      this.#evict();
+    }
+    const slot = this.#free;
+    this.#free = this.words[(slot << SLOT_SHIFT) + CHAIN] as Slot;
+    return slot;
+  }
+
+  /** Removes one flow of the least worth that there is, of those the one that has been still for longest. */
+  #evict(): void {
+    for (let worth = 0; worth < WORTHS.length; worth++) {
+      const lists = this.#listsByWorth[worth] as Int32Array;
+      let oldest = NO_SLOT;
+      let oldestMoved = 0;
+      for (let i = 0; i < lists.length; i++) {
+        const slot = this.lists.first(lists[i] as number);
+        if (slot === NO_SLOT) continue;
+        const moved = this.words[(slot << SLOT_SHIFT) + MOVED] as number;
+        if (oldest === NO_SLOT || ((moved - oldestMoved) | 0) < 0) {
+          oldest = slot;
+          oldestMoved = moved;
+        }
+      }
+      if (oldest === NO_SLOT) continue;
+      this.#count(EVICTED + worth);
+      this.remove(oldest);
+      return;
+    }
+  }
+
+  #count(counter: number): void {
+    this.counters[counter] = (this.counters[counter] as number) + 1;
+  }
+}
+
+/** The next list that can hold flows; list numbers between the states and their revoked twins are not used. */
+function nextList(list: number): number {
+  const next = list + 1;
+  if (next === STATES.length) return REVOKED_LISTS + 1;
+  return next === REVOKED_LISTS + STATES.length ? 1 : next;
+}
+
+function lifetimesByList(timeouts: Int32Array): Int32Array {
+  return Int32Array.from(
+    { length: LISTS },
+    (_, list) => (timeouts[list & (REVOKED_LISTS - 1)] as number) + MOVE_INTERVAL,
+  );
+}
+
+function listsByWorth(): readonly Int32Array[] {
+  const byWorth: number[][] = WORTHS.map(() => []);
+  for (let state = 1; state < STATES.length; state++) {
+    byWorth[worthOf(state)]?.push(state);
+    byWorth[WORTH_REVOKED]?.push(REVOKED_LISTS + state);
+  }
+  return byWorth.map((lists) => Int32Array.from(lists));
+}

@@ -1,0 +1,95 @@
+/** What goes wrong between podfence and the kernel's packet filter, told apart by what the user can do about it. */
+
+/**
+ * TOOL_MISSING   a program (nft, iptables, ipset …) is not installed
+ * NOT_PERMITTED  the process lacks CAP_NET_ADMIN, or may not write the lock file of iptables
+ * KERNEL_LACKS   the kernel has no such match, target, set type or table, or the foreign contents of a table cannot be worked with
+ * IPV6_MISSING   isolated IPv6 addresses on a node whose IPv6 packets cannot be filtered
+ * BUSY           another program holds the lock of iptables
+ * TIMEOUT        a command did not end in time
+ * INVALID_STATE  the desired state makes no sense
+ * NOT_APPLIED    setIsolated before apply
+ * FAILED         anything else; the message has the command's own words
+ */
+export type SteeringErrorCode =
+  | 'TOOL_MISSING'
+  | 'NOT_PERMITTED'
+  | 'KERNEL_LACKS'
+  | 'IPV6_MISSING'
+  | 'BUSY'
+  | 'TIMEOUT'
+  | 'INVALID_STATE'
+  | 'NOT_APPLIED'
+  | 'FAILED';
+
+export class SteeringError extends Error {
+  readonly code: SteeringErrorCode;
+  /** What the user can do about it. */
+  readonly hint: string;
+
+  constructor(code: SteeringErrorCode, message: string, hint: string) {
+    super(message);
+    this.name = 'SteeringError';
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+const HINTS = {
+  NOT_PERMITTED: 'run as root or with the capability NET_ADMIN; iptables also writes /run/xtables.lock',
+  KERNEL_LACKS:
+    'load or enable the kernel modules nfnetlink_queue and, for nftables, nft_queue, nft_ct and nft_reject_inet, for iptables, ' +
+    'xt_NFQUEUE, xt_connmark, xt_mark, xt_set, ip_set_hash_ip, ipt_REJECT and ip6t_REJECT; or choose the other kind of steering',
+  BUSY: 'another program holds the lock of iptables; try again',
+  FAILED: 'see the words of the command',
+} as const;
+
+const PACKAGES: Readonly<Record<string, string>> = { nft: 'nftables', ipset: 'ipset' };
+
+/** The error of a command that was not found. */
+export function toolMissing(command: string): SteeringError {
+  return new SteeringError(
+    'TOOL_MISSING',
+    `${command} is not installed`,
+    `install the package ${PACKAGES[command] ?? 'iptables'}`,
+  );
+}
+
+/** The error of a command that ended with a status other than 0, judged by what it wrote to its standard error. */
+export function commandFailed(commandLine: string, status: number | null, stderr: string): SteeringError {
+  const code = classify(status, stderr);
+  // nft repeats itself for every rule in which something is missing: message, rule, a line that points into it.
+  const words = stderr.trim().split('\n').slice(0, 3).join('\n') || `status ${status}`;
+  return new SteeringError(code, `${commandLine}: ${words}`, HINTS[code]);
+}
+
+/** Words of iptables 1.8 and 1.6, nft 1.0, ipset 7, and of the kernel's error numbers through them. */
+function classify(status: number | null, stderr: string): keyof typeof HINTS {
+  if (/operation not permitted|permission denied|must be root|EPERM/i.test(stderr)) return 'NOT_PERMITTED';
+  if (status === 4 && /xtables lock|resource temporarily unavailable/i.test(stderr)) return 'BUSY';
+  if (
+    /could not process rule: (no such file|operation not supported|protocol not supported)/i.test(stderr) ||
+    /no chain\/target\/match by that name|couldn't load (match|target)|missing kernel module|table does not exist/i.test(
+      stderr,
+    ) ||
+    /(table|chain) `[^']*' is incompatible|RULE_(APPEND|INSERT) failed \((no such file|operation not supported|invalid argument)/i.test(
+      stderr,
+    ) ||
+    /cannot open session to kernel|set type not supported|kernel support protocol|protocol not (supported|available)/i.test(
+      stderr,
+    ) ||
+    /unable to initialize netlink socket|address family not supported/i.test(stderr)
+  ) {
+    return 'KERNEL_LACKS';
+  }
+  return 'FAILED';
+}
+
+/** Whether `error` says that the machine cannot do this at all, for want of a program or of kernel support. */
+export function isUnsupported(error: unknown): error is SteeringError {
+  return error instanceof SteeringError && (error.code === 'TOOL_MISSING' || error.code === 'KERNEL_LACKS');
+}
+
+export function notApplied(): SteeringError {
+  return new SteeringError('NOT_APPLIED', 'setIsolated before apply', 'apply a whole state first');
+}

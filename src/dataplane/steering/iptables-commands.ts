@@ -1,0 +1,120 @@
+/** Reading and writing the tables and sets in place with the commands of iptables and ipset. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { SteeringError } from './error.ts';
+import { type AddressSet, parseSet } from './ipset.ts';
+import { type Chain, type Family, setName, type Table } from './iptables-rules.ts';
+import { parseSave, restoreInput, type SavedTable } from './iptables-tables.ts';
+import type { System } from './run.ts';
+
+/**
+ * The kernel has two homes for iptables rules, legacy x_tables and nf_tables, and packets pass through both. We write to the one that
+ * `iptables` on this machine stands for, as everybody else does, and look into the other for what an earlier podfence, with another
+ * iptables in its image, may have left.
+ */
+export interface Variant {
+  readonly suffix: '' | '-legacy' | '-nft';
+  readonly legacy: boolean;
+}
+
+/** The variant of the command `iptables`. Throws SteeringError TOOL_MISSING. */
+export async function chosenVariant(system: System): Promise<Variant> {
+  const version = await system.run('iptables', ['-V']);
+  return { suffix: '', legacy: !version.includes('nf_tables') };
+}
+
+export function otherVariant({ legacy }: Variant): Variant {
+  return legacy ? { suffix: '-nft', legacy: false } : { suffix: '-legacy', legacy: true };
+}
+
+/** One table as it is in place. Throws SteeringError. */
+export async function readTable(system: System, variant: Variant, family: Family, table: Table): Promise<SavedTable> {
+  return parseSave(await system.run(`${command(family, variant)}-save`, ['-t', table]));
+}
+
+/** Whether the table exists. To ask legacy iptables about a table that does not makes it. */
+export function tableExists(system: System, variant: Variant, family: Family, table: Table): boolean {
+  if (!variant.legacy) return true;
+  const names = system.read(`/proc/thread-self/net/ip${family === 6 ? '6' : ''}_tables_names`) ?? '';
+  return names.split('\n').includes(table);
+}
+
+/** Other programs change the tables too: what was read may be out of date by the time it is written. */
+const ATTEMPTS = 3;
+
+/**
+ * Makes `wanted` all that podfence has in the mangle and filter tables of a family: one commit a table, in the order of the chains, and
+ * none for a table that is as wanted. Throws SteeringError.
+ */
+export async function writeTables(
+  system: System,
+  variant: Variant,
+  family: Family,
+  wanted: readonly Chain[],
+): Promise<void> {
+  const tables = new Set<Table>([...wanted.map((chain) => chain.table), 'mangle', 'filter']);
+  for (let attempt = 1; ; attempt++) {
+    let input = '';
+    for (const table of tables) {
+      const saved = await readTable(system, variant, family, table);
+      input += restoreInput(
+        table,
+        saved,
+        wanted.filter((chain) => chain.table === table),
+      );
+    }
+    if (input === '') return;
+    try {
+      return await restoreTables(system, variant, family, input);
+    } catch (error) {
+      if (
+        attempt === ATTEMPTS ||
+        !(error instanceof SteeringError && (error.code === 'FAILED' || error.code === 'BUSY'))
+      )
+        throw error;
+    }
+  }
+}
+
+/** Hands `input` to iptables-restore, which waits up to 5 s for the lock of legacy iptables. Throws SteeringError. */
+export async function restoreTables(system: System, variant: Variant, family: Family, input: string): Promise<void> {
+  await system.run(`${command(family, variant)}-restore`, ['--noflush', '-w', '5'], input);
+}
+
+function command(family: Family, { suffix }: Variant): string {
+  return `ip${family === 6 ? '6' : ''}tables${suffix}`;
+}
+
+/** The names of all sets, foreign ones too. Throws SteeringError. */
+export async function listSets(system: System): Promise<string[]> {
+  return (await system.run('ipset', ['list', '-name'])).split('\n').filter((name) => name !== '');
+}
+
+/** The set of isolated addresses as it is in place, if it is. Throws SteeringError. */
+export async function readSet(system: System, family: Family): Promise<AddressSet | undefined> {
+  const name = setName(family);
+  if (!(await listSets(system)).includes(name)) return undefined;
+  return parseSet(await system.run('ipset', ['save', name]), name);
+}
+
+/** Hands `input` to `ipset restore`, unless it is empty. What is there or gone already is no error. Throws SteeringError. */
+export async function restoreSets(system: System, input: string): Promise<void> {
+  if (input !== '') await system.run('ipset', ['-exist', 'restore'], input);
+}
+
+/** nf_tables lets go of the sets of deleted rules a moment after the commit (a grace period of RCU): 50 waits of 10 ms. */
+const DESTROY_ATTEMPTS = 50;
+const DESTROY_WAIT_MS = 10;
+
+/** Takes away a set that no rule refers to any more. Throws SteeringError. */
+export async function destroySet(system: System, name: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await system.run('ipset', ['destroy', name]);
+      return;
+    } catch (error) {
+      const inUse = error instanceof SteeringError && error.message.includes('in use by a kernel component');
+      if (!inUse || attempt === DESTROY_ATTEMPTS) throw error;
+    }
+    await delay(DESTROY_WAIT_MS);
+  }
+}

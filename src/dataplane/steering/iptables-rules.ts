@@ -1,0 +1,101 @@
+/**
+ * The steering state as iptables rules: chains of our own, each hooked by one jump in the first position of a built-in chain. Spelled as
+ * iptables-save prints them (1.8, both variants), so that what is wanted and what is in place compare as text. See
+ * iptables-extensions(8).
+ */
+import { hex, type SteeringState } from './state.ts';
+
+export type Family = 4 | 6;
+export type Table = 'mangle' | 'filter';
+
+/** Everything of ours begins with this; chains with other names are foreign. */
+export const CHAIN_PREFIX = 'PODFENCE-';
+
+/** A chain of our own. */
+export interface Chain {
+  readonly table: Table;
+  readonly name: string;
+  /** The built-in chain whose first rule jumps here. */
+  readonly hook: 'FORWARD' | 'POSTROUTING';
+  /** The matches of that jump, with a trailing space, or empty. */
+  readonly match: string;
+  /** What follows `-A NAME `, one rule each. */
+  readonly rules: readonly string[];
+}
+
+/** The name of the set of isolated addresses. */
+export function setName(family: Family): string {
+  return `podfence-isolated-${family}`;
+}
+
+/** The rule that hooks a chain, without `-A HOOK `. */
+export function jumpOf(chain: Chain): string {
+  return `${chain.match}-j ${chain.name}`;
+}
+
+/**
+ * The chains that `state` needs, those first whose absence would let a packet pass: the answer to a reject is in place before a worker can
+ * give one. See state.ts for what each rule means.
+ */
+export function renderChains(family: Family, state: SteeringState): Chain[] {
+  const chains: Chain[] = [];
+  if (state.deny === 'reject') chains.push(rejectChain(family, state));
+  if (state.deny === 'reject' || state.offload) chains.push(postroutingChain(state));
+  chains.push(forwardChain(family, state));
+  return chains;
+}
+
+function forwardChain(family: Family, { mark, offload, queues, fail }: SteeringState): Chain {
+  const rules: string[] = [];
+  if (offload) {
+    rules.push(clear(mark.judged));
+    rules.push(`-m connmark --mark ${has(mark.judged)} -j RETURN`);
+  }
+  // Both hash addresses and protocol of a packet so that the two directions of a flow meet in one queue (nfqueue_hash in the kernel's
+  // include/net/netfilter/nf_queue.h). The hash has the same seed in both rules.
+  const numbers =
+    queues.count === 1
+      ? `--queue-num ${queues.first}`
+      : `--queue-balance ${queues.first}:${queues.first + queues.count - 1}`;
+  const bypass = fail === 'open' ? ' --queue-bypass' : '';
+  for (const side of ['src', 'dst']) {
+    rules.push(`-m set --match-set ${setName(family)} ${side} -j NFQUEUE ${numbers}${bypass}`);
+  }
+  return { table: 'mangle', name: `${CHAIN_PREFIX}FORWARD`, hook: 'FORWARD', match: '', rules };
+}
+
+function postroutingChain({ mark, offload, deny }: SteeringState): Chain {
+  const rules: string[] = [];
+  if (deny === 'reject') rules.push(`-m mark --mark ${has(mark.reject)} -j DROP`);
+  if (offload) {
+    const bit = hex(mark.judged);
+    rules.push(`-m mark --mark ${has(mark.judged)} -j CONNMARK --save-mark --nfmask ${bit} --ctmask ${bit}`);
+  }
+  rules.push(clear(mark.mask));
+  const match = `-m mark ! --mark 0x0/${hex(mark.mask)} `;
+  return { table: 'mangle', name: `${CHAIN_PREFIX}POSTROUTING`, hook: 'POSTROUTING', match, rules };
+}
+
+/**
+ * The mark is cleared first, for the answer inherits it where the sysctl net.ipv4.fwmark_reflect is on (nf_send_reset in the kernel's
+ * net/ipv4/netfilter/nf_reject_ipv4.c), and would be dropped in postrouting. REJECT ends every packet, with or without an answer.
+ */
+function rejectChain(family: Family, { mark }: SteeringState): Chain {
+  const prohibited = family === 4 ? 'icmp-admin-prohibited' : 'icmp6-adm-prohibited';
+  return {
+    table: 'filter',
+    name: `${CHAIN_PREFIX}REJECT`,
+    hook: 'FORWARD',
+    match: `-m mark --mark ${has(mark.reject)} `,
+    rules: [clear(mark.mask), '-p tcp -j REJECT --reject-with tcp-reset', `-j REJECT --reject-with ${prohibited}`],
+  };
+}
+
+/** All of the bits are set. */
+function has(bits: number): string {
+  return `${hex(bits)}/${hex(bits)}`;
+}
+
+function clear(bits: number): string {
+  return `-j MARK --set-xmark 0x0/${hex(bits)}`;
+}

@@ -1,0 +1,118 @@
+/** Steering by iptables and ipset, IPv4 and, where the machine has it, IPv6. */
+import { isUnsupported, notApplied, SteeringError } from './error.ts';
+import { type AddressSet, restoreSet, setOf } from './ipset.ts';
+import {
+  chosenVariant,
+  destroySet,
+  listSets,
+  otherVariant,
+  readSet,
+  restoreSets,
+  type Variant,
+  writeTables,
+} from './iptables-commands.ts';
+import { type Family, renderChains, setName } from './iptables-rules.ts';
+import { removeChains, removeEverything, removeNftables } from './leftovers.ts';
+import type { System } from './run.ts';
+import { Sequence } from './sequence.ts';
+import { canonicalAddresses, type Steering, type SteeringState, validateState } from './state.ts';
+
+export class IptablesSteering implements Steering {
+  readonly kind = 'iptables';
+  readonly #system: System;
+  readonly #sequence = new Sequence();
+  /** What was applied last. */
+  #state: SteeringState | undefined;
+  /** The sets as they are in place; without a family where the machine cannot filter it, empty when that is unknown. */
+  readonly #sets = new Map<Family, AddressSet>();
+
+  constructor(system: System) {
+    this.#system = system;
+  }
+
+  apply(state: SteeringState): Promise<void> {
+    return this.#sequence.run(() => this.#apply(state));
+  }
+
+  setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<void> {
+    return this.#sequence.run(() => this.#setIsolated(ipv4, ipv6));
+  }
+
+  remove(): Promise<void> {
+    return this.#sequence.run(async () => {
+      this.#state = undefined;
+      this.#sets.clear();
+      await removeEverything(this.#system);
+    });
+  }
+
+  async #apply(state: SteeringState): Promise<void> {
+    validateState(state);
+    const variant = await chosenVariant(this.#system);
+    const ipv4 = canonicalAddresses(4, state.isolatedIPv4);
+    const ipv6 = canonicalAddresses(6, state.isolatedIPv6);
+    this.#sets.clear();
+    await this.#applyFamily(4, variant, state, ipv4);
+    try {
+      await this.#applyFamily(6, variant, state, ipv6);
+    } catch (error) {
+      if (!isUnsupported(error)) throw error;
+      if (ipv6.size > 0) throw ipv6Missing(error.message);
+    }
+    this.#state = state;
+    // Only now that ours are in force: until here what an earlier process left is what stops a denied packet.
+    await removeChains(this.#system, otherVariant(variant));
+    await removeNftables(this.#system);
+  }
+
+  /** The set is there and filled before a rule refers to it. */
+  async #applyFamily(
+    family: Family,
+    variant: Variant,
+    state: SteeringState,
+    isolated: ReadonlySet<string>,
+  ): Promise<void> {
+    const unfinished = `${setName(family)}-new`;
+    if ((await listSets(this.#system)).includes(unfinished)) await destroySet(this.#system, unfinished);
+    const present = await readSet(this.#system, family);
+    const wanted = setOf(isolated, present);
+    await restoreSets(this.#system, restoreSet(family, present, wanted));
+    await writeTables(this.#system, variant, family, renderChains(family, state));
+    this.#sets.set(family, wanted);
+  }
+
+  async #setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<void> {
+    if (!this.#state) throw notApplied();
+    const state = { ...this.#state, isolatedIPv4: ipv4, isolatedIPv6: ipv6 };
+    const wanted = new Map<Family, AddressSet>();
+    let input = '';
+    for (const family of [4, 6] as const) {
+      const addresses = canonicalAddresses(family, family === 4 ? ipv4 : ipv6);
+      const present = this.#sets.get(family);
+      if (!present) {
+        // Unknown after a failure, or a family that this machine cannot filter: apply finds out, and says so where it matters.
+        if (addresses.size > 0 || this.#sets.size === 0) return await this.#apply(state);
+        continue;
+      }
+      const set = setOf(addresses, present);
+      input += restoreSet(family, present, set);
+      wanted.set(family, set);
+    }
+    try {
+      await restoreSets(this.#system, input);
+    } catch {
+      // Somebody else has changed our sets. Read what is there, and put all of it right.
+      return await this.#apply(state);
+    }
+    for (const [family, set] of wanted) this.#sets.set(family, set);
+    this.#state = state;
+  }
+}
+
+function ipv6Missing(why: string): SteeringError {
+  return new SteeringError(
+    'IPV6_MISSING',
+    `isolated IPv6 addresses, but IPv6 packets cannot be filtered here: ${why}`,
+    'install ip6tables and its kernel modules, or run the cluster without IPv6',
+  );
+}

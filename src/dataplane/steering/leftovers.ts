@@ -1,0 +1,88 @@
+/**
+ * Finding and taking away what podfence has installed, by whichever kind of steering, of this process or an earlier one. Everything of ours
+ * is known by its name: the nftables table `podfence`, chains `PODFENCE-…`, sets `podfence-…`. Tools that are not installed, and tables
+ * that the kernel does not have, hold nothing.
+ */
+import { isUnsupported } from './error.ts';
+import { SET_PREFIX } from './ipset.ts';
+import {
+  chosenVariant,
+  destroySet,
+  listSets,
+  otherVariant,
+  readTable,
+  tableExists,
+  type Variant,
+  writeTables,
+} from './iptables-commands.ts';
+import type { Family, Table } from './iptables-rules.ts';
+import { hasOurs } from './iptables-tables.ts';
+import { TABLE } from './nftables-rules.ts';
+import type { System } from './run.ts';
+
+const FAMILIES: readonly Family[] = [4, 6];
+const TABLES: readonly Table[] = ['mangle', 'filter'];
+
+/** Whether the nftables table is there. Throws SteeringError. */
+export async function nftablesInstalled(system: System): Promise<boolean> {
+  const listed = await supported(system.run('nft', ['list', 'tables', 'inet']));
+  return listed?.split('\n').includes(`table inet ${TABLE}`) ?? false;
+}
+
+/** Takes away the nftables table. Throws SteeringError. */
+export async function removeNftables(system: System): Promise<void> {
+  // Only when it is there: to delete a base chain drops the packets of every queue of the namespace (nf_queue_nf_hook_drop).
+  if (await nftablesInstalled(system)) await system.run('nft', ['-f', '-'], `delete table inet ${TABLE}\n`);
+}
+
+/** Whether any chain of ours is in the mangle or filter table of any family and variant of iptables. Throws SteeringError. */
+export async function iptablesInstalled(system: System): Promise<boolean> {
+  for (const variant of await variants(system)) {
+    for (const family of FAMILIES) if (await hasChains(system, variant, family)) return true;
+  }
+  return false;
+}
+
+/** Takes away the chains in one variant of iptables. Throws SteeringError. */
+export async function removeChains(system: System, variant: Variant): Promise<void> {
+  for (const family of FAMILIES) {
+    if (await hasChains(system, variant, family)) await writeTables(system, variant, family, []);
+  }
+}
+
+/** Takes away chains in both variants of iptables, then the sets that they referred to. Throws SteeringError. */
+export async function removeIptables(system: System): Promise<void> {
+  for (const variant of await variants(system)) await removeChains(system, variant);
+  const ours = ((await supported(listSets(system))) ?? []).filter((name) => name.startsWith(SET_PREFIX));
+  for (const name of ours) await destroySet(system, name);
+}
+
+/** Takes away all of it. Throws the first SteeringError after having tried the rest. */
+export async function removeEverything(system: System): Promise<void> {
+  const results = await Promise.allSettled([removeNftables(system), removeIptables(system)]);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+async function hasChains(system: System, variant: Variant, family: Family): Promise<boolean> {
+  for (const table of TABLES) {
+    if (!tableExists(system, variant, family, table)) continue;
+    const saved = await supported(readTable(system, variant, family, table));
+    if (saved && hasOurs(saved)) return true;
+  }
+  return false;
+}
+
+async function variants(system: System): Promise<Variant[]> {
+  const chosen = await supported(chosenVariant(system));
+  return chosen ? [chosen, otherVariant(chosen)] : [];
+}
+
+/** Undefined where the machine cannot have it. */
+async function supported<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isUnsupported(error)) return undefined;
+    throw error;
+  }
+}

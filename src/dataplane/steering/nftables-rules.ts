@@ -1,0 +1,179 @@
+/**
+ * The steering state as one nftables table, and the transaction that brings it about. See nft(8).
+ *
+ * nft prints rules back in words that differ between versions, so that a rule cannot be compared as text. Each carries a comment instead:
+ * what it is for, and a fingerprint of the rule as we wrote it.
+ */
+import { createHash } from 'node:crypto';
+import { difference, hex, type SteeringState } from './state.ts';
+
+export const TABLE = 'podfence';
+export const SETS = { isolated4: 'ipv4_addr', isolated6: 'ipv6_addr' } as const;
+export type SetName = keyof typeof SETS;
+
+/** Where a base chain is hooked. Priorities by number: their names (mangle -150, filter 0) are younger than the syntax. */
+export interface Hook {
+  readonly hook: string;
+  readonly priority: number;
+}
+
+export interface NftChain {
+  readonly name: string;
+  /** Undefined: reached by a jump only. */
+  readonly hook: Hook | undefined;
+  /** Rules with their comments. */
+  readonly rules: readonly NftRule[];
+}
+
+export interface NftRule {
+  readonly text: string;
+  readonly comment: string;
+}
+
+/** The table as it is in place. */
+export interface PresentTable {
+  readonly chains: ReadonlyMap<string, PresentChain>;
+  /** By name; undefined for one that is not as we make them. */
+  readonly sets: ReadonlyMap<string, ReadonlySet<string> | undefined>;
+}
+
+export interface PresentChain {
+  readonly hook: Hook | undefined;
+  /** The comment of each rule, '' where it has none. */
+  readonly comments: readonly string[];
+}
+
+/** The chains that `state` needs, each after those that it jumps to. See state.ts for what each rule means. */
+export function renderNftChains(state: SteeringState): NftChain[] {
+  const { mark, offload, deny } = state;
+  const chains: NftChain[] = [];
+  if (deny === 'reject') {
+    // The mark is cleared first, for the answer inherits it where net.ipv4.fwmark_reflect is on, and postrouting would drop it.
+    chains.push({
+      name: 'answer',
+      hook: undefined,
+      rules: [
+        rule(clear(mark.mask), 'our bits end here'),
+        rule('meta l4proto tcp reject with tcp reset', 'answer TCP'),
+        rule('reject with icmpx admin-prohibited', 'answer others'),
+      ],
+    });
+    // Accepted by another chain of its hook or not, a packet passes through this one: nft(8), "VERDICT STATEMENTS".
+    chains.push({
+      name: 'denied',
+      hook: { hook: 'forward', priority: -1 },
+      rules: [rule(`${has(mark.reject)} jump answer`, 'denied by a worker')],
+    });
+  }
+  if (deny === 'reject' || offload)
+    chains.push({ name: 'postrouting', hook: { hook: 'postrouting', priority: -150 }, rules: postrouting(state) });
+  chains.push({ name: 'forward', hook: { hook: 'forward', priority: -150 }, rules: forward(state) });
+  return chains;
+}
+
+function forward({ mark, offload, queues, fail }: SteeringState): NftRule[] {
+  const rules: NftRule[] = [];
+  if (offload) {
+    rules.push(rule(clear(mark.judged), 'nobody else says that a packet was judged'));
+    rules.push(rule(`ct mark & ${hex(mark.judged)} == ${hex(mark.judged)} accept`, 'judged flows go on'));
+  }
+  // Without nft's flag fanout, which means one queue a CPU (NFT_QUEUE_FLAG_CPU_FANOUT, "use current CPU (no hashing)", in the kernel's
+  // linux/netfilter/nf_tables.h): a range alone hashes addresses and protocol, the same for both directions of a flow.
+  const bypass = fail === 'open' ? 'flags bypass ' : '';
+  const numbers = queues.count === 1 ? `${queues.first}` : `${queues.first}-${queues.first + queues.count - 1}`;
+  for (const [protocol, set] of [
+    ['ip', 'isolated4'],
+    ['ip6', 'isolated6'],
+  ] as const) {
+    for (const side of ['saddr', 'daddr']) {
+      rules.push(
+        rule(
+          `${protocol} ${side} @${set} queue ${bypass}to ${numbers}`,
+          `isolated ${side === 'saddr' ? 'source' : 'destination'}`,
+        ),
+      );
+    }
+  }
+  return rules;
+}
+
+function postrouting({ mark, offload, deny }: SteeringState): NftRule[] {
+  const rules = [rule(`meta mark & ${hex(mark.mask)} == 0 accept`, 'not ours')];
+  if (deny === 'reject') rules.push(rule(`${has(mark.reject)} drop`, 'denied, and not rejected on the way'));
+  if (offload)
+    rules.push(rule(`${has(mark.judged)} ct mark set ct mark | ${hex(mark.judged)}`, 'allowed: the flow is judged'));
+  rules.push(rule(clear(mark.mask), 'our bits end here'));
+  return rules;
+}
+
+function has(bit: number): string {
+  return `meta mark & ${hex(bit)} == ${hex(bit)}`;
+}
+
+function clear(bits: number): string {
+  return `meta mark set meta mark & ${hex(~bits)}`;
+}
+
+function rule(text: string, purpose: string): NftRule {
+  const fingerprint = createHash('sha256').update(text).digest('hex').slice(0, 8);
+  return { text, comment: `${purpose} [${fingerprint}]` };
+}
+
+/**
+ * The input of `nft -f -`, one transaction, that turns `present` into the table with `chains` and `sets`, or '' if it is so already. Chains
+ * that are in place as wanted are left alone, with the packets that wait in queues for their verdict: those go when a base chain goes.
+ */
+export function renderTransaction(
+  present: PresentTable | undefined,
+  chains: readonly NftChain[],
+  sets: Readonly<Record<SetName, ReadonlySet<string>>>,
+): string {
+  const before = present && isAlterable(present, chains) ? present : undefined;
+  const lines: string[] = [];
+  if (!before) {
+    lines.push(`add table inet ${TABLE}`);
+    if (present) lines.push(`delete table inet ${TABLE}`, `add table inet ${TABLE}`);
+  }
+  for (const [name, type] of Object.entries(SETS) as [SetName, string][]) {
+    if (!before?.sets.has(name)) lines.push(`add set inet ${TABLE} ${name} { type ${type}; }`);
+    lines.push(...elementLines(name, before?.sets.get(name) ?? new Set(), sets[name]));
+  }
+  for (const chain of chains) lines.push(...chainLines(TABLE, chain, before?.chains.get(chain.name)));
+  const obsolete = [...(before?.chains.keys() ?? [])].filter((name) => !chains.some((chain) => chain.name === name));
+  lines.push(...obsolete.map((name) => `flush chain inet ${TABLE} ${name}`));
+  lines.push(...obsolete.map((name) => `delete chain inet ${TABLE} ${name}`));
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+/** The lines that make a set with elements `present` one with `wanted`. */
+export function elementLines(name: SetName, present: ReadonlySet<string>, wanted: ReadonlySet<string>): string[] {
+  const { add, remove } = difference(present, wanted);
+  const line = (verb: string, addresses: string[]) =>
+    addresses.length === 0 ? [] : [`${verb} element inet ${TABLE} ${name} { ${addresses.join(', ')} }`];
+  return [...line('add', add), ...line('delete', remove)];
+}
+
+/** The lines that make `chain` of what is there of it. */
+export function chainLines(table: string, chain: NftChain, present?: PresentChain): string[] {
+  const { name, hook, rules } = chain;
+  if (
+    present &&
+    rules.length === present.comments.length &&
+    rules.every(({ comment }, i) => comment === present.comments[i])
+  )
+    return [];
+  const base = hook ? ` { type filter hook ${hook.hook} priority ${hook.priority}; policy accept; }` : '';
+  return [
+    present ? `flush chain inet ${table} ${name}` : `add chain inet ${table} ${name}${base}`,
+    ...rules.map(({ text, comment }) => `add rule inet ${table} ${name} ${text} comment "${comment}"`),
+  ];
+}
+
+/** A hook, or the type of a set, cannot be changed: then the table is replaced as a whole, in the one transaction. */
+function isAlterable(present: PresentTable, chains: readonly NftChain[]): boolean {
+  const sameHook = (chain: NftChain) => {
+    const there = present.chains.get(chain.name);
+    return !there || (there.hook?.hook === chain.hook?.hook && there.hook?.priority === chain.hook?.priority);
+  };
+  return chains.every(sameHook) && ![...present.sets.values()].includes(undefined);
+}

@@ -1,0 +1,118 @@
+/** Steering by nftables: one table of family inet, changed by one transaction at a time. */
+import { notApplied } from './error.ts';
+import { nftablesInstalled, removeEverything, removeIptables } from './leftovers.ts';
+import {
+  elementLines,
+  type Hook,
+  type PresentTable,
+  renderNftChains,
+  renderTransaction,
+  SETS,
+  type SetName,
+  TABLE,
+} from './nftables-rules.ts';
+import type { System } from './run.ts';
+import { Sequence } from './sequence.ts';
+import { canonicalAddresses, type Steering, type SteeringState, validateState } from './state.ts';
+
+type Isolated = Readonly<Record<SetName, ReadonlySet<string>>>;
+
+export class NftablesSteering implements Steering {
+  readonly kind = 'nftables';
+  readonly #system: System;
+  readonly #sequence = new Sequence();
+  /** What was applied last. */
+  #state: SteeringState | undefined;
+  /** The sets as they are in place; undefined when that is unknown. */
+  #isolated: Isolated | undefined;
+
+  constructor(system: System) {
+    this.#system = system;
+  }
+
+  apply(state: SteeringState): Promise<void> {
+    return this.#sequence.run(() => this.#apply(state));
+  }
+
+  setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<void> {
+    return this.#sequence.run(() => this.#setIsolated(ipv4, ipv6));
+  }
+
+  remove(): Promise<void> {
+    return this.#sequence.run(async () => {
+      this.#state = undefined;
+      this.#isolated = undefined;
+      await removeEverything(this.#system);
+    });
+  }
+
+  async #apply(state: SteeringState): Promise<void> {
+    validateState(state);
+    const isolated = isolatedOf(state.isolatedIPv4, state.isolatedIPv6);
+    this.#isolated = undefined;
+    const present = (await nftablesInstalled(this.#system)) ? await this.#read() : undefined;
+    await this.#commit(renderTransaction(present, renderNftChains(state), isolated));
+    this.#isolated = isolated;
+    this.#state = state;
+    // Only now that ours are in force: until here what an earlier process left is what stops a denied packet.
+    await removeIptables(this.#system);
+  }
+
+  async #setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<void> {
+    if (!this.#state) throw notApplied();
+    const state = { ...this.#state, isolatedIPv4: ipv4, isolatedIPv6: ipv6 };
+    const present = this.#isolated;
+    if (!present) return await this.#apply(state);
+    const wanted = isolatedOf(ipv4, ipv6);
+    const names = Object.keys(SETS) as SetName[];
+    try {
+      await this.#commit(names.flatMap((name) => elementLines(name, present[name], wanted[name])).join('\n'));
+    } catch {
+      // Somebody else has changed our table. Read what is there, and put all of it right.
+      return await this.#apply(state);
+    }
+    this.#isolated = wanted;
+    this.#state = state;
+  }
+
+  async #commit(transaction: string): Promise<void> {
+    if (transaction !== '') await this.#system.run('nft', ['-f', '-'], `${transaction}\n`);
+  }
+
+  async #read(): Promise<PresentTable> {
+    return parseTable(await this.#system.run('nft', ['-j', 'list', 'table', 'inet', TABLE]));
+  }
+}
+
+function isolatedOf(ipv4: readonly string[], ipv6: readonly string[]): Isolated {
+  return { isolated4: canonicalAddresses(4, ipv4), isolated6: canonicalAddresses(6, ipv6) };
+}
+
+/** The parts that matter here of libnftables-json(5). */
+interface Listed {
+  readonly chain?: { name: string; hook?: string; prio?: number };
+  readonly rule?: { chain: string; comment?: string };
+  readonly set?: { name: string; type: string; elem?: unknown[] };
+}
+
+/** Reads the output of `nft -j list table`. */
+export function parseTable(json: string): PresentTable {
+  const { nftables } = JSON.parse(json) as { nftables: Listed[] };
+  const chains = new Map<string, { hook: Hook | undefined; comments: string[] }>();
+  const sets = new Map<string, Set<string> | undefined>();
+  for (const { chain, rule, set } of nftables) {
+    if (chain) {
+      const hook = chain.hook === undefined ? undefined : { hook: chain.hook, priority: chain.prio ?? 0 };
+      chains.set(chain.name, { hook, comments: [] });
+    }
+    if (rule) chains.get(rule.chain)?.comments.push(rule.comment ?? '');
+    if (set) sets.set(set.name, elementsOf(set));
+  }
+  return { chains, sets };
+}
+
+/** Undefined for a set that is not as we make them. */
+function elementsOf({ name, type, elem = [] }: NonNullable<Listed['set']>): Set<string> | undefined {
+  const plain = elem.filter((element) => typeof element === 'string');
+  return type === SETS[name as SetName] && plain.length === elem.length ? new Set(plain) : undefined;
+}

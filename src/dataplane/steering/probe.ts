@@ -1,0 +1,64 @@
+/** Choosing the kind of steering by what this kernel accepts, tried in the network namespace that is to be steered. */
+import { SteeringError } from './error.ts';
+import { IptablesSteering } from './iptables.ts';
+import { iptablesInstalled, nftablesInstalled } from './leftovers.ts';
+import { NftablesSteering } from './nftables.ts';
+import { system as hostSystem, type System } from './run.ts';
+import type { Steering, SteeringKind } from './state.ts';
+import { type Needs, tryIptables, tryNftables } from './trial.ts';
+
+export type SteeringChoice = 'auto' | SteeringKind;
+
+export interface ChooseOptions {
+  /** The tools, and the network namespace to steer. @default that of the process. */
+  readonly system?: System;
+  /** What the state will ask for. @default all: offload, and rejecting. */
+  readonly needs?: Needs;
+}
+
+/**
+ * The kind asked for, or for `auto` one that works here: the kind that is already in place, so that it is adopted, else nftables, else
+ * iptables. Nothing is installed yet. Throws SteeringError with what stands against it.
+ */
+export async function chooseSteering(choice: SteeringChoice, options: ChooseOptions = {}): Promise<Steering> {
+  const { system = hostSystem(), needs = { deny: 'reject', offload: true } } = options;
+  if (choice === 'nftables') {
+    await tryNftables(system, needs);
+    return new NftablesSteering(system);
+  }
+  if (choice === 'iptables') {
+    await tryIptables(system, needs);
+    return new IptablesSteering(system);
+  }
+  const nftables = await refusal(tryNftables(system, needs));
+  // iptables is tried only where it may be chosen: its trial makes iptables' own empty tables, where there were none.
+  if (!nftables && !(await onlyIptablesInstalled(system))) return new NftablesSteering(system);
+  const iptables = await refusal(tryIptables(system, needs));
+  if (!iptables) return new IptablesSteering(system);
+  if (!nftables) return new NftablesSteering(system);
+  throw neither(nftables, iptables);
+}
+
+/** Why a trial failed, or undefined if it did not. */
+async function refusal(trial: Promise<void>): Promise<SteeringError | undefined> {
+  try {
+    await trial;
+    return undefined;
+  } catch (error) {
+    if (error instanceof SteeringError) return error;
+    throw error;
+  }
+}
+
+async function onlyIptablesInstalled(system: System): Promise<boolean> {
+  return !(await nftablesInstalled(system)) && (await iptablesInstalled(system));
+}
+
+/** Where neither kind works. iptables runs on more machines: its code and hint stand for both. */
+function neither(nftables: SteeringError, iptables: SteeringError): SteeringError {
+  return new SteeringError(
+    iptables.code,
+    `neither nftables nor iptables can steer packets here:\n${nftables.message}\n${iptables.message}`,
+    [...new Set([iptables.hint, nftables.hint])].join('; '),
+  );
+}

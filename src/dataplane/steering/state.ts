@@ -1,0 +1,129 @@
+/**
+ * Steering is which packets the kernel hands over, as one desired state. Two renderings of it exist, nftables.ts and iptables.ts; this is
+ * what both mean by it, for the packets that the node forwards (hook forward, priority mangle: after Service DNAT, before filter rules):
+ *
+ *     forward      the packet mark's judged bit is cleared           nobody but us may say that a packet was judged    (offload)
+ *                  connection mark has the judged bit  -> go on      the flow was judged, the kernel carries it        (offload)
+ *                  source or destination isolated      -> queue      a worker judges it
+ *                  the rest                            -> go on      endpoints that no policy selects pay nothing more
+ *     filter       packet mark has the reject bit      -> TCP reset, ICMP administratively prohibited                  (deny: reject)
+ *     postrouting  packet mark has the reject bit      -> drop       if something kept the packet from the line above  (deny: reject)
+ *                  packet mark has the judged bit      -> copied to the connection mark                                (offload)
+ *                  our bits of the packet mark are cleared           a tunnel's outer packet takes on the inner one's mark
+ *
+ * A worker answers with the mark that it was given, plus a bit: judged when it allows, reject when it denies and says so. After its
+ * accept a packet goes on at the next hook, not at the next rule of the same chain (nf_reinject in the kernel's
+ * net/netfilter/nfnetlink_queue.c), so the bits are looked at in later hooks only.
+ *
+ * Why forward clears the judged bit and leaves the reject bit. The bits of the mask are podfence's on this node, yet any software of the
+ * host may set packet marks, or restore them from connection marks. A judged bit that arrives would offload a flow that nobody judged,
+ * so it is cleared. A reject bit that arrives is taken at its word: while steering changes from one kind to the other both are in place
+ * for a moment, and if the second cleared what the first has decided, a denied packet would pass. Locally generated packets do not pass
+ * the forward hook; their marks are set by root, who needs no help from us.
+ *
+ * The judged bit reaches the connection mark in postrouting only: a packet that is lost before (a filter rule, no route) leaves its flow
+ * unjudged, and the flow's next packet comes to the queue again. What is forwarded past postrouting (a flow table, an eBPF redirect) does not
+ * pass the forward hook either.
+ */
+import { SocketAddress } from 'node:net';
+import { SteeringError } from './error.ts';
+
+/** Bits of the 32-bit packet and connection marks that belong to podfence. */
+export interface MarkBits {
+  /** One bit: the worker allowed the packet (packet mark), the flow was judged (connection mark). */
+  readonly judged: number;
+  /** One bit: the worker denied the packet and wants an answer sent (packet mark only). */
+  readonly reject: number;
+  /** All bits that are podfence's; others are never changed. Contains both of the above. */
+  readonly mask: number;
+}
+
+/** @default for SteeringState.mark. Clear of kube-proxy (0x4000, 0x8000) and Tailscale (0xff0000); Calico's default mask overlaps. */
+export const DEFAULT_MARK: MarkBits = { judged: 0x01000000, reject: 0x02000000, mask: 0x03000000 };
+
+export interface SteeringState {
+  /** Queue numbers `first` to `first + count - 1`, 0 to 65535. Both directions of a flow go to the same one. */
+  readonly queues: { readonly first: number; readonly count: number };
+  /** Addresses of this node's endpoints that a policy isolates in any direction. Any order and spelling. */
+  readonly isolatedIPv4: readonly string[];
+  readonly isolatedIPv6: readonly string[];
+  readonly mark: MarkBits;
+  /** What becomes of a packet whose queue nobody reads: closed drops it, open lets it go on. */
+  readonly fail: 'open' | 'closed';
+  readonly deny: 'drop' | 'reject';
+  /** Whether judged flows go on without being queued. */
+  readonly offload: boolean;
+}
+
+export type SteeringKind = 'nftables' | 'iptables';
+
+/** One way to bring a SteeringState into force. Calls may overlap: they are carried out one after the other. */
+export interface Steering {
+  readonly kind: SteeringKind;
+  /**
+   * Brings the whole state into force. What is in place already is adopted, and only what differs is changed; at no moment does a packet
+   * from or to an endpoint that is isolated before and after pass unjudged. Throws SteeringError.
+   */
+  apply(state: SteeringState): Promise<void>;
+  /** Replaces the isolated addresses of the state applied last, writing only the differences. Throws SteeringError. */
+  setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<void>;
+  /** Takes away all that podfence ever installed, of either kind, and nothing else. Throws SteeringError after having tried all of it. */
+  remove(): Promise<void>;
+}
+
+/** Throws SteeringError INVALID_STATE if the kernel could not carry out `state`, or would misread it. */
+export function validateState(state: SteeringState): void {
+  const { first, count } = state.queues;
+  if (!(Number.isInteger(first) && Number.isInteger(count) && first >= 0 && count >= 1 && first + count <= 0x10000)) {
+    throw invalid(`queues ${first} to ${first + count - 1} are not within 0 to 65535`);
+  }
+  validateMark(state.mark);
+}
+
+/** Throws SteeringError INVALID_STATE unless judged and reject are two different single bits within the mask. */
+export function validateMark({ judged, reject, mask }: MarkBits): void {
+  for (const [name, bits] of Object.entries({ judged, reject, mask })) {
+    if (!(Number.isInteger(bits) && bits > 0 && bits <= 0xffffffff))
+      throw invalid(`mark ${name} ${bits} is not 32 bits`);
+  }
+  const single = (bits: number) => (bits & (bits - 1)) === 0;
+  if (!single(judged) || !single(reject) || judged === reject) {
+    throw invalid(`the marks judged ${hex(judged)} and reject ${hex(reject)} are not two different single bits`);
+  }
+  if ((mask & judged) === 0 || (mask & reject) === 0) {
+    throw invalid(`the mark mask ${hex(mask)} does not contain judged ${hex(judged)} and reject ${hex(reject)}`);
+  }
+}
+
+/**
+ * Addresses in the kernel tools' spelling (inet_ntop(3)), without repetitions: so that what is wanted and what is read back compare as
+ * text. Throws SteeringError INVALID_STATE for what is not an address of the family.
+ */
+export function canonicalAddresses(family: 4 | 6, addresses: readonly string[]): Set<string> {
+  const canonical = new Set<string>();
+  for (const address of addresses) {
+    try {
+      canonical.add(new SocketAddress({ address, family: `ipv${family}` }).address);
+    } catch {
+      throw invalid(`${JSON.stringify(address)} is not an IPv${family} address`);
+    }
+  }
+  return canonical;
+}
+
+/** What has to be added to and taken from `present` to make it `wanted`. */
+export function difference(
+  present: ReadonlySet<string>,
+  wanted: ReadonlySet<string>,
+): { add: string[]; remove: string[] } {
+  return { add: [...wanted.difference(present)], remove: [...present.difference(wanted)] };
+}
+
+/** `0x1000000`, as iptables-save and nft print marks. */
+export function hex(bits: number): string {
+  return `0x${(bits >>> 0).toString(16)}`;
+}
+
+function invalid(message: string): SteeringError {
+  return new SteeringError('INVALID_STATE', message, 'this is a configuration error: correct the named value');
+}

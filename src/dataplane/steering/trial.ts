@@ -1,0 +1,91 @@
+/**
+ * Whether this kernel, with the tools installed here, takes the very rules that steering would write. Nothing of a trial is ever hooked, so
+ * no packet meets it, and nothing stays.
+ */
+import { pid } from 'node:process';
+import { isUnsupported, SteeringError } from './error.ts';
+import { restoreSet, SET_PREFIX, setOf } from './ipset.ts';
+import { chosenVariant, destroySet, restoreSets, restoreTables, type Variant } from './iptables-commands.ts';
+import { CHAIN_PREFIX, type Family, renderChains, setName, type Table } from './iptables-rules.ts';
+import { chainLines, renderNftChains, SETS } from './nftables-rules.ts';
+import type { System } from './run.ts';
+import { DEFAULT_MARK, type SteeringState } from './state.ts';
+
+/** What of a state decides which parts of the kernel it needs. */
+export type Needs = Pick<SteeringState, 'deny' | 'offload'>;
+
+function demanding(needs: Needs): SteeringState {
+  return {
+    ...needs,
+    queues: { first: 0, count: 2 },
+    isolatedIPv4: [],
+    isolatedIPv6: [],
+    mark: DEFAULT_MARK,
+    fail: 'open',
+  };
+}
+
+/**
+ * With `nft -c`, the kernel goes through the whole transaction and then aborts it (nft(8), option --check). Throws SteeringError; what is
+ * not a missing tool or permission counts as KERNEL_LACKS.
+ */
+export async function tryNftables(system: System, needs: Needs): Promise<void> {
+  const table = `podfence-probe-${pid}`;
+  const lines = [`add table inet ${table}`];
+  for (const [name, type] of Object.entries(SETS)) lines.push(`add set inet ${table} ${name} { type ${type}; }`);
+  // As regular chains: to take a base chain away again drops the packets of every queue of the namespace (nf_queue_nf_hook_drop).
+  for (const chain of renderNftChains(demanding(needs)))
+    lines.push(...chainLines(table, { ...chain, hook: undefined }));
+  await attempt('nftables', async () => {
+    await system.run('nft', ['-j', 'list', 'tables', 'inet']);
+    await system.run('nft', ['-c', '-f', '-'], `${lines.join('\n')}\n`);
+  });
+}
+
+/**
+ * With chains and sets under names of their own, made and taken away again. IPv6 may be missing: IptablesSteering finds that out, and
+ * whether it matters. Throws SteeringError; what is not a missing tool or permission counts as KERNEL_LACKS.
+ */
+export async function tryIptables(system: System, needs: Needs): Promise<void> {
+  const variant = await chosenVariant(system);
+  await attempt('iptables', () => tryFamily(system, variant, 4, needs));
+  try {
+    await attempt('ip6tables', () => tryFamily(system, variant, 6, needs));
+  } catch (error) {
+    if (!isUnsupported(error)) throw error;
+  }
+}
+
+async function tryFamily(system: System, variant: Variant, family: Family, needs: Needs): Promise<void> {
+  const chain = `${CHAIN_PREFIX}PROBE-${pid}`;
+  const set = `${SET_PREFIX}probe-${pid}-${family}`;
+  const rules = new Map<Table, string[]>();
+  for (const { table, rules: more } of renderChains(family, demanding(needs))) {
+    rules.set(table, [...(rules.get(table) ?? []), ...more.map((rule) => rule.replace(setName(family), set))]);
+  }
+  try {
+    await restoreSets(system, restoreSet(family, undefined, setOf(new Set())).replaceAll(setName(family), set));
+    for (const [table, lines] of rules) {
+      const input = [`*${table}`, `:${chain} - [0:0]`, ...lines.map((rule) => `-A ${chain} ${rule}`), 'COMMIT', ''];
+      await restoreTables(system, variant, family, input.join('\n'));
+    }
+  } finally {
+    for (const table of rules.keys()) {
+      await restoreTables(system, variant, family, `*${table}\n-F ${chain}\n-X ${chain}\nCOMMIT\n`).catch(notMade);
+    }
+    await destroySet(system, set).catch(notMade);
+  }
+}
+
+/** What a failed trial did not get to make cannot be taken away. */
+function notMade(): void {}
+
+async function attempt(what: string, trial: () => Promise<void>): Promise<void> {
+  try {
+    await trial();
+  } catch (error) {
+    if (!(error instanceof SteeringError)) throw error;
+    const code = error.code === 'FAILED' ? 'KERNEL_LACKS' : error.code;
+    throw new SteeringError(code, `${what} cannot steer packets here: ${error.message}`, error.hint);
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * What the policies say about a packet that opens a flow; no flow is looked at.
+ *
+ * IPv4 and IPv6 are written twice: the words of an address are passed as numbers, so that nothing is allocated.
+ */
+import { isNeighbourDiscovery } from '../packet/icmp-types.ts';
+import { OK, type Packet } from '../packet/packet.ts';
+import { hasPorts, ICMPV6 } from '../packet/protocols.ts';
+import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
+import {
+  ALLOWED_BY_POLICY,
+  EGRESS_DENIED,
+  FRAGMENT,
+  INGRESS_DENIED,
+  LOCAL_NODE,
+  MALFORMED,
+  NEIGHBOUR_DISCOVERY,
+  NOT_ISOLATED,
+  SAME_POD,
+} from './reasons.ts';
+
+/** The reason code of filter/reasons.ts for a decoded packet. */
+export function decide(table: RuleTable, packet: Packet): number {
+  return packet.status === OK ? reasonOf(rule(table, packet)) : MALFORMED;
+}
+
+/** A ruling is a reason in bits 0 to 7, and with it in one int32 what else came to light: */
+export const SOURCE_IS_ENDPOINT = 1 << 8;
+export const DESTINATION_IS_ENDPOINT = 1 << 9;
+/** the ingress side is the one that denied, */
+export const DENIED_BY_INGRESS = 1 << 10;
+/** and one of the pods is isolated in some direction, so that the flow's replies, or its next packets, depend on this one. */
+export const TRACKED = 1 << 11;
+
+export function reasonOf(ruling: number): number {
+  return ruling & 0xff;
+}
+
+/** As `decide`, for a packet that is OK, with all that came to light. */
+export function rule(table: RuleTable, packet: Packet): number {
+  return packet.family === 4 ? rule4(table, packet) : rule6(table, packet);
+}
+
+function rule4(table: RuleTable, packet: Packet): number {
+  const { src0, dst0, protocol } = packet;
+  const src = table.lookup4(src0);
+  const dst = table.lookup4(dst0);
+  const ends = endpoints(table, src, dst);
+  if (src0 === dst0 || table.samePod(src, dst)) return ends | SAME_POD;
+  if (isLocalNode(table, src, dst)) return ends | LOCAL_NODE;
+  const isolated = isolation(table, src, dst);
+  if (isolated === 0) return ends | NOT_ISOLATED;
+  const port = policyPort(packet);
+  if ((isolated & EGRESS_ISOLATED) !== 0 && !table.allows4(src, EGRESS, dst, dst0, dst, protocol, port)) {
+    return ends | TRACKED | denial(packet, EGRESS_DENIED);
+  }
+  if ((isolated & INGRESS_ISOLATED) !== 0 && !table.allows4(dst, INGRESS, src, src0, dst, protocol, port)) {
+    return ends | TRACKED | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
+  }
+  return ends | TRACKED | ((isolated & BOTH_ISOLATED) !== 0 ? ALLOWED_BY_POLICY : NOT_ISOLATED);
+}
+
+function rule6(table: RuleTable, packet: Packet): number {
+  const { src0, src1, src2, src3, dst0, dst1, dst2, dst3, protocol } = packet;
+  const src = table.lookup6(src0, src1, src2, src3);
+  const dst = table.lookup6(dst0, dst1, dst2, dst3);
+  const ends = endpoints(table, src, dst);
+  const same = src3 === dst3 && src2 === dst2 && src1 === dst1 && src0 === dst0;
+  if (same || table.samePod(src, dst)) return ends | SAME_POD;
+  if (isLocalNode(table, src, dst)) return ends | LOCAL_NODE;
+  // Only with a hop limit of 255, which no router has passed on: receivers ignore the rest (RFC 4861 section 7.1).
+  if (protocol === ICMPV6 && isNeighbourDiscovery(packet.icmpType) && packet.hopLimit === 255) {
+    return ends | NEIGHBOUR_DISCOVERY;
+  }
+  const isolated = isolation(table, src, dst);
+  if (isolated === 0) return ends | NOT_ISOLATED;
+  const port = policyPort(packet);
+  if (
+    (isolated & EGRESS_ISOLATED) !== 0 &&
+    !table.allows6(src, EGRESS, dst, dst0, dst1, dst2, dst3, dst, protocol, port)
+  ) {
+    return ends | TRACKED | denial(packet, EGRESS_DENIED);
+  }
+  if (
+    (isolated & INGRESS_ISOLATED) !== 0 &&
+    !table.allows6(dst, INGRESS, src, src0, src1, src2, src3, dst, protocol, port)
+  ) {
+    return ends | TRACKED | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
+  }
+  return ends | TRACKED | ((isolated & BOTH_ISOLATED) !== 0 ? ALLOWED_BY_POLICY : NOT_ISOLATED);
+}
+
+function endpoints(table: RuleTable, src: number, dst: number): number {
+  return (table.isEndpoint(src) ? SOURCE_IS_ENDPOINT : 0) | (table.isEndpoint(dst) ? DESTINATION_IS_ENDPOINT : 0);
+}
+
+function isLocalNode(table: RuleTable, src: number, dst: number): boolean {
+  return table.isNode(src) ? table.isEndpoint(dst) : table.isNode(dst) && table.isEndpoint(src);
+}
+
+/** The directions that decide this packet, */
+const EGRESS_ISOLATED = 1;
+const INGRESS_ISOLATED = 2;
+const BOTH_ISOLATED = EGRESS_ISOLATED | INGRESS_ISOLATED;
+/** and those that decide what comes the other way. */
+const REPLY_ISOLATED = 4;
+
+function isolation(table: RuleTable, src: number, dst: number): number {
+  return (
+    (table.isIsolated(src, EGRESS) ? EGRESS_ISOLATED : 0) |
+    (table.isIsolated(dst, INGRESS) ? INGRESS_ISOLATED : 0) |
+    (table.isIsolated(src, INGRESS) || table.isIsolated(dst, EGRESS) ? REPLY_ISOLATED : 0)
+  );
+}
+
+/** The port that a NetworkPolicyPort can allow: -1 for ICMP, whose identifier is none, and for a later fragment. */
+function policyPort(packet: Packet): number {
+  return hasPorts(packet.protocol) ? packet.dstPort : -1;
+}
+
+/** A later fragment is denied because it has no port to compare, whichever side asked for one. */
+function denial(packet: Packet, reason: number): number {
+  return packet.isLaterFragment && hasPorts(packet.protocol) ? FRAGMENT : reason;
+}

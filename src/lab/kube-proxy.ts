@@ -1,0 +1,112 @@
+/**
+ * Services by destination NAT, as kube-proxy's iptables mode does it (pkg/proxy/iptables/proxier.go): PREROUTING and OUTPUT translate to a
+ * backend, POSTROUTING masquerades what came by a node port and what would go back to its own sender, and a Service without
+ * endpoints is refused.
+ *
+ * One thing is added, before the random choice: a source port above the ephemeral range chooses the backend, so that a prober
+ * knows with whom it talks.
+ */
+import { AF_INET } from '../sys/libc.ts';
+import { familyOf } from '../sys/sockets.ts';
+import type { ServicePort } from './service-ports.ts';
+import type { PortRange } from './traffic/messages.ts';
+
+/** kube-proxy's own bit of the packet mark. */
+const MASQUERADE = '0x4000/0x4000';
+
+/** How many backends of a Service can be chosen by source port. */
+export const CHOOSABLE_BACKENDS = 8;
+const CHOICE_FIRST = 61_000;
+const CHOICE_COUNT = 512;
+
+/** The source ports that choose the backend of that index, below CHOOSABLE_BACKENDS. */
+export function choosingPorts(backend: number): PortRange {
+  return { first: CHOICE_FIRST + backend * CHOICE_COUNT, count: CHOICE_COUNT };
+}
+
+/** Input of iptables-restore (or, for AF_INET6, ip6tables-restore) that makes the nat and filter tables serve these Services and no others. */
+export function renderServices(services: readonly ServicePort[], family: number): string {
+  const nat = new Table('nat', ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING']);
+  const filter = new Table('filter', ['INPUT', 'FORWARD', 'OUTPUT']);
+  nat.chains.push('LAB-SERVICES', 'LAB-NODEPORTS');
+  filter.chains.push('LAB-REFUSED');
+  nat.rules.push('PREROUTING -j LAB-SERVICES', 'OUTPUT -j LAB-SERVICES');
+  filter.rules.push('INPUT -j LAB-REFUSED', 'FORWARD -j LAB-REFUSED', 'OUTPUT -j LAB-REFUSED');
+  for (const [number, service] of services.entries()) {
+    if (familyOf(service.clusterIP) !== family) continue;
+    if (service.backends.length > 0) translate(nat, service, number, family);
+    else refuse(filter, service, family);
+  }
+  nat.rules.push(
+    'LAB-SERVICES -m addrtype --dst-type LOCAL -j LAB-NODEPORTS',
+    `POSTROUTING -m mark ! --mark ${MASQUERADE} -j RETURN`,
+    'POSTROUTING -j MARK --xor-mark 0x4000',
+    'POSTROUTING -j MASQUERADE',
+  );
+  return `${nat.render()}${filter.render()}`;
+}
+
+function translate(nat: Table, service: ServicePort, number: number, family: number): void {
+  const { clusterIP, port, nodePort, backends } = service;
+  const protocol = service.protocol.toLowerCase();
+  const chain = `LAB-SVC-${number}`;
+  const external = `LAB-EXT-${number}`;
+  nat.chains.push(chain);
+  nat.rules.push(`LAB-SERVICES -d ${clusterIP} -p ${protocol} --dport ${port} -j ${chain}`);
+  if (nodePort !== undefined) {
+    nat.chains.push(external);
+    nat.rules.push(
+      `LAB-NODEPORTS -p ${protocol} --dport ${nodePort} -j ${external}`,
+      `${external} -j MARK --or-mark 0x4000`,
+      `${external} -j ${chain}`,
+    );
+  }
+  const endpoint = (i: number) => `LAB-SEP-${number}-${i}`;
+  for (let i = 0; i < Math.min(backends.length, CHOOSABLE_BACKENDS); i++) {
+    const { first, count } = choosingPorts(i);
+    nat.rules.push(`${chain} -p ${protocol} --sport ${first}:${first + count - 1} -j ${endpoint(i)}`);
+  }
+  for (const [i, { address, port: target }] of backends.entries()) {
+    const left = backends.length - i;
+    const chance = left === 1 ? '' : ` -m statistic --mode random --probability ${(1 / left).toFixed(10)}`;
+    const destination = family === AF_INET ? `${address}:${target}` : `[${address}]:${target}`;
+    nat.chains.push(endpoint(i));
+    nat.rules.push(
+      `${chain}${chance} -j ${endpoint(i)}`,
+      `${endpoint(i)} -s ${address} -j MARK --or-mark 0x4000`,
+      `${endpoint(i)} -p ${protocol} -j DNAT --to-destination ${destination}`,
+    );
+  }
+}
+
+function refuse(filter: Table, { clusterIP, protocol, port, nodePort }: ServicePort, family: number): void {
+  const reject = `-j REJECT --reject-with ${family === AF_INET ? 'icmp-port-unreachable' : 'icmp6-port-unreachable'}`;
+  const match = (value: number) => `-p ${protocol.toLowerCase()} --dport ${value}`;
+  filter.rules.push(`LAB-REFUSED -d ${clusterIP} ${match(port)} ${reject}`);
+  if (nodePort !== undefined) {
+    filter.rules.push(`LAB-REFUSED -m addrtype --dst-type LOCAL ${match(nodePort)} ${reject}`);
+  }
+}
+
+class Table {
+  readonly chains: string[] = [];
+  readonly rules: string[] = [];
+  readonly #name: string;
+  readonly #builtIn: readonly string[];
+
+  constructor(name: string, builtIn: readonly string[]) {
+    this.#name = name;
+    this.#builtIn = builtIn;
+  }
+
+  render(): string {
+    return [
+      `*${this.#name}`,
+      ...this.#builtIn.map((chain) => `:${chain} ACCEPT [0:0]`),
+      ...this.chains.map((chain) => `:${chain} - [0:0]`),
+      ...this.rules.map((rule) => `-A ${rule}`),
+      'COMMIT',
+      '',
+    ].join('\n');
+  }
+}

@@ -1,0 +1,163 @@
+/** The network of a lab brought to what its pods and Services ask for: namespaces and links, Service translation, listeners. */
+import { type PodRecord, recordKey } from '../cluster/records.ts';
+import type { ServiceRecord } from '../manifests/services.ts';
+import { AF_INET, AF_INET6 } from '../sys/libc.ts';
+import type { Netns } from '../sys/netns.ts';
+import { familyOf } from '../sys/sockets.ts';
+import { renderServices } from './kube-proxy.ts';
+import type { LabExternal } from './plan.ts';
+import { runChecked } from './run-command.ts';
+import type { LabNode } from './scheduling.ts';
+import { listeningPorts, type ServicePort, servicePorts } from './service-ports.ts';
+import { type Host, Topology } from './topology.ts';
+import type { ListenSpec } from './traffic/messages.ts';
+import { Traffic } from './traffic/traffic.ts';
+
+interface RunningPod {
+  record: PodRecord;
+  readonly host: Host;
+  /** What it listens on, as text, to see a change. */
+  listening: string;
+}
+
+export class LabNetwork {
+  readonly traffic = new Traffic();
+  readonly topology: Topology;
+  readonly #nodes: readonly LabNode[];
+  readonly #pods = new Map<string, RunningPod>();
+  readonly #externals = new Map<string, Host>();
+  readonly #unavailable = new Set<string>();
+  readonly #rules = new Map<number, string>();
+  #services: readonly ServicePort[] = [];
+
+  private constructor(nodes: readonly LabNode[], topology: Topology) {
+    this.#nodes = nodes;
+    this.topology = topology;
+  }
+
+  /** The nodes and external hosts, without pods. */
+  static async create(nodes: readonly LabNode[], externals: readonly LabExternal[]): Promise<LabNetwork> {
+    const topology = await Topology.create(nodes);
+    const network = new LabNetwork(nodes, topology);
+    try {
+      const hosts = await topology.addExternals(externals.map(({ addresses }) => addresses));
+      for (const [i, { name }] of externals.entries()) network.#externals.set(name, hosts[i] as Host);
+      return network;
+    } catch (error) {
+      await network.close();
+      throw error;
+    }
+  }
+
+  get services(): readonly ServicePort[] {
+    return this.#services;
+  }
+
+  /** The pods that are in the network: those that have an address. */
+  get pods(): readonly PodRecord[] {
+    return [...this.#pods.values()].map(({ record }) => record);
+  }
+
+  pod(key: string): { readonly record: PodRecord; readonly netns: Netns } | undefined {
+    const pod = this.#pods.get(key);
+    return pod && { record: pod.record, netns: pod.host.netns };
+  }
+
+  external(name: string): Host | undefined {
+    return this.#externals.get(name);
+  }
+
+  /** Whether a pod listens there: another pod of the same host network may have taken the port. */
+  isListening(pod: string, protocol: string, port: number): boolean {
+    return !this.#unavailable.has(`${pod} ${protocol} ${port}`);
+  }
+
+  /** Adds and removes pods, translates Services, opens and closes listeners: only what differs from before. */
+  async reconcile(pods: readonly PodRecord[], services: readonly ServiceRecord[]): Promise<void> {
+    const wanted = new Map(pods.filter(({ addresses }) => addresses.length > 0).map((pod) => [recordKey(pod), pod]));
+    await this.#removePods(wanted);
+    await this.#addPods(wanted);
+    this.#services = servicePorts(services, this.pods);
+    await Promise.all([this.#translate(AF_INET), this.#translate(AF_INET6), this.#listen()]);
+  }
+
+  async close(): Promise<void> {
+    await this.traffic.stop();
+    this.topology.close();
+  }
+
+  async #removePods(wanted: ReadonlyMap<string, PodRecord>): Promise<void> {
+    for (const [key, { record, host }] of this.#pods) {
+      const next = wanted.get(key);
+      if (next && place(next) === place(record)) continue;
+      this.#pods.delete(key);
+      await this.traffic.forget(record.hostNetwork ? [] : [host.netns.fd], [key]);
+      if (!record.hostNetwork) await this.topology.removePod(record.nodeName ?? '', host);
+    }
+  }
+
+  async #addPods(wanted: ReadonlyMap<string, PodRecord>): Promise<void> {
+    const added = Map.groupBy(
+      [...wanted.values()].filter((pod) => !this.#pods.has(recordKey(pod))),
+      (pod) => pod.nodeName ?? '',
+    );
+    const hosts = new Map<PodRecord, Host>();
+    await Promise.all(
+      [...added].map(async ([node, records]) => {
+        const own = records.filter((pod) => !pod.hostNetwork);
+        const made = await this.topology.addPods(
+          node,
+          own.map(({ addresses }) => addresses),
+        );
+        for (const [i, pod] of own.entries()) hosts.set(pod, made[i] as Host);
+        for (const pod of records) if (pod.hostNetwork) hosts.set(pod, this.topology.node(node));
+      }),
+    );
+    for (const [key, record] of wanted) {
+      const host = hosts.get(record);
+      const known = this.#pods.get(key);
+      if (host) this.#pods.set(key, { record, host, listening: '' });
+      else if (known) known.record = record;
+    }
+  }
+
+  /** A lab without Services has no rules at all, and so no connection tracking but the agents' own. */
+  async #translate(family: number): Promise<void> {
+    const concerned = this.#services.some(({ clusterIP }) => familyOf(clusterIP) === family);
+    const before = this.#rules.get(family);
+    const rules = concerned || before !== undefined ? renderServices(this.#services, family) : undefined;
+    if (rules === undefined || rules === before) return;
+    const command = family === AF_INET ? 'iptables-restore' : 'ip6tables-restore';
+    await Promise.all(
+      this.#nodes.map(({ name }) => runChecked(this.topology.node(name).netns, [command, '-w'], rules)),
+    );
+    this.#rules.set(family, rules);
+  }
+
+  async #listen(): Promise<void> {
+    const specs: ListenSpec[] = [];
+    const changed: string[] = [];
+    for (const [key, pod] of this.#pods) {
+      const ports = listeningPorts(pod.record, this.#services);
+      const listening = ports.map(({ protocol, port }) => `${protocol} ${port}`).join(',');
+      if (listening === pod.listening) continue;
+      if (pod.listening !== '') changed.push(key);
+      pod.listening = listening;
+      for (const { protocol, port } of ports) {
+        this.#unavailable.delete(`${key} ${protocol} ${port}`);
+        for (const address of pod.record.addresses) {
+          specs.push({ netns: pod.host.netns.fd, speaker: key, address, port, protocol });
+        }
+      }
+    }
+    if (changed.length > 0) await this.traffic.forget([], changed);
+    for (const { spec } of await this.traffic.listen(specs)) {
+      this.#unavailable.add(`${spec.speaker} ${spec.protocol} ${spec.port}`);
+    }
+  }
+}
+
+/** Where a pod is attached; a pod for which it changes is a new one. */
+function place({ nodeName, addresses, hostNetwork }: PodRecord): string {
+  return `${nodeName} ${hostNetwork} ${addresses.join(' ')}`;
+}

@@ -1,0 +1,297 @@
+/**
+ * A cluster in network namespaces: pods, nodes that route, hosts outside, Services, a listener on every port, and an agent on every node.
+ * Real packets between the pods show what the policies do.
+ *
+ * Everything is held by this process and ends with it, however it ends; see `sys/netns.ts`. It needs root, and nothing of it is visible
+ * outside.
+ */
+
+import type { AgentCounters } from '../agent/agent.ts';
+import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts';
+import type { ClusterChange } from '../cluster/store.ts';
+import { ClusterStore } from '../cluster/store.ts';
+import type { ServiceRecord } from '../manifests/services.ts';
+import type { Netns } from '../sys/netns.ts';
+import { Expectations } from './expectations.ts';
+import { LabNetwork } from './lab-network.ts';
+import { NodeAgent } from './node-agent.ts';
+import type { AgentFlags } from './node-messages.ts';
+import { type ExternalHost, type LabExternal, type LabInput, Plan } from './plan.ts';
+import { allProbes, type Probe } from './probes.ts';
+import { type CommandResult, runIn } from './run-command.ts';
+import type { LabNode } from './scheduling.ts';
+import type { AttemptOutcome, Timing } from './traffic/messages.ts';
+
+export interface LabOptions {
+  /** What `loadManifests` gave, or the same two fields made by hand. */
+  readonly manifests: LabInput;
+  /** How many nodes, or their names. @default as many as pods name in `spec.nodeName`, at least one */
+  readonly nodes?: number | readonly string[];
+  /** Hosts outside the cluster. Entries with the same name are one host with several addresses. */
+  readonly externals?: readonly ExternalHost[];
+  /** How the agents run; false: no agents, everything is open. @default {} */
+  readonly agents?: AgentFlags | false;
+  readonly onProgress?: (progress: LabProgress) => void;
+}
+
+export interface LabProgress {
+  readonly step: 'network' | 'agents' | 'probes';
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface LabHost {
+  /** `namespace/name` of a pod, or the name of a node or external host. */
+  readonly name: string;
+  readonly netns: Netns;
+  readonly addresses: readonly string[];
+}
+
+export interface LabPod extends LabHost {
+  readonly record: PodRecord;
+  readonly node: string;
+}
+
+export type Verdict = 'allow' | 'deny';
+
+export interface ProbeResult {
+  readonly from: string;
+  readonly to: string;
+  readonly port: number;
+  readonly protocol: Protocol;
+  readonly expected: Verdict;
+  readonly observed: Verdict;
+  readonly via: Probe['via'];
+  /** The address that was probed. */
+  readonly address: string;
+  /** The pod that should answer: `to` itself, or the Service's backend. */
+  readonly pod: string;
+  /** Whether anything arrived, where no answer came back. */
+  readonly delivered: boolean;
+  /** What became of it, for people. */
+  readonly detail: string;
+}
+
+/** Which probes to make: those with these very fields, or those for which a function holds. */
+export type ProbeFilter =
+  | Partial<Pick<Probe, 'from' | 'to' | 'port' | 'protocol' | 'via'>>
+  | ((probe: Probe) => boolean);
+
+const DEFAULT_TIMING: Timing = { patience: 5000, watch: 800 };
+
+export class Lab {
+  readonly #plan: Plan;
+  readonly #network: LabNetwork;
+  readonly #expectations: Expectations;
+  readonly #store = new ClusterStore();
+  readonly #agents = new Map<string, NodeAgent>();
+  readonly #onProgress: (progress: LabProgress) => void;
+  readonly #notes: string[] = [];
+  #services: readonly ServiceRecord[];
+  #attempts = 0;
+
+  private constructor(options: LabOptions, plan: Plan, network: LabNetwork) {
+    this.#plan = plan;
+    this.#network = network;
+    this.#expectations = new Expectations(plan.nodes);
+    this.#services = options.manifests.services;
+    this.#onProgress = options.onProgress ?? (() => undefined);
+  }
+
+  /** Builds the network and starts the agents; resolves when their policies are in force. Throws SystemCallError (EPERM) without root. */
+  static async start(options: LabOptions): Promise<Lab> {
+    const plan = new Plan(options.manifests, options.nodes, options.externals ?? []);
+    const lab = new Lab(options, plan, await LabNetwork.create(plan.nodes, plan.externals));
+    try {
+      const { snapshot, notes } = plan.place(options.manifests.snapshot);
+      lab.#notes.push(...notes);
+      const pods = snapshot.pods.length;
+      lab.#onProgress({ step: 'network', done: 0, total: pods });
+      await lab.#network.reconcile(snapshot.pods, lab.#services);
+      lab.#onProgress({ step: 'network', done: pods, total: pods });
+      lab.#expectations.apply(lab.#store.replace(snapshot));
+      if (options.agents !== false) await lab.#startAgents(options.agents ?? {});
+      return lab;
+    } catch (error) {
+      await lab.stop();
+      throw error;
+    }
+  }
+
+  get nodes(): readonly LabNode[] {
+    return this.#plan.nodes;
+  }
+
+  get externals(): readonly LabExternal[] {
+    return this.#plan.externals;
+  }
+
+  get pods(): readonly LabPod[] {
+    return this.#network.pods.map((record) => this.pod(recordKey(record)));
+  }
+
+  /** Where the lab could not do as the manifests say, in sentences. */
+  get notes(): readonly string[] {
+    const silent = this.#network.services.filter(({ backends }) => backends.length === 0).map(({ service }) => service);
+    return [
+      ...this.#notes,
+      ...[...new Set(silent)].map((service) => `Service ${service} has no endpoints, so it is not probed`),
+    ];
+  }
+
+  /** A pod by `namespace/name`, or by its name alone where that is unique. Throws an UnknownHostError. */
+  pod(name: string): LabPod {
+    const keys = this.#network.pods.map(recordKey);
+    const matching = keys.filter((key) => key === name || key.endsWith(`/${name}`));
+    const key = keys.includes(name) ? name : matching.length === 1 ? matching[0] : undefined;
+    const pod = key === undefined ? undefined : this.#network.pod(key);
+    if (key === undefined || !pod) throw new UnknownHostError(name, matching.length > 1 ? matching : keys);
+    const { record, netns } = pod;
+    return { name: key, netns, addresses: record.addresses, record, node: record.nodeName ?? '' };
+  }
+
+  node(name: string): LabHost {
+    return this.#network.topology.node(name);
+  }
+
+  external(name: string): LabHost {
+    const host = this.#network.external(name);
+    if (!host)
+      throw new UnknownHostError(
+        name,
+        this.externals.map((each) => each.name),
+      );
+    return { name, ...host };
+  }
+
+  /** The router between the nodes and the external hosts: links `node1`, …, `ext1`, … in the order of their making. */
+  get fabric(): Netns {
+    return this.#network.topology.fabric;
+  }
+
+  /**
+   * Takes a change of the cluster, as changes or as the whole new manifests, and resolves when it is in force on every node. Pods may come and go.
+   */
+  async apply(update: LabInput | readonly ClusterChange[]): Promise<void> {
+    const changes = 'snapshot' in update ? this.#replace(update) : this.#change(update);
+    await this.#network.reconcile(this.#store.snapshot().pods, this.#services);
+    this.#expectations.apply(changes);
+    await Promise.all([...this.#agents.values()].map((agent) => agent.apply(changes)));
+  }
+
+  /** Every probe that could be made now. */
+  probes(filter: ProbeFilter = {}): readonly Probe[] {
+    const { nodes, externals } = this;
+    const { pods, services } = this.#network;
+    return allProbes({ nodes, externals, pods, services }).filter(
+      (probe) => this.#network.isListening(probe.pod, probe.protocol, probe.podPort) && matches(filter, probe),
+    );
+  }
+
+  /** What the policies say about a probe. */
+  expected(probe: Probe): Verdict {
+    return this.#expectations.allows(probe.hops, probe.podAddress, probe.protocol, probe.podPort) ? 'allow' : 'deny';
+  }
+
+  /** Probes everything, or what the filter lets through, at the same time. */
+  async probe(filter: ProbeFilter = {}, timing: Partial<Timing> = {}): Promise<readonly ProbeResult[]> {
+    const probes = this.probes(filter).map((probe) => ({ probe, expected: this.expected(probe) }));
+    const total = probes.length;
+    this.#onProgress({ step: 'probes', done: 0, total });
+    const outcomes = await this.#network.traffic.attempt(
+      probes.map(({ probe, expected }) => this.#attempt(probe, expected)),
+      { ...DEFAULT_TIMING, ...timing },
+      (done) => this.#onProgress({ step: 'probes', done, total }),
+    );
+    return probes.map(({ probe, expected }, i) => resultOf(probe, expected, outcomes[i] as AttemptOutcome));
+  }
+
+  /** Runs a program in a pod, an external host or a node, to its end; it is killed if the lab dies. */
+  exec(host: string | LabHost, command: readonly string[], input?: string): Promise<CommandResult> {
+    const { netns } = typeof host === 'string' ? this.pod(host) : host;
+    return runIn(netns, ['setpriv', '--pdeathsig', 'KILL', ...command], input);
+  }
+
+  /** The counters of each node's agent, by the node's name. */
+  async counters(): Promise<ReadonlyMap<string, AgentCounters>> {
+    const entries = [...this.#agents].map(async ([node, agent]) => [node, await agent.counters()] as const);
+    return new Map(await Promise.all(entries));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#agents.values()].map((agent) => agent.stop()));
+    this.#agents.clear();
+    await this.#network.close();
+  }
+
+  async #startAgents(flags: AgentFlags): Promise<void> {
+    const snapshot = this.#store.snapshot();
+    const total = this.nodes.length;
+    let done = 0;
+    this.#onProgress({ step: 'agents', done, total });
+    for (const node of this.nodes) this.#agents.set(node.name, new NodeAgent(node, this.node(node.name).netns));
+    await Promise.all(
+      [...this.#agents.values()].map(async (agent) => {
+        await agent.start(flags, snapshot);
+        this.#onProgress({ step: 'agents', done: ++done, total });
+      }),
+    );
+  }
+
+  #replace({ snapshot, services }: LabInput): readonly ClusterChange[] {
+    const placed = this.#plan.place(snapshot);
+    this.#notes.splice(0, Number.POSITIVE_INFINITY, ...placed.notes);
+    this.#services = services;
+    return this.#store.replace(placed.snapshot);
+  }
+
+  #change(changes: readonly ClusterChange[]): readonly ClusterChange[] {
+    return this.#store.apply(
+      changes.map((change) =>
+        change.type === 'set' && change.record.kind === 'Pod'
+          ? { type: 'set', record: this.#plan.placePod(change.record) }
+          : change,
+      ),
+    );
+  }
+
+  #attempt(probe: Probe, expected: Verdict) {
+    const { from, source, address, port, protocol, sourcePorts } = probe;
+    const sender = this.#network.pod(from) ?? this.external(from);
+    return {
+      id: ++this.#attempts,
+      netns: sender.netns.fd,
+      source,
+      target: address,
+      port,
+      protocol,
+      sourcePorts,
+      expectAnswer: expected === 'allow',
+      speaker: probe.pod,
+      arrival: { netns: (this.#network.pod(probe.pod) ?? sender).netns.fd, port: probe.podPort },
+    };
+  }
+}
+
+/** A name that is none of the lab's; `candidates` are the names that were meant, maybe. */
+export class UnknownHostError extends Error {
+  readonly candidates: readonly string[];
+
+  constructor(name: string, candidates: readonly string[]) {
+    super(`there is no ${name} in the lab`);
+    this.name = 'UnknownHostError';
+    this.candidates = candidates;
+  }
+}
+
+function matches(filter: ProbeFilter, probe: Probe): boolean {
+  if (typeof filter === 'function') return filter(probe);
+  return Object.entries(filter).every(([field, value]) => probe[field as keyof Probe] === value);
+}
+
+/** A packet that was let in counts, even where its answer was lost: the policy denied the packet, not the answer. */
+function resultOf(probe: Probe, expected: Verdict, { answered, delivered, detail }: AttemptOutcome): ProbeResult {
+  const { from, to, port, protocol, via, address, pod } = probe;
+  const observed = answered || (expected === 'deny' && delivered) ? 'allow' : 'deny';
+  return { from, to, port, protocol, expected, observed, via, address, pod, delivered, detail };
+}

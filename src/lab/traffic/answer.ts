@@ -1,0 +1,39 @@
+/** What prober and listener say: one line each way. */
+
+const REQUEST = /^probe (\d+)\n/;
+const ANSWER = /^(\S+) saw (\S+) (\d+)\n/;
+
+export function requestText(id: number): string {
+  return `probe ${id}\n`;
+}
+
+/** The attempt that a request belongs to; undefined for anybody else's data. */
+export function parseRequest(text: string): number | undefined {
+  const match = REQUEST.exec(text);
+  return match ? Number(match[1]) : undefined;
+}
+
+export interface Answer {
+  readonly speaker: string;
+  /** The peer as the listener saw it: after all address translation. */
+  readonly peer: string;
+  readonly peerPort: number;
+}
+
+export function answerText({ speaker, peer, peerPort }: Answer): string {
+  return `${speaker} saw ${peer} ${peerPort}\n`;
+}
+
+export function parseAnswer(text: string): Answer | undefined {
+  const match = ANSWER.exec(text);
+  return match ? { speaker: match[1] ?? '', peer: match[2] ?? '', peerPort: Number(match[3]) } : undefined;
+}
+
+/** The answer for who asks by HTTP, so that `curl` works by hand. */
+export function httpAnswer(answer: string): string {
+  return `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${answer.length}\r\nConnection: close\r\n\r\n${answer}`;
+}
+
+export function isHttp(text: string): boolean {
+  return /^[A-Z]+ \S+ HTTP\/1/.test(text);
+}

@@ -1,0 +1,133 @@
+/** The sockets that answer: each says which pod it is and who it believes to talk to. */
+import { EPOLLIN, type Epoll } from '../../sys/epoll.ts';
+import {
+  close,
+  errno,
+  errnoName,
+  MSG_NOSIGNAL,
+  recv,
+  SO_RCVBUFFORCE,
+  SO_REUSEADDR,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  send,
+  setsockopt,
+  socket,
+} from '../../sys/libc.ts';
+import { runInNetns } from '../../sys/netns.ts';
+import {
+  accept,
+  familyOf,
+  listen,
+  parseSocketAddress,
+  peerAddress,
+  receiveFrom,
+  type SocketAddress,
+  sendTo,
+  socketAddress,
+  tryBind,
+} from '../../sys/sockets.ts';
+import { answerText, httpAnswer, isHttp, parseRequest } from './answer.ts';
+import type { ListenFailure, ListenSpec } from './messages.ts';
+import type { SctpSockets } from './sctp-socket.ts';
+
+const BACKLOG = 4096;
+const RECEIVE_BUFFER = 4 << 20;
+
+const buffer = new Uint8Array(65_536);
+const decoder = new TextDecoder('latin1');
+const encoder = new TextEncoder();
+
+/** Told of all that arrives; `id` is the attempt's where its request was read. */
+export interface ArrivalObserver {
+  arrived(netns: number, port: number, peer: SocketAddress, id: number | undefined): void;
+}
+
+export class Listeners {
+  readonly #epoll: Epoll;
+  readonly #sctp: SctpSockets;
+  readonly #observer: ArrivalObserver;
+  readonly #open = new Map<number, ListenSpec>();
+
+  constructor(epoll: Epoll, sctp: SctpSockets, observer: ArrivalObserver) {
+    this.#epoll = epoll;
+    this.#sctp = sctp;
+    this.#observer = observer;
+  }
+
+  /** Opens a listener; gives back why it could not. */
+  open(spec: ListenSpec): ListenFailure | undefined {
+    if (spec.protocol === 'SCTP') {
+      this.#sctp.listen(spec.netns, spec.address, spec.port, (peer, peerPort, id) =>
+        this.#answer(spec, peer, peerPort, id),
+      );
+      return undefined;
+    }
+    const stream = spec.protocol === 'TCP';
+    const fd = runInNetns(spec.netns, () =>
+      socket(familyOf(spec.address), (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK, 0),
+    );
+    if (stream) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    else setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
+    if (tryBind(fd, socketAddress(spec.address, spec.port)) < 0) {
+      const code = errnoName(errno());
+      close(fd);
+      return { spec, code };
+    }
+    if (stream) listen(fd, BACKLOG);
+    this.#open.set(fd, spec);
+    this.#epoll.add(fd, EPOLLIN, stream ? () => this.#accept(fd, spec) : () => this.#receive(fd, spec));
+    return undefined;
+  }
+
+  /** Closes the listeners for which `concerns` holds. */
+  close(concerns: (spec: ListenSpec) => boolean): void {
+    for (const [fd, spec] of this.#open) {
+      if (!concerns(spec)) continue;
+      this.#epoll.close(fd);
+      this.#open.delete(fd);
+    }
+  }
+
+  #accept(listener: number, spec: ListenSpec): void {
+    for (;;) {
+      const fd = accept(listener, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd < 0) return;
+      const peer = parseSocketAddress(peerAddress);
+      this.#observer.arrived(spec.netns, spec.port, peer, undefined);
+      this.#epoll.add(fd, EPOLLIN, () => this.#converse(fd, spec, peer));
+    }
+  }
+
+  /** Answers each piece that comes, until the peer closes. */
+  #converse(fd: number, spec: ListenSpec, peer: SocketAddress): void {
+    const length = recv(fd, buffer, buffer.length, 0);
+    if (length <= 0) {
+      this.#epoll.close(fd);
+      return;
+    }
+    const request = decoder.decode(buffer.subarray(0, length));
+    const answer = this.#answer(spec, peer.address, peer.port, parseRequest(request));
+    const http = isHttp(request);
+    const bytes = encoder.encode(http ? httpAnswer(answer) : answer);
+    send(fd, bytes, bytes.length, MSG_NOSIGNAL);
+    if (http) this.#epoll.close(fd);
+  }
+
+  #receive(fd: number, spec: ListenSpec): void {
+    for (let length = receiveFrom(fd, buffer, 0); length >= 0; length = receiveFrom(fd, buffer, 0)) {
+      const to = peerAddress.slice();
+      const peer = parseSocketAddress(to);
+      const id = parseRequest(decoder.decode(buffer.subarray(0, length)));
+      sendTo(fd, encoder.encode(this.#answer(spec, peer.address, peer.port, id)), 0, to);
+    }
+  }
+
+  #answer(spec: ListenSpec, peer: string, peerPort: number, id: number | undefined): string {
+    this.#observer.arrived(spec.netns, spec.port, { address: peer, port: peerPort }, id);
+    return answerText({ speaker: spec.speaker, peer, peerPort });
+  }
+}

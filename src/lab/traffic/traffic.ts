@@ -1,0 +1,133 @@
+/** The traffic thread, as the lab's own thread uses it. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { extname } from 'node:path';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { eventfd, signalEventfd } from '../../sys/libc.ts';
+import type {
+  AttemptOutcome,
+  AttemptSpec,
+  ListenFailure,
+  ListenSpec,
+  Timing,
+  TrafficReply,
+  TrafficRequest,
+} from './messages.ts';
+
+/** Most attempts at the same time. */
+const WAVE = 4000;
+/** Descriptors left for everything but a wave's. */
+const SPARE_DESCRIPTORS = 256;
+
+interface Pending {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly progress: ((finished: number) => void) | undefined;
+}
+
+export class Traffic {
+  readonly #worker: Worker;
+  readonly #port: MessagePort;
+  readonly #wake = eventfd();
+  readonly #pending = new Map<number, Pending>();
+  readonly #ended: Promise<void>;
+  #requests = 0;
+  /** Why no more requests are taken; the thread has closed its end of everything, the eventfd too. */
+  #failure: Error | undefined;
+  /** Attempts follow one another: two waves at once would disturb each other's timing. */
+  #lastAttempt: Promise<unknown> = Promise.resolve();
+
+  constructor() {
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    this.#worker = new Worker(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url), {
+      workerData: { port: port2, wake: this.#wake, waveSize: waveSize() },
+      transferList: [port2],
+    });
+    this.#port.on('message', (reply: TrafficReply) => this.#receive(reply));
+    this.#port.unref();
+    this.#ended = new Promise((resolve) => {
+      this.#worker.on('error', (error) => this.#fail(error));
+      this.#worker.on('exit', () => {
+        this.#fail(new Error('the traffic thread has ended'));
+        resolve();
+      });
+    });
+    this.#worker.unref();
+    process.once('exit', this.#stopAtExit);
+  }
+
+  /** `process.exit` waits for the thread, and would wait for ever for one that sleeps in a system call. */
+  readonly #stopAtExit = () => {
+    this.#request({ type: 'stop' }).catch(() => undefined);
+  };
+
+  /** Opens listeners; resolves with those that could not be opened. */
+  async listen(specs: readonly ListenSpec[]): Promise<readonly ListenFailure[]> {
+    return (await this.#request({ type: 'listen', specs })) as readonly ListenFailure[];
+  }
+
+  /** Closes everything in the given namespaces, and every TCP and UDP listener of the given speakers. */
+  async forget(netns: readonly number[], speakers: readonly string[]): Promise<void> {
+    await this.#request({ type: 'forget', netns, speakers });
+  }
+
+  /** Makes all attempts at the same time, or in waves where they are too many, and resolves with their outcomes in the same order. */
+  async attempt(
+    specs: readonly AttemptSpec[],
+    timing: Timing,
+    progress?: (finished: number) => void,
+  ): Promise<readonly AttemptOutcome[]> {
+    const outcomes = this.#lastAttempt.then(() => this.#request({ type: 'attempt', specs, timing }, progress));
+    this.#lastAttempt = outcomes.catch(() => undefined);
+    const byId = new Map(((await outcomes) as readonly AttemptOutcome[]).map((outcome) => [outcome.id, outcome]));
+    return specs.map(({ id }) => byId.get(id) as AttemptOutcome);
+  }
+
+  async stop(): Promise<void> {
+    this.#worker.ref();
+    const stopping = this.#request({ type: 'stop' });
+    this.#failure ??= new Error('the lab is stopped');
+    await stopping.catch(() => undefined);
+    await this.#ended;
+    process.off('exit', this.#stopAtExit);
+    this.#port.close();
+  }
+
+  #request(body: TrafficRequest, progress?: (finished: number) => void): Promise<unknown> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const request = ++this.#requests;
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.#pending.set(request, { resolve, reject, progress });
+    this.#port.ref();
+    this.#port.postMessage({ request, body });
+    signalEventfd(this.#wake);
+    return promise;
+  }
+
+  #receive(reply: TrafficReply): void {
+    const pending = this.#pending.get(reply.request);
+    if (!pending) return;
+    if (reply.type === 'progress') {
+      pending.progress?.(reply.finished);
+      return;
+    }
+    this.#pending.delete(reply.request);
+    if (this.#pending.size === 0) this.#port.unref();
+    if (reply.type === 'done') pending.resolve(reply.result);
+    else pending.reject(new Error(reply.message));
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+    this.#port.unref();
+  }
+}
+
+/** Attempts whose two descriptors this process may still open. */
+function waveSize(): number {
+  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+  const free = Number(limit ?? 1024) - readdirSync('/proc/self/fd').length - SPARE_DESCRIPTORS;
+  return Math.max(16, Math.min(WAVE, Math.floor(free / 2)));
+}

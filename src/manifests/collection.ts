@@ -1,0 +1,199 @@
+/** The objects of all manifest files, one of each name, with the place of each. */
+import { formatPath, isMap, type Path, type Problem } from '../cluster/field.ts';
+import { type BrokenPolicy, type ManifestDocument, type Position, readDocuments } from './documents.ts';
+import { classify, elementsOf, type ManifestKind } from './objects.ts';
+import type { ManifestProblem, ProblemLog } from './problems.ts';
+import type { Source } from './sources.ts';
+
+/** An object of a kind that podfence uses. */
+export interface ManifestObject {
+  readonly kind: ManifestKind;
+  readonly value: Readonly<Record<string, unknown>>;
+  /** `NetworkPolicy default/web`, for people. */
+  readonly title: string;
+  readonly file: string;
+  readonly position: Position;
+  /** The place of a field of this object. */
+  locate(path: Path): Position;
+  /** What is wrong with it as a whole: its kind, its apiVersion, its document's syntax. It is read as what was probably meant. */
+  readonly headProblems: readonly Problem[];
+  /** Its document holds `{{`. */
+  readonly isTemplate: boolean;
+}
+
+const RENDER_FIRST = 'This looks like a Helm template: give the output of `helm template` instead.';
+
+export class ManifestCollection {
+  readonly files: string[] = [];
+  /** Objects that were not used, by kind. */
+  readonly skipped = new Map<string, number>();
+  readonly #defaultNamespace: string;
+  readonly #log: ProblemLog;
+  readonly #objects = new Map<string, ManifestObject>();
+
+  constructor(defaultNamespace: string, log: ProblemLog) {
+    this.#defaultNamespace = defaultNamespace;
+    this.#log = log;
+  }
+
+  add(source: Source): void {
+    const { file } = source;
+    this.files.push(file);
+    if ('problem' in source) {
+      this.#log.add(source.problem);
+      return;
+    }
+    const documents = readDocuments(source.text, file);
+    for (const document of documents) this.#addDocument(document, file);
+    if (documents.length === 0) {
+      this.#log.add({ ...NOWHERE, file, message: 'no object is in this file', severity: 'warning' });
+    }
+  }
+
+  /** The objects of a kind, in the order in which they were first named. */
+  ofKind<K extends ManifestKind>(...kinds: readonly K[]): readonly (ManifestObject & { readonly kind: K })[] {
+    return [...this.#objects.values()].filter((object): object is ManifestObject & { readonly kind: K } =>
+      (kinds as readonly ManifestKind[]).includes(object.kind),
+    );
+  }
+
+  /** Reports what is wrong with an object; `note`, what follows from it, goes with the last problem. */
+  report(object: ManifestObject, problems: readonly Problem[], note?: string): void {
+    const located = problems
+      .map((problem) => locateProblem(object, problem))
+      .sort((a, b) => a.line - b.line || a.column - b.column);
+    for (const [index, problem] of located.entries()) {
+      this.#log.add(note !== undefined && index === located.length - 1 ? { ...problem, note } : problem);
+    }
+  }
+
+  countSkipped(kind: string): void {
+    this.skipped.set(kind, (this.skipped.get(kind) ?? 0) + 1);
+  }
+
+  #addDocument(document: ManifestDocument, file: string): void {
+    if (document.syntaxProblems.length > 0) {
+      this.#addBroken(document, file);
+      return;
+    }
+    for (const { value, path } of elementsOf(document.value)) {
+      const classified = classify(value, file);
+      const locate = (inner: Path) => document.locate([...path, ...inner]);
+      if ('kind' in classified && isMap(value)) {
+        const { kind, problems } = classified;
+        const { isTemplate } = document;
+        this.#keep({
+          kind,
+          value,
+          title: this.#title(kind, value),
+          file,
+          position: locate([]),
+          locate,
+          headProblems: problems,
+          isTemplate,
+        });
+        continue;
+      }
+      if ('skip' in classified) this.countSkipped(classified.skip);
+      for (const problem of classified.problems) {
+        const title = 'skip' in classified && isMap(value) ? this.#title(String(value.kind), value) : '';
+        this.#log.add(locateProblem({ file, title, locate, isTemplate: document.isTemplate }, problem));
+      }
+    }
+  }
+
+  /** A document that does not parse: its policies isolate their pods, as far as those are known, and all else in it is lost. */
+  #addBroken(document: ManifestDocument, file: string): void {
+    const { isTemplate, brokenPolicies } = document;
+    const readable = brokenPolicies.filter((policy) => policy.readable !== undefined);
+    // Mostly there is one policy in the document, and the syntax problem is about it.
+    const [only] = brokenPolicies.length === 1 ? readable : [];
+    for (const [index, { line, column, message, hint }] of document.syntaxProblems.entries()) {
+      const meant = isTemplate ? RENDER_FIRST : hint;
+      const problem: Problem = meant === undefined ? { path: [], message } : { path: [], message, hint: meant };
+      const locate = () => ({ line, column });
+      if (index === 0 && only !== undefined) this.#keepBroken(only, file, problem, locate);
+      else this.#log.add(locateProblem({ file, title: '', locate, isTemplate: false }, problem));
+    }
+    for (const policy of brokenPolicies) {
+      if (policy === only) continue;
+      const locate = () => policy;
+      if (policy.readable !== undefined) {
+        this.#keepBroken(
+          policy,
+          file,
+          { path: [], message: 'the policy is in a document that does not parse' },
+          locate,
+        );
+        continue;
+      }
+      const message = 'this looks like a NetworkPolicy, but which pods it isolates cannot be read: it isolates none';
+      this.#log.add(locateProblem({ file, title: '', locate, isTemplate: false }, { path: [], message }));
+    }
+  }
+
+  #keepBroken({ readable, line, column }: BrokenPolicy, file: string, problem: Problem, locate: () => Position): void {
+    const kind = 'NetworkPolicy';
+    const value = readable ?? {};
+    const title = this.#title(kind, value);
+    this.#keep({
+      kind,
+      value,
+      title,
+      file,
+      position: { line, column },
+      locate,
+      headProblems: [problem],
+      isTemplate: false,
+    });
+  }
+
+  /** As with `kubectl apply`, the later of two objects of one name replaces the earlier. */
+  #keep(object: ManifestObject): void {
+    const name = nameIn(object.value, 'name');
+    const key = name === undefined ? `#${this.#objects.size}` : object.title;
+    const earlier = this.#objects.get(key);
+    if (earlier !== undefined) {
+      const message = `it replaces the ${object.kind} of the same name at ${earlier.file}:${earlier.position.line}`;
+      const { file, title, position } = object;
+      this.#log.add({ ...NOWHERE, file, ...position, object: title, message, severity: 'warning' });
+    }
+    this.#objects.set(key, object);
+  }
+
+  #title(kind: string, value: Readonly<Record<string, unknown>>): string {
+    const name = nameIn(value, 'name');
+    if (name === undefined) return kind;
+    return kind === 'Namespace'
+      ? `${kind} ${name}`
+      : `${kind} ${nameIn(value, 'namespace') ?? this.#defaultNamespace}/${name}`;
+  }
+}
+
+const NOWHERE = { line: 0, column: 0, object: '', field: '' } as const;
+
+function locateProblem(
+  object: Pick<ManifestObject, 'file' | 'title' | 'locate' | 'isTemplate'>,
+  { path, message, hint }: Problem,
+): ManifestProblem {
+  // An unquoted {{ .Values.port }} is a map to YAML.
+  const meant = object.isTemplate && message.includes('found a map') ? RENDER_FIRST : hint;
+  const { file, title } = object;
+  const problem: ManifestProblem = {
+    file,
+    ...object.locate(path),
+    object: title,
+    field: formatPath(path),
+    message,
+    severity: 'error',
+  };
+  return meant === undefined ? problem : { ...problem, hint: meant };
+}
+
+function nameIn(value: Readonly<Record<string, unknown>>, key: 'name' | 'namespace'): string | undefined {
+  const metadata = value.metadata;
+  const name = isMap(metadata) ? metadata[key] : undefined;
+  return (typeof name === 'string' && name !== '') || typeof name === 'number' || typeof name === 'boolean'
+    ? String(name)
+    : undefined;
+}

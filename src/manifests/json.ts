@@ -1,0 +1,179 @@
+/** JSON manifests. Values come from JSON.parse; a scan of the text finds where fields stand, and where an error is. */
+import type { Path } from '../cluster/projection.ts';
+import type { ManifestDocument, Position } from './documents.ts';
+import { recoverPolicies } from './recovery.ts';
+
+/** The document of a JSON text. Undefined where it does not parse and does not have to, since it may be YAML. */
+export function readJson(text: string, mustParse: boolean): ManifestDocument | undefined {
+  try {
+    return new JsonDocument(text, JSON.parse(text));
+  } catch {
+    if (!mustParse || text.trim() === '') return undefined;
+  }
+  const scan = scanJson(text);
+  const { offset, ...problem } = 'offset' in scan ? scan : { offset: 0, message: 'the JSON cannot be read' };
+  const brokenPolicies = recoverPolicies(text, offset).map(({ offset: at, readable }) => ({
+    ...positionAt(text, at),
+    readable,
+  }));
+  return {
+    value: undefined,
+    locate: () => positionAt(text, offset),
+    syntaxProblems: [{ ...positionAt(text, offset), ...problem }],
+    brokenPolicies,
+    isTemplate: text.includes('{{'),
+  };
+}
+
+class JsonDocument implements ManifestDocument {
+  readonly value: unknown;
+  readonly syntaxProblems = [];
+  readonly brokenPolicies = [];
+  readonly isTemplate = false;
+  readonly #text: string;
+  #root: JsonNode | undefined;
+  #lineStarts: readonly number[] | undefined;
+
+  constructor(text: string, value: unknown) {
+    this.#text = text;
+    this.value = value;
+  }
+
+  locate(path: Path): Position {
+    if (this.#root === undefined) {
+      const scan = scanJson(this.#text);
+      this.#root = 'root' in scan ? scan.root : { start: 0 };
+    }
+    let node = this.#root;
+    for (const step of path) {
+      const next = node.children?.get(step);
+      if (next === undefined) break;
+      node = next;
+    }
+    this.#lineStarts ??= lineStartsOf(this.#text);
+    return positionIn(this.#lineStarts, node.start);
+  }
+}
+
+interface JsonNode {
+  /** Offset of the value; of the key in front of it where the value is a map or list. */
+  readonly start: number;
+  readonly children?: Map<string | number, JsonNode>;
+}
+
+interface JsonError {
+  readonly offset: number;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** What may come next. */
+type Expected = 'a value' | 'a value or ]' | 'a key' | 'a key or }' | ':' | ', or ]' | ', or }' | 'the end';
+
+interface Frame {
+  readonly children: Map<string | number, JsonNode>;
+  readonly isMap: boolean;
+  key: string | number;
+  keyStart: number;
+}
+
+// A text may hold anything but control characters, quotes and wrong escapes (RFC 8259 section 7).
+const TOKEN =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that JSON forbids
+  /[{}[\],:]|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+
+/** One pass over the tokens, without recursion: nesting is as deep as somebody else's file has it. */
+function scanJson(text: string): { readonly root: JsonNode } | JsonError {
+  const frames: Frame[] = [];
+  let root: JsonNode | undefined;
+  let expected: Expected = 'a value';
+  let offset = 0;
+  let last = '';
+  for (;;) {
+    while (offset < text.length && ' \t\r\n'.includes(text.charAt(offset))) offset++;
+    if (offset === text.length) break;
+    TOKEN.lastIndex = offset;
+    const token = TOKEN.exec(text)?.[0];
+    const frame = frames.at(-1);
+    const isValue = token !== undefined && !'}],:'.includes(token);
+    if (isValue && expected.startsWith('a value')) {
+      const opens = token === '{' || token === '[';
+      const node: JsonNode = opens
+        ? { start: frame?.isMap ? frame.keyStart : offset, children: new Map() }
+        : { start: offset };
+      if (frame === undefined) root = node;
+      else frame.children.set(frame.key, node);
+      if (node.children !== undefined) {
+        frames.push({ children: node.children, isMap: token === '{', key: 0, keyStart: offset });
+        expected = token === '{' ? 'a key or }' : 'a value or ]';
+      } else {
+        expected = afterValue(frame);
+      }
+    } else if (frame !== undefined && token?.startsWith('"') && expected.startsWith('a key')) {
+      frame.key = JSON.parse(token) as string;
+      frame.keyStart = offset;
+      expected = ':';
+    } else if (token === ':' && expected === ':') {
+      expected = 'a value';
+    } else if (token === ',' && frame !== undefined && expected.startsWith(',')) {
+      if (typeof frame.key === 'number') frame.key++;
+      expected = frame.isMap ? 'a key' : 'a value';
+    } else if ((token === '}' || token === ']') && expected.endsWith(token)) {
+      frames.pop();
+      expected = afterValue(frames.at(-1));
+    } else {
+      return unexpected(text, offset, expected, last);
+    }
+    last = token;
+    offset += token.length;
+  }
+  if (root === undefined || frames.length > 0) {
+    return { offset: text.trimEnd().length, message: `the JSON ends where ${expected} was expected` };
+  }
+  return { root };
+}
+
+function afterValue(frame: Frame | undefined): Expected {
+  if (frame === undefined) return 'the end';
+  return frame.isMap ? ', or }' : ', or ]';
+}
+
+function unexpected(text: string, offset: number, expected: Expected, last: string): JsonError {
+  const rest = text.slice(offset, offset + 20);
+  const found = /^(?:\w+|.)/su.exec(rest)?.[0] ?? '';
+  const message = `expected ${expected}, found ${JSON.stringify(found)}`;
+  const hint = syntaxHint(rest, expected, last);
+  return hint === undefined ? { offset, message } : { offset, message, hint };
+}
+
+function syntaxHint(rest: string, expected: Expected, last: string): string | undefined {
+  if (/^[}\]]/.test(rest) && last === ',') return 'Remove the comma in front of it.';
+  if (/^(?:\/[/*]|#)/.test(rest)) return 'JSON has no comments.';
+  if (rest.startsWith("'")) return 'JSON texts stand in double quotes.';
+  if (expected.startsWith('a key') && /^\w/.test(rest)) return 'JSON keys stand in double quotes.';
+  if (expected.startsWith(',') && /^["{[]/.test(rest)) return 'Put a comma in front of it.';
+  if (expected === 'the end' && /^[{[]/.test(rest))
+    return 'Put several objects into the items of a List, or into files of their own.';
+  return undefined;
+}
+
+function lineStartsOf(text: string): readonly number[] {
+  const starts = [0];
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
+  return starts;
+}
+
+function positionIn(lineStarts: readonly number[], offset: number): Position {
+  let low = 0;
+  let high = lineStarts.length;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((lineStarts[middle] ?? 0) <= offset) low = middle;
+    else high = middle;
+  }
+  return { line: low + 1, column: offset - (lineStarts[low] ?? 0) + 1 };
+}
+
+function positionAt(text: string, offset: number): Position {
+  return positionIn(lineStartsOf(text), offset);
+}

@@ -1,0 +1,230 @@
+/** YAML and JSON manifests -> the records of a cluster: a second source beside the API server. */
+import { type Family, parseAddress } from '../cluster/addresses.ts';
+import type { Problem, Projection } from '../cluster/field.ts';
+import { isTerminated, namespaceRecord, projectNamespace, projectPod, projectPolicy } from '../cluster/projection.ts';
+import type { NamespaceRecord, PodRecord, PolicyRecord } from '../cluster/records.ts';
+import { isEmptySelector } from '../cluster/selector.ts';
+import type { ClusterSnapshot } from '../cluster/store.ts';
+import { type AddressRange, rangesFor } from './address-range.ts';
+import { ManifestCollection, type ManifestObject } from './collection.ts';
+import { type ManifestProblem, ProblemLog } from './problems.ts';
+import { allocateServices, projectService, type ServiceRecord } from './services.ts';
+import { readSources } from './sources.ts';
+import { controllerOf, expandWorkloads, projectWorkload, type RealPod, WORKLOAD_KINDS } from './workloads.ts';
+
+export interface LoadOptions {
+  /** Namespace of objects that name none. @default 'default' */
+  readonly defaultNamespace?: string;
+  /** Most pods that one workload is expanded to. @default 3 */
+  readonly maxReplicas?: number;
+  /** Node names: a DaemonSet gets a pod on each. @default one pod, on no particular node */
+  readonly nodes?: readonly string[];
+  /** Address families of the cluster, the preferred one first. @default ['IPv4'] */
+  readonly families?: readonly Family[];
+  /** CIDRs for pods without an address of their own, one a family. @default 10.244.0.0/16 and fd00:10:244::/64 */
+  readonly podRanges?: readonly string[];
+  /** CIDRs for Services without an address of their own, one a family. @default 10.96.0.0/16 and fd00:10:96::/112 */
+  readonly serviceRanges?: readonly string[];
+  /** What `-` reads. @default process.stdin */
+  readonly stdin?: AsyncIterable<Uint8Array | string>;
+}
+
+export interface LoadedManifests {
+  readonly snapshot: ClusterSnapshot;
+  readonly services: readonly ServiceRecord[];
+  /** File by file, line by line. */
+  readonly problems: readonly ManifestProblem[];
+  /** Objects of kinds that podfence does not use: how many of each kind. */
+  readonly skipped: ReadonlyMap<string, number>;
+  /** Where each policy stands, by `namespace/name`. */
+  readonly policyLocations: ReadonlyMap<string, PolicyLocation>;
+}
+
+export interface PolicyLocation {
+  readonly file: string;
+  readonly line: number;
+}
+
+const POD_RANGES = { IPv4: '10.244.0.0/16', IPv6: 'fd00:10:244::/64' };
+const SERVICE_RANGES = { IPv4: '10.96.0.0/16', IPv6: 'fd00:10:96::/112' };
+
+/**
+ * Reads files, folders (recursively) and `-`, standard input. Never fails for what is in them: that becomes `problems`, and the rest loads.
+ * @throws ManifestOptionError for an address range that cannot be used.
+ */
+export async function loadManifests(paths: readonly string[], options: LoadOptions = {}): Promise<LoadedManifests> {
+  const defaultNamespace = options.defaultNamespace ?? 'default';
+  const families = options.families ?? ['IPv4'];
+  const podRanges = rangesFor(families, options.podRanges ?? [], POD_RANGES);
+  const serviceRanges = rangesFor(families, options.serviceRanges ?? [], SERVICE_RANGES);
+
+  const log = new ProblemLog();
+  const collection = new ManifestCollection(defaultNamespace, log);
+  for await (const source of readSources(paths, options.stdin ?? process.stdin)) collection.add(source);
+
+  const { policies, policyLocations } = loadPolicies(collection, defaultNamespace);
+  const pods = addressPods(
+    loadPods(collection, defaultNamespace, { maxReplicas: options.maxReplicas ?? 3, nodes: options.nodes ?? [] }),
+    podRanges,
+    log,
+  );
+  const services = loadServices(collection, defaultNamespace, families, serviceRanges);
+  const namespaces = loadNamespaces(collection, [...pods, ...policies, ...services]);
+  return {
+    snapshot: { namespaces, pods, policies },
+    services,
+    problems: log.sorted(collection.files),
+    skipped: collection.skipped,
+    policyLocations,
+  };
+}
+
+/** Projects an object and reports what is wrong with it. */
+function project<T>(collection: ManifestCollection, object: ManifestObject, projection: Projection<T>): T | undefined {
+  collection.report(object, [...object.headProblems, ...projection.problems]);
+  return projection.record;
+}
+
+function loadPolicies(collection: ManifestCollection, defaultNamespace: string) {
+  const policies = new Map<string, PolicyRecord>();
+  const policyLocations = new Map<string, PolicyLocation>();
+  for (const object of collection.ofKind('NetworkPolicy')) {
+    const projection = projectPolicy(object.value, defaultNamespace);
+    const record = withHeadProblems(projection.record, object.headProblems);
+    const problems = [...object.headProblems, ...projection.problems];
+    collection.report(object, problems, record.error === undefined ? undefined : failsClosed(record));
+    const name = freeName(record, policies);
+    const key = `${record.namespace}/${name}`;
+    policies.set(key, { ...record, name });
+    policyLocations.set(key, { file: object.file, line: object.position.line });
+  }
+  return { policies: [...policies.values()].sort(byKey), policyLocations };
+}
+
+/** A policy whose kind, version or document is wrong is as wrong as one with a bad field. */
+function withHeadProblems(record: PolicyRecord, [first]: readonly Problem[]): PolicyRecord {
+  return first === undefined ? record : { ...record, ingress: [], egress: [], error: first.message };
+}
+
+function failsClosed({ namespace, podSelector, isolates }: PolicyRecord): string {
+  const pods = isEmptySelector(podSelector) ? `every pod of namespace ${namespace} stays` : 'its pods stay';
+  return `The policy fails closed: ${pods} isolated for ${isolates.join(' and ')}, and it allows nothing.`;
+}
+
+/** Policies without a usable name are all called the same. */
+function freeName({ namespace, name }: PolicyRecord, taken: ReadonlyMap<string, unknown>): string {
+  let candidate = name;
+  for (let round = 2; taken.has(`${namespace}/${candidate}`); round++) candidate = `${name}-${round}`;
+  return candidate;
+}
+
+/** A pod that still lacks its addresses, unless it is to have none. */
+interface LoadedPod {
+  readonly record: PodRecord;
+  readonly needsAddress: boolean;
+}
+
+function loadPods(
+  collection: ManifestCollection,
+  defaultNamespace: string,
+  options: { readonly maxReplicas: number; readonly nodes: readonly string[] },
+): readonly LoadedPod[] {
+  const pods: LoadedPod[] = [];
+  const realPods: RealPod[] = [];
+  for (const object of collection.ofKind('Pod')) {
+    const record = project(collection, object, projectPod(object.value, defaultNamespace));
+    if (record === undefined) continue;
+    realPods.push({ record, controller: controllerOf(object.value) });
+    pods.push({ record, needsAddress: needsAddress(record) && !hasEnded(object.value) });
+  }
+  const workloads = collection.ofKind(...WORKLOAD_KINDS).flatMap((object) => {
+    return project(collection, object, projectWorkload(object.kind, object.value, defaultNamespace)) ?? [];
+  });
+  for (const record of expandWorkloads(workloads, realPods, options))
+    pods.push({ record, needsAddress: needsAddress(record) });
+  return pods.sort((a, b) => byKey(a.record, b.record));
+}
+
+/** A hostNetwork pod has its node's address, which is not known here. */
+function needsAddress(record: PodRecord): boolean {
+  return record.addresses.length === 0 && !record.hostNetwork;
+}
+
+function hasEnded(pod: Readonly<Record<string, unknown>>): boolean {
+  const { status } = pod;
+  return typeof status === 'object' && status !== null && 'phase' in status && isTerminated(status.phase);
+}
+
+function addressPods(
+  pods: readonly LoadedPod[],
+  ranges: ReadonlyMap<Family, AddressRange>,
+  log: ProblemLog,
+): readonly PodRecord[] {
+  for (const { record } of pods) {
+    for (const text of record.addresses) {
+      const address = parseAddress(text);
+      if (address !== undefined) ranges.get(address.family)?.reserve(address);
+    }
+  }
+  const without: string[] = [];
+  const addressed = pods.map(({ record, needsAddress }) => {
+    if (!needsAddress) return record;
+    const key = `${record.namespace}/${record.name}`;
+    const addresses = [...ranges.values()].flatMap((range) => range.take(key) ?? []);
+    if (addresses.length < ranges.size) without.push(key);
+    return { ...record, addresses };
+  });
+  if (without.length > 0) {
+    const message = `the pod range is full: ${without.length} pods lack an address, first ${without[0]}`;
+    log.add({
+      file: '',
+      line: 0,
+      column: 0,
+      object: '',
+      field: '',
+      message,
+      hint: 'Give a larger range.',
+      severity: 'error',
+    });
+  }
+  return addressed;
+}
+
+function loadServices(
+  collection: ManifestCollection,
+  defaultNamespace: string,
+  families: readonly Family[],
+  ranges: ReadonlyMap<Family, AddressRange>,
+): readonly ServiceRecord[] {
+  const drafts = collection.ofKind('Service').flatMap((object) => {
+    const { spec } = object.value;
+    if (typeof spec === 'object' && spec !== null && 'type' in spec && spec.type === 'ExternalName') {
+      // A DNS alias: there is nothing to translate.
+      collection.countSkipped('Service (ExternalName)');
+      return [];
+    }
+    return project(collection, object, projectService(object.value, defaultNamespace, families)) ?? [];
+  });
+  return allocateServices(drafts, ranges);
+}
+
+/** The namespaces that are defined, and those that objects are in without it. */
+function loadNamespaces(
+  collection: ManifestCollection,
+  objects: readonly { readonly namespace: string }[],
+): readonly NamespaceRecord[] {
+  const namespaces = new Map<string, NamespaceRecord>();
+  for (const object of collection.ofKind('Namespace')) {
+    const record = project(collection, object, projectNamespace(object.value));
+    if (record !== undefined) namespaces.set(record.name, record);
+  }
+  for (const { namespace } of objects) {
+    if (!namespaces.has(namespace)) namespaces.set(namespace, namespaceRecord(namespace));
+  }
+  return [...namespaces.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function byKey(a: { namespace: string; name: string }, b: { namespace: string; name: string }): number {
+  if (a.namespace !== b.namespace) return a.namespace < b.namespace ? -1 : 1;
+  return a.name < b.name ? -1 : 1;
+}

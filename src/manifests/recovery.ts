@@ -1,0 +1,128 @@
+/**
+ * What a text that does not parse still says about its NetworkPolicies. An error must fail closed, so their pods are to be isolated; but only
+ * what is certain may narrow down which pods those are. A field is certain once a key after it was read before the first error:
+ * until then a value may lack its end, and a selector that lacks an element of `values` selects too few pods.
+ */
+import { isMap, isNode, isScalar, isSeq, parseDocument, visit, type YAMLMap } from 'yaml';
+
+export interface RecoveredPolicy {
+  /** Offset of the policy, or of the words `kind: NetworkPolicy`. */
+  readonly offset: number;
+  /** See BrokenPolicy.readable. */
+  readonly readable: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** @param firstError offset of the first syntax error in `text`. */
+export function recoverPolicies(text: string, firstError: number): readonly RecoveredPolicy[] {
+  const mentions = [...text.matchAll(/(?<=^|[\s{,-])(["']?)kind\1\s*:\s*(["']?)NetworkPolicy\2(?=[\s,}#]|$)/g)];
+  if (mentions.length === 0) return [];
+  const recovered: (RecoveredPolicy & { readonly end: number })[] = [];
+  for (const { map, isEnded } of candidateMaps(text, firstError)) {
+    if (scalarOf(map, 'kind') !== 'NetworkPolicy') continue;
+    const [offset, , end] = map.range ?? [0, 0, text.length];
+    recovered.push({ offset, end, readable: readCertain(map, firstError, isEnded) });
+  }
+  // What the parser could not even make out as an object.
+  const others = mentions
+    .map((mention) => mention.index)
+    .filter((offset) => !recovered.some((policy) => policy.offset <= offset && offset < policy.end))
+    .map((offset): RecoveredPolicy => ({ offset, readable: undefined }));
+  return [...recovered.map(({ offset, readable }) => ({ offset, readable })), ...others];
+}
+
+interface Candidate {
+  readonly map: YAMLMap;
+  /** The next element of its list was read before the first error. */
+  readonly isEnded: boolean;
+}
+
+/** The object of a document, or the objects of its List. */
+function candidateMaps(text: string, firstError: number): readonly Candidate[] {
+  let root: unknown;
+  try {
+    root = parseDocument(text, { logLevel: 'silent', prettyErrors: false, uniqueKeys: false }).contents;
+  } catch {
+    return [];
+  }
+  if (!isMap(root)) return [];
+  const items = root.items.find((pair) => isScalar(pair.key) && pair.key.value === 'items')?.value;
+  if (!isSeq(items)) return [{ map: root, isEnded: false }];
+  return items.items.flatMap((item, index) => {
+    const next = items.items[index + 1];
+    return isMap(item) ? [{ map: item, isEnded: startsBefore(next, firstError) }] : [];
+  });
+}
+
+function readCertain(policy: YAMLMap, firstError: number, isEnded: boolean): Record<string, unknown> | undefined {
+  const metadata = certain(policy, 'metadata', firstError, isEnded);
+  if (!isMap(metadata.value)) return undefined;
+  const namespace = certain(metadata.value, 'namespace', firstError, metadata.isCertain);
+  const name = certain(metadata.value, 'name', firstError, metadata.isCertain);
+  // Without a namespace the default one is meant, but only if none could have followed.
+  if (!namespace.isCertain && !(metadata.isCertain && namespace.value === undefined)) return undefined;
+  const spec = certain(policy, 'spec', firstError, isEnded);
+  const podSelector = certain(spec.value, 'podSelector', firstError, spec.isCertain);
+  const policyTypes = certain(spec.value, 'policyTypes', firstError, spec.isCertain);
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: {
+      ...(name.isCertain ? { name: plain(name.value) } : {}),
+      ...(namespace.isCertain ? { namespace: plain(namespace.value) } : {}),
+    },
+    spec: {
+      ...(podSelector.isCertain ? { podSelector: plain(podSelector.value) } : {}),
+      policyTypes: policyTypes.isCertain ? plain(policyTypes.value) : ['Ingress', 'Egress'],
+    },
+  };
+}
+
+interface Certain {
+  readonly value: unknown;
+  readonly isCertain: boolean;
+}
+
+/**
+ * The value of `key`, and whether it is certain: there once, followed by another key before the error, here or further out, and without
+ * aliases, which only a whole document resolves.
+ */
+function certain(map: unknown, key: string, firstError: number, isEnded: boolean): Certain {
+  if (!isMap(map)) return { value: undefined, isCertain: false };
+  const indexes = map.items.flatMap((pair, index) => (isScalar(pair.key) && pair.key.value === key ? [index] : []));
+  const [index] = indexes;
+  if (index === undefined) return { value: undefined, isCertain: false };
+  const isFollowed = isEnded || startsBefore(map.items[index + 1]?.key, firstError);
+  const value = map.items[index]?.value;
+  return { value, isCertain: isFollowed && indexes.length === 1 && !hasAlias(value) };
+}
+
+function startsBefore(node: unknown, offset: number): boolean {
+  const start = (node as { range?: readonly number[] | null } | null | undefined)?.range?.[0];
+  return start !== undefined && start < offset;
+}
+
+function scalarOf(map: YAMLMap, key: string): unknown {
+  const value = map.items.find((pair) => isScalar(pair.key) && pair.key.value === key)?.value;
+  return isScalar(value) ? value.value : undefined;
+}
+
+function hasAlias(node: unknown): boolean {
+  let found = false;
+  if (isNode(node)) {
+    visit(node, {
+      Alias() {
+        found = true;
+        return visit.BREAK;
+      },
+    });
+  }
+  return found;
+}
+
+/** The JSON value of a node without aliases. */
+function plain(node: unknown): unknown {
+  if (isScalar(node)) return node.value;
+  if (isSeq(node)) return node.items.map(plain);
+  if (isMap(node)) return Object.fromEntries(node.items.map((pair) => [String(plain(pair.key)), plain(pair.value)]));
+  return undefined;
+}

@@ -1,0 +1,123 @@
+/** Paths -> the texts of manifest files: files, folders of them, standard input. */
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { nearest } from '../cluster/nearest.ts';
+import type { ManifestProblem } from './problems.ts';
+
+/** A file's text, or why there is none. */
+export type Source =
+  | { readonly file: string; readonly text: string }
+  | { readonly file: string; readonly problem: ManifestProblem };
+
+const MANIFEST = /\.(?:yaml|yml|json)$/;
+
+/**
+ * Reads every path in turn: a file whatever its name, a folder with all below it (`*.yaml`, `*.yml`, `*.json`, sorted, hidden ones
+ * left out), `-` as standard input. A file that several paths lead to is read once.
+ */
+export async function* readSources(
+  paths: readonly string[],
+  stdin: AsyncIterable<Uint8Array | string>,
+): AsyncGenerator<Source> {
+  const seen = new Set<string>();
+  for (const path of paths) {
+    if (path === '-') {
+      if (!seen.has('-')) yield decode('-', await readAll(stdin));
+      seen.add('-');
+    } else {
+      yield* readPath(path, seen);
+    }
+  }
+}
+
+async function* readPath(path: string, seen: Set<string>): AsyncGenerator<Source> {
+  try {
+    const isFolder = (await stat(path)).isDirectory();
+    if (!isFolder) {
+      yield* readOnce(path, seen);
+      return;
+    }
+    let found = 0;
+    for await (const source of readFolder(path, seen)) {
+      found++;
+      yield source;
+    }
+    if (found === 0) yield fileProblem(path, 'no *.yaml, *.yml or *.json file is in this folder');
+  } catch (error) {
+    yield fileProblem(path, readFailure(error), await missingHint(path, error));
+  }
+}
+
+async function* readFolder(folder: string, seen: Set<string>): AsyncGenerator<Source> {
+  const real = await realpath(folder);
+  // A symbolic link may lead back up.
+  if (seen.has(real)) return;
+  seen.add(real);
+  const names = (await readdir(folder)).filter((name) => !name.startsWith('.')).sort();
+  for (const name of names) {
+    const path = join(folder, name);
+    try {
+      const entry = await stat(path);
+      if (entry.isDirectory()) yield* readFolder(path, seen);
+      else if (entry.isFile() && MANIFEST.test(name)) yield* readOnce(path, seen);
+    } catch (error) {
+      if (MANIFEST.test(name)) yield fileProblem(path, readFailure(error));
+    }
+  }
+}
+
+async function* readOnce(path: string, seen: Set<string>): AsyncGenerator<Source> {
+  const real = await realpath(path);
+  if (seen.has(real)) return;
+  seen.add(real);
+  try {
+    yield decode(path, await readFile(path));
+  } catch (error) {
+    yield fileProblem(path, readFailure(error));
+  }
+}
+
+async function readAll(input: AsyncIterable<Uint8Array | string>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of input) chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
+  return Buffer.concat(chunks);
+}
+
+function decode(file: string, bytes: Uint8Array): Source {
+  const wide = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
+  if (wide) return fileProblem(file, 'the file is UTF-16 text', 'Save it as UTF-8.');
+  if (bytes.includes(0)) return fileProblem(file, 'the file is binary, neither YAML nor JSON');
+  try {
+    return { file, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
+  } catch {
+    return fileProblem(file, 'the file is not UTF-8 text', 'Save it as UTF-8.');
+  }
+}
+
+function fileProblem(file: string, message: string, hint?: string): Source {
+  const problem: ManifestProblem = { file, line: 0, column: 0, object: '', field: '', message, severity: 'error' };
+  return { file, problem: hint === undefined ? problem : { ...problem, hint } };
+}
+
+function readFailure(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  switch (code) {
+    case 'ENOENT':
+      return 'there is no such file or folder';
+    case 'EACCES':
+    case 'EPERM':
+      return 'the file may not be read: permission denied';
+    case 'ELOOP':
+      return 'the symbolic link leads in a circle';
+    default:
+      return `the file cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+async function missingHint(path: string, error: unknown): Promise<string | undefined> {
+  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) return undefined;
+  const folder = dirname(path);
+  const names = await readdir(folder).catch(() => []);
+  const meant = nearest(basename(path), names);
+  return meant === undefined ? undefined : `Did you mean ${join(folder, meant)}?`;
+}

@@ -1,0 +1,229 @@
+/** YAML manifests: several documents a file, each parsed on its own, so that an error in one leaves the others whole. */
+import {
+  type Document,
+  isAlias,
+  isCollection,
+  isMap,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  type ScalarTag,
+  visit,
+} from 'yaml';
+import type { Path } from '../cluster/projection.ts';
+import type { ManifestDocument, Position } from './documents.ts';
+import { recoverPolicies } from './recovery.ts';
+
+/** Kubernetes reads YAML 1.1 booleans: an unquoted `yes` is no text there, so it is none here. */
+const YAML_1_1_BOOLEAN: ScalarTag = {
+  tag: 'tag:yaml.org,2002:bool',
+  default: true,
+  test: /^(?:yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF)$/,
+  resolve: (text) => /^(?:y|on)/i.test(text),
+};
+
+/** What is wrong at an offset of a part. */
+interface Mistake {
+  readonly offset: number;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** Errors whose name in the parser is too dry to act upon. */
+const EXPLAINED: Readonly<Record<string, Omit<Mistake, 'offset'>>> = {
+  DUPLICATE_KEY: { message: 'this key is in the map twice', hint: 'Remove one of them.' },
+  BLOCK_AS_IMPLICIT_KEY: {
+    message: 'a second `key:` stands in the value of a key',
+    hint: 'Put it on a line of its own, or quote the value.',
+  },
+  BAD_SCALAR_START: { message: 'a text may not begin with this character', hint: 'Write it in quotes.' },
+};
+
+export function readYaml(text: string): readonly ManifestDocument[] {
+  return splitDocuments(text)
+    .filter((part) => !isBlank(part.text))
+    .flatMap((part) => readPart(part) ?? []);
+}
+
+/** The text of one document, and the way from its offsets to the lines of the file. */
+class Part {
+  readonly text: string;
+  readonly lines = new LineCounter();
+  readonly #linesBefore: number;
+
+  /** @param linesBefore lines of the file in front of this part. */
+  constructor(text: string, linesBefore: number) {
+    this.text = text;
+    this.#linesBefore = linesBefore;
+  }
+
+  get isTemplate(): boolean {
+    return this.text.includes('{{');
+  }
+
+  /** Of offsets that the parser, which fills `lines`, has come to. */
+  positionOf(offset: number): Position {
+    const { line, col } = this.lines.linePos(offset);
+    return { line: Math.max(line, 1) + this.#linesBefore, column: Math.max(col, 1) };
+  }
+
+  /** @param firstError where the parser first stumbled; what was read before is certain. */
+  broken(mistakes: readonly Mistake[], firstError: number): ManifestDocument {
+    const policies = recoverPolicies(this.text, firstError);
+    return {
+      value: undefined,
+      locate: () => this.positionOf(firstError),
+      syntaxProblems: mistakes.map(({ offset, ...rest }) => ({ ...this.positionOf(offset), ...rest })),
+      brokenPolicies: policies.map(({ offset, readable }) => ({ ...this.positionOf(offset), readable })),
+      isTemplate: this.isTemplate,
+    };
+  }
+}
+
+/**
+ * Cuts a stream at its `---` and `...` lines. YAML forbids these at the start of a line inside any value (c-forbidden, section 9.1.2), so
+ * the cut is right however broken the documents are.
+ */
+function splitDocuments(text: string): readonly Part[] {
+  const parts: Part[] = [];
+  let begin = 0;
+  let linesBefore = 0;
+  const cut = (end: number) => {
+    const part = text.slice(begin, end);
+    parts.push(new Part(part, linesBefore));
+    linesBefore += part.split('\n').length - 1;
+    begin = end;
+  };
+  for (const marker of text.matchAll(/^(---|\.\.\.)(?=\s|$)/gm)) {
+    if (marker[1] === '---') {
+      cut(marker.index);
+    } else {
+      const lineEnd = text.indexOf('\n', marker.index);
+      cut(lineEnd < 0 ? text.length : lineEnd + 1);
+    }
+  }
+  cut(text.length);
+  return parts;
+}
+
+/** Comments, markers and directives only, as Helm leaves them for templates that render to nothing. */
+function isBlank(text: string): boolean {
+  return text.split(/\r?\n/).every((line) => /^(?:(?:---|\.\.\.)?\s*(?:#.*)?|%.*)$/.test(line));
+}
+
+/** Undefined where the document is empty. */
+function readPart(part: Part): ManifestDocument | undefined {
+  try {
+    const document = parseDocument(part.text, {
+      customTags: [YAML_1_1_BOOLEAN],
+      lineCounter: part.lines,
+      logLevel: 'error',
+      merge: true,
+      prettyErrors: false,
+    });
+    const [first, ...more] = document.errors.toSorted((a, b) => a.pos[0] - b.pos[0]);
+    if (first !== undefined) {
+      // What follows the first error is mostly its consequence; keys that are there twice stand on their own.
+      const worth = [first, ...more.filter((error) => error.code === 'DUPLICATE_KEY')];
+      return part.broken(
+        worth.map((error) => explain(part.text, error)),
+        first.pos[0],
+      );
+    }
+    const dangling = danglingAlias(document);
+    if (dangling !== undefined) return part.broken([dangling], dangling.offset);
+    const value: unknown = document.toJS();
+    if (value === null || value === undefined) return undefined;
+    return {
+      value,
+      locate: (path) => part.positionOf(offsetOf(document, path)),
+      syntaxProblems: [],
+      brokenPolicies: [],
+      isTemplate: part.isTemplate,
+    };
+  } catch (error) {
+    // Nesting deeper than the stack, or aliases that multiply beyond all measure.
+    const text = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof RangeError ? 'it is nested too deeply' : text;
+    return part.broken([{ offset: 0, message: `the YAML cannot be read: ${reason}` }], 0);
+  }
+}
+
+interface ParseError {
+  readonly code: string;
+  readonly message: string;
+  readonly pos: readonly [number, number];
+}
+
+function explain(text: string, { code, message, pos }: ParseError): Mistake {
+  const tab = code === 'DUPLICATE_KEY' ? undefined : tabNear(text, pos[0]);
+  if (tab !== undefined) {
+    return { offset: tab, message: 'a tab indents this line; YAML allows spaces only', hint: 'Indent with spaces.' };
+  }
+  const plain = `the YAML does not parse: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
+  return { offset: pos[0], ...(EXPLAINED[code] ?? { message: plain }) };
+}
+
+/** The tab in the indentation of an error's line, or of the next: the parser finds some tabs only by what they do to the line before. */
+function tabNear(text: string, offset: number): number | undefined {
+  const lineStart = text.lastIndexOf('\n', offset - 1) + 1;
+  const indentation = /^(?:[^\n]*\n)? *(?=\t)/.exec(text.slice(lineStart));
+  return indentation === null ? undefined : lineStart + indentation[0].length;
+}
+
+/** The first alias without an anchor before it: mostly a text such as `*.example.com`. */
+function danglingAlias(document: Document): Mistake | undefined {
+  const anchors = new Set<string>();
+  let found: Mistake | undefined;
+  visit(document, {
+    Node(_, node) {
+      if (!isAlias(node)) {
+        if (node.anchor !== undefined) anchors.add(node.anchor);
+        return undefined;
+      }
+      if (anchors.has(node.source)) return undefined;
+      const message = `there is no anchor for the alias *${node.source}`;
+      found = { offset: startOf(node) ?? 0, message, hint: 'A text that begins with * needs quotes.' };
+      return visit.BREAK;
+    },
+  });
+  return found;
+}
+
+/** Where the field at `path` begins: a scalar itself, of a map or list the key in front. Missing fields stand where their parent does. */
+function offsetOf(document: Document, path: Path): number {
+  let node: unknown = document.contents;
+  let offset = startOf(node) ?? 0;
+  for (const step of path) {
+    if (isAlias(node)) node = node.resolve(document);
+    let key: unknown;
+    let value: unknown;
+    if (isMap(node)) {
+      const pair = node.items.find((item) => keyText(item.key) === String(step));
+      if (pair === undefined) break;
+      ({ key, value } = pair);
+    } else if (isSeq(node) && typeof step === 'number') {
+      value = node.items[step];
+      if (value === undefined) break;
+    } else {
+      break;
+    }
+    const nested = isCollection(value) || isAlias(value) || isNothing(value);
+    offset = (nested ? (startOf(key) ?? startOf(value)) : (startOf(value) ?? startOf(key))) ?? offset;
+    node = value;
+  }
+  return offset;
+}
+
+function isNothing(value: unknown): boolean {
+  return value === null || (value as { value?: unknown }).value === null;
+}
+
+function keyText(key: unknown): string {
+  return String((key as { value?: unknown } | null)?.value ?? '');
+}
+
+function startOf(node: unknown): number | undefined {
+  return (node as Node | null | undefined)?.range?.[0];
+}

@@ -1,0 +1,55 @@
+/** What a compile gives: the table for the packet path, and for people what its numbers stand for. */
+import type { Direction } from '../cluster/records.ts';
+import { addressWords } from './address-words.ts';
+import type { Policy } from './policy-rules.ts';
+import type { RuleTable } from './rule-table.ts';
+import type { ArraySnapshot } from './snapshot-array.ts';
+
+export interface CompiledPolicies {
+  readonly table: RuleTable;
+  /** Addresses, in canonical text and sorted, of this node's endpoints that are isolated in any direction. */
+  readonly isolated: readonly string[];
+  /** The policies, `namespace/name` and sorted, that isolate the endpoint with this address; [] where it is no isolated endpoint. */
+  isolatingPolicies(address: string, direction: Direction): readonly string[];
+  /** `namespace/name` of the pod with this address, on any node. */
+  podAt(address: string): string | undefined;
+}
+
+export class CompiledTable implements CompiledPolicies {
+  readonly table: RuleTable;
+  readonly isolated: readonly string[];
+  private readonly podNames: ArraySnapshot<string>;
+  /** By endpoint class. */
+  private readonly policies: ReadonlyMap<number, readonly Policy[]>;
+
+  constructor(
+    table: RuleTable,
+    isolated: readonly string[],
+    podNames: ArraySnapshot<string>,
+    policies: ReadonlyMap<number, readonly Policy[]>,
+  ) {
+    this.table = table;
+    this.isolated = isolated;
+    this.podNames = podNames;
+    this.policies = policies;
+  }
+
+  isolatingPolicies(address: string, direction: Direction): readonly string[] {
+    const policies = this.policies.get(this.table.endpointClass(this.slotOf(address))) ?? [];
+    return policies
+      .filter(({ record }) => record.isolates.includes(direction))
+      .map(({ key }) => key)
+      .sort();
+  }
+
+  podAt(address: string): string | undefined {
+    return this.podNames.at(this.slotOf(address));
+  }
+
+  private slotOf(address: string): number {
+    const words = addressWords(address);
+    if (words === undefined) return -1;
+    const [a0 = 0, a1 = 0, a2 = 0, a3 = 0] = words;
+    return words.length === 1 ? this.table.lookup4(a0) : this.table.lookup6(a0, a1, a2, a3);
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * From cluster records to a RuleTable, change by change. Each part below keeps its piece of the table as it will be published, and touches
+ * of it what a change concerns; `compile` settles what was left for the end of a batch and copies the pieces.
+ *
+ *     pods --> PodSlots, Identities --> PeerGroups        which rules can hold for a peer
+ *     policies --> EndpointClasses --> PolicyRules        which rules there are for an endpoint --> PortSets, prefixes
+ */
+import { canonicalAddress } from '../cluster/addresses.ts';
+import { type PodRecord, type PolicyRecord, recordKey } from '../cluster/records.ts';
+import { matchesSelector } from '../cluster/selector.ts';
+import type { ClusterChange } from '../cluster/store.ts';
+import { type AddressWords, addressWords } from './address-words.ts';
+import { type CompiledPolicies, CompiledTable } from './compiled-policies.ts';
+import { EndpointClasses } from './endpoint-classes.ts';
+import { Identities, type Identity, type Namespace } from './identities.ts';
+import { PeerGroups } from './peer-groups.ts';
+import { PodSlots } from './pod-slots.ts';
+import { type Policy, PolicyRules } from './policy-rules.ts';
+import { PortNames } from './port-names.ts';
+import { PortSets } from './port-set.ts';
+import { RuleTable } from './rule-table.ts';
+import { NODE_SLOT } from './table-layout.ts';
+import { writeTable } from './table-writer.ts';
+
+export type { CompiledPolicies } from './compiled-policies.ts';
+
+export interface NodeIdentity {
+  /** Pods whose `nodeName` is this are the endpoints. */
+  readonly name: string;
+  /** Addresses of the node itself, in text. */
+  readonly addresses: readonly string[];
+}
+
+interface Pod {
+  readonly slot: number;
+  identity: Identity;
+  endpoint: boolean;
+  addresses: readonly AddressWords[];
+  /** The addresses as in the record, for those that must be told in text. */
+  texts: readonly string[];
+}
+
+/** Port sets in memory are looked through when they have doubled, but not for fewer than these. */
+const FEW_PORT_SETS = 1024;
+
+export class PolicyCompiler {
+  private readonly nodeName: string;
+  private readonly seed = (Math.random() * 2 ** 32) | 0;
+  private readonly portNames = new PortNames();
+  private readonly portSets = new PortSets(this.portNames);
+  private readonly slots = new PodSlots(this.seed);
+  private readonly identities = new Identities(this.portNames);
+  private readonly groups = new PeerGroups(this.identities);
+  private readonly rules = new PolicyRules(this.groups, this.portSets);
+  private readonly classes = new EndpointClasses(this.rules, this.portSets, this.seed);
+  private readonly pods = new Map<string, Pod>();
+  private readonly endpoints = new Set<Pod>();
+  private readonly policies = new Map<string, Policy>();
+  private nextSerial = 0;
+  private generation = 0;
+  private sweepAbove = FEW_PORT_SETS;
+
+  constructor(node: NodeIdentity) {
+    this.nodeName = node.name;
+    for (const address of distinctAddresses(node.addresses)) this.slots.claim(address, NODE_SLOT);
+  }
+
+  /** Takes note of changes, in their order. Setting what is set already and deleting what is unknown change nothing. */
+  apply(changes: readonly ClusterChange[]): void {
+    for (const { type, record } of changes) {
+      switch (record.kind) {
+        case 'Namespace':
+          this.setNamespace(record.name, type === 'set' ? record.labels : undefined);
+          break;
+        case 'Pod':
+          if (type === 'set' && !record.hostNetwork && record.addresses.length > 0) this.setPod(record);
+          else this.deletePod(recordKey(record));
+          break;
+        case 'NetworkPolicy':
+          this.deletePolicy(recordKey(record));
+          if (type === 'set') this.setPolicy(record);
+          break;
+      }
+    }
+  }
+
+  /** A new table of everything applied so far. */
+  compile(): CompiledPolicies {
+    this.identities.settle((identity) => this.groups.remove(identity));
+    this.classes.prepare();
+    this.groups.settle(
+      (group) => this.classes.groupLeft(group),
+      (group) => this.classes.groupEntered(group),
+    );
+    this.classes.settle();
+    if (this.portSets.size > this.sweepAbove) this.sweepPortSets();
+    const policies = new Map([...this.classes.all()].map((each) => [each.id, each.policies]));
+    return new CompiledTable(new RuleTable(this.write()), this.isolated(), this.slots.snapshotNames(), policies);
+  }
+
+  private setNamespace(name: string, labels: Readonly<Record<string, string>> | undefined): void {
+    const namespace = this.identities.namespace(name);
+    if (this.identities.setLabels(namespace, labels)) this.groups.relabel(namespace);
+    else this.identities.forgetIfEmpty(namespace);
+  }
+
+  private setPod(record: PodRecord): void {
+    const key = recordKey(record);
+    const namespace = this.identities.namespace(record.namespace);
+    // Before the old identity is released, which may be the same.
+    const identity = this.identities.retain(namespace, record.labels, record.ports);
+    if (identity.group === undefined) this.groups.add(identity);
+    const endpoint = record.nodeName === this.nodeName;
+    let pod = this.pods.get(key);
+    if (pod === undefined) {
+      pod = { slot: this.slots.take(key), identity, endpoint, addresses: [], texts: [] };
+      this.pods.set(key, pod);
+      if (endpoint) this.addEndpoint(pod);
+    } else {
+      const before = { identity: pod.identity, endpoint: pod.endpoint };
+      if (before.endpoint && !(endpoint && before.identity === identity)) this.removeEndpoint(pod);
+      pod.identity = identity;
+      pod.endpoint = endpoint;
+      if (endpoint && !(before.endpoint && before.identity === identity)) this.addEndpoint(pod);
+      this.identities.release(before.identity);
+    }
+    this.slots.describe(pod.slot, identity.id, endpoint);
+    this.setAddresses(pod, record.addresses);
+  }
+
+  private deletePod(key: string): void {
+    const pod = this.pods.get(key);
+    if (pod === undefined) return;
+    this.setAddresses(pod, []);
+    if (pod.endpoint) this.removeEndpoint(pod);
+    this.identities.release(pod.identity);
+    this.slots.giveBack(pod.slot);
+    this.pods.delete(key);
+  }
+
+  /** An address that the pod keeps is not claimed again: a change of a pod that lost its address to another does not take it back. */
+  private setAddresses(pod: Pod, texts: readonly string[]): void {
+    if (texts.length === pod.texts.length && texts.every((text, i) => text === pod.texts[i])) return;
+    const addresses = distinctAddresses(texts);
+    for (const address of pod.addresses) if (!includes(addresses, address)) this.slots.release(address, pod.slot);
+    for (const address of addresses) if (!includes(pod.addresses, address)) this.slots.claim(address, pod.slot);
+    pod.addresses = addresses;
+    pod.texts = texts;
+  }
+
+  private addEndpoint(pod: Pod): void {
+    this.endpoints.add(pod);
+    if (pod.identity.endpoints++ === 0) this.classes.add(pod.identity);
+  }
+
+  private removeEndpoint(pod: Pod): void {
+    this.endpoints.delete(pod);
+    if (--pod.identity.endpoints === 0) this.classes.remove(pod.identity);
+  }
+
+  private setPolicy(record: PolicyRecord): void {
+    const namespace = this.identities.namespace(record.namespace);
+    const policy: Policy = {
+      key: recordKey(record),
+      serial: this.nextSerial++,
+      record,
+      namespace,
+      users: 0,
+      rules: undefined,
+    };
+    this.policies.set(policy.key, policy);
+    namespace.policies.add(policy);
+    this.classes.select(policy, selectedEndpoints(policy, namespace));
+  }
+
+  private deletePolicy(key: string): void {
+    const policy = this.policies.get(key);
+    if (policy === undefined) return;
+    this.policies.delete(key);
+    policy.namespace.policies.delete(policy);
+    this.classes.unselect(policy, selectedEndpoints(policy, policy.namespace));
+    this.identities.forgetIfEmpty(policy.namespace);
+  }
+
+  private isolated(): string[] {
+    const isolated: string[] = [];
+    for (const { identity, slot, addresses, texts } of this.endpoints) {
+      if (!this.classes.classOf(identity)?.directions.some((direction) => direction.isolated)) continue;
+      if (!addresses.some((address) => this.slots.owner(address) === slot)) continue;
+      for (const text of texts) {
+        const canonical = canonicalAddress(text);
+        const words = addressWords(text);
+        if (canonical !== undefined && words !== undefined && this.slots.owner(words) === slot)
+          isolated.push(canonical);
+      }
+    }
+    return [...new Set(isolated)].sort();
+  }
+
+  private write(): SharedArrayBuffer {
+    const { slots, groups, classes } = this;
+    return writeTable(++this.generation, this.seed, {
+      addresses4: slots.addresses4.words,
+      addresses6: slots.addresses6.words,
+      slots: slots.words.written(),
+      groups: groups.words.written(),
+      classes: classes.words.written(),
+      profiles: this.identities.profiles.written(),
+      directions: classes.directions.written(),
+      groupRules: classes.groupRules.words,
+      prefixes4: classes.prefixes4.words,
+      prefixes6: classes.prefixes6.words,
+      portSets: this.portSets.words(),
+      namedPorts: this.portNames.words(),
+    });
+  }
+
+  private sweepPortSets(): void {
+    const live = new Set<number>();
+    this.rules.markPortSets(live);
+    this.classes.markPortSets(live);
+    this.portSets.sweep(live);
+    this.sweepAbove = Math.max(FEW_PORT_SETS, 2 * this.portSets.size);
+  }
+}
+
+function selectedEndpoints(policy: Policy, namespace: Namespace): Identity[] {
+  return [...namespace.endpoints].filter(({ labels }) => matchesSelector(policy.record.podSelector, labels));
+}
+
+/** The addresses that can be read, each once. */
+function distinctAddresses(texts: readonly string[]): AddressWords[] {
+  const addresses: AddressWords[] = [];
+  for (const text of texts) {
+    const address = addressWords(text);
+    if (address !== undefined && !includes(addresses, address)) addresses.push(address);
+  }
+  return addresses;
+}
+
+function includes(addresses: readonly AddressWords[], address: AddressWords): boolean {
+  return addresses.some((each) => each.length === address.length && each.every((word, i) => word === address[i]));
+}

@@ -1,0 +1,246 @@
+/**
+ * Endpoint classes: the endpoints of this node that the same policies select share one, and with it one set of rules in the table. A
+ * class is built once, when its first endpoint appears, and is dropped with its last; peer groups that come and go in between are
+ * entered and taken out where a selector of the class matches them.
+ */
+import { type Block, isIpv4, type PrefixPorts, prefixPorts } from './cidr.ts';
+import { GrowingWords, Numbers } from './growing-words.ts';
+import type { Identity } from './identities.ts';
+import { type InternedSet, InternedSets } from './interned-sets.ts';
+import type { Peer, PeerGroup } from './peer-groups.ts';
+import { directionName, type Policy, type PolicyRules } from './policy-rules.ts';
+import type { PortSets } from './port-set.ts';
+import { type DirectionIndex, EGRESS, INGRESS } from './rule-table.ts';
+import { ANY_PEER, DIRECTION_WORDS, ISOLATED, LENGTHS4, LENGTHS6, NO_PORTS, WHOLE4, WHOLE6 } from './table-layout.ts';
+import { WordTable } from './word-table.ts';
+
+export type PolicySet = InternedSet<Policy>;
+
+export interface EndpointClass {
+  /** Above 0. */
+  readonly id: number;
+  readonly policies: readonly Policy[];
+  readonly directions: readonly [ClassDirection, ClassDirection];
+}
+
+interface ClassDirection {
+  /** Where its words begin in `directions`; its part of the key of every rule. */
+  readonly record: number;
+  readonly isolated: boolean;
+  /** Port set open to everyone. */
+  readonly anyPeer: number;
+  /** Port sets that peers add to that. */
+  readonly peers: ReadonlyMap<Peer, number>;
+  readonly prefixes: readonly PrefixPorts[];
+}
+
+export class EndpointClasses {
+  private readonly rules: PolicyRules;
+  private readonly portSets: PortSets;
+  private readonly sets = new InternedSets<Policy>();
+  private readonly classes = new Map<PolicySet, EndpointClass>();
+  private readonly ids = new Numbers(1);
+  /** Identities of endpoints whose class changed since the last `settle`. */
+  private readonly changed = new Set<Identity>();
+  private fresh: PolicySet[] = [];
+  /** By identity: its class. */
+  readonly words = new GrowingWords();
+  readonly directions = new GrowingWords();
+  readonly groupRules: WordTable;
+  readonly prefixes4: WordTable;
+  readonly prefixes6: WordTable;
+
+  constructor(rules: PolicyRules, portSets: PortSets, seed: number) {
+    this.rules = rules;
+    this.portSets = portSets;
+    this.groupRules = new WordTable(seed, 2);
+    this.prefixes4 = new WordTable(seed, 2);
+    this.prefixes6 = new WordTable(seed, 5);
+    this.words.set(0, 0);
+    // Class 0: no policy selects it.
+    this.directions.setAll(0, new Int32Array(2 * DIRECTION_WORDS));
+  }
+
+  /** The identity has its first endpoint on this node. */
+  add(identity: Identity): void {
+    const policies: Policy[] = [];
+    identity.namespace.policies.match(identity.labels, policies);
+    identity.namespace.endpoints.add(identity);
+    this.move(identity, this.sets.withAll(this.sets.empty, policies));
+  }
+
+  /** The identity has no endpoint on this node any more. */
+  remove(identity: Identity): void {
+    identity.namespace.endpoints.delete(identity);
+    this.move(identity, undefined);
+  }
+
+  /** A policy that is newer than any before selects these. */
+  select(policy: Policy, identities: readonly Identity[]): void {
+    for (const identity of identities) {
+      this.move(identity, this.sets.with(identity.selectedBy ?? this.sets.empty, policy));
+    }
+  }
+
+  /** A policy that selected these is gone. */
+  unselect(policy: Policy, identities: readonly Identity[]): void {
+    const without = new Map<PolicySet, PolicySet>();
+    for (const { selectedBy } of identities) {
+      if (selectedBy === undefined || without.has(selectedBy)) continue;
+      without.set(
+        selectedBy,
+        this.sets.without(selectedBy, (member) => member === policy),
+      );
+    }
+    for (const identity of identities) {
+      this.move(identity, identity.selectedBy && without.get(identity.selectedBy));
+    }
+  }
+
+  /** Drops the classes without endpoints, and makes known what the new ones look for; `settle` builds them. */
+  prepare(): void {
+    const left: PolicySet[] = [];
+    this.sets.settle(
+      (policies) => left.push(policies),
+      (policies) => this.fresh.push(policies),
+    );
+    // First retain, then release: a policy that is in both is not compiled anew.
+    for (const policies of this.fresh) for (const policy of policies.members()) this.rules.retain(policy);
+    for (const policies of left) this.drop(policies);
+  }
+
+  /** A peer group lost its last identity. */
+  groupLeft(group: PeerGroup): void {
+    for (const peer of group.members()) {
+      for (const record of peer.opens.keys()) this.groupRules.delete([record, group.id]);
+    }
+  }
+
+  /** A peer group got its first identity. */
+  groupEntered(group: PeerGroup): void {
+    const opened = new Map<number, number>();
+    for (const peer of group.members()) {
+      for (const [record, ports] of peer.opens) {
+        opened.set(record, this.portSets.union(opened.get(record) ?? NO_PORTS, ports));
+      }
+    }
+    for (const [record, ports] of opened) this.groupRules.set([record, group.id], ports);
+  }
+
+  /** Builds the new classes; peer groups have settled. */
+  settle(): void {
+    for (const policies of this.fresh) this.build(policies);
+    this.fresh = [];
+    for (const identity of this.changed) this.words.set(identity.id, this.classOf(identity)?.id ?? 0);
+    this.changed.clear();
+  }
+
+  /** The class of an identity with endpoints; undefined where no policy selects it. */
+  classOf({ selectedBy }: Identity): EndpointClass | undefined {
+    return selectedBy && this.classes.get(selectedBy);
+  }
+
+  all(): IterableIterator<EndpointClass> {
+    return this.classes.values();
+  }
+
+  /** Adds the port sets in use to `live`. */
+  markPortSets(live: Set<number>): void {
+    for (const { directions } of this.classes.values()) {
+      for (const { anyPeer, peers, prefixes } of directions) {
+        live.add(anyPeer);
+        for (const ports of peers.values()) live.add(ports);
+        for (const { ports } of prefixes) live.add(ports);
+      }
+    }
+    for (let at = 2; at < this.groupRules.words.length; at += 3) live.add(this.groupRules.words[at] as number);
+  }
+
+  private move(identity: Identity, policies: PolicySet | undefined): void {
+    if (policies !== undefined) this.sets.use(policies);
+    if (identity.selectedBy !== undefined) this.sets.unuse(identity.selectedBy);
+    identity.selectedBy = policies;
+    this.changed.add(identity);
+  }
+
+  private build(set: PolicySet): void {
+    const id = this.ids.take();
+    const policies = set.members();
+    const built: EndpointClass = {
+      id,
+      policies,
+      directions: [this.buildDirection(id, policies, EGRESS), this.buildDirection(id, policies, INGRESS)],
+    };
+    this.classes.set(set, built);
+  }
+
+  private buildDirection(id: number, policies: readonly Policy[], direction: DirectionIndex): ClassDirection {
+    const record = (2 * id + direction) * DIRECTION_WORDS;
+    const isolating = policies.filter((policy) => policy.record.isolates.includes(directionName(direction)));
+    const rules = isolating.flatMap((policy) => policy.rules?.[direction] ?? []);
+    let anyPeer = NO_PORTS;
+    for (const rule of rules) if (rule.anyPeer) anyPeer = this.portSets.union(anyPeer, rule.ports);
+    const blocks: Block[] = [];
+    const peers = new Map<Peer, number>();
+    for (const rule of rules) {
+      // Open to everyone already.
+      if (this.portSets.union(anyPeer, rule.ports) === anyPeer) continue;
+      blocks.push(...rule.blocks);
+      for (const peer of rule.peers) peers.set(peer, this.portSets.union(peers.get(peer) ?? NO_PORTS, rule.ports));
+    }
+    const prefixes = prefixPorts(blocks, this.portSets);
+    const built = { record, isolated: isolating.length > 0, anyPeer, peers, prefixes };
+    this.enterDirection(built);
+    this.enterPeers(built);
+    this.enterPrefixes(built);
+    return built;
+  }
+
+  private enterDirection({ record, isolated, anyPeer }: ClassDirection): void {
+    this.directions.setAll(record, new Int32Array(DIRECTION_WORDS));
+    this.directions.set(record + ISOLATED, isolated ? 1 : 0);
+    this.directions.set(record + ANY_PEER, anyPeer);
+  }
+
+  private enterPeers({ record, peers }: ClassDirection): void {
+    const opened = new Map<PeerGroup, number>();
+    for (const [peer, ports] of peers) {
+      peer.opens.set(record, ports);
+      for (const group of peer.groups) opened.set(group, this.portSets.union(opened.get(group) ?? NO_PORTS, ports));
+    }
+    for (const [group, ports] of opened) this.groupRules.set([record, group.id], ports);
+  }
+
+  private enterPrefixes({ record, prefixes }: ClassDirection): void {
+    for (const { address, length, ports } of prefixes) {
+      const ipv4 = isIpv4(address);
+      if (length === 0) {
+        this.directions.set(record + (ipv4 ? WHOLE4 : WHOLE6), ports);
+        continue;
+      }
+      const lengths = record + (ipv4 ? LENGTHS4 : LENGTHS6) + ((length - 1) >>> 5);
+      this.directions.set(lengths, this.directions.get(lengths) | (1 << ((length - 1) & 31)));
+      // Port set 0 is a hole here, but a free entry in the table.
+      (ipv4 ? this.prefixes4 : this.prefixes6).set([(record << 8) | length, ...address], ports + 1);
+    }
+  }
+
+  private drop(set: PolicySet): void {
+    const dropped = this.classes.get(set);
+    if (dropped === undefined) return;
+    for (const { record, peers, prefixes } of dropped.directions) {
+      for (const peer of peers.keys()) {
+        peer.opens.delete(record);
+        for (const group of peer.groups) this.groupRules.delete([record, group.id]);
+      }
+      for (const { address, length } of prefixes) {
+        if (length === 0) continue;
+        (isIpv4(address) ? this.prefixes4 : this.prefixes6).delete([(record << 8) | length, ...address]);
+      }
+      this.directions.setAll(record, new Int32Array(DIRECTION_WORDS));
+    }
+    for (const policy of dropped.policies) this.rules.release(policy);
+    this.ids.giveBack(dropped.id);
+    this.classes.delete(set);
+  }
+}

@@ -1,0 +1,54 @@
+/** Int32 words by a dense number, and the numbers themselves: the arrays of a RuleTable that are indexed instead of hashed. */
+
+const SMALLEST = 64;
+
+/** An Int32Array that grows as it is written; words that were never written are 0. */
+export class GrowingWords {
+  private words = new Int32Array(SMALLEST);
+  private end = 0;
+
+  set(index: number, value: number): void {
+    this.reserve(index + 1);
+    this.words[index] = value;
+  }
+
+  get(index: number): number {
+    return this.words[index] ?? 0;
+  }
+
+  setAll(index: number, values: ArrayLike<number>): void {
+    this.reserve(index + values.length);
+    this.words.set(values, index);
+  }
+
+  /** Everything written so far, from word 0 on: a view, not a copy. */
+  written(): Int32Array {
+    return this.words.subarray(0, this.end);
+  }
+
+  private reserve(end: number): void {
+    if (end > this.end) this.end = end;
+    if (end <= this.words.length) return;
+    const old = this.words;
+    this.words = new Int32Array(Math.max(end, 2 * old.length));
+    this.words.set(old);
+  }
+}
+
+/** Hands out numbers from `first` on and takes them back, so that they stay as dense as what they number. */
+export class Numbers {
+  private readonly free: number[] = [];
+  private next: number;
+
+  constructor(first: number) {
+    this.next = first;
+  }
+
+  take(): number {
+    return this.free.pop() ?? this.next++;
+  }
+
+  giveBack(number: number): void {
+    this.free.push(number);
+  }
+}

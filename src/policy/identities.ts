@@ -1,0 +1,143 @@
+/**
+ * Identities: pods that policies cannot tell apart share one. Selectors are matched against identities, never against pods, so a
+ * Deployment of a thousand replicas costs as much as one pod.
+ */
+import type { ContainerPort, Labels, NamespaceRecord } from '../cluster/records.ts';
+import { GrowingWords, Numbers } from './growing-words.ts';
+import type { InternedSet } from './interned-sets.ts';
+import type { Peer, Scope } from './peer-groups.ts';
+import type { Policy } from './policy-rules.ts';
+import { PortNames } from './port-names.ts';
+import { SelectorSet } from './selector-set.ts';
+
+/** A namespace that a record was seen of, or a pod or a policy in it. */
+export interface Namespace {
+  readonly name: string;
+  /** Undefined while its own record is not known: no namespaceSelector matches it then, not even `{}`. See peer-groups.ts. */
+  labels: Labels | undefined;
+  readonly identities: Map<string, Identity>;
+  /** Those of its identities that endpoints of this node have. */
+  readonly endpoints: Set<Identity>;
+  readonly policies: SelectorSet<Policy>;
+  /** What looks for peers here. */
+  scopes: Scope[];
+}
+
+export interface Identity {
+  /** Above 0; given to another identity once this one is gone. */
+  readonly id: number;
+  readonly key: string;
+  readonly namespace: Namespace;
+  readonly labels: Labels;
+  readonly profileKey: string;
+  pods: number;
+  /** Pods of it on this node. */
+  endpoints: number;
+  /** The relevant peer selectors that match it; undefined until they were tried. */
+  group: InternedSet<Peer> | undefined;
+  /** The policies that select it; undefined without endpoints. */
+  selectedBy: InternedSet<Policy> | undefined;
+}
+
+export class Identities {
+  private readonly portNames: PortNames;
+  private readonly namespaces = new Map<string, Namespace>();
+  private readonly numbers = new Numbers(1);
+  /** Identities without pods: they go at the next `settle`, unless a pod takes them up again before. */
+  private readonly deserted = new Set<Identity>();
+  /** By identity: its profile of named ports. */
+  readonly profiles = new GrowingWords();
+
+  constructor(portNames: PortNames) {
+    this.portNames = portNames;
+    this.profiles.set(0, 0);
+  }
+
+  all(): IterableIterator<Namespace> {
+    return this.namespaces.values();
+  }
+
+  namespace(name: string): Namespace {
+    let namespace = this.namespaces.get(name);
+    if (namespace === undefined) {
+      namespace = {
+        name,
+        labels: undefined,
+        identities: new Map(),
+        endpoints: new Set(),
+        policies: new SelectorSet((policy) => policy.record.podSelector),
+        scopes: [],
+      };
+      this.namespaces.set(name, namespace);
+    }
+    return namespace;
+  }
+
+  /** Undefined labels for a namespace that was deleted. Gives back whether the labels differ now. */
+  setLabels(namespace: Namespace, labels: NamespaceRecord['labels'] | undefined): boolean {
+    const before = namespace.labels === undefined ? undefined : labelsKey(namespace.labels);
+    const after = labels === undefined ? undefined : labelsKey(labels);
+    namespace.labels = labels;
+    return before !== after;
+  }
+
+  /** Counts one pod more. A new identity has no group yet. */
+  retain(namespace: Namespace, labels: Labels, ports: readonly ContainerPort[]): Identity {
+    const profileKey = PortNames.profileKey(ports);
+    const key = profileKey === '' ? labelsKey(labels) : `${labelsKey(labels)} ${profileKey}`;
+    let identity = namespace.identities.get(key);
+    if (identity === undefined) {
+      const id = this.numbers.take();
+      identity = {
+        id,
+        key,
+        namespace,
+        labels,
+        profileKey,
+        pods: 0,
+        endpoints: 0,
+        group: undefined,
+        selectedBy: undefined,
+      };
+      namespace.identities.set(key, identity);
+      this.profiles.set(id, this.portNames.retainProfile(profileKey, ports));
+    } else if (identity.pods === 0) {
+      this.deserted.delete(identity);
+    }
+    identity.pods++;
+    return identity;
+  }
+
+  release(identity: Identity): void {
+    if (--identity.pods === 0) this.deserted.add(identity);
+  }
+
+  /** Removes the identities that have no pods, after telling `onRemoved` of each. */
+  settle(onRemoved: (identity: Identity) => void): void {
+    for (const identity of this.deserted) {
+      onRemoved(identity);
+      identity.namespace.identities.delete(identity.key);
+      this.portNames.releaseProfile(identity.profileKey);
+      this.numbers.giveBack(identity.id);
+      this.forgetIfEmpty(identity.namespace);
+    }
+    this.deserted.clear();
+  }
+
+  /** Forgets a namespace of which nothing is left. */
+  forgetIfEmpty(namespace: Namespace): void {
+    const { labels, identities, policies, scopes } = namespace;
+    if (labels === undefined && identities.size === 0 && policies.size === 0 && scopes.length === 0) {
+      this.namespaces.delete(namespace.name);
+    }
+  }
+}
+
+/** Text that is equal for equal labels. JSON quotes: neither labels nor ports can imitate what separates them. */
+function labelsKey(labels: Labels): string {
+  const keys = Object.keys(labels);
+  if (keys.length > 1) keys.sort();
+  let text = '';
+  for (const key of keys) text += `${JSON.stringify(key)}:${JSON.stringify(labels[key])},`;
+  return text;
+}

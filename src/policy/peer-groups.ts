@@ -1,0 +1,248 @@
+/**
+ * Peer groups: identities that the same peer selectors match are one group, and rules are kept for groups. However many pods
+ * `namespaceSelector: {}` matches, it costs the table one entry for each group, and there are few: only the selectors of *relevant*
+ * policies count, those that select an endpoint of this node.
+ *
+ * A new selector splits the groups of what it matches, a new identity or other namespace labels place the identities that they touch; the
+ * rest stays where it is.
+ *
+ * A namespace whose record is not known (it arrives late, or never) matches no namespaceSelector, whatever its operators; podSelectors of
+ * its own policies match as ever. Policies only ever allow, so matching less is the stricter verdict. Trying the selectors on assumed
+ * labels would not be: `NotIn` and `DoesNotExist` match where labels are missing.
+ */
+import type { LabelSelector, PolicyPeer } from '../cluster/records.ts';
+import { selectorKey } from '../cluster/selector.ts';
+import { GrowingWords } from './growing-words.ts';
+import type { Identities, Identity, Namespace } from './identities.ts';
+import { type InternedSet, InternedSets, type Member } from './interned-sets.ts';
+import { SelectorSet } from './selector-set.ts';
+
+export type PeerGroup = InternedSet<Peer>;
+
+/** The namespaces in which peers are looked for: the one of the policy, or those that a namespaceSelector matches. */
+export interface Scope {
+  readonly key: string;
+  /** The policy's own namespace, for a peer with a podSelector only. */
+  readonly namespace: Namespace | undefined;
+  readonly namespaceSelector: LabelSelector;
+  readonly peers: SelectorSet<Peer>;
+  /** Those of `peers` that were not tried on the identities yet. */
+  readonly fresh: SelectorSet<Peer>;
+}
+
+/** A namespaceSelector and podSelector of one or more rules. */
+export interface Peer extends Member {
+  readonly key: string;
+  readonly scope: Scope;
+  readonly podSelector: LabelSelector;
+  /** Rules that name it. At 0 it is retired: kept for a while, as an edited policy takes it up again at once. */
+  users: number;
+  /** Groups in use that it matches. */
+  readonly groups: Set<PeerGroup>;
+  /** By the record of a class and direction: the port set that it opens there. endpoint-classes.ts writes it. */
+  readonly opens: Map<number, number>;
+}
+
+const EVERYTHING: LabelSelector = { matchLabels: {}, matchExpressions: [] };
+/** Retired selectors that are kept; removing them looks at every identity, so they are removed together. */
+const MAX_RETIRED = 256;
+
+export class PeerGroups {
+  private readonly identities: Identities;
+  private readonly sets = new InternedSets<Peer>();
+  private readonly scopes = new Map<string, Scope>();
+  private readonly clusterScopes = new SelectorSet<Scope>((scope) => scope.namespaceSelector);
+  /** Scopes not yet matched against the namespaces, and all scopes with fresh peers. */
+  private newClusterScopes = new SelectorSet<Scope>((scope) => scope.namespaceSelector);
+  private readonly freshScopes = new Set<Scope>();
+  private readonly peers = new Map<string, Peer>();
+  private readonly retired = new Set<Peer>();
+  private readonly relabelled = new Set<Namespace>();
+  private readonly unplaced = new Set<Identity>();
+  private nextSerial = 0;
+  private readonly matched: Peer[] = [];
+  /** By identity: the id of its group. */
+  readonly words = new GrowingWords();
+
+  constructor(identities: Identities) {
+    this.identities = identities;
+    this.words.set(0, 0);
+  }
+
+  /** The peer of a rule in a policy of `namespace`, kept until it is released as often. It matches from the next `settle` on. */
+  retain({ namespaceSelector, podSelector }: PolicyPeer, namespace: Namespace): Peer {
+    const scopeKey = namespaceSelector === undefined ? `in ${namespace.name}` : `by ${selectorKey(namespaceSelector)}`;
+    const key = `${scopeKey}\n${podSelector === undefined ? '' : selectorKey(podSelector)}`;
+    let peer = this.peers.get(key);
+    if (peer === undefined) {
+      const scope = this.scope(scopeKey, namespace, namespaceSelector);
+      peer = {
+        key,
+        serial: this.nextSerial++,
+        scope,
+        podSelector: podSelector ?? EVERYTHING,
+        users: 0,
+        groups: new Set(),
+        opens: new Map(),
+      };
+      this.peers.set(key, peer);
+      scope.peers.add(peer);
+      scope.fresh.add(peer);
+      this.freshScopes.add(scope);
+    }
+    if (peer.users++ === 0) this.retired.delete(peer);
+    return peer;
+  }
+
+  release(peer: Peer): void {
+    if (--peer.users === 0) this.retired.add(peer);
+  }
+
+  /** The identity is new. */
+  add(identity: Identity): void {
+    this.unplaced.add(identity);
+  }
+
+  /** The identity is gone. */
+  remove(identity: Identity): void {
+    this.unplaced.delete(identity);
+    if (identity.group !== undefined) this.sets.unuse(identity.group);
+    identity.group = undefined;
+  }
+
+  /** The namespace has other labels, or none any more. */
+  relabel(namespace: Namespace): void {
+    this.relabelled.add(namespace);
+  }
+
+  /** Brings every identity into its group; tells which groups lost their last and which got their first. */
+  settle(onLeft: (group: PeerGroup) => void, onEntered: (group: PeerGroup) => void): void {
+    if (this.retired.size > MAX_RETIRED) this.removeRetired();
+    this.placeScopes();
+    this.placeFreshPeers();
+    for (const identity of this.unplaced) this.place(identity);
+    this.unplaced.clear();
+    this.sets.settle(
+      (group) => {
+        onLeft(group);
+        for (const peer of group.members()) peer.groups.delete(group);
+      },
+      (group) => {
+        for (const peer of group.members()) peer.groups.add(group);
+        onEntered(group);
+      },
+    );
+  }
+
+  private scope(key: string, namespace: Namespace, namespaceSelector: LabelSelector | undefined): Scope {
+    let scope = this.scopes.get(key);
+    if (scope === undefined) {
+      scope = {
+        key,
+        namespace: namespaceSelector === undefined ? namespace : undefined,
+        namespaceSelector: namespaceSelector ?? EVERYTHING,
+        peers: new SelectorSet((peer) => peer.podSelector),
+        fresh: new SelectorSet((peer) => peer.podSelector),
+      };
+      this.scopes.set(key, scope);
+      if (scope.namespace === undefined) this.newClusterScopes.add(scope);
+      else namespace.scopes.push(scope);
+    }
+    return scope;
+  }
+
+  /** Gives new scopes to the namespaces they match, and relabelled namespaces the scopes that match them now. */
+  private placeScopes(): void {
+    if (this.newClusterScopes.size > 0) {
+      for (const namespace of this.identities.all()) {
+        // A relabelled one gets all of its scopes below.
+        if (namespace.labels === undefined || this.relabelled.has(namespace)) continue;
+        this.newClusterScopes.match(namespace.labels, namespace.scopes);
+      }
+      for (const scope of this.newClusterScopes) this.clusterScopes.add(scope);
+      this.newClusterScopes = new SelectorSet((scope) => scope.namespaceSelector);
+    }
+    for (const namespace of this.relabelled) {
+      namespace.scopes = namespace.scopes.filter((scope) => scope.namespace !== undefined);
+      if (namespace.labels !== undefined) this.clusterScopes.match(namespace.labels, namespace.scopes);
+      for (const identity of namespace.identities.values()) this.unplaced.add(identity);
+      this.identities.forgetIfEmpty(namespace);
+    }
+    this.relabelled.clear();
+  }
+
+  /** Splits groups: tries the fresh peers, and only those, on the identities in their scopes. */
+  private placeFreshPeers(): void {
+    if (this.freshScopes.size === 0) return;
+    const ownOnly = [...this.freshScopes].every((scope) => scope.namespace !== undefined);
+    const namespaces = ownOnly
+      ? [...this.freshScopes].map((scope) => scope.namespace as Namespace)
+      : this.identities.all();
+    for (const namespace of namespaces) {
+      const scopes = namespace.scopes.filter((scope) => scope.fresh.size > 0);
+      if (scopes.length > 0) this.split(namespace, scopes);
+    }
+    for (const scope of this.freshScopes) scope.fresh.clear();
+    this.freshScopes.clear();
+  }
+
+  private split(namespace: Namespace, scopes: readonly Scope[]): void {
+    for (const identity of namespace.identities.values()) {
+      // A new one is tried on all peers anyway.
+      if (identity.group === undefined || this.unplaced.has(identity)) continue;
+      this.matched.length = 0;
+      for (const scope of scopes) scope.fresh.match(identity.labels, this.matched);
+      if (this.matched.length > 0) this.move(identity, this.sets.withAll(identity.group, this.matched));
+    }
+  }
+
+  /** Tries every peer that is looked for in the identity's namespace. */
+  private place(identity: Identity): void {
+    this.matched.length = 0;
+    for (const scope of identity.namespace.scopes) scope.peers.match(identity.labels, this.matched);
+    this.move(identity, this.sets.withAll(this.sets.empty, this.matched));
+  }
+
+  private move(identity: Identity, group: PeerGroup): void {
+    if (identity.group === group) return;
+    // In this order, so that a group which is left and entered at once keeps its id.
+    this.sets.use(group);
+    if (identity.group !== undefined) this.sets.unuse(identity.group);
+    identity.group = group;
+    this.words.set(identity.id, group.id);
+  }
+
+  /** Joins the groups that only retired peers kept apart. */
+  private removeRetired(): void {
+    const joined = new Map<PeerGroup, PeerGroup>();
+    for (const peer of this.retired) {
+      this.peers.delete(peer.key);
+      peer.scope.peers.delete(peer);
+      peer.scope.fresh.delete(peer);
+      for (const group of peer.groups) joined.set(group, group);
+    }
+    for (const group of joined.keys())
+      joined.set(
+        group,
+        this.sets.without(group, (peer) => this.retired.has(peer)),
+      );
+    const emptied = new Set([...this.retired].map((peer) => peer.scope).filter((scope) => scope.peers.size === 0));
+    for (const scope of emptied) {
+      this.scopes.delete(scope.key);
+      this.clusterScopes.delete(scope);
+      this.newClusterScopes.delete(scope);
+      this.freshScopes.delete(scope);
+    }
+    for (const namespace of this.identities.all()) {
+      if (emptied.size > 0 && namespace.scopes.some((scope) => emptied.has(scope))) {
+        namespace.scopes = namespace.scopes.filter((scope) => !emptied.has(scope));
+        this.identities.forgetIfEmpty(namespace);
+      }
+      for (const identity of namespace.identities.values()) {
+        const group = identity.group && joined.get(identity.group);
+        if (group !== undefined) this.move(identity, group);
+      }
+    }
+    this.retired.clear();
+  }
+}

@@ -1,0 +1,94 @@
+/** Policies with their rules in the compiler's terms: interned port sets and peers, and prefixes instead of texts. */
+import type { Direction, IpBlock, PolicyPeer, PolicyRecord, PolicyRule } from '../cluster/records.ts';
+import { type Prefix, prefixWords } from './address-words.ts';
+import type { Block } from './cidr.ts';
+import type { Namespace } from './identities.ts';
+import type { Member } from './interned-sets.ts';
+import type { Peer, PeerGroups } from './peer-groups.ts';
+import type { PortSets } from './port-set.ts';
+import { type DirectionIndex, EGRESS } from './rule-table.ts';
+
+export interface Policy extends Member {
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly record: PolicyRecord;
+  readonly namespace: Namespace;
+  /** Endpoint classes that it is in: above 0 it is relevant for this node. */
+  users: number;
+  /** By direction; only while it is relevant. */
+  rules: readonly [readonly Rule[], readonly Rule[]] | undefined;
+}
+
+export interface Rule {
+  /** Port set. */
+  readonly ports: number;
+  /** Whether it holds for every peer; it has neither peers nor blocks then. */
+  readonly anyPeer: boolean;
+  readonly peers: readonly Peer[];
+  readonly blocks: readonly Block[];
+}
+
+export class PolicyRules {
+  private readonly groups: PeerGroups;
+  private readonly portSets: PortSets;
+  private readonly relevant = new Set<Policy>();
+
+  constructor(groups: PeerGroups, portSets: PortSets) {
+    this.groups = groups;
+    this.portSets = portSets;
+  }
+
+  retain(policy: Policy): void {
+    if (policy.users++ > 0) return;
+    policy.rules = [this.compile(policy, 'egress'), this.compile(policy, 'ingress')];
+    this.relevant.add(policy);
+  }
+
+  release(policy: Policy): void {
+    if (--policy.users > 0) return;
+    for (const rule of policy.rules?.flat() ?? []) {
+      for (const peer of rule.peers) this.groups.release(peer);
+    }
+    policy.rules = undefined;
+    this.relevant.delete(policy);
+  }
+
+  /** Adds the port sets in use to `live`. */
+  markPortSets(live: Set<number>): void {
+    for (const policy of this.relevant) {
+      for (const rule of policy.rules?.flat() ?? []) live.add(rule.ports);
+    }
+  }
+
+  private compile({ record, namespace }: Policy, direction: Direction): Rule[] {
+    // A policy that could not be understood isolates and allows nothing.
+    if (record.error !== undefined || !record.isolates.includes(direction)) return [];
+    return record[direction].map((rule) => this.compileRule(rule, namespace));
+  }
+
+  private compileRule({ peers, ports }: PolicyRule, namespace: Namespace): Rule {
+    return {
+      ports: this.portSets.ofRule(ports),
+      anyPeer: peers.length === 0,
+      peers: peers.filter(isSelector).map((peer) => this.groups.retain(peer, namespace)),
+      blocks: peers.flatMap(({ ipBlock }) => (ipBlock === undefined ? [] : this.compileBlock(ipBlock, ports))),
+    };
+  }
+
+  /** No block where a text in it is no CIDR: records are checked, and if this one was not, nothing is what it surely allows. */
+  private compileBlock({ cidr, except }: IpBlock, ports: PolicyRule['ports']): Block[] {
+    const whole = prefixWords(cidr);
+    const holes = except.map(prefixWords);
+    if (whole === undefined || !holes.every((hole): hole is Prefix => hole !== undefined)) return [];
+    return [{ cidr: whole, except: holes, ports: this.portSets.ofRule(ports) }];
+  }
+}
+
+function isSelector({ ipBlock, namespaceSelector, podSelector }: PolicyPeer): boolean {
+  return ipBlock === undefined && (namespaceSelector !== undefined || podSelector !== undefined);
+}
+
+/** The record's word for a direction of the table. */
+export function directionName(direction: DirectionIndex): Direction {
+  return direction === EGRESS ? 'egress' : 'ingress';
+}

@@ -1,0 +1,170 @@
+/**
+ * Port sets: what the `ports` of a rule, or of several rules together, allow. Equal sets are one, so that they are compared, united and
+ * stored by number: for each of TCP, UDP and SCTP sorted ranges that neither overlap nor touch, and named ports.
+ */
+import type { PolicyPort, Protocol } from '../cluster/records.ts';
+import { type PortNames, PROTOCOL_PLACE } from './port-names.ts';
+import { ALL_PORTS, NO_PORTS, PORT_SET_WORDS, WHOLE_RANGE } from './table-layout.ts';
+
+interface NamedPort {
+  readonly protocol: Protocol;
+  readonly name: string;
+}
+
+/** Ranges are words as in the table, but unsigned, which sorts them: first * 65536 + last. */
+type Ranges = readonly number[];
+
+interface PortSet {
+  readonly key: string;
+  /** By a protocol's place: TCP, UDP, SCTP. */
+  readonly ranges: readonly [Ranges, Ranges, Ranges];
+  /** Number of a (protocol, name) in `PortNames`, ascending. */
+  readonly names: ReadonlyMap<number, NamedPort>;
+}
+
+const MAX_PORT = 65_535;
+const NOTHING: PortSet = { key: '', ranges: [[], [], []], names: new Map() };
+/** Unions that are remembered; more than compiling one change ever needs again. */
+const MAX_UNIONS = 65_536;
+
+export class PortSets {
+  private readonly names: PortNames;
+  /** By number. `ALL_PORTS` has a meaning and no contents; undefined is a free number. */
+  private readonly sets: (PortSet | undefined)[] = [];
+  private readonly byKey = new Map<string, number>();
+  private readonly unions = new Map<number, number>();
+  private free: number[] = [];
+  private section: Int32Array | undefined;
+
+  constructor(names: PortNames) {
+    this.names = names;
+    this.sets[NO_PORTS] = NOTHING;
+    this.byKey.set(NOTHING.key, NO_PORTS);
+    this.sets[ALL_PORTS] = NOTHING;
+  }
+
+  /** Sets in memory. */
+  get size(): number {
+    return this.byKey.size;
+  }
+
+  /** The port set of a rule's `ports`: all where it is empty, and never all because none of them can match. */
+  ofRule(ports: readonly PolicyPort[]): number {
+    if (ports.length === 0) return ALL_PORTS;
+    const ranges: [number[], number[], number[]] = [[], [], []];
+    const named: NamedPort[] = [];
+    for (const { protocol, port, endPort } of ports) {
+      const place = ranges[PROTOCOL_PLACE[protocol] as 0 | 1 | 2];
+      if (typeof port === 'string') named.push({ protocol, name: port });
+      else if (port === undefined) place.push(WHOLE_RANGE);
+      else if (port >= 0 && port <= (endPort ?? port) && (endPort ?? port) <= MAX_PORT) {
+        place.push(port * 0x10000 + (endPort ?? port));
+      }
+    }
+    const names = new Map<number, NamedPort>();
+    for (const port of named) names.set(this.names.retainName(port.protocol, port.name), port);
+    const number = this.intern([merged(ranges[0]), merged(ranges[1]), merged(ranges[2])], names);
+    // The set has retained its names for itself.
+    for (const port of named) this.names.releaseName(port.protocol, port.name);
+    return number;
+  }
+
+  /** What either of two sets allows. */
+  union(a: number, b: number): number {
+    if (a === b || b === NO_PORTS) return a;
+    if (a === NO_PORTS) return b;
+    if (a === ALL_PORTS || b === ALL_PORTS) return ALL_PORTS;
+    const pair = Math.min(a, b) * 2 ** 26 + Math.max(a, b);
+    const known = this.unions.get(pair);
+    if (known !== undefined) return known;
+    const left = this.sets[a] as PortSet;
+    const right = this.sets[b] as PortSet;
+    const both = (place: 0 | 1 | 2) => merged([...left.ranges[place], ...right.ranges[place]]);
+    const united = this.intern([both(0), both(1), both(2)], new Map([...left.names, ...right.names]));
+    if (this.unions.size >= MAX_UNIONS) this.unions.clear();
+    this.unions.set(pair, united);
+    return united;
+  }
+
+  /** Forgets every set that is not among `live`. */
+  sweep(live: ReadonlySet<number>): void {
+    for (let number = ALL_PORTS + 1; number < this.sets.length; number++) {
+      const set = this.sets[number];
+      if (set === undefined || live.has(number)) continue;
+      for (const { protocol, name } of set.names.values()) this.names.releaseName(protocol, name);
+      this.byKey.delete(set.key);
+      this.sets[number] = undefined;
+      this.free.push(number);
+    }
+    this.unions.clear();
+    this.section = undefined;
+  }
+
+  /** The section `portSets` of a RuleTable. */
+  words(): Int32Array {
+    this.section ??= this.encode();
+    return this.section;
+  }
+
+  private intern(ranges: readonly [Ranges, Ranges, Ranges], names: ReadonlyMap<number, NamedPort>): number {
+    const numbers = [...names.keys()].sort((a, b) => a - b);
+    const key = ranges.some((each) => each.length > 0) || numbers.length > 0 ? [...ranges, numbers].join('|') : '';
+    const known = this.byKey.get(key);
+    if (known !== undefined) return known;
+    for (const { protocol, name } of names.values()) this.names.retainName(protocol, name);
+    const number = this.free.pop() ?? this.sets.length;
+    this.sets[number] = {
+      key,
+      ranges,
+      names: new Map(numbers.map((each) => [each, names.get(each) as NamedPort])),
+    };
+    this.byKey.set(key, number);
+    this.section = undefined;
+    return number;
+  }
+
+  private encode(): Int32Array {
+    let at = this.sets.length * PORT_SET_WORDS;
+    let length = at;
+    for (const set of this.sets)
+      length += set === undefined ? 0 : contents(set).reduce((sum, each) => sum + each.length, 0);
+    const words = new Int32Array(length);
+    this.sets.forEach((set, number) => {
+      const bounds = number * PORT_SET_WORDS;
+      words[bounds] = at;
+      contents(set ?? NOTHING).forEach((each, place) => {
+        words.set(each, at);
+        at += each.length;
+        words[bounds + place + 1] = at;
+      });
+    });
+    return words;
+  }
+}
+
+/** What follows a set's bounds in the table: ranges of TCP, UDP, SCTP, and names. */
+function contents({ ranges, names }: PortSet): readonly Ranges[] {
+  return [...ranges, [...names.keys()]];
+}
+
+/** Sorted, and ranges that overlap or touch joined. */
+function merged(ranges: number[]): Ranges {
+  if (ranges.length < 2) return ranges;
+  ranges.sort((a, b) => a - b);
+  const joined: number[] = [];
+  let first = -1;
+  let last = -2;
+  for (const range of ranges) {
+    const from = Math.floor(range / 0x10000);
+    const to = range % 0x10000;
+    if (from <= last + 1) {
+      last = Math.max(last, to);
+      continue;
+    }
+    if (first >= 0) joined.push(first * 0x10000 + last);
+    first = from;
+    last = to;
+  }
+  joined.push(first * 0x10000 + last);
+  return joined;
+}

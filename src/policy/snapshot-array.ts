@@ -1,0 +1,30 @@
+/** An array that can be kept as it is now while it changes further, without copying all of it: pages are copied when first written again. */
+
+const PAGE_BITS = 9;
+const PAGE_LENGTH = 1 << PAGE_BITS;
+
+export interface ArraySnapshot<T> {
+  at(index: number): T | undefined;
+}
+
+export class SnapshotArray<T> {
+  private pages: (T | undefined)[][] = [];
+  /** By page: whether a snapshot holds it too. */
+  private shared: boolean[] = [];
+
+  set(index: number, value: T | undefined): void {
+    const page = index >>> PAGE_BITS;
+    const present = this.pages[page];
+    if (present === undefined || this.shared[page]) {
+      this.pages[page] = present === undefined ? new Array<T | undefined>(PAGE_LENGTH) : present.slice();
+      this.shared[page] = false;
+    }
+    (this.pages[page] as (T | undefined)[])[index & (PAGE_LENGTH - 1)] = value;
+  }
+
+  snapshot(): ArraySnapshot<T> {
+    const pages = this.pages.slice();
+    this.shared.fill(true);
+    return { at: (index) => (index < 0 ? undefined : pages[index >>> PAGE_BITS]?.[index & (PAGE_LENGTH - 1)]) };
+  }
+}

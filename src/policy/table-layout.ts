@@ -1,0 +1,72 @@
+/**
+ * The layout of a RuleTable's buffer: what the compiler's parts write, table-writer.ts puts together and rule-table.ts reads.
+ *
+ * Header, in words: 0 generation, 1 hash seed, then for each section of `SECTIONS` its first word and its length in words. Sections:
+ *
+ * | section      | contents |
+ * |--------------|----------|
+ * | addresses4   | hash table of [address, slot + 1] |
+ * | addresses6   | hash table of [address words 0..3, slot + 1] |
+ * | slots        | by slot: identity << 1, plus 1 for an endpoint. Slot 0 is this node; identity 0 is nobody |
+ * | groups       | by identity: peer group; 0 is the group that no peer selector matches |
+ * | classes      | by identity: endpoint class, right for endpoints only; 0 is the class that no policy selects |
+ * | profiles     | by identity: its profile of named ports; 0 is the one without any |
+ * | directions   | by class * 2 + direction: DIRECTION_WORDS words, see below |
+ * | groupRules   | hash table of [record, group, port set]; a record is the index into `directions` where it begins |
+ * | prefixes4    | hash table of [record << 8 or length, masked address, port set + 1], lengths 1..32 |
+ * | prefixes6    | hash table of [record << 8 or length, masked address words 0..3, port set + 1], lengths 1..128 |
+ * | portSets     | by port set: PORT_SET_WORDS indexes into this section, the bounds of its TCP, UDP and SCTP ranges and its named ports; |
+ * |              | a range is first << 16, or last; a named port is the number of a (protocol, name), ascending |
+ * | namedPorts   | by profile: index into this section where it begins (it ends where the next begins); pairs of the number of |
+ * |              | a (protocol, name), and port << 2 or the protocol's place among TCP, UDP, SCTP |
+ *
+ * A hash table has a power of two of entries, at most half of them in use, and is searched by linear probing from `hash & (entries - 1)`
+ * (see hash.ts). The last word of an entry is 0 where the entry is free.
+ */
+
+export const SECTIONS = [
+  'addresses4',
+  'addresses6',
+  'slots',
+  'groups',
+  'classes',
+  'profiles',
+  'directions',
+  'groupRules',
+  'prefixes4',
+  'prefixes6',
+  'portSets',
+  'namedPorts',
+] as const;
+export type Section = (typeof SECTIONS)[number];
+
+export const GENERATION = 0;
+export const SEED = 1;
+export const FIRST_SECTION = 2;
+export const HEADER_WORDS = FIRST_SECTION + 2 * SECTIONS.length;
+
+/** Words of an entry of each hash table, the value (last word) included. */
+export const ADDRESS4_WORDS = 2;
+export const ADDRESS6_WORDS = 5;
+export const GROUP_RULE_WORDS = 3;
+export const PREFIX4_WORDS = 3;
+export const PREFIX6_WORDS = 6;
+
+/** Words of a record in `directions`. Bit n of word w of the lengths stands for prefix length 32 * w + n + 1; /0 has a word of its own. */
+export const ISOLATED = 0;
+export const ANY_PEER = 1;
+export const LENGTHS4 = 2;
+export const WHOLE4 = 3;
+export const LENGTHS6 = 4;
+export const WHOLE6 = 8;
+export const DIRECTION_WORDS = 9;
+
+/** The port set that holds nothing, and the one that holds every port of every protocol. */
+export const NO_PORTS = 0;
+export const ALL_PORTS = 1;
+export const PORT_SET_WORDS = 5;
+/** The range that holds every port. */
+export const WHOLE_RANGE = 0x0000ffff;
+
+/** The slot of this node's own addresses. */
+export const NODE_SLOT = 0;

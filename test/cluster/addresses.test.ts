@@ -1,0 +1,105 @@
+import { isIP } from 'node:net';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { canonicalAddress, isMistake, isStrictlyInside, parseAddress, parseCidr } from '../../src/cluster/addresses.ts';
+
+describe('canonicalAddress', () => {
+  it.each([
+    ['10.0.0.1', '10.0.0.1'],
+    ['255.255.255.255', '255.255.255.255'],
+    ['FD00::0:1', 'fd00::1'],
+    ['fd00:0:0:0:0:0:0:1', 'fd00::1'],
+    ['2001:db8:0:1:1:1:1:1', '2001:db8:0:1:1:1:1:1'],
+    ['::', '::'],
+    ['::ffff:10.0.0.1', '10.0.0.1'],
+    ['::FFFF:0a00:0001', '10.0.0.1'],
+    ['64:ff9b::10.0.0.1', '64:ff9b::a00:1'],
+  ])('%s is %s', (text, expected) => {
+    expect(canonicalAddress(text)).toBe(expected);
+  });
+
+  it.each(['', '10.1', '10', '0x0a.0.0.1', '010.0.0.1', '10.0.0.01', '10.0.0.256', '10.0.0.1.', ' 10.0.0.1', '10.0.0.1\n'])(
+    '%o is no address',
+    (text) => expect(canonicalAddress(text)).toBeUndefined(),
+  );
+
+  it.each([':', ':::', '1::2::3', 'fe80::1%eth0', '[::1]', '12345::', '::ffff:010.0.0.1', '::ffff:1.2.3', '1:2:3:4:5:6:7:8:9', 'fd00::1/64'])(
+    '%o is no address',
+    (text) => expect(canonicalAddress(text)).toBeUndefined(),
+  );
+
+  it('takes what the platform takes, and gives the same text to an address however it is spelt', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (text) => {
+        const canonical = canonicalAddress(text);
+        expect(canonical).toBeDefined();
+        expect(isIP(canonical ?? '')).toBeGreaterThan(0);
+        expect(canonicalAddress(text.toUpperCase())).toBe(canonical);
+        expect(canonicalAddress(canonical ?? '')).toBe(canonical);
+      }),
+    );
+  });
+
+  it('refuses what the platform refuses', () => {
+    const text = fc.string({ unit: fc.constantFrom(...'019afx.:%/ '), maxLength: 24 });
+    fc.assert(
+      fc.property(text, (candidate) => {
+        const taken = isIP(candidate) !== 0 && !candidate.includes('%');
+        expect(parseAddress(candidate) !== undefined).toBe(taken);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+describe('parseCidr', () => {
+  it.each([
+    ['10.0.0.0/8', 'IPv4', 0x0a000000n, 8],
+    ['10.1.2.3/8', 'IPv4', 0x0a000000n, 8],
+    ['0.0.0.0/0', 'IPv4', 0n, 0],
+    ['10.1.2.3/32', 'IPv4', 0x0a010203n, 32],
+    ['::/0', 'IPv6', 0n, 0],
+    ['fd00::1/8', 'IPv6', 0xfdn << 120n, 8],
+  ])('%s', (text, family, first, prefix) => {
+    expect(parseCidr(text)).toEqual({ family, first, prefix });
+  });
+
+  it.each([
+    ['10.0.0.0/40', 'Did you mean 10.0.0.0/8?'],
+    ['10.1.0.0/33', 'Did you mean 10.1.0.0/16?'],
+    ['10.1.2.3/33', 'Did you mean 10.1.2.3/32?'],
+    ['0.0.0.0/99', 'Did you mean 0.0.0.0/0?'],
+    ['fd00::/129', 'Did you mean fd00::/16?'],
+    ['10.0.0.0/255.255.0.0', 'Did you mean 10.0.0.0/16?'],
+    ['10.0.0.0/08', 'Did you mean 10.0.0.0/8?'],
+    ['10.0.0.0/', 'Did you mean 10.0.0.0/8?'],
+    ['10.0.0.0/-1', 'Did you mean 10.0.0.0/8?'],
+    ['10.0.0.1', 'Did you mean 10.0.0.1/32?'],
+    ['fd00::1', 'Did you mean fd00::1/128?'],
+    ['10.0.0/24', 'Did you mean 10.0.0.0/24?'],
+    ['010.0.0.0/8', 'Did you mean 10.0.0.0/8?'],
+    ['::ffff:10.0.0.0/104', 'Write the IPv4 block itself.'],
+    ['300.0.0.0/8', undefined],
+    ['example.com', undefined],
+    ['', undefined],
+  ])('%s is a mistake; %s', (text, hint) => {
+    const outcome = parseCidr(text);
+    expect(isMistake(outcome) ? outcome.hint : 'no mistake').toBe(hint);
+  });
+});
+
+describe('isStrictlyInside', () => {
+  it.each([
+    ['10.1.0.0/16', '10.0.0.0/8', true],
+    ['10.0.0.0/8', '10.0.0.0/8', false],
+    ['10.0.0.0/7', '10.0.0.0/8', false],
+    ['11.0.0.0/16', '10.0.0.0/8', false],
+    ['0.0.0.0/1', '0.0.0.0/0', true],
+    ['::/1', '0.0.0.0/0', false],
+    ['fd00:1::/32', 'fd00::/8', true],
+  ])('%s in %s: %s', (inner, outer, expected) => {
+    const [a, b] = [parseCidr(inner), parseCidr(outer)];
+    if (isMistake(a) || isMistake(b)) throw new Error('the table has a mistake');
+    expect(isStrictlyInside(a, b)).toBe(expected);
+  });
+});

@@ -1,0 +1,51 @@
+/** That no packet of an isolated endpoint slips through while steering is changed under it. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { SteeringState } from '../../../src/dataplane/steering/state.ts';
+import { kinds, STATE } from './kinds.ts';
+import { addressOf, needsRoot, Pods, root, shell } from './pods.ts';
+
+/** Nobody reads the queues: under fail closed nothing from or to b passes. */
+const state: SteeringState = { ...STATE, isolatedIPv4: [addressOf('b', 4)], isolatedIPv6: [addressOf('b', 6)] };
+
+describe.skipIf(!root)(`steering is changed under a flood of packets to an isolated endpoint${needsRoot}`, () => {
+  let pods: Pods;
+  beforeAll(async () => {
+    pods = await Pods.create();
+    const rules = [
+      'add table inet test',
+      'add chain inet test before { type filter hook prerouting priority 0; }',
+      'add chain inet test passed { type filter hook postrouting priority 300; }',
+      `add rule inet test before ip daddr ${addressOf('b', 4)} counter`,
+      `add rule inet test before ip6 daddr ${addressOf('b', 6)} counter`,
+      `add rule inet test passed ip daddr ${addressOf('b', 4)} counter`,
+      `add rule inet test passed ip6 daddr ${addressOf('b', 6)} counter`,
+    ];
+    shell(pods.node, 'nft -f -', rules.join('\n'));
+  });
+  afterAll(() => pods?.close());
+
+  test('by every kind, from one kind to another, and by every setting, none passes', async () => {
+    const steerings = kinds.filter(({ skipped }) => !skipped).map(({ make }) => make(pods.node));
+    await steerings[0]?.apply(state);
+    for (const [from, family] of [
+      ['a', 4],
+      ['c', 6],
+    ] as const)
+      await pods.request(from, 'b', 'flood', family);
+    const counters = () =>
+      [...shell(pods.node, 'nft list table inet test').matchAll(/packets (\d+)/g)].map((match) => Number(match[1]));
+    for (const steering of [...steerings, ...steerings]) {
+      await steering.apply(state);
+      await steering.apply({ ...state, queues: { first: 9, count: 1 }, offload: false });
+      await steering.apply({ ...state, deny: 'reject' });
+      await steering.setIsolated([...state.isolatedIPv4, '10.0.0.1'], [...state.isolatedIPv6, 'fd00::1']);
+      await steering.setIsolated(state.isolatedIPv4, state.isolatedIPv6);
+    }
+    const [sent4, sent6, passed4, passed6] = counters();
+    expect([passed4, passed6]).toEqual([0, 0]);
+    expect(sent4).toBeGreaterThan(100);
+    expect(sent6).toBeGreaterThan(100);
+    await steerings[0]?.remove();
+    expect(counters()[2], 'without steering the flood passes').toBeGreaterThanOrEqual(0);
+  });
+});

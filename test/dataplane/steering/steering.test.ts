@@ -1,0 +1,189 @@
+/** What every kind of steering puts into a real kernel, and takes out again: read back with the tools' own listings. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { SteeringState } from '../../../src/dataplane/steering/state.ts';
+import { Netns } from '../../../src/sys/netns.ts';
+import { type Command, kinds, recording, STATE } from './kinds.ts';
+import { needsRoot, root, shell } from './pods.ts';
+
+const state: SteeringState = {
+  ...STATE,
+  isolatedIPv4: ['10.0.0.1', '10.0.0.2'],
+  isolatedIPv6: ['fd00::1', 'fd00:0:0::2'],
+  deny: 'reject',
+};
+
+/** All rules of all kinds, with their handles, and all sets. Counters of packets and the order of a set's addresses aside. */
+function everything(netns: Netns): string {
+  const saves = ['iptables-nft-save', 'ip6tables-nft-save', 'iptables-legacy-save', 'ip6tables-legacy-save'];
+  const text = shell(
+    netns,
+    `nft -a list ruleset; for t in mangle filter; do ${saves.map((save) => `${save} -t $t; `).join('')} done`,
+  );
+  const sets = shell(netns, 'ipset save')
+    .replace(/ initval \S+/g, '')
+    .split('\n')
+    .sort();
+  return [text.replace(/packets \d+ bytes \d+|\[\d+:\d+\]|^#.*\n/gm, ''), ...sets].join('\n');
+}
+
+/** The same without what depends on the order in which it was made: handles, and the order of chains. */
+function contents(netns: Netns): string[] {
+  const text = everything(netns).replace(/ # handle \d+/g, '');
+  const end = text.search(/^\*mangle/m);
+  const chains = text.slice(0, end).split(/\n\n|\n(?=table)|(?<=^table.*\n)|\n(?=\})/m);
+  // A chain's rules keep their order, for the sort is stable.
+  const chainOf = (line: string) => /^-A \S+/.exec(line)?.[0] ?? line;
+  const lines = text.slice(end).split('\n');
+  return [...chains.map((chain) => chain.trim()).sort(), ...lines.sort((a, b) => compare(chainOf(a), chainOf(b)))];
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Where iptables has been used before, its empty tables are there: to tell them from what steering leaves. */
+const FOREIGN = `
+  for v in nft legacy; do for f in iptables ip6tables; do
+    $f-$v -t mangle -A FORWARD -m mark --mark 0x1/0xff -j ACCEPT
+    $f-$v -t mangle -A POSTROUTING -j MARK --set-xmark 0x10/0x10
+    $f-$v -t filter -N FOREIGN
+    $f-$v -t filter -A FORWARD -j FOREIGN
+  done; done
+  ipset create foreign hash:ip
+  ipset add foreign 10.9.9.9
+  nft add table inet foreign
+  nft add chain inet foreign forward '{ type filter hook forward priority -150; }'
+  nft add rule inet foreign forward meta mark 7 counter drop`;
+
+describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
+  let netns: Netns;
+  beforeEach(() => {
+    netns = Netns.create();
+    shell(netns, FOREIGN);
+  });
+  afterEach(() => netns.close());
+
+  for (const { name, skipped, make } of kinds)
+    describe.skipIf(skipped)(name, () => {
+      test('a second apply, by another process, of the same state writes nothing', async () => {
+        await make(netns).apply(state);
+        const before = everything(netns);
+        const commands: Command[] = [];
+        await make(netns, recording(commands)).apply({ ...state, isolatedIPv6: ['fd00::2', 'FD00::1', 'fd00::1'] });
+        expect(commands).toEqual([]);
+        expect(everything(netns)).toBe(before);
+      });
+
+      test.each<Partial<SteeringState>>([
+        { deny: 'drop', offload: false },
+        { queues: { first: 7, count: 1 } },
+        { fail: 'open', isolatedIPv4: ['10.0.0.2', '10.0.0.3'], isolatedIPv6: [] },
+        { mark: { judged: 0x10, reject: 0x20, mask: 0x30 } },
+      ])('apply over the rules of an earlier process leaves what a first apply of %o installs', async (other) => {
+        await make(netns).apply(state);
+        await make(netns).apply({ ...state, ...other });
+        using fresh = Netns.create();
+        shell(fresh, FOREIGN);
+        await make(fresh).apply({ ...state, ...other });
+        expect(contents(netns)).toEqual(contents(fresh));
+        await make(netns).apply(state);
+        await make(fresh).remove();
+        await make(fresh).apply(state);
+        expect(contents(netns)).toEqual(contents(fresh));
+      });
+
+      test('foreign rules and sets stay as they are, and after remove nothing else is there', async () => {
+        const before = everything(netns);
+        const steering = make(netns);
+        await steering.apply(state);
+        await steering.setIsolated(['10.0.0.5'], []);
+        const during = everything(netns);
+        for (const line of before.split('\n')) expect(during).toContain(line);
+        await steering.remove();
+        expect(everything(netns)).toBe(before);
+        await steering.remove();
+        expect(everything(netns)).toBe(before);
+      });
+
+      test('setIsolated writes the differences with one command, and nothing where there are none', async () => {
+        const commands: Command[] = [];
+        const steering = make(netns, recording(commands));
+        await steering.apply(state);
+        commands.length = 0;
+        await steering.setIsolated(['10.0.0.3', '10.0.0.1'], ['fd00::1', 'fd00::2', 'fd00::3']);
+        expect(commands).toHaveLength(1);
+        const input = commands[0]?.input.trim().split('\n');
+        if (steering.kind === 'iptables') {
+          const lines = [
+            'add podfence-isolated-4 10.0.0.3',
+            'del podfence-isolated-4 10.0.0.2',
+            'add podfence-isolated-6 fd00::3',
+          ];
+          expect(input).toEqual(lines);
+        } else {
+          expect(input).toEqual([
+            'add element inet podfence isolated4 { 10.0.0.3 }',
+            'delete element inet podfence isolated4 { 10.0.0.2 }',
+            'add element inet podfence isolated6 { fd00::3 }',
+          ]);
+        }
+        await steering.setIsolated(['10.0.0.1', '10.0.0.3'], ['fd00::3', 'fd00::1', 'fd00::2']);
+        expect(commands).toHaveLength(1);
+        using fresh = Netns.create();
+        shell(fresh, FOREIGN);
+        await make(fresh).apply({
+          ...state,
+          isolatedIPv4: ['10.0.0.3', '10.0.0.1'],
+          isolatedIPv6: ['fd00::1', 'fd00::2', 'fd00::3'],
+        });
+        expect(contents(netns)).toEqual(contents(fresh));
+      });
+
+      test('what somebody else takes away is put back by the next setIsolated that meets it', async () => {
+        const steering = make(netns);
+        await steering.apply(state);
+        const before = contents(netns);
+        await make(netns).remove();
+        await steering.setIsolated(['10.0.0.1', '10.0.0.2', '10.0.0.3'], state.isolatedIPv6);
+        await steering.setIsolated(state.isolatedIPv4, state.isolatedIPv6);
+        expect(contents(netns)).toEqual(before);
+      });
+
+      test('overlapping calls are carried out in order', async () => {
+        const steering = make(netns);
+        const calls = [
+          steering.apply(state),
+          steering.setIsolated(['10.0.0.7'], []),
+          steering.setIsolated(['10.0.0.8'], []),
+        ];
+        await Promise.all(calls);
+        expect(everything(netns)).toMatch(/10\.0\.0\.8/);
+        expect(everything(netns)).not.toMatch(/10\.0\.0\.[127]\b|fd00::1/);
+      });
+
+      test('setIsolated before apply is an error', async () => {
+        await expect(make(netns).setIsolated([], [])).rejects.toMatchObject({ code: 'NOT_APPLIED' });
+      });
+
+      // Not one nftables from the other: to steering they are the same.
+      const others = kinds.filter((kind) => kind.name.slice(0, 8) !== 'nftables' || !name.startsWith('nftables'));
+      for (const other of others.filter((kind) => kind.name !== name && !kind.skipped))
+        test(`takes over from ${other.name}: its own rules are in force before the others go`, async () => {
+          const before = everything(netns);
+          await other.make(netns).apply(state);
+          const commands: Command[] = [];
+          const steering = make(netns, recording(commands));
+          await steering.apply(state);
+          const installs = commands.findIndex(({ input }) => /add rule|-A PODFENCE/.test(input));
+          const removes = commands.findIndex(({ input }) => /^delete table|-X PODFENCE/m.test(input));
+          if (!(steering.kind === 'nftables' && other.name.startsWith('nftables')))
+            expect(removes).toBeGreaterThan(installs);
+          using fresh = Netns.create();
+          shell(fresh, FOREIGN);
+          await make(fresh).apply(state);
+          expect(contents(netns)).toEqual(contents(fresh));
+          await steering.remove();
+          expect(everything(netns)).toBe(before);
+        });
+    });
+});

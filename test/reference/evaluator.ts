@@ -1,0 +1,184 @@
+/**
+ * The meaning of NetworkPolicies, written down as the API reference says it and as slowly as it reads: every policy is looked at for every
+ * flow. It shares nothing with src/policy but the record types, so that the two are unlikely to be wrong together.
+ *
+ * Quotations: https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/
+ */
+import type {
+  Direction,
+  IpBlock,
+  LabelSelector,
+  Labels,
+  PodRecord,
+  PolicyPeer,
+  PolicyPort,
+  PolicyRecord,
+  SelectorRequirement,
+} from '../../src/cluster/records.ts';
+import type { ClusterSnapshot } from '../../src/cluster/store.ts';
+
+export interface Flow {
+  /** Textual addresses. */
+  readonly source: string;
+  readonly destination: string;
+  /** IANA number. */
+  readonly protocol: number;
+  /** -1 where the protocol has no ports, or a fragment does not tell. */
+  readonly port: number;
+}
+
+export interface SideVerdict {
+  /** Whether the side's pod is isolated for the direction; false where there is no such pod. */
+  readonly isolated: boolean;
+  /** Whether this side lets the flow through. */
+  readonly allowed: boolean;
+}
+
+/** Both sides, each as the node of its pod judges it. With `node`, pods of other nodes are not judged: neither isolated nor denied. */
+export function evaluate(
+  snapshot: ClusterSnapshot,
+  flow: Flow,
+  node?: string,
+): { readonly egress: SideVerdict; readonly ingress: SideVerdict } {
+  return {
+    egress: evaluateSide(snapshot, flow, 'egress', node),
+    ingress: evaluateSide(snapshot, flow, 'ingress', node),
+  };
+}
+
+function evaluateSide(
+  snapshot: ClusterSnapshot,
+  flow: Flow,
+  direction: Direction,
+  node: string | undefined,
+): SideVerdict {
+  const [ownAddress, peerAddress] =
+    direction === 'egress' ? [flow.source, flow.destination] : [flow.destination, flow.source];
+  const pod = podAt(snapshot, ownAddress);
+  if (pod === undefined || (node !== undefined && pod.nodeName !== node)) return { isolated: false, allowed: true };
+  const policies = snapshot.policies.filter(
+    (policy) =>
+      policy.namespace === pod.namespace &&
+      policy.isolates.includes(direction) &&
+      selects(policy.podSelector, pod.labels),
+  );
+  // "Traffic is allowed to a pod if there are no NetworkPolicies selecting the pod [...] OR if the traffic matches at least one ingress
+  // rule across all of the NetworkPolicy objects whose podSelector matches the pod."
+  if (policies.length === 0) return { isolated: false, allowed: true };
+  return {
+    isolated: true,
+    allowed: policies.some((policy) => policyAllows(snapshot, policy, direction, peerAddress, flow)),
+  };
+}
+
+function policyAllows(
+  snapshot: ClusterSnapshot,
+  policy: PolicyRecord,
+  direction: Direction,
+  peerAddress: string,
+  flow: Flow,
+): boolean {
+  if (policy.error !== undefined) return false;
+  return policy[direction].some(
+    ({ peers, ports }) =>
+      // "If this field is empty or missing, this rule matches all sources (traffic not restricted by source)."
+      (peers.length === 0 || peers.some((peer) => peerMatches(snapshot, peer, policy.namespace, peerAddress))) &&
+      // "If this field is empty or missing, this rule matches all ports (traffic not restricted by port)."
+      (ports.length === 0 || ports.some((port) => portMatches(snapshot, port, flow))),
+  );
+}
+
+function peerMatches(snapshot: ClusterSnapshot, peer: PolicyPeer, namespace: string, address: string): boolean {
+  const { ipBlock, namespaceSelector, podSelector } = peer;
+  // "If this field is set then neither of the other fields can be."
+  if (ipBlock !== undefined) return blockHolds(ipBlock, address);
+  if (namespaceSelector === undefined && podSelector === undefined) return false;
+  const pod = podAt(snapshot, address);
+  if (pod === undefined) return false;
+  // "If podSelector is also set, then the NetworkPolicyPeer as a whole selects the pods matching podSelector in the namespaces selected by
+  // namespaceSelector. Otherwise it selects all pods in the namespaces selected by namespaceSelector."
+  if (podSelector !== undefined && !selects(podSelector, pod.labels)) return false;
+  // "Otherwise it selects the pods matching podSelector in the policy's own namespace."
+  if (namespaceSelector === undefined) return pod.namespace === namespace;
+  // podfence's own rule: no namespaceSelector matches a namespace of which nothing is known.
+  const peerNamespace = snapshot.namespaces.find(({ name }) => name === pod.namespace);
+  return peerNamespace !== undefined && selects(namespaceSelector, peerNamespace.labels);
+}
+
+const PROTOCOL_NUMBERS: Readonly<Record<string, number>> = { TCP: 6, UDP: 17, SCTP: 132 };
+
+function portMatches(snapshot: ClusterSnapshot, { protocol, port, endPort }: PolicyPort, flow: Flow): boolean {
+  if (PROTOCOL_NUMBERS[protocol] !== flow.protocol) return false;
+  // "If this field is not provided, this matches all port names and numbers."
+  if (port === undefined) return true;
+  if (typeof port === 'number') return flow.port >= port && flow.port <= (endPort ?? port);
+  // "This can either be a numerical or named port on a pod": on the one that receives the traffic.
+  const destination = podAt(snapshot, flow.destination);
+  return (
+    destination?.ports.some((each) => each.name === port && each.protocol === protocol && each.port === flow.port) ??
+    false
+  );
+}
+
+/** hostNetwork pods have their node's address: no policy subject and no peer. */
+function podAt(snapshot: ClusterSnapshot, address: string): PodRecord | undefined {
+  return snapshot.pods.find((pod) => !pod.hostNetwork && pod.addresses.some((each) => sameAddress(each, address)));
+}
+
+function selects({ matchLabels, matchExpressions }: LabelSelector, labels: Labels): boolean {
+  return (
+    Object.keys(matchLabels).every((key) => labels[key] === matchLabels[key]) &&
+    matchExpressions.every((requirement) => satisfies(requirement, labels))
+  );
+}
+
+function satisfies({ key, operator, values }: SelectorRequirement, labels: Labels): boolean {
+  const present = Object.keys(labels).includes(key);
+  if (operator === 'Exists') return present;
+  if (operator === 'DoesNotExist') return !present;
+  const listed = present && values.includes(labels[key] ?? '');
+  return operator === 'In' ? listed : !listed;
+}
+
+function blockHolds({ cidr, except }: IpBlock, address: string): boolean {
+  return cidrHolds(cidr, address) && !except.some((hole) => cidrHolds(hole, address));
+}
+
+function cidrHolds(cidr: string, address: string): boolean {
+  const [base = '', length = ''] = cidr.split('/');
+  const network = integer(base);
+  const host = integer(address);
+  if (network.bits !== host.bits) return false;
+  const ignored = BigInt(network.bits - Number(length));
+  return network.value >> ignored === host.value >> ignored;
+}
+
+function sameAddress(a: string, b: string): boolean {
+  const [left, right] = [integer(a), integer(b)];
+  return left.bits === right.bits && left.value === right.value;
+}
+
+const integers = new Map<string, { bits: number; value: bigint }>();
+
+function integer(address: string): { bits: number; value: bigint } {
+  let known = integers.get(address);
+  if (known === undefined) {
+    known = address.includes(':')
+      ? { bits: 128, value: joined(ipv6Groups(address), 16) }
+      : { bits: 32, value: joined(address.split('.').map(Number), 8) };
+    integers.set(address, known);
+  }
+  return known;
+}
+
+function ipv6Groups(address: string): number[] {
+  const [head = '', tail] = address.split('::');
+  const groups = (text: string) => (text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16)));
+  if (tail === undefined) return groups(head);
+  const [front, back] = [groups(head), groups(tail)];
+  return [...front, ...new Array<number>(8 - front.length - back.length).fill(0), ...back];
+}
+
+function joined(parts: readonly number[], bits: number): bigint {
+  return parts.reduce((value, part) => (value << BigInt(bits)) | BigInt(part), 0n);
+}
