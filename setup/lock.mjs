@@ -85,22 +85,20 @@ function takeAway(path, holder, own) {
 }
 
 /**
- * A process as `PID START`: process numbers are used again, a number with its start time is not.
+ * A process as `PID START`: process numbers are used again, a number with its start time is not. The start is in clock ticks from boot
+ * (proc(5), field 22 of /proc/PID/stat), `-` where that is not known.
  * @param {number} pid
  */
 export function identityOf(pid) {
-  return `${pid} ${startTime(pid)}`;
+  return `${pid} ${processStat(pid)?.[19] ?? '-'}`;
 }
 
-/**
- * Clock ticks from boot to the start of a process (proc(5), field 22 of /proc/PID/stat), `-` where that is not known.
- * @param {number} pid
- */
-function startTime(pid) {
+/** @param {number} pid */
+function processStat(pid) {
   try {
-    return statFields(readFileSync(`/proc/${pid}/stat`, 'utf8'))[19] ?? '-';
+    return statFields(readFileSync(`/proc/${pid}/stat`, 'utf8'));
   } catch {
-    return '-';
+    return undefined;
   }
 }
 
@@ -113,5 +111,6 @@ function isAlive(identity) {
   } catch (error) {
     if (/** @type {NodeJS.ErrnoException} */ (error).code === 'ESRCH') return false;
   }
-  return identityOf(pid) === identity;
+  // A zombie has ended; in a container nobody may ever collect it.
+  return identityOf(pid) === identity && processStat(pid)?.[0] !== 'Z';
 }

@@ -163,7 +163,7 @@ export class Agent {
    */
   async stop({ removeSteering = false } = {}): Promise<void> {
     // A change that fails was already reported to whoever applied it.
-    await this.#next?.catch(() => undefined);
+    await Promise.allSettled([this.#applying, this.#next]);
     if (removeSteering) await this.#steering?.remove();
     await this.#workers?.stop();
   }

@@ -32,8 +32,9 @@ export function readIdentity(metadata: Field, defaultNamespace: string): Identit
       metadata.child(key).problem(`unknown field ${show(key)}`, hint);
     }
   }
-  const name = readName(metadata.child('name'));
-  if (metadata.child('name').isAbsent && metadata.isClean) metadata.child('name').problem('the object has no name');
+  const nameField = metadata.child('name');
+  const name = readName(nameField);
+  if (name === undefined && metadata.isClean) nameField.problem('the object has no name');
   return {
     name,
     namespace: readName(metadata.child('namespace')) ?? defaultNamespace,

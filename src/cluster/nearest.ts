@@ -42,9 +42,12 @@ export function nearest(text: string, candidates: Iterable<string>): string | un
     const distance = editDistance(wanted, known);
     const near = distance <= Math.max(1, Math.floor(Math.max(wanted.length, known.length) / 3));
     const contained = Math.min(wanted.length, known.length) >= 4 && (known.includes(wanted) || wanted.includes(known));
-    if ((near || contained) && distance < bestDistance) {
+    if (!near && !contained) continue;
+    // Letters in the wrong order are likelier than a letter too many.
+    const sameLength = wanted.length === known.length ? 0 : 0.5;
+    if (distance + sameLength < bestDistance) {
       best = candidate;
-      bestDistance = distance;
+      bestDistance = distance + sameLength;
     }
   }
   return best;

@@ -11,6 +11,7 @@ import { randomKey } from './hash.ts';
 import { hasKey, readOpening, writeKey } from './slot-key.ts';
 import {
   CHAIN,
+  FREE,
   GENERATION,
   HASH,
   INFO,
@@ -25,6 +26,7 @@ import {
   SLOT_SHIFT,
   SLOT_WORDS,
   type Slot,
+  UNUSED,
 } from './slots.ts';
 import { nextState, STATES, WORTH_REVOKED, WORTHS, worthOf } from './states.ts';
 import { type Timeouts, timeoutsByState } from './timeouts.ts';
@@ -59,9 +61,6 @@ export class FlowTable {
   readonly #lifetimes: Int32Array;
   /** Lists by worth, all that can hold flows. */
   readonly #listsByWorth: readonly Int32Array[];
-  /** The stack of slots that were freed, and the first slot that was never used: memory is touched only when needed. */
-  #free = NO_SLOT;
-  #unused = 1;
   /** The list that expiry looks at next. */
   #cursor = 0;
 
@@ -77,6 +76,7 @@ export class FlowTable {
     this.capacity = capacity;
     this.words = new Int32Array((1 + capacity + LISTS) * SLOT_WORDS);
     this.buckets = new Int32Array(2 << (31 - Math.clz32(capacity)));
+    this.words[UNUSED] = 1;
     this.lists = new FlowLists(this.words, 1 + capacity);
     this.#key = new FlowKey(seed);
     this.#lifetimes = lifetimesByList(timeoutsByState(timeouts));
@@ -199,8 +199,8 @@ export class FlowTable {
         previous = words[(previous << SLOT_SHIFT) + CHAIN] as number;
       words[(previous << SLOT_SHIFT) + CHAIN] = after;
     }
-    words[at + CHAIN] = this.#free;
-    this.#free = slot;
+    words[at + CHAIN] = words[FREE] as number;
+    words[FREE] = slot;
     this.size--;
   }
 
@@ -230,13 +230,19 @@ export class FlowTable {
     this.lists.append(list, slot, now);
   }
 
+  /** A slot that was freed, or else one that was never used, so that memory is touched only when needed, or else one that is evicted. */
   #takeSlot(): Slot {
-    if (this.#free === NO_SLOT) {
-      if (this.#unused <= this.capacity) return this.#unused++ as Slot;
+    const words = this.words;
+    if (words[FREE] === NO_SLOT) {
+      const unused = words[UNUSED] as Slot;
+      if (unused <= this.capacity) {
+        words[UNUSED] = unused + 1;
+        return unused;
+      }
       this.#evict();
     }
-    const slot = this.#free;
-    this.#free = this.words[(slot << SLOT_SHIFT) + CHAIN] as Slot;
+    const slot = words[FREE] as Slot;
+    words[FREE] = words[(slot << SLOT_SHIFT) + CHAIN] as number;
     return slot;
   }
 

@@ -19,7 +19,7 @@
  *                   19  B is the opener
  *                20-31  notes of the caller
  *
- * Slot 0 stands for "none". Behind the flows, each list has a slot of its own that closes it to a ring, so that linking and unlinking
+ * Slot 0 stands for "none"; its words keep the stack of freed slots and the first slot that was never used. Behind the flows, each list has a slot of its own that closes it to a ring, so that linking and unlinking
  * need no special cases:
  *
  *     | 0 none | 1 .. capacity flows | list 0 | list 1 | ... | list 63 |
@@ -44,6 +44,11 @@ export const PREVIOUS = 8;
 export const NEXT = 9;
 /** Words 10 to 15 are words 4 to 9 of the key. */
 export const KEY_REST = 10;
+
+/** In slot 0: the first slot of the stack of free slots, which goes on in their CHAIN words. */
+export const FREE = CHAIN;
+/** In slot 0: from this slot on none was ever used. */
+export const UNUSED = NEXT;
 
 export const LIST_SHIFT = 13;
 /** A list holds the flows of one state that are all revoked, or all not; its number is the state's, plus this if they are. */

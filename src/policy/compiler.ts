@@ -40,8 +40,15 @@ interface Pod {
   texts: readonly string[];
 }
 
-/** Port sets in memory are looked through when they have doubled, but not for fewer than these. */
-const FEW_PORT_SETS = 1024;
+/** How much may be kept that is not in use any more, before it is looked for and removed. */
+export interface Slack {
+  /** Peer selectors. */
+  readonly peers: number;
+  /** Port sets; and as many as were in use when they were last looked through. */
+  readonly portSets: number;
+}
+
+const SLACK: Slack = { peers: 256, portSets: 1024 };
 
 export class PolicyCompiler {
   private readonly nodeName: string;
@@ -50,18 +57,23 @@ export class PolicyCompiler {
   private readonly portSets = new PortSets(this.portNames);
   private readonly slots = new PodSlots(this.seed);
   private readonly identities = new Identities(this.portNames);
-  private readonly groups = new PeerGroups(this.identities);
-  private readonly rules = new PolicyRules(this.groups, this.portSets);
-  private readonly classes = new EndpointClasses(this.rules, this.portSets, this.seed);
+  private readonly groups: PeerGroups;
+  private readonly rules: PolicyRules;
+  private readonly classes: EndpointClasses;
   private readonly pods = new Map<string, Pod>();
   private readonly endpoints = new Set<Pod>();
   private readonly policies = new Map<string, Policy>();
   private nextSerial = 0;
   private generation = 0;
-  private sweepAbove = FEW_PORT_SETS;
+  private readonly slack: Slack;
+  private portSetsInUse = 0;
 
-  constructor(node: NodeIdentity) {
+  constructor(node: NodeIdentity, slack: Slack = SLACK) {
     this.nodeName = node.name;
+    this.slack = slack;
+    this.groups = new PeerGroups(this.identities, slack.peers);
+    this.rules = new PolicyRules(this.groups, this.portSets);
+    this.classes = new EndpointClasses(this.rules, this.portSets, this.seed);
     for (const address of distinctAddresses(node.addresses)) this.slots.claim(address, NODE_SLOT);
   }
 
@@ -93,7 +105,7 @@ export class PolicyCompiler {
       (group) => this.classes.groupEntered(group),
     );
     this.classes.settle();
-    if (this.portSets.size > this.sweepAbove) this.sweepPortSets();
+    if (this.portSets.size > 2 * this.portSetsInUse + this.slack.portSets) this.sweepPortSets();
     const policies = new Map([...this.classes.all()].map((each) => [each.id, each.policies]));
     return new CompiledTable(new RuleTable(this.write()), this.isolated(), this.slots.snapshotNames(), policies);
   }
@@ -220,7 +232,7 @@ export class PolicyCompiler {
     this.rules.markPortSets(live);
     this.classes.markPortSets(live);
     this.portSets.sweep(live);
-    this.sweepAbove = Math.max(FEW_PORT_SETS, 2 * this.portSets.size);
+    this.portSetsInUse = this.portSets.size;
   }
 }
 

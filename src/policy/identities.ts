@@ -124,12 +124,11 @@ export class Identities {
     this.deserted.clear();
   }
 
-  /** Forgets a namespace of which nothing is left. */
+  /** Forgets a namespace of which nothing is left; one that was forgotten before may have a successor by now, which stays. */
   forgetIfEmpty(namespace: Namespace): void {
-    const { labels, identities, policies, scopes } = namespace;
-    if (labels === undefined && identities.size === 0 && policies.size === 0 && scopes.length === 0) {
-      this.namespaces.delete(namespace.name);
-    }
+    const { name, labels, identities, policies, scopes } = namespace;
+    if (labels !== undefined || identities.size > 0 || policies.size > 0 || scopes.length > 0) return;
+    if (this.namespaces.get(name) === namespace) this.namespaces.delete(name);
   }
 }
 

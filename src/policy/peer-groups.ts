@@ -44,11 +44,10 @@ export interface Peer extends Member {
 }
 
 const EVERYTHING: LabelSelector = { matchLabels: {}, matchExpressions: [] };
-/** Retired selectors that are kept; removing them looks at every identity, so they are removed together. */
-const MAX_RETIRED = 256;
 
 export class PeerGroups {
   private readonly identities: Identities;
+  private readonly maxRetired: number;
   private readonly sets = new InternedSets<Peer>();
   private readonly scopes = new Map<string, Scope>();
   private readonly clusterScopes = new SelectorSet<Scope>((scope) => scope.namespaceSelector);
@@ -64,8 +63,10 @@ export class PeerGroups {
   /** By identity: the id of its group. */
   readonly words = new GrowingWords();
 
-  constructor(identities: Identities) {
+  /** Up to `maxRetired` retired peers are kept: removing them looks at every identity, so they are removed together. */
+  constructor(identities: Identities, maxRetired: number) {
     this.identities = identities;
+    this.maxRetired = maxRetired;
     this.words.set(0, 0);
   }
 
@@ -117,7 +118,7 @@ export class PeerGroups {
 
   /** Brings every identity into its group; tells which groups lost their last and which got their first. */
   settle(onLeft: (group: PeerGroup) => void, onEntered: (group: PeerGroup) => void): void {
-    if (this.retired.size > MAX_RETIRED) this.removeRetired();
+    if (this.retired.size > this.maxRetired) this.removeRetired();
     this.placeScopes();
     this.placeFreshPeers();
     for (const identity of this.unplaced) this.place(identity);

@@ -20,11 +20,9 @@ const SAMPLES: Readonly<Record<string, Uint8Array>> = {
   ),
 };
 
-/** All fields of the packet after decoding, from a packet that was filled with something else before. */
+/** All fields of the packet after decoding. */
 function fields(bytes: Uint8Array, offset: number, length: number, total: number): Packet {
   const packet = new Packet();
-  for (const key of Object.keys(packet) as (keyof Packet)[])
-    if (key.startsWith('q')) Object.assign(packet, { [key]: 0 });
   decode(packet, b.viewOf(bytes), offset, length, total);
   return packet;
 }

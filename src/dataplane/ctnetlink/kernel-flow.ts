@@ -10,6 +10,7 @@
  * source to the replying side.
  */
 import { OK, type Packet } from '../../packet/packet.ts';
+import { AF_INET, AF_INET6 } from '../../sys/libc.ts';
 import {
   CTA_IP_V4_DST,
   CTA_IP_V4_SRC,
@@ -31,7 +32,6 @@ import {
   NLA_TYPE_MASK,
 } from '../netlink/constants.ts';
 import { align4, NLA_HDRLEN } from '../netlink/message.ts';
-import { AF_INET, AF_INET6 } from '../../sys/libc.ts';
 
 interface Tuple {
   readonly source: Int32Array;

@@ -29,7 +29,8 @@ export class NetlinkError extends Error {
 
   constructor(request: string, errno: number) {
     const code = errnoName(errno);
-    super(`${request}: the kernel answered ${code}`);
+    const hint = code === 'EPERM' ? '; the capability NET_ADMIN is missing, or another process holds it' : '';
+    super(`${request}: the kernel answered ${code}${hint}`);
     this.name = 'NetlinkError';
     this.code = code;
     this.request = request;

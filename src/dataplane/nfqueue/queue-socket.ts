@@ -73,7 +73,7 @@ export class QueueSocket {
    * Binds queue `number` in the calling thread's network namespace.
    * @param wake an eventfd whose writing ends `wait`
    * @param failOpen packets that find the queue full pass, instead of being dropped
-   * Throws NetlinkError: EPERM without CAP_NET_ADMIN, EBUSY where another process holds the queue.
+   * Throws NetlinkError: EPERM without CAP_NET_ADMIN, and where another process holds the queue.
    */
   constructor(number: number, wake: number, failOpen: boolean) {
     this.#wake = wake;

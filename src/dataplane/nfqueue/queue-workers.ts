@@ -2,7 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { close, eventfd, signalEventfd } from '../../sys/libc.ts';
-import { type Command, CONTROL_SENT, CONTROL_WORDS, COUNTERS, type WorkerReport, type WorkerSetup } from './protocol.ts';
+import {
+  CONTROL_SENT,
+  CONTROL_WORDS,
+  COUNTERS,
+  type Command,
+  type WorkerReport,
+  type WorkerSetup,
+} from './protocol.ts';
 
 export interface QueueWorkersOptions extends Pick<WorkerSetup, 'failOpen' | 'judgedBit' | 'rejectBit'> {
   /** Number of the first queue; the others follow. */
@@ -37,7 +44,10 @@ export class QueueWorkers {
 
   /** Starts one thread a queue, in the network namespace of the calling thread, and waits until all queues are bound. Throws what the first thread that failed threw. */
   static async start(options: QueueWorkersOptions, table: SharedArrayBuffer): Promise<QueueWorkers> {
-    const workers = Array.from({ length: options.count }, (_, i) => new QueueWorker(options, options.firstQueue + i, table));
+    const workers = Array.from(
+      { length: options.count },
+      (_, i) => new QueueWorker(options, options.firstQueue + i, table),
+    );
     try {
       await Promise.all(workers.map((worker) => worker.started));
     } catch (error) {
@@ -97,7 +107,17 @@ class QueueWorker {
     const counters = new SharedArrayBuffer(COUNTERS * Float64Array.BYTES_PER_ELEMENT);
     const control = this.#control.buffer as SharedArrayBuffer;
     this.counters = new Float64Array(counters);
-    const setup: WorkerSetup = { queue, wake: this.#wake, failOpen, judgedBit, rejectBit, flowCapacity, table, counters, control };
+    const setup: WorkerSetup = {
+      queue,
+      wake: this.#wake,
+      failOpen,
+      judgedBit,
+      rejectBit,
+      flowCapacity,
+      table,
+      counters,
+      control,
+    };
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     this.#worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), {
       workerData: setup,

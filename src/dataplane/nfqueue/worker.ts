@@ -11,12 +11,12 @@ import { Packet } from '../../packet/packet.ts';
 import { RuleTable } from '../../policy/rule-table.ts';
 import { NF_ACCEPT, NF_DROP } from '../netlink/constants.ts';
 import {
-  type Command,
   CONTROL_SENT,
   COUNTER_BATCHES,
   COUNTER_FLOWS,
   COUNTER_OFFLOADED,
   COUNTER_UNANSWERED,
+  type Command,
   type NumberedCommand,
   packetCounter,
   SEED_WORDS,

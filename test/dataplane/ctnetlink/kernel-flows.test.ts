@@ -1,5 +1,10 @@
 import { expect, it } from 'vitest';
-import { clearMarks, eachKernelFlow, type KernelFlowKey, keyOf } from '../../../src/dataplane/ctnetlink/kernel-flows.ts';
+import {
+  clearMarks,
+  eachKernelFlow,
+  type KernelFlowKey,
+  keyOf,
+} from '../../../src/dataplane/ctnetlink/kernel-flows.ts';
 import { Packet } from '../../../src/packet/packet.ts';
 import { describeAsRoot } from '../../root.ts';
 import { TwoPods } from '../two-pods.ts';

@@ -126,6 +126,14 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
           }
         });
 
+        test('a reject bit that a packet arrives with is kept: steering of another kind, in place for a moment, may have set it', async () => {
+          steering = make(pods.node);
+          testRules(`before meta l4proto tcp meta mark set ${R}`);
+          await steering.apply({ ...state, deny: 'reject' });
+          expect(await pods.request('a', 'c', 'tcp', family)).toBe('ECONNREFUSED');
+          expect(await pods.request('a', 'c', 'udp', family)).toBe('answered');
+        });
+
         test('a denied packet that nothing has rejected is dropped in postrouting', async () => {
           steering = make(pods.node);
           testRules(`worker meta mark set meta mark | ${R}`, 'passed meta l4proto udp counter');

@@ -1,0 +1,28 @@
+/** Colours on a terminal (ECMA-48 select graphic rendition). */
+import { stripVTControlCharacters } from 'node:util';
+
+const CODES = {
+  bold: '1',
+  dim: '2',
+  green: '32',
+  yellow: '33',
+  red: '31',
+  /** Bold white on red. */
+  alarm: '1;37;41',
+} as const;
+
+export type Colour = keyof typeof CODES;
+
+export function paint(text: string, colour: Colour, enabled: boolean): string {
+  return enabled ? `\x1b[${CODES[colour]}m${text}\x1b[0m` : text;
+}
+
+/** Characters that a terminal shows of a text. */
+export function visibleWidth(text: string): number {
+  return [...stripVTControlCharacters(text)].length;
+}
+
+/** Whether a stream shows colours: a terminal, unless NO_COLOR (https://no-color.org) is set. */
+export function showsColour(stream: { readonly isTTY?: boolean }): boolean {
+  return stream.isTTY === true && (process.env.NO_COLOR ?? '') === '' && process.env.TERM !== 'dumb';
+}

@@ -1,0 +1,202 @@
+import { spawnSync } from 'node:child_process';
+import { afterEach, expect, it } from 'vitest';
+import type { ClusterRecord, PolicyRecord } from '../../../src/cluster/records.ts';
+import { COUNTER_OFFLOADED, packetCounter, SEED_WORDS } from '../../../src/dataplane/nfqueue/protocol.ts';
+import { QueueWorkers, type QueueWorkersOptions } from '../../../src/dataplane/nfqueue/queue-workers.ts';
+import { REASONS, type ReasonName } from '../../../src/filter/reasons.ts';
+import { PolicyCompiler } from '../../../src/policy/compiler.ts';
+import * as libc from '../../../src/sys/libc.ts';
+import { SOCK_RAW, socket } from '../../../src/sys/libc.ts';
+import { sendTo, socketAddress } from '../../../src/sys/sockets.ts';
+import { describeAsRoot } from '../../root.ts';
+import { TwoPods } from '../two-pods.ts';
+
+const JUDGED = 0x0100_0000;
+const QUEUE = 7;
+const IPPROTO_RAW = 255;
+
+const NOBODY = { matchLabels: {}, matchExpressions: [] };
+const CLUSTER: readonly ClusterRecord[] = [
+  { kind: 'Namespace', name: 'default', labels: {} },
+  pod('client', TwoPods.CLIENT),
+  pod('server', TwoPods.SERVER),
+];
+
+function pod(name: string, address: string): ClusterRecord {
+  const where = { namespace: 'default', nodeName: 'node', addresses: [address], hostNetwork: false };
+  return { kind: 'Pod', name, labels: { app: name }, ports: [], ...where };
+}
+
+/** The server takes nothing, or what comes on one TCP port. */
+function serverAllows(port: number | 'everything' | 'nothing'): PolicyRecord {
+  const ports = port === 'everything' ? [] : [{ protocol: 'TCP', port: Number(port) } as const];
+  return {
+    ...{ kind: 'NetworkPolicy', namespace: 'default', name: 'server', isolates: ['ingress'], egress: [] },
+    podSelector: { ...NOBODY, matchLabels: { app: 'server' } },
+    ingress: port === 'nothing' ? [] : [{ peers: [], ports }],
+  };
+}
+
+let workers: QueueWorkers | undefined;
+let pods: TwoPods;
+const failures: string[] = [];
+
+afterEach(async () => {
+  await workers?.stop();
+  workers = undefined;
+  pods[Symbol.dispose]();
+});
+
+/** Workers for one queue that gets every forwarded packet whose flow was not judged. */
+async function start(compiler: PolicyCompiler, options: Partial<QueueWorkersOptions> = {}): Promise<QueueWorkers> {
+  pods = new TwoPods();
+  pods.sh(
+    pods.node,
+    `iptables -t mangle -A FORWARD -m connmark --mark ${JUDGED}/${JUDGED} -j RETURN
+     iptables -t mangle -A FORWARD -j NFQUEUE --queue-num ${QUEUE}
+     iptables -t mangle -A POSTROUTING -m mark --mark ${JUDGED}/${JUDGED} -j CONNMARK --save-mark --nfmask ${JUDGED} --ctmask ${JUDGED}`,
+  );
+  workers = await pods.node.run(() => QueueWorkers.start(withDefaults(options), compiler.compile().table.buffer));
+  return workers;
+}
+
+function withDefaults(options: Partial<QueueWorkersOptions>): QueueWorkersOptions {
+  const onFailure = (_: number, error: Error) => failures.push(error.message);
+  const defaults = {
+    firstQueue: QUEUE,
+    count: 1,
+    flowCapacity: 1024,
+    failOpen: false,
+    judgedBit: JUDGED,
+    rejectBit: 0,
+  };
+  return { ...defaults, onFailure, ...options };
+}
+
+function compilerOf(...policies: readonly PolicyRecord[]): PolicyCompiler {
+  const compiler = new PolicyCompiler({ name: 'node', addresses: [] });
+  compiler.apply([...CLUSTER, ...policies].map((record) => ({ type: 'set', record })));
+  return compiler;
+}
+
+/** Echo requests that were answered, of `count`. The main thread is blocked meanwhile: workers do not need it. */
+function pings(count: number): number {
+  const command = ['-c', String(count), '-i', '0.05', '-W', '1', TwoPods.SERVER];
+  const { stdout } = pods.client.run(() => spawnSync('ping', command, { encoding: 'utf8' }));
+  return Number(/(\d+) received/.exec(stdout)?.[1]);
+}
+
+function judged(reason: ReasonName): number {
+  const counters = workers?.counters() ?? [];
+  return [0, 1].reduce((sum, side) => sum + (counters[packetCounter(side, REASONS.indexOf(reason))] ?? 0), 0);
+}
+
+describeAsRoot('queue workers', () => {
+  it('let an allowed flow pass while the main thread is busy, and leave it to the kernel after its first packet', async () => {
+    await start(compilerOf(serverAllows('everything')));
+    expect(pings(5)).toBe(5);
+    expect(judged('allowed-by-policy')).toBe(1);
+    expect(workers?.counters()[COUNTER_OFFLOADED]).toBe(1);
+  });
+
+  it('judge every packet where nothing is offloaded, replies as part of their flow', async () => {
+    await start(compilerOf(serverAllows('everything')), { judgedBit: 0 });
+    expect(pings(3)).toBe(3);
+    expect(judged('allowed-by-policy')).toBe(1);
+    expect(judged('established')).toBe(5);
+    expect(workers?.counters()[COUNTER_OFFLOADED]).toBe(0);
+  });
+
+  it('drop what no policy allows', async () => {
+    await start(compilerOf(serverAllows('nothing')));
+    expect(pings(2)).toBe(0);
+    expect(judged('ingress-denied')).toBe(2);
+  });
+
+  it('judge by the new table once the command is done', async () => {
+    const compiler = compilerOf(serverAllows('nothing'));
+    const started = await start(compiler);
+    expect(pings(1)).toBe(0);
+    compiler.apply([{ type: 'set', record: serverAllows('everything') }]);
+    await started.command({ type: 'table', table: compiler.compile().table.buffer });
+    expect(pings(1)).toBe(1);
+  });
+
+  it('deny a seeded revoked flow both ways, and pass one that is seeded as established', async () => {
+    const started = await start(compilerOf(serverAllows(80)), { judgedBit: 0 });
+    const flow = (port: number, revoked: 0 | 1) => {
+      const words = new Int32Array(SEED_WORDS);
+      words.set([4, 6, 0x0a000102, 0, 0, 0, 0x0a000202, 0, 0, 0, 40_000, port, -1, revoked]);
+      return words;
+    };
+    await started.command({ type: 'seed', flows: flow(80, 0) });
+    await started.command({ type: 'seed', flows: flow(81, 1) });
+    for (const port of [80, 81]) {
+      sendTcp(pods.client, TwoPods.CLIENT, TwoPods.SERVER, 40_000, port);
+      sendTcp(pods.server, TwoPods.SERVER, TwoPods.CLIENT, port, 40_000);
+    }
+    // The pods answer what they do not know with a RST, which belongs to the flow too.
+    await expect.poll(() => judged('established')).toBeGreaterThanOrEqual(2);
+    await expect.poll(() => judged('revoked')).toBe(2);
+    expect(judged('mid-stream')).toBe(0);
+  });
+
+  it('deny what cannot be decoded, and go on', async () => {
+    await start(compilerOf(serverAllows('everything')));
+    const headerOnly = Uint8Array.of(...header(TwoPods.CLIENT, TwoPods.SERVER, 6, 24), 1, 2, 3, 4);
+    send(pods.client, headerOnly, TwoPods.SERVER);
+    await expect.poll(() => judged('malformed')).toBe(1);
+    expect(pings(1)).toBe(1);
+    expect(failures).toEqual([]);
+  });
+
+  it('take no queue that another process holds, and leave it free after they stop', async () => {
+    const compiler = compilerOf();
+    const table = compiler.compile().table.buffer;
+    const started = await start(compiler);
+    const second = () => pods.node.run(() => QueueWorkers.start(withDefaults({ onFailure: () => undefined }), table));
+    await expect(second()).rejects.toMatchObject({ name: 'NetlinkError', code: 'EPERM' });
+    expect(pods.node.run(() => started.kernelQueues())).toMatchObject([{ queue: QUEUE, waiting: 0 }]);
+    await started.stop();
+    workers = await second();
+  });
+});
+
+/** An ACK without data: mid-stream, unless the flow is known. */
+function sendTcp(from: TwoPods['client'], source: string, destination: string, sourcePort: number, port: number): void {
+  const tcp = new DataView(new ArrayBuffer(20));
+  tcp.setUint16(0, sourcePort);
+  tcp.setUint16(2, port);
+  tcp.setUint8(12, 5 << 4);
+  tcp.setUint8(13, 0x10);
+  send(from, Uint8Array.of(...header(source, destination, 6, 40), ...new Uint8Array(tcp.buffer)), destination);
+}
+
+/** An IPv4 header (RFC 791); the kernel fills in the checksum of a raw socket's packets. */
+function header(source: string, destination: string, protocol: number, length: number): number[] {
+  const address = (text: string) => text.split('.').map(Number);
+  return [
+    0x45,
+    0,
+    length >> 8,
+    length & 255,
+    0,
+    1,
+    0,
+    0,
+    64,
+    protocol,
+    0,
+    0,
+    ...address(source),
+    ...address(destination),
+  ];
+}
+
+function send(from: TwoPods['client'], packet: Uint8Array, destination: string): void {
+  from.run(() => {
+    const fd = socket(libc.AF_INET, SOCK_RAW, IPPROTO_RAW);
+    expect(sendTo(fd, packet, 0, socketAddress(destination, 0))).toBe(packet.length);
+    libc.close(fd);
+  });
+}

@@ -1,0 +1,50 @@
+import { describe, expect, test } from 'vitest';
+import { type Chain, jumpOf, renderChains } from '../../../src/dataplane/steering/iptables-rules.ts';
+import { STATE } from './kinds.ts';
+
+/** As `iptables-save` lists them, without tables. */
+function listed(chains: readonly Chain[]): string[] {
+  return chains.flatMap((chain) => [
+    `-A ${chain.hook} ${jumpOf(chain)}`,
+    ...chain.rules.map((rule) => `-A ${chain.name} ${rule}`),
+  ]);
+}
+
+describe('iptables rules', () => {
+  test('for offload, reject and fail closed on several queues', () => {
+    expect(listed(renderChains(4, { ...STATE, deny: 'reject' }))).toEqual([
+      '-A FORWARD -m mark --mark 0x2000000/0x2000000 -j PODFENCE-REJECT',
+      '-A PODFENCE-REJECT -j MARK --set-xmark 0x0/0x3000000',
+      '-A PODFENCE-REJECT -p tcp -j REJECT --reject-with tcp-reset',
+      '-A PODFENCE-REJECT -j REJECT --reject-with icmp-admin-prohibited',
+      '-A POSTROUTING -m mark ! --mark 0x0/0x3000000 -j PODFENCE-POSTROUTING',
+      '-A PODFENCE-POSTROUTING -m mark --mark 0x2000000/0x2000000 -j DROP',
+      '-A PODFENCE-POSTROUTING -m mark --mark 0x1000000/0x1000000 -j CONNMARK --save-mark --nfmask 0x1000000 --ctmask 0x1000000',
+      '-A PODFENCE-POSTROUTING -j MARK --set-xmark 0x0/0x3000000',
+      '-A FORWARD -j PODFENCE-FORWARD',
+      '-A PODFENCE-FORWARD -j MARK --set-xmark 0x0/0x1000000',
+      '-A PODFENCE-FORWARD -m connmark --mark 0x1000000/0x1000000 -j RETURN',
+      '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-4 src -j NFQUEUE --queue-balance 100:101',
+      '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-4 dst -j NFQUEUE --queue-balance 100:101',
+    ]);
+  });
+
+  test('for drop without offload look at no mark; fail open bypasses one queue without a reader', () => {
+    const state = { ...STATE, offload: false, fail: 'open', queues: { first: 5, count: 1 } } as const;
+    expect(listed(renderChains(6, state))).toEqual([
+      '-A FORWARD -j PODFENCE-FORWARD',
+      '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-6 src -j NFQUEUE --queue-num 5 --queue-bypass',
+      '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-6 dst -j NFQUEUE --queue-num 5 --queue-bypass',
+    ]);
+  });
+
+  test('for IPv6 answer with the ICMPv6 code', () => {
+    const rules = renderChains(6, { ...STATE, deny: 'reject' }).flatMap((chain) => chain.rules);
+    expect(rules).toContain('-j REJECT --reject-with icmp6-adm-prohibited');
+  });
+
+  test('with the highest bit of the mark print it unsigned', () => {
+    const mark = { judged: 0x80000000, reject: 1, mask: 0x80000001 };
+    expect(listed(renderChains(4, { ...STATE, mark })).join('\n')).toContain('--mark 0x80000000/0x80000000 -j RETURN');
+  });
+});

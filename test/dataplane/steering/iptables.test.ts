@@ -1,0 +1,108 @@
+/** What only iptables and ipset have to deal with, in a real kernel. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { toolMissing } from '../../../src/dataplane/steering/error.ts';
+import { IptablesSteering } from '../../../src/dataplane/steering/iptables.ts';
+import { type System, system } from '../../../src/dataplane/steering/run.ts';
+import { Netns } from '../../../src/sys/netns.ts';
+import { STATE, withVariant } from './kinds.ts';
+import { needsRoot, root, shell } from './pods.ts';
+
+describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
+  let netns: Netns;
+  beforeEach(() => {
+    netns = Netns.create();
+  });
+  afterEach(() => netns.close());
+
+  const forwardRules = () => shell(netns, 'iptables-nft -t mangle -S FORWARD').trim().split('\n').slice(1);
+
+  test('outgrown sets are swapped while rules refer to them', async () => {
+    shell(
+      netns,
+      'ipset create podfence-isolated-4 hash:ip maxelem 2; ipset create podfence-isolated-4-new hash:ip maxelem 1',
+    );
+    const steering = new IptablesSteering(system(netns));
+    await steering.apply({ ...STATE, isolatedIPv4: ['10.0.0.1'] });
+    await steering.setIsolated(['10.0.0.1', '10.0.0.2', '10.0.0.3'], []);
+    await steering.setIsolated(['10.0.0.4', '10.0.0.2', '10.0.0.3'], []);
+    const saved = shell(netns, 'ipset save').trim().split('\n').sort();
+    expect(saved).toEqual([
+      ...[2, 3, 4].map((last) => `add podfence-isolated-4 10.0.0.${last}`),
+      expect.stringMatching(/^create podfence-isolated-4 .* maxelem 8 /),
+      expect.stringMatching(/^create podfence-isolated-6 /),
+    ]);
+  });
+
+  test('a jump that others have put rules before is first again after apply', async () => {
+    const steering = new IptablesSteering(withVariant('nft', system(netns)));
+    await steering.apply(STATE);
+    shell(
+      netns,
+      'iptables-nft -t mangle -I FORWARD 1 -s 10.0.0.1 -j ACCEPT; iptables-nft -t mangle -A FORWARD -j PODFENCE-FORWARD',
+    );
+    await steering.apply(STATE);
+    expect(forwardRules()).toEqual(['-A FORWARD -j PODFENCE-FORWARD', '-A FORWARD -s 10.0.0.1/32 -j ACCEPT']);
+  });
+
+  test('rules of another program that appear between reading and writing do not make apply fail', async () => {
+    const steering = new IptablesSteering(withVariant('nft', system(netns)));
+    await steering.apply(STATE);
+    shell(netns, 'iptables-nft -t mangle -I FORWARD 1 -s 10.0.0.1 -j ACCEPT');
+    let meddled = false;
+    const inner = withVariant('nft', system(netns));
+    const meddling: System = {
+      read: inner.read,
+      run: (command, args, input) => {
+        if (command === 'iptables-restore' && !meddled) {
+          meddled = true;
+          shell(netns, 'iptables-nft -t mangle -D FORWARD -j PODFENCE-FORWARD');
+        }
+        return inner.run(command, args, input);
+      },
+    };
+    await new IptablesSteering(meddling).apply(STATE);
+    expect(meddled).toBe(true);
+    expect(forwardRules()[0]).toBe('-A FORWARD -j PODFENCE-FORWARD');
+  });
+
+  test('after a crash half way all that was made is removed', async () => {
+    shell(
+      netns,
+      'ipset create podfence-isolated-4 hash:ip; ipset create podfence-isolated-4-new hash:ip; ipset create podfence-probe-1-4 hash:ip',
+    );
+    shell(
+      netns,
+      'for v in nft legacy; do iptables-$v -t mangle -N PODFENCE-FORWARD; iptables-$v -N PODFENCE-PROBE-1; done',
+    );
+    shell(netns, 'iptables-nft -t mangle -A PODFENCE-FORWARD -m set --match-set podfence-isolated-4 src -j DROP');
+    await new IptablesSteering(system(netns)).remove();
+    expect(
+      shell(netns, 'ipset save; for v in nft legacy; do iptables-$v-save -t mangle; iptables-$v-save -t filter; done'),
+    ).not.toMatch(/podfence/i);
+  });
+
+  describe('where ip6tables is missing', () => {
+    const withoutIPv6 = (inner: System): System => ({
+      read: inner.read,
+      run: (command, args, input) =>
+        command.startsWith('ip6tables') ? Promise.reject(toolMissing(command)) : inner.run(command, args, input),
+    });
+
+    test('IPv4 is steered', async () => {
+      const steering = new IptablesSteering(withoutIPv6(system(netns)));
+      await steering.apply({ ...STATE, isolatedIPv4: ['10.0.0.1'] });
+      await steering.setIsolated(['10.0.0.2'], []);
+      expect(shell(netns, 'ipset save podfence-isolated-4')).toContain('add podfence-isolated-4 10.0.0.2\n');
+      await steering.remove();
+    });
+
+    test('an isolated IPv6 address is an error, from the start or later', async () => {
+      const steering = new IptablesSteering(withoutIPv6(system(netns)));
+      await expect(steering.apply({ ...STATE, isolatedIPv6: ['fd00::1'] })).rejects.toMatchObject({
+        code: 'IPV6_MISSING',
+      });
+      await steering.apply(STATE);
+      await expect(steering.setIsolated([], ['fd00::1'])).rejects.toMatchObject({ code: 'IPV6_MISSING' });
+    });
+  });
+});

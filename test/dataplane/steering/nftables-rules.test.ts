@@ -1,0 +1,137 @@
+import { describe, expect, test } from 'vitest';
+import { parseTable } from '../../../src/dataplane/steering/nftables.ts';
+import {
+  type PresentTable,
+  renderNftChains,
+  renderTransaction,
+} from '../../../src/dataplane/steering/nftables-rules.ts';
+import type { SteeringState } from '../../../src/dataplane/steering/state.ts';
+import { STATE } from './kinds.ts';
+
+function rulesOf(state: SteeringState): Record<string, string[]> {
+  return Object.fromEntries(renderNftChains(state).map(({ name, rules }) => [name, rules.map(({ text }) => text)]));
+}
+
+const SETS = { isolated4: new Set(['10.0.0.1']), isolated6: new Set<string>() };
+
+/** The table as if `state` with SETS were in place. */
+function inPlace(state: SteeringState): PresentTable {
+  const chains = renderNftChains(state).map(
+    ({ name, hook, rules }) => [name, { hook, comments: rules.map(({ comment }) => comment) }] as const,
+  );
+  return { chains: new Map(chains), sets: new Map(Object.entries(SETS)) };
+}
+
+describe('nftables rules', () => {
+  test('for offload, reject and fail closed on several queues', () => {
+    expect(rulesOf({ ...STATE, deny: 'reject' })).toEqual({
+      answer: [
+        'meta mark set meta mark & 0xfcffffff',
+        'meta l4proto tcp reject with tcp reset',
+        'reject with icmpx admin-prohibited',
+      ],
+      denied: ['meta mark & 0x2000000 == 0x2000000 jump answer'],
+      postrouting: [
+        'meta mark & 0x3000000 == 0 accept',
+        'meta mark & 0x2000000 == 0x2000000 drop',
+        'meta mark & 0x1000000 == 0x1000000 ct mark set ct mark | 0x1000000',
+        'meta mark set meta mark & 0xfcffffff',
+      ],
+      forward: [
+        'meta mark set meta mark & 0xfeffffff',
+        'ct mark & 0x1000000 == 0x1000000 accept',
+        'ip saddr @isolated4 queue to 100-101',
+        'ip daddr @isolated4 queue to 100-101',
+        'ip6 saddr @isolated6 queue to 100-101',
+        'ip6 daddr @isolated6 queue to 100-101',
+      ],
+    });
+  });
+
+  test('for drop without offload look at no mark; fail open bypasses one queue without a reader', () => {
+    expect(rulesOf({ ...STATE, offload: false, fail: 'open', queues: { first: 5, count: 1 } })).toEqual({
+      forward: [
+        'ip saddr @isolated4 queue flags bypass to 5',
+        'ip daddr @isolated4 queue flags bypass to 5',
+        'ip6 saddr @isolated6 queue flags bypass to 5',
+        'ip6 daddr @isolated6 queue flags bypass to 5',
+      ],
+    });
+  });
+
+  test('have comments that differ when the rules do, within the kernel’s 128 characters', () => {
+    const comments = (state: SteeringState) =>
+      renderNftChains(state).flatMap(({ rules }) => rules.map(({ comment }) => comment));
+    const [closed, open] = [
+      comments({ ...STATE, deny: 'reject' }),
+      comments({ ...STATE, deny: 'reject', fail: 'open' }),
+    ];
+    expect(closed.filter((comment) => !open.includes(comment))).toHaveLength(4);
+    for (const comment of closed) expect(comment.length).toBeLessThanOrEqual(128);
+  });
+});
+
+describe('the transaction', () => {
+  test('is empty where all is in place', () => {
+    expect(renderTransaction(inPlace(STATE), renderNftChains(STATE), SETS)).toBe('');
+  });
+
+  test('touches only the chain and the elements that differ', () => {
+    const state = { ...STATE, offload: false, deny: 'reject' } as const;
+    const lines = renderTransaction(inPlace(state), renderNftChains({ ...state, fail: 'open' }), {
+      ...SETS,
+      isolated6: new Set(['fd00::1']),
+    });
+    expect(lines.match(/^(add|delete|flush) \w+ inet podfence \w+/gm)).toEqual([
+      'add element inet podfence isolated6',
+      'flush chain inet podfence forward',
+      ...Array(4).fill('add rule inet podfence forward'),
+    ]);
+  });
+
+  test('takes away chains that are not wanted', () => {
+    const lines = renderTransaction(inPlace({ ...STATE, deny: 'reject' }), renderNftChains(STATE), SETS);
+    for (const name of ['answer', 'denied']) expect(lines).toContain(`delete chain inet podfence ${name}\n`);
+  });
+
+  test('replaces the table as a whole where a hook or a set cannot be altered', () => {
+    const present = inPlace(STATE);
+    const forward = { hook: { hook: 'forward', priority: 0 }, comments: [] };
+    const cases: PresentTable[] = [
+      { ...present, chains: new Map(present.chains).set('forward', forward) },
+      { ...present, sets: new Map<string, Set<string> | undefined>(Object.entries(SETS)).set('older', undefined) },
+    ];
+    for (const other of cases) {
+      const lines = renderTransaction(other, renderNftChains(STATE), SETS);
+      expect(lines).toMatch(/^add table inet podfence\ndelete table inet podfence\nadd table inet podfence\nadd set/);
+      expect(lines).toContain(
+        'add chain inet podfence forward { type filter hook forward priority -150; policy accept; }',
+      );
+    }
+  });
+});
+
+test('a table is read from nft’s JSON', () => {
+  const nftables = [
+    { metainfo: { version: '1.0.6' } },
+    { table: { family: 'inet', name: 'podfence' } },
+    { set: { name: 'isolated4', type: 'ipv4_addr', elem: ['10.0.0.1'] } },
+    { set: { name: 'isolated6', type: 'ipv6_addr' } },
+    { set: { name: 'older', type: 'ipv4_addr' } },
+    { chain: { name: 'forward', type: 'filter', hook: 'forward', prio: -150, policy: 'accept' } },
+    { chain: { name: 'answer' } },
+    { rule: { chain: 'forward', comment: 'one', expr: [] } },
+    { rule: { chain: 'forward', expr: [] } },
+  ];
+  expect(parseTable(JSON.stringify({ nftables }))).toEqual({
+    chains: new Map([
+      ['forward', { hook: { hook: 'forward', priority: -150 }, comments: ['one', ''] }],
+      ['answer', { hook: undefined, comments: [] }],
+    ]),
+    sets: new Map([
+      ['isolated4', new Set(['10.0.0.1'])],
+      ['isolated6', new Set()],
+      ['older', undefined],
+    ]),
+  });
+});

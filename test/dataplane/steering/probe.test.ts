@@ -1,0 +1,105 @@
+/** Which kind is chosen on this machine, and that choosing leaves nothing behind. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { commandFailed, toolMissing } from '../../../src/dataplane/steering/error.ts';
+import { chooseSteering } from '../../../src/dataplane/steering/probe.ts';
+import { type System, system } from '../../../src/dataplane/steering/run.ts';
+import { Netns } from '../../../src/sys/netns.ts';
+import { nftQueue, STATE, withoutNftQueue } from './kinds.ts';
+import { needsRoot, root, shell } from './pods.ts';
+
+/** Where these tools are not installed. */
+function without(tools: RegExp, inner: System): System {
+  return {
+    read: inner.read,
+    run: (command, args, input) =>
+      tools.test(command) ? Promise.reject(toolMissing(command)) : inner.run(command, args, input),
+  };
+}
+
+describe.skipIf(!root)(`choosing a kind of steering${needsRoot}`, () => {
+  let netns: Netns;
+  beforeEach(() => {
+    netns = Netns.create();
+  });
+  afterEach(() => {
+    expect(shell(netns, 'nft list ruleset; iptables-nft-save; ipset save; iptables-legacy-save')).not.toMatch(
+      /podfence/i,
+    );
+    netns.close();
+  });
+
+  test('iptables is taken when asked for', async () => {
+    expect((await chooseSteering('iptables', { system: system(netns) })).kind).toBe('iptables');
+  });
+
+  test.skipIf(nftQueue)(
+    'where nftables has no queue, auto takes iptables, and asking for nftables says what is missing',
+    async () => {
+      expect((await chooseSteering('auto', { system: system(netns) })).kind).toBe('iptables');
+      const refused = expect(chooseSteering('nftables', { system: system(netns) })).rejects;
+      await refused.toMatchObject({
+        code: 'KERNEL_LACKS',
+        message: expect.stringContaining('queue'),
+        hint: expect.stringContaining('nft_queue'),
+      });
+    },
+  );
+
+  test('where nftables works, auto takes it', async () => {
+    const works = nftQueue ? system(netns) : withoutNftQueue(system(netns));
+    expect((await chooseSteering('auto', { system: works })).kind).toBe('nftables');
+    expect((await chooseSteering('nftables', { system: works })).kind).toBe('nftables');
+  });
+
+  test('where both work, auto adopts the kind that is in place', async () => {
+    const works = nftQueue ? system(netns) : withoutNftQueue(system(netns));
+    const iptables = await chooseSteering('iptables', { system: works });
+    await iptables.apply(STATE);
+    expect((await chooseSteering('auto', { system: works })).kind).toBe('iptables');
+    const nftables = await chooseSteering('nftables', { system: works });
+    await nftables.apply(STATE);
+    expect((await chooseSteering('auto', { system: works })).kind).toBe('nftables');
+    await nftables.remove();
+  });
+
+  test('where nft is not installed, auto takes iptables', async () => {
+    expect((await chooseSteering('auto', { system: without(/^nft$/, system(netns)) })).kind).toBe('iptables');
+  });
+
+  test('where neither is installed, it says what to install', async () => {
+    const bare = without(/^(nft|ip6?tables.*)$/, system(netns));
+    await expect(chooseSteering('auto', { system: bare })).rejects.toMatchObject({
+      code: 'TOOL_MISSING',
+      hint: 'install the package iptables; install the package nftables',
+    });
+  });
+
+  test('where ipset is not installed, iptables is refused', async () => {
+    const refused = expect(chooseSteering('iptables', { system: without(/^ipset$/, system(netns)) })).rejects;
+    await refused.toMatchObject({ code: 'TOOL_MISSING', hint: 'install the package ipset' });
+  });
+
+  test('where a kernel lacks a target, iptables is refused and what the trial had made is gone', async () => {
+    const inner = system(netns);
+    const lacking: System = {
+      read: inner.read,
+      run: async (command, args, input) => {
+        if (input?.includes('*filter\n:'))
+          throw commandFailed('iptables-restore', 1, 'iptables-restore: line 4 failed');
+        return await inner.run(command, args, input);
+      },
+    };
+    await expect(chooseSteering('iptables', { system: lacking })).rejects.toMatchObject({ code: 'KERNEL_LACKS' });
+  });
+});
+
+test('a command that does not exist is a missing tool', async () => {
+  await expect(system().run('podfence-no-such-tool', [])).rejects.toMatchObject({ code: 'TOOL_MISSING' });
+});
+
+test('a command that fails without reading its input gives its own words, not those of the pipe', async () => {
+  const long = 'x'.repeat(1 << 20);
+  await expect(system().run('sh', ['-c', 'echo why >&2; exit 3'], long)).rejects.toMatchObject({
+    message: 'sh -c echo why >&2; exit 3: why',
+  });
+});

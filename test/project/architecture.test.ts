@@ -1,0 +1,132 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { findForbiddenImports, findImportCycles, findImports, type Room, type Sources } from './import-arrows.ts';
+
+const SRC = join(import.meta.dirname, '../../src');
+
+/** The rooms from the top to the bottom. A row may be given `EVERYTHING_BELOW`: all rooms of later rows. */
+const EVERYTHING_BELOW = 'everything below';
+const SYS = 'sys';
+
+const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] | typeof EVERYTHING_BELOW })[] = [
+  { path: 'cli.ts', mayImport: EVERYTHING_BELOW },
+  { path: 'commands', mayImport: EVERYTHING_BELOW },
+  { path: 'agent', mayImport: EVERYTHING_BELOW },
+  { path: 'lab', mayImport: EVERYTHING_BELOW },
+  { path: 'kube', mayImport: ['cluster'] },
+  { path: 'manifests', mayImport: ['cluster'] },
+  { path: 'dataplane/nfqueue', mayImport: ['filter', SYS] },
+  { path: 'dataplane/steering', mayImport: [SYS] },
+  { path: 'dataplane/pcap', mayImport: ['filter', SYS] },
+  { path: 'telemetry', mayImport: ['cluster'] },
+  // The hot path knows the compiled table, not the compiler.
+  { path: 'filter', mayImport: ['packet', 'conntrack', 'policy/rule-table.ts'], packages: [] },
+  { path: 'policy', mayImport: ['cluster'], packages: ['ipaddr.js'] },
+  { path: 'conntrack', mayImport: ['packet'], packages: [] },
+  { path: 'packet', mayImport: [], packages: [] },
+  { path: 'cluster', mayImport: [], packages: ['ipaddr.js'] },
+  // System calls through koffi.
+  { path: SYS, mayImport: [] },
+];
+
+const ROOMS: readonly Room[] = TABLE.map((row, index) => ({
+  ...row,
+  mayImport: row.mayImport === EVERYTHING_BELOW ? TABLE.slice(index + 1).map(({ path }) => path) : row.mayImport,
+}));
+
+function readSources(): Sources {
+  const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  return new Map(files.map((file) => [file, readFileSync(join(SRC, file), 'utf8')]));
+}
+
+describe('the sources', () => {
+  it('are found', () => {
+    expect(readSources().size).toBeGreaterThan(0);
+  });
+
+  it('import only in the direction of the rooms', () => {
+    expect(findForbiddenImports(readSources(), ROOMS)).toEqual([]);
+  });
+
+  it('import nothing in a circle', () => {
+    expect(findImportCycles(readSources())).toEqual([]);
+  });
+});
+
+describe('the check of imports', () => {
+  const forbidden = (files: Record<string, string>) => findForbiddenImports(new Map(Object.entries(files)), ROOMS);
+
+  it.each([
+    ['a static import', `import { a } from './a.ts';`],
+    ['a type-only import', `import type { A } from './a.ts';`],
+    ['an import for its effect', `import './a.ts';`],
+    ['a re-export', `export { a } from './a.ts';`],
+    ['a re-export of everything', `export * from './a.ts';`],
+    ['a dynamic import', `const a = await import('./a.ts');`],
+    ['an import type', `type A = import('./a.ts').A;`],
+  ])('sees %s', (_, source) => {
+    expect(findImports(`// first line\n${source}`)).toEqual([{ specifier: './a.ts', line: 2, byUrl: false }]);
+  });
+
+  it('sees a worker that is started by its address', () => {
+    const source = `const worker = new Worker(\n  new URL('./worker.ts', import.meta.url),\n);`;
+    expect(findImports(source)).toEqual([{ specifier: './worker.ts', line: 2, byUrl: true }]);
+  });
+
+  it('is not misled by comments and strings', () => {
+    const source = `// import './a.ts';\n/* import './b.ts' */\nconst text = "import './c.ts'", pattern = /import '.\\/d.ts'/;`;
+    expect(findImports(source)).toEqual([]);
+  });
+
+  it('names file, line, arrow and what is allowed', () => {
+    expect(forbidden({ 'packet/packet.ts': `\nimport { Filter } from '../filter/filter.ts';` })).toEqual([
+      'src/packet/packet.ts:2: packet -> filter (filter/filter.ts); packet may import no other room',
+    ]);
+  });
+
+  it('lets the filter see the compiled table and nothing else of the policy room', () => {
+    const source = `import { RuleTable } from '../policy/rule-table.ts';\nimport type { C } from '../policy/compiler.ts';`;
+    expect(forbidden({ 'filter/decide.ts': source })).toEqual([
+      'src/filter/decide.ts:2: filter -> policy (policy/compiler.ts); filter may import packet, conntrack, policy/rule-table.ts',
+    ]);
+  });
+
+  it('allows every room below and none above', () => {
+    const agent = `import '../lab/lab.ts';\nimport '../sys/socket.ts';\nimport '../dataplane/pcap/capture.ts';`;
+    expect(forbidden({ 'agent/agent.ts': agent })).toEqual([]);
+    expect(forbidden({ 'lab/lab.ts': `import '../agent/agent.ts';` })).toHaveLength(1);
+  });
+
+  it('keeps the rooms of the dataplane apart', () => {
+    const source = `import '../steering/state.ts';`;
+    expect(forbidden({ 'dataplane/nfqueue/queue.ts': source })[0]).toContain('dataplane/nfqueue -> dataplane/steering');
+  });
+
+  it('keeps Node modules and packages out of the pure core', () => {
+    const source = `import 'node:fs';\nimport 'os';\nimport 'yaml';\nimport 'ipaddr.js';`;
+    expect(forbidden({ 'policy/compiler.ts': source })).toEqual([
+      'src/policy/compiler.ts:1: policy -> Node module node:fs; policy may import only ipaddr.js',
+      'src/policy/compiler.ts:2: policy -> Node module os; policy may import only ipaddr.js',
+      'src/policy/compiler.ts:3: policy -> package yaml; policy may import only ipaddr.js',
+    ]);
+    expect(forbidden({ 'filter/filter.ts': source })).toHaveLength(4);
+    expect(forbidden({ 'manifests/load.ts': source })).toEqual([]);
+  });
+
+  it('complains about a file that is in no room, and about imports from outside of src', () => {
+    expect(forbidden({ 'utils/text.ts': '' })[0]).toContain('src/utils/text.ts: in no room');
+    expect(forbidden({ 'lab/lab.ts': `import '../../test/fixture.ts';` })[0]).toContain('outside of src');
+  });
+
+  it('finds a circle of files, also by types only, but not by the address of a worker', () => {
+    const cycles = (files: Record<string, string>) => findImportCycles(new Map(Object.entries(files)));
+    const circle = {
+      'a/a.ts': `import './b.ts';`,
+      'a/b.ts': `import type { C } from '../c.ts';`,
+      'c.ts': `import './a/a.ts';`,
+    };
+    expect(cycles(circle)).toEqual(['src/a/a.ts -> src/a/b.ts -> src/c.ts -> src/a/a.ts']);
+    expect(cycles({ ...circle, 'c.ts': `new URL('./a/a.ts', import.meta.url);` })).toEqual([]);
+  });
+});
