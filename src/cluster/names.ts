@@ -4,7 +4,7 @@
  */
 import type { Field } from './field.ts';
 import { describe, show } from './field.ts';
-import { didYouMean } from './nearest.ts';
+import { didYouMean, editDistance } from './nearest.ts';
 import type { Labels, Protocol } from './records.ts';
 
 export const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
@@ -26,11 +26,8 @@ const METADATA_FIELDS = ['name', 'namespace', 'labels', 'annotations'];
 /** Reads an object's `metadata`. What should have been quoted, or in lower case, counts as it was meant, besides being a problem. */
 export function readIdentity(metadata: Field, defaultNamespace: string): Identity {
   for (const key of metadata.keys()) {
-    // Later versions of the API may add fields here, so only what looks like a slip is one.
-    const hint = METADATA_FIELDS.includes(key) ? undefined : didYouMean(key, METADATA_FIELDS);
-    if (hint !== undefined && key !== 'generateName' && key !== 'selfLink') {
-      metadata.child(key).problem(`unknown field ${show(key)}`, hint);
-    }
+    const meant = METADATA_FIELDS.find((known) => isSlipOf(known, key));
+    if (meant !== undefined) metadata.child(key).problem(`unknown field ${show(key)}`, `Did you mean ${meant}?`);
   }
   const nameField = metadata.child('name');
   const name = readName(nameField);
@@ -42,17 +39,23 @@ export function readIdentity(metadata: Field, defaultNamespace: string): Identit
   };
 }
 
+/** Metadata has many fields, and later versions of the API may add more, so only what is this near to a known one is wrong. */
+function isSlipOf(known: string, key: string): boolean {
+  return key !== known && key.length <= 16 && editDistance(key.toLowerCase(), known) <= (known.length > 4 ? 2 : 1);
+}
+
 function readName(field: Field): string | undefined {
   const text = field.value === '' ? undefined : (field.text() ?? meantText(field.value));
-  if (text === undefined || !field.isClean) return text;
-  if (text.length <= 253 && DNS_SUBDOMAIN.test(text)) return text;
+  if (text === undefined || isName(text)) return text;
   const meant = text.toLowerCase().replaceAll(/[_ ]/g, '-');
-  const usable = meant.length <= 253 && DNS_SUBDOMAIN.test(meant);
-  field.problem(
-    `${show(text)} is not a name; names have lower case letters, digits, '-' and '.'`,
-    usable ? `Did you mean ${meant}?` : undefined,
-  );
-  return usable ? meant : undefined;
+  const hint = isName(meant) ? `Did you mean ${meant}?` : undefined;
+  field.problem(`${show(text)} is not a name; names have lower case letters, digits, '-' and '.'`, hint);
+  return isName(meant) ? meant : undefined;
+}
+
+/** DNS-1123 subdomain. */
+function isName(text: string): boolean {
+  return text.length <= 253 && DNS_SUBDOMAIN.test(text);
 }
 
 /**
@@ -82,7 +85,7 @@ export function checkLabelKey(field: Field, key: string): void {
   const slash = key.lastIndexOf('/');
   const prefix = slash < 0 ? undefined : key.slice(0, slash);
   const name = key.slice(slash + 1);
-  const prefixGood = prefix === undefined || (prefix.length <= 253 && DNS_SUBDOMAIN.test(prefix));
+  const prefixGood = prefix === undefined || isName(prefix);
   if (prefixGood && name.length <= 63 && LABEL_NAME.test(name)) return;
   field.problem(`${show(key)} is not a label key; keys look like app or app.kubernetes.io/name`);
 }

@@ -10,7 +10,8 @@ import { PolicyCompiler } from '../policy/compiler.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import type { LabNode } from './scheduling.ts';
 
-const IANA: Readonly<Record<Protocol, number>> = { TCP: 6, UDP: 17, SCTP: 132 };
+/** Protocol numbers (https://www.iana.org/assignments/protocol-numbers). */
+export const IANA: Readonly<Record<Protocol, number>> = { TCP: 6, UDP: 17, SCTP: 132 };
 const SYN = 0x02;
 const INIT = 1;
 

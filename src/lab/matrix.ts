@@ -13,6 +13,7 @@ import { type Placed, placeGroups, placeTexts, type TableGroup } from './matrix-
 import { type Colour, paint } from './paint.ts';
 
 const ROW_GAP = 2;
+const LONGEST_NAME = 40;
 
 interface Column {
   readonly port: number;
@@ -112,10 +113,15 @@ function rowsOf(results: readonly ProbeResult[], ids: ReadonlyMap<string, string
   return [
     ...pods.map((from) => {
       const [section = '', name = ''] = from.split('/');
-      return { from, section, label: `  ${(ids.get(from) ?? '').padStart(digits)} ${name}` };
+      return { from, section, label: `  ${(ids.get(from) ?? '').padStart(digits)} ${shorten(name)}` };
     }),
     ...externals.map((from) => ({ from, section: OUTSIDE, label: `  ${' '.repeat(digits)} ${from}` })),
   ];
+}
+
+/** The ends of a generated name tell it from its siblings. */
+function shorten(name: string): string {
+  return name.length <= LONGEST_NAME ? name : `${name.slice(0, LONGEST_NAME - 9)}…${name.slice(-8)}`;
 }
 
 function groupsOf(results: readonly ProbeResult[], ids: ReadonlyMap<string, string>): readonly Group[] {
@@ -131,7 +137,7 @@ function groupsOf(results: readonly ProbeResult[], ids: ReadonlyMap<string, stri
   });
 }
 
-function columnKey({ to, port, protocol }: Pick<ProbeResult, 'to' | 'port' | 'protocol'>): string {
+function columnKey({ to, port, protocol }: { to: string; port: number; protocol: string }): string {
   return `${to} ${protocol} ${port}`;
 }
 
@@ -167,7 +173,7 @@ function header(part: readonly Placed<Group>[], { colour }: MatrixOptions, label
 function cellsOf(row: Row, { to, columns }: Group, cells: Cells, colour: boolean): string {
   return columns
     .map((column) => {
-      const results = cells.get(`${row.from} ${columnKey({ ...column, to })}`);
+      const results = cells.get(`${row.from} ${columnKey({ to, port: column.port, protocol: column.protocol })}`);
       if (!results) return ' ';
       const [character, shade] = CELLS[cellOf(results)];
       return paint(character, shade, colour);

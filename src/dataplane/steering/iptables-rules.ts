@@ -87,7 +87,7 @@ function rejectChain(family: Family, { mark }: SteeringState): Chain {
     name: `${CHAIN_PREFIX}REJECT`,
     hook: 'FORWARD',
     match: `-m mark --mark ${has(mark.reject)} `,
-    rules: [clear(mark.mask), '-p tcp -j REJECT --reject-with tcp-reset', `-j REJECT --reject-with ${prohibited}`],
+    rules: ['-p tcp -j REJECT --reject-with tcp-reset', `-j REJECT --reject-with ${prohibited}`],
   };
 }
 

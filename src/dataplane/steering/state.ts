@@ -102,13 +102,19 @@ export function validateMark({ judged, reject, mask }: MarkBits): void {
 export function canonicalAddresses(family: 4 | 6, addresses: readonly string[]): Set<string> {
   const canonical = new Set<string>();
   for (const address of addresses) {
-    try {
-      canonical.add(new SocketAddress({ address, family: `ipv${family}` }).address);
-    } catch {
-      throw invalid(`${JSON.stringify(address)} is not an IPv${family} address`);
-    }
+    canonical.add(canonicalAddress(family, address));
   }
   return canonical;
+}
+
+function canonicalAddress(family: 4 | 6, address: string): string {
+  try {
+    // SocketAddress would leave away the zone of a link-local address (fe80::1%eth0), which no set can hold.
+    if (!address.includes('%')) return new SocketAddress({ address, family: `ipv${family}` }).address;
+  } catch {
+    // Refused below.
+  }
+  throw invalid(`${JSON.stringify(address)} is not an IPv${family} address`);
 }
 
 /** What has to be added to and taken from `present` to make it `wanted`. */

@@ -1,0 +1,58 @@
+#!/usr/bin/env node
+/** The command line. A command's code is loaded when it is used, so that each starts as fast as if it were the only one. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { ExitCode, InputError, UnavailableError } from './commands/exit-code.ts';
+
+interface CommandEntry {
+  readonly summary: string;
+  readonly load: () => Promise<{ register(program: Command): void }>;
+}
+
+const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  demo: {
+    summary: 'a three-tier application, real packets, and what its policies make of them',
+    load: () => import('./commands/demo.ts'),
+  },
+  lab: {
+    summary: 'pods as network namespaces: probe what policies do, or play by hand',
+    load: () => import('./commands/lab.ts'),
+  },
+};
+
+const program = new Command('podfence')
+  .description('Enforces Kubernetes NetworkPolicy in userspace.')
+  .version(version(), '--version', 'print the version')
+  .helpCommand(false)
+  .exitOverride();
+
+const wanted = COMMANDS[process.argv[2] ?? ''];
+if (wanted) (await wanted.load()).register(program);
+else for (const [name, { summary }] of Object.entries(COMMANDS)) program.command(name).description(summary);
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Whoever read our output has seen enough.
+  if (error.code === 'EPIPE') process.exit(ExitCode.ok);
+  throw error;
+});
+
+try {
+  if (process.argv.length <= 2) program.help();
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = explain(error);
+}
+
+/** Says what went wrong in one line, where it is not said yet, and gives back the exit code. */
+function explain(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.badInput;
+  process.stderr.write(`podfence: ${error instanceof Error ? error.message : String(error)}\n`);
+  if (error instanceof InputError) return ExitCode.badInput;
+  if (!(error instanceof UnavailableError) && process.env.PODFENCE_DEBUG) console.error(error);
+  return ExitCode.unavailable;
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,22 @@
+/** Exit codes of all commands, and the errors that stand for them. */
+export const ExitCode = {
+  ok: 0,
+  /** Something is not as the policies say. */
+  differs: 1,
+  /** Wrong arguments, or manifests with errors. */
+  badInput: 2,
+  /** The machine does not allow it: no root, no Linux, a kernel without what is needed. */
+  unavailable: 3,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+/** Wrong input, explained in one line. */
+export class InputError extends Error {
+  override readonly name = 'InputError';
+}
+
+/** Something that cannot work here, explained in one line. */
+export class UnavailableError extends Error {
+  override readonly name = 'UnavailableError';
+}

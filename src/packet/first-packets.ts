@@ -1,0 +1,70 @@
+/**
+ * The first packet of a connection and the one that answers it, as bytes: for judging what would be sent without sending it. Headers alone,
+ * with lengths that agree and checksums of 0, which no verdict looks at.
+ */
+import { ACK, SCTP, SCTP_INIT, SCTP_INIT_ACK, SYN, TCP } from './protocols.ts';
+
+export interface Endpoints {
+  /** One int32 word for IPv4, four for IPv6, the same number on both sides. */
+  readonly source: readonly number[];
+  readonly destination: readonly number[];
+  /** IANA number: TCP, UDP or SCTP. */
+  readonly protocol: number;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+}
+
+/** SYN, a UDP datagram, or INIT. */
+export function openingPacket(endpoints: Endpoints): DataView {
+  return build(endpoints, SYN, SCTP_INIT);
+}
+
+/** What answers `openingPacket(endpoints)`: SYN with ACK, a UDP datagram, or INIT ACK. */
+export function answeringPacket({ source, destination, protocol, sourcePort, destinationPort }: Endpoints): DataView {
+  const back = { source: destination, destination: source, sourcePort: destinationPort, destinationPort: sourcePort };
+  return build({ ...back, protocol }, SYN | ACK, SCTP_INIT_ACK);
+}
+
+const TCP_LENGTH = 20;
+const UDP_LENGTH = 8;
+const SCTP_LENGTH = 16;
+
+function build(endpoints: Endpoints, tcpFlags: number, sctpChunk: number): DataView {
+  const { source, destination, protocol, sourcePort, destinationPort } = endpoints;
+  const length = protocol === TCP ? TCP_LENGTH : protocol === SCTP ? SCTP_LENGTH : UDP_LENGTH;
+  const start = source.length === 1 ? 20 : 40;
+  const view = new DataView(new ArrayBuffer(start + length));
+  if (source.length === 1) writeIpv4(view, protocol);
+  else writeIpv6(view, protocol, length);
+  for (const [i, word] of [...source, ...destination].entries()) {
+    view.setInt32(start - 4 * (2 * source.length - i), word);
+  }
+  view.setUint16(start, sourcePort);
+  view.setUint16(start + 2, destinationPort);
+  if (protocol === TCP) {
+    view.setUint8(start + 12, (TCP_LENGTH / 4) << 4);
+    view.setUint8(start + 13, tcpFlags);
+  } else if (protocol === SCTP) {
+    view.setUint8(start + 12, sctpChunk);
+    view.setUint16(start + 14, 4);
+  } else {
+    view.setUint16(start + 4, UDP_LENGTH);
+  }
+  return view;
+}
+
+/** RFC 791 section 3.1, all but the addresses. */
+function writeIpv4(view: DataView, protocol: number): void {
+  view.setUint8(0, 0x45);
+  view.setUint16(2, view.byteLength);
+  view.setUint8(8, 64);
+  view.setUint8(9, protocol);
+}
+
+/** RFC 8200 section 3, all but the addresses. */
+function writeIpv6(view: DataView, protocol: number, payloadLength: number): void {
+  view.setUint8(0, 0x60);
+  view.setUint16(4, payloadLength);
+  view.setUint8(6, protocol);
+  view.setUint8(7, 64);
+}

@@ -1,0 +1,32 @@
+/** Manifests for tests: texts given as files to the loader, without a disk where none is needed. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type LoadOptions, loadManifests } from '../../src/manifests/load.ts';
+import { formatProblem } from '../../src/manifests/problems.ts';
+
+/** Loads a text as standard input. */
+export function load(text: string, options: LoadOptions = {}) {
+  return loadManifests(['-'], { ...options, stdin: stream(text) });
+}
+
+/** The problems of a text as a person reads them, without the file's name. */
+export async function problemsOf(text: string, options: LoadOptions = {}): Promise<string[]> {
+  const { problems } = await load(text, options);
+  return problems.map((problem) => formatProblem(problem).replace(/^<stdin>:?/, ''));
+}
+
+export async function* stream(text: string | Uint8Array): AsyncGenerator<Uint8Array> {
+  const bytes = typeof text === 'string' ? new TextEncoder().encode(text) : text;
+  // In two parts, cut anywhere: within a character too.
+  const half = bytes.length >> 1;
+  yield bytes.subarray(0, half);
+  yield bytes.subarray(half);
+}
+
+/** A folder with these files; gone at the end of the scope. */
+export async function folderOf(files: Readonly<Record<string, string | Uint8Array>>) {
+  const path = await mkdtemp(join(tmpdir(), 'podfence-manifests-'));
+  for (const [name, content] of Object.entries(files)) await writeFile(join(path, name), content);
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}

@@ -1,0 +1,115 @@
+/** Clusters for the scenarios in few words: pods, namespaces and Services by small constructors, policies as the YAML that people write. */
+import { Lab, type LabOptions } from '../../src/lab/lab.ts';
+import { type LoadedManifests, type LoadOptions, loadManifests } from '../../src/manifests/load.ts';
+
+/** A Kubernetes object. */
+type Manifest = Readonly<Record<string, unknown>>;
+type Labels = Readonly<Record<string, string>>;
+
+export interface PodOptions {
+  readonly node?: string;
+  readonly addresses?: readonly string[];
+  readonly hostNetwork?: boolean;
+}
+
+/** `name` or `namespace/name`. Ports as `80`, `53/UDP`, or with a name `http=8080`. */
+export function pod(name: string, labels: Labels, ports: readonly string[], options: PodOptions = {}): Manifest {
+  const { node, addresses = [], hostNetwork = false } = options;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { ...identity(name), labels },
+    spec: {
+      hostNetwork,
+      ...(node === undefined ? {} : { nodeName: node }),
+      containers: [{ name: 'main', ports: ports.map(containerPort) }],
+    },
+    ...(addresses.length === 0 ? {} : { status: { podIPs: addresses.map((ip) => ({ ip })) } }),
+  };
+}
+
+export function namespace(name: string, labels: Labels = {}): Manifest {
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
+}
+
+/** Ports as `80:8080`, `53:dns/UDP`: that of the Service, and that of the pods by number or name. */
+export function service(name: string, selector: Labels, ports: readonly string[], spec: Manifest = {}): Manifest {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: identity(name),
+    spec: { selector, ports: ports.map(servicePort), ...spec },
+  };
+}
+
+/** Loads the objects and the policies, which must be without a fault. */
+export async function manifests(
+  objects: readonly Manifest[],
+  policies = '',
+  options: LoadOptions = {},
+): Promise<LoadedManifests> {
+  const text = [...objects.map((object) => JSON.stringify(object)), policies].join('\n---\n');
+  const loaded = await loadManifests(['-'], { ...options, stdin: oneText(text) });
+  if (loaded.problems.length > 0) throw new Error(`the scenario is faulty: ${JSON.stringify(loaded.problems)}`);
+  return loaded;
+}
+
+/** A running lab in which one scenario follows the other: the same pods, other policies. */
+export class World implements AsyncDisposable {
+  readonly lab: Lab;
+  readonly #objects: readonly Manifest[];
+  readonly #load: LoadOptions;
+
+  private constructor(lab: Lab, objects: readonly Manifest[], load: LoadOptions) {
+    this.lab = lab;
+    this.#objects = objects;
+    this.#load = load;
+  }
+
+  static async start(
+    objects: readonly Manifest[],
+    options: Omit<LabOptions, 'manifests'> & { readonly policies?: string; readonly load?: LoadOptions } = {},
+  ): Promise<World> {
+    const { policies, load = {}, ...rest } = options;
+    const lab = await Lab.start({ manifests: await manifests(objects, policies, load), ...rest });
+    return new World(lab, objects, load);
+  }
+
+  /** These policies instead of those before; resolves when they are in force. */
+  async policies(policies: string): Promise<void> {
+    await this.change(this.#objects, policies);
+  }
+
+  /** Other objects, too. */
+  async change(objects: readonly Manifest[], policies: string): Promise<void> {
+    await this.lab.apply(await manifests(objects, policies, this.#load));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.lab.stop();
+  }
+}
+
+async function* oneText(text: string): AsyncGenerator<string> {
+  yield text;
+}
+
+function identity(name: string): Manifest {
+  const slash = name.indexOf('/');
+  return slash < 0 ? { name } : { namespace: name.slice(0, slash), name: name.slice(slash + 1) };
+}
+
+function containerPort(text: string): Manifest {
+  const { name, number, protocol } = /^(?:(?<name>[^=]+)=)?(?<number>\d+)(?:\/(?<protocol>\w+))?$/.exec(text)?.groups ?? {};
+  return { ...(name === undefined ? {} : { name }), containerPort: Number(number), protocol: protocol ?? 'TCP' };
+}
+
+function servicePort(text: string): Manifest {
+  const { port, target = '', protocol = 'TCP' } = /^(?<port>\d+):(?<target>[^/]+)(?:\/(?<protocol>\w+))?$/.exec(text)?.groups ?? {};
+  return {
+    name: `${protocol.toLowerCase()}-${port}`,
+    port: Number(port),
+    targetPort: /^\d+$/.test(target) ? Number(target) : target,
+    protocol,
+  };
+}
