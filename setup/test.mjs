@@ -11,7 +11,7 @@ import { elapsed } from './output.mjs';
 
 /** @type {readonly { title: string, command: string, args: readonly string[] }[]} */
 const CHECKS = [
-  { title: 'lint and format (biome)', command: 'biome', args: ['ci', '--error-on-warnings'] },
+  { title: 'lint and format (biome)', command: 'biome', args: ['ci', '--error-on-warnings', '--max-diagnostics=50'] },
   { title: 'types (tsc)', command: 'tsc', args: ['--noEmit'] },
   { title: 'unused code and packages (knip)', command: 'knip', args: [] },
 ];
@@ -37,13 +37,13 @@ export async function test(checkout, args) {
  * What programs read: alone on the last line.
  * @param {Results} results
  */
-export function totalLine({ passed, failed, skipped }) {
+function totalLine({ passed, failed, skipped }) {
   return `total: ${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 }
 
 /** @param {Checkout} checkout */
 async function runChecks({ root, env }) {
-  const colour = process.stdout.isTTY ? { FORCE_COLOR: '1' } : {};
+  const colour = process.stdout.isTTY ? { FORCE_COLOR: '1' } : { NO_COLOR: '1' };
   let failed = 0;
   for (const { title, command, args } of CHECKS) {
     const since = Date.now();
@@ -67,10 +67,11 @@ async function runTests({ root, env }, args) {
   const folder = mkdtempSync(join(tmpdir(), 'podfence-test-'));
   const file = join(folder, 'results.json');
   // Ours comes first: it names the skipped tests, and vitest's own summary is to follow them.
-  const reporters = [`--reporter=${join(root, 'setup', 'results-reporter.mjs')}`];
-  if (!args.some((argument) => argument.startsWith('--reporter'))) reporters.push('--reporter=default');
+  const output = [`--reporter=${join(root, 'setup', 'results-reporter.mjs')}`];
+  if (!args.some((argument) => argument.startsWith('--reporter'))) output.push('--reporter=default');
+  if (!process.stdout.isTTY) output.push('--no-color');
   try {
-    const code = await runInForeground(localCommand(root, 'vitest'), ['run', ...reporters, ...args], {
+    const code = await runInForeground(localCommand(root, 'vitest'), ['run', ...output, ...args], {
       cwd: root,
       env: { ...env, PODFENCE_TEST_RESULTS: file },
     });

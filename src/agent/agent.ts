@@ -14,7 +14,7 @@ import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe
 import { DEFAULT_MARK, type MarkBits, type Steering } from '../dataplane/steering/state.ts';
 import { FIRST_DENY, REASONS, type ReasonName } from '../filter/reasons.ts';
 import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
-import { revokeOffloaded, seedUnjudged } from './established-flows.ts';
+import { revokeJudged, seedUnjudged } from './established-flows.ts';
 import { slotOf } from './slot.ts';
 
 export interface AgentOptions {
@@ -50,7 +50,7 @@ export interface AgentCounters {
   readonly judged: number;
   /** Judged packets after which the kernel carries the flow on. */
   readonly offloaded: number;
-  /** Offloaded flows that a later change revoked. */
+  /** Flows that the kernel knew as judged and that a later change revoked. */
   readonly revoked: number;
   /** Of the RuleTable in force. */
   readonly generation: number;
@@ -68,7 +68,7 @@ const ADOPT_WHILE_STEERING = 2000;
 export class Agent {
   readonly #options: AgentOptions;
   readonly #mark: MarkBits;
-  readonly #judgedBit: number;
+  readonly #offload: boolean;
   readonly #compiler: PolicyCompiler;
   #workers: QueueWorkers | undefined;
   #steering: Steering | undefined;
@@ -82,7 +82,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#mark = options.mark ?? DEFAULT_MARK;
-    this.#judgedBit = (options.offload ?? true) ? this.#mark.judged : 0;
+    this.#offload = options.offload ?? true;
     this.#compiler = new PolicyCompiler(options.node);
   }
 
@@ -92,7 +92,7 @@ export class Agent {
    */
   async start(snapshot: ClusterSnapshot): Promise<void> {
     const { queues, firstQueue = DEFAULT_FIRST_QUEUE, steering = 'auto', log } = this.#options;
-    const { fail = 'closed', deny = 'drop', flowCapacity = DEFAULT_FLOW_CAPACITY, offload = true } = this.#options;
+    const { fail = 'closed', deny = 'drop', flowCapacity = DEFAULT_FLOW_CAPACITY } = this.#options;
     const count = queues ?? Math.min(availableParallelism(), MAX_DEFAULT_QUEUES);
     this.#compiler.apply(allOf(snapshot));
     const compiled = this.#compiler.compile();
@@ -104,7 +104,8 @@ export class Agent {
         count,
         flowCapacity,
         failOpen: fail === 'open',
-        judgedBit: this.#judgedBit,
+        judgedBit: this.#mark.judged,
+        offload: this.#offload,
         rejectBit: deny === 'reject' ? this.#mark.reject : 0,
         onFailure: (queue, error) => log.error({ queue, err: error }, 'a queue worker ended'),
       },
@@ -119,7 +120,7 @@ export class Agent {
           mark: this.#mark,
           fail,
           deny,
-          offload,
+          offload: this.#offload,
         });
       });
     } catch (error) {
@@ -201,17 +202,17 @@ export class Agent {
     if (grown.length > 0) {
       const slots = new Set(grown.map((address) => slotOf(table, address)));
       const concerns = (slot: number) => slots.has(slot);
-      await seedUnjudged(table, this.#judgedBit, concerns, seed);
+      await seedUnjudged(table, this.#offload ? this.#mark.judged : 0, concerns, seed);
       // A connection that opens between this reading and the next is unknown until then, so its packets pass where a direction allows them.
       await workers.command({ type: 'adopt', milliseconds: ADOPT_WHILE_STEERING });
       await steer(byFamily, this.#steering);
-      await seedUnjudged(table, this.#judgedBit, concerns, seed);
+      await seedUnjudged(table, this.#offload ? this.#mark.judged : 0, concerns, seed);
       await workers.command({ type: 'adopt', milliseconds: 0 });
     } else {
       await steer(byFamily, this.#steering);
     }
     this.#isolated = now;
-    if (this.#judgedBit !== 0) this.#revoked += await revokeOffloaded(table, this.#judgedBit, seed);
+    this.#revoked += await revokeJudged(table, this.#mark.judged, seed);
   }
 }
 

@@ -12,10 +12,10 @@ import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
 type Seed = (flows: Int32Array) => Promise<void>;
 
 /**
- * Takes their allowance away from offloaded flows that `table` denies: the workers know them as revoked first, then the mark goes, so that no packet
+ * Takes their allowance away from flows with the judged bit that `table` denies: the workers know them as revoked first, then the mark goes, so that no packet
  * between the two finds a flow that nobody remembers. Other flows are not touched. Gives back how many were revoked.
  */
-export async function revokeOffloaded(table: RuleTable, judgedBit: number, seed: Seed): Promise<number> {
+export async function revokeJudged(table: RuleTable, judgedBit: number, seed: Seed): Promise<number> {
   const packet = new Packet();
   const seeds = new SeedList();
   const revoked: KernelFlowKey[] = [];
@@ -38,19 +38,20 @@ export async function revokeOffloaded(table: RuleTable, judgedBit: number, seed:
 
 /**
  * Makes flows known to the workers that the kernel carried unjudged because no policy selected their pods, as established or revoked by what `table` says of
- * them. Flows with the judged bit are left out: the kernel goes on with them.
+ * them.
+ * @param offloadedBit flows with this bit in their mark are left out: the kernel goes on with them; 0 for none
  * @param concerns of which endpoints, by address slot of `table`
  */
 export async function seedUnjudged(
   table: RuleTable,
-  judgedBit: number,
+  offloadedBit: number,
   concerns: (slot: number) => boolean,
   seed: Seed,
 ): Promise<void> {
   const packet = new Packet();
   const seeds = new SeedList();
   await eachKernelFlow((flow) => {
-    if (judgedBit !== 0 && (flow.mark & judgedBit) !== 0) return;
+    if (offloadedBit !== 0 && (flow.mark & offloadedBit) !== 0) return;
     flow.opening(packet);
     const [source, destination] = slots(table, packet);
     const isolated = isIsolated(table, source) || isIsolated(table, destination);

@@ -1,6 +1,6 @@
 /**
- * IP addresses and CIDR blocks in text, read as strictly as the API server reads them: `10.1`, `0x0a.0.0.1` and `010.0.0.1` are no
- * addresses, though many parsers take them. An address is a family and an unsigned integer.
+ * IP addresses and CIDR blocks in text, read as strictly as the API server reads them: `10.1`, `0x0a.0.0.1` and `010.0.0.1`
+ * are no addresses, though many parsers take them. An address is a family and an unsigned integer.
  */
 import ipaddr from 'ipaddr.js';
 
@@ -115,7 +115,10 @@ function notAnAddress(text: string, host: string, slash: number): Mistake {
   return isMistake(parseCidr(meant)) ? { message } : { message, hint: `Did you mean ${meant}?` };
 }
 
-/** The prefix length that the address itself suggests: where its trailing zero octets (or IPv6 groups) begin; or the mask's own. */
+/**
+ * The prefix length that the address itself suggests: where its trailing zero octets (or IPv6 groups) begin; or the mask's
+ * own.
+ */
 function meantPrefix({ family, value }: Address, suffix: string): number {
   if (family === 'IPv4' && DOTTED_DECIMAL.test(suffix)) {
     const length = ipaddr.IPv4.parse(suffix).prefixLengthFromSubnetMask();

@@ -1,6 +1,6 @@
 /**
- * Reading API objects that somebody else wrote. A Field is a value together with where it stands, so that whoever finds it wrong can
- * say which field, what is wrong with it, and what was probably meant.
+ * Reading API objects that somebody else wrote. A Field is a value together with where it stands, so that whoever finds it
+ * wrong can say which field, what is wrong with it, and what was probably meant.
  */
 import { didYouMean } from './nearest.ts';
 
@@ -109,8 +109,8 @@ export class Field {
   }
 
   /**
-   * Whether this is a map (or absent) in which every field is one of `known`; what is not is a problem. The API's strict validation
-   * refuses unknown fields, and what they meant would be lost.
+   * Whether this is a map (or absent) in which every field is one of `known`; what is not is a problem. The API's strict
+   * validation refuses unknown fields, and what they meant would be lost.
    * @param meant hints for wrong names that no likeness of letters explains.
    */
   hasOnly(known: readonly string[], meant: Readonly<Record<string, string>> = {}): boolean {

@@ -7,7 +7,7 @@ import { describe, show } from './field.ts';
 import { didYouMean, editDistance } from './nearest.ts';
 import type { Labels, Protocol } from './records.ts';
 
-export const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
+const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
 
 const DNS_SUBDOMAIN = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/;
 const LABEL_NAME = /^[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
@@ -23,7 +23,10 @@ export interface Identity {
 
 const METADATA_FIELDS = ['name', 'namespace', 'labels', 'annotations'];
 
-/** Reads an object's `metadata`. What should have been quoted, or in lower case, counts as it was meant, besides being a problem. */
+/**
+ * Reads an object's `metadata`. What should have been quoted, or in lower case, counts as it was meant, besides being a
+ * problem.
+ */
 export function readIdentity(metadata: Field, defaultNamespace: string): Identity {
   for (const key of metadata.keys()) {
     const meant = METADATA_FIELDS.find((known) => isSlipOf(known, key));

@@ -4,8 +4,8 @@
 const LONGEST = 64;
 
 /**
- * Edits that turn `a` into `b`: insert, delete or replace one character, or swap two neighbours (the optimal string alignment form
- * of the Damerau-Levenshtein distance).
+ * Edits that turn `a` into `b`: insert, delete or replace one character, or swap two neighbours (the optimal string
+ * alignment form of the Damerau-Levenshtein distance).
  */
 export function editDistance(a: string, b: string): number {
   let beforePrevious: number[] = [];
@@ -29,8 +29,8 @@ export function editDistance(a: string, b: string): number {
 }
 
 /**
- * The candidate nearest to `text`, whatever the case: at most a third of its letters differ, or one contains the other (`selector`,
- * `podSelector`). Undefined where nothing is near.
+ * The candidate nearest to `text`, whatever the case: at most a third of its letters differ, or one contains the other
+ * (`selector`, `podSelector`). Undefined where nothing is near.
  */
 export function nearest(text: string, candidates: Iterable<string>): string | undefined {
   if (text.length === 0 || text.length > LONGEST) return undefined;

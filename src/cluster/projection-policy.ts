@@ -2,7 +2,8 @@
  * networking.k8s.io/v1 NetworkPolicy -> PolicyRecord, with the API's defaults and its validation
  * (https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/; pkg/apis/networking/validation).
  *
- * Fields that the API does not know are errors, as in its strict validation: a rule with `form` for `from` would allow everybody.
+ * Fields that the API does not know are errors, as in its strict validation: a rule with `form` for `from` would allow
+ * everybody.
  */
 import { isMistake, isStrictlyInside, parseCidr } from './addresses.ts';
 import { describe, Field, formatPath, type Problem, type Projection, show } from './field.ts';
@@ -15,8 +16,8 @@ const BOTH: readonly Direction[] = ['ingress', 'egress'];
 const EVERY_POD: LabelSelector = { matchLabels: {}, matchExpressions: [] };
 
 /**
- * Any object yields a record. One with a problem isolates the pods and directions that it names, or where those are unreadable every
- * pod of the namespace, both ways; it has no rules. A policy without a usable name is called `unnamed`.
+ * Any object yields a record. One with a problem isolates the pods and directions that it names, or where those are
+ * unreadable every pod of the namespace, both ways; it has no rules. A policy without a usable name is called `unnamed`.
  */
 export function projectPolicy(
   object: unknown,

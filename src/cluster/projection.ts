@@ -1,6 +1,6 @@
 /**
- * Raw API objects, as JSON gives them, -> the records of records.ts. Nothing here throws: whatever an object holds, it yields a record
- * or none, and the problems found in it. Fields that podfence does not use are not looked at.
+ * Raw API objects, as JSON gives them, -> the records of records.ts. Nothing here throws: whatever an object holds, it
+ * yields a record or none, and the problems found in it. Fields that podfence does not use are not looked at.
  */
 import { canonicalAddress } from './addresses.ts';
 import { Field, type Problem, type Projection, show } from './field.ts';
@@ -11,7 +11,7 @@ export type { Path, Problem, Projection } from './field.ts';
 export { projectPolicy } from './projection-policy.ts';
 
 /** The label that the API server gives every namespace by itself. */
-export const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
+const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
 
 /** core/v1 Namespace. Without a usable name there is no record. */
 export function projectNamespace(object: unknown): Projection<NamespaceRecord> {

@@ -34,8 +34,9 @@ export function isEmptySelector(selector: LabelSelector): boolean {
 }
 
 /**
- * Canonical text of a selector, for interning: two selectors with the same requirements in another order, with values in another
- * order, or with a `matchLabels` entry written as `In` of one value, have the same key. Equal keys match the same labels.
+ * Canonical text of a selector, for interning: two selectors with the same requirements in another order, with values in
+ * another order, or with a `matchLabels` entry written as `In` of one value, have the same key. Equal keys match the same
+ * labels.
  */
 export function selectorKey(selector: LabelSelector): string {
   const requirements = new Set<string>();

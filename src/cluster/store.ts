@@ -20,8 +20,8 @@ interface Difference {
 }
 
 /**
- * What is known of the cluster. Sources repeat themselves (a relist, a status update of a field that is not projected): only what
- * really differs comes out, so that nothing downstream works for nothing.
+ * What is known of the cluster. Sources repeat themselves (a relist, a status update of a field that is not projected): only
+ * what really differs comes out, so that nothing downstream works for nothing.
  */
 export class ClusterStore {
   readonly #namespaces = new Map<string, NamespaceRecord>();
@@ -29,8 +29,8 @@ export class ClusterStore {
   readonly #policies = new Map<string, PolicyRecord>();
 
   /**
-   * Applies the changes in their order, and gives back the net differences, at most one a record. Deletes come first: an address
-   * of a deleted pod may be the address of a new one in the same batch.
+   * Applies the changes in their order, and gives back the net differences, at most one a record. Deletes come first: an
+   * address of a deleted pod may be the address of a new one in the same batch.
    */
   apply(changes: readonly ClusterChange[]): readonly ClusterChange[] {
     const differences = new Map<string, Difference>();
@@ -98,7 +98,7 @@ function netChanges(differences: Iterable<Difference>): readonly ClusterChange[]
 }
 
 /** Deep equality of plain JSON values. The order of a map's keys does not count, that of a list's elements does. */
-export function sameRecord(a: unknown, b: unknown): boolean {
+function sameRecord(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
   if (Array.isArray(a) || Array.isArray(b)) {

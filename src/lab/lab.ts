@@ -13,6 +13,7 @@ import { ClusterStore } from '../cluster/store.ts';
 import type { ServiceRecord } from '../manifests/services.ts';
 import type { Netns } from '../sys/netns.ts';
 import { Expectations } from './expectations.ts';
+import { findHost } from './host-names.ts';
 import { LabNetwork } from './lab-network.ts';
 import { NodeAgent } from './node-agent.ts';
 import type { AgentFlags } from './node-messages.ts';
@@ -20,6 +21,8 @@ import { type ExternalHost, type LabExternal, type LabInput, Plan } from './plan
 import { allProbes, type Probe } from './probes.ts';
 import { type CommandResult, runIn } from './run-command.ts';
 import type { LabNode } from './scheduling.ts';
+import type { ServicePort } from './service-ports.ts';
+import type { Host } from './topology.ts';
 import type { AttemptOutcome, Timing } from './traffic/messages.ts';
 
 export interface LabOptions {
@@ -90,10 +93,10 @@ export class Lab {
   #services: readonly ServiceRecord[];
   #attempts = 0;
 
-  private constructor(options: LabOptions, plan: Plan, network: LabNetwork) {
+  private constructor(options: LabOptions, plan: Plan, expectations: Expectations, network: LabNetwork) {
     this.#plan = plan;
     this.#network = network;
-    this.#expectations = new Expectations(plan.nodes);
+    this.#expectations = expectations;
     this.#services = options.manifests.services;
     this.#onProgress = options.onProgress ?? (() => undefined);
   }
@@ -101,7 +104,8 @@ export class Lab {
   /** Builds the network and starts the agents; resolves when their policies are in force. Throws SystemCallError (EPERM) without root. */
   static async start(options: LabOptions): Promise<Lab> {
     const plan = new Plan(options.manifests, options.nodes, options.externals ?? []);
-    const lab = new Lab(options, plan, await LabNetwork.create(plan.nodes, plan.externals));
+    const expectations = new Expectations(plan.nodes);
+    const lab = new Lab(options, plan, expectations, await LabNetwork.create(plan.nodes, plan.externals));
     try {
       const { snapshot, notes } = plan.place(options.manifests.snapshot);
       lab.#notes.push(...notes);
@@ -130,6 +134,10 @@ export class Lab {
     return this.#network.pods.map((record) => this.pod(recordKey(record)));
   }
 
+  get services(): readonly ServicePort[] {
+    return this.#network.services;
+  }
+
   /** Where the lab could not do as the manifests say, in sentences. */
   get notes(): readonly string[] {
     const silent = this.#network.services.filter(({ backends }) => backends.length === 0).map(({ service }) => service);
@@ -139,14 +147,10 @@ export class Lab {
     ];
   }
 
-  /** A pod by `namespace/name`, or by its name alone where that is unique. Throws an UnknownHostError. */
+  /** A pod by `namespace/name`, or by its name alone where that is unique. @throws UnknownHostError */
   pod(name: string): LabPod {
-    const keys = this.#network.pods.map(recordKey);
-    const matching = keys.filter((key) => key === name || key.endsWith(`/${name}`));
-    const key = keys.includes(name) ? name : matching.length === 1 ? matching[0] : undefined;
-    const pod = key === undefined ? undefined : this.#network.pod(key);
-    if (key === undefined || !pod) throw new UnknownHostError(name, matching.length > 1 ? matching : keys);
-    const { record, netns } = pod;
+    const key = findHost(name, this.#network.pods.map(recordKey));
+    const { record, netns } = this.#network.pod(key) as { record: PodRecord; netns: Netns };
     return { name: key, netns, addresses: record.addresses, record, node: record.nodeName ?? '' };
   }
 
@@ -154,14 +158,13 @@ export class Lab {
     return this.#network.topology.node(name);
   }
 
+  /** @throws UnknownHostError */
   external(name: string): LabHost {
-    const host = this.#network.external(name);
-    if (!host)
-      throw new UnknownHostError(
-        name,
-        this.externals.map((each) => each.name),
-      );
-    return { name, ...host };
+    const key = findHost(
+      name,
+      this.externals.map((each) => each.name),
+    );
+    return { name: key, ...(this.#network.external(key) as Host) };
   }
 
   /** The router between the nodes and the external hosts: links `node1`, …, `ext1`, … in the order of their making. */
@@ -270,17 +273,6 @@ export class Lab {
       speaker: probe.pod,
       arrival: { netns: (this.#network.pod(probe.pod) ?? sender).netns.fd, port: probe.podPort },
     };
-  }
-}
-
-/** A name that is none of the lab's; `candidates` are the names that were meant, maybe. */
-export class UnknownHostError extends Error {
-  readonly candidates: readonly string[];
-
-  constructor(name: string, candidates: readonly string[]) {
-    super(`there is no ${name} in the lab`);
-    this.name = 'UnknownHostError';
-    this.candidates = candidates;
   }
 }
 

@@ -34,7 +34,8 @@ export function placeGroups<T extends TableGroup>(
     if (before?.section === group.section) at = end + GROUP_GAP;
     else if (before) at = Math.max(end, sectionStart + before.section.length) + SECTION_GAP;
     const own = Math.max(group.id.length, group.columns.length);
-    if (!before || at + own > width) {
+    const needed = before?.section === group.section ? own : Math.max(own, group.section.length);
+    if (!before || at + needed > width) {
       part = [];
       parts.push(part);
       at = 0;

@@ -10,7 +10,7 @@ export interface CommandResult {
 }
 
 /** Starts a program in the namespace. `spawn` forks before it returns, so the child begins where the calling thread is. */
-export function spawnIn(netns: Netns, command: readonly string[], options: SpawnOptions): ChildProcess {
+function spawnIn(netns: Netns, command: readonly string[], options: SpawnOptions): ChildProcess {
   const [program = '', ...args] = command;
   return netns.run(() => spawn(program, args, options));
 }

@@ -43,13 +43,13 @@ export function labNodes(
     const known =
       pods.find((pod) => pod.hostNetwork && pod.nodeName === name && pod.addresses.length > 0)?.addresses ?? [];
     const addresses = known.filter((address) => !used.has(address));
-    for (const family of families) {
-      if (addresses.some((address) => familyOf(address) === family)) continue;
-      let address: string;
-      do address = nodeAddress(family, ++last);
-      while (used.has(address));
-      addresses.push(address);
-    }
+    const missing = [...families].filter((family) => !addresses.some((address) => familyOf(address) === family));
+    let made: string[];
+    do {
+      const number = ++last;
+      made = missing.map((family) => nodeAddress(family, number));
+    } while (made.some((address) => used.has(address)));
+    addresses.push(...made);
     for (const address of addresses) used.add(address);
     return { name, addresses };
   });

@@ -1,6 +1,6 @@
 /**
- * Addresses for objects that have none yet. An address is derived from the object's name, so it is the same in every run, and stays the
- * same when other objects come and go.
+ * Addresses for objects that have none yet. An address is derived from the object's name, so it is the same in every run,
+ * and stays the same when other objects come and go.
  */
 import { type Address, addressBits, type Family, formatAddress, isMistake, parseCidr } from '../cluster/addresses.ts';
 

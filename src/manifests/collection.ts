@@ -2,7 +2,7 @@
 import { formatPath, isMap, type Path, type Problem } from '../cluster/field.ts';
 import { type BrokenPolicy, type ManifestDocument, type Position, readDocuments } from './documents.ts';
 import { classify, elementsOf, type ManifestKind } from './objects.ts';
-import type { ManifestProblem, ProblemLog } from './problems.ts';
+import { fileTitle, type ManifestProblem, type ProblemLog } from './problems.ts';
 import type { Source } from './sources.ts';
 
 /** An object of a kind that podfence uses. */
@@ -15,7 +15,10 @@ export interface ManifestObject {
   readonly position: Position;
   /** The place of a field of this object. */
   locate(path: Path): Position;
-  /** What is wrong with it as a whole: its kind, its apiVersion, its document's syntax. It is read as what was probably meant. */
+  /**
+   * What is wrong with it as a whole: its kind, its apiVersion, its document's syntax. It is read as what was probably
+   * meant.
+   */
   readonly headProblems: readonly Problem[];
   /** Its document holds `{{`. */
   readonly isTemplate: boolean;
@@ -127,7 +130,7 @@ export class ManifestCollection {
         );
         continue;
       }
-      const message = 'this looks like a NetworkPolicy, but which pods it isolates cannot be read: it isolates none';
+      const message = 'this looks like a NetworkPolicy, but its namespace cannot be read: no pod is isolated by it';
       this.#log.add(locateProblem({ file, title: '', locate, isTemplate: false }, { path: [], message }));
     }
   }
@@ -154,7 +157,7 @@ export class ManifestCollection {
     const key = name === undefined ? `#${this.#objects.size}` : object.title;
     const earlier = this.#objects.get(key);
     if (earlier !== undefined) {
-      const message = `it replaces the ${object.kind} of the same name at ${earlier.file}:${earlier.position.line}`;
+      const message = `it replaces the ${object.kind} of the same name at ${fileTitle(earlier.file)}:${earlier.position.line}`;
       const { file, title, position } = object;
       this.#log.add({ ...NOWHERE, file, ...position, object: title, message, severity: 'warning' });
     }

@@ -29,13 +29,16 @@ export interface ManifestDocument {
 /** A NetworkPolicy in a document that does not parse. */
 export interface BrokenPolicy extends Position {
   /**
-   * What was read before the first syntax problem, as a policy object: metadata with name and namespace, and of the spec `podSelector` and
-   * `policyTypes` where they are certain. Undefined where not even the policy's namespace is certain.
+   * What could be read, as a policy object: name and namespace, and of the spec `podSelector` and `policyTypes` where they
+   * are certain. Undefined where the namespace is unknown.
    */
   readonly readable: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** Splits a text into its documents. JSON where it looks like it and parses, or is named so; YAML otherwise. Empty documents are left out. */
+/**
+ * Splits a text into its documents. JSON where it looks like it and parses, or is named so; YAML otherwise. Empty documents
+ * are left out.
+ */
 export function readDocuments(text: string, fileName: string): readonly ManifestDocument[] {
   const namedJson = fileName.endsWith('.json');
   if (namedJson || /^\s*[{[]/.test(text)) {

@@ -49,7 +49,8 @@ const POD_RANGES = { IPv4: '10.244.0.0/16', IPv6: 'fd00:10:244::/64' };
 const SERVICE_RANGES = { IPv4: '10.96.0.0/16', IPv6: 'fd00:10:96::/112' };
 
 /**
- * Reads files, folders (recursively) and `-`, standard input. Never fails for what is in them: that becomes `problems`, and the rest loads.
+ * Reads files, folders (recursively) and `-`, standard input. Never fails for what is in them: that becomes `problems`, and
+ * the rest loads.
  * @throws ManifestOptionError for an address range that cannot be used.
  */
 export async function loadManifests(paths: readonly string[], options: LoadOptions = {}): Promise<LoadedManifests> {

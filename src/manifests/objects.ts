@@ -26,7 +26,7 @@ const API_VERSIONS: Readonly<Record<ManifestKind, string>> = {
 
 const KINDS = Object.keys(API_VERSIONS) as ManifestKind[];
 
-/** Kinds that helm charts and kustomize folders hold beside manifests. */
+/** Files that a Helm chart holds beside its templates. */
 const NOT_MANIFESTS = /(?:^|\/)(?:Chart|values[^/]*)\.ya?ml$/;
 
 /** Lists within Lists that are taken apart; nobody's tools nest them deeper than two. */
@@ -74,15 +74,18 @@ export function classify(value: unknown, file: string): Classified {
   }
   const { kind, apiVersion } = value;
   if (typeof kind !== 'string' || kind === '') return withoutKind(value, file);
+  if (kind === 'List' || KINDS.some((candidate) => `${candidate}List` === kind)) {
+    const isDeep = Array.isArray(value.items);
+    return problem(
+      ['items'],
+      isDeep ? 'the Lists are nested too deeply' : `expected a list, found ${describe(value.items)}`,
+    );
+  }
   if (typeof apiVersion !== 'string' || apiVersion === '') {
     const meant = meantKind(kind, undefined);
     const hint = meant === undefined ? undefined : `Did you mean ${API_VERSIONS[meant]}?`;
     const { problems } = problem(['apiVersion'], 'the object has no apiVersion', hint);
     return meant === undefined ? { problems } : { kind: meant, problems };
-  }
-  if (kind === 'List' || KINDS.some((candidate) => `${candidate}List` === kind)) {
-    const isDeep = Array.isArray(value.items);
-    return problem(['items'], isDeep ? 'the Lists are nested too deeply' : `expected a list, found ${describe(value.items)}`);
   }
   const known = KINDS.find((candidate) => candidate === kind);
   if (known !== undefined) return withVersion(known, apiVersion);
@@ -117,7 +120,7 @@ function withoutKind(value: Record<string, unknown>, file: string): Classified {
     typeof kind === 'string' || kind === undefined || kind === null
       ? 'the object has no kind'
       : `expected a kind, found ${describe(kind)}`;
-  if (apiVersion === undefined && NOT_MANIFESTS.test(file)) {
+  if (NOT_MANIFESTS.test(file)) {
     return problem(['kind'], message, 'This is a part of a Helm chart: give the output of `helm template` instead.');
   }
   const misspelt = Object.keys(value).find((key) => key !== 'kind' && editDistance(key.toLowerCase(), 'kind') <= 1);
@@ -128,7 +131,10 @@ function withoutKind(value: Record<string, unknown>, file: string): Classified {
   return problem(['kind'], message);
 }
 
-/** The kind that a wrong one was meant to be, among those of its apiVersion. Stricter than a hint: most other kinds are just others. */
+/**
+ * The kind that a wrong one was meant to be, among those of its apiVersion. Stricter than a hint: most other kinds are just
+ * others.
+ */
 function meantKind(kind: string, apiVersion: string | undefined): ManifestKind | undefined {
   const wanted = kind.toLowerCase();
   const farthest = Math.max(1, Math.floor(kind.length / 5));

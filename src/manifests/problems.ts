@@ -1,6 +1,4 @@
 /** What is wrong in manifests, for people and for programs. */
-import { stripVTControlCharacters } from 'node:util';
-
 export interface ManifestProblem {
   /** As it was given or found: a path, or `-` for standard input. */
   readonly file: string;
@@ -45,8 +43,7 @@ export class ProblemLog {
  */
 export function formatProblem(problem: ManifestProblem): string {
   const { file, line, column, object, field, message, hint, note } = problem;
-  const name = file === '-' ? '<stdin>' : file;
-  const where = line > 0 ? `${name}:${line}:${column}` : name;
+  const where = line > 0 ? `${fileTitle(file)}:${line}:${column}` : fileTitle(file);
   const subject = field === '' ? '' : `${field}: `;
   const warning = problem.severity === 'warning' ? 'warning: ' : '';
   const sentence = `${warning}${subject}${message}${hint === undefined ? '' : `. ${hint}`}`;
@@ -54,8 +51,13 @@ export function formatProblem(problem: ManifestProblem): string {
   return note === undefined ? printable(text) : `${printable(text)}\n    ${printable(note)}`;
 }
 
+/** A file's name for people. */
+export function fileTitle(file: string): string {
+  return file === '-' ? '<stdin>' : file;
+}
+
 /** File names and field names are somebody else's text: nothing in them may steer the terminal. */
 function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to replace
-  return stripVTControlCharacters(text).replaceAll(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
 }

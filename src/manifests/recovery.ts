@@ -1,7 +1,8 @@
 /**
- * What a text that does not parse still says about its NetworkPolicies. An error must fail closed, so their pods are to be isolated; but only
- * what is certain may narrow down which pods those are. A field is certain once a key after it was read before the first error:
- * until then a value may lack its end, and a selector that lacks an element of `values` selects too few pods.
+ * What a text that does not parse still says about its NetworkPolicies. An error must fail closed, so their pods are to be
+ * isolated, and only what is certain may narrow down which pods of the namespace those are. A field is certain once a key
+ * after it was read before the first error: until then a value may lack its end, and a selector that lacks an element of
+ * `values` selects too few pods.
  */
 import { isMap, isNode, isScalar, isSeq, parseDocument, visit, type YAMLMap } from 'yaml';
 
@@ -20,7 +21,7 @@ export function recoverPolicies(text: string, firstError: number): readonly Reco
   for (const { map, isEnded } of candidateMaps(text, firstError)) {
     if (scalarOf(map, 'kind') !== 'NetworkPolicy') continue;
     const [offset, , end] = map.range ?? [0, 0, text.length];
-    recovered.push({ offset, end, readable: readCertain(map, firstError, isEnded) });
+    recovered.push({ offset, end, readable: readCertain(map, text.slice(offset, end), firstError, isEnded) });
   }
   // What the parser could not even make out as an object.
   const others = mentions
@@ -49,27 +50,31 @@ function candidateMaps(text: string, firstError: number): readonly Candidate[] {
   if (!isSeq(items)) return [{ map: root, isEnded: false }];
   return items.items.flatMap((item, index) => {
     const next = items.items[index + 1];
-    return isMap(item) ? [{ map: item, isEnded: startsBefore(next, firstError) }] : [];
+    return isMap(item) ? [{ map: item, isEnded: isMap(next) && startsBefore(next, firstError) }] : [];
   });
 }
 
-function readCertain(policy: YAMLMap, firstError: number, isEnded: boolean): Record<string, unknown> | undefined {
+function readCertain(
+  policy: YAMLMap,
+  text: string,
+  firstError: number,
+  isEnded: boolean,
+): Record<string, unknown> | undefined {
   const metadata = certain(policy, 'metadata', firstError, isEnded);
-  if (!isMap(metadata.value)) return undefined;
-  const namespace = certain(metadata.value, 'namespace', firstError, metadata.isCertain);
-  const name = certain(metadata.value, 'name', firstError, metadata.isCertain);
-  // Without a namespace the default one is meant, but only if none could have followed.
-  if (!namespace.isCertain && !(metadata.isCertain && namespace.value === undefined)) return undefined;
+  // A tab in front of them takes the metadata's fields out of it.
+  const named = isMap(metadata.value) ? metadata.value : policy;
+  const name = firstWord(scalarOf(named, 'name'));
+  // An uncertain namespace is better than none: then no pod at all would be isolated.
+  const namespace = firstWord(scalarOf(named, 'namespace'));
+  // Where none is mentioned the default one is meant.
+  if (namespace === undefined && !metadata.isCertain && MENTIONS_NAMESPACE.test(text)) return undefined;
   const spec = certain(policy, 'spec', firstError, isEnded);
   const podSelector = certain(spec.value, 'podSelector', firstError, spec.isCertain);
   const policyTypes = certain(spec.value, 'policyTypes', firstError, spec.isCertain);
   return {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
-    metadata: {
-      ...(name.isCertain ? { name: plain(name.value) } : {}),
-      ...(namespace.isCertain ? { namespace: plain(namespace.value) } : {}),
-    },
+    metadata: { ...(name === undefined ? {} : { name }), ...(namespace === undefined ? {} : { namespace }) },
     spec: {
       ...(podSelector.isCertain ? { podSelector: plain(podSelector.value) } : {}),
       policyTypes: policyTypes.isCertain ? plain(policyTypes.value) : ['Ingress', 'Egress'],
@@ -77,21 +82,36 @@ function readCertain(policy: YAMLMap, firstError: number, isEnded: boolean): Rec
   };
 }
 
+const MENTIONS_NAMESPACE = /(?<!\w)namespace["']?\s*:/;
+
+/** A text that lost its end has the next lines in it. */
+function firstWord(value: unknown): string | undefined {
+  return typeof value === 'string' ? /^\S+/.exec(value)?.[0] : undefined;
+}
+
+/** The keys that can follow another, of a policy and of its spec. */
+const POLICY_KEYS: ReadonlySet<unknown> = new Set([
+  ...['apiVersion', 'kind', 'metadata', 'spec', 'status'],
+  ...['podSelector', 'policyTypes', 'ingress', 'egress'],
+]);
+
 interface Certain {
   readonly value: unknown;
   readonly isCertain: boolean;
 }
 
 /**
- * The value of `key`, and whether it is certain: there once, followed by another key before the error, here or further out, and without
- * aliases, which only a whole document resolves.
+ * The value of `key`, and whether it is certain: there once, followed by another key before the error, here or further out,
+ * and without aliases, which only a whole document resolves.
  */
 function certain(map: unknown, key: string, firstError: number, isEnded: boolean): Certain {
   if (!isMap(map)) return { value: undefined, isCertain: false };
   const indexes = map.items.flatMap((pair, index) => (isScalar(pair.key) && pair.key.value === key ? [index] : []));
   const [index] = indexes;
   if (index === undefined) return { value: undefined, isCertain: false };
-  const isFollowed = isEnded || startsBefore(map.items[index + 1]?.key, firstError);
+  const next = map.items[index + 1]?.key;
+  // An error often shows first as a key that nobody wrote.
+  const isFollowed = isEnded || (isScalar(next) && POLICY_KEYS.has(next.value) && startsBefore(next, firstError));
   const value = map.items[index]?.value;
   return { value, isCertain: isFollowed && indexes.length === 1 && !hasAlias(value) };
 }

@@ -1,5 +1,6 @@
 /**
- * core/v1 Service -> ServiceRecord. The filter never sees a Service, packets are judged after its DNAT; the lab needs them, to do that DNAT.
+ * core/v1 Service -> ServiceRecord. The filter never sees a Service, packets are judged after its DNAT; the lab needs them,
+ * to do that DNAT.
  */
 import { canonicalAddress, type Family, parseAddress } from '../cluster/addresses.ts';
 import { describe, Field, type Problem, type Projection, show } from '../cluster/field.ts';

@@ -12,8 +12,8 @@ export type Source =
 const MANIFEST = /\.(?:yaml|yml|json)$/;
 
 /**
- * Reads every path in turn: a file whatever its name, a folder with all below it (`*.yaml`, `*.yml`, `*.json`, sorted, hidden ones
- * left out), `-` as standard input. A file that several paths lead to is read once.
+ * Reads every path in turn: a file whatever its name, a folder with all below it (`*.yaml`, `*.yml`, `*.json`, sorted,
+ * hidden ones left out), `-` as standard input. A file that several paths lead to is read once.
  */
 export async function* readSources(
   paths: readonly string[],

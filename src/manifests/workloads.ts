@@ -93,8 +93,8 @@ export interface ExpandOptions {
 }
 
 /**
- * The pods of the workloads that have none of their own in `realPods`. What another loaded workload controls (a Deployment's ReplicaSets) is
- * expanded by that one only. The order of `workloads` does not matter.
+ * The pods of the workloads that have none of their own in `realPods`. What another loaded workload controls (a Deployment's
+ * ReplicaSets) is expanded by that one only. The order of `workloads` does not matter.
  */
 export function expandWorkloads(
   workloads: readonly Workload[],

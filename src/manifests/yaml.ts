@@ -82,8 +82,8 @@ class Part {
 }
 
 /**
- * Cuts a stream at its `---` and `...` lines. YAML forbids these at the start of a line inside any value (c-forbidden, section 9.1.2), so
- * the cut is right however broken the documents are.
+ * Cuts a stream at its `---` and `...` lines. YAML forbids these at the start of a line inside any value (c-forbidden,
+ * section 9.1.2), so the cut is right however broken the documents are.
  */
 function splitDocuments(text: string): readonly Part[] {
   const parts: Part[] = [];
@@ -165,7 +165,10 @@ function explain(text: string, { code, message, pos }: ParseError): Mistake {
   return { offset: pos[0], ...(EXPLAINED[code] ?? { message: plain }) };
 }
 
-/** The tab in the indentation of an error's line, or of the next: the parser finds some tabs only by what they do to the line before. */
+/**
+ * The tab in the indentation of an error's line, or of the next: the parser finds some tabs only by what they do to the line
+ * before.
+ */
 function tabNear(text: string, offset: number): number | undefined {
   const lineStart = text.lastIndexOf('\n', offset - 1) + 1;
   const indentation = /^(?:[^\n]*\n)? *(?=\t)/.exec(text.slice(lineStart));
@@ -191,7 +194,10 @@ function danglingAlias(document: Document): Mistake | undefined {
   return found;
 }
 
-/** Where the field at `path` begins: a scalar itself, of a map or list the key in front. Missing fields stand where their parent does. */
+/**
+ * Where the field at `path` begins: a scalar itself, of a map or list the key in front. Missing fields stand where their
+ * parent does.
+ */
 function offsetOf(document: Document, path: Path): number {
   let node: unknown = document.contents;
   let offset = startOf(node) ?? 0;

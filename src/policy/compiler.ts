@@ -5,11 +5,9 @@
  *     pods --> PodSlots, Identities --> PeerGroups        which rules can hold for a peer
  *     policies --> EndpointClasses --> PolicyRules        which rules there are for an endpoint --> PortSets, prefixes
  */
-import { canonicalAddress } from '../cluster/addresses.ts';
 import { type PodRecord, type PolicyRecord, recordKey } from '../cluster/records.ts';
-import { matchesSelector } from '../cluster/selector.ts';
 import type { ClusterChange } from '../cluster/store.ts';
-import { type AddressWords, addressWords } from './address-words.ts';
+import { type AddressWords, addressText, addressWords } from './address-words.ts';
 import { type CompiledPolicies, CompiledTable } from './compiled-policies.ts';
 import { EndpointClasses } from './endpoint-classes.ts';
 import { Identities, type Identity, type Namespace } from './identities.ts';
@@ -19,8 +17,9 @@ import { type Policy, PolicyRules } from './policy-rules.ts';
 import { PortNames } from './port-names.ts';
 import { PortSets } from './port-set.ts';
 import { RuleTable } from './rule-table.ts';
+import { matches } from './selector-set.ts';
 import { NODE_SLOT } from './table-layout.ts';
-import { writeTable } from './table-writer.ts';
+import { TableWriter } from './table-writer.ts';
 
 export type { CompiledPolicies } from './compiled-policies.ts';
 
@@ -35,9 +34,8 @@ interface Pod {
   readonly slot: number;
   identity: Identity;
   endpoint: boolean;
-  addresses: readonly AddressWords[];
-  /** The addresses as in the record, for those that must be told in text. */
-  texts: readonly string[];
+  /** As in the record. */
+  addresses: readonly string[];
 }
 
 /** How much may be kept that is not in use any more, before it is looked for and removed. */
@@ -66,6 +64,7 @@ export class PolicyCompiler {
   private nextSerial = 0;
   private generation = 0;
   private readonly slack: Slack;
+  private readonly writer: TableWriter;
   private portSetsInUse = 0;
 
   constructor(node: NodeIdentity, slack: Slack = SLACK) {
@@ -74,6 +73,20 @@ export class PolicyCompiler {
     this.groups = new PeerGroups(this.identities, slack.peers);
     this.rules = new PolicyRules(this.groups, this.portSets);
     this.classes = new EndpointClasses(this.rules, this.portSets, this.seed);
+    this.writer = new TableWriter(this.seed, {
+      addresses4: this.slots.addresses4,
+      addresses6: this.slots.addresses6,
+      slots: this.slots.words,
+      groups: this.groups.words,
+      classes: this.classes.words,
+      profiles: this.identities.profiles,
+      directions: this.classes.directions,
+      groupRules: this.classes.groupRules,
+      prefixes4: this.classes.prefixes4,
+      prefixes6: this.classes.prefixes6,
+      portSets: this.portSets,
+      namedPorts: this.portNames,
+    });
     for (const address of distinctAddresses(node.addresses)) this.slots.claim(address, NODE_SLOT);
   }
 
@@ -106,8 +119,17 @@ export class PolicyCompiler {
     );
     this.classes.settle();
     if (this.portSets.size > 2 * this.portSetsInUse + this.slack.portSets) this.sweepPortSets();
+    const table = new RuleTable(this.writer.write(++this.generation));
     const policies = new Map([...this.classes.all()].map((each) => [each.id, each.policies]));
-    return new CompiledTable(new RuleTable(this.write()), this.isolated(), this.slots.snapshotNames(), policies);
+    return new CompiledTable(table, this.isolated(), this.slots.snapshotNames(), policies);
+  }
+
+  /**
+   * No thread reads this table any more, nor will anyone ask what it was compiled to: its memory is written again. Saves most of what
+   * compiling a small change of a large cluster costs; without it the memory is left to the garbage collector.
+   */
+  recycle(table: RuleTable): void {
+    this.writer.recycle(table.buffer);
   }
 
   private setNamespace(name: string, labels: Readonly<Record<string, string>> | undefined): void {
@@ -125,7 +147,7 @@ export class PolicyCompiler {
     const endpoint = record.nodeName === this.nodeName;
     let pod = this.pods.get(key);
     if (pod === undefined) {
-      pod = { slot: this.slots.take(key), identity, endpoint, addresses: [], texts: [] };
+      pod = { slot: this.slots.take(key), identity, endpoint, addresses: [] };
       this.pods.set(key, pod);
       if (endpoint) this.addEndpoint(pod);
     } else {
@@ -152,12 +174,12 @@ export class PolicyCompiler {
 
   /** An address that the pod keeps is not claimed again: a change of a pod that lost its address to another does not take it back. */
   private setAddresses(pod: Pod, texts: readonly string[]): void {
-    if (texts.length === pod.texts.length && texts.every((text, i) => text === pod.texts[i])) return;
-    const addresses = distinctAddresses(texts);
-    for (const address of pod.addresses) if (!includes(addresses, address)) this.slots.release(address, pod.slot);
-    for (const address of addresses) if (!includes(pod.addresses, address)) this.slots.claim(address, pod.slot);
-    pod.addresses = addresses;
-    pod.texts = texts;
+    if (texts.length === pod.addresses.length && texts.every((text, i) => text === pod.addresses[i])) return;
+    const before = distinctAddresses(pod.addresses);
+    const after = distinctAddresses(texts);
+    for (const address of before) if (!includes(after, address)) this.slots.release(address, pod.slot);
+    for (const address of after) if (!includes(before, address)) this.slots.claim(address, pod.slot);
+    pod.addresses = texts;
   }
 
   private addEndpoint(pod: Pod): void {
@@ -196,35 +218,13 @@ export class PolicyCompiler {
 
   private isolated(): string[] {
     const isolated: string[] = [];
-    for (const { identity, slot, addresses, texts } of this.endpoints) {
+    for (const { identity, slot, addresses } of this.endpoints) {
       if (!this.classes.classOf(identity)?.directions.some((direction) => direction.isolated)) continue;
-      if (!addresses.some((address) => this.slots.owner(address) === slot)) continue;
-      for (const text of texts) {
-        const canonical = canonicalAddress(text);
-        const words = addressWords(text);
-        if (canonical !== undefined && words !== undefined && this.slots.owner(words) === slot)
-          isolated.push(canonical);
+      for (const address of distinctAddresses(addresses)) {
+        if (this.slots.owner(address) === slot) isolated.push(addressText(address));
       }
     }
-    return [...new Set(isolated)].sort();
-  }
-
-  private write(): SharedArrayBuffer {
-    const { slots, groups, classes } = this;
-    return writeTable(++this.generation, this.seed, {
-      addresses4: slots.addresses4.words,
-      addresses6: slots.addresses6.words,
-      slots: slots.words.written(),
-      groups: groups.words.written(),
-      classes: classes.words.written(),
-      profiles: this.identities.profiles.written(),
-      directions: classes.directions.written(),
-      groupRules: classes.groupRules.words,
-      prefixes4: classes.prefixes4.words,
-      prefixes6: classes.prefixes6.words,
-      portSets: this.portSets.words(),
-      namedPorts: this.portNames.words(),
-    });
+    return isolated.sort();
   }
 
   private sweepPortSets(): void {
@@ -237,7 +237,7 @@ export class PolicyCompiler {
 }
 
 function selectedEndpoints(policy: Policy, namespace: Namespace): Identity[] {
-  return [...namespace.endpoints].filter(({ labels }) => matchesSelector(policy.record.podSelector, labels));
+  return [...(namespace.endpoints ?? [])].filter(({ labels }) => matches(policy.record.podSelector, labels));
 }
 
 /** The addresses that can be read, each once. */

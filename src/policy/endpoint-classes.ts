@@ -11,7 +11,17 @@ import type { Peer, PeerGroup } from './peer-groups.ts';
 import { directionName, type Policy, type PolicyRules } from './policy-rules.ts';
 import type { PortSets } from './port-set.ts';
 import { type DirectionIndex, EGRESS, INGRESS } from './rule-table.ts';
-import { ANY_PEER, DIRECTION_WORDS, ISOLATED, LENGTHS4, LENGTHS6, NO_PORTS, WHOLE4, WHOLE6 } from './table-layout.ts';
+import {
+  ANY_PEER,
+  DIRECTION_WORDS,
+  GROUP_RULE_WORDS,
+  ISOLATED,
+  LENGTHS4,
+  LENGTHS6,
+  NO_PORTS,
+  WHOLE4,
+  WHOLE6,
+} from './table-layout.ts';
 import { WordTable } from './word-table.ts';
 
 export type PolicySet = InternedSet<Policy>;
@@ -65,13 +75,14 @@ export class EndpointClasses {
   add(identity: Identity): void {
     const policies: Policy[] = [];
     identity.namespace.policies.match(identity.labels, policies);
+    identity.namespace.endpoints ??= new Set();
     identity.namespace.endpoints.add(identity);
     this.move(identity, this.sets.withAll(this.sets.empty, policies));
   }
 
   /** The identity has no endpoint on this node any more. */
   remove(identity: Identity): void {
-    identity.namespace.endpoints.delete(identity);
+    identity.namespace.endpoints?.delete(identity);
     this.move(identity, undefined);
   }
 
@@ -153,7 +164,8 @@ export class EndpointClasses {
         for (const { ports } of prefixes) live.add(ports);
       }
     }
-    for (let at = 2; at < this.groupRules.words.length; at += 3) live.add(this.groupRules.words[at] as number);
+    const rules = this.groupRules.words();
+    for (let at = GROUP_RULE_WORDS - 1; at < rules.length; at += GROUP_RULE_WORDS) live.add(rules[at] as number);
   }
 
   private move(identity: Identity, policies: PolicySet | undefined): void {

@@ -4,34 +4,38 @@ const SMALLEST = 64;
 
 /** An Int32Array that grows as it is written; words that were never written are 0. */
 export class GrowingWords {
-  private words = new Int32Array(SMALLEST);
+  /** Grows with every change. */
+  version = 0;
+  private array = new Int32Array(SMALLEST);
   private end = 0;
 
   set(index: number, value: number): void {
+    if (this.get(index) === value && index < this.end) return;
     this.reserve(index + 1);
-    this.words[index] = value;
+    this.array[index] = value;
   }
 
   get(index: number): number {
-    return this.words[index] ?? 0;
+    return this.array[index] ?? 0;
   }
 
   setAll(index: number, values: ArrayLike<number>): void {
     this.reserve(index + values.length);
-    this.words.set(values, index);
+    this.array.set(values, index);
   }
 
   /** Everything written so far, from word 0 on: a view, not a copy. */
-  written(): Int32Array {
-    return this.words.subarray(0, this.end);
+  words(): Int32Array {
+    return this.array.subarray(0, this.end);
   }
 
   private reserve(end: number): void {
+    this.version++;
     if (end > this.end) this.end = end;
-    if (end <= this.words.length) return;
-    const old = this.words;
-    this.words = new Int32Array(Math.max(end, 2 * old.length));
-    this.words.set(old);
+    if (end <= this.array.length) return;
+    const old = this.array;
+    this.array = new Int32Array(Math.max(end, 2 * old.length));
+    this.array.set(old);
   }
 }
 

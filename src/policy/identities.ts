@@ -16,8 +16,8 @@ export interface Namespace {
   /** Undefined while its own record is not known: no namespaceSelector matches it then, not even `{}`. See peer-groups.ts. */
   labels: Labels | undefined;
   readonly identities: Map<string, Identity>;
-  /** Those of its identities that endpoints of this node have. */
-  readonly endpoints: Set<Identity>;
+  /** Those of its identities that endpoints of this node have; undefined until there was one. */
+  endpoints: Set<Identity> | undefined;
   readonly policies: SelectorSet<Policy>;
   /** What looks for peers here. */
   scopes: Scope[];
@@ -64,7 +64,7 @@ export class Identities {
         name,
         labels: undefined,
         identities: new Map(),
-        endpoints: new Set(),
+        endpoints: undefined,
         policies: new SelectorSet((policy) => policy.record.podSelector),
         scopes: [],
       };
@@ -132,11 +132,14 @@ export class Identities {
   }
 }
 
-/** Text that is equal for equal labels. JSON quotes: neither labels nor ports can imitate what separates them. */
+/** Text that is equal for equal labels only: each key and value is preceded by its length, so that none can imitate a separator. */
 function labelsKey(labels: Labels): string {
   const keys = Object.keys(labels);
   if (keys.length > 1) keys.sort();
   let text = '';
-  for (const key of keys) text += `${JSON.stringify(key)}:${JSON.stringify(labels[key])},`;
+  for (const key of keys) {
+    const value = labels[key] as string;
+    text += `${key.length},${value.length}:${key}${value}`;
+  }
   return text;
 }

@@ -16,7 +16,8 @@ export class InternedSet<T extends Member> {
   /** The set without its last member; undefined for the empty set. */
   readonly parent: InternedSet<T> | undefined;
   readonly last: T | undefined;
-  readonly children = new Map<T, InternedSet<T>>();
+  /** By the member that they have more; undefined without any. */
+  children: Map<T, InternedSet<T>> | undefined;
   /** Above 0 while the set is in use or waits for `settle`, 0 for the empty set, -1 otherwise. */
   id = -1;
   users = 0;
@@ -48,9 +49,10 @@ export class InternedSets<T extends Member> {
 
   /** The set with one member more, whose serial is higher than that of any in it. */
   with(set: InternedSet<T>, member: T): InternedSet<T> {
-    const known = set.children.get(member);
+    const known = set.children?.get(member);
     if (known !== undefined) return known;
     const child = new InternedSet(set, member);
+    set.children ??= new Map();
     set.children.set(member, child);
     this.touch(child);
     return child;
@@ -113,8 +115,8 @@ export class InternedSets<T extends Member> {
     if (unused.id > 0) this.ids.giveBack(unused.id);
     unused.id = -1;
     let set = unused;
-    while (set.parent !== undefined && set.users === 0 && set.children.size === 0) {
-      set.parent.children.delete(set.last as T);
+    while (set.parent !== undefined && set.users === 0 && !set.children?.size) {
+      set.parent.children?.delete(set.last as T);
       set = set.parent;
     }
   }

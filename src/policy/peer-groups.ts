@@ -15,7 +15,8 @@ import { selectorKey } from '../cluster/selector.ts';
 import { GrowingWords } from './growing-words.ts';
 import type { Identities, Identity, Namespace } from './identities.ts';
 import { type InternedSet, InternedSets, type Member } from './interned-sets.ts';
-import { SelectorSet } from './selector-set.ts';
+import { LabelIndex } from './label-index.ts';
+import { matches, requiredLabel, SelectorSet } from './selector-set.ts';
 
 export type PeerGroup = InternedSet<Peer>;
 
@@ -26,8 +27,6 @@ export interface Scope {
   readonly namespace: Namespace | undefined;
   readonly namespaceSelector: LabelSelector;
   readonly peers: SelectorSet<Peer>;
-  /** Those of `peers` that were not tried on the identities yet. */
-  readonly fresh: SelectorSet<Peer>;
 }
 
 /** A namespaceSelector and podSelector of one or more rules. */
@@ -43,6 +42,8 @@ export interface Peer extends Member {
   readonly opens: Map<number, number>;
 }
 
+/** Up to this many identities of a namespace are tried one by one. */
+const FEW_IDENTITIES = 64;
 const EVERYTHING: LabelSelector = { matchLabels: {}, matchExpressions: [] };
 
 export class PeerGroups {
@@ -50,14 +51,18 @@ export class PeerGroups {
   private readonly maxRetired: number;
   private readonly sets = new InternedSets<Peer>();
   private readonly scopes = new Map<string, Scope>();
-  private readonly clusterScopes = new SelectorSet<Scope>((scope) => scope.namespaceSelector);
-  /** Scopes not yet matched against the namespaces, and all scopes with fresh peers. */
-  private newClusterScopes = new SelectorSet<Scope>((scope) => scope.namespaceSelector);
-  private readonly freshScopes = new Set<Scope>();
+  private readonly clusterScopes = scopeSet();
+  /** Not yet tried on the namespaces. */
+  private freshScopes: Scope[] = [];
+  /** Not yet tried on the identities. */
+  private freshPeers: Peer[] = [];
   private readonly peers = new Map<string, Peer>();
   private readonly retired = new Set<Peer>();
   private readonly relabelled = new Set<Namespace>();
   private readonly unplaced = new Set<Identity>();
+  /** Identities in a group, and how to find those with a label. */
+  private placed = 0;
+  private readonly labelled = new LabelIndex();
   private nextSerial = 0;
   private readonly matched: Peer[] = [];
   /** By identity: the id of its group. */
@@ -88,8 +93,7 @@ export class PeerGroups {
       };
       this.peers.set(key, peer);
       scope.peers.add(peer);
-      scope.fresh.add(peer);
-      this.freshScopes.add(scope);
+      this.freshPeers.push(peer);
     }
     if (peer.users++ === 0) this.retired.delete(peer);
     return peer;
@@ -107,7 +111,10 @@ export class PeerGroups {
   /** The identity is gone. */
   remove(identity: Identity): void {
     this.unplaced.delete(identity);
-    if (identity.group !== undefined) this.sets.unuse(identity.group);
+    if (identity.group === undefined) return;
+    this.sets.unuse(identity.group);
+    this.labelled.remove(identity);
+    this.placed--;
     identity.group = undefined;
   }
 
@@ -118,11 +125,17 @@ export class PeerGroups {
 
   /** Brings every identity into its group; tells which groups lost their last and which got their first. */
   settle(onLeft: (group: PeerGroup) => void, onEntered: (group: PeerGroup) => void): void {
-    if (this.retired.size > this.maxRetired) this.removeRetired();
     this.placeScopes();
     this.placeFreshPeers();
     for (const identity of this.unplaced) this.place(identity);
     this.unplaced.clear();
+    this.settleSets(onLeft, onEntered);
+    if (this.retired.size <= this.maxRetired) return;
+    this.removeRetired();
+    this.settleSets(onLeft, onEntered);
+  }
+
+  private settleSets(onLeft: (group: PeerGroup) => void, onEntered: (group: PeerGroup) => void): void {
     this.sets.settle(
       (group) => {
         onLeft(group);
@@ -143,10 +156,9 @@ export class PeerGroups {
         namespace: namespaceSelector === undefined ? namespace : undefined,
         namespaceSelector: namespaceSelector ?? EVERYTHING,
         peers: new SelectorSet((peer) => peer.podSelector),
-        fresh: new SelectorSet((peer) => peer.podSelector),
       };
       this.scopes.set(key, scope);
-      if (scope.namespace === undefined) this.newClusterScopes.add(scope);
+      if (scope.namespace === undefined) this.freshScopes.push(scope);
       else namespace.scopes.push(scope);
     }
     return scope;
@@ -154,14 +166,19 @@ export class PeerGroups {
 
   /** Gives new scopes to the namespaces they match, and relabelled namespaces the scopes that match them now. */
   private placeScopes(): void {
-    if (this.newClusterScopes.size > 0) {
+    if (this.freshScopes.length > 0) {
+      const fresh = scopeSet();
+      for (const scope of this.freshScopes) {
+        fresh.add(scope);
+        this.clusterScopes.add(scope);
+      }
       for (const namespace of this.identities.all()) {
         // A relabelled one gets all of its scopes below.
-        if (namespace.labels === undefined || this.relabelled.has(namespace)) continue;
-        this.newClusterScopes.match(namespace.labels, namespace.scopes);
+        if (namespace.labels !== undefined && !this.relabelled.has(namespace)) {
+          fresh.match(namespace.labels, namespace.scopes);
+        }
       }
-      for (const scope of this.newClusterScopes) this.clusterScopes.add(scope);
-      this.newClusterScopes = new SelectorSet((scope) => scope.namespaceSelector);
+      this.freshScopes = [];
     }
     for (const namespace of this.relabelled) {
       namespace.scopes = namespace.scopes.filter((scope) => scope.namespace !== undefined);
@@ -172,28 +189,41 @@ export class PeerGroups {
     this.relabelled.clear();
   }
 
-  /** Splits groups: tries the fresh peers, and only those, on the identities in their scopes. */
+  /** Splits groups: tries the fresh peers, in the order of their serials, on identities that are in a group already. */
   private placeFreshPeers(): void {
-    if (this.freshScopes.size === 0) return;
-    const ownOnly = [...this.freshScopes].every((scope) => scope.namespace !== undefined);
-    const namespaces = ownOnly
-      ? [...this.freshScopes].map((scope) => scope.namespace as Namespace)
-      : this.identities.all();
-    for (const namespace of namespaces) {
-      const scopes = namespace.scopes.filter((scope) => scope.fresh.size > 0);
-      if (scopes.length > 0) this.split(namespace, scopes);
-    }
-    for (const scope of this.freshScopes) scope.fresh.clear();
-    this.freshScopes.clear();
+    if (this.placed > 0) for (const peer of this.freshPeers) this.placeFreshPeer(peer);
+    this.freshPeers = [];
   }
 
-  private split(namespace: Namespace, scopes: readonly Scope[]): void {
-    for (const identity of namespace.identities.values()) {
-      // A new one is tried on all peers anyway.
-      if (identity.group === undefined || this.unplaced.has(identity)) continue;
-      this.matched.length = 0;
-      for (const scope of scopes) scope.fresh.match(identity.labels, this.matched);
-      if (this.matched.length > 0) this.move(identity, this.sets.withAll(identity.group, this.matched));
+  private placeFreshPeer(peer: Peer): void {
+    const { namespace } = peer.scope;
+    const required = requiredLabel(peer.podSelector);
+    if (required === undefined || (namespace !== undefined && namespace.identities.size <= FEW_IDENTITIES)) {
+      for (const each of namespace === undefined ? this.identities.all() : [namespace]) {
+        if (each.scopes.includes(peer.scope)) this.split(each.identities.values(), peer);
+      }
+      return;
+    }
+    for (const value of required.values) {
+      this.split(
+        this.labelled.find(required.key, value, () => this.allPlaced()),
+        peer,
+      );
+    }
+  }
+
+  private split(identities: Iterable<Identity>, peer: Peer): void {
+    const { scope, podSelector } = peer;
+    for (const identity of identities) {
+      // One without a group is tried on all peers anyway.
+      if (identity.group === undefined || !identity.namespace.scopes.includes(scope)) continue;
+      if (matches(podSelector, identity.labels)) this.move(identity, this.sets.with(identity.group, peer));
+    }
+  }
+
+  private *allPlaced(): Generator<Identity> {
+    for (const namespace of this.identities.all()) {
+      for (const identity of namespace.identities.values()) if (identity.group !== undefined) yield identity;
     }
   }
 
@@ -208,42 +238,56 @@ export class PeerGroups {
     if (identity.group === group) return;
     // In this order, so that a group which is left and entered at once keeps its id.
     this.sets.use(group);
-    if (identity.group !== undefined) this.sets.unuse(identity.group);
+    if (identity.group !== undefined) {
+      this.sets.unuse(identity.group);
+    } else {
+      this.labelled.add(identity);
+      this.placed++;
+    }
     identity.group = group;
     this.words.set(identity.id, group.id);
   }
 
-  /** Joins the groups that only retired peers kept apart. */
   private removeRetired(): void {
-    const joined = new Map<PeerGroup, PeerGroup>();
+    const groups = new Set<PeerGroup>();
+    const emptied = new Set<Scope>();
     for (const peer of this.retired) {
+      for (const group of peer.groups) groups.add(group);
       this.peers.delete(peer.key);
       peer.scope.peers.delete(peer);
-      peer.scope.fresh.delete(peer);
-      for (const group of peer.groups) joined.set(group, group);
+      if (peer.scope.peers.size === 0) emptied.add(peer.scope);
     }
-    for (const group of joined.keys())
-      joined.set(
-        group,
-        this.sets.without(group, (peer) => this.retired.has(peer)),
-      );
-    const emptied = new Set([...this.retired].map((peer) => peer.scope).filter((scope) => scope.peers.size === 0));
-    for (const scope of emptied) {
-      this.scopes.delete(scope.key);
-      this.clusterScopes.delete(scope);
-      this.newClusterScopes.delete(scope);
-      this.freshScopes.delete(scope);
-    }
-    for (const namespace of this.identities.all()) {
-      if (emptied.size > 0 && namespace.scopes.some((scope) => emptied.has(scope))) {
-        namespace.scopes = namespace.scopes.filter((scope) => !emptied.has(scope));
-        this.identities.forgetIfEmpty(namespace);
-      }
-      for (const identity of namespace.identities.values()) {
-        const group = identity.group && joined.get(identity.group);
-        if (group !== undefined) this.move(identity, group);
-      }
-    }
+    if (groups.size > 0) this.joinGroups(groups);
+    if (emptied.size > 0) this.removeScopes(emptied);
     this.retired.clear();
   }
+
+  /** Joins the groups that only retired peers kept apart. */
+  private joinGroups(groups: ReadonlySet<PeerGroup>): void {
+    const joined = new Map<PeerGroup, PeerGroup>();
+    for (const group of groups) {
+      const without = this.sets.without(group, (peer) => this.retired.has(peer));
+      joined.set(group, without);
+    }
+    for (const identity of this.allPlaced()) {
+      const group = joined.get(identity.group as PeerGroup);
+      if (group !== undefined) this.move(identity, group);
+    }
+  }
+
+  private removeScopes(emptied: ReadonlySet<Scope>): void {
+    for (const scope of emptied) {
+      this.scopes.delete(scope.key);
+      if (scope.namespace === undefined) this.clusterScopes.delete(scope);
+    }
+    for (const namespace of this.identities.all()) {
+      if (!namespace.scopes.some((scope) => emptied.has(scope))) continue;
+      namespace.scopes = namespace.scopes.filter((scope) => !emptied.has(scope));
+      this.identities.forgetIfEmpty(namespace);
+    }
+  }
+}
+
+function scopeSet(): SelectorSet<Scope> {
+  return new SelectorSet((scope) => scope.namespaceSelector);
 }

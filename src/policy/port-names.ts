@@ -26,6 +26,8 @@ export class PortNames {
   /** 0 is the profile without named ports. */
   private readonly profileNumbers = new Numbers(1);
   private section: Int32Array | undefined;
+  /** Grows with every change. */
+  version = 0;
 
   /** Text that is equal for equal named ports, whatever their order. Empty without any. */
   static profileKey(ports: readonly ContainerPort[]): string {
@@ -62,6 +64,7 @@ export class PortNames {
       for (const port of profile.ports) this.retainName(port.protocol, port.name as string);
       this.profiles.set(key, profile);
       this.section = undefined;
+      this.version++;
     }
     profile.users++;
     return profile.number;
@@ -74,6 +77,7 @@ export class PortNames {
     this.profiles.delete(key);
     this.profileNumbers.giveBack(profile.number);
     this.section = undefined;
+    this.version++;
   }
 
   /** The section `namedPorts` of a RuleTable. */

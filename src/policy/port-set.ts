@@ -35,6 +35,8 @@ export class PortSets {
   private readonly unions = new Map<number, number>();
   private free: number[] = [];
   private section: Int32Array | undefined;
+  /** Grows with every change. */
+  version = 0;
 
   constructor(names: PortNames) {
     this.names = names;
@@ -98,6 +100,7 @@ export class PortSets {
     }
     this.unions.clear();
     this.section = undefined;
+    this.version++;
   }
 
   /** The section `portSets` of a RuleTable. */
@@ -120,6 +123,7 @@ export class PortSets {
     };
     this.byKey.set(key, number);
     this.section = undefined;
+    this.version++;
     return number;
   }
 

@@ -2,7 +2,7 @@
 import type { LabelSelector, Labels } from '../cluster/records.ts';
 import { matchesSelector } from '../cluster/selector.ts';
 
-/** Below this, trying each selector is cheaper than an index. */
+/** Up to this many, trying each selector is cheaper than an index. */
 const FEW = 8;
 
 /**
@@ -11,94 +11,99 @@ const FEW = 8;
  */
 export class SelectorSet<T> {
   private readonly selectorOf: (item: T) => LabelSelector;
-  private readonly items = new Set<T>();
-  /** By label key and value. Only while there are many. */
-  private byLabel: Map<string, Map<string, Set<T>>> | undefined;
-  /** Those that the index cannot find. */
-  private readonly others = new Set<T>();
+  /** What is not found by a label; all of it while it is few. */
+  private unindexed: T[] = [];
+  /** By label key and value; undefined while there are few. */
+  private byLabel: Map<string, Map<string, T[]>> | undefined;
+  private count = 0;
 
   constructor(selectorOf: (item: T) => LabelSelector) {
     this.selectorOf = selectorOf;
   }
 
   get size(): number {
-    return this.items.size;
+    return this.count;
   }
 
-  [Symbol.iterator](): IterableIterator<T> {
-    return this.items.values();
-  }
-
+  /** Adds what is not in the set. */
   add(item: T): void {
-    this.items.add(item);
-    if (this.byLabel !== undefined) {
-      this.index(item, this.byLabel);
-    } else if (this.items.size > FEW) {
+    if (++this.count > FEW && this.byLabel === undefined) {
+      const all = this.unindexed;
+      this.unindexed = [];
       this.byLabel = new Map();
-      for (const each of this.items) this.index(each, this.byLabel);
+      for (const each of all) this.place(each, this.byLabel);
     }
+    if (this.byLabel === undefined) this.unindexed.push(item);
+    else this.place(item, this.byLabel);
   }
 
+  /** Removes what is in the set. */
   delete(item: T): void {
-    if (!this.items.delete(item) || this.byLabel === undefined) return;
-    const required = requiredLabel(this.selectorOf(item));
+    this.count--;
+    const required = this.byLabel && requiredLabel(this.selectorOf(item));
     if (required === undefined) {
-      this.others.delete(item);
+      remove(this.unindexed, item);
       return;
     }
-    const byValue = this.byLabel.get(required.key);
+    const byValue = this.byLabel?.get(required.key);
     for (const value of required.values) {
       const bucket = byValue?.get(value);
-      bucket?.delete(item);
-      if (bucket?.size === 0) byValue?.delete(value);
+      if (bucket !== undefined && remove(bucket, item) === 0) byValue?.delete(value);
     }
-    if (byValue?.size === 0) this.byLabel.delete(required.key);
-  }
-
-  clear(): void {
-    this.items.clear();
-    this.others.clear();
-    this.byLabel = undefined;
+    if (byValue?.size === 0) this.byLabel?.delete(required.key);
   }
 
   /** Appends to `found` what matches the labels, each once, in no particular order. */
   match(labels: Labels, found: T[]): void {
-    if (this.byLabel === undefined) {
-      this.matchEach(this.items, labels, found);
-      return;
-    }
-    this.matchEach(this.others, labels, found);
+    this.matchEach(this.unindexed, labels, found);
+    if (this.byLabel === undefined) return;
     for (const [key, byValue] of this.byLabel) {
-      if (!Object.hasOwn(labels, key)) continue;
       const bucket = byValue.get(labels[key] as string);
       if (bucket !== undefined) this.matchEach(bucket, labels, found);
     }
   }
 
-  private matchEach(items: Iterable<T>, labels: Labels, found: T[]): void {
-    for (const item of items) {
-      if (matchesSelector(this.selectorOf(item), labels)) found.push(item);
-    }
+  private matchEach(items: readonly T[], labels: Labels, found: T[]): void {
+    for (const item of items) if (matches(this.selectorOf(item), labels)) found.push(item);
   }
 
-  private index(item: T, byLabel: Map<string, Map<string, Set<T>>>): void {
+  private place(item: T, byLabel: Map<string, Map<string, T[]>>): void {
     const required = requiredLabel(this.selectorOf(item));
     if (required === undefined) {
-      this.others.add(item);
+      this.unindexed.push(item);
       return;
     }
-    const byValue = byLabel.get(required.key) ?? new Map<string, Set<T>>();
+    const byValue = byLabel.get(required.key) ?? new Map<string, T[]>();
     byLabel.set(required.key, byValue);
     for (const value of required.values) {
       const bucket = byValue.get(value);
-      if (bucket === undefined) byValue.set(value, new Set([item]));
-      else bucket.add(item);
+      if (bucket === undefined) byValue.set(value, [item]);
+      else bucket.push(item);
     }
   }
 }
 
+/** `matchesSelector`, which it asks only where no required label is missing: most selectors do not match, and this tells sooner. */
+export function matches(selector: LabelSelector, labels: Labels): boolean {
+  const { matchLabels } = selector;
+  for (const key in matchLabels) if (labels[key] !== matchLabels[key]) return false;
+  return selector.matchExpressions.length === 0 || matchesSelector(selector, labels);
+}
+
+export interface RequiredLabel {
+  readonly key: string;
+  readonly values: ReadonlySet<string>;
+}
+
 /** A label that everything matched has, and the values that it may have; undefined where the selector requires none. */
-function requiredLabel(selector: LabelSelector): { key: string; values: readonly string[] } | undefined {
-  for (const [key, value] of Object.entries(selector.matchLabels)) return { key, values: [value] };
-  return selector.matchExpressions.find(({ operator }) => operator === 'In');
+export function requiredLabel({ matchLabels, matchExpressions }: LabelSelector): RequiredLabel | undefined {
+  for (const key in matchLabels) return { key, values: new Set([matchLabels[key] as string]) };
+  const required = matchExpressions.find(({ operator }) => operator === 'In');
+  return required && { key: required.key, values: new Set(required.values) };
+}
+
+/** Gives the number of items left. */
+function remove<T>(items: T[], item: T): number {
+  items.splice(items.indexOf(item), 1);
+  return items.length;
 }

@@ -1,24 +1,86 @@
-/** Copies the compiler's parts, each one array, into one SharedArrayBuffer as rule-table.ts describes it. */
+/**
+ * Copies the compiler's parts, each one array, into one SharedArrayBuffer as table-layout.ts describes it.
+ *
+ * The table of a large cluster has megabytes, and touching them for the first time costs more than copying. So the buffer of a table that
+ * nobody reads any more is taken again, and of it only the sections are written that changed since.
+ */
 import { FIRST_SECTION, GENERATION, HEADER_WORDS, SECTIONS, SEED, type Section } from './table-layout.ts';
 
-export function writeTable(
-  generation: number,
-  seed: number,
-  parts: Readonly<Record<Section, Int32Array>>,
-): SharedArrayBuffer {
-  let length = HEADER_WORDS;
-  for (const section of SECTIONS) length += parts[section].length;
-  const buffer = new SharedArrayBuffer(4 * length);
-  const words = new Int32Array(buffer);
-  words[GENERATION] = generation;
-  words[SEED] = seed;
-  let at = HEADER_WORDS;
-  SECTIONS.forEach((section, index) => {
-    const part = parts[section];
-    words[FIRST_SECTION + 2 * index] = at;
-    words[FIRST_SECTION + 2 * index + 1] = part.length;
-    words.set(part, at);
-    at += part.length;
-  });
-  return buffer;
+/** One section in the making. */
+export interface Part {
+  /** Grows with every change. */
+  readonly version: number;
+  words(): Int32Array;
+}
+
+/** Where a section was put into a buffer, and what it was then. */
+interface Written {
+  readonly at: number;
+  readonly length: number;
+  readonly version: number;
+}
+
+/** A section begins at a multiple of this many words, so that one which grows by a word does not move those behind it. */
+const SECTION_UNIT = 1024;
+/** Recycled buffers that are kept: a table in the making, and one that a slow reader gives back late. */
+const MAX_SPARE = 2;
+
+export class TableWriter {
+  private readonly seed: number;
+  private readonly parts: Readonly<Record<Section, Part>>;
+  private readonly written = new WeakMap<SharedArrayBuffer, Written[]>();
+  private readonly spare: SharedArrayBuffer[] = [];
+
+  constructor(seed: number, parts: Readonly<Record<Section, Part>>) {
+    this.seed = seed;
+    this.parts = parts;
+  }
+
+  /** Nobody reads this buffer any more; a later table may be written to it. */
+  recycle(buffer: SharedArrayBuffer): void {
+    if (this.written.has(buffer) && !this.spare.includes(buffer) && this.spare.length < MAX_SPARE)
+      this.spare.push(buffer);
+  }
+
+  write(generation: number): SharedArrayBuffer {
+    const { layout, end } = this.layout();
+    const buffer = this.bufferOf(4 * end);
+    const words = new Int32Array(buffer);
+    const before = this.written.get(buffer);
+    words[GENERATION] = generation;
+    words[SEED] = this.seed;
+    SECTIONS.forEach((section, index) => {
+      const { at, length, version } = layout[index] as Written;
+      words[FIRST_SECTION + 2 * index] = at;
+      words[FIRST_SECTION + 2 * index + 1] = length;
+      const old = before?.[index];
+      if (old?.version !== version || old.at !== at) words.set(this.parts[section].words(), at);
+    });
+    this.written.set(buffer, layout);
+    return buffer;
+  }
+
+  private layout(): { layout: Written[]; end: number } {
+    const layout: Written[] = [];
+    let end = roundUp(HEADER_WORDS);
+    for (const section of SECTIONS) {
+      const part = this.parts[section];
+      const { length } = part.words();
+      layout.push({ at: end, length, version: part.version });
+      end += roundUp(length);
+    }
+    return { layout, end };
+  }
+
+  /** A recycled buffer that is large enough, or a new one with room to grow. */
+  private bufferOf(bytes: number): SharedArrayBuffer {
+    for (let spare = this.spare.pop(); spare !== undefined; spare = this.spare.pop()) {
+      if (spare.byteLength >= bytes && spare.byteLength <= 4 * bytes) return spare;
+    }
+    return new SharedArrayBuffer(bytes + (bytes >>> 2));
+  }
+}
+
+function roundUp(words: number): number {
+  return Math.ceil(words / SECTION_UNIT) * SECTION_UNIT;
 }

@@ -1,13 +1,9 @@
 /** epoll(7): one thread waits for many descriptors. */
-import koffi from 'koffi';
 import { close, EINTR, errno, SystemCallError } from './libc.ts';
-
-const libc = koffi.load(null);
+import { libcFunction } from './native.ts';
 
 export const EPOLLIN = 0x1;
 export const EPOLLOUT = 0x4;
-export const EPOLLERR = 0x8;
-export const EPOLLHUP = 0x10;
 
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
@@ -19,9 +15,9 @@ const BATCH = 256;
 const DATA_OFFSET = process.arch === 'x64' ? 4 : 8;
 const EVENT_SIZE = DATA_OFFSET + 8;
 
-const c_create = libc.func('int epoll_create1(int flags)');
-const c_control = libc.func('int epoll_ctl(int epoll, int operation, int fd, void *event)');
-const c_wait = libc.func('int epoll_wait(int epoll, void *events, int count, int timeout)');
+const c_create = libcFunction('int epoll_create1(int flags)');
+const c_control = libcFunction('int epoll_ctl(int epoll, int operation, int fd, void *event)');
+const c_wait = libcFunction('int epoll_wait(int epoll, void *events, int count, int timeout)');
 
 export type ReadyHandler = (events: number) => void;
 

@@ -6,8 +6,7 @@
  * LP64, which the struct layouts here take for granted.
  */
 import koffi from 'koffi';
-
-const libc = koffi.load(null);
+import { libcFunction } from './native.ts';
 
 export const AF_INET = 2;
 export const AF_INET6 = 10;
@@ -70,37 +69,38 @@ export const EINPROGRESS = koffi.os.errno.EINPROGRESS ?? 115;
 
 type Bytes = Uint8Array | Int32Array | DataView | bigint;
 
-const c_socket = libc.func('int socket(int domain, int type, int protocol)');
-const c_bind = libc.func('int bind(int fd, const void *address, uint32_t length)');
-const c_setsockopt = libc.func('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)');
-const c_close = libc.func('int close(int fd)');
-const c_eventfd = libc.func('int eventfd(unsigned int initial, int flags)');
-const c_setns = libc.func('int setns(int fd, int type)');
-const c_unshare = libc.func('int unshare(int flags)');
-const c_mmap = libc.func('void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)');
+const c_socket = libcFunction('int socket(int domain, int type, int protocol)');
+const c_bind = libcFunction('int bind(int fd, const void *address, uint32_t length)');
+const c_setsockopt = libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)');
+const c_close = libcFunction('int close(int fd)');
+const c_eventfd = libcFunction('int eventfd(unsigned int initial, int flags)');
+const c_setns = libcFunction('int setns(int fd, int type)');
+const c_unshare = libcFunction('int unshare(int flags)');
+const c_mmap = libcFunction(
+  'void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)',
+);
 
 /** Raw: number of messages received, or -1. `messages` points to `struct mmsghdr[count]`. */
-export const recvmmsg: (fd: number, messages: Bytes, count: number, flags: number, timeout: null) => number = libc.func(
-  'int recvmmsg(int fd, void *messages, unsigned int count, int flags, void *timeout)',
-);
+export const recvmmsg: (fd: number, messages: Bytes, count: number, flags: number, timeout: null) => number =
+  libcFunction('int recvmmsg(int fd, void *messages, unsigned int count, int flags, void *timeout)');
 /** Raw: bytes sent, or -1. */
-export const send: (fd: number, data: Bytes, length: number, flags: number) => number = libc.func(
+export const send: (fd: number, data: Bytes, length: number, flags: number) => number = libcFunction(
   'int64_t send(int fd, const void *data, size_t length, int flags)',
 );
 /** Raw: bytes received, or -1. */
-export const recv: (fd: number, data: Bytes, length: number, flags: number) => number = libc.func(
+export const recv: (fd: number, data: Bytes, length: number, flags: number) => number = libcFunction(
   'int64_t recv(int fd, void *data, size_t length, int flags)',
 );
 /** Raw: number of ready descriptors, 0 after `timeout` ms, or -1. `descriptors` is `struct pollfd[count]`: int fd, short events, short revents. */
-export const poll: (descriptors: Bytes, count: number, timeout: number) => number = libc.func(
+export const poll: (descriptors: Bytes, count: number, timeout: number) => number = libcFunction(
   'int poll(void *descriptors, uint64_t count, int timeout)',
 );
 /** Raw: bytes read, or -1. */
-export const read: (fd: number, data: Bytes, length: number) => number = libc.func(
+export const read: (fd: number, data: Bytes, length: number) => number = libcFunction(
   'int64_t read(int fd, void *data, size_t length)',
 );
 /** Raw: bytes written, or -1. */
-export const write: (fd: number, data: Bytes, length: number) => number = libc.func(
+export const write: (fd: number, data: Bytes, length: number) => number = libcFunction(
   'int64_t write(int fd, const void *data, size_t length)',
 );
 

@@ -1,13 +1,11 @@
 /** A child process that may not outlive its parent, whatever ends the parent. */
-import koffi from 'koffi';
 import { errno, SystemCallError } from './libc.ts';
+import { libcFunction } from './native.ts';
 
 const PR_SET_PDEATHSIG = 1;
 const SIGKILL = 9;
 
-const prctl = koffi
-  .load(null)
-  .func('int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)');
+const prctl = libcFunction('int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)');
 
 /** Has the kernel kill this process when the thread that started it ends (prctl(2)); at once if process `parent` is gone already. */
 export function dieWithParent(parent: number): void {

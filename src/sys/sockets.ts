@@ -5,34 +5,31 @@
  */
 import koffi from 'koffi';
 import { AF_INET, AF_INET6, errno, SystemCallError } from './libc.ts';
-
-const libc = koffi.load(null);
+import { libcFunction } from './native.ts';
 
 export const IPPROTO_SCTP = 132;
-export const SO_LINGER = 13;
-export const SHUT_WR = 1;
-export const ECONNREFUSED = koffi.os.errno.ECONNREFUSED ?? 111;
 export const EADDRINUSE = koffi.os.errno.EADDRINUSE ?? 98;
 
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
+const SO_LINGER = 13;
 const SOCKET_ADDRESS_LENGTH = 28;
 
-const c_bind = libc.func('int bind(int fd, const void *address, uint32_t length)');
-const c_connect = libc.func('int connect(int fd, const void *address, uint32_t length)');
-const c_listen = libc.func('int listen(int fd, int backlog)');
-const c_accept4 = libc.func('int accept4(int fd, void *address, void *length, int flags)');
-const c_getsockopt = libc.func('int getsockopt(int fd, int level, int name, void *value, void *length)');
-const c_setsockopt = libc.func('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)');
-const c_getsockname = libc.func('int getsockname(int fd, void *address, void *length)');
-const c_sendto = libc.func(
+const c_bind = libcFunction('int bind(int fd, const void *address, uint32_t length)');
+const c_connect = libcFunction('int connect(int fd, const void *address, uint32_t length)');
+const c_listen = libcFunction('int listen(int fd, int backlog)');
+const c_accept4 = libcFunction('int accept4(int fd, void *address, void *length, int flags)');
+const c_getsockopt = libcFunction('int getsockopt(int fd, int level, int name, void *value, void *length)');
+const c_setsockopt = libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)');
+const c_getsockname = libcFunction('int getsockname(int fd, void *address, void *length)');
+const c_sendto = libcFunction(
   'int64_t sendto(int fd, const void *data, size_t size, int flags, const void *address, uint32_t length)',
 );
-const c_recvfrom = libc.func(
+const c_recvfrom = libcFunction(
   'int64_t recvfrom(int fd, void *data, size_t size, int flags, void *address, void *length)',
 );
-const c_inet_pton = libc.func('int inet_pton(int family, const char *text, void *address)');
-const c_inet_ntop = libc.func('const char *inet_ntop(int family, const void *address, void *text, uint32_t size)');
+const c_inet_pton = libcFunction('int inet_pton(int family, const char *text, void *address)');
+const c_inet_ntop = libcFunction('const char *inet_ntop(int family, const void *address, void *text, uint32_t size)');
 
 /** AF_INET or AF_INET6, by the text of an IP address. */
 export function familyOf(address: string): number {

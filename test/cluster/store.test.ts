@@ -2,7 +2,11 @@ import { describe, expect, it } from 'vitest';
 import type { ClusterRecord, NamespaceRecord, PodRecord, PolicyRecord } from '../../src/cluster/records.ts';
 import { type ClusterChange, ClusterStore } from '../../src/cluster/store.ts';
 
-const namespace = (name: string, labels: Record<string, string> = {}): NamespaceRecord => ({ kind: 'Namespace', name, labels });
+const namespace = (name: string, labels: Record<string, string> = {}): NamespaceRecord => ({
+  kind: 'Namespace',
+  name,
+  labels,
+});
 const pod = (name: string, changed: Partial<PodRecord> = {}): PodRecord => ({
   kind: 'Pod',
   namespace: 'default',
@@ -69,7 +73,11 @@ describe('apply', () => {
   it.each<[string, ClusterChange[], ClusterChange[]]>([
     ['set, then deleted', [set(pod('b')), remove(pod('b'))], []],
     ['deleted, then set as it was', [remove(pod('a')), set(pod('a'))], []],
-    ['set twice', [set(pod('a', { labels: {} })), set(pod('a', { labels: { z: '' } }))], [set(pod('a', { labels: { z: '' } }))]],
+    [
+      'set twice',
+      [set(pod('a', { labels: {} })), set(pod('a', { labels: { z: '' } }))],
+      [set(pod('a', { labels: { z: '' } }))],
+    ],
     ['changed and back', [set(pod('a', { labels: {} })), set(pod('a'))], []],
     ['changed, then deleted', [set(pod('a', { labels: {} })), remove(pod('a'))], [remove(pod('a'))]],
   ])('gives back the net difference of a record that is %s', (_, changes, expected) => {

@@ -26,7 +26,8 @@ describe('AddressRange', () => {
 
   it('does not give what is reserved', () => {
     const range = new AddressRange('10.0.0.0/29');
-    for (const text of ['10.0.0.2', '10.0.0.4', '10.0.0.5', '10.0.0.6', '10.0.0.7', '10.9.9.9', '::a00:3']) reserve(range, text);
+    for (const text of ['10.0.0.2', '10.0.0.4', '10.0.0.5', '10.0.0.6', '10.0.0.7', '10.9.9.9', '::a00:3'])
+      reserve(range, text);
     expect(range.take('a/b')).toBe('10.0.0.3');
     expect(range.take('a/c')).toBeUndefined();
   });

@@ -69,15 +69,20 @@ describe('a text that does not parse', () => {
     ['{"a" 1}', '1:6 expected :, found "1"'],
     ['{"a": 1', '1:8 the JSON ends where , or } was expected'],
     ['[1, 2', '1:6 the JSON ends where , or ] was expected'],
-    ['{"a": 1}\n{"b": 2}', '2:1 expected the end, found "{" | Put several objects into the items of a List, or into files of their own.'],
+    [
+      '{"a": 1}\n{"b": 2}',
+      '2:1 expected the end, found "{" | Put several objects into the items of a List, or into files of their own.',
+    ],
     ['{"a": "x\ny"}', '1:7 expected a value, found "\\""'],
     ['{"a": 1]', '1:8 expected , or }, found "]"'],
   ])('%j', (text, expected) => {
     const { value, syntaxProblems } = read(text);
     expect(value).toBeUndefined();
-    expect(syntaxProblems.map(({ line, column, message, hint }) => `${line}:${column} ${message}${hint ? ` | ${hint}` : ''}`)).toEqual([
-      expected,
-    ]);
+    expect(
+      syntaxProblems.map(
+        ({ line, column, message, hint }) => `${line}:${column} ${message}${hint ? ` | ${hint}` : ''}`,
+      ),
+    ).toEqual([expected]);
   });
 
   it('is left to the YAML parser where it is not named JSON', () => {
@@ -85,7 +90,9 @@ describe('a text that does not parse', () => {
   });
 
   it('is found wrong by the scan wherever JSON.parse finds it wrong', () => {
-    const text = fc.string({ unit: fc.constantFrom(...'{}[],:"a1 -.\\tn'), maxLength: 12 }).filter((candidate) => candidate.trim() !== '');
+    const text = fc
+      .string({ unit: fc.constantFrom(...'{}[],:"a1 -.\\tn'), maxLength: 12 })
+      .filter((candidate) => candidate.trim() !== '');
     fc.assert(
       fc.property(text, (candidate) => {
         let parses = true;

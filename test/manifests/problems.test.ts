@@ -25,7 +25,13 @@ describe('formatProblem', () => {
   });
 
   it('leaves out what there is not', () => {
-    const { hint, ...rest } = problem({ line: 0, column: 0, object: '', field: '', message: 'there is no such file or folder' });
+    const { hint, ...rest } = problem({
+      line: 0,
+      column: 0,
+      object: '',
+      field: '',
+      message: 'there is no such file or folder',
+    });
     expect(formatProblem(rest)).toBe('web.yaml  there is no such file or folder');
     expect(hint).toBeDefined();
   });
@@ -37,7 +43,9 @@ describe('formatProblem', () => {
   });
 
   it('lets no control character through to the terminal', () => {
-    const text = formatProblem(problem({ file: 'a\u001b[2J\n.yaml', object: 'Pod \u009b31m', message: 'x\u0007\u202e' }));
+    const text = formatProblem(
+      problem({ file: 'a\u001b[2J\n.yaml', object: 'Pod \u009b31m', message: 'x\u0007\u202e' }),
+    );
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these must not be there
     expect(text).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
   });
@@ -45,7 +53,14 @@ describe('formatProblem', () => {
 
 it('problems come out file by file and line by line, whatever the order in which they were found', () => {
   const log = new ProblemLog();
-  for (const [file, line, column] of [['b', 2, 1], ['a', 9, 1], ['b', 1, 5], ['b', 1, 2], ['', 0, 0], ['a', 10, 1]] as const) {
+  for (const [file, line, column] of [
+    ['b', 2, 1],
+    ['a', 9, 1],
+    ['b', 1, 5],
+    ['b', 1, 2],
+    ['', 0, 0],
+    ['a', 10, 1],
+  ] as const) {
     log.add(problem({ file, line, column }));
   }
   expect(log.sorted(['b', 'a']).map(({ file, line, column }) => `${file}${line}:${column}`)).toEqual([

@@ -16,7 +16,8 @@ async function read(text: string, options = {}) {
 
 describe('a Service', () => {
   it('is read whole', async () => {
-    const spec = '{selector: {app: web}, clusterIP: 10.96.0.7, ports: [{name: http, port: 80, targetPort: web}, {name: dns, port: 53, protocol: UDP}]}';
+    const spec =
+      '{selector: {app: web}, clusterIP: 10.96.0.7, ports: [{name: http, port: 80, targetPort: web}, {name: dns, port: 53, protocol: UDP}]}';
     expect(await read(service(spec))).toEqual([
       {
         namespace: 'shop',
@@ -40,10 +41,22 @@ describe('a Service', () => {
     expect(all.find(({ name }) => name === 'web')).toEqual(alone);
   });
 
+  it('does not get the cluster address that another names', async () => {
+    const [alone] = await read(service('{ports: [{port: 80}]}'));
+    const both = await read(
+      service('{ports: [{port: 80}]}') + service(`{clusterIP: ${alone?.clusterIPs[0]}, ports: [{port: 80}]}`, 'zz'),
+    );
+    expect(new Set(both.flatMap(({ clusterIPs }) => clusterIPs)).size).toBe(2);
+  });
+
   it.each<[string, object, RegExp[]]>([
     ['{ports: [{port: 80}]}', { families: ['IPv6', 'IPv4'] }, [/^fd00:10:96::/]],
     ['{ports: [{port: 80}], ipFamilies: [IPv4]}', { families: ['IPv6', 'IPv4'] }, [/^10\.96\./]],
-    ['{ports: [{port: 80}], ipFamilyPolicy: PreferDualStack}', { families: ['IPv4', 'IPv6'] }, [/^10\.96\./, /^fd00:10:96::/]],
+    [
+      '{ports: [{port: 80}], ipFamilyPolicy: PreferDualStack}',
+      { families: ['IPv4', 'IPv6'] },
+      [/^10\.96\./, /^fd00:10:96::/],
+    ],
     ['{ports: [{port: 80}], ipFamilyPolicy: PreferDualStack}', {}, [/^10\.96\./]],
     ['{ports: [{port: 80}], ipFamilies: [IPv6, IPv4]}', { families: ['IPv4', 'IPv6'] }, [/^fd00:10:96::/, /^10\.96\./]],
     ['{ports: [{port: 80}], clusterIPs: [10.1.1.1, "FD00::1"]}', {}, [/^10\.1\.1\.1$/, /^fd00::1$/]],
@@ -75,7 +88,8 @@ describe('a Service', () => {
     const [free] = await read(service('{type: NodePort, ports: [{port: 80}]}'));
     const wanted = free?.ports[0]?.nodePort;
     const both = await read(
-      service('{type: NodePort, ports: [{port: 80}]}') + service(`{type: NodePort, ports: [{port: 80, nodePort: ${wanted}}]}`, 'other'),
+      service('{type: NodePort, ports: [{port: 80}]}') +
+        service(`{type: NodePort, ports: [{port: 80, nodePort: ${wanted}}]}`, 'other'),
     );
     const [other, web] = both.map(({ ports }) => ports[0]?.nodePort);
     expect(other).toBe(wanted);
@@ -83,7 +97,7 @@ describe('a Service', () => {
   });
 
   it('without a selector has nothing behind it', async () => {
-    expect(await read(service('{ports: [{port: 80}]}'))).toMatchObject([{ selector: {} }]);
+    expect((await read(service('{ports: [{port: 80}]}')))[0]?.selector).toEqual({});
   });
 
   it('of type ExternalName is skipped and counted', async () => {
@@ -95,17 +109,44 @@ describe('a Service', () => {
 
 describe('what is wrong with a Service', () => {
   it.each<[string, string]>([
-    ['{ports: [{port: 99999}]}', '5:22  Service shop/web  spec.ports[0].port: 99999 is not a port; ports are 1 to 65535. Did you mean 9999?'],
+    [
+      '{ports: [{port: 99999}]}',
+      '5:23  Service shop/web  spec.ports[0].port: 99999 is not a port; ports are 1 to 65535. Did you mean 9999?',
+    ],
     ['{ports: [{targetPort: 80}]}', '5:16  Service shop/web  spec.ports[0].port: the Service port has no number'],
-    ['{ports: [{port: 80, targetPort: "80"}]}', '5:39  Service shop/web  spec.ports[0].targetPort: "80" in quotes is a port name, and names need a letter. Did you mean 80, without quotes?'],
-    ['{ports: [{port: 80, name: a}, {port: 81}]}', '5:37  Service shop/web  spec.ports[1].name: a Service with several ports needs a name for each'],
-    ['{}', '5:7  Service shop/web  spec.ports: the Service has no ports'],
-    ['{type: Nodeport, ports: [{port: 80}]}', '5:14  Service shop/web  spec.type: there is no Service type "Nodeport"; types are ClusterIP, NodePort, LoadBalancer, ExternalName. Did you mean NodePort?'],
-    ['{type: NodePort, ports: [{port: 80, nodePort: 8080}]}', '5:53  Service shop/web  spec.ports[0].nodePort: 8080 is not a node port; node ports are 30000 to 32767. Leave it out to get one.'],
-    ['{clusterIP: none, ports: [{port: 80}]}', '5:19  Service shop/web  spec.clusterIP: "none" is not an IP address. Did you mean None?'],
-    ['{ports: [{port: 80}], ipFamilies: [IPv6]}', '5:42  Service shop/web  spec.ipFamilies[0]: this cluster has no IPv6 addresses'],
-    ['{ports: [{port: 80}], ipFamilies: [ipv4]}', '5:42  Service shop/web  spec.ipFamilies[0]: expected IPv4 or IPv6, found the text "ipv4". Did you mean IPv4?'],
-    ['{ports: [{port: 80}], selector: {app: 1}}', '5:45  Service shop/web  spec.selector.app: expected a text, found the number 1. Write it in quotes.'],
+    [
+      '{ports: [{port: 80, targetPort: "80"}]}',
+      '5:39  Service shop/web  spec.ports[0].targetPort: "80" in quotes is a port name, and names need a letter. Did you mean 80, without quotes?',
+    ],
+    [
+      '{ports: [{port: 80, name: a}, {port: 81}]}',
+      '5:37  Service shop/web  spec.ports[1].name: a Service with several ports needs a name for each',
+    ],
+    ['{}', '5:1  Service shop/web  spec.ports: the Service has no ports'],
+    [
+      '{type: Nodeport, ports: [{port: 80}]}',
+      '5:14  Service shop/web  spec.type: there is no Service type "Nodeport"; types are ClusterIP, NodePort, LoadBalancer, ExternalName. Did you mean NodePort?',
+    ],
+    [
+      '{type: NodePort, ports: [{port: 80, nodePort: 8080}]}',
+      '5:53  Service shop/web  spec.ports[0].nodePort: 8080 is not a node port; node ports are 30000 to 32767. Leave it out to get one.',
+    ],
+    [
+      '{clusterIP: none, ports: [{port: 80}]}',
+      '5:19  Service shop/web  spec.clusterIP: "none" is not an IP address. Did you mean None?',
+    ],
+    [
+      '{ports: [{port: 80}], ipFamilies: [IPv6]}',
+      '5:42  Service shop/web  spec.ipFamilies[0]: this cluster has no IPv6 addresses',
+    ],
+    [
+      '{ports: [{port: 80}], ipFamilies: [ipv4]}',
+      '5:42  Service shop/web  spec.ipFamilies[0]: expected IPv4 or IPv6, found the text "ipv4". Did you mean IPv4?',
+    ],
+    [
+      '{ports: [{port: 80}], selector: {app: 1}}',
+      '5:45  Service shop/web  spec.selector.app: expected a text, found the number 1. Write it in quotes.',
+    ],
   ])('%s', async (spec, expected) => {
     expect(await problemsOf(service(spec))).toEqual([expected]);
   });

@@ -6,7 +6,13 @@ const TEMPLATE = `template:
     spec:
       containers: [{name: c, ports: [{containerPort: 80}]}]`;
 
-const API = { Deployment: 'apps/v1', ReplicaSet: 'apps/v1', StatefulSet: 'apps/v1', DaemonSet: 'apps/v1', Job: 'batch/v1' };
+const API = {
+  Deployment: 'apps/v1',
+  ReplicaSet: 'apps/v1',
+  StatefulSet: 'apps/v1',
+  DaemonSet: 'apps/v1',
+  Job: 'batch/v1',
+};
 
 function workload(kind: keyof typeof API, name: string, fields = '', owner = ''): string {
   return `---
@@ -136,12 +142,30 @@ describe('in a dump of a cluster the real pods stand, and nothing doubles them',
 
 describe('what is wrong with a workload', () => {
   it.each<[string, string]>([
-    [workload('Deployment', 'web', 'replicas: "3"'), '6:13  Deployment shop/web  spec.replicas: expected a whole number of at least 0, found the text "3". Did you mean 3, without quotes?'],
-    [workload('Deployment', 'web', 'replicas: -1'), '6:13  Deployment shop/web  spec.replicas: expected a whole number of at least 0, found the number -1'],
-    ['apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 1\n', '4:1  Deployment default/web  spec.template: the Deployment has no pod template'],
-    ['apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template: []\n', '5:3  Deployment default/web  spec.template: expected a map, found a list. Remove the `- ` in front of it.'],
-    ['apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {metadata: {labels: {a: yes}}}}\n', '4:42  Deployment default/web  spec.template.metadata.labels.a: expected a text, found the boolean true. Write it in quotes.'],
-    ['apiVersion: v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {}}\n', '1:13  Deployment default/web  apiVersion: there is no Deployment in "v1". Did you mean apps/v1?'],
+    [
+      workload('Deployment', 'web', 'replicas: "3"'),
+      '6:13  Deployment shop/web  spec.replicas: expected a whole number of at least 0, found the text "3". Did you mean 3, without quotes?',
+    ],
+    [
+      workload('Deployment', 'web', 'replicas: -1'),
+      '6:13  Deployment shop/web  spec.replicas: expected a whole number of at least 0, found the number -1',
+    ],
+    [
+      'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 1\n',
+      '4:1  Deployment default/web  spec.template: the Deployment has no pod template',
+    ],
+    [
+      'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  template: []\n',
+      '5:3  Deployment default/web  spec.template: expected a map, found a list. Remove the `- ` in front of it.',
+    ],
+    [
+      'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {metadata: {labels: {a: yes}}}}\n',
+      '4:42  Deployment default/web  spec.template.metadata.labels.a: expected a text, found the boolean true. Write it in quotes.',
+    ],
+    [
+      'apiVersion: v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {}}\n',
+      '1:13  Deployment default/web  apiVersion: there is no Deployment in "v1". Did you mean apps/v1?',
+    ],
   ])('%j', async (text, expected) => {
     expect(await problemsOf(text)).toEqual([expected]);
   });

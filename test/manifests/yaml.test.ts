@@ -6,7 +6,9 @@ const values = (text: string) => readYaml(text).map(({ value }) => value);
 /** Syntax problems as `line:column message | hint`. */
 const problems = (text: string) =>
   readYaml(text).flatMap(({ syntaxProblems }) =>
-    syntaxProblems.map(({ line, column, message, hint }) => `${line}:${column} ${message}${hint === undefined ? '' : ` | ${hint}`}`),
+    syntaxProblems.map(
+      ({ line, column, message, hint }) => `${line}:${column} ${message}${hint === undefined ? '' : ` | ${hint}`}`,
+    ),
   );
 
 describe('documents', () => {
@@ -14,14 +16,22 @@ describe('documents', () => {
     ['one', 'a: 1\n', [{ a: 1 }]],
     ['several', 'a: 1\n---\nb: 2\n--- # comment\nc: 3\n', [{ a: 1 }, { b: 2 }, { c: 3 }]],
     ['ended with dots', 'a: 1\n...\n---\nb: 2\n...\n', [{ a: 1 }, { b: 2 }]],
-    ['empty ones, as Helm leaves them', '---\n# Source: chart/templates/a.yaml\n---\n\n---\n  # none\n--- \na: 1\n---\n', [{ a: 1 }]],
+    [
+      'empty ones, as Helm leaves them',
+      '---\n# Source: chart/templates/a.yaml\n---\n\n---\n  # none\n--- \na: 1\n---\n',
+      [{ a: 1 }],
+    ],
     ['null ones', 'null\n---\n~\n', []],
     ['nothing', '', []],
     ['with a directive', '%YAML 1.2\n---\na: 1\n', [{ a: 1 }]],
     ['with Windows line ends', 'a: 1\r\n---\r\nb: 2\r\n', [{ a: 1 }, { b: 2 }]],
     ['with content beside the marker', '--- {a: 1}\n--- {b: 2}\n', [{ a: 1 }, { b: 2 }]],
     ['with dashes inside a text', 'a: |\n  ---\n  b\nc: x---\n', [{ a: '---\nb\n', c: 'x---' }]],
-    ['with anchors and merges', 'a: &x {p: 1}\nb: {<<: *x, q: 2}\nc: *x\n', [{ a: { p: 1 }, b: { p: 1, q: 2 }, c: { p: 1 } }]],
+    [
+      'with anchors and merges',
+      'a: &x {p: 1}\nb: {<<: *x, q: 2}\nc: *x\n',
+      [{ a: { p: 1 }, b: { p: 1, q: 2 }, c: { p: 1 } }],
+    ],
   ])('%s', (_, text, expected) => {
     expect(values(text)).toEqual(expected);
   });
@@ -35,16 +45,44 @@ describe('documents', () => {
 
 describe('an error leaves the documents around it whole', () => {
   it.each<[string, string, string]>([
-    ['a tab in front of a key', 'spec:\n\tports: 1\n', '4:1 a tab indents this line; YAML allows spaces only | Indent with spaces.'],
-    ['a tab after spaces', 'spec:\n  a: 1\n  \tb: 2\n', '5:3 a tab indents this line; YAML allows spaces only | Indent with spaces.'],
-    ['a tab in front of a list element', 'spec:\n\t- 1\n', '4:1 a tab indents this line; YAML allows spaces only | Indent with spaces.'],
+    [
+      'a tab in front of a key',
+      'spec:\n\tports: 1\n',
+      '4:1 a tab indents this line; YAML allows spaces only | Indent with spaces.',
+    ],
+    [
+      'a tab after spaces',
+      'spec:\n  a: 1\n  \tb: 2\n',
+      '5:3 a tab indents this line; YAML allows spaces only | Indent with spaces.',
+    ],
+    [
+      'a tab in front of a list element',
+      'spec:\n\t- 1\n',
+      '4:1 a tab indents this line; YAML allows spaces only | Indent with spaces.',
+    ],
     ['a key twice', 'spec: 1\nkind: x\nspec: 2\n', '5:1 this key is in the map twice | Remove one of them.'],
-    ['two keys in a line', 'spec: a: 1\n', '3:7 a second `key:` stands in the value of a key | Put it on a line of its own, or quote the value.'],
-    ['an open bracket', 'ports: [80, 443\nkind: x\n', '4:1 the YAML does not parse: flow sequence in block collection must be sufficiently indented and end with a ]'],
+    [
+      'two keys in a line',
+      'spec: a: 1\n',
+      '3:7 a second `key:` stands in the value of a key | Put it on a line of its own, or quote the value.',
+    ],
+    [
+      'an open bracket',
+      'ports: [80, 443\nkind: x\n',
+      '4:1 the YAML does not parse: flow sequence in block collection must be sufficiently indented and end with a ]',
+    ],
     ['an open quote', 'name: "x\nkind: y\n', '5:1 the YAML does not parse: missing closing "quote'],
-    ['a wrong indentation', 'a:\n  - b\n c: 1\n', '5:1 the YAML does not parse: all mapping items must start at the same column'],
+    [
+      'a wrong indentation',
+      'a:\n  - b\n c: 1\n',
+      '5:1 the YAML does not parse: all mapping items must start at the same column',
+    ],
     ['a reserved character', 'name: @x\n', '3:7 a text may not begin with this character | Write it in quotes.'],
-    ['an alias without an anchor', 'host: *.example.com\n', '3:7 there is no anchor for the alias *.example.com | A text that begins with * needs quotes.'],
+    [
+      'an alias without an anchor',
+      'host: *.example.com\n',
+      '3:7 there is no anchor for the alias *.example.com | A text that begins with * needs quotes.',
+    ],
   ])('%s', (_, broken, expected) => {
     const text = `a: 1\n---\n${broken}---\nz: 26\n`;
     expect(problems(text)).toEqual([expected]);

@@ -245,7 +245,8 @@ describe('is malformed', () => {
   test.each<[string, Uint8Array]>([
     ['nothing at all', new Uint8Array(0)],
     ['another version', b.ip(A, B, b.tcp(1, 2)).with(0, 0x55)],
-    ['an IPv4 header length below 5 words', b.ip(A, B, b.tcp(1, 2), { ihl: 4 })],
+    ['an IPv4 header length below 5 words', b.ip(A, B, b.raw(47), { ihl: 4 })],
+    ['an ICMP header that ends in the padding', b.ip(A, B, b.raw(1), { lengthField: 27 })],
     ['an IPv4 header longer than the packet', b.ip(A, B, b.raw(47), { ihl: 15 })],
     ['an IPv4 header longer than its total length', b.ip(A, B, b.tcp(1, 2), { ihl: 10, lengthField: 36 })],
     ['an IPv4 total length below the header', b.ip(A, B, b.tcp(1, 2), { lengthField: 19 })],

@@ -69,9 +69,17 @@ describe('the check of imports', () => {
     expect(findImports(`// first line\n${source}`)).toEqual([{ specifier: './a.ts', line: 2, byUrl: false }]);
   });
 
-  it('sees a worker that is started by its address', () => {
-    const source = `const worker = new Worker(\n  new URL('./worker.ts', import.meta.url),\n);`;
-    expect(findImports(source)).toEqual([{ specifier: './worker.ts', line: 2, byUrl: true }]);
+  it('sees a file that is used by its address', () => {
+    const worker = `const worker = new Worker(\n  new URL(\`./worker\${extname(import.meta.filename)}\`, import.meta.url),\n);`;
+    expect(findImports(worker)).toEqual([{ specifier: './worker', line: 2, byUrl: true }]);
+    expect(forbidden({ 'lab/lab.ts': worker.replace('./worker', '../agent/worker') })[0]).toContain('lab -> agent');
+    expect(forbidden({ 'lab/lab.ts': `new URL('../../package.json', import.meta.url);` })).toEqual([]);
+  });
+
+  it('complains about an address that does not hold for the built package', () => {
+    expect(forbidden({ 'lab/lab.ts': `new URL('./worker.ts', import.meta.url);` })).toEqual([
+      `src/lab/lab.ts:1: lab/worker.ts is lab/worker.js when built; end the address with \${extname(import.meta.filename)}`,
+    ]);
   });
 
   it('is not misled by comments and strings', () => {
@@ -127,6 +135,6 @@ describe('the check of imports', () => {
       'c.ts': `import './a/a.ts';`,
     };
     expect(cycles(circle)).toEqual(['src/a/a.ts -> src/a/b.ts -> src/c.ts -> src/a/a.ts']);
-    expect(cycles({ ...circle, 'c.ts': `new URL('./a/a.ts', import.meta.url);` })).toEqual([]);
+    expect(cycles({ ...circle, 'c.ts': `new URL('./a/a', import.meta.url);` })).toEqual([]);
   });
 });

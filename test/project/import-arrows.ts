@@ -7,7 +7,10 @@ export interface Import {
   /** As written: `../packet/packet.ts`, `node:fs`, `yaml`. */
   readonly specifier: string;
   readonly line: number;
-  /** A file started by its address, `new URL('./worker.ts', import.meta.url)`: it is used, but not loaded with this one. */
+  /**
+   * The address of a file, `new URL(..., import.meta.url)`: it is used, but not loaded with this one. Of a template the specifier is
+   * what stands before the first placeholder.
+   */
   readonly byUrl: boolean;
 }
 
@@ -33,9 +36,9 @@ interface AstNode {
 export function findImports(source: string): Import[] {
   const imports: Import[] = [];
   visit(parseAst(source, { lang: 'ts' }), (node) => {
-    const specifier = stringValue(isUrlOfFile(node) ? (node.arguments as unknown[])[0] : importSource(node));
+    const specifier = IMPORTING.has(node.type) ? textOf(node.source) : addressOfFile(node);
     if (specifier === undefined) return;
-    imports.push({ specifier, line: lineAt(source, node.start), byUrl: node.type === 'NewExpression' });
+    imports.push({ specifier, line: lineAt(source, node.start), byUrl: !IMPORTING.has(node.type) });
   });
   return imports;
 }
@@ -48,18 +51,19 @@ const IMPORTING = new Set([
   'TSImportType',
 ]);
 
-function importSource(node: AstNode): unknown {
-  return IMPORTING.has(node.type) ? node.source : undefined;
+function addressOfFile(node: AstNode): string | undefined {
+  if (node.type !== 'NewExpression' || !isNode(node.callee) || node.callee.name !== 'URL') return undefined;
+  const text = textOf((node.arguments as unknown[])[0]);
+  return text?.startsWith('.') ? text : undefined;
 }
 
-function isUrlOfFile(node: AstNode): boolean {
-  if (node.type !== 'NewExpression' || !isNode(node.callee) || node.callee.name !== 'URL') return false;
-  const [first] = node.arguments as unknown[];
-  return /^\.{1,2}\//.test(stringValue(first) ?? '');
-}
-
-function stringValue(node: unknown): string | undefined {
-  return isNode(node) && typeof node.value === 'string' ? node.value : undefined;
+/** The text of a string literal, or the start of a template. */
+function textOf(node: unknown): string | undefined {
+  if (!isNode(node)) return undefined;
+  if (node.type === 'Literal' && typeof node.value === 'string') return node.value;
+  if (node.type !== 'TemplateLiteral') return undefined;
+  const [start] = node.quasis as { value: { cooked: string } }[];
+  return start?.value.cooked;
 }
 
 function visit(value: unknown, see: (node: AstNode) => void): void {
@@ -85,10 +89,13 @@ export function findForbiddenImports(sources: Sources, rooms: readonly Room[]): 
     const room = roomOf(file, rooms);
     if (room === undefined)
       return [`src/${file}: in no room; the rooms are ${rooms.map(({ path }) => path).join(', ')}`];
-    return findImports(source).flatMap(({ specifier, line }) => {
-      const complaint = specifier.startsWith('.')
-        ? complainAboutFile(room, posix.join(posix.dirname(file), specifier), rooms)
-        : complainAboutPackage(room, specifier);
+    return findImports(source).flatMap(({ specifier, line, byUrl }) => {
+      const target = posix.join(posix.dirname(file), specifier);
+      const complaint = byUrl
+        ? complainAboutAddress(room, target, rooms)
+        : specifier.startsWith('.')
+          ? complainAboutFile(room, target, rooms)
+          : complainAboutPackage(room, specifier);
       return complaint === undefined ? [] : [`src/${file}:${line}: ${complaint}`];
     });
   });
@@ -102,6 +109,13 @@ function complainAboutFile(room: Room, target: string, rooms: readonly Room[]): 
   }
   const allowed = room.mayImport.length === 0 ? 'no other room' : room.mayImport.join(', ');
   return `${room.path} -> ${targetRoom?.path ?? target} (${target}); ${room.path} may import ${allowed}`;
+}
+
+/** Files beside src may be read. Those of src have other names in the built package. */
+function complainAboutAddress(room: Room, target: string, rooms: readonly Room[]): string | undefined {
+  if (target.startsWith('../')) return undefined;
+  if (!target.endsWith('.ts')) return complainAboutFile(room, target, rooms);
+  return `${target} is ${target.replace(/ts$/, 'js')} when built; end the address with \${extname(import.meta.filename)}`;
 }
 
 function complainAboutPackage(room: Room, specifier: string): string | undefined {

@@ -39,6 +39,7 @@ const options = (): SpawnOptions & { encoding: 'utf8' } => ({
   cwd: checkout,
   env: userEnvironment(),
   encoding: 'utf8',
+  timeout: 20_000,
 });
 const setup = (...args: string[]) => spawnSync(process.execPath, ['setup/run.mjs', ...args], options());
 
@@ -79,33 +80,40 @@ describe('podfence from a checkout', () => {
     expect(setup('podfence').status).toBe(137);
   });
 
-  it.each(['SIGTERM', 'SIGINT'] as const)(
-    'gets %s once, although npm sends it twice, and is waited for',
-    async (signal) => {
-      const source = `let count: number = 0;
-      process.on('${signal}', () => { if (++count === 1) process.stdout.write('stopping '); else process.exit(9); });
+  it.each(['SIGTERM', 'SIGINT'] as const)('gets %s, and is waited for', async (signal) => {
+    const source = `process.on('${signal}' as string, () => process.stdout.write('stopping '));
       process.stdin.on('end', () => { process.stdout.write('stopped'); process.exit(4); }).resume();
       process.stdout.write('ready ');`;
-      write('src/cli.ts', source);
-      // A session of its own: no terminal that would deliver the signal to the whole group.
-      const child = spawn(process.execPath, ['setup/run.mjs', 'podfence'], {
-        ...options(),
-        stdio: 'pipe',
-        detached: true,
-      });
-      let output = '';
-      child.stdout.on('data', (chunk) => {
-        output += chunk;
-        if (output === 'ready ') {
-          child.kill(signal);
-          child.kill(signal);
-        }
-        if (output.endsWith('stopping ')) child.stdin.end();
-      });
-      const [code] = await once(child, 'close');
-      expect({ output, code }).toEqual({ output: 'ready stopping stopped', code: 4 });
-    },
-  );
+    write('src/cli.ts', source);
+    // A session of its own: no terminal that would deliver the signal to the whole group.
+    const child = spawn(process.execPath, ['setup/run.mjs', 'podfence'], {
+      ...options(),
+      stdio: 'pipe',
+      detached: true,
+    });
+    let output = '';
+    child.stdout.on('data', (chunk) => {
+      output += chunk;
+      if (output === 'ready ') child.kill(signal);
+      if (output === 'ready stopping ') child.stdin.end();
+    });
+    const [code] = await once(child, 'close');
+    expect({ output, code }).toEqual({ output: 'ready stopping stopped', code: 4 });
+  });
+
+  it('gets a signal once that npm sends after the terminal did', () => {
+    const harness = `import { ChildProcess } from 'node:child_process';
+      import { runInForeground, watchSignals } from './setup/child.mjs';
+      const { kill } = ChildProcess.prototype;
+      ChildProcess.prototype.kill = function (signal) { console.log('sent', signal); return kill.call(this, signal); };
+      watchSignals();
+      const code = runInForeground(process.execPath, ['-e', 'setInterval(() => {}, 1e6)']);
+      process.emit('SIGTERM', 'SIGTERM');
+      process.emit('SIGTERM', 'SIGTERM');
+      console.log(await code);`;
+    const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', harness], options());
+    expect(stdout).toBe('sent SIGTERM\n143\n');
+  });
 
   it('is told apart from an unknown word', () => {
     const { stderr, status } = setup('constructor');

@@ -1,11 +1,12 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { identityOf, withLock } from '../../setup/lock.mjs';
 
 const LOCK = pathToFileURL(join(import.meta.dirname, '../../setup/lock.mjs')).href;
@@ -21,29 +22,32 @@ afterEach(() => rm(folder, { recursive: true }));
 /** A process that runs `work` in the lock; `lock` and `folder` are defined in it. */
 function lockingProcess(work: string) {
   const source = `import { withLock } from ${JSON.stringify(LOCK)};
-    import { readFileSync, writeFileSync } from 'node:fs';
+    import { appendFileSync } from 'node:fs';
     const [folder, lock] = ${JSON.stringify([folder, lock])};
     await withLock(lock, async () => { ${work} });`;
   return spawn(process.execPath, ['--input-type=module', '-e', source], { stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
 describe('the lock of set-up', () => {
-  it('lets one process work at a time', async () => {
-    const counter = join(folder, 'counter');
-    writeFileSync(counter, '0');
-    // Reads, gives others a turn, writes: without the lock increments get lost.
-    const increment = `const n = Number(readFileSync(folder + '/counter', 'utf8'));
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      writeFileSync(folder + '/counter', String(n + 1));`;
-    const processes = Array.from({ length: 4 }, () => lockingProcess(increment));
-    const codes = await Promise.all(processes.map((child) => once(child, 'exit')));
-    expect(codes).toEqual(Array(4).fill([0, null]));
-    expect(readFileSync(counter, 'utf8')).toBe('4');
-    expect(readdirSync(folder)).toEqual(['counter']);
+  const HOLD = `process.stdout.write('working'); for await (const _ of process.stdin);`;
+
+  it('lets one process work at a time, and names it to those who wait', async () => {
+    const log = join(folder, 'log');
+    const note = (text: string) => `appendFileSync(folder + '/log', ${JSON.stringify(`${text}\n`)});`;
+    const first = lockingProcess(`${note('first begins')} ${HOLD} ${note('first ends')}`);
+    await once(first.stdout, 'data');
+    const second = lockingProcess(note('second begins'));
+    const [text] = await once(second.stderr, 'data');
+    expect(String(text)).toContain(`(process ${first.pid})`);
+    expect(readFileSync(log, 'utf8')).toBe('first begins\n');
+    first.stdin.end();
+    expect(await once(second, 'exit')).toEqual([0, null]);
+    expect(readFileSync(log, 'utf8')).toBe('first begins\nfirst ends\nsecond begins\n');
+    expect(readdirSync(folder)).toEqual(['log']);
   });
 
   it('is taken from a process that was killed in its work', async () => {
-    const child = lockingProcess(`process.stdout.write('working'); await new Promise((r) => setTimeout(r, 60_000));`);
+    const child = lockingProcess(HOLD);
     await once(child.stdout, 'data');
     expect(existsSync(lock)).toBe(true);
     child.kill('SIGKILL');
@@ -60,6 +64,25 @@ describe('the lock of set-up', () => {
     },
   );
 
+  it.runIf(process.platform === 'linux')(
+    'is taken from a process that has ended and that nobody collects',
+    async () => {
+      // The shell turns into a program that does not wait for the shell's children; it answers once it has.
+      const parent = spawn('sh', ['-c', 'cat <&3 & echo $!; exec cat'], {
+        stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+      }) as ChildProcessWithoutNullStreams;
+      const pid = Number(String(await once(parent.stdout, 'data')));
+      parent.stdin.write('ready');
+      await once(parent.stdout, 'data');
+      (parent.stdio[3] as Writable).end();
+      await vi.waitFor(() => expect(readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') Z '));
+      writeFileSync(lock, identityOf(pid));
+      expect(await withLock(lock, async () => 'worked')).toBe('worked');
+      parent.stdin.end();
+      await once(parent, 'exit');
+    },
+  );
+
   it('is taken from a process that never was', async () => {
     const { pid } = spawnSync(process.execPath, ['-e', '']);
     writeFileSync(lock, `${pid} 1`);
@@ -71,14 +94,5 @@ describe('the lock of set-up', () => {
     expect(readdirSync(folder)).toEqual([]);
     await once(lockingProcess('process.exit(3)'), 'exit');
     expect(readdirSync(folder)).toEqual([]);
-  });
-
-  it('says whom it waits for', async () => {
-    writeFileSync(lock, identityOf(process.pid));
-    const child = lockingProcess('');
-    const [text] = await once(child.stderr, 'data');
-    expect(String(text)).toContain(`(process ${process.pid})`);
-    await rm(lock);
-    expect(await once(child, 'exit')).toEqual([0, null]);
   });
 });

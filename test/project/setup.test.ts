@@ -3,7 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { withBuiltUrls } from '../../setup/build.mjs';
 import { readyNode } from '../../setup/node.mjs';
 import { installPackages as installNpmPackages, packagesReady, packagesStamp } from '../../setup/npm.mjs';
 import { SetupError } from '../../setup/output.mjs';
@@ -202,16 +201,5 @@ describe('a long failure', () => {
     expect(shown).toHaveLength(1 + 5 + 1 + 15);
     expect(shown[1]).toBe('  | line 1');
     expect(shown.at(-1)).toBe('  | line 100');
-  });
-});
-
-describe('the build', () => {
-  it('points addresses of worker files at the built files', () => {
-    expect(withBuiltUrls(`new Worker(new URL('./worker.ts', import.meta.url), {})`)).toBe(
-      `new Worker(new URL('./worker.js', import.meta.url), {})`,
-    );
-    expect(withBuiltUrls(`new URL("../lab/node.ts", import.meta.url)`)).toContain('"../lab/node.js"');
-    const other = `new URL('./table.txt', import.meta.url); new URL('https://example.com/a.ts');`;
-    expect(withBuiltUrls(other)).toBe(other);
   });
 });

@@ -77,7 +77,10 @@ function qualified(name: string): string {
   return name.includes('/') ? name : `default/${name}`;
 }
 
-function concerns({ from, column }: Cell, probe: Pick<ProbeResult, 'from' | 'to' | 'port' | 'protocol' | 'address'>): boolean {
+function concerns(
+  { from, column }: Cell,
+  probe: Pick<ProbeResult, 'from' | 'to' | 'port' | 'protocol' | 'address'>,
+): boolean {
   const family = probe.address.includes(':') ? '6' : '4';
   return (
     (probe.from === from || probe.from === qualified(from)) &&

@@ -66,6 +66,13 @@ export class Side {
     return count;
   }
 
+  /** Which of the first `sent` messages of the other side did not arrive. */
+  missing(sent: number): readonly number[] {
+    const numbers: number[] = [];
+    for (let number = 0; number < sent; number++) if (!this.received[number]) numbers.push(number);
+    return numbers;
+  }
+
   note(number: number): void {
     this.received[number] = (this.received[number] ?? 0) + 1;
     this.arrivals++;
@@ -84,6 +91,12 @@ export interface Passage {
   readonly toClient: number;
 }
 
+/** The numbers of messages that did not arrive. */
+export interface Losses {
+  readonly toServer: readonly number[];
+  readonly toClient: readonly number[];
+}
+
 export interface StreamOptions {
   readonly from: LabHost;
   readonly to: LabHost;
@@ -95,11 +108,14 @@ export interface StreamOptions {
   readonly address?: string;
 }
 
+let streams = 0;
+
 export abstract class Stream implements Disposable {
   readonly client = new Side();
   readonly server = new Side();
   /** What ended it, as far as one of the sides was told: ECONNRESET, … */
   ending: string | undefined;
+  protected readonly id = ++streams;
   protected readonly target: Uint8Array;
   protected paused = false;
   readonly #timer: NodeJS.Timeout;
@@ -138,15 +154,14 @@ export abstract class Stream implements Disposable {
     return this.passedSince(since);
   }
 
-  /** Lets what is under way arrive, and tells how many messages of all that were ever sent did not. */
-  async lost(): Promise<Passage> {
+  /** Lets what is under way arrive, and gives back the numbers of all messages since the beginning that did not. */
+  async lost(): Promise<Losses> {
     this.paused = true;
     const lost = () => ({
-      toServer: this.client.sent - this.server.receivedFrom(0),
-      toClient: this.server.sent - this.client.receivedFrom(0),
+      toServer: this.server.missing(this.client.sent),
+      toClient: this.client.missing(this.server.sent),
     });
-    const all = () => Object.values(lost()).every((count) => count === 0);
-    await this.#until('all messages', all).catch(() => undefined);
+    await this.#until('all messages', () => Object.values(lost()).flat().length === 0).catch(() => undefined);
     this.paused = false;
     return lost();
   }
@@ -184,11 +199,14 @@ export abstract class Stream implements Disposable {
 }
 
 const buffer = new Uint8Array(65_536);
+const bufferView = new DataView(buffer.buffer);
 const message = new Uint8Array(MESSAGE);
 const messageView = new DataView(message.buffer);
 
-function encoded(number: number): Uint8Array {
-  messageView.setUint32(0, number);
+/** A message is the stream's id and its own number. A datagram of a stream that was closed may still come to the next one. */
+function encoded(stream: number, number: number): Uint8Array {
+  messageView.setUint32(0, stream);
+  messageView.setUint32(4, number);
   return message;
 }
 
@@ -212,11 +230,15 @@ function ownAddress({ addresses }: LabHost, target: string): string {
   return address;
 }
 
-/** A client that sends datagrams, and a server that, once it has heard of the client, sends as many on its own. */
+/**
+ * A client that sends datagrams, and a server that sends as many on its own once it has heard of the client; from the beginning where the
+ * client's port is given.
+ */
 export class UdpStream extends Stream {
   readonly sourcePort: number;
   readonly #client: number;
   readonly #server: number;
+  /** Whom the server sends to. */
   #peer: Uint8Array | undefined;
 
   constructor({ from, to, port, sourcePort = 0, address = to.addresses[0] ?? '' }: StreamOptions) {
@@ -226,20 +248,32 @@ export class UdpStream extends Stream {
     this.sourcePort = localAddress(this.#client).port;
     this.#server = open(to, address, SOCK_DGRAM);
     bindTo(this.#server, ownAddress(to, address), port);
+    if (sourcePort !== 0) this.#peer = socketAddress(ownAddress(from, address), sourcePort);
+  }
+
+  override async watch(): Promise<Passage> {
+    const since = this.moment();
+    const passage = await super.watch();
+    const wasSilent = this.client.sent === since.fromClient || this.server.sent === since.fromServer;
+    if (wasSilent) throw new Error('nothing was sent while nothing was to arrive');
+    return passage;
   }
 
   protected receiveAll(): void {
-    while (receiveFrom(this.#client, buffer, 0) >= MESSAGE) this.client.note(firstWord());
+    while (receiveFrom(this.#client, buffer, 0) >= MESSAGE) {
+      if (bufferView.getUint32(0) === this.id) this.client.note(bufferView.getUint32(4));
+    }
     while (receiveFrom(this.#server, buffer, 0) >= MESSAGE) {
+      if (bufferView.getUint32(0) !== this.id) continue;
       this.#peer ??= peerAddress.slice(0, this.target.length);
-      this.server.note(firstWord());
+      this.server.note(bufferView.getUint32(4));
     }
   }
 
   protected sendBurst(count: number): void {
     for (let i = 0; i < count; i++) {
-      if (sendTo(this.#client, encoded(this.client.sent), 0, this.target) > 0) this.client.sent++;
-      if (this.#peer && sendTo(this.#server, encoded(this.server.sent), 0, this.#peer) > 0) this.server.sent++;
+      if (sendTo(this.#client, encoded(this.id, this.client.sent), 0, this.target) > 0) this.client.sent++;
+      if (this.#peer && sendTo(this.#server, encoded(this.id, this.server.sent), 0, this.#peer) > 0) this.server.sent++;
     }
   }
 
@@ -249,12 +283,9 @@ export class UdpStream extends Stream {
   }
 }
 
-function firstWord(): number {
-  return new DataView(buffer.buffer).getUint32(0);
-}
-
 /** A TCP connection; closing it resets it, so that no end waits for the other. */
 export class TcpStream extends Stream {
+  readonly sourcePort: number;
   readonly #client: Connection;
   readonly #listener: number;
   #server: Connection | undefined;
@@ -266,6 +297,7 @@ export class TcpStream extends Stream {
     listen(this.#listener, 1);
     const fd = open(from, address, SOCK_STREAM);
     bindTo(fd, ownAddress(from, address), sourcePort);
+    this.sourcePort = localAddress(fd).port;
     connect(fd, this.target);
     this.#client = new Connection(fd, this.client);
   }
@@ -320,7 +352,7 @@ class Connection {
         this.#pending[this.#partial++] = byte;
         if (this.#partial < MESSAGE) continue;
         this.#partial = 0;
-        this.#side.note(new DataView(this.#pending.buffer).getUint32(0));
+        this.#side.note(new DataView(this.#pending.buffer).getUint32(4));
       }
     }
   }
@@ -329,7 +361,7 @@ class Connection {
     for (let i = 0; i < count; i++) {
       const rest = this.#unsent === 0 ? MESSAGE : this.#unsent;
       const number = this.#unsent === 0 ? this.#side.sent : this.#side.sent - 1;
-      const taken = send(this.#fd, encoded(number).subarray(MESSAGE - rest), rest, MSG_NOSIGNAL);
+      const taken = send(this.#fd, encoded(0, number).subarray(MESSAGE - rest), rest, MSG_NOSIGNAL);
       if (taken <= 0) return;
       if (this.#unsent === 0) this.#side.sent++;
       this.#unsent = rest - taken;

@@ -100,12 +100,17 @@ function identity(name: string): Manifest {
 }
 
 function containerPort(text: string): Manifest {
-  const { name, number, protocol } = /^(?:(?<name>[^=]+)=)?(?<number>\d+)(?:\/(?<protocol>\w+))?$/.exec(text)?.groups ?? {};
+  const { name, number, protocol } =
+    /^(?:(?<name>[^=]+)=)?(?<number>\d+)(?:\/(?<protocol>\w+))?$/.exec(text)?.groups ?? {};
   return { ...(name === undefined ? {} : { name }), containerPort: Number(number), protocol: protocol ?? 'TCP' };
 }
 
 function servicePort(text: string): Manifest {
-  const { port, target = '', protocol = 'TCP' } = /^(?<port>\d+):(?<target>[^/]+)(?:\/(?<protocol>\w+))?$/.exec(text)?.groups ?? {};
+  const {
+    port,
+    target = '',
+    protocol = 'TCP',
+  } = /^(?<port>\d+):(?<target>[^/]+)(?:\/(?<protocol>\w+))?$/.exec(text)?.groups ?? {};
   return {
     name: `${protocol.toLowerCase()}-${port}`,
     port: Number(port),

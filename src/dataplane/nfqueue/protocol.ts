@@ -7,8 +7,10 @@ export interface WorkerSetup {
   /** Eventfd that the main thread writes to after a command. */
   readonly wake: number;
   readonly failOpen: boolean;
-  /** The mark's bit that a judged packet gets; 0 where nothing is offloaded. */
+  /** The mark's bit that an allowed packet gets. */
   readonly judgedBit: number;
+  /** Whether the kernel carries a flow with that bit on, so that the workers do not see it again. */
+  readonly offload: boolean;
   /** The mark's bit that asks the kernel to reject; 0 where denied packets are dropped. */
   readonly rejectBit: number;
   readonly flowCapacity: number;

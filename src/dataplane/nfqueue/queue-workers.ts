@@ -11,7 +11,7 @@ import {
   type WorkerSetup,
 } from './protocol.ts';
 
-export interface QueueWorkersOptions extends Pick<WorkerSetup, 'failOpen' | 'judgedBit' | 'rejectBit'> {
+export interface QueueWorkersOptions extends Pick<WorkerSetup, 'failOpen' | 'judgedBit' | 'rejectBit' | 'offload'> {
   /** Number of the first queue; the others follow. */
   readonly firstQueue: number;
   /** Number of queues, and of threads. */
@@ -103,7 +103,7 @@ class QueueWorker {
   #ended = false;
 
   constructor(options: QueueWorkersOptions, queue: number, table: SharedArrayBuffer) {
-    const { failOpen, judgedBit, rejectBit, flowCapacity, onFailure } = options;
+    const { failOpen, judgedBit, rejectBit, offload, flowCapacity, onFailure } = options;
     const counters = new SharedArrayBuffer(COUNTERS * Float64Array.BYTES_PER_ELEMENT);
     const control = this.#control.buffer as SharedArrayBuffer;
     this.counters = new Float64Array(counters);
@@ -113,6 +113,7 @@ class QueueWorker {
       failOpen,
       judgedBit,
       rejectBit,
+      offload,
       flowCapacity,
       table,
       counters,

@@ -73,7 +73,7 @@ function judgeBatch(received: number, time: number): void {
     counters[counter] = (counters[counter] ?? 0) + 1;
     if (reason < FIRST_DENY) {
       verdicts.add(queued.id, NF_ACCEPT, queued.mark | setup.judgedBit);
-      if (setup.judgedBit !== 0) increment(COUNTER_OFFLOADED);
+      if (setup.offload) increment(COUNTER_OFFLOADED);
     } else if (setup.rejectBit !== 0) {
       verdicts.add(queued.id, NF_ACCEPT, queued.mark | setup.rejectBit);
     } else {

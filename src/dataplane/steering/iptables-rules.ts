@@ -40,17 +40,13 @@ export function jumpOf(chain: Chain): string {
 export function renderChains(family: Family, state: SteeringState): Chain[] {
   const chains: Chain[] = [];
   if (state.deny === 'reject') chains.push(rejectChain(family, state));
-  if (state.deny === 'reject' || state.offload) chains.push(postroutingChain(state));
-  chains.push(forwardChain(family, state));
+  chains.push(postroutingChain(state), forwardChain(family, state));
   return chains;
 }
 
 function forwardChain(family: Family, { mark, offload, queues, fail }: SteeringState): Chain {
-  const rules: string[] = [];
-  if (offload) {
-    rules.push(clear(mark.judged));
-    rules.push(`-m connmark --mark ${has(mark.judged)} -j RETURN`);
-  }
+  const error = `-p ${family === 4 ? 'icmp' : 'ipv6-icmp'} -m conntrack --ctstate RELATED `;
+  const rules = [clear(mark.judged), `${offload ? '' : error}-m connmark --mark ${has(mark.judged)} -j RETURN`];
   // Both hash addresses and protocol of a packet so that the two directions of a flow meet in one queue (nfqueue_hash in the kernel's
   // include/net/netfilter/nf_queue.h). The hash has the same seed in both rules.
   const numbers =
@@ -64,13 +60,11 @@ function forwardChain(family: Family, { mark, offload, queues, fail }: SteeringS
   return { table: 'mangle', name: `${CHAIN_PREFIX}FORWARD`, hook: 'FORWARD', match: '', rules };
 }
 
-function postroutingChain({ mark, offload, deny }: SteeringState): Chain {
+function postroutingChain({ mark, deny }: SteeringState): Chain {
   const rules: string[] = [];
   if (deny === 'reject') rules.push(`-m mark --mark ${has(mark.reject)} -j DROP`);
-  if (offload) {
-    const bit = hex(mark.judged);
-    rules.push(`-m mark --mark ${has(mark.judged)} -j CONNMARK --save-mark --nfmask ${bit} --ctmask ${bit}`);
-  }
+  const bit = hex(mark.judged);
+  rules.push(`-m mark --mark ${has(mark.judged)} -j CONNMARK --save-mark --nfmask ${bit} --ctmask ${bit}`);
   rules.push(clear(mark.mask));
   const match = `-m mark ! --mark 0x0/${hex(mark.mask)} `;
   return { table: 'mangle', name: `${CHAIN_PREFIX}POSTROUTING`, hook: 'POSTROUTING', match, rules };
@@ -87,7 +81,7 @@ function rejectChain(family: Family, { mark }: SteeringState): Chain {
     name: `${CHAIN_PREFIX}REJECT`,
     hook: 'FORWARD',
     match: `-m mark --mark ${has(mark.reject)} `,
-    rules: ['-p tcp -j REJECT --reject-with tcp-reset', `-j REJECT --reject-with ${prohibited}`],
+    rules: [clear(mark.mask), '-p tcp -j REJECT --reject-with tcp-reset', `-j REJECT --reject-with ${prohibited}`],
   };
 }
 

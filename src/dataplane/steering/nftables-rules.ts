@@ -45,7 +45,7 @@ export interface PresentChain {
 
 /** The chains that `state` needs, each after those that it jumps to. See state.ts for what each rule means. */
 export function renderNftChains(state: SteeringState): NftChain[] {
-  const { mark, offload, deny } = state;
+  const { mark, deny } = state;
   const chains: NftChain[] = [];
   if (deny === 'reject') {
     // The mark is cleared first, for the answer inherits it where net.ipv4.fwmark_reflect is on, and postrouting would drop it.
@@ -65,18 +65,19 @@ export function renderNftChains(state: SteeringState): NftChain[] {
       rules: [rule(`${has(mark.reject)} jump answer`, 'denied by a worker')],
     });
   }
-  if (deny === 'reject' || offload)
-    chains.push({ name: 'postrouting', hook: { hook: 'postrouting', priority: -150 }, rules: postrouting(state) });
+  chains.push({ name: 'postrouting', hook: { hook: 'postrouting', priority: -150 }, rules: postrouting(state) });
   chains.push({ name: 'forward', hook: { hook: 'forward', priority: -150 }, rules: forward(state) });
   return chains;
 }
 
 function forward({ mark, offload, queues, fail }: SteeringState): NftRule[] {
-  const rules: NftRule[] = [];
-  if (offload) {
-    rules.push(rule(clear(mark.judged), 'nobody else says that a packet was judged'));
-    rules.push(rule(`ct mark & ${hex(mark.judged)} == ${hex(mark.judged)} accept`, 'judged flows go on'));
-  }
+  const judged = `ct mark & ${hex(mark.judged)} == ${hex(mark.judged)} accept`;
+  const rules = [
+    rule(clear(mark.judged), 'nobody else says that a packet was judged'),
+    offload
+      ? rule(judged, 'judged flows go on')
+      : rule(`meta l4proto { icmp, ipv6-icmp } ct state related ${judged}`, 'errors of judged flows go on'),
+  ];
   // Without nft's flag fanout, which means one queue a CPU (NFT_QUEUE_FLAG_CPU_FANOUT, "use current CPU (no hashing)", in the kernel's
   // linux/netfilter/nf_tables.h): a range alone hashes addresses and protocol, the same for both directions of a flow.
   const bypass = fail === 'open' ? 'flags bypass ' : '';
@@ -97,11 +98,10 @@ function forward({ mark, offload, queues, fail }: SteeringState): NftRule[] {
   return rules;
 }
 
-function postrouting({ mark, offload, deny }: SteeringState): NftRule[] {
+function postrouting({ mark, deny }: SteeringState): NftRule[] {
   const rules = [rule(`meta mark & ${hex(mark.mask)} == 0 accept`, 'not ours')];
   if (deny === 'reject') rules.push(rule(`${has(mark.reject)} drop`, 'denied, and not rejected on the way'));
-  if (offload)
-    rules.push(rule(`${has(mark.judged)} ct mark set ct mark | ${hex(mark.judged)}`, 'allowed: the flow is judged'));
+  rules.push(rule(`${has(mark.judged)} ct mark set ct mark | ${hex(mark.judged)}`, 'allowed: the flow is judged'));
   rules.push(rule(clear(mark.mask), 'our bits end here'));
   return rules;
 }

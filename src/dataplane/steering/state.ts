@@ -2,18 +2,22 @@
  * Steering is which packets the kernel hands over, as one desired state. Two renderings of it exist, nftables.ts and iptables.ts; this is
  * what both mean by it, for the packets that the node forwards (hook forward, priority mangle: after Service DNAT, before filter rules):
  *
- *     forward      the packet mark's judged bit is cleared           nobody but us may say that a packet was judged    (offload)
+ *     forward      the packet mark's judged bit is cleared           nobody but us may say that a packet was judged
  *                  connection mark has the judged bit  -> go on      the flow was judged, the kernel carries it        (offload)
+ *                  ICMP error of a connection with it  -> go on      whichever worker judged the flow                  (no offload)
  *                  source or destination isolated      -> queue      a worker judges it
  *                  the rest                            -> go on      endpoints that no policy selects pay nothing more
  *     filter       packet mark has the reject bit      -> TCP reset, ICMP administratively prohibited                  (deny: reject)
  *     postrouting  packet mark has the reject bit      -> drop       if something kept the packet from the line above  (deny: reject)
- *                  packet mark has the judged bit      -> copied to the connection mark                                (offload)
+ *                  packet mark has the judged bit      -> copied to the connection mark
  *                  our bits of the packet mark are cleared           a tunnel's outer packet takes on the inner one's mark
  *
  * A worker answers with the mark that it was given, plus a bit: judged when it allows, reject when it denies and says so. After its
  * accept a packet goes on at the next hook, not at the next rule of the same chain (nf_reinject in the kernel's
  * net/netfilter/nfnetlink_queue.c), so the bits are looked at in later hooks only.
+ *
+ * Why ICMP errors are an exception without offload. The kernel spreads packets over the queues by addresses and protocol, so that an error
+ * reaches another worker than the flow that it is about, and only the kernel's connection table knows that the two belong together.
  *
  * Why forward clears the judged bit and leaves the reject bit. The bits of the mask are podfence's on this node, yet any software of the
  * host may set packet marks, or restore them from connection marks. A judged bit that arrives would offload a flow that nobody judged,
@@ -81,7 +85,7 @@ export function validateState(state: SteeringState): void {
 }
 
 /** Throws SteeringError INVALID_STATE unless judged and reject are two different single bits within the mask. */
-export function validateMark({ judged, reject, mask }: MarkBits): void {
+function validateMark({ judged, reject, mask }: MarkBits): void {
   for (const [name, bits] of Object.entries({ judged, reject, mask })) {
     if (!(Number.isInteger(bits) && bits > 0 && bits <= 0xffffffff))
       throw invalid(`mark ${name} ${bits} is not 32 bits`);

@@ -1,4 +1,4 @@
-/** What prober and listener say: one line each way. */
+/** What prober and listener say: one line each way, or in SCTP the initiate tag one way and a cookie the other. */
 
 const REQUEST = /^probe (\d+)\n/;
 const ANSWER = /^(\S+) saw (\S+) (\d+)\n/;
@@ -11,6 +11,17 @@ export function requestText(id: number): string {
 export function parseRequest(text: string): number | undefined {
   const match = REQUEST.exec(text);
   return match ? Number(match[1]) : undefined;
+}
+
+/** SCTP initiate tags may not be 0. */
+const TAG_BASE = 0x5000_0000;
+
+export function initiateTag(id: number): number {
+  return (TAG_BASE + id) >>> 0;
+}
+
+export function parseInitiateTag(tag: number): number {
+  return (tag - TAG_BASE) >>> 0;
 }
 
 export interface Answer {

@@ -17,7 +17,7 @@ import {
   socket,
 } from '../../sys/libc.ts';
 import { connect, EADDRINUSE, familyOf, socketAddress, socketError, tryBind } from '../../sys/sockets.ts';
-import { parseAnswer, requestText } from './answer.ts';
+import { initiateTag, parseAnswer, requestText } from './answer.ts';
 import type { AttemptOutcome, AttemptSpec } from './messages.ts';
 import type { SctpSockets } from './sctp-socket.ts';
 
@@ -25,13 +25,6 @@ const buffer = new Uint8Array(2048);
 const decoder = new TextDecoder('latin1');
 const encoder = new TextEncoder();
 const FIRST_RESEND = 250;
-
-/** SCTP initiate tags may not be 0. */
-const TAG_BASE = 0x5000_0000;
-
-export function attemptTag(id: number): number {
-  return (TAG_BASE + id) >>> 0;
-}
 
 export class Attempt {
   readonly spec: AttemptSpec;
@@ -83,13 +76,13 @@ export class Attempt {
 
   #startSctp(port: number): void {
     this.sourcePort = port;
-    this.#sctp.expect(attemptTag(this.spec.id), (cookie) => this.#hear(cookie));
+    this.#sctp.expect(initiateTag(this.spec.id), (cookie) => this.#hear(cookie));
     this.#sendInit();
   }
 
   #sendInit(): void {
     const { netns, target, port, id } = this.spec;
-    this.#sctp.sendInit(netns, target, this.sourcePort, port, attemptTag(id));
+    this.#sctp.sendInit(netns, target, this.sourcePort, port, initiateTag(id));
   }
 
   #startSocket(nextPort: () => number): void {
@@ -166,7 +159,7 @@ export class Attempt {
   }
 
   #release(): void {
-    if (this.spec.protocol === 'SCTP') this.#sctp.ignore(attemptTag(this.spec.id));
+    if (this.spec.protocol === 'SCTP') this.#sctp.ignore(initiateTag(this.spec.id));
     if (this.#fd < 0) return;
     this.#epoll.close(this.#fd);
     this.#fd = -1;

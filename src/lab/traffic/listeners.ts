@@ -1,9 +1,8 @@
 /** The sockets that answer: each says which pod it is and who it believes to talk to. */
 import { EPOLLIN, type Epoll } from '../../sys/epoll.ts';
 import {
+  bind,
   close,
-  errno,
-  errnoName,
   MSG_NOSIGNAL,
   recv,
   SO_RCVBUFFORCE,
@@ -13,6 +12,7 @@ import {
   SOCK_NONBLOCK,
   SOCK_STREAM,
   SOL_SOCKET,
+  SystemCallError,
   send,
   setsockopt,
   socket,
@@ -28,9 +28,8 @@ import {
   type SocketAddress,
   sendTo,
   socketAddress,
-  tryBind,
 } from '../../sys/sockets.ts';
-import { answerText, httpAnswer, isHttp, parseRequest } from './answer.ts';
+import { answerText, httpAnswer, isHttp, parseInitiateTag, parseRequest } from './answer.ts';
 import type { ListenFailure, ListenSpec } from './messages.ts';
 import type { SctpSockets } from './sctp-socket.ts';
 
@@ -50,7 +49,7 @@ export class Listeners {
   readonly #epoll: Epoll;
   readonly #sctp: SctpSockets;
   readonly #observer: ArrivalObserver;
-  readonly #open = new Map<number, ListenSpec>();
+  readonly #open = new Map<string, { readonly spec: ListenSpec; readonly close: () => void }>();
 
   constructor(epoll: Epoll, sctp: SctpSockets, observer: ArrivalObserver) {
     this.#epoll = epoll;
@@ -60,36 +59,52 @@ export class Listeners {
 
   /** Opens a listener; gives back why it could not. */
   open(spec: ListenSpec): ListenFailure | undefined {
-    if (spec.protocol === 'SCTP') {
-      this.#sctp.listen(spec.netns, spec.address, spec.port, (peer, peerPort, id) =>
-        this.#answer(spec, peer, peerPort, id),
-      );
+    const key = `${spec.netns} ${spec.protocol} ${spec.address} ${spec.port}`;
+    // The kernel would not mind: SO_REUSEADDR lets a test's connected UDP socket share the port of a listener.
+    if (this.#open.has(key)) return { spec, code: 'EADDRINUSE' };
+    try {
+      const close = spec.protocol === 'SCTP' ? this.#openSctp(spec) : this.#openSocket(spec);
+      this.#open.set(key, { spec, close });
       return undefined;
+    } catch (error) {
+      if (error instanceof SystemCallError) return { spec, code: error.code };
+      throw error;
     }
-    const stream = spec.protocol === 'TCP';
-    const fd = runInNetns(spec.netns, () =>
-      socket(familyOf(spec.address), (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK, 0),
-    );
-    if (stream) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    else setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
-    if (tryBind(fd, socketAddress(spec.address, spec.port)) < 0) {
-      const code = errnoName(errno());
-      close(fd);
-      return { spec, code };
-    }
-    if (stream) listen(fd, BACKLOG);
-    this.#open.set(fd, spec);
-    this.#epoll.add(fd, EPOLLIN, stream ? () => this.#accept(fd, spec) : () => this.#receive(fd, spec));
-    return undefined;
   }
 
   /** Closes the listeners for which `concerns` holds. */
   close(concerns: (spec: ListenSpec) => boolean): void {
-    for (const [fd, spec] of this.#open) {
+    for (const [key, { spec, close }] of this.#open) {
       if (!concerns(spec)) continue;
-      this.#epoll.close(fd);
-      this.#open.delete(fd);
+      close();
+      this.#open.delete(key);
     }
+  }
+
+  #openSctp(spec: ListenSpec): () => void {
+    const { netns, address, port } = spec;
+    this.#sctp.listen(netns, address, port, (peer, peerPort, tag) =>
+      this.#answer(spec, peer, peerPort, parseInitiateTag(tag)),
+    );
+    return () => this.#sctp.unlisten(netns, address, port);
+  }
+
+  #openSocket(spec: ListenSpec): () => void {
+    const stream = spec.protocol === 'TCP';
+    const fd = runInNetns(spec.netns, () =>
+      socket(familyOf(spec.address), (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK, 0),
+    );
+    try {
+      setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+      if (!stream) setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
+      bind(fd, socketAddress(spec.address, spec.port));
+      if (stream) listen(fd, BACKLOG);
+    } catch (error) {
+      close(fd);
+      throw error;
+    }
+    this.#epoll.add(fd, EPOLLIN, stream ? () => this.#accept(fd, spec) : () => this.#receive(fd, spec));
+    return () => this.#epoll.close(fd);
   }
 
   #accept(listener: number, spec: ListenSpec): void {

@@ -54,7 +54,8 @@ export class Prober implements ArrivalObserver {
     const next = this.#nextDue(wave, now);
     if (next !== Number.POSITIVE_INFINITY) return Math.ceil(next - now);
     this.#finish(wave);
-    return -1;
+    // Whoever heard of the end may have started the next wave.
+    return this.#wave ? 0 : -1;
   }
 
   arrived(netns: number, port: number, peer: SocketAddress, id: number | undefined): void {

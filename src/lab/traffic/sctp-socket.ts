@@ -48,6 +48,10 @@ export class SctpSockets {
     this.#listeners.set(`${netns} ${familyOf(address)} ${port}`, listener);
   }
 
+  unlisten(netns: number, address: string, port: number): void {
+    this.#listeners.delete(`${netns} ${familyOf(address)} ${port}`);
+  }
+
   /** Sends an INIT whose initiate tag is `tag`. */
   sendInit(netns: number, target: string, sourcePort: number, port: number, tag: number): void {
     const init: SctpPacket = {
@@ -70,15 +74,12 @@ export class SctpSockets {
     this.#waiting.delete(tag);
   }
 
-  /** Closes what is open in a namespace. */
+  /** Closes the sockets of a namespace. */
   forget(netns: number): void {
     for (const family of [AF_INET, AF_INET6]) {
       const fd = this.#sockets.get(`${netns} ${family}`);
       if (fd !== undefined) this.#epoll.close(fd);
       this.#sockets.delete(`${netns} ${family}`);
-    }
-    for (const key of this.#listeners.keys()) {
-      if (key.startsWith(`${netns} `)) this.#listeners.delete(key);
     }
   }
 

@@ -66,7 +66,7 @@ export class Traffic {
     return (await this.#request({ type: 'listen', specs })) as readonly ListenFailure[];
   }
 
-  /** Closes everything in the given namespaces, and every TCP and UDP listener of the given speakers. */
+  /** Closes everything in the given namespaces, and the listeners of the given speakers. */
   async forget(netns: readonly number[], speakers: readonly string[]): Promise<void> {
     await this.#request({ type: 'forget', netns, speakers });
   }

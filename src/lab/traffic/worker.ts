@@ -47,8 +47,8 @@ function handle(request: number, body: TrafficRequest): void {
       });
       break;
     case 'forget':
-      for (const netns of body.netns) sctp.forget(netns);
       listeners.close((spec) => body.netns.includes(spec.netns) || body.speakers.includes(spec.speaker));
+      for (const netns of body.netns) sctp.forget(netns);
       reply({ request, type: 'done', result: undefined });
       break;
     case 'attempt':

@@ -69,6 +69,7 @@ function withDefaults(options: Partial<QueueWorkersOptions>): QueueWorkersOption
     failOpen: false,
     judgedBit: JUDGED,
     rejectBit: 0,
+    offload: true,
   };
   return { ...defaults, onFailure, ...options };
 }
@@ -100,7 +101,7 @@ describeAsRoot('queue workers', () => {
   });
 
   it('judge every packet where nothing is offloaded, replies as part of their flow', async () => {
-    await start(compilerOf(serverAllows('everything')), { judgedBit: 0 });
+    await start(compilerOf(serverAllows('everything')), { judgedBit: 0, offload: false });
     expect(pings(3)).toBe(3);
     expect(judged('allowed-by-policy')).toBe(1);
     expect(judged('established')).toBe(5);
@@ -123,7 +124,7 @@ describeAsRoot('queue workers', () => {
   });
 
   it('deny a seeded revoked flow both ways, and pass one that is seeded as established', async () => {
-    const started = await start(compilerOf(serverAllows(80)), { judgedBit: 0 });
+    const started = await start(compilerOf(serverAllows(80)), { judgedBit: 0, offload: false });
     const flow = (port: number, revoked: 0 | 1) => {
       const words = new Int32Array(SEED_WORDS);
       words.set([4, 6, 0x0a000102, 0, 0, 0, 0x0a000202, 0, 0, 0, 40_000, port, -1, revoked]);

@@ -29,10 +29,15 @@ describe('iptables rules', () => {
     ]);
   });
 
-  test('for drop without offload look at no mark; fail open bypasses one queue without a reader', () => {
+  test('without offload let only ICMP errors of judged flows go on; fail open bypasses one queue without a reader', () => {
     const state = { ...STATE, offload: false, fail: 'open', queues: { first: 5, count: 1 } } as const;
     expect(listed(renderChains(6, state))).toEqual([
+      '-A POSTROUTING -m mark ! --mark 0x0/0x3000000 -j PODFENCE-POSTROUTING',
+      '-A PODFENCE-POSTROUTING -m mark --mark 0x1000000/0x1000000 -j CONNMARK --save-mark --nfmask 0x1000000 --ctmask 0x1000000',
+      '-A PODFENCE-POSTROUTING -j MARK --set-xmark 0x0/0x3000000',
       '-A FORWARD -j PODFENCE-FORWARD',
+      '-A PODFENCE-FORWARD -j MARK --set-xmark 0x0/0x1000000',
+      '-A PODFENCE-FORWARD -p ipv6-icmp -m conntrack --ctstate RELATED -m connmark --mark 0x1000000/0x1000000 -j RETURN',
       '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-6 src -j NFQUEUE --queue-num 5 --queue-bypass',
       '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-6 dst -j NFQUEUE --queue-num 5 --queue-bypass',
     ]);

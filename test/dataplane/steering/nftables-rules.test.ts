@@ -48,9 +48,16 @@ describe('nftables rules', () => {
     });
   });
 
-  test('for drop without offload look at no mark; fail open bypasses one queue without a reader', () => {
+  test('without offload let only ICMP errors of judged flows go on; fail open bypasses one queue without a reader', () => {
     expect(rulesOf({ ...STATE, offload: false, fail: 'open', queues: { first: 5, count: 1 } })).toEqual({
+      postrouting: [
+        'meta mark & 0x3000000 == 0 accept',
+        'meta mark & 0x1000000 == 0x1000000 ct mark set ct mark | 0x1000000',
+        'meta mark set meta mark & 0xfcffffff',
+      ],
       forward: [
+        'meta mark set meta mark & 0xfeffffff',
+        'meta l4proto { icmp, ipv6-icmp } ct state related ct mark & 0x1000000 == 0x1000000 accept',
         'ip saddr @isolated4 queue flags bypass to 5',
         'ip daddr @isolated4 queue flags bypass to 5',
         'ip6 saddr @isolated6 queue flags bypass to 5',
@@ -85,7 +92,7 @@ describe('the transaction', () => {
     expect(lines.match(/^(add|delete|flush) \w+ inet podfence \w+/gm)).toEqual([
       'add element inet podfence isolated6',
       'flush chain inet podfence forward',
-      ...Array(4).fill('add rule inet podfence forward'),
+      ...Array(6).fill('add rule inet podfence forward'),
     ]);
   });
 

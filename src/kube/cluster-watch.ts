@@ -1,0 +1,125 @@
+/** The cluster as the API server tells it: first a snapshot, then every change. */
+import type { Logger } from 'pino';
+import type { ClusterRecord, NamespaceRecord, PodRecord, PolicyRecord } from '../cluster/records.ts';
+import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
+import type { ApiConnection } from './api-connection.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { KindWatch } from './kind-watch.ts';
+import { KnownRecords } from './known-records.ts';
+import { NAMESPACES, PODS, POLICIES, type Resource } from './resources.ts';
+import type { ClusterWatchStatus, KindStatus } from './watch-status.ts';
+
+export interface ClusterWatchOptions {
+  readonly connection: ApiConnection;
+  readonly log: Logger;
+  /**
+   * Takes what changed, in the order in which it must be applied: deletes first, at most one change a record. What arrived together
+   * comes together. It is not called before `synced`.
+   * @param receivedAt when the first event of the batch was read, in ms of the clock: by default that of `performance.now()`
+   */
+  readonly onChanges: (changes: readonly ClusterChange[], receivedAt: number) => void;
+  /** @default the system's */
+  readonly clock?: Clock;
+  /** Numbers from 0 to below 1, for jitter. @default Math.random */
+  readonly random?: () => number;
+}
+
+interface Kind {
+  readonly synced: boolean;
+  run(signal: AbortSignal): Promise<void>;
+  status(): KindStatus;
+}
+
+/**
+ * Watches Namespaces, Pods and NetworkPolicies of the whole cluster until it is stopped. A server that is gone changes nothing: what was
+ * known last stands, and the watch goes on trying.
+ */
+export class ClusterWatch {
+  readonly #options: ClusterWatchOptions;
+  readonly #clock: Clock;
+  readonly #namespaces = new KnownRecords<NamespaceRecord>();
+  readonly #pods = new KnownRecords<PodRecord>();
+  readonly #policies = new KnownRecords<PolicyRecord>();
+  readonly #kinds: readonly Kind[];
+  readonly #stopping = new AbortController();
+  readonly #firstLists = Promise.withResolvers<void>();
+  #running: Promise<unknown> = Promise.resolve();
+  #isSynced = false;
+  #delivery: NodeJS.Immediate | undefined;
+  #receivedAt = 0;
+
+  constructor(options: ClusterWatchOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    // Who stops without waiting for it does not want to hear of it.
+    this.#firstLists.promise.catch(() => {});
+    this.#kinds = [
+      this.#keepUpToDate(NAMESPACES, this.#namespaces),
+      this.#keepUpToDate(PODS, this.#pods),
+      this.#keepUpToDate(POLICIES, this.#policies),
+    ];
+  }
+
+  /** Resolves when the first lists of all kinds are complete; rejects if it is stopped before. */
+  get synced(): Promise<void> {
+    return this.#firstLists.promise;
+  }
+
+  start(): void {
+    this.#running = Promise.all(this.#kinds.map((kind) => kind.run(this.#stopping.signal)));
+  }
+
+  /** All that is known now. Changes that were not delivered yet are in it, and are delivered all the same. */
+  snapshot(): ClusterSnapshot {
+    return {
+      namespaces: this.#namespaces.values(),
+      pods: this.#pods.values(),
+      policies: this.#policies.values(),
+    };
+  }
+
+  status(): ClusterWatchStatus {
+    const kinds = this.#kinds.map((kind) => kind.status());
+    const age = this.#isSynced ? Math.max(...kinds.map(({ lastEventAge }) => lastEventAge ?? 0)) : undefined;
+    return { server: this.#options.connection.server, synced: this.#isSynced, age, kinds };
+  }
+
+  /** Ends every connection and timer at once; nothing is delivered any more. Resolves when nothing runs. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    clearImmediate(this.#delivery);
+    this.#firstLists.reject(new Error('The watch was stopped before the first lists were complete.'));
+    await this.#running;
+  }
+
+  #keepUpToDate<R extends ClusterRecord>(resource: Resource<R>, records: KnownRecords<R>): Kind {
+    const { connection, log, random = Math.random } = this.#options;
+    const onProgress = () => this.#onProgress();
+    return new KindWatch({ resource, records, connection, clock: this.#clock, random, log, onProgress });
+  }
+
+  #onProgress(): void {
+    if (this.#stopping.signal.aborted) return;
+    if (!this.#isSynced) {
+      if (!this.#kinds.every(({ synced }) => synced)) return;
+      this.#isSynced = true;
+      for (const records of [this.#namespaces, this.#pods, this.#policies]) records.trackDifferences();
+      this.#firstLists.resolve();
+      return;
+    }
+    if (this.#delivery !== undefined) return;
+    this.#receivedAt = this.#clock.now();
+    // What else has come by now, of any kind, goes along.
+    this.#delivery = setImmediate(() => this.#deliver());
+  }
+
+  #deliver(): void {
+    this.#delivery = undefined;
+    const differences = [this.#namespaces, this.#pods, this.#policies].map((records) => records.takeDifferences());
+    const changes: ClusterChange[] = [];
+    // An address of a deleted pod may be the address of a new one.
+    for (const { deleted } of differences) for (const record of deleted) changes.push({ type: 'delete', record });
+    for (const { set } of differences) for (const record of set) changes.push({ type: 'set', record });
+    if (changes.length > 0) this.#options.onChanges(changes, this.#receivedAt);
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * Cuts the JSON text of a list, `{"kind":"PodList","metadata":{...},"items":[{...},...]}`, into its items, byte by byte as it comes, so
+ * that neither the text nor all objects of a page are ever held at once, and the event loop waits for one object at most.
+ *
+ * It looks at strings and brackets only; whether an item is JSON is for the parser to say. In UTF-8 no byte of a longer character looks
+ * like one of ASCII.
+ */
+import { ApiError } from './api-error.ts';
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const SPACE = 0x20;
+
+/** What surrounds the items: kind, metadata. The API server's has a few hundred bytes. */
+const MAX_ENVELOPE = 1024 * 1024;
+const ITEMS_KEY = /"items"\s*:\s*$/;
+
+export class ListScanner {
+  readonly #limit: number;
+  /** Outside of items: bytes of the envelope. Within one: its parts from earlier chunks. */
+  readonly #envelope: number[] = [];
+  #parts: Buffer[] = [];
+  #size = 0;
+  /** Brackets that are open: within an item those of the item. */
+  #depth = 0;
+  #inString = false;
+  #escaped = false;
+  #inItems = false;
+  #inItem = false;
+
+  /** @param limit longest item in bytes */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /**
+   * The items that end in `chunk`, as bytes, each valid until the next is taken.
+   * @throws ApiError `malformed`
+   */
+  *push(chunk: Buffer): Generator<Buffer, void, undefined> {
+    let at = 0;
+    while (at < chunk.length) {
+      if (!this.#inItem) {
+        at = this.#skipEnvelope(chunk, at);
+        continue;
+      }
+      const end = this.#findItemEnd(chunk, at);
+      const part = chunk.subarray(at, end);
+      at = end;
+      if (this.#depth > 0) {
+        this.#keep(part);
+      } else {
+        this.#inItem = false;
+        this.#depth = 2;
+        yield this.#finish(part);
+      }
+    }
+  }
+
+  /**
+   * What surrounded the items, parsed, with `items` as an empty list.
+   * @throws ApiError `malformed` where the text is cut off or no JSON
+   */
+  end(): unknown {
+    try {
+      if (this.#inItem) throw new SyntaxError('it ends in the middle of an item');
+      return JSON.parse(Buffer.from(this.#envelope).toString());
+    } catch (error) {
+      throw new ApiError('malformed', `the list is not complete JSON: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  /** Goes on to the first byte of an item, or to the end of the chunk. */
+  #skipEnvelope(chunk: Buffer, from: number): number {
+    for (let at = from; at < chunk.length; at++) {
+      const byte = chunk[at] as number;
+      if (this.#inItems && byte !== CLOSE_BRACKET) {
+        if (byte === OPEN_BRACE) {
+          this.#inItem = true;
+          this.#depth = 0;
+          return at;
+        }
+        if (byte !== COMMA && byte > SPACE) throw new ApiError('malformed', 'the list has an item that is no object');
+        continue;
+      }
+      if (this.#envelope.length >= MAX_ENVELOPE) throw new ApiError('malformed', 'the answer is not a list');
+      this.#inItems = !this.#inString && byte === OPEN_BRACKET && this.#depth === 1 && this.#isAfterItemsKey();
+      this.#envelope.push(byte);
+      this.#take(byte);
+    }
+    return chunk.length;
+  }
+
+  #isAfterItemsKey(): boolean {
+    return ITEMS_KEY.test(String.fromCharCode(...this.#envelope.slice(-32)));
+  }
+
+  #take(byte: number): void {
+    if (this.#escaped) this.#escaped = false;
+    else if (this.#inString && byte === BACKSLASH) this.#escaped = true;
+    else if (byte === QUOTE) this.#inString = !this.#inString;
+    else if (this.#inString) return;
+    else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) this.#depth++;
+    else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) this.#depth--;
+  }
+
+  /** `#take` for every byte up to the item's end, in local variables: nearly all bytes of a list pass here. */
+  #findItemEnd(chunk: Buffer, from: number): number {
+    let depth = this.#depth;
+    let inString = this.#inString;
+    let escaped = this.#escaped;
+    let at = from;
+    while (at < chunk.length) {
+      const byte = chunk[at++];
+      if (inString) {
+        if (escaped) escaped = false;
+        else if (byte === BACKSLASH) escaped = true;
+        else if (byte === QUOTE) inString = false;
+      } else if (byte === QUOTE) inString = true;
+      else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++;
+      else if ((byte === CLOSE_BRACE || byte === CLOSE_BRACKET) && --depth === 0) break;
+    }
+    this.#depth = depth;
+    this.#inString = inString;
+    this.#escaped = escaped;
+    return at;
+  }
+
+  #keep(part: Buffer): void {
+    this.#size += part.length;
+    if (this.#size > this.#limit) {
+      throw new ApiError('malformed', `an item of the list is longer than ${this.#limit} bytes`);
+    }
+    this.#parts.push(part);
+  }
+
+  #finish(last: Buffer): Buffer {
+    if (this.#size === 0) return last;
+    this.#keep(last);
+    const item = Buffer.concat(this.#parts, this.#size);
+    this.#parts = [];
+    this.#size = 0;
+    return item;
+  }
+}

@@ -1,0 +1,25 @@
+/** The three collections that podfence watches, and what becomes of their objects. */
+import type { Projection } from '../cluster/projection.ts';
+import { projectNamespace, projectPod, projectPolicy } from '../cluster/projection.ts';
+import type { ClusterRecord, NamespaceRecord, PodRecord, PolicyRecord } from '../cluster/records.ts';
+
+export interface Resource<R extends ClusterRecord = ClusterRecord> {
+  readonly kind: R['kind'];
+  /** Path of the collection in all namespaces. */
+  readonly path: string;
+  readonly project: (object: unknown) => Projection<R>;
+}
+
+export const NAMESPACES: Resource<NamespaceRecord> = {
+  kind: 'Namespace',
+  path: '/api/v1/namespaces',
+  project: projectNamespace,
+};
+
+export const PODS: Resource<PodRecord> = { kind: 'Pod', path: '/api/v1/pods', project: (object) => projectPod(object) };
+
+export const POLICIES: Resource<PolicyRecord> = {
+  kind: 'NetworkPolicy',
+  path: '/apis/networking.k8s.io/v1/networkpolicies',
+  project: (object) => projectPolicy(object),
+};

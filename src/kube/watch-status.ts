@@ -1,0 +1,34 @@
+/** What the watch tells about itself, for metrics, /readyz and /status. */
+import type { ClusterRecord } from '../cluster/records.ts';
+import type { Failure } from './api-error.ts';
+
+export interface KindStatus {
+  readonly kind: ClusterRecord['kind'];
+  /** The first list is complete. It stays true when the server is gone later. */
+  readonly synced: boolean;
+  /** A watch is open, as far as this side knows. */
+  readonly watching: boolean;
+  /** Version of the collection that is known; undefined before the first list is complete. */
+  readonly resourceVersion: string | undefined;
+  readonly records: number;
+  /** Milliseconds since the last event, bookmark or complete list. A server sends a bookmark about every minute. */
+  readonly lastEventAge: number | undefined;
+  /** Complete lists so far; the first one, and one for every time that the history had expired. */
+  readonly lists: number;
+  /** How often a list or watch had to be begun again, by reason. */
+  readonly restarts: Readonly<Record<Failure, number>>;
+  /** Objects that came and could not be read in full, counted once each time they came. */
+  readonly unreadable: number;
+  /** The last failure; it is kept when all is well again. */
+  readonly lastError: { readonly code: Failure; readonly message: string; readonly age: number } | undefined;
+}
+
+export interface ClusterWatchStatus {
+  /** Address of the API server. */
+  readonly server: string;
+  /** The first lists of all kinds are complete: there is a snapshot. */
+  readonly synced: boolean;
+  /** Age of the knowledge in ms: the greatest `lastEventAge` of all kinds. Undefined until synced. */
+  readonly age: number | undefined;
+  readonly kinds: readonly KindStatus[];
+}

@@ -1,0 +1,12 @@
+/** What `lab up` and the keeper that it starts say to each other. */
+import type { LabOptions, LabProgress } from './lab.ts';
+
+export interface KeepRequest {
+  readonly name: string;
+  readonly options: Omit<LabOptions, 'onProgress'>;
+}
+
+export type KeeperReply =
+  | { readonly type: 'progress'; readonly progress: LabProgress }
+  | { readonly type: 'up'; readonly notes: readonly string[] }
+  | { readonly type: 'failed'; readonly message: string };

@@ -1,0 +1,100 @@
+/**
+ * The process that holds a lab that stays: started by `lab up`, ended by `lab down` with SIGTERM. Until it has said that the lab is up it ends
+ * with who started it.
+ */
+import { readdirSync, readlinkSync } from 'node:fs';
+import type { KeeperReply, KeepRequest } from './keeper-messages.ts';
+import { Lab } from './lab.ts';
+import { listeningPorts } from './service-ports.ts';
+import { type KeptHost, type LabState, processStartTime, removeState, writeState } from './state-file.ts';
+
+const endWithStarter = () => process.exit(1);
+
+process.on('disconnect', endWithStarter);
+process.on('SIGINT', () => undefined);
+process.on('SIGHUP', () => undefined);
+process.once('message', async (request: KeepRequest) => {
+  try {
+    await keep(request);
+  } catch (error) {
+    reply({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+    process.exitCode = 1;
+    process.disconnect();
+  }
+});
+
+async function keep({ name, options }: KeepRequest): Promise<void> {
+  const lab = await Lab.start({ ...options, onProgress: (progress) => reply({ type: 'progress', progress }) });
+  if (!writeState(stateOf(name, lab))) {
+    await lab.stop();
+    throw new Error(`a lab called ${name} is up already`);
+  }
+  process.once('SIGTERM', () => void takeDown(name, lab));
+  process.off('disconnect', endWithStarter);
+  reply({ type: 'up', notes: lab.notes });
+  process.disconnect();
+  // Nothing else may keep a lab without agents alive.
+  setInterval(() => undefined, 2 ** 30);
+}
+
+/** Ends what runs in the namespaces too: like a container's, the processes of a pod do not outlive it. */
+async function takeDown(name: string, lab: Lab): Promise<void> {
+  const hosts = [
+    ...lab.pods,
+    ...lab.nodes.map((node) => lab.node(node.name)),
+    ...lab.externals.map((host) => lab.external(host.name)),
+  ];
+  const namespaces = new Set(hosts.map(({ netns }) => readlinkSync(netns.path)));
+  await lab.stop();
+  for (const pid of processesIn(namespaces)) process.kill(pid, 'SIGKILL');
+  removeState(name);
+  process.exit(0);
+}
+
+/** @param namespaces as /proc/PID/ns/net reads: `net:[4026531840]`. */
+function processesIn(namespaces: ReadonlySet<string>): readonly number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return pid > 0 && pid !== process.pid && namespaces.has(readlinkSync(`/proc/${pid}/ns/net`));
+      } catch {
+        return false; // ended meanwhile
+      }
+    });
+}
+
+function stateOf(name: string, lab: Lab): LabState {
+  const services = lab.services;
+  const hosts: KeptHost[] = [
+    ...lab.pods.map(({ name: pod, addresses, node, record, netns }) => {
+      const ports = listeningPorts(record, services);
+      return { name: pod, kind: 'pod' as const, addresses, node, ports, netns: netns.fd };
+    }),
+    ...lab.nodes.map((node) => ({ ...node, kind: 'node' as const, ports: [], netns: lab.node(node.name).netns.fd })),
+    ...lab.externals.map((host) => ({
+      ...host,
+      kind: 'external' as const,
+      ports: [],
+      netns: lab.external(host.name).netns.fd,
+    })),
+  ];
+  return {
+    name,
+    pid: process.pid,
+    startTime: processStartTime(process.pid) ?? '',
+    hosts,
+    services: services.map(({ service, clusterIP, protocol, port, nodePort, backends }) => ({
+      name: service,
+      address: clusterIP,
+      protocol,
+      port,
+      ...(nodePort === undefined ? {} : { nodePort }),
+      backends: backends.length,
+    })),
+  };
+}
+
+function reply(message: KeeperReply): void {
+  process.send?.(message);
+}

@@ -1,0 +1,35 @@
+/** Kubernetes objects for tests, as an API server gives them. */
+import type { ApiObject } from './object-history.ts';
+
+export function namespace(name: string, labels: Record<string, string> = {}): ApiObject {
+  return {
+    kind: 'Namespace',
+    apiVersion: 'v1',
+    metadata: { name, labels: { 'kubernetes.io/metadata.name': name, ...labels } },
+    spec: { finalizers: ['kubernetes'] },
+    status: { phase: 'Active' },
+  };
+}
+
+export interface PodShape {
+  readonly ip?: string;
+  readonly node?: string;
+  readonly labels?: Record<string, string>;
+  readonly annotations?: Record<string, string>;
+  readonly ports?: readonly { name?: string; containerPort: number; protocol?: string }[];
+}
+
+export function pod(namespace: string, name: string, shape: PodShape = {}): ApiObject {
+  const { ip, node = 'node-1', labels = { app: name }, annotations, ports = [] } = shape;
+  return {
+    kind: 'Pod',
+    apiVersion: 'v1',
+    metadata: { namespace, name, labels, ...(annotations === undefined ? {} : { annotations }) },
+    spec: { nodeName: node, containers: [{ name: 'main', image: 'registry.example/main:1', ports }] },
+    status: { phase: 'Running', ...(ip === undefined ? {} : { podIP: ip, podIPs: [{ ip }] }) },
+  };
+}
+
+export function policy(namespace: string, name: string, spec: object = { podSelector: {} }): ApiObject {
+  return { kind: 'NetworkPolicy', apiVersion: 'networking.k8s.io/v1', metadata: { namespace, name }, spec };
+}

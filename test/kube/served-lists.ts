@@ -1,0 +1,89 @@
+/** How the test API server answers a list: in pages of one version, which continue tokens hold together. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { gzipSync } from 'node:zlib';
+import type { ApiObject, Kind, ObjectHistory } from './object-history.ts';
+
+/** A request that was understood. */
+export interface Asked {
+  readonly kind: Kind;
+  readonly query: Readonly<Record<string, string>>;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+export const API_VERSIONS: Readonly<Record<Kind, string>> = {
+  Namespace: 'v1',
+  Pod: 'v1',
+  NetworkPolicy: 'networking.k8s.io/v1',
+};
+
+export class ServedLists {
+  readonly #history: ObjectHistory;
+  readonly #compressFrom: number;
+  /** What pages that are still to come are cut from, by kind and version. */
+  readonly #snapshots = new Map<string, readonly ApiObject[]>();
+
+  /** @param compressFrom bytes from which an answer is compressed, where the client takes that */
+  constructor(history: ObjectHistory, compressFrom = Number.POSITIVE_INFINITY) {
+    this.#history = history;
+    this.#compressFrom = compressFrom;
+  }
+
+  /** Every continue token has expired. */
+  forget(): void {
+    this.#snapshots.clear();
+  }
+
+  /** @param half whether it is to break off in the middle */
+  answer({ kind, query, request, response }: Asked, half: boolean): void {
+    const isFirst = query.continue === undefined;
+    const { version, from } = isFirst ? { version: this.#history.version, from: 0 } : JSON.parse(query.continue ?? '');
+    const objects = isFirst ? this.#history.objects(kind) : this.#snapshots.get(`${kind} ${version}`);
+    if (objects === undefined) {
+      sendStatus(response, { status: 410, reason: 'Expired' });
+      return;
+    }
+    const end = query.limit === undefined ? objects.length : from + Number(query.limit);
+    const metadata: Record<string, unknown> = { resourceVersion: String(version) };
+    if (end < objects.length) {
+      this.#snapshots.set(`${kind} ${version}`, objects);
+      metadata.continue = JSON.stringify({ version, from: end });
+      metadata.remainingItemCount = objects.length - end;
+    }
+    // As the real one, it leaves out kind and apiVersion of the items.
+    const items = objects.slice(from, end).map(({ kind: _, apiVersion: __, ...item }) => item);
+    const text = JSON.stringify({ kind: `${kind}List`, apiVersion: API_VERSIONS[kind], metadata, items });
+    response.setHeader('content-type', 'application/json');
+    let body = Buffer.from(text);
+    if (request.headers['accept-encoding'] === 'gzip' && body.length >= this.#compressFrom) {
+      body = gzipSync(body, { level: 1 });
+      response.setHeader('content-encoding', 'gzip');
+    }
+    if (half) response.write(body.subarray(0, body.length / 2), () => response.socket?.destroy());
+    else response.end(body);
+  }
+}
+
+export interface StatusAnswer {
+  readonly status: number;
+  readonly reason?: string;
+  /** Seconds, for the header. */
+  readonly retryAfter?: number;
+  readonly details?: object;
+}
+
+/** Answers with a Status object. */
+export function sendStatus(response: ServerResponse, answer: StatusAnswer): void {
+  const { status: code, reason = 'Injected', retryAfter, details } = answer;
+  const body = {
+    kind: 'Status',
+    apiVersion: 'v1',
+    status: 'Failure',
+    message: `${reason}, says the test`,
+    reason,
+    code,
+  };
+  if (retryAfter !== undefined) response.setHeader('retry-after', String(retryAfter));
+  response.writeHead(code, { 'content-type': 'application/json' });
+  response.end(JSON.stringify({ ...body, details }));
+}

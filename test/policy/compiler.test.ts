@@ -1,0 +1,216 @@
+import { describe, expect, test } from 'vitest';
+import type { ClusterRecord, PolicyPeer } from '../../src/cluster/records.ts';
+import { PolicyCompiler } from '../../src/policy/compiler.ts';
+import { judgeSides } from './judge-sides.ts';
+import { allow, ingressPolicy, matching, NODE, namespace, pod, remove, set, tcp } from './records.ts';
+import { section } from './sections.ts';
+
+function compilerOf(...records: ClusterRecord[]): PolicyCompiler {
+  const compiler = new PolicyCompiler(NODE);
+  compiler.apply(set(...records));
+  return compiler;
+}
+
+/** Whether the pod at `to` takes a packet in. */
+function takesIn(compiler: PolicyCompiler, from: string, to: string, port = 80, protocol = 6): boolean {
+  const { table } = compiler.compile();
+  return judgeSides(table, { source: from, destination: to, protocol, port }).ingress.allowed;
+}
+
+describe('two pods that claim one address', () => {
+  const [first, second] = [pod('first', '10.0.0.1'), pod('second', '10.0.0.1')];
+  const owner = (compiler: PolicyCompiler) => compiler.compile().podAt('10.0.0.1');
+
+  test('the last to claim it has it, and the other has it back when that one goes', () => {
+    const compiler = compilerOf(first, second);
+    expect(owner(compiler)).toBe('default/second');
+    compiler.apply(remove(second));
+    expect(owner(compiler)).toBe('default/first');
+  });
+
+  test('the one that lost it does not take it back by changing otherwise', () => {
+    const compiler = compilerOf(first, second);
+    compiler.apply(set({ ...first, labels: { changed: 'yes' } }));
+    expect(owner(compiler)).toBe('default/second');
+  });
+
+  test('the one that lost it can go first', () => {
+    const compiler = compilerOf(first, second);
+    compiler.apply(remove(first));
+    expect(owner(compiler)).toBe('default/second');
+    compiler.apply(remove(second));
+    expect(owner(compiler)).toBeUndefined();
+  });
+
+  test('only the owner is isolated by it', () => {
+    const compiler = compilerOf(first, { ...second, nodeName: 'there' }, ingressPolicy('deny', []));
+    expect(compiler.compile().isolated).toEqual([]);
+    compiler.apply(remove(second));
+    expect(compiler.compile().isolated).toEqual(['10.0.0.1']);
+  });
+});
+
+describe("the node's own addresses", () => {
+  test('stay its own when a pod claims one', () => {
+    const compiler = compilerOf(pod('thief', '10.9.0.1'), ingressPolicy('deny', []));
+    const { table, isolated } = compiler.compile();
+    expect(table.isNode(table.lookup4(0x0a090001))).toBe(true);
+    expect(isolated).toEqual([]);
+    compiler.apply(remove(pod('thief', '10.9.0.1')));
+    expect(compiler.compile().table.isNode(table.lookup4(0x0a090001))).toBe(true);
+  });
+});
+
+describe('a namespace that is not known', () => {
+  const selectors: [what: string, peer: PolicyPeer][] = [
+    ['an empty one', { namespaceSelector: matching() }],
+    [
+      'NotIn',
+      { namespaceSelector: { matchLabels: {}, matchExpressions: [{ key: 'a', operator: 'NotIn', values: ['b'] }] } },
+    ],
+    [
+      'DoesNotExist',
+      {
+        namespaceSelector: { matchLabels: {}, matchExpressions: [{ key: 'a', operator: 'DoesNotExist', values: [] }] },
+      },
+    ],
+    ['its name', { namespaceSelector: matching({ 'kubernetes.io/metadata.name': 'late' }) }],
+  ];
+  test.each(selectors)('is matched by no namespaceSelector, %s', (_, peer) => {
+    const server = pod('server', '10.0.0.1');
+    const client = pod('late/client', '10.0.0.2', {}, { nodeName: 'there' });
+    const compiler = compilerOf(namespace('default'), server, client, ingressPolicy('some', [allow([peer])]));
+    expect(takesIn(compiler, '10.0.0.2', '10.0.0.1')).toBe(false);
+    compiler.apply(set(namespace('late')));
+    expect(takesIn(compiler, '10.0.0.2', '10.0.0.1')).toBe(true);
+    compiler.apply(remove(namespace('late')));
+    expect(takesIn(compiler, '10.0.0.2', '10.0.0.1')).toBe(false);
+  });
+
+  test('is matched by the podSelectors of its own policies', () => {
+    const own = ingressPolicy('own', [allow([{ podSelector: matching() }])]);
+    const compiler = compilerOf(pod('server', '10.0.0.1'), pod('client', '10.0.0.2'), own);
+    expect(takesIn(compiler, '10.0.0.2', '10.0.0.1')).toBe(true);
+  });
+});
+
+describe('a policy that could not be understood', () => {
+  test('isolates its pods, allows nothing, and takes nothing from what others allow', () => {
+    const broken = ingressPolicy('broken', [allow([])], { error: 'spec.ingress[0].ports[0].port: 99999' });
+    const compiler = compilerOf(pod('server', '10.0.0.1'), broken);
+    expect(takesIn(compiler, '192.0.2.1', '10.0.0.1')).toBe(false);
+    expect(compiler.compile().isolatingPolicies('10.0.0.1', 'ingress')).toEqual(['default/broken']);
+    compiler.apply(set(ingressPolicy('fine', [allow([], [tcp(80)])])));
+    expect(takesIn(compiler, '192.0.2.1', '10.0.0.1')).toBe(true);
+    expect(takesIn(compiler, '192.0.2.1', '10.0.0.1', 81)).toBe(false);
+  });
+
+  test.each([
+    ['a cidr', { cidr: '10.0.0.0/40', except: [] }],
+    ['an except', { cidr: '0.0.0.0/0', except: ['10.0.0.0'] }],
+  ])('and a block with %s that is none matches no address', (_, ipBlock) => {
+    const compiler = compilerOf(pod('server', '10.0.0.1'), ingressPolicy('block', [allow([{ ipBlock }])]));
+    expect(takesIn(compiler, '192.0.2.1', '10.0.0.1')).toBe(false);
+  });
+});
+
+describe('hostNetwork pods', () => {
+  const host = pod('agent', '10.0.0.9', { app: 'agent' }, { hostNetwork: true });
+
+  test('are not isolated, and no selector matches them, but ipBlocks do', () => {
+    const selecting = ingressPolicy('selecting', [
+      allow([{ podSelector: matching() }, { namespaceSelector: matching() }]),
+    ]);
+    const compiler = compilerOf(namespace('default'), pod('server', '10.0.0.1'), host, selecting);
+    expect(compiler.compile().isolated).toEqual(['10.0.0.1']);
+    expect(takesIn(compiler, '10.0.0.9', '10.0.0.1')).toBe(false);
+    compiler.apply(set(ingressPolicy('block', [allow([{ ipBlock: { cidr: '10.0.0.9/32', except: [] } }])])));
+    expect(takesIn(compiler, '10.0.0.9', '10.0.0.1')).toBe(true);
+  });
+});
+
+describe('named ports', () => {
+  const policy = ingressPolicy('named', [allow([], [tcp('web')])], {
+    isolates: ['egress'],
+    ingress: [],
+    egress: [allow([], [tcp('web')])],
+  });
+  const server = (name: string, address: string, port: number) =>
+    pod(name, address, {}, { nodeName: 'there', ports: [{ name: 'web', port, protocol: 'TCP' }] });
+
+  test('are those of the destination, each its own', () => {
+    const compiler = compilerOf(
+      pod('client', '10.0.0.1'),
+      server('a', '10.0.0.2', 80),
+      server('b', '10.0.0.3', 8080),
+      policy,
+    );
+    const { table } = compiler.compile();
+    const leaves = (to: string, port: number, protocol = 6) =>
+      judgeSides(table, { source: '10.0.0.1', destination: to, protocol, port }).egress.allowed;
+    expect([leaves('10.0.0.2', 80), leaves('10.0.0.2', 8080)]).toEqual([true, false]);
+    expect([leaves('10.0.0.3', 80), leaves('10.0.0.3', 8080)]).toEqual([false, true]);
+    expect(leaves('10.0.0.2', 80, 17)).toBe(false);
+    expect(leaves('192.0.2.1', 80)).toBe(false);
+  });
+});
+
+describe('isolated', () => {
+  test('lists all addresses of isolated endpoints, canonical and sorted', () => {
+    const compiler = compilerOf(
+      pod('b', '10.0.0.20', {}, { addresses: ['10.0.0.20', 'FD00:0::1'] }),
+      pod('a', '10.0.0.100'),
+      pod('other/c', '10.0.0.3'),
+      pod('d', '10.0.0.4', {}, { nodeName: 'there' }),
+      ingressPolicy('deny', []),
+    );
+    expect(compiler.compile().isolated).toEqual(['10.0.0.100', '10.0.0.20', 'fd00::1']);
+  });
+});
+
+describe('tables', () => {
+  test('have growing generations', () => {
+    const compiler = compilerOf();
+    const generations = [1, 2, 3].map(() => compiler.compile().table.generation);
+    expect(generations).toEqual([1, 2, 3]);
+  });
+
+  test('use the memory of a recycled one, and only of that', () => {
+    const compiler = compilerOf(pod('server', '10.0.0.1'));
+    const [kept, recycled] = [compiler.compile(), compiler.compile()];
+    compiler.recycle(recycled.table);
+    compiler.recycle(recycled.table);
+    compiler.apply(set(pod('server', '10.0.0.2')));
+    const [next, afterNext] = [compiler.compile(), compiler.compile()];
+    expect(next.table.buffer).toBe(recycled.table.buffer);
+    expect(new Set([kept, next, afterNext].map(({ table }) => table.buffer)).size).toBe(3);
+    expect(kept.podAt('10.0.0.1')).toBe('default/server');
+    expect(next.podAt('10.0.0.1')).toBeUndefined();
+    expect(next.podAt('10.0.0.2')).toBe('default/server');
+  });
+
+  test('do not grow with policies, pods and ports that come and go', () => {
+    const compiler = compilerOf(namespace('default'), pod('server', '10.0.0.1'));
+    const sizes: number[] = [];
+    for (let i = 0; i < 4000; i++) {
+      const peer = { podSelector: matching({ app: `${i}` }), namespaceSelector: matching({ team: `${i}` }) };
+      const changing = [
+        pod(`p${i % 3}`, `10.1.0.${i % 3}`, { app: `${i}` }, { ports: [{ name: `n${i}`, port: 80, protocol: 'TCP' }] }),
+        ingressPolicy('edited', [
+          allow([peer, { podSelector: matching({ app: `${i}` }) }], [tcp(`n${i}`), tcp(1 + i)]),
+        ]),
+        namespace(`n${i}`),
+      ];
+      compiler.apply(set(...changing));
+      if (i % 4 === 0) compiler.compile();
+      compiler.apply(remove(namespace(`n${i}`)));
+      if (i % 400 === 399) sizes.push(section(compiler.compile().table, 'portSets').length);
+    }
+    expect(Math.max(...sizes)).toBeLessThan(20_000);
+    const { table } = compiler.compile();
+    expect(section(table, 'groups').length).toBeLessThan(64);
+    expect(section(table, 'namedPorts').length).toBeLessThan(64);
+    expect(takesIn(compiler, '10.1.0.0', '10.0.0.1', 4000)).toBe(true);
+    expect(takesIn(compiler, '10.1.0.1', '10.0.0.1', 4000)).toBe(false);
+  });
+});

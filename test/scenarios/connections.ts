@@ -1,0 +1,61 @@
+/** The open connections between two pods that a change may cut: one TCP connection, and one two-way stream of UDP on the next port. */
+import { expect } from 'vitest';
+import type { Lab, LabHost } from '../../src/lab/lab.ts';
+import { type Losses, type Passage, TcpStream, UdpStream } from './streams.ts';
+
+const NOTHING: Passage = { toServer: 0, toClient: 0 };
+const NO_LOSSES: Losses = { toServer: [], toClient: [] };
+
+export interface SourcePorts {
+  readonly tcp: number;
+  readonly udp: number;
+}
+
+export class Connections implements Disposable {
+  readonly tcp: TcpStream;
+  readonly udp: UdpStream;
+
+  /** @param port of the TCP server; the UDP server has the next. */
+  constructor(
+    lab: Lab,
+    from: string,
+    to: string,
+    port: number,
+    options: { sourcePorts?: SourcePorts; address?: string } = {},
+  ) {
+    const hosts = { from: hostOf(lab, from), to: hostOf(lab, to) };
+    const address = options.address === undefined ? {} : { address: options.address };
+    const { tcp = 0, udp = 0 } = options.sourcePorts ?? {};
+    this.tcp = new TcpStream({ ...hosts, ...address, port, sourcePort: tcp });
+    this.udp = new UdpStream({ ...hosts, ...address, port: port + 1, sourcePort: udp });
+  }
+
+  get sourcePorts(): SourcePorts {
+    return { tcp: this.tcp.sourcePort, udp: this.udp.sourcePort };
+  }
+
+  /** Resolves when messages that are sent from now on arrive, both ways over both protocols. */
+  async flow(): Promise<void> {
+    await Promise.all([this.tcp.flows(), this.udp.flows()]);
+  }
+
+  async expectNothingLost(): Promise<void> {
+    const [tcp, udp] = await Promise.all([this.tcp.lost(), this.udp.lost()]);
+    expect({ tcp, udp }, 'messages lost').toEqual({ tcp: NO_LOSSES, udp: NO_LOSSES });
+  }
+
+  [Symbol.dispose](): void {
+    this.tcp[Symbol.dispose]();
+    this.udp[Symbol.dispose]();
+  }
+}
+
+/** Not one of the messages that either side sends from now on arrives at the other, while both go on sending. */
+export async function expectCut({ tcp, udp }: Connections): Promise<void> {
+  const [byTcp, byUdp] = await Promise.all([tcp.watch(), udp.watch()]);
+  expect({ tcp: byTcp, udp: byUdp }, 'messages that still arrived').toEqual({ tcp: NOTHING, udp: NOTHING });
+}
+
+function hostOf(lab: Lab, name: string): LabHost {
+  return lab.externals.some((external) => external.name === name) ? lab.external(name) : lab.pod(name);
+}
