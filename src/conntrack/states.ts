@@ -33,7 +33,7 @@ export const STATES = [
   'other-unreplied',
   'other-replied',
 ] as const;
-export type StateName = (typeof STATES)[number];
+type StateName = (typeof STATES)[number];
 
 function code(name: StateName): number {
   return STATES.indexOf(name);
@@ -73,13 +73,13 @@ export const EVENT_OPEN = 1;
 /** Answers one: SYN with ACK, INIT ACK. */
 export const EVENT_ACCEPT = 2;
 /** FIN, SHUTDOWN, SHUTDOWN ACK. */
-export const EVENT_CLOSE = 3;
+const EVENT_CLOSE = 3;
 /** RST, ABORT, SHUTDOWN COMPLETE. */
-export const EVENT_RESET = 4;
-export const EVENT_COOKIE_ECHO = 5;
-export const EVENT_COOKIE_ACK = 6;
+const EVENT_RESET = 4;
+const EVENT_COOKIE_ECHO = 5;
+const EVENT_COOKIE_ACK = 6;
 /** Answers a request: an ICMP echo reply. */
-export const EVENT_REPLY = 7;
+const EVENT_REPLY = 7;
 
 /** Events by the flags byte of TCP. RST counts before SYN, and SYN before FIN, whatever else is set. */
 const TCP_EVENTS = Uint8Array.from({ length: 256 }, (_, flags) => {
@@ -201,11 +201,10 @@ export function canReopen(state: number): boolean {
  * is made of; a revoked one must outlast those, or the other side could bring a denied flow back; a replied one is somebody's connection.
  */
 export const WORTHS = ['closing', 'unreplied', 'revoked', 'replied'] as const;
-export type Worth = (typeof WORTHS)[number];
-export const WORTH_CLOSING = 0;
-export const WORTH_UNREPLIED = 1;
+const WORTH_CLOSING = 0;
+const WORTH_UNREPLIED = 1;
 export const WORTH_REVOKED = 2;
-export const WORTH_REPLIED = 3;
+const WORTH_REPLIED = 3;
 
 export function worthOf(state: number): number {
   switch (state) {

@@ -26,7 +26,7 @@ export function decide(table: RuleTable, packet: Packet): number {
 
 /** A ruling is a reason in bits 0 to 7, and with it in one int32 what else came to light: */
 export const SOURCE_IS_ENDPOINT = 1 << 8;
-export const DESTINATION_IS_ENDPOINT = 1 << 9;
+const DESTINATION_IS_ENDPOINT = 1 << 9;
 /** the ingress side is the one that denied, */
 export const DENIED_BY_INGRESS = 1 << 10;
 /** and one of the pods is isolated in some direction, so that the flow's replies, or its next packets, depend on this one. */

@@ -195,11 +195,22 @@ function legend(groups: readonly Group[], results: readonly ProbeResult[], { col
     groups.filter(({ to }) => isPod(to)),
     ({ columns }) => portsText(columns),
   );
-  const pods = [...byPorts].map(([ports, same]) => `  ${same.map(({ id }) => id).join(' ')}: ${ports}`);
+  const pods = [...byPorts].map(([ports, same]) => `  ${ranges(same.map(({ id }) => Number(id)))}: ${ports}`);
   const services = groups
     .filter(({ to }) => !isPod(to))
     .map(({ id, to, columns }) => `  ${id} ${to.slice(SERVICE.length)}: ${portsText(columns)}`);
   return [marks.join('   '), 'Ports', ...pods, ...services];
+}
+
+/** `1-3 5` for 1, 2, 3 and 5. */
+function ranges(numbers: readonly number[]): string {
+  const runs: [first: number, last: number][] = [];
+  for (const number of numbers) {
+    const run = runs.at(-1);
+    if (run && run[1] === number - 1) run[1] = number;
+    else runs.push([number, number]);
+  }
+  return runs.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(' ');
 }
 
 function portsText(columns: readonly Column[]): string {

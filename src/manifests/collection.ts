@@ -1,6 +1,7 @@
 /** The objects of all manifest files, one of each name, with the place of each. */
 import { formatPath, isMap, type Path, type Problem } from '../cluster/field.ts';
-import { type BrokenPolicy, type ManifestDocument, type Position, readDocuments } from './documents.ts';
+import type { BrokenPolicy, ManifestDocument, Position } from './document.ts';
+import { readDocuments } from './documents.ts';
 import { classify, elementsOf, type ManifestKind } from './objects.ts';
 import { fileTitle, type ManifestProblem, type ProblemLog } from './problems.ts';
 import type { Source } from './sources.ts';

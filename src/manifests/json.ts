@@ -1,6 +1,6 @@
 /** JSON manifests. Values come from JSON.parse; a scan of the text finds where fields stand, and where an error is. */
 import type { Path } from '../cluster/projection.ts';
-import type { ManifestDocument, Position } from './documents.ts';
+import type { ManifestDocument, Position } from './document.ts';
 import { recoverPolicies } from './recovery.ts';
 
 /** The document of a JSON text. Undefined where it does not parse and does not have to, since it may be YAML. */

@@ -12,7 +12,7 @@ import {
   visit,
 } from 'yaml';
 import type { Path } from '../cluster/projection.ts';
-import type { ManifestDocument, Position } from './documents.ts';
+import type { ManifestDocument, Position } from './document.ts';
 import { recoverPolicies } from './recovery.ts';
 
 /** Kubernetes reads YAML 1.1 booleans: an unquoted `yes` is no text there, so it is none here. */

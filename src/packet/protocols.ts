@@ -19,10 +19,8 @@ export const RST = 0x04;
 export const ACK = 0x10;
 
 /** Chunk types of SCTP (RFC 9260 section 3.2). */
-export const SCTP_DATA = 0;
 export const SCTP_INIT = 1;
 export const SCTP_INIT_ACK = 2;
-export const SCTP_SACK = 3;
 export const SCTP_ABORT = 6;
 export const SCTP_SHUTDOWN = 7;
 export const SCTP_SHUTDOWN_ACK = 8;

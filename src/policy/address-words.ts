@@ -49,7 +49,7 @@ function plainIpv4(text: string): AddressWords | undefined {
     const digit = code - ZERO;
     if (digit >= 0 && digit <= 9) {
       // A leading zero is octal to some and decimal to others.
-      
+      if (octet === 0) return undefined;
       octet = octet < 0 ? digit : 10 * octet + digit;
       if (octet > 255) return undefined;
     } else if (code === DOT && octet >= 0) {

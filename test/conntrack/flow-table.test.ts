@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { EVICTED, EXPIRED, FlowTable, MAX_CAPACITY, MOVE_INTERVAL } from '../../src/conntrack/flow-table.ts';
 import { FlowKey } from '../../src/conntrack/flow-key.ts';
+import { EVICTED, EXPIRED, FlowTable, MAX_CAPACITY, MOVE_INTERVAL } from '../../src/conntrack/flow-table.ts';
 import { NO_SLOT, type Slot } from '../../src/conntrack/slots.ts';
 import * as states from '../../src/conntrack/states.ts';
 import { DEFAULT_TIMEOUTS } from '../../src/conntrack/timeouts.ts';
@@ -98,13 +98,18 @@ describe('a flow is not found', () => {
 });
 
 describe('flows with the same hash are told apart', () => {
-  const udp = (src: string, dst: string, srcPort: number) => packet(b.ip(src, dst, b.udp(srcPort, srcPort === 1 ? 53 : 0)));
+  const udp = (src: string, dst: string, srcPort: number) =>
+    packet(b.ip(src, dst, b.udp(srcPort, srcPort === 1 ? 53 : 0)));
   // Found by search under this seed.
   test.each<[string, Packet, Packet]>([
     ['by port', udp('10.0.0.1', '10.0.0.2', 45086), udp('10.0.0.1', '10.0.0.2', 60090)],
     ['by source', udp('0.1.133.176', '10.0.0.2', 1), udp('0.1.210.120', '10.0.0.2', 1)],
     ['by destination', udp('0.0.0.1', '10.0.52.200', 1), udp('0.0.0.1', '10.0.84.117', 1)],
-    ['by the third word of an IPv6 address', udp('fd00::0:2907:0:1', 'fd00::2', 1), udp('fd00::0:862e:0:1', 'fd00::2', 1)],
+    [
+      'by the third word of an IPv6 address',
+      udp('fd00::0:2907:0:1', 'fd00::2', 1),
+      udp('fd00::0:862e:0:1', 'fd00::2', 1),
+    ],
   ])('%s', (_, one, other) => {
     const key = new FlowKey(SEED);
     const hash = (of: Packet) => [key.set(of), key.hash];

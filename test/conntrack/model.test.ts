@@ -158,7 +158,7 @@ test('a flow table behaves as a Map of flows, and its structure holds after ever
         for (const each of steps) {
           generation++;
           if (each.kind === 'wait') now += each.ms;
-            else if (each.kind === 'expire') expireAll();
+          else if (each.kind === 'expire') expireAll();
           else if (each.kind === 'packet') {
             const asPacket = (FLOWS[each.flow] as readonly [Packet, Packet])[each.direction] as Packet;
             const found = model.find(each.flow, now);

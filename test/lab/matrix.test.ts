@@ -65,7 +65,7 @@ outside the cluster
 Ports
   1: a TCP 53, b UDP 53
   2: TCP 5432
-  3 4: TCP 80
+  3-4: TCP 80
   S1 shop/db: a TCP 5432, b TCP 30000
 `);
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ManifestDocument } from '../../src/manifests/documents.ts';
+import type { ManifestDocument } from '../../src/manifests/document.ts';
 import { readJson } from '../../src/manifests/json.ts';
 
 function read(text: string): ManifestDocument {

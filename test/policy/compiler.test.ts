@@ -34,6 +34,13 @@ describe('two pods that claim one address', () => {
     expect(owner(compiler)).toBe('default/second');
   });
 
+  test('nor by getting another address', () => {
+    const compiler = compilerOf(first, second);
+    compiler.apply(set({ ...first, addresses: ['10.0.0.1', 'fd00::1'] }));
+    expect(owner(compiler)).toBe('default/second');
+    expect(compiler.compile().podAt('fd00::1')).toBe('default/first');
+  });
+
   test('the one that lost it can go first', () => {
     const compiler = compilerOf(first, second);
     compiler.apply(remove(first));

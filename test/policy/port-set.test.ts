@@ -84,6 +84,17 @@ test('swept sets are forgotten, and those in use keep their numbers', () => {
   expect(sets.ofRule([tcp(443)])).toBe(gone);
 });
 
+test('names of profiles and sets that are gone make room for others', () => {
+  const names = new PortNames();
+  const ports = [{ name: 'web', port: 80, protocol: 'TCP' as const }];
+  names.retainProfile(PortNames.profileKey(ports), ports);
+  names.releaseProfile(PortNames.profileKey(ports));
+  const sets = new PortSets(names);
+  sets.ofRule([tcp('admin')]);
+  sets.sweep(new Set());
+  expect(names.retainName('UDP', 'dns')).toBe(0);
+});
+
 test('many ranges are searched as few are', () => {
   const ends = fc.tuple(fc.nat(400), fc.nat(3)).map(([first, more]): [number, number] => [1 + first, 1 + first + more]);
   fc.assert(

@@ -36,11 +36,12 @@ export class Traffic {
   /** Attempts follow one another: two waves at once would disturb each other's timing. */
   #lastAttempt: Promise<unknown> = Promise.resolve();
 
-  constructor() {
+  /** @param waveSize most attempts at the same time. */
+  constructor(waveSize = defaultWaveSize()) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     this.#worker = new Worker(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url), {
-      workerData: { port: port2, wake: this.#wake, waveSize: waveSize() },
+      workerData: { port: port2, wake: this.#wake, waveSize },
       transferList: [port2],
     });
     this.#port.on('message', (reply: TrafficReply) => this.#receive(reply));
@@ -126,7 +127,7 @@ export class Traffic {
 }
 
 /** Attempts whose two descriptors this process may still open. */
-function waveSize(): number {
+function defaultWaveSize(): number {
   const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
   const free = Number(limit ?? 1024) - readdirSync('/proc/self/fd').length - SPARE_DESCRIPTORS;
   return Math.max(16, Math.min(WAVE, Math.floor(free / 2)));

@@ -25,7 +25,8 @@ describeAsRoot('an attempt', () => {
       'node',
       [1, 2, 3].map((n) => [`10.244.0.${n}`, `fd00:10:244::${n}`]),
     );
-    traffic = new Traffic();
+    // Fewer than the attempts of each test, so that they come in two waves.
+    traffic = new Traffic(4);
     const failures = await traffic.listen(
       pods.flatMap(({ netns, addresses }, i) =>
         addresses.flatMap((address) =>

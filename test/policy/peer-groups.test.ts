@@ -1,0 +1,128 @@
+import { describe, expect, test } from 'vitest';
+import type { Labels, PolicyPeer } from '../../src/cluster/records.ts';
+import { Identities, type Identity } from '../../src/policy/identities.ts';
+import { type Peer, PeerGroups } from '../../src/policy/peer-groups.ts';
+import { PortNames } from '../../src/policy/port-names.ts';
+import { matching } from './records.ts';
+
+const MAX_RETIRED = 2;
+
+/** Peer groups, and what a test does with them. */
+function cluster() {
+  const identities = new Identities(new PortNames());
+  const groups = new PeerGroups(identities, MAX_RETIRED);
+  const namespace = identities.namespace('default');
+  identities.setLabels(namespace, { team: 'a' });
+  groups.relabel(namespace);
+  const told: string[] = [];
+  return {
+    namespace,
+    told,
+    identity(labels: Labels): Identity {
+      const identity = identities.retain(namespace, labels, []);
+      if (identity.group === undefined) groups.add(identity);
+      return identity;
+    },
+    remove(identity: Identity): void {
+      identities.release(identity);
+      identities.settle((each) => groups.remove(each));
+    },
+    retain: (peer: PolicyPeer) => groups.retain(peer, namespace),
+    release: (peer: Peer) => groups.release(peer),
+    settle(): void {
+      told.length = 0;
+      groups.settle(
+        (group) => told.push(`left ${group.members().length}`),
+        (group) => told.push(`entered ${group.members().length}`),
+      );
+    },
+  };
+}
+
+const web: PolicyPeer = { podSelector: matching({ app: 'web' }) };
+const webAnywhere: PolicyPeer = { podSelector: matching({ app: 'web' }), namespaceSelector: matching() };
+
+describe('a group is what the same peers match', () => {
+  test('a new peer splits the groups of what it matches, and touches no other', () => {
+    const { identity, retain, settle, told } = cluster();
+    const [front, back, other] = [
+      identity({ app: 'web', v: '1' }),
+      identity({ app: 'web', v: '2' }),
+      identity({ app: 'db' }),
+    ];
+    settle();
+    expect(told).toEqual([]);
+    const peer = retain(web);
+    settle();
+    expect(told).toEqual(['entered 1']);
+    expect(front.group).toBe(back.group);
+    expect(front.group?.members()).toEqual([peer]);
+    expect(other.group?.members()).toEqual([]);
+  });
+
+  test('a peer of another spelling is the same peer', () => {
+    const { retain } = cluster();
+    const spelled = { matchLabels: {}, matchExpressions: [{ key: 'app', operator: 'In' as const, values: ['web'] }] };
+    expect(retain({ podSelector: spelled })).toBe(retain(web));
+    expect(retain(webAnywhere)).not.toBe(retain(web));
+  });
+
+  test('identities that come after a peer was looked for by label are found by the next one', () => {
+    const { identity, retain, settle } = cluster();
+    identity({ app: 'web' });
+    settle();
+    retain(webAnywhere);
+    settle();
+    const late = identity({ app: 'web', tier: 'late' });
+    settle();
+    const next = retain({ ...webAnywhere, namespaceSelector: matching({ team: 'a' }) });
+    settle();
+    expect(late.group?.members()).toContain(next);
+  });
+
+  test('and those that went are not', () => {
+    const { identity, remove, retain, settle, told } = cluster();
+    const gone = identity({ app: 'web' });
+    identity({ app: 'db' });
+    settle();
+    retain(webAnywhere);
+    settle();
+    remove(gone);
+    settle();
+    expect(told).toEqual(['left 1']);
+    retain({ ...webAnywhere, namespaceSelector: matching({ team: 'a' }) });
+    settle();
+    expect(told).toEqual([]);
+  });
+});
+
+describe('retired peers', () => {
+  test('that are taken up again are still known', () => {
+    const { identity, release, retain, settle, told } = cluster();
+    identity({ app: 'web' });
+    const peer = retain(web);
+    settle();
+    release(peer);
+    settle();
+    expect(retain(web)).toBe(peer);
+    settle();
+    expect(told).toEqual([]);
+  });
+
+  test('are removed when they are many, and the groups that they kept apart are joined', () => {
+    const { identity, namespace, release, retain, settle } = cluster();
+    const [front, back] = [identity({ app: 'web', v: '1' }), identity({ app: 'web', v: '2' })];
+    const stays = retain(web);
+    const retire = ['1', '2', '3'].map((v) =>
+      retain({ podSelector: matching({ v }), namespaceSelector: matching({ team: 'a' }) }),
+    );
+    settle();
+    expect(front.group).not.toBe(back.group);
+    expect(namespace.scopes).toHaveLength(2);
+    for (const peer of retire) release(peer);
+    settle();
+    expect(front.group).toBe(back.group);
+    expect(front.group?.members()).toEqual([stays]);
+    expect(namespace.scopes).toEqual([stays.scope]);
+  });
+});
