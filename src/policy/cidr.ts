@@ -78,15 +78,15 @@ class Descent {
     for (const block of node.excludes) {
       if (block.excluded++ === 0 && block.begun) holed = this.count(block, -1) === 0 || holed;
     }
-    let ports = outside;
+    const added = [outside];
     for (const block of node.begins) {
       block.begun = true;
       if (block.excluded > 0) continue;
       this.count(block, 1);
-      ports = this.portSets.union(ports, block.ports);
+      added.push(block.ports);
     }
     // Ports can only be taken away by uniting anew what is left.
-    if (holed) ports = [...this.inForce.keys()].reduce((all, each) => this.portSets.union(all, each), NO_PORTS);
+    const ports = this.portSets.union(holed ? this.inForce.keys() : added);
     this.path.push({ node, ports });
     return ports;
   }

@@ -12,6 +12,7 @@ import { directionName, type Policy, type PolicyRules } from './policy-rules.ts'
 import type { PortSets } from './port-set.ts';
 import { type DirectionIndex, EGRESS, INGRESS } from './rule-table.ts';
 import {
+  ALL_PORTS,
   ANY_PEER,
   DIRECTION_WORDS,
   GROUP_RULE_WORDS,
@@ -129,13 +130,11 @@ export class EndpointClasses {
 
   /** A peer group got its first identity. */
   groupEntered(group: PeerGroup): void {
-    const opened = new Map<number, number>();
+    const opened = new Map<number, number[]>();
     for (const peer of group.members()) {
-      for (const [record, ports] of peer.opens) {
-        opened.set(record, this.portSets.union(opened.get(record) ?? NO_PORTS, ports));
-      }
+      for (const [record, ports] of peer.opens) append(opened, record, ports);
     }
-    for (const [record, ports] of opened) this.groupRules.set([record, group.id], ports);
+    for (const [record, ports] of opened) this.groupRules.set([record, group.id], this.portSets.union(ports));
   }
 
   /** Builds the new classes; peer groups have settled. */
@@ -190,16 +189,16 @@ export class EndpointClasses {
     const record = (2 * id + direction) * DIRECTION_WORDS;
     const isolating = policies.filter((policy) => policy.record.isolates.includes(directionName(direction)));
     const rules = isolating.flatMap((policy) => policy.rules?.[direction] ?? []);
-    let anyPeer = NO_PORTS;
-    for (const rule of rules) if (rule.anyPeer) anyPeer = this.portSets.union(anyPeer, rule.ports);
+    const anyPeer = this.portSets.union(rules.filter((rule) => rule.anyPeer).map(({ ports }) => ports));
     const blocks: Block[] = [];
-    const peers = new Map<Peer, number>();
+    const opened = new Map<Peer, number[]>();
     for (const rule of rules) {
-      // Open to everyone already.
-      if (this.portSets.union(anyPeer, rule.ports) === anyPeer) continue;
-      blocks.push(...rule.blocks);
-      for (const peer of rule.peers) peers.set(peer, this.portSets.union(peers.get(peer) ?? NO_PORTS, rule.ports));
+      // Open to nobody, or to everybody already.
+      if (rule.ports === NO_PORTS || rule.ports === anyPeer || anyPeer === ALL_PORTS) continue;
+      for (const block of rule.blocks) blocks.push(block);
+      for (const peer of rule.peers) append(opened, peer, rule.ports);
     }
+    const peers = new Map([...opened].map(([peer, ports]) => [peer, this.portSets.union(ports)]));
     const prefixes = prefixPorts(blocks, this.portSets);
     const built = { record, isolated: isolating.length > 0, anyPeer, peers, prefixes };
     this.enterDirection(built);
@@ -215,12 +214,12 @@ export class EndpointClasses {
   }
 
   private enterPeers({ record, peers }: ClassDirection): void {
-    const opened = new Map<PeerGroup, number>();
+    const opened = new Map<PeerGroup, number[]>();
     for (const [peer, ports] of peers) {
       peer.opens.set(record, ports);
-      for (const group of peer.groups) opened.set(group, this.portSets.union(opened.get(group) ?? NO_PORTS, ports));
+      for (const group of peer.groups) append(opened, group, ports);
     }
-    for (const [group, ports] of opened) this.groupRules.set([record, group.id], ports);
+    for (const [group, ports] of opened) this.groupRules.set([record, group.id], this.portSets.union(ports));
   }
 
   private enterPrefixes({ record, prefixes }: ClassDirection): void {
@@ -255,4 +254,10 @@ export class EndpointClasses {
     this.ids.giveBack(dropped.id);
     this.classes.delete(set);
   }
+}
+
+function append<K>(lists: Map<K, number[]>, key: K, value: number): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
 }

@@ -257,7 +257,7 @@ export class PeerGroups {
       peer.scope.peers.delete(peer);
       if (peer.scope.peers.size === 0) emptied.add(peer.scope);
     }
-    
+    if (groups.size > 0) this.joinGroups(groups);
     if (emptied.size > 0) this.removeScopes(emptied);
     this.retired.clear();
   }

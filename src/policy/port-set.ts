@@ -24,7 +24,7 @@ interface PortSet {
 
 const MAX_PORT = 65_535;
 const NOTHING: PortSet = { key: '', ranges: [[], [], []], names: new Map() };
-/** Unions that are remembered; more than compiling one change ever needs again. */
+/** Unions of two that are remembered; more than compiling one change ever needs again. */
 const MAX_UNIONS = 65_536;
 
 export class PortSets {
@@ -71,20 +71,24 @@ export class PortSets {
     return number;
   }
 
-  /** What either of two sets allows. */
-  union(a: number, b: number): number {
-    if (a === b || b === NO_PORTS) return a;
-    if (a === NO_PORTS) return b;
-    if (a === ALL_PORTS || b === ALL_PORTS) return ALL_PORTS;
-    const pair = Math.min(a, b) * 2 ** 26 + Math.max(a, b);
-    const known = this.unions.get(pair);
-    if (known !== undefined) return known;
-    const left = this.sets[a] as PortSet;
-    const right = this.sets[b] as PortSet;
-    const both = (place: 0 | 1 | 2) => merged([...left.ranges[place], ...right.ranges[place]]);
-    const united = this.intern([both(0), both(1), both(2)], new Map([...left.names, ...right.names]));
-    if (this.unions.size >= MAX_UNIONS) this.unions.clear();
-    this.unions.set(pair, united);
+  /**
+   * What any of these sets allows. All of them at once: uniting thousands one after the other would intern as many sets in between,
+   * each larger than the last.
+   */
+  union(sets: Iterable<number>): number {
+    const distinct = new Set(sets);
+    distinct.delete(NO_PORTS);
+    if (distinct.has(ALL_PORTS)) return ALL_PORTS;
+    const [first = NO_PORTS, second] = distinct;
+    if (second === undefined) return first;
+    if (distinct.size > 2) return this.unite(distinct);
+    const pair = Math.min(first, second) * 2 ** 26 + Math.max(first, second);
+    let united = this.unions.get(pair);
+    if (united === undefined) {
+      united = this.unite(distinct);
+      if (this.unions.size >= MAX_UNIONS) this.unions.clear();
+      this.unions.set(pair, united);
+    }
     return united;
   }
 
@@ -107,6 +111,19 @@ export class PortSets {
   words(): Int32Array {
     this.section ??= this.encode();
     return this.section;
+  }
+
+  private unite(numbers: Iterable<number>): number {
+    const ranges: [number[], number[], number[]] = [[], [], []];
+    const names = new Map<number, NamedPort>();
+    for (const number of numbers) {
+      const set = this.sets[number] ?? NOTHING;
+      set.ranges.forEach((each, place) => {
+        for (const range of each) (ranges[place] as number[]).push(range);
+      });
+      for (const [key, name] of set.names) names.set(key, name);
+    }
+    return this.intern([merged(ranges[0]), merged(ranges[1]), merged(ranges[2])], names);
   }
 
   private intern(ranges: readonly [Ranges, Ranges, Ranges], names: ReadonlyMap<number, NamedPort>): number {

@@ -185,7 +185,11 @@ describeAsRoot('a lab that stays', () => {
       const sleeper = start('lab', 'exec', '--name', name, 'client', '--', 'sleep', `${process.pid}`);
       const slept = ended(sleeper);
       await vi.waitFor(() => expect(processesWith('sleep', `${process.pid}`)).toHaveLength(1), { timeout: 5000 });
+      const background = String(process.pid + 1_000_000);
+      await lab('exec', 'web', '--', 'sh', '-c', `sleep ${background} >/dev/null 2>&1 &`);
+      expect(processesWith('sleep', background)).toHaveLength(1);
       expect(await lab('down')).toMatchObject({ code: 0 });
+      expect(processesWith('sleep', background)).toEqual([]);
       expect((await slept).code).toBe(137);
       expect(await lab('exec', 'web', '--', 'true')).toMatchObject({ code: 2 });
     } finally {

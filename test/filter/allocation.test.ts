@@ -71,19 +71,36 @@ describe('judges a million packets without allocating', () => {
   const udp = (n: number) => [b.ip(WEB, DB, b.udp(40_000 + n, 53)), b.ip(DB, WEB, b.udp(53, 40_000 + n))];
   const ping = (n: number) => [b.ip(WEB, DB, b.echoRequest(n)), b.ip(DB, WEB, b.echoReply(n))];
 
+  const init = (n: number) => b.ip(WEB, DB, b.sctp(n, 5, 1));
+  const data = (n: number) => b.ip(DB, WEB, b.sctp(5, n, 0));
+  const udpAndMore = (n: number) => [...udp(n), ...ping(n), b.ip(WEB, DB, b.raw(47))];
+
   test.each<[string, (n: number) => Uint8Array[], (n: number) => Uint8Array[], boolean]>([
     ['established TCP', (n) => [syn4(n)], both4, true],
     ['established TCP in IPv6', (n) => [syn6(n)], both6, true],
-    ['UDP', udp, udp, true],
-    ['ICMP echo', ping, ping, true],
-    ['SCTP', (n) => [b.ip(WEB, DB, b.sctp(n, 5, 1))], (n) => [b.ip(DB, WEB, b.sctp(5, n, 0))], true],
-    ['ICMP errors of flows', (n) => [syn4(n)], (n) => [b.ip(FAR, WEB, b.tooBig(syn4(n)))], true],
-    ['ICMPv6 errors of flows', (n) => [syn6(n)], (n) => [b.ip(DB6, WEB6, b.tooBig(syn6(n)))], true],
-    ['denied TCP', () => [], (n) => [b.ip(FAR, DB, b.tcp(n, 80, 'S'))], false],
-    ['denied UDP in IPv6', () => [], (n) => [b.ip('2001:db8::1', DB6, b.udp(n, 80))], false],
-    ['mid-stream TCP', () => [], (n) => [b.ip(FAR, DB, b.tcp(n, 80))], false],
-    ['malformed', () => [], (n) => [b.ip(FAR, DB, b.udp(n, 80, { length: 3 }))], false],
-    ['later fragments', () => [], (n) => [b.ip(FAR, DB, b.udp(n, 80), { offset: 8 * n + 8 })], false],
+    ['UDP, ICMP, SCTP and others', (n) => [init(n)], (n) => [...udpAndMore(n), data(n)], true],
+    [
+      'ICMP errors of flows',
+      (n) => [syn4(n), syn6(n)],
+      (n) => [b.ip(FAR, WEB, b.tooBig(syn4(n))), b.ip(DB6, WEB6, b.tooBig(syn6(n)))],
+      true,
+    ],
+    [
+      'denied packets',
+      () => [],
+      (n) => [b.ip(FAR, DB, b.tcp(n, 80, 'S')), b.ip('2001:db8::1', DB6, b.udp(n, 80))],
+      false,
+    ],
+    [
+      'mid-stream, malformed and fragmented packets',
+      () => [],
+      (n) => [
+        b.ip(FAR, DB, b.tcp(n, 80)),
+        b.ip(FAR, DB, b.udp(n, 80, { length: 3 })),
+        b.ip(FAR, DB, b.udp(n, 80), { offset: 8 * n + 8 }),
+      ],
+      false,
+    ],
   ])('%s', (_, first, then, allowed) => {
     const scene = new Scene(dbFromWeb, 1000);
     for (const packet of each(64, first)) scene.judge(packet);

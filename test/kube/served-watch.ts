@@ -7,12 +7,16 @@ export class ServedWatch {
   readonly kind: Kind;
   readonly #response: ServerResponse;
   #frozen = false;
+  /** Wakes whoever waits for the client to read. */
+  #goOn: () => void = () => {};
   /** Lines that wait until the initial events are sent. */
   #waiting: string[] | undefined;
 
   constructor(kind: Kind, response: ServerResponse) {
     this.kind = kind;
     this.#response = response;
+    response.on('drain', () => this.#goOn());
+    response.once('close', () => this.#goOn());
   }
 
   onClose(callback: () => void): void {
@@ -30,10 +34,8 @@ export class ServedWatch {
       if (this.#response.destroyed) return;
       if (!this.#response.write(toLine({ type: 'ADDED', object }))) {
         await new Promise<void>((resolve) => {
-          this.#response.once('drain', resolve);
-          this.#response.once('close', resolve);
+          this.#goOn = resolve;
         });
-        this.#response.removeAllListeners('drain');
       }
     }
     this.#waiting = undefined;

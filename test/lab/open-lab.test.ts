@@ -170,6 +170,24 @@ describeAsRoot('a lab that changes', () => {
     }
   });
 
+  test('a pod that gets another address is reached there, and its old address is that of who has it now', async () => {
+    const x = pod('a/x', ['10.244.0.1'], 'TCP 80');
+    const y = pod('a/y', ['10.244.0.2'], 'TCP 80');
+    const lab = await Lab.start({ manifests: cluster([x, y]), nodes: ['left', 'right'], agents: false });
+    try {
+      await lab.apply([
+        { type: 'set', record: { ...x, addresses: ['10.244.0.2'] } },
+        { type: 'set', record: { ...y, addresses: ['10.244.0.3'] } },
+      ]);
+      expect(await lab.probe()).toMatchObject([
+        { from: 'a/x', to: 'a/y', address: '10.244.0.3', observed: 'allow' },
+        { from: 'a/y', to: 'a/x', address: '10.244.0.2', observed: 'allow' },
+      ]);
+    } finally {
+      await lab.stop();
+    }
+  });
+
   test('what the policies say changes with them, though nobody enforces it here', async () => {
     const manifests = cluster([pod('a/x', ['10.244.0.1'], 'TCP 80'), pod('a/y', ['10.244.0.2'])]);
     const lab = await Lab.start({ manifests, agents: false });

@@ -60,16 +60,25 @@ describe('a rule whose ports cannot be understood allows nothing', () => {
 describe('union', () => {
   test('is what both allow', () => {
     const sets = new PortSets(new PortNames());
-    const union = sets.union(sets.ofRule([tcp(80), tcp('web')]), sets.ofRule([tcp(81), udp(53)]));
+    const union = sets.union([sets.ofRule([tcp(80), tcp('web')]), sets.ofRule([tcp(81), udp(53)])]);
     expect(union).toBe(sets.ofRule([tcp(80, 81), udp(53), tcp('web')]));
+  });
+
+  test('of a thousand sets leaves one set more', () => {
+    const sets = new PortSets(new PortNames());
+    const odd = Array.from({ length: 1000 }, (_, i) => sets.ofRule([tcp(2 * i + 1)]));
+    const size = sets.size;
+    expect(sets.union(odd)).toBe(sets.union([...odd].reverse()));
+    expect(sets.size).toBe(size + 1);
+    expect(sets.union([])).toBe(NO_PORTS);
   });
 
   test('with nothing is the other, with everything is everything', () => {
     const sets = new PortSets(new PortNames());
     const web = sets.ofRule([tcp(80)]);
-    expect(sets.union(web, NO_PORTS)).toBe(web);
-    expect(sets.union(NO_PORTS, web)).toBe(web);
-    expect(sets.union(web, ALL_PORTS)).toBe(ALL_PORTS);
+    expect(sets.union([web, NO_PORTS])).toBe(web);
+    expect(sets.union([NO_PORTS, web])).toBe(web);
+    expect(sets.union([web, ALL_PORTS])).toBe(ALL_PORTS);
   });
 });
 

@@ -1,7 +1,7 @@
 /** The open connections between two pods that a change may cut: one TCP connection, and one two-way stream of UDP on the next port. */
 import { expect } from 'vitest';
 import type { Lab, LabHost } from '../../src/lab/lab.ts';
-import { type Losses, type Passage, TcpStream, UdpStream } from './streams.ts';
+import { type Losses, type Passage, type Target, TcpStream, UdpStream } from './streams.ts';
 
 const NOTHING: Passage = { toServer: 0, toClient: 0 };
 const NO_LOSSES: Losses = { toServer: [], toClient: [] };
@@ -11,23 +11,28 @@ export interface SourcePorts {
   readonly udp: number;
 }
 
+export interface ConnectionOptions {
+  /** Of the client. @default any */
+  readonly sourcePorts?: SourcePorts;
+  /** @default 4 */
+  readonly family?: 4 | 6;
+  /** Both connect to this instead, which must lead to the servers. */
+  readonly service?: Target;
+}
+
 export class Connections implements Disposable {
   readonly tcp: TcpStream;
   readonly udp: UdpStream;
 
   /** @param port of the TCP server; the UDP server has the next. */
-  constructor(
-    lab: Lab,
-    from: string,
-    to: string,
-    port: number,
-    options: { sourcePorts?: SourcePorts; address?: string } = {},
-  ) {
+  constructor(lab: Lab, from: string, to: string, port: number, options: ConnectionOptions = {}) {
     const hosts = { from: hostOf(lab, from), to: hostOf(lab, to) };
-    const address = options.address === undefined ? {} : { address: options.address };
-    const { tcp = 0, udp = 0 } = options.sourcePorts ?? {};
-    this.tcp = new TcpStream({ ...hosts, ...address, port, sourcePort: tcp });
-    this.udp = new UdpStream({ ...hosts, ...address, port: port + 1, sourcePort: udp });
+    const { sourcePorts, family = 4, service } = options;
+    const address = hosts.to.addresses.find((each) => each.includes(':') === (family === 6)) ?? '';
+    const { tcp = 0, udp = 0 } = sourcePorts ?? {};
+    this.tcp = new TcpStream({ ...hosts, port, sourcePort: tcp, target: service ?? { address, port } });
+    const next = port + 1;
+    this.udp = new UdpStream({ ...hosts, port: next, sourcePort: udp, target: service ?? { address, port: next } });
   }
 
   get sourcePorts(): SourcePorts {

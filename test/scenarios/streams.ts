@@ -104,8 +104,13 @@ export interface StreamOptions {
   readonly port: number;
   /** Of the client. @default any */
   readonly sourcePort?: number;
-  /** @default the server's first address */
-  readonly address?: string;
+  /** Where the client sends to. @default the server's first address, and its port */
+  readonly target?: Target;
+}
+
+export interface Target {
+  readonly address: string;
+  readonly port: number;
 }
 
 let streams = 0;
@@ -120,7 +125,7 @@ export abstract class Stream implements Disposable {
   protected paused = false;
   readonly #timer: NodeJS.Timeout;
 
-  protected constructor(address: string, port: number) {
+  protected constructor({ address, port }: Target) {
     this.target = socketAddress(address, port);
     this.#timer = setInterval(() => this.#serve(), TICK);
   }
@@ -241,8 +246,9 @@ export class UdpStream extends Stream {
   /** Whom the server sends to. */
   #peer: Uint8Array | undefined;
 
-  constructor({ from, to, port, sourcePort = 0, address = to.addresses[0] ?? '' }: StreamOptions) {
-    super(address, port);
+  constructor({ from, to, port, sourcePort = 0, target = { address: to.addresses[0] ?? '', port } }: StreamOptions) {
+    super(target);
+    const { address } = target;
     this.#client = open(from, address, SOCK_DGRAM);
     bindTo(this.#client, ownAddress(from, address), sourcePort);
     this.sourcePort = localAddress(this.#client).port;
@@ -254,7 +260,7 @@ export class UdpStream extends Stream {
   override async watch(): Promise<Passage> {
     const since = this.moment();
     const passage = await super.watch();
-    const wasSilent = this.client.sent === since.fromClient || this.server.sent === since.fromServer;
+    const wasSilent = this.client.sent === since.fromClient || (this.#peer && this.server.sent === since.fromServer);
     if (wasSilent) throw new Error('nothing was sent while nothing was to arrive');
     return passage;
   }
@@ -290,8 +296,9 @@ export class TcpStream extends Stream {
   readonly #listener: number;
   #server: Connection | undefined;
 
-  constructor({ from, to, port, sourcePort = 0, address = to.addresses[0] ?? '' }: StreamOptions) {
-    super(address, port);
+  constructor({ from, to, port, sourcePort = 0, target = { address: to.addresses[0] ?? '', port } }: StreamOptions) {
+    super(target);
+    const { address } = target;
     this.#listener = open(to, address, SOCK_STREAM);
     bindTo(this.#listener, ownAddress(to, address), port);
     listen(this.#listener, 1);

@@ -48,7 +48,7 @@ export async function manifests(
   policies = '',
   options: LoadOptions = {},
 ): Promise<LoadedManifests> {
-  const text = [...objects.map((object) => JSON.stringify(object)), policies].join('\n---\n');
+  const text = [...objects.map((object) => JSON.stringify(object)), dedented(policies)].join('\n---\n');
   const loaded = await loadManifests(['-'], { ...options, stdin: oneText(text) });
   if (loaded.problems.length > 0) throw new Error(`the scenario is faulty: ${JSON.stringify(loaded.problems)}`);
   return loaded;
@@ -88,6 +88,12 @@ export class World implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.lab.stop();
   }
+}
+
+/** Policies stand indented in the tests; YAML wants its document separators at the left margin. */
+function dedented(text: string): string {
+  const margin = /^ *(?=\S)/m.exec(text)?.[0] ?? '';
+  return text.replaceAll(new RegExp(`^${margin}`, 'gm'), '');
 }
 
 async function* oneText(text: string): AsyncGenerator<string> {

@@ -42,7 +42,7 @@ const encoder = new TextEncoder();
 
 /** Told of all that arrives; `id` is the attempt's where its request was read. */
 export interface ArrivalObserver {
-  arrived(netns: number, port: number, peer: SocketAddress, id: number | undefined): void;
+  arrived(listener: ListenSpec, peer: SocketAddress, id: number | undefined): void;
 }
 
 export class Listeners {
@@ -112,7 +112,7 @@ export class Listeners {
       const fd = accept(listener, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) return;
       const peer = parseSocketAddress(peerAddress);
-      this.#observer.arrived(spec.netns, spec.port, peer, undefined);
+      this.#observer.arrived(spec, peer, undefined);
       this.#epoll.add(fd, EPOLLIN, () => this.#converse(fd, spec, peer));
     }
   }
@@ -142,7 +142,7 @@ export class Listeners {
   }
 
   #answer(spec: ListenSpec, peer: string, peerPort: number, id: number | undefined): string {
-    this.#observer.arrived(spec.netns, spec.port, { address: peer, port: peerPort }, id);
+    this.#observer.arrived(spec, { address: peer, port: peerPort }, id);
     return answerText({ speaker: spec.speaker, peer, peerPort });
   }
 }

@@ -9,7 +9,7 @@ import type { SocketAddress } from '../../sys/sockets.ts';
 import { Attempt } from './attempt.ts';
 import { halfOpen, halfOpenKey } from './half-open.ts';
 import type { ArrivalObserver } from './listeners.ts';
-import type { AttemptOutcome, AttemptSpec, Timing } from './messages.ts';
+import type { AttemptOutcome, AttemptSpec, ListenSpec, Timing } from './messages.ts';
 import type { SctpSockets } from './sctp-socket.ts';
 
 /** Attempts that are opened before answers are looked at again: small enough for every receive buffer. */
@@ -58,8 +58,8 @@ export class Prober implements ArrivalObserver {
     return this.#wave ? 0 : -1;
   }
 
-  arrived(netns: number, port: number, peer: SocketAddress, id: number | undefined): void {
-    const attempt = id === undefined ? this.#byArrival.get(arrivalKey(netns, port, peer)) : this.#byId.get(id);
+  arrived(listener: ListenSpec, peer: SocketAddress, id: number | undefined): void {
+    const attempt = id === undefined ? this.#byArrival.get(arrivalKey(listener, peer)) : this.#byId.get(id);
     if (attempt) attempt.delivered = true;
   }
 
@@ -74,8 +74,8 @@ export class Prober implements ArrivalObserver {
         wave.attempts.push(attempt);
         this.#byId.set(spec.id, attempt);
         attempt.start(() => this.#nextPort(spec), now);
-        const { arrival, source } = spec;
-        const key = arrivalKey(arrival.netns, arrival.port, { address: source, port: attempt.sourcePort });
+        const { arrival, protocol, source } = spec;
+        const key = arrivalKey({ ...arrival, protocol }, { address: source, port: attempt.sourcePort });
         this.#byArrival.set(key, attempt);
       }
     });
@@ -128,6 +128,10 @@ export class Prober implements ArrivalObserver {
   }
 }
 
-function arrivalKey(netns: number, port: number, peer: SocketAddress): string {
-  return `${netns} ${port} ${peer.address} ${peer.port}`;
+/** Probes of several protocols may have the same ports. */
+function arrivalKey(
+  { netns, protocol, port }: Pick<ListenSpec, 'netns' | 'protocol' | 'port'>,
+  peer: SocketAddress,
+): string {
+  return `${netns} ${protocol} ${port} ${peer.address} ${peer.port}`;
 }

@@ -1,0 +1,141 @@
+/** ICMP and ICMPv6: echo, which only rules without ports allow, and errors, which pass with the flow that they are about. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describeAsRoot } from '../root.ts';
+import { Connections } from './connections.ts';
+import { familyAddress, fragmentationNeeded, IcmpListener, ping, sendRaw } from './icmp.ts';
+import { sendUntilTooLong, transfer } from './large-packets.ts';
+import { pod, World } from './world.ts';
+
+const OBJECTS = [
+  pod('near', { app: 'near' }, ['80'], { node: 'one' }),
+  pod('mate', { app: 'mate' }, ['80'], { node: 'one' }),
+  pod('far', { app: 'far' }, ['80'], { node: 'two' }),
+];
+
+const DEFAULT_DENY = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: default-deny }
+spec:
+  podSelector: {}
+  policyTypes: [Ingress, Egress]
+`;
+
+/** `near` may call `far`, and nobody else anybody. */
+const nearCallsFar = (rule: string) => `${DEFAULT_DENY}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: near }
+spec:
+  podSelector: { matchLabels: { app: near } }
+  policyTypes: [Egress]
+  egress:
+    - to: [{ podSelector: { matchLabels: { app: far } } }]
+      ${rule}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: far }
+spec:
+  podSelector: { matchLabels: { app: far } }
+  ingress:
+    - from: [{ podSelector: { matchLabels: { app: near } } }]
+      ${rule}
+`;
+
+const PORTS = 'ports: [{ port: 7001 }, { port: 7002, protocol: UDP }]';
+const NO_PORTS = '';
+/** The smallest that IPv6 allows. */
+const SMALL_MTU = 1280;
+
+describeAsRoot('ICMP', () => {
+  describe.each([
+    { name: 'with offload', offload: true },
+    { name: 'with --no-offload', offload: false },
+  ])('$name', ({ offload }) => {
+    let world: World;
+    beforeAll(async () => {
+      world = await World.start(OBJECTS, {
+        nodes: ['one', 'two'],
+        load: { families: ['IPv4', 'IPv6'] },
+        externals: [{ name: 'outside', address: '192.0.2.10' }],
+        agents: { offload },
+      });
+    });
+    afterAll(async () => {
+      await world[Symbol.asyncDispose]();
+    });
+
+    test.each([4, 6] as const)(
+      'IPv%i echo passes by a rule without ports, and its replies by themselves',
+      async (family) => {
+        await world.policies(nearCallsFar(NO_PORTS));
+        expect({
+          'near to far': await ping(world.lab, 'near', 'far', family),
+          'far to near': await ping(world.lab, 'far', 'near', family),
+          'mate to far': await ping(world.lab, 'mate', 'far', family),
+          'near to mate': await ping(world.lab, 'near', 'mate', family),
+        }).toEqual({ 'near to far': true, 'far to near': false, 'mate to far': false, 'near to mate': false });
+      },
+    );
+
+    test.each([4, 6] as const)('IPv%i echo does not pass by a rule with ports', async (family) => {
+      await world.policies(nearCallsFar(PORTS));
+      expect(await ping(world.lab, 'near', 'far', family)).toBe(false);
+      await world.policies('');
+      expect(await ping(world.lab, 'near', 'far', family)).toBe(true);
+    });
+
+    test('an error about an allowed flow comes in, one about a flow that nobody opened does not', async () => {
+      await world.policies(`${DEFAULT_DENY}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: near }
+spec:
+  podSelector: { matchLabels: { app: near } }
+  policyTypes: [Egress]
+  egress:
+    - ports: [{ port: 7001 }, { port: 7002, protocol: UDP }]
+`);
+      const near = world.lab.pod('near');
+      const outside = world.lab.external('outside');
+      using open = new Connections(world.lab, 'near', 'outside', 7001);
+      await open.flow();
+      using heard = new IcmpListener(near);
+      const flow = { source: familyAddress(near, 4), destination: familyAddress(outside, 4), destinationPort: 7002 };
+      const aboutOpen = fragmentationNeeded({ ...flow, sourcePort: open.udp.sourcePort });
+      const aboutNothing = fragmentationNeeded({ ...flow, sourcePort: open.udp.sourcePort ^ 1 });
+      sendRaw(outside, flow.source, aboutNothing);
+      sendRaw(outside, flow.source, aboutOpen);
+      await heard.until((messages) => messages.some((message) => message.equals(aboutOpen)));
+      expect(heard.messages.filter((message) => message.equals(aboutNothing))).toEqual([]);
+    });
+
+    describe('over a link with a smaller MTU, between pods that are isolated', () => {
+      beforeAll(async () => {
+        const lines = world.lab.nodes.map((_, i) => `ip link set node${i + 1} mtu ${SMALL_MTU}`).join(';');
+        const { code, stderr } = await world.lab.exec({ name: 'fabric', netns: world.lab.fabric, addresses: [] }, [
+          'sh',
+          '-ec',
+          lines,
+        ]);
+        expect([code, stderr]).toEqual([0, '']);
+      });
+
+      test.each([4, 6] as const)('IPv%i: TCP in both directions learns the size and loses nothing', async (family) => {
+        await world.policies(nearCallsFar(PORTS));
+        const bytes = await transfer(world.lab.pod('near'), world.lab.pod('far'), family, 7001, 300_000);
+        expect(bytes).toEqual({ toServer: 300_000, toClient: 300_000 });
+      });
+
+      test.each([4, 6] as const)('IPv%i: a sender of UDP is told that its datagram is too long', async (family) => {
+        await world.policies(nearCallsFar(PORTS));
+        expect(await sendUntilTooLong(world.lab.pod('near'), world.lab.pod('far'), family, 7002, 1400)).toBe(
+          'EMSGSIZE',
+        );
+      });
+    });
+  });
+});

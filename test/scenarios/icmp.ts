@@ -1,0 +1,91 @@
+/** ICMP by hand: echo with ping(8), errors with raw sockets. */
+import type { Lab, LabHost } from '../../src/lab/lab.ts';
+import { AF_INET, close, SOCK_NONBLOCK, SOCK_RAW, socket } from '../../src/sys/libc.ts';
+import { receiveFrom, sendTo, socketAddress } from '../../src/sys/sockets.ts';
+
+const IPPROTO_ICMP = 1;
+const PATIENCE = 3000;
+/** How long ping waits for an answer, in s. */
+const PING_WATCH = 0.3;
+
+export function familyAddress({ addresses }: LabHost, family: 4 | 6): string {
+  return addresses.find((address) => address.includes(':') === (family === 6)) ?? '';
+}
+
+/** Whether an echo request is answered. */
+export async function ping(lab: Lab, from: string, to: string, family: 4 | 6): Promise<boolean> {
+  const target = familyAddress(lab.pod(to), family);
+  const { code, stdout, stderr } = await lab.exec(from, ['ping', '-n', '-c', '1', '-W', String(PING_WATCH), target]);
+  // ping(8): 1 where no answer came, 2 for other errors.
+  if (code !== 0 && code !== 1) throw new Error(`ping: ${stderr || stdout}`);
+  return code === 0;
+}
+
+/** UDP over IPv4. */
+export interface QuotedFlow {
+  readonly source: string;
+  readonly destination: string;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+}
+
+/** An ICMP message (RFC 792) "fragmentation needed" that quotes the first bytes of a datagram of the flow. */
+export function fragmentationNeeded({ source, destination, sourcePort, destinationPort }: QuotedFlow): Buffer {
+  const message = Buffer.alloc(36);
+  message.set([3, 4]);
+  message.writeUInt16BE(1400, 6);
+  const ip = message.subarray(8, 28);
+  ip.set([0x45, 0, 1500 >> 8, 1500 & 255, 0, 1, 0x40, 0, 64, 17]);
+  ip.set(source.split('.').map(Number), 12);
+  ip.set(destination.split('.').map(Number), 16);
+  ip.writeUInt16BE(checksum(ip), 10);
+  message.writeUInt16BE(sourcePort, 28);
+  message.writeUInt16BE(destinationPort, 30);
+  message.writeUInt16BE(1480, 32);
+  message.writeUInt16BE(checksum(message), 2);
+  return message;
+}
+
+/** Sends an ICMP message to an IPv4 address. */
+export function sendRaw(from: LabHost, to: string, message: Buffer): void {
+  const fd = from.netns.run(() => socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+  try {
+    if (sendTo(fd, message, 0, socketAddress(to, 0)) < 0) throw new Error('the ICMP message was not sent');
+  } finally {
+    close(fd);
+  }
+}
+
+/** Hears every ICMP message that comes to a host. */
+export class IcmpListener implements Disposable {
+  readonly messages: Buffer[] = [];
+  readonly #fd: number;
+
+  constructor(host: LabHost) {
+    this.#fd = host.netns.run(() => socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK, IPPROTO_ICMP));
+  }
+
+  async until(holds: (messages: readonly Buffer[]) => boolean): Promise<void> {
+    const end = performance.now() + PATIENCE;
+    const packet = Buffer.alloc(2048);
+    while (!holds(this.messages)) {
+      if (performance.now() > end) throw new Error(`the message did not come, but ${this.messages.length} others`);
+      const length = receiveFrom(this.#fd, packet, 0);
+      // A raw socket receives the IP header too (raw(7)).
+      if (length > 0) this.messages.push(Buffer.from(packet.subarray(((packet[0] ?? 0) & 15) * 4, length)));
+      else await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  [Symbol.dispose](): void {
+    close(this.#fd);
+  }
+}
+
+/** RFC 1071, over bytes in which the checksum itself is still zero. */
+function checksum(bytes: Buffer): number {
+  let sum = 0;
+  for (let at = 0; at < bytes.length; at += 2) sum += bytes.readUInt16BE(at);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+}

@@ -1,0 +1,50 @@
+/** A lab in a process of its own, which tells what there is of it and ends as it is told. Run by left-behind.test.ts. */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { Connections } from './connections.ts';
+import { pod, World } from './world.ts';
+
+export interface LabTraces {
+  /** Numbers of the child processes. */
+  readonly processes: readonly number[];
+  /** `net:[…]` */
+  readonly namespaces: readonly string[];
+}
+
+const POLICY = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: web }
+spec:
+  podSelector: { matchLabels: { app: web } }
+  ingress:
+    - from: [{ podSelector: { matchLabels: { app: client } } }]
+`;
+
+const world = await World.start([pod('web', { app: 'web' }, ['80']), pod('client', { app: 'client' }, ['80'])], {
+  policies: POLICY,
+  nodes: 2,
+  externals: [{ name: 'outside', address: '192.0.2.10' }],
+});
+const { lab } = world;
+// Traffic that is under way when it ends.
+const connections = new Connections(lab, 'client', 'web', 7001);
+await connections.flow();
+
+process.on('message', (order) => {
+  if (order === 'throw') throw new Error('as told');
+  connections[Symbol.dispose]();
+  void world[Symbol.asyncDispose]().then(() => process.disconnect());
+});
+
+const hosts = [...lab.pods, ...lab.nodes.map(({ name }) => lab.node(name)), lab.external('outside')];
+process.send?.({
+  processes: childrenOf(process.pid),
+  namespaces: [...hosts.map(({ netns }) => netns), lab.fabric].map(({ path }) => readlinkSync(path)),
+} satisfies LabTraces);
+
+function childrenOf(parent: number): readonly number[] {
+  return readdirSync(`/proc/${parent}/task`)
+    .flatMap((task) => readFileSync(`/proc/${parent}/task/${task}/children`, 'latin1').split(' '))
+    .filter((pid) => pid.trim() !== '')
+    .map(Number);
+}

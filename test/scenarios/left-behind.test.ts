@@ -1,0 +1,120 @@
+/** A lab leaves nothing behind: no process, no network namespace, no file, no rule, however it ends. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { system } from '../../src/dataplane/steering/run.ts';
+import { describeAsRoot } from '../root.ts';
+import type { LabTraces } from './lab-process.ts';
+
+const PROGRAM = fileURLToPath(new URL('./lab-process.ts', import.meta.url));
+/** How long the kernel may take to end processes and namespaces, in ms. */
+const PATIENCE = 10_000;
+
+describeAsRoot('A lab leaves nothing behind', () => {
+  let before: RootState;
+  beforeAll(async () => {
+    before = await rootState();
+  });
+  afterAll(async () => {
+    expect(await rootState()).toEqual(before);
+  });
+
+  test('when it is stopped', async () => {
+    const { child, traces } = await startLab();
+    expect(remains(traces)).not.toEqual([]);
+    child.send('stop');
+    await once(child, 'exit');
+    await nothingRemains(traces);
+  });
+
+  test('when its process is killed', async () => {
+    const { child, traces } = await startLab();
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await nothingRemains(traces);
+  });
+
+  test('when its process throws and nobody catches it', async () => {
+    const { child, traces } = await startLab();
+    child.send('throw');
+    await once(child, 'exit');
+    await nothingRemains(traces);
+  });
+});
+
+async function startLab(): Promise<{ child: ChildProcess; traces: LabTraces }> {
+  const child = fork(PROGRAM, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'], execArgv: [] });
+  const [traces] = (await once(child, 'message')) as [LabTraces];
+  return { child, traces: { ...traces, processes: [child.pid ?? 0, ...traces.processes] } };
+}
+
+async function nothingRemains(traces: LabTraces): Promise<void> {
+  const end = performance.now() + PATIENCE;
+  while (remains(traces).length > 0 && performance.now() < end) {
+    // Ending takes the kernel a moment, and no event tells of it.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  expect(remains(traces)).toEqual([]);
+}
+
+/** What there still is of a lab: processes, and processes that hold one of its namespaces. */
+function remains({ processes, namespaces }: LabTraces): readonly string[] {
+  const wanted = new Set(namespaces);
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => [
+      ...(processes.includes(Number(pid)) ? [`process ${pid}`] : []),
+      ...heldNamespaces(pid)
+        .filter((namespace) => wanted.has(namespace))
+        .map((namespace) => `${namespace} held by ${pid}`),
+    ]);
+}
+
+/** Network namespaces that a process is in, or has open. */
+function heldNamespaces(pid: string): readonly string[] {
+  const paths = [...entries(`/proc/${pid}/fd`), ...entries(`/proc/${pid}/task`).map((task) => `${task}/ns/net`)];
+  return paths.map(linkOf).filter((link) => link.startsWith('net:'));
+}
+
+function entries(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder).map((name) => `${folder}/${name}`);
+  } catch {
+    return []; // the process has ended
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}
+
+interface RootState {
+  readonly links: string;
+  readonly mounts: string;
+  readonly rules: readonly string[];
+  readonly files: readonly string[];
+}
+
+/** What a lab could leave in the root namespace and the file system. */
+async function rootState(): Promise<RootState> {
+  const { run } = system();
+  const rules = await Promise.all(
+    ['iptables-save', 'ip6tables-save', 'ipset save', 'nft list ruleset'].map(async (line) => {
+      const [command = '', ...args] = line.split(' ');
+      const text = await run(command, args).catch((error: Error) => error.message);
+      return text.replaceAll(/^#.*\n|\[\d+:\d+\]/gm, '');
+    }),
+  );
+  return {
+    links: await run('ip', ['-o', 'link']),
+    mounts: readFileSync('/proc/self/mounts', 'utf8'),
+    rules,
+    files: ['/run/podfence', '/run/netns', '/var/run/netns'].flatMap(entries),
+  };
+}
