@@ -41,16 +41,19 @@ export async function revokeJudged(table: RuleTable, judgedBit: number, seed: Se
  * them.
  * @param offloadedBit flows with this bit in their mark are left out: the kernel goes on with them; 0 for none
  * @param concerns of which endpoints, by address slot of `table`
+ * @returns how many connections the kernel tracks, of whomever
  */
 export async function seedUnjudged(
   table: RuleTable,
   offloadedBit: number,
   concerns: (slot: number) => boolean,
   seed: Seed,
-): Promise<void> {
+): Promise<number> {
   const packet = new Packet();
   const seeds = new SeedList();
+  let tracked = 0;
   await eachKernelFlow((flow) => {
+    tracked++;
     if (offloadedBit !== 0 && (flow.mark & offloadedBit) !== 0) return;
     flow.opening(packet);
     const [source, destination] = slots(table, packet);
@@ -60,6 +63,7 @@ export async function seedUnjudged(
     }
   });
   if (seeds.length > 0) await seed(seeds.words());
+  return tracked;
 }
 
 function slots(table: RuleTable, p: Packet): [number, number] {

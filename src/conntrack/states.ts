@@ -33,7 +33,7 @@ export const STATES = [
   'other-unreplied',
   'other-replied',
 ] as const;
-type StateName = (typeof STATES)[number];
+export type StateName = (typeof STATES)[number];
 
 function code(name: StateName): number {
   return STATES.indexOf(name);
@@ -201,6 +201,7 @@ export function canReopen(state: number): boolean {
  * is made of; a revoked one must outlast those, or the other side could bring a denied flow back; a replied one is somebody's connection.
  */
 export const WORTHS = ['closing', 'unreplied', 'revoked', 'replied'] as const;
+export type Worth = (typeof WORTHS)[number];
 const WORTH_CLOSING = 0;
 const WORTH_UNREPLIED = 1;
 export const WORTH_REVOKED = 2;

@@ -2,6 +2,7 @@
 import type { Projection } from '../cluster/projection.ts';
 import { projectNamespace, projectPod, projectPolicy } from '../cluster/projection.ts';
 import type { ClusterRecord, NamespaceRecord, PodRecord, PolicyRecord } from '../cluster/records.ts';
+import { SharedValues } from './shared-values.ts';
 
 export interface Resource<R extends ClusterRecord = ClusterRecord> {
   readonly kind: R['kind'];
@@ -16,7 +17,19 @@ export const NAMESPACES: Resource<NamespaceRecord> = {
   project: projectNamespace,
 };
 
-export const PODS: Resource<PodRecord> = { kind: 'Pod', path: '/api/v1/pods', project: (object) => projectPod(object) };
+const podParts = new SharedValues();
+
+export const PODS: Resource<PodRecord> = {
+  kind: 'Pod',
+  path: '/api/v1/pods',
+  project: (object) => {
+    const { record, problems } = projectPod(object);
+    if (record === undefined) return { record, problems };
+    const labels = podParts.share(record.labels);
+    const ports = podParts.share(record.ports);
+    return { record: { ...record, labels, ports }, problems };
+  },
+};
 
 export const POLICIES: Resource<PolicyRecord> = {
   kind: 'NetworkPolicy',

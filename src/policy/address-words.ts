@@ -31,8 +31,14 @@ export function prefixWords(text: string): Prefix | undefined {
   const slash = text.indexOf('/');
   const plain = slash < 0 ? undefined : plainIpv4(text.slice(0, slash));
   const length = Number(text.slice(slash + 1));
-  // As it was written, so that `08`, `+8` or a mask go the general way.
-  if (plain !== undefined && length >= 0 && length <= 32 && text.slice(slash + 1) === String(length)) {
+  // Written as a plain number: `08`, `+8` or a mask go the general way.
+  if (
+    plain !== undefined &&
+    Number.isInteger(length) &&
+    length >= 0 &&
+    length <= 32 &&
+    text.slice(slash + 1) === String(length)
+  ) {
     const [word = 0] = plain;
     return { address: [length === 0 ? 0 : word & (-1 << (32 - length))], length };
   }

@@ -8,7 +8,7 @@
  * The functions for one to five words are written out, since the packet path calls them; `hashWords` gives the same for any number.
  */
 
-export function mix(word: number): number {
+function mix(word: number): number {
   let x = word ^ (word >>> 16);
   x = Math.imul(x, 0x7feb352d);
   x ^= x >>> 15;

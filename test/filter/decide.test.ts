@@ -5,8 +5,24 @@ import { REASONS, type ReasonName } from '../../src/filter/reasons.ts';
 import { decode } from '../../src/packet/decode.ts';
 import { Packet } from '../../src/packet/packet.ts';
 import * as b from '../packet/build.ts';
-import { DB, DB6, FAR, FAR6, IDLE, NODE, NODE6, OUTSIDE, OUTSIDE6, policy, rule, Scene, WEB, WEB6 } from './scene.ts';
-import { dbFromWeb } from './traffic.ts';
+import {
+  DB,
+  DB6,
+  FAR,
+  FAR6,
+  from,
+  IDLE,
+  NODE,
+  NODE6,
+  OUTSIDE,
+  OUTSIDE6,
+  policy,
+  port,
+  rule,
+  Scene,
+  WEB,
+  WEB6,
+} from './scene.ts';
 
 function reason(policies: readonly PolicyRecord[], bytes: Uint8Array): ReasonName {
   const packet = new Packet();
@@ -15,6 +31,7 @@ function reason(policies: readonly PolicyRecord[], bytes: Uint8Array): ReasonNam
 }
 
 const nothing = [policy('web', { egress: [], ingress: [] }), policy('db', { egress: [], ingress: [] })];
+const dbFromWeb = [policy('db', { ingress: [rule([from('web')], [port(5432)])] })];
 const webToAll = [policy('web', { egress: [rule()] })];
 const syn = b.tcp(40000, 5432, 'S');
 

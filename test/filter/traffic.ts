@@ -5,7 +5,6 @@ import { DB, from, policy, port, rule, WEB } from './scene.ts';
 export const dbFromWeb = policy('db', {
   ingress: [rule([from('web')], [port(5432), port(53, 'UDP'), port(36412, 'SCTP')])],
 });
-export const dbFromWeb = [policy('db', { ingress: [rule([from('web')], [port(5432)])] })];
 export const dbFromNobody = policy('db', { ingress: [] });
 export const dbSilent = policy('db', { egress: [] });
 export const dbWithWeb = policy('db', { ingress: [rule([from('web')])] });

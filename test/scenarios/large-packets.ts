@@ -1,5 +1,5 @@
 /** Traffic that only gets through where ICMP tells the sender how large a packet may be. */
-import type { LabHost } from '../../src/lab/lab.ts';
+import type { Lab, LabHost } from '../../src/lab/lab.ts';
 import {
   close,
   errno,
@@ -16,6 +16,7 @@ import {
 } from '../../src/sys/libc.ts';
 import { accept, connect, familyOf, listen, resetOnClose, socketAddress, tryBind } from '../../src/sys/sockets.ts';
 import { familyAddress } from './icmp.ts';
+import type { World } from './world.ts';
 
 const PATIENCE = 6000;
 /** linux/in.h, linux/in6.h: never fragment, but say so to the sender. */
@@ -88,6 +89,36 @@ export async function sendUntilTooLong(
   }
 }
 
+/**
+ * Has the router between the nodes pass on packets of at most `mtu` bytes, to any of the pods. A route's MTU: a link's would have its interface drop
+ * what comes in larger, without a word.
+ */
+export async function narrowRoutes({ lab }: World, mtu: number): Promise<void> {
+  const changes = lab.pods.flatMap(({ addresses }) => {
+    return addresses.map((address) => {
+      const ip = `ip -${address.includes(':') ? 6 : 4}`;
+      return `${ip} route change $(${ip} route show ${address} | head -n 1) mtu lock ${mtu}`;
+    });
+  });
+  const fabric = { name: 'fabric', netns: lab.fabric, addresses: [] };
+  const { code, stderr } = await lab.exec(fabric, ['sh', '-ec', changes.join('\n')]);
+  if (code !== 0) throw new Error(stderr);
+}
+
+/** Makes hosts forget what ICMP told them before. */
+export async function forgetPathMtu(lab: Lab, ...hosts: readonly LabHost[]): Promise<void> {
+  const command = 'ip route flush cache; ip -6 route flush cache';
+  const results = await Promise.all(hosts.map((host) => lab.exec(host, ['sh', '-ec', command])));
+  for (const { code, stderr } of results) if (code !== 0) throw new Error(stderr);
+}
+
+/** The largest packet that `from` knows to reach `to`, undefined where nobody has told it. */
+export async function pathMtu(lab: Lab, from: LabHost, to: LabHost, family: 4 | 6): Promise<number | undefined> {
+  const { stdout } = await lab.exec(from, ['ip', `-${family}`, 'route', 'get', familyAddress(to, family)]);
+  const mtu = /\bmtu (\d+)/.exec(stdout)?.[1];
+  return mtu === undefined ? undefined : Number(mtu);
+}
+
 function open(host: LabHost, family: 4 | 6, type: number): number {
   return host.netns.run(() => socket(familyOf(familyAddress(host, family)), type | SOCK_NONBLOCK, 0));
 }
@@ -102,5 +133,5 @@ function receiveSome(fd: number): number {
 
 async function until(holds: () => boolean): Promise<void> {
   const end = performance.now() + PATIENCE;
-  while (!holds() && performance.now() < end) await new Promise((resolve) => setImmediate(resolve));
+  while (!holds() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 1));
 }

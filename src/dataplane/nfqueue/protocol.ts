@@ -1,5 +1,4 @@
 /** What the main thread and a queue worker tell one another. */
-import { REASONS } from '../../filter/reasons.ts';
 
 /** Set-up of one worker thread, as its workerData. */
 export interface WorkerSetup {
@@ -15,12 +14,13 @@ export interface WorkerSetup {
   readonly rejectBit: number;
   readonly flowCapacity: number;
   readonly table: SharedArrayBuffer;
+  /** As counters.ts lays it out. */
   readonly counters: SharedArrayBuffer;
   /** Words shared with the main thread; see CONTROL_ below. */
   readonly control: SharedArrayBuffer;
 }
 
-/** Index into the control words: how many commands were sent. A worker that has seen fewer reads its port before its next batch. */
+/** Index into the control words: the number of the command that was sent last. A worker that has not carried it out reads its port before its next batch. */
 export const CONTROL_SENT = 0;
 export const CONTROL_WORDS = 1;
 
@@ -34,6 +34,8 @@ export type Command =
   | { readonly type: 'seed'; readonly flows: Int32Array }
   /** Let mid-stream packets of unknown flows pass for so many ms where a direction allows them; 0 ends it. */
   | { readonly type: 'adopt'; readonly milliseconds: number }
+  /** Take packets from now on. Throws in the worker, which ends it, where the queue cannot be bound. */
+  | { readonly type: 'bind' }
   | { readonly type: 'stop' };
 
 export interface NumberedCommand {
@@ -41,21 +43,7 @@ export interface NumberedCommand {
   readonly command: Command;
 }
 
-/** From the worker: `started` once its queue is bound, `done` for every command, in order. */
-export type WorkerReport = { readonly type: 'started' } | { readonly type: 'done'; readonly number: number };
-
-/**
- * Counters of one worker, float64 so that no count wraps: packets by direction and reason, then these. Only the worker writes them; a
- * reader sees each as it is, not all of one instant.
- */
-const PER_DIRECTION = REASONS.length;
-export const COUNTER_OFFLOADED = 2 * PER_DIRECTION;
-export const COUNTER_BATCHES = COUNTER_OFFLOADED + 1;
-export const COUNTER_UNANSWERED = COUNTER_OFFLOADED + 2;
-export const COUNTER_FLOWS = COUNTER_OFFLOADED + 3;
-export const COUNTERS = COUNTER_OFFLOADED + 4;
-
-/** Index of the counter of packets in `direction` (0 egress, 1 ingress) with this reason. */
-export function packetCounter(direction: number, reason: number): number {
-  return direction * PER_DIRECTION + reason;
+/** From the worker, for every command, in order: it was carried out. */
+export interface WorkerReport {
+  readonly done: number;
 }

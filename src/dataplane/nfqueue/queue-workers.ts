@@ -1,15 +1,10 @@
 /** The worker threads of all queues, as the main thread sees them: start, publish, seed, count, stop. */
 import { readFileSync } from 'node:fs';
+import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { close, eventfd, signalEventfd } from '../../sys/libc.ts';
-import {
-  CONTROL_SENT,
-  CONTROL_WORDS,
-  COUNTERS,
-  type Command,
-  type WorkerReport,
-  type WorkerSetup,
-} from './protocol.ts';
+import { WorkerCounters } from './counters.ts';
+import { CONTROL_SENT, CONTROL_WORDS, type Command, type WorkerReport, type WorkerSetup } from './protocol.ts';
 
 export interface QueueWorkersOptions extends Pick<WorkerSetup, 'failOpen' | 'judgedBit' | 'rejectBit' | 'offload'> {
   /** Number of the first queue; the others follow. */
@@ -18,8 +13,17 @@ export interface QueueWorkersOptions extends Pick<WorkerSetup, 'failOpen' | 'jud
   readonly count: number;
   /** Flows of each worker. */
   readonly flowCapacity: number;
-  /** A worker that ended without being told to. The packets of its queue are dropped, or pass under fail open. */
+  /** Calls `start` in the network namespace of the queues. @default that of the calling thread */
+  readonly inNamespace?: <T>(start: () => T) => T;
+  /**
+   * Called for every new worker before it binds its queue, with a way to command it alone: for what it must know before its first packet.
+   * Gives back a number that `bind` hands on.
+   */
+  readonly beforeBind?: (command: (command: Command) => Promise<void>) => Promise<number>;
+  /** A worker has ended without being told to. Until it is replaced the packets of its queue are dropped, or pass under fail open. */
   readonly onFailure: (queue: number, error: Error) => void;
+  /** A worker has taken the place of one that had ended: it judges by the table in force, and knows no flow. */
+  readonly onReplaced: (queue: number) => void;
 }
 
 /** What the kernel counts for one queue (/proc/net/netfilter/nfnetlink_queue). */
@@ -33,41 +37,48 @@ export interface KernelQueue {
   readonly droppedByUser: number;
 }
 
-export class QueueWorkers {
-  readonly #workers: readonly QueueWorker[];
-  readonly #options: QueueWorkersOptions;
+/** Between two attempts to replace a worker that cannot start, in ms. */
+const RETRY = 1000;
 
-  private constructor(options: QueueWorkersOptions, workers: readonly QueueWorker[]) {
+export type { Command } from './protocol.ts';
+
+export class QueueWorkers {
+  readonly #options: QueueWorkersOptions;
+  readonly #workers: QueueWorker[];
+  /** What workers counted that have ended. */
+  readonly #ended = new WorkerCounters();
+  #table: SharedArrayBuffer;
+  #stopping = false;
+  #retry: NodeJS.Timeout | undefined;
+
+  /** Starts one thread a queue. None takes packets before `bind`. */
+  constructor(options: QueueWorkersOptions, table: SharedArrayBuffer) {
     this.#options = options;
-    this.#workers = workers;
+    this.#table = table;
+    this.#workers = Array.from({ length: options.count }, (_, index) => this.#startWorker(index));
   }
 
-  /** Starts one thread a queue, in the network namespace of the calling thread, and waits until all queues are bound. Throws what the first thread that failed threw. */
-  static async start(options: QueueWorkersOptions, table: SharedArrayBuffer): Promise<QueueWorkers> {
-    const workers = Array.from(
-      { length: options.count },
-      (_, i) => new QueueWorker(options, options.firstQueue + i, table),
-    );
-    try {
-      await Promise.all(workers.map((worker) => worker.started));
-    } catch (error) {
-      await Promise.allSettled(workers.map((worker) => worker.stop()));
-      throw error;
-    }
-    return new QueueWorkers(options, workers);
+  /**
+   * Takes packets from now on; resolves when all queues are bound, with the largest number that `beforeBind` gave. Throws what the first thread that
+   * failed threw, a NetlinkError for a queue that cannot be bound; then `stop` is all that is left to do.
+   */
+  async bind(): Promise<number> {
+    const numbers = await Promise.all(this.#workers.map((worker) => this.#bind(worker)));
+    for (const [index, worker] of this.#workers.entries()) this.#replaceWhenEnded(index, worker);
+    return Math.max(0, ...numbers);
   }
 
   /** Every worker carries the command out; resolves when all have, and all verdicts given before are in force. */
   async command(command: Command): Promise<void> {
+    if (command.type === 'table') this.#table = command.table;
     await Promise.all(this.#workers.map((worker) => worker.command(command)));
   }
 
-  /** The counters of all workers added up; see protocol.ts for their places. */
-  counters(): Float64Array {
-    const sum = new Float64Array(COUNTERS);
-    for (const worker of this.#workers) {
-      for (let i = 0; i < COUNTERS; i++) sum[i] = (sum[i] ?? 0) + (worker.counters[i] ?? 0);
-    }
+  /** What all workers counted, those that were replaced too. */
+  counters(): WorkerCounters {
+    const sum = new WorkerCounters();
+    sum.add(this.#ended);
+    for (const { counters } of this.#workers) sum.add(counters);
     return sum;
   }
 
@@ -88,82 +99,108 @@ export class QueueWorkers {
 
   /** Ends all threads and gives the queues up. */
   async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#retry);
     await Promise.all(this.#workers.map((worker) => worker.stop()));
+  }
+
+  #startWorker(index: number): QueueWorker {
+    const { inNamespace = (start) => start(), firstQueue } = this.#options;
+    return inNamespace(() => new QueueWorker(this.#options, firstQueue + index, this.#table));
+  }
+
+  #replaceWhenEnded(index: number, worker: QueueWorker): void {
+    void worker.ended.then((error) => {
+      if (this.#stopping) return;
+      this.#options.onFailure(this.#options.firstQueue + index, error);
+      this.#ended.add(worker.counters, true);
+      this.#replace(index);
+    });
+  }
+
+  #replace(index: number): void {
+    const worker = this.#startWorker(index);
+    this.#workers[index] = worker;
+    this.#bind(worker).then(
+      () => {
+        this.#replaceWhenEnded(index, worker);
+        if (!this.#stopping) this.#options.onReplaced(this.#options.firstQueue + index);
+      },
+      async (error: Error) => {
+        await worker.stop();
+        if (this.#stopping) return;
+        this.#options.onFailure(this.#options.firstQueue + index, error);
+        this.#retry = setTimeout(() => this.#replace(index), RETRY);
+      },
+    );
+  }
+
+  async #bind(worker: QueueWorker): Promise<number> {
+    const number = await this.#options.beforeBind?.((command) => worker.command(command));
+    await worker.command({ type: 'bind' });
+    if (worker.failure !== undefined) throw worker.failure;
+    return number ?? 0;
   }
 }
 
 class QueueWorker {
-  readonly counters: Float64Array;
-  readonly started: Promise<void>;
+  readonly counters: WorkerCounters;
+  /** Why the thread has ended, if it has. */
+  failure: Error | undefined;
+  /** Resolves when the thread has ended, with the reason. */
+  readonly ended: Promise<Error>;
   readonly #wake = eventfd();
   readonly #control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
   readonly #worker: Worker;
-  readonly #exited: Promise<void>;
   readonly #pending = new Map<number, () => void>();
-  #ended = false;
 
   constructor(options: QueueWorkersOptions, queue: number, table: SharedArrayBuffer) {
-    const { failOpen, judgedBit, rejectBit, offload, flowCapacity, onFailure } = options;
-    const counters = new SharedArrayBuffer(COUNTERS * Float64Array.BYTES_PER_ELEMENT);
+    const { failOpen, judgedBit, rejectBit, offload, flowCapacity } = options;
+    const counters = WorkerCounters.shared();
     const control = this.#control.buffer as SharedArrayBuffer;
-    this.counters = new Float64Array(counters);
-    const setup: WorkerSetup = {
-      queue,
-      wake: this.#wake,
-      failOpen,
-      judgedBit,
-      rejectBit,
-      offload,
-      flowCapacity,
-      table,
-      counters,
-      control,
-    };
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    this.#worker = new Worker(new URL(`./worker.${extension}`, import.meta.url), {
+    this.counters = new WorkerCounters(counters);
+    const marks = { judgedBit, rejectBit, offload };
+    const setup: WorkerSetup = { queue, wake: this.#wake, failOpen, ...marks, flowCapacity, table, counters, control };
+    this.#worker = new Worker(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url), {
       workerData: setup,
       name: `podfence-queue-${queue}`,
     });
-    const started = Promise.withResolvers<void>();
-    const exited = Promise.withResolvers<void>();
-    this.started = started.promise;
-    this.#exited = exited.promise;
-    let failure: Error | undefined;
-    this.#worker.on('message', (report: WorkerReport) => {
-      if (report.type === 'started') return started.resolve();
-      this.#pending.get(report.number)?.();
-      this.#pending.delete(report.number);
+    const ended = Promise.withResolvers<Error>();
+    this.ended = ended.promise;
+    let thrown: Error | undefined;
+    this.#worker.on('message', ({ done }: WorkerReport) => {
+      this.#pending.get(done)?.();
+      this.#pending.delete(done);
     });
     this.#worker.on('error', (error) => {
-      failure = error instanceof Error ? error : new Error(String(error));
+      thrown = error instanceof Error ? error : new Error(String(error));
     });
     this.#worker.on('exit', (code) => {
-      this.#ended = true;
       close(this.#wake);
-      const error = failure ?? (code === 0 ? undefined : new Error(`the worker of queue ${queue} ended with ${code}`));
-      started.reject(error ?? new Error(`the worker of queue ${queue} ended before it started`));
-      if (error !== undefined) onFailure(queue, error);
+      const error = thrown ?? new Error(`the worker of queue ${queue} ended with ${code}`);
+      this.failure = error;
       for (const done of this.#pending.values()) done();
       this.#pending.clear();
-      exited.resolve();
+      ended.resolve(error);
     });
   }
 
   /** Resolves when the worker has carried it out, or has ended. */
   command(command: Command): Promise<void> {
-    if (this.#ended) return Promise.resolve();
+    if (this.failure !== undefined) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     // The message is in the port before the count says so: a worker that sees the count finds it.
     const number = Atomics.load(this.#control, CONTROL_SENT) + 1;
     this.#pending.set(number, resolve);
     this.#worker.postMessage({ number, command });
     Atomics.store(this.#control, CONTROL_SENT, number);
+    Atomics.notify(this.#control, CONTROL_SENT);
     signalEventfd(this.#wake);
     return promise;
   }
 
   async stop(): Promise<void> {
     void this.command({ type: 'stop' });
-    await this.#exited;
+    await this.ended;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The thread of one queue. It waits for packets, judges what has come as one batch, answers with one `send`, and goes on; commands of the main thread
+ * The thread of one queue. It carries out commands until one tells it to bind its queue; then it waits for packets, judges what has come as one batch, answers with one `send`, and goes on; commands of the main thread
  * are carried out between two batches, so that every verdict given before a command's `done` is already in force in the kernel. It never
  * returns to Node's event loop until it is told to stop, and nothing that the main thread does can hold it up.
  */
@@ -10,15 +10,11 @@ import { FIRST_DENY } from '../../filter/reasons.ts';
 import { Packet } from '../../packet/packet.ts';
 import { RuleTable } from '../../policy/rule-table.ts';
 import { NF_ACCEPT, NF_DROP } from '../netlink/constants.ts';
+import { WorkerCounters } from './counters.ts';
 import {
   CONTROL_SENT,
-  COUNTER_BATCHES,
-  COUNTER_FLOWS,
-  COUNTER_OFFLOADED,
-  COUNTER_UNANSWERED,
   type Command,
   type NumberedCommand,
-  packetCounter,
   SEED_WORDS,
   type WorkerReport,
   type WorkerSetup,
@@ -29,6 +25,8 @@ import { VerdictBatch } from './verdict-batch.ts';
 
 /** An idle worker still wakes this often, in ms, to let flows expire. */
 const IDLE_TICK = 1000;
+/** What the flow table holds is told the main thread at most this often, in ms. */
+const REPORT_INTERVAL = 100;
 /** Flows that one batch, or one idle tick, lets expire at most. */
 const EXPIRE_BATCH = 64;
 const EXPIRE_IDLE = 10_000;
@@ -36,62 +34,68 @@ const EXPIRE_IDLE = 10_000;
 const setup = workerData as WorkerSetup;
 const port = parentPort as MessagePort;
 const control = new Int32Array(setup.control);
-const counters = new Float64Array(setup.counters);
+const counters = new WorkerCounters(setup.counters);
 const filter = new Filter(new FlowTable(setup.flowCapacity), new RuleTable(setup.table));
 const queued = new QueuedPacket();
 const seeded = new Packet();
 const verdicts = new VerdictBatch(setup.queue, BATCH);
-const socket = new QueueSocket(setup.queue, setup.wake, setup.failOpen);
 
 let carriedOut = 0;
 let stopping = false;
+let reportedAt = 0;
 
-report({ type: 'started' });
-while (!stopping) {
-  const received = socket.receive();
-  if (Atomics.load(control, CONTROL_SENT) !== carriedOut) carryOutCommands();
-  if (received > 0) judgeBatch(received, now());
-  // A full batch means that more is waiting; anything less, that the queue was emptied.
-  if (received < BATCH && !stopping && !socket.wait(IDLE_TICK)) {
-    filter.flows.expire(now(), EXPIRE_IDLE);
-    count(COUNTER_FLOWS, filter.flows.size);
-  }
+let socket: QueueSocket | undefined;
+
+while (socket === undefined && !stopping) {
+  Atomics.wait(control, CONTROL_SENT, carriedOut);
+  carryOutCommands();
 }
-socket.close();
+if (socket !== undefined) serve(socket);
+
+function serve(queue: QueueSocket): void {
+  while (!stopping) {
+    const received = queue.receive();
+    const start = received > 0 ? performance.now() : 0;
+    if (Atomics.load(control, CONTROL_SENT) !== carriedOut) carryOutCommands();
+    if (received > 0) judgeBatch(queue, received, start);
+    // A full batch means that more is waiting; anything less, that the queue was emptied.
+    if (received < BATCH && !stopping && !queue.wait(IDLE_TICK)) tidy(now(), EXPIRE_IDLE);
+  }
+  queue.close();
+}
 
 /** The coarse clock: ms, as an int32 that wraps. Read once a batch. */
 function now(): number {
   return performance.now() | 0;
 }
 
-function judgeBatch(received: number, time: number): void {
+/** Judges a batch that was received at `start`, in ms. */
+function judgeBatch(queue: QueueSocket, received: number, start: number): void {
+  const time = start | 0;
   verdicts.clear();
   for (let i = 0; i < received; i++) {
-    if (!queued.read(socket.view, socket.messageStart(i), socket.messageEnd(i))) continue;
-    const reason = filter.judge(socket.view, queued.payloadOffset, queued.payloadLength, queued.totalLength, time);
-    const counter = packetCounter(filter.direction, reason);
-    counters[counter] = (counters[counter] ?? 0) + 1;
+    if (!queued.read(queue.view, queue.messageStart(i), queue.messageEnd(i))) continue;
+    const reason = filter.judge(queue.view, queued.payloadOffset, queued.payloadLength, queued.totalLength, time);
+    counters.countPacket(filter.direction, reason);
     if (reason < FIRST_DENY) {
       verdicts.add(queued.id, NF_ACCEPT, queued.mark | setup.judgedBit);
-      if (setup.offload) increment(COUNTER_OFFLOADED);
+      if (setup.offload) counters.countOffloaded();
     } else if (setup.rejectBit !== 0) {
       verdicts.add(queued.id, NF_ACCEPT, queued.mark | setup.rejectBit);
     } else {
       verdicts.add(queued.id, NF_DROP, queued.mark);
     }
   }
-  if (verdicts.length > 0 && !socket.answer(verdicts)) increment(COUNTER_UNANSWERED);
-  filter.flows.expire(time, EXPIRE_BATCH);
-  increment(COUNTER_BATCHES);
-  count(COUNTER_FLOWS, filter.flows.size);
+  if (verdicts.length > 0 && !queue.answer(verdicts)) counters.countUnanswered();
+  counters.observeLatency((performance.now() - start) / 1000, received);
+  tidy(time, EXPIRE_BATCH);
 }
 
-function increment(counter: number): void {
-  counters[counter] = (counters[counter] ?? 0) + 1;
-}
-
-function count(counter: number, value: number): void {
-  counters[counter] = value;
+function tidy(time: number, expire: number): void {
+  filter.flows.expire(time, expire);
+  if (((time - reportedAt) | 0) < REPORT_INTERVAL) return;
+  reportedAt = time;
+  counters.observeFlows(filter.flows);
 }
 
 function carryOutCommands(): void {
@@ -100,7 +104,7 @@ function carryOutCommands(): void {
     if (received === undefined) return;
     carryOut(received.message.command);
     carriedOut = received.message.number;
-    report({ type: 'done', number: received.message.number });
+    port.postMessage({ done: carriedOut } satisfies WorkerReport);
   }
 }
 
@@ -114,6 +118,9 @@ function carryOut(command: Command): void {
       break;
     case 'adopt':
       filter.adoptUntil = (now() + command.milliseconds) | 0;
+      break;
+    case 'bind':
+      socket = new QueueSocket(setup.queue, setup.wake, setup.failOpen);
       break;
     case 'stop':
       stopping = true;
@@ -140,8 +147,4 @@ function seed(flows: Int32Array): void {
     seeded.icmpType = word(12);
     filter.seed(seeded, word(13) === 1 ? 'revoked' : 'established', time);
   }
-}
-
-function report(message: WorkerReport): void {
-  port.postMessage(message);
 }

@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { afterEach, expect, it } from 'vitest';
 import type { ClusterRecord, PolicyRecord } from '../../../src/cluster/records.ts';
-import { COUNTER_OFFLOADED, packetCounter, SEED_WORDS } from '../../../src/dataplane/nfqueue/protocol.ts';
+import { SEED_WORDS } from '../../../src/dataplane/nfqueue/protocol.ts';
 import { QueueWorkers, type QueueWorkersOptions } from '../../../src/dataplane/nfqueue/queue-workers.ts';
 import { REASONS, type ReasonName } from '../../../src/filter/reasons.ts';
 import { PolicyCompiler } from '../../../src/policy/compiler.ts';
@@ -56,22 +57,20 @@ async function start(compiler: PolicyCompiler, options: Partial<QueueWorkersOpti
      iptables -t mangle -A FORWARD -j NFQUEUE --queue-num ${QUEUE}
      iptables -t mangle -A POSTROUTING -m mark --mark ${JUDGED}/${JUDGED} -j CONNMARK --save-mark --nfmask ${JUDGED} --ctmask ${JUDGED}`,
   );
-  workers = await pods.node.run(() => QueueWorkers.start(withDefaults(options), compiler.compile().table.buffer));
+  workers = new QueueWorkers(withDefaults(options), compiler.compile().table.buffer);
+  await workers.bind();
   return workers;
 }
 
 function withDefaults(options: Partial<QueueWorkersOptions>): QueueWorkersOptions {
-  const onFailure = (_: number, error: Error) => failures.push(error.message);
-  const defaults = {
-    firstQueue: QUEUE,
-    count: 1,
-    flowCapacity: 1024,
-    failOpen: false,
-    judgedBit: JUDGED,
-    rejectBit: 0,
-    offload: true,
+  return {
+    ...{ firstQueue: QUEUE, count: 1, flowCapacity: 1024, failOpen: false },
+    ...{ judgedBit: JUDGED, rejectBit: 0, offload: true },
+    inNamespace: (start) => pods.node.run(start),
+    onFailure: (_, error) => failures.push(error.message),
+    onReplaced: () => undefined,
+    ...options,
   };
-  return { ...defaults, onFailure, ...options };
 }
 
 function compilerOf(...policies: readonly PolicyRecord[]): PolicyCompiler {
@@ -88,8 +87,8 @@ function pings(count: number): number {
 }
 
 function judged(reason: ReasonName): number {
-  const counters = workers?.counters() ?? [];
-  return [0, 1].reduce((sum, side) => sum + (counters[packetCounter(side, REASONS.indexOf(reason))] ?? 0), 0);
+  const counters = workers?.counters();
+  return [0, 1].reduce((sum, side) => sum + (counters?.packets(side, REASONS.indexOf(reason)) ?? 0), 0);
 }
 
 describeAsRoot('queue workers', () => {
@@ -97,7 +96,7 @@ describeAsRoot('queue workers', () => {
     await start(compilerOf(serverAllows('everything')));
     expect(pings(5)).toBe(5);
     expect(judged('allowed-by-policy')).toBe(1);
-    expect(workers?.counters()[COUNTER_OFFLOADED]).toBe(1);
+    expect(workers?.counters().offloaded).toBe(1);
   });
 
   it('judge every packet where nothing is offloaded, replies as part of their flow', async () => {
@@ -105,7 +104,7 @@ describeAsRoot('queue workers', () => {
     expect(pings(3)).toBe(3);
     expect(judged('allowed-by-policy')).toBe(1);
     expect(judged('established')).toBe(5);
-    expect(workers?.counters()[COUNTER_OFFLOADED]).toBe(0);
+    expect(workers?.counters().offloaded).toBe(0);
   });
 
   it('drop what no policy allows', async () => {
@@ -155,13 +154,53 @@ describeAsRoot('queue workers', () => {
     const compiler = compilerOf();
     const table = compiler.compile().table.buffer;
     const started = await start(compiler);
-    const second = () => pods.node.run(() => QueueWorkers.start(withDefaults({ onFailure: () => undefined }), table));
-    await expect(second()).rejects.toMatchObject({ name: 'NetlinkError', code: 'EPERM' });
+    const second = () => new QueueWorkers(withDefaults({}), table);
+    const refused = second();
+    await expect(refused.bind()).rejects.toMatchObject({ name: 'NetlinkError', code: 'EPERM' });
+    await refused.stop();
     expect(pods.node.run(() => started.kernelQueues())).toMatchObject([{ queue: QUEUE, waiting: 0 }]);
     await started.stop();
-    workers = await second();
+    workers = second();
+    await workers.bind();
+  });
+
+  it('are replaced when one dies, know at once what they are told first, and keep its counts', async () => {
+    const replaced = Promise.withResolvers<number>();
+    const told: string[] = [];
+    await start(compilerOf(serverAllows('everything')), {
+      onReplaced: replaced.resolve,
+      beforeBind: async (command) => {
+        told.push('before its queue is bound');
+        await command({ type: 'adopt', milliseconds: 0 });
+        return told.length;
+      },
+    });
+    expect(pings(1)).toBe(1);
+    libc.close(queueDescriptor());
+    expect(await replaced.promise).toBe(QUEUE);
+    expect(failures.splice(0)).toEqual([expect.stringContaining('EBADF')]);
+    expect(told).toHaveLength(2);
+    expect(pings(1)).toBe(1);
+    expect(judged('allowed-by-policy')).toBe(2);
   });
 });
+
+/** The worker's netlink socket: the only one of this process, without which it cannot go on. */
+function queueDescriptor(): number {
+  const isNetlink = (fd: string) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:') && netlinkInodes.has(inodeOf(fd));
+    } catch {
+      return false;
+    }
+  };
+  const inodeOf = (fd: string) => /\[(\d+)\]/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? '';
+  const table = pods.node.run(() => readFileSync('/proc/thread-self/net/netlink', 'utf8'));
+  const netlinkInodes = new Set(table.split('\n').map((line) => line.trim().split(/\s+/).at(-1) ?? ''));
+  const found = readdirSync('/proc/self/fd').filter(isNetlink);
+  expect(found).toHaveLength(1);
+  return Number(found[0]);
+}
 
 /** An ACK without data: mid-stream, unless the flow is known. */
 function sendTcp(from: TwoPods['client'], source: string, destination: string, sourcePort: number, port: number): void {

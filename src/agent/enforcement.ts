@@ -1,0 +1,156 @@
+/**
+ * Bringing a compiled table into force: the queue workers that judge by it, the kernel rules that send packets to them, and the flows that
+ * were there before.
+ *
+ * The order keeps two promises at once. The table is published first, so that no packet meets a table older than the rule that sent it
+ * here. Then connections that nobody judged yet are made known, and only then does the set of isolated addresses grow, so that an
+ * allowed connection of a newly isolated pod loses nothing. Last, judged flows that the table now denies lose their mark. A worker
+ * knows the connections of the isolated pods before it takes the first packet out of its queue.
+ */
+import { type Command, QueueWorkers, type QueueWorkersOptions } from '../dataplane/nfqueue/queue-workers.ts';
+import type { Steering, SteeringState } from '../dataplane/steering/state.ts';
+import type { CompiledPolicies } from '../policy/compiler.ts';
+import type { RuleTable } from '../policy/rule-table.ts';
+import { revokeJudged, seedUnjudged } from './established-flows.ts';
+import { slotOf } from './slot.ts';
+
+/** While the set of isolated addresses changes, in ms; it is ended explicitly, and this only bounds it where the agent dies in between. */
+const ADOPT_WHILE_STEERING = 2000;
+
+export interface EnforcementOptions
+  extends Omit<QueueWorkersOptions, 'judgedBit' | 'rejectBit' | 'failOpen' | 'beforeBind'>,
+    Pick<SteeringState, 'mark' | 'fail' | 'deny'> {
+  /** How long mid-stream packets pass at first where the kernel tracked no connection before, in ms. */
+  readonly adopt: number;
+}
+
+export class Enforcement {
+  readonly workers: QueueWorkers;
+  readonly #options: EnforcementOptions;
+  readonly #steering: Steering;
+  #table: RuleTable;
+  #isolated: ReadonlySet<string>;
+  #revoked = 0;
+  /** When the adoption of connections older than the kernel's table ends, in ms of performance.now(). */
+  #adoptionEnds = 0;
+
+  private constructor(options: EnforcementOptions, steering: Steering, { table, isolated }: CompiledPolicies) {
+    const { mark, fail, deny } = options;
+    this.#options = options;
+    this.#steering = steering;
+    this.#table = table;
+    this.#isolated = new Set(isolated);
+    this.workers = new QueueWorkers(
+      {
+        ...options,
+        failOpen: fail === 'open',
+        judgedBit: mark.judged,
+        rejectBit: deny === 'reject' ? mark.reject : 0,
+        beforeBind: (command) => this.#tellAll(command),
+      },
+      table.buffer,
+    );
+  }
+
+  /** Brings the first table into force, adopting kernel rules that are in place. Throws what steering or the queues throw; no thread is then left running. */
+  static async start(
+    options: EnforcementOptions,
+    steering: Steering,
+    compiled: CompiledPolicies,
+  ): Promise<Enforcement> {
+    const enforcement = new Enforcement(options, steering, compiled);
+    try {
+      await enforcement.#start();
+      return enforcement;
+    } catch (error) {
+      await enforcement.workers.stop();
+      throw error;
+    }
+  }
+
+  /** Isolated addresses of this node. */
+  get isolated(): number {
+    return this.#isolated.size;
+  }
+
+  /** Flows that were judged and allowed once, and that a later table denied. */
+  get revoked(): number {
+    return this.#revoked;
+  }
+
+  /** Resolves when the table is in force, on established and offloaded flows too. One at a time. */
+  async update({ table, isolated }: CompiledPolicies): Promise<void> {
+    const before = this.#isolated;
+    this.#table = table;
+    this.#isolated = new Set(isolated);
+    await this.workers.command({ type: 'table', table: table.buffer });
+    const grown = isolated.filter((address) => !before.has(address));
+    if (grown.length > 0) await this.#tellConnectionsOf(grown);
+    await this.#steer(grown, ({ ipv4, ipv6 }) => this.#steering.setIsolated(ipv4, ipv6));
+    this.#revoked += await revokeJudged(table, this.#options.mark.judged, this.#seed);
+  }
+
+  /** Ends judging. The kernel's rules stay, unless `removeSteering` is set. */
+  async stop(removeSteering: boolean): Promise<void> {
+    if (removeSteering) await this.#steering.remove();
+    await this.workers.stop();
+  }
+
+  async #start(): Promise<void> {
+    const { firstQueue, count, mark, fail, deny, offload, adopt } = this.#options;
+    const tracked = await this.workers.bind();
+    const isolated = [...this.#isolated];
+    await this.#steer(isolated, ({ ipv4, ipv6 }) =>
+      this.#steering.apply({
+        queues: { first: firstQueue, count },
+        isolatedIPv4: ipv4,
+        isolatedIPv6: ipv6,
+        ...{ mark, fail, deny, offload },
+      }),
+    );
+    this.#revoked += await revokeJudged(this.#table, mark.judged, this.#seed);
+    if (tracked === 0 && adopt > 0) {
+      this.#adoptionEnds = performance.now() + adopt;
+      await this.workers.command({ type: 'adopt', milliseconds: adopt });
+    }
+  }
+
+  /**
+   * Changes the set of isolated addresses. Where it grows, connections of the new ones that open until it is in place are unknown at first: their
+   * packets pass if a direction allows them, until the kernel's table was read once more.
+   */
+  async #steer(
+    grown: readonly string[],
+    change: (isolated: { readonly ipv4: string[]; readonly ipv6: string[] }) => Promise<void>,
+  ): Promise<void> {
+    const [ipv6, ipv4] = partition([...this.#isolated], (address) => address.includes(':'));
+    if (grown.length === 0) return change({ ipv4, ipv6 });
+    await this.workers.command({ type: 'adopt', milliseconds: ADOPT_WHILE_STEERING });
+    await change({ ipv4, ipv6 });
+    await this.#tellConnectionsOf(grown);
+    const left = Math.max(0, this.#adoptionEnds - performance.now());
+    await this.workers.command({ type: 'adopt', milliseconds: left });
+  }
+
+  /** Tells the workers of the connections of these addresses. */
+  async #tellConnectionsOf(addresses: readonly string[]): Promise<void> {
+    const slots = new Set(addresses.map((address) => slotOf(this.#table, address)));
+    await seedUnjudged(this.#table, this.#offloadedBit, (slot) => slots.has(slot), this.#seed);
+  }
+
+  /** Tells a worker that knows nothing of all that it may meet; gives back how many connections the kernel has. */
+  async #tellAll(command: (command: Command) => Promise<void>): Promise<number> {
+    const seed = (flows: Int32Array) => command({ type: 'seed', flows });
+    return seedUnjudged(this.#table, this.#offloadedBit, () => true, seed);
+  }
+
+  readonly #seed = (flows: Int32Array) => this.workers.command({ type: 'seed', flows });
+
+  get #offloadedBit(): number {
+    return this.#options.offload ? this.#options.mark.judged : 0;
+  }
+}
+
+function partition<T>(items: readonly T[], holds: (item: T) => boolean): [T[], T[]] {
+  return [items.filter(holds), items.filter((item) => !holds(item))];
+}
