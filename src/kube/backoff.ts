@@ -25,7 +25,7 @@ export class Backoff {
   next(retryAfter = 0): number {
     const step = Math.min(FIRST * 2 ** this.#failures, LONGEST);
     this.#failures++;
-    return Math.max(step * (0.5 + this.#random()), retryAfter * (1 + this.#random() / 5));
+    return Math.round(Math.max(step * (0.5 + this.#random()), retryAfter * (1 + this.#random() / 5)));
   }
 
   reset(): void {

@@ -17,8 +17,8 @@ export const systemClock: Clock = {
 
 /** Resolves after so many milliseconds, or at once when `signal` is aborted. */
 export function wait(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
+  if (milliseconds <= 0 || signal.aborted) return Promise.resolve();
   const { promise, resolve } = Promise.withResolvers<void>();
-  if (signal.aborted) return Promise.resolve();
   const cancel = clock.after(milliseconds, end);
   signal.addEventListener('abort', end);
   function end(): void {

@@ -83,19 +83,19 @@ export class Retries {
     this.#watchBeganAt = undefined;
     this.#counts[error.code]++;
     const isRoutine = error.code === 'ended' && wasHealthy;
+    const isNew = wasHealthy || this.#last?.code !== error.code;
     if (!isRoutine) this.#last = { code: error.code, message: error.message, at: now };
     if (wasHealthy) this.#watchBackoff.reset();
-    const delay = isRoutine ? 0 : this.#delay(error, during);
+    const delay = isRoutine ? 0 : this.#delay(error, during, isNew);
     this.#report(error, delay, isRoutine);
     return delay;
   }
 
-  #delay(error: ApiError, during: 'list' | 'watch'): number {
-    const backoff = during === 'list' ? this.#pageBackoff : this.#watchBackoff;
-    const isFirst = backoff.failures === 0;
-    const delay = backoff.next(error.retryAfter);
+  /** @param isNew whether the last failure was another one */
+  #delay(error: ApiError, during: 'list' | 'watch', isNew: boolean): number {
+    const delay = (during === 'list' ? this.#pageBackoff : this.#watchBackoff).next(error.retryAfter);
     // There is something else to try: a new list, or new credentials.
-    return isFirst && (error.code === 'expired' || error.code === 'unauthorized') ? 0 : delay;
+    return isNew && (error.code === 'expired' || error.code === 'unauthorized') ? 0 : delay;
   }
 
   /** An outage of hours is one warning, and then one for every tenth attempt. */
@@ -103,7 +103,7 @@ export class Retries {
     const { log, kind } = this.#options;
     const failures = Math.max(this.#watchBackoff.failures, this.#pageBackoff.failures);
     const level = isRoutine || (failures > 1 && failures % 10 !== 0) ? 'debug' : 'warn';
-    const fields = { kind, reason: error.code, error: error.message, failures, retryIn: Math.round(delay) };
+    const fields = { kind, reason: error.code, error: error.message, failures, retryIn: delay };
     log[level](fields, isRoutine ? 'watch ended, going on' : 'the watch of the API server failed, trying again');
   }
 }

@@ -214,7 +214,7 @@ export class TestApiServer {
     if (fault === 'reset') request.socket.resetAndDestroy();
     else if (typeof fault === 'object' && 'body' in fault) response.end(fault.body);
     else if (typeof fault === 'object') sendStatus(response, fault);
-    else if (type === 'list') this.#lists.answer(asked, fault === 'half');
+    else if (type === 'list') this.#lists.answer(asked, fault);
     else this.#watches.answer(asked);
   }
 

@@ -20,7 +20,9 @@ export interface Fault {
     /** The connection is reset. */
     | 'reset'
     /** The proper answer breaks off after half of its bytes. Lists only. */
-    | 'half';
+    | 'half'
+    /** The proper answer stops after half of its bytes, and the connection stays open. Lists only. */
+    | 'pause';
 }
 
 export class Faults {

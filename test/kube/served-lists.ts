@@ -34,8 +34,8 @@ export class ServedLists {
     this.#snapshots.clear();
   }
 
-  /** @param half whether it is to break off in the middle */
-  answer({ kind, query, request, response }: Asked, half: boolean): void {
+  /** @param half whether it is to break off in the middle, or to pause there */
+  answer({ kind, query, request, response }: Asked, half?: 'half' | 'pause'): void {
     const isFirst = query.continue === undefined;
     const { version, from } = isFirst ? { version: this.#history.version, from: 0 } : JSON.parse(query.continue ?? '');
     const objects = isFirst ? this.#history.objects(kind) : this.#snapshots.get(`${kind} ${version}`);
@@ -59,8 +59,13 @@ export class ServedLists {
       body = gzipSync(body, { level: 1 });
       response.setHeader('content-encoding', 'gzip');
     }
-    if (half) response.write(body.subarray(0, body.length / 2), () => response.socket?.destroy());
-    else response.end(body);
+    if (half === undefined) {
+      response.end(body);
+      return;
+    }
+    response.write(body.subarray(0, body.length / 2), () => {
+      if (half === 'half') response.socket?.destroy();
+    });
   }
 }
 

@@ -136,6 +136,7 @@ describeAsRoot('Services', () => {
         `
                  web:8080  service/web:80
         client   .         .
+        guest    x         x
         `,
       );
     });
@@ -191,6 +192,14 @@ describeAsRoot('Services', () => {
 
     test('two queries at once from one socket, a thousand times: all are answered', async () => {
       await world.policies(DNS_ALLOWED);
+      await expectReachability(
+        world.lab,
+        `
+                 service/dns:53/UDP  service/dns:53
+        client   .                   x
+        guest    x                   x
+        `,
+      );
       const { asked, unanswered } = await askInPairs(world.lab.pod('client'), DNS_IP, 53, 1000);
       expect({ asked, unanswered }).toEqual({ asked: 2000, unanswered: 0 });
     });

@@ -1,0 +1,26 @@
+/** `podfence cleanup`: takes away all that podfence ever installed in the kernel. */
+import type { Command } from 'commander';
+import { clearMarks, eachKernelFlow, type KernelFlowKey, keyOf } from '../dataplane/ctnetlink/kernel-flows.ts';
+import { removeEverything } from '../dataplane/steering/leftovers.ts';
+import { system } from '../dataplane/steering/run.ts';
+import { markOption } from './agent-options.ts';
+import { ExitCode } from './exit-code.ts';
+import { requireRootOnLinux } from './machine.ts';
+
+export function register(program: Command): void {
+  program
+    .command('cleanup')
+    .description(
+      'Remove every rule, chain, set and connection mark that podfence installed. Nothing is enforced any more.',
+    )
+    .addOption(markOption())
+    .action(async ({ markMask }) => {
+      requireRootOnLinux('cleanup');
+      await removeEverything(system());
+      const marked: KernelFlowKey[] = [];
+      await eachKernelFlow((flow) => marked.push(keyOf(flow)), markMask.judged, markMask.judged);
+      clearMarks(marked, markMask.judged);
+      process.stdout.write(`podfence has left this node's kernel; ${marked.length} connections lost its mark.\n`);
+      process.exitCode = ExitCode.ok;
+    });
+}

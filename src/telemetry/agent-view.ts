@@ -1,0 +1,145 @@
+/**
+ * What telemetry sees of a running agent. The rooms above give it what they have: `AgentCounters` and `ClusterWatchStatus` hold most of
+ * this already. Everything is read when somebody asks, on the main thread, and must not wait for anything.
+ */
+
+export interface AgentView {
+  /** podfence's own version. */
+  readonly version: string;
+  readonly nodeName: string;
+  readonly words: Words;
+  counters(): CountersView;
+  workers(): WorkersView;
+  readiness(): Readiness;
+  source(): SourceView;
+  /** Allowed and denied flows of each policy since the agent runs. Without it there are no metrics by policy. */
+  policyFlows?(): Iterable<PolicyFlows>;
+}
+
+/** All names that can occur in what is counted, so that each series is there, as 0, before it first happens. */
+export interface Words {
+  /** Reasons of the filter, with the verdict that each implies. */
+  readonly reasons: readonly { readonly verdict: Verdict; readonly reason: string }[];
+  /** States of flows, each beginning with its protocol: `tcp-syn-sent`. */
+  readonly flowStates: readonly string[];
+}
+
+export type Verdict = 'allow' | 'deny';
+
+export const DIRECTIONS = ['egress', 'ingress'] as const;
+export type Direction = (typeof DIRECTIONS)[number];
+
+/** `AgentCounters` of agent/counters.ts has these. Counts are of all time since the agent started, unless they say "now". */
+export interface CountersView {
+  /** Packets; a combination that never occurred may be left out. */
+  readonly packets: readonly {
+    readonly direction: Direction;
+    readonly verdict: Verdict;
+    readonly reason: string;
+    readonly count: number;
+  }[];
+  readonly judged: number;
+  /** Packets after which the kernel carries the flow on. */
+  readonly offloaded: number;
+  /** Offloaded flows that were judged once more because something had changed. */
+  readonly rejudged: number;
+  /** Offloaded flows that a later change denied. */
+  readonly revoked: number;
+  /** Batches of verdicts that the kernel did not take. */
+  readonly unanswered: number;
+  readonly latency: BucketCounts;
+  /** Now, by state; a state that no flow is in may be left out. */
+  readonly flows: readonly { readonly state: string; readonly revoked: boolean; readonly count: number }[];
+  readonly flowCapacity: number;
+  readonly flowsInserted: number;
+  readonly flowsExpired: number;
+  /** By what the flow was worth. Every worth is there from the start. */
+  readonly flowsEvicted: Readonly<Record<string, number>>;
+  readonly workerRestarts: number;
+  /** Of the RuleTable in force; 0 before there is one. */
+  readonly generation: number;
+  /** Of the RuleTable in force, bytes. */
+  readonly tableBytes: number;
+  /** Addresses of isolated pods of this node, now. */
+  readonly isolated: number;
+  /** Isolated pods of this node, now. */
+  readonly isolatedEndpoints: number;
+  /** Policies of the whole cluster, now. */
+  readonly policies: number;
+  /** Identities of the whole cluster, now. */
+  readonly identities: number;
+  readonly queues: readonly {
+    readonly queue: number;
+    /** Packets, now. */
+    readonly waiting: number;
+    readonly droppedByKernel: number;
+    readonly droppedByUser: number;
+  }[];
+}
+
+/** Observations by size. */
+export interface BucketCounts {
+  /** Upper bounds, inclusive and growing. */
+  readonly bounds: readonly number[];
+  /** By bucket, not cumulative; one more than there are bounds, for what was greater. */
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+export interface WorkersView {
+  /** Queue workers that should be judging packets; 0 while the agent is not that far yet. */
+  readonly wanted: number;
+  readonly alive: number;
+}
+
+export type Readiness =
+  /** Policies are in force, since then. */
+  | { readonly ready: true; readonly since: Date }
+  /** @param reason what the agent waits for or what is wrong, in one line */
+  | { readonly ready: false; readonly reason: string };
+
+/** Where the cluster's records come from; `ClusterWatchStatus` of kube/watch-status.ts has most of it. */
+export interface SourceView {
+  readonly type: 'kubernetes' | 'manifests';
+  /** The address of the API server, or the paths of the manifests. */
+  readonly location: string;
+  /** Age of the knowledge, in ms; undefined until there is any. */
+  readonly age: number | undefined;
+  /** What is watched; [] for manifests. */
+  readonly kinds: readonly WatchView[];
+}
+
+/** `KindStatus` of kube/watch-status.ts has these. */
+export interface WatchView {
+  readonly kind: string;
+  /** The first list is complete. */
+  readonly synced: boolean;
+  /** A watch is open. */
+  readonly watching: boolean;
+  readonly resourceVersion: string | undefined;
+  /** Now. */
+  readonly records: number;
+  /** Milliseconds; undefined before the first event. */
+  readonly lastEventAge: number | undefined;
+  readonly lists: number;
+  /** By reason. Every reason is there from the start. */
+  readonly restarts: Readonly<Record<string, number>>;
+  readonly unreadable: number;
+  readonly lastError: { readonly code: string; readonly message: string; readonly age: number } | undefined;
+}
+
+/** How long a change took to come into force, in seconds; `ChangeTimes` of agent/agent.ts has these. */
+export interface ChangeView {
+  /** Changed records that came into force together. */
+  readonly changes: number;
+  readonly compile: number;
+  /** From when the first of the events was received until all were in force. */
+  readonly total: number;
+}
+
+export interface PolicyFlows {
+  readonly namespace: string;
+  readonly name: string;
+  readonly allowed: number;
+  readonly denied: number;
+}

@@ -1,0 +1,309 @@
+import { describe, expect, it } from 'vitest';
+import { pod } from './objects.ts';
+import { until } from './until.ts';
+import { configOf, startServer, WatchedCluster, watchCluster } from './watched-cluster.ts';
+
+describe('a watch that breaks', () => {
+  it('goes on from the last event, after a short wait', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    const version = server.set(pod('default', 'before'));
+    await cluster.isDelivered('set Pod default/before');
+    for (const watch of server.watches('Pod')) watch.cut();
+    await until('it waits', () => cluster.clock.running.includes(250));
+    server.set(pod('default', 'meanwhile'));
+    await cluster.clock.elapse(250);
+    await cluster.isDelivered('set Pod default/meanwhile');
+    expect(server.requests('watch', 'Pod').map(({ query }) => query.resourceVersion)).toEqual([version]);
+    expect(cluster.status()).toMatchObject({
+      lists: 1,
+      restarts: { connection: 1 },
+      lastError: { code: 'connection' },
+    });
+  });
+
+  it('goes on from the last bookmark where nothing happened since', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    const version = server.set(pod('default', 'web'));
+    server.bookmark();
+    await until('the bookmark came', () => cluster.status('Namespace').resourceVersion === version);
+    server.compact();
+    for (const watch of server.watches('Namespace')) watch.cut();
+    await cluster.clock.elapse(250);
+    await cluster.isWatching(server);
+    expect(server.requests('watch', 'Namespace')[0]?.query.resourceVersion).toBe(version);
+    expect(cluster.status('Namespace')).toMatchObject({ lists: 1, restarts: { expired: 0 } });
+  });
+
+  it('is asked to end by itself after five to ten minutes, and to send bookmarks', async () => {
+    const server = await startServer({ streamingLists: 'refused' });
+    await watchCluster(server);
+    expect(server.requests('watch')).toHaveLength(3);
+    for (const { query } of server.requests('watch')) {
+      expect(query).toMatchObject({ timeoutSeconds: '450', allowWatchBookmarks: 'true' });
+    }
+  });
+
+  it('goes on at once when the server ends it in order', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    cluster.clock.advance(60_000);
+    for (const watch of server.watches()) watch.end();
+    await until('three watches begin', () => server.requests('watch').length === 3);
+    expect(cluster.status()).toMatchObject({ restarts: { ended: 1 }, lastError: undefined });
+  });
+
+  it('is not hammered at when the server ends each at once', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    for (const delay of [250, 500, 1000]) {
+      for (const watch of server.watches('Pod')) watch.end();
+      await cluster.clock.elapse(delay);
+      await until('a watch is open', () => cluster.status().watching);
+    }
+    expect(cluster.status().restarts.ended).toBe(3);
+  });
+
+  it('that is half-open is given up after two minutes, and nothing is missed', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    for (const watch of server.watches('Pod')) watch.freeze();
+    server.set(pod('default', 'unseen'));
+    server.bookmark('Namespace');
+    cluster.clock.advance(119_000);
+    expect(cluster.status()).toMatchObject({ watching: true, lastEventAge: 119_000 });
+    cluster.clock.advance(1000);
+    await until('it is given up', () => cluster.status().restarts.inactive === 1);
+    cluster.clock.advance(1000);
+    await cluster.isDelivered('set Pod default/unseen');
+    expect(cluster.status().lastEventAge).toBeLessThan(119_000);
+  });
+
+  it('is not given up as long as bookmarks come', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    for (let minute = 0; minute < 10; minute++) {
+      cluster.clock.advance(60_000);
+      server.bookmark();
+      await until('bookmarks came', () => cluster.watch.status().age === 0);
+    }
+    expect(cluster.status().restarts.inactive).toBe(0);
+    expect(server.requests('watch')).toHaveLength(0);
+  });
+
+  it.each([
+    ['in the middle of a line', (raw: (text: string) => void) => raw('{"type":"ADDED","obj'), 'the middle of a line'],
+    ['with a line that is no JSON', (raw: (text: string) => void) => raw('<html>502</html>\n'), 'not JSON'],
+    ['with a line that is no event', (raw: (text: string) => void) => raw('[1,2]\n'), 'not an event'],
+    [
+      'with an event without a version',
+      (raw: (text: string) => void) => raw('{"type":"ADDED","object":{}}\n'),
+      'no resourceVersion',
+    ],
+    ['with a line that does not end', (raw: (text: string) => void) => raw('x'.repeat(9 * 1024 * 1024)), 'longer than'],
+  ])('%s goes on from the last event', async (_, spoil, message) => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    const [watch] = server.watches('Pod');
+    spoil((text) => watch?.raw(text));
+    watch?.end();
+    await until('it is noticed', () => cluster.status().restarts.malformed === 1);
+    expect(cluster.status().lastError?.message).toContain(message);
+    server.set(pod('default', 'after'));
+    await cluster.clock.elapse(250);
+    await cluster.isDelivered('set Pod default/after');
+    expect(cluster.status().lists).toBe(1);
+  });
+
+  it('again and again, though the server answers, is begun with a new list', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    server.fail({ type: 'watch', kind: 'Pod', times: 5, answer: { body: 'garbage\n' } });
+    for (const watch of server.watches('Pod')) watch.end();
+    for (const delay of [250, 500, 1000, 2000, 4000, 8000]) await cluster.clock.elapse(delay);
+    await until('it is listed again', () => cluster.status().lists === 2);
+    expect(cluster.batches).toEqual([]);
+  });
+
+  it('waits longer each time, thirty seconds at most, and starts short again after a healthy time', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    server.fail({ kind: 'Pod', times: 9, answer: 'reset' });
+    const [watch] = server.watches('Pod');
+    watch?.cut();
+    for (const delay of [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]) {
+      await cluster.clock.elapse(delay);
+    }
+    await until('it watches again', () => cluster.status().watching && server.watches('Pod').length === 1);
+    cluster.clock.advance(5000);
+    server.watches('Pod')[0]?.cut();
+    await cluster.clock.elapse(250);
+    await until('it watches again', () => cluster.status().watching);
+  });
+
+  it('with an error other than 410 goes on from the last event', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    server.watches('Pod')[0]?.error(500, 'InternalError');
+    await until('it is noticed', () => cluster.status().restarts['server-error'] === 1);
+    await cluster.clock.elapse(250);
+    await cluster.isWatching(server);
+    expect(cluster.status().lists).toBe(1);
+  });
+});
+
+describe('expired history (410)', () => {
+  it.each(['status', 'event'] as const)(
+    'as %s: a new list, of which only the differences are delivered',
+    async (goneAs) => {
+      const server = await startServer({ goneAs });
+      for (const name of ['same', 'changed', 'deleted']) server.set(pod('default', name, { ip: '10.0.0.1' }));
+      const cluster = await watchCluster(server);
+      for (const watch of server.watches('Pod')) watch.freeze();
+      server.set(pod('default', 'changed', { ip: '10.0.0.9' }));
+      server.set(pod('default', 'added', { ip: '10.0.0.1' }));
+      server.delete('Pod', 'default', 'deleted');
+      server.compact();
+      for (const watch of server.watches('Pod')) watch.cut();
+      await cluster.clock.elapse(250);
+      await cluster.isDelivered('delete Pod default/deleted');
+      expect(cluster.batches).toHaveLength(1);
+      expect(cluster.batches[0]?.[0]).toBe('delete Pod default/deleted');
+      expect(cluster.batches[0]?.slice(1).sort()).toEqual(['set Pod default/added', 'set Pod default/changed']);
+      expect(cluster.status()).toMatchObject({ synced: true, lists: 2, restarts: { expired: 1 } });
+    },
+  );
+
+  it('a list that breaks in the middle changes nothing', async () => {
+    const server = await startServer({ streamingLists: 'refused' });
+    server.set(pod('default', 'kept'));
+    server.set(pod('default', 'gone'));
+    const cluster = await watchCluster(server);
+    for (const watch of server.watches('Pod')) watch.freeze();
+    server.delete('Pod', 'default', 'gone');
+    server.compact();
+    server.fail({ type: 'list', kind: 'Pod', answer: 'half' });
+    for (const watch of server.watches('Pod')) watch.cut();
+    await cluster.clock.elapse(250);
+    await until('the list breaks', () => cluster.status().restarts.connection === 2);
+    expect(cluster.pods()).toEqual(['kept', 'gone']);
+    await cluster.clock.elapse(250);
+    await cluster.isDelivered('delete Pod default/gone');
+    expect(cluster.delivered).toEqual(['delete Pod default/gone']);
+  });
+
+  it('again and again is not answered with list after list', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    server.fail({ type: 'watch', kind: 'Pod', times: 4, answer: { status: 410 } });
+    server.fail({ type: 'streaming-list', kind: 'Pod', times: 3, answer: { status: 410 } });
+    cluster.clock.advance(10_000);
+    server.watches('Pod')[0]?.end();
+    // The first time at once; then with waits that grow.
+    for (const delay of [500, 1000]) await cluster.clock.elapse(delay);
+    await until('it counts them', () => cluster.status().restarts.expired >= 3);
+  });
+
+  it('a version from the future, after a restore of the storage, needs a new list', async () => {
+    const server = await startServer();
+    server.set(pod('default', 'web'));
+    const cluster = await watchCluster(server);
+    server.history.rewind(500);
+    server.delete('Pod', 'default', 'web');
+    for (const watch of server.watches('Pod')) watch.cut();
+    await cluster.clock.elapse(250);
+    await until('it is listed again', () => cluster.status().lists === 2);
+    expect(cluster.status().restarts.expired).toBe(1);
+    expect(cluster.pods()).toEqual([]);
+  });
+});
+
+describe('a server in trouble', () => {
+  it('is left alone for as long as it asks', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    server.fail({ kind: 'Pod', type: 'watch', answer: { status: 429, retryAfter: 7 } });
+    server.watches('Pod')[0]?.cut();
+    await cluster.clock.elapse(250);
+    // Seven seconds, and jitter of up to a fifth.
+    await cluster.clock.elapse(7700);
+    await cluster.isWatching(server);
+    expect(cluster.status().restarts.overloaded).toBe(1);
+  });
+
+  it('with a burst of errors at the first list is asked again until it answers', async () => {
+    const server = await startServer();
+    server.set(pod('default', 'web'));
+    server.fail({ kind: 'Pod', times: 4, answer: { status: 503 } });
+    const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
+    for (const delay of [250, 500, 1000, 2000]) await cluster.clock.elapse(delay);
+    await cluster.watch.synced;
+    expect(cluster.pods()).toEqual(['web']);
+  });
+
+  it('that forbids something is named in the log, and asked again', async () => {
+    const server = await startServer();
+    server.fail({ kind: 'NetworkPolicy', answer: { status: 403, reason: 'Forbidden' } });
+    const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
+    await cluster.clock.elapse(250);
+    await cluster.watch.synced;
+    expect(cluster.log.find(({ level }) => level === 40)).toMatchObject({
+      kind: 'NetworkPolicy',
+      reason: 'forbidden',
+      error: 'HTTP 403 Forbidden: Forbidden, says the test',
+    });
+  });
+
+  it.each([
+    '{}',
+    '<html></html>',
+    '{"kind":"PodList","items":[]}',
+    '{"kind":"PodList","metadata":{"resourceVersion":"9"},"items":[1]}',
+  ])('that answers a list with %s has not deleted everything', async (body) => {
+    const server = await startServer({ streamingLists: 'refused' });
+    server.set(pod('default', 'web'));
+    const cluster = await watchCluster(server);
+    server.set(pod('default', 'new'));
+    await cluster.isDelivered('set Pod default/new');
+    for (const watch of server.watches('Pod')) watch.freeze();
+    server.set(pod('default', 'newer'));
+    server.compact();
+    server.fail({ type: 'list', kind: 'Pod', answer: { body } });
+    server.watches('Pod')[0]?.cut();
+    await cluster.clock.elapse(250);
+    await until('it is noticed', () => cluster.status().restarts.malformed === 1);
+    expect(cluster.pods()).toEqual(['web', 'new']);
+    await cluster.clock.elapse(250);
+    await cluster.isDelivered('set Pod default/newer');
+  });
+
+  it('gone for an hour changes nothing, and is found when it is back', async () => {
+    const server = await startServer();
+    server.set(pod('default', 'web'));
+    const cluster = await watchCluster(server);
+    const { port } = server;
+    await server.stop();
+    const startedAt = cluster.clock.now();
+    while (cluster.clock.now() - startedAt < 3_600_000) {
+      await until('all three wait', () => cluster.clock.running.length === 3);
+      cluster.clock.advance(Math.min(...cluster.clock.running));
+    }
+    expect(cluster.batches).toEqual([]);
+    expect(cluster.pods()).toEqual(['web']);
+    expect(cluster.watch.status()).toMatchObject({ synced: true });
+    expect(cluster.watch.status().age).toBeGreaterThanOrEqual(3_600_000);
+    expect(cluster.status()).toMatchObject({ watching: false, lastError: { code: 'connection' } });
+    const warnings = cluster.log.filter(({ level, kind }) => level === 40 && kind === 'Pod');
+    expect(warnings.length).toBeLessThan(20);
+
+    await server.listen(port);
+    server.set(pod('default', 'new'));
+    await until('all three wait', () => cluster.clock.running.length === 3);
+    cluster.clock.advance(30_000);
+    await cluster.isDelivered('set Pod default/new');
+    expect(cluster.delivered).toEqual(['set Pod default/new']);
+    server.bookmark();
+    await until('all three are up to date', () => cluster.watch.status().age === 0);
+  });
+});
