@@ -10,6 +10,14 @@ interface CommandEntry {
 }
 
 const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  agent: {
+    summary: 'enforce the policies of a cluster on the pods of this node',
+    load: () => import('./commands/agent.ts'),
+  },
+  cleanup: {
+    summary: 'remove everything that podfence installed in the kernel',
+    load: () => import('./commands/cleanup.ts'),
+  },
   demo: {
     summary: 'a three-tier application, real packets, and what its policies make of them',
     load: () => import('./commands/demo.ts'),

@@ -42,7 +42,7 @@ export interface ChangeTimes {
   readonly changes: number;
   /** Compiling, in seconds. */
   readonly compile: number;
-  /** From compiling to in force, in seconds. */
+  /** From when the first of them was received to in force, in seconds. */
   readonly total: number;
 }
 
@@ -60,6 +60,7 @@ export class Agent {
   #workerRestarts = 0;
   /** Changes that wait for the one that is being brought into force. */
   #pending: ClusterChange[] = [];
+  #pendingSince = Number.POSITIVE_INFINITY;
   #applying: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
@@ -81,6 +82,7 @@ export class Agent {
     const records = [...namespaces, ...pods, ...policies];
     await this.#bringIntoForce(
       records.map((record) => ({ type: 'set', record })),
+      performance.now(),
       async (compiled) => {
         this.#enforcement = await Enforcement.start(
           {
@@ -102,10 +104,12 @@ export class Agent {
 
   /**
    * Takes changes of the cluster and resolves when they are in force, on established and offloaded flows too. Changes that arrive while
-   * others are brought into force come next, together.
+   * others are brought into force come next, together. If it rejects, they are not in force, and the next call brings them into force too.
+   * @param receivedAt when the first of the changes was received, in ms of performance.now()
    */
-  async apply(changes: readonly ClusterChange[]): Promise<void> {
-    this.#pending.push(...changes);
+  async apply(changes: readonly ClusterChange[], receivedAt = performance.now()): Promise<void> {
+    for (const change of changes) this.#pending.push(change);
+    this.#pendingSince = Math.min(this.#pendingSince, receivedAt);
     this.#next ??= this.#applyNext(this.#applying);
     await this.#next;
   }
@@ -114,6 +118,8 @@ export class Agent {
     const enforcement = this.#enforcement;
     return {
       ...nameCounters(enforcement?.workers.counters() ?? new WorkerCounters()),
+      ...this.#compiler.counts(),
+      rejudged: enforcement?.rejudged ?? 0,
       revoked: enforcement?.revoked ?? 0,
       flowCapacity: this.#flowCapacity * this.#queues,
       workerRestarts: this.#workerRestarts,
@@ -122,6 +128,12 @@ export class Agent {
       isolated: enforcement?.isolated ?? 0,
       queues: enforcement?.workers.kernelQueues() ?? [],
     };
+  }
+
+  /** Threads that should be judging, and that are. */
+  workers(): { readonly wanted: number; readonly alive: number } {
+    const workers = this.#enforcement?.workers;
+    return { wanted: workers === undefined ? 0 : this.#queues, alive: workers?.alive ?? 0 };
   }
 
   /**
@@ -139,14 +151,17 @@ export class Agent {
     const enforcement = this.#enforcement;
     if (enforcement === undefined) throw new Error('the agent was not started');
     const changes = this.#pending;
+    const receivedAt = this.#pendingSince;
     this.#pending = [];
+    this.#pendingSince = Number.POSITIVE_INFINITY;
     this.#applying = this.#next;
     this.#next = undefined;
-    await this.#bringIntoForce(changes, (compiled) => enforcement.update(compiled));
+    await this.#bringIntoForce(changes, receivedAt, (compiled) => enforcement.update(compiled));
   }
 
   async #bringIntoForce(
     changes: readonly ClusterChange[],
+    receivedAt: number,
     enforce: (compiled: CompiledPolicies) => Promise<void>,
   ): Promise<void> {
     const start = performance.now();
@@ -158,7 +173,7 @@ export class Agent {
     await enforce(compiled);
     // Every worker has said that it judges by the new one.
     if (before !== undefined) this.#compiler.recycle(before.table);
-    const times: ChangeTimes = { changes: changes.length, compile, total: (performance.now() - start) / 1000 };
+    const times: ChangeTimes = { changes: changes.length, compile, total: (performance.now() - receivedAt) / 1000 };
     this.#options.log.debug({ ...times, generation: compiled.table.generation }, 'in force');
     this.#options.onInForce?.(times);
   }

@@ -25,7 +25,9 @@ export interface AgentCounters {
   readonly judged: number;
   /** Judged packets after which the kernel carries the flow on. */
   readonly offloaded: number;
-  /** Flows that the kernel knew as judged and that a later change revoked. */
+  /** Flows that the kernel knew as judged and that were judged again because something had changed. */
+  readonly rejudged: number;
+  /** Those of them that were denied then. */
   readonly revoked: number;
   /** Batches of verdicts that the kernel did not take. */
   readonly unanswered: number;
@@ -52,6 +54,14 @@ export interface AgentCounters {
   readonly tableBytes: number;
   /** Addresses of isolated pods of this node. */
   readonly isolated: number;
+  /** Isolated pods of this node. */
+  readonly isolatedEndpoints: number;
+  /** Pods of this node. */
+  readonly endpoints: number;
+  /** Policies of the whole cluster. */
+  readonly policies: number;
+  /** Of the whole cluster: pods with the same namespace, labels and named ports count as one. */
+  readonly identities: number;
   readonly queues: readonly KernelQueue[];
 }
 

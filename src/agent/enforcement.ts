@@ -30,6 +30,7 @@ export class Enforcement {
   readonly #steering: Steering;
   #table: RuleTable;
   #isolated: ReadonlySet<string>;
+  #rejudged = 0;
   #revoked = 0;
   /** When the adoption of connections older than the kernel's table ends, in ms of performance.now(). */
   #adoptionEnds = 0;
@@ -73,21 +74,28 @@ export class Enforcement {
     return this.#isolated.size;
   }
 
-  /** Flows that were judged and allowed once, and that a later table denied. */
+  /** Flows that the kernel knew as judged and that were judged again by a later table. */
+  get rejudged(): number {
+    return this.#rejudged;
+  }
+
+  /** Those of them that it denied. */
   get revoked(): number {
     return this.#revoked;
   }
 
-  /** Resolves when the table is in force, on established and offloaded flows too. One at a time. */
+  /**
+   * Resolves when the table is in force, on established and offloaded flows too. One at a time. Where it rejects, what was in force before may be
+   * so in part, and another update brings all of it into force.
+   */
   async update({ table, isolated }: CompiledPolicies): Promise<void> {
-    const before = this.#isolated;
     this.#table = table;
-    this.#isolated = new Set(isolated);
     await this.workers.command({ type: 'table', table: table.buffer });
-    const grown = isolated.filter((address) => !before.has(address));
+    const grown = isolated.filter((address) => !this.#isolated.has(address));
     if (grown.length > 0) await this.#tellConnectionsOf(grown);
-    await this.#steer(grown, ({ ipv4, ipv6 }) => this.#steering.setIsolated(ipv4, ipv6));
-    this.#revoked += await revokeJudged(table, this.#options.mark.judged, this.#seed);
+    await this.#steer(isolated, grown, ({ ipv4, ipv6 }) => this.#steering.setIsolated(ipv4, ipv6));
+    this.#isolated = new Set(isolated);
+    await this.#judgeAgain();
   }
 
   /** Ends judging. The kernel's rules stay, unless `removeSteering` is set. */
@@ -100,7 +108,7 @@ export class Enforcement {
     const { firstQueue, count, mark, fail, deny, offload, adopt } = this.#options;
     const tracked = await this.workers.bind();
     const isolated = [...this.#isolated];
-    await this.#steer(isolated, ({ ipv4, ipv6 }) =>
+    await this.#steer(isolated, isolated, ({ ipv4, ipv6 }) =>
       this.#steering.apply({
         queues: { first: firstQueue, count },
         isolatedIPv4: ipv4,
@@ -108,7 +116,7 @@ export class Enforcement {
         ...{ mark, fail, deny, offload },
       }),
     );
-    this.#revoked += await revokeJudged(this.#table, mark.judged, this.#seed);
+    await this.#judgeAgain();
     if (tracked === 0 && adopt > 0) {
       this.#adoptionEnds = performance.now() + adopt;
       await this.workers.command({ type: 'adopt', milliseconds: adopt });
@@ -120,16 +128,23 @@ export class Enforcement {
    * packets pass if a direction allows them, until the kernel's table was read once more.
    */
   async #steer(
+    isolated: readonly string[],
     grown: readonly string[],
     change: (isolated: { readonly ipv4: string[]; readonly ipv6: string[] }) => Promise<void>,
   ): Promise<void> {
-    const [ipv6, ipv4] = partition([...this.#isolated], (address) => address.includes(':'));
+    const [ipv6, ipv4] = partition(isolated, (address) => address.includes(':'));
     if (grown.length === 0) return change({ ipv4, ipv6 });
     await this.workers.command({ type: 'adopt', milliseconds: ADOPT_WHILE_STEERING });
     await change({ ipv4, ipv6 });
     await this.#tellConnectionsOf(grown);
     const left = Math.max(0, this.#adoptionEnds - performance.now());
     await this.workers.command({ type: 'adopt', milliseconds: left });
+  }
+
+  async #judgeAgain(): Promise<void> {
+    const { judged, revoked } = await revokeJudged(this.#table, this.#options.mark.judged, this.#seed);
+    this.#rejudged += judged;
+    this.#revoked += revoked;
   }
 
   /** Tells the workers of the connections of these addresses. */

@@ -13,15 +13,21 @@ type Seed = (flows: Int32Array) => Promise<void>;
 
 /**
  * Takes their allowance away from flows with the judged bit that `table` denies: the workers know them as revoked first, then the mark goes, so that no packet
- * between the two finds a flow that nobody remembers. Other flows are not touched. Gives back how many were revoked.
+ * between the two finds a flow that nobody remembers. Other flows are not touched. Gives back how many were judged, and how many of them revoked.
  */
-export async function revokeJudged(table: RuleTable, judgedBit: number, seed: Seed): Promise<number> {
+export async function revokeJudged(
+  table: RuleTable,
+  judgedBit: number,
+  seed: Seed,
+): Promise<{ readonly judged: number; readonly revoked: number }> {
   const packet = new Packet();
   const seeds = new SeedList();
   const revoked: KernelFlowKey[] = [];
+  let judged = 0;
   await eachKernelFlow(
     (flow) => {
       flow.opening(packet);
+      judged++;
       if (decide(table, packet) < FIRST_DENY) return;
       seeds.add(packet, true);
       revoked.push(keyOf(flow));
@@ -33,7 +39,7 @@ export async function revokeJudged(table: RuleTable, judgedBit: number, seed: Se
     await seed(seeds.words());
     clearMarks(revoked, judgedBit);
   }
-  return revoked.length;
+  return { judged, revoked: revoked.length };
 }
 
 /**

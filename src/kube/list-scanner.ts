@@ -140,7 +140,7 @@ export class ListScanner {
   }
 
   #finish(last: Buffer): Buffer {
-    if (this.#size === 0) return last;
+    if (this.#size === 0 && last.length <= this.#limit) return last;
     this.#keep(last);
     const item = Buffer.concat(this.#parts, this.#size);
     this.#parts = [];

@@ -38,6 +38,13 @@ interface Pod {
   addresses: readonly string[];
 }
 
+export interface CompilerCounts {
+  readonly policies: number;
+  readonly identities: number;
+  readonly endpoints: number;
+  readonly isolatedEndpoints: number;
+}
+
 /** How much may be kept that is not in use any more, before it is looked for and removed. */
 export interface Slack {
   /** Peer selectors. */
@@ -132,6 +139,13 @@ export class PolicyCompiler {
     this.writer.recycle(table.buffer);
   }
 
+  /** What was applied so far: policies and identities of the whole cluster, pods of this node, and those of them that a policy isolates. */
+  counts(): CompilerCounts {
+    const isolatedEndpoints = [...this.endpoints].filter((pod) => this.isIsolated(pod)).length;
+    const { size: policies } = this.policies;
+    return { policies, identities: this.identities.size, endpoints: this.endpoints.size, isolatedEndpoints };
+  }
+
   private setNamespace(name: string, labels: Readonly<Record<string, string>> | undefined): void {
     const namespace = this.identities.namespace(name);
     if (this.identities.setLabels(namespace, labels)) this.groups.relabel(namespace);
@@ -218,13 +232,18 @@ export class PolicyCompiler {
 
   private isolated(): string[] {
     const isolated: string[] = [];
-    for (const { identity, slot, addresses } of this.endpoints) {
-      if (!this.classes.classOf(identity)?.directions.some((direction) => direction.isolated)) continue;
+    for (const pod of this.endpoints) {
+      const { slot, addresses } = pod;
+      if (!this.isIsolated(pod)) continue;
       for (const address of distinctAddresses(addresses)) {
         if (this.slots.owner(address) === slot) isolated.push(addressText(address));
       }
     }
     return isolated.sort();
+  }
+
+  private isIsolated({ identity }: Pod): boolean {
+    return this.classes.classOf(identity)?.directions.some((direction) => direction.isolated) ?? false;
   }
 
   private sweepPortSets(): void {

@@ -53,6 +53,13 @@ export class Identities {
     this.profiles.set(0, 0);
   }
 
+  /** How many there are. */
+  get size(): number {
+    let size = 0;
+    for (const { identities } of this.namespaces.values()) size += identities.size;
+    return size;
+  }
+
   all(): IterableIterator<Namespace> {
     return this.namespaces.values();
   }

@@ -20,7 +20,7 @@ export interface AgentView {
 export interface Words {
   /** Reasons of the filter, with the verdict that each implies. */
   readonly reasons: readonly { readonly verdict: Verdict; readonly reason: string }[];
-  /** States of flows, each beginning with its protocol: `tcp-syn-sent`. */
+  /** The states that a flow can be in, each beginning with its protocol: `tcp-syn-sent`. */
   readonly flowStates: readonly string[];
 }
 

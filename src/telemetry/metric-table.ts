@@ -296,19 +296,22 @@ function packets({ view, counters }: Scrape): Sample[] {
   const known = DIRECTIONS.flatMap((direction) =>
     view.words.reasons.map(({ verdict, reason }) => ({ direction, verdict, reason, count: 0 })),
   );
-  return total([...known, ...counters.packets].map((each) => [[each.direction, each.verdict, each.reason], each.count]));
+  return total(
+    [...known, ...counters.packets].map((each) => [[each.direction, each.verdict, each.reason], each.count]),
+  );
 }
 
 function flows({ view, counters }: Scrape): Sample[] {
   const known = view.words.flowStates.flatMap((state) =>
     [false, true].map((revoked) => ({ state, revoked, count: 0 })),
   );
-  return total(
-    [...known, ...counters.flows].map(({ state, revoked, count }) => {
-      const dash = state.indexOf('-');
-      return [[state.slice(0, dash), state.slice(dash + 1), String(revoked)], count];
-    }),
-  );
+  return total([...known, ...counters.flows].map((each) => [flowLabels(each.state, each.revoked), each.count]));
+}
+
+/** `tcp-syn-sent` is the state syn-sent of tcp. */
+function flowLabels(state: string, revoked: boolean): readonly string[] {
+  const [protocol = '', ...rest] = state.split('-');
+  return [protocol, rest.join('-'), String(revoked)];
 }
 
 /** Each set of labels once, with the sum of its values. */

@@ -78,7 +78,9 @@ export class ApiServerProcess {
     const call = Promise.withResolvers<unknown>();
     const id = ++this.#lastId;
     this.#calls.set(id, call);
-    this.#child.send({ id, method, args } satisfies Call);
+    this.#child.send({ id, method, args } satisfies Call, (error) => {
+      if (error !== null) call.reject(error);
+    });
     return call.promise as Promise<Awaited<ReturnType<Methods[M]>>>;
   }
 

@@ -211,7 +211,7 @@ export class TestApiServer {
     const { request, response, kind } = asked;
     const fault = this.#faults.take(type, kind);
     if (fault === 'hang') return;
-    if (fault === 'reset') request.socket.resetAndDestroy();
+    if (fault === 'cut') request.socket.destroy();
     else if (typeof fault === 'object' && 'body' in fault) response.end(fault.body);
     else if (typeof fault === 'object') sendStatus(response, fault);
     else if (type === 'list') this.#lists.answer(asked, fault);

@@ -59,15 +59,16 @@ describe.each(['served', 'refused'] as const)('with streaming lists %s', (stream
   it('misses nothing between a list and its watch', async () => {
     const server = await startServer({ streamingLists });
     server.set(pod('default', 'gone'));
-    // The first watch that follows the list of pods is refused, and meanwhile the cluster changes.
-    server.fail({ kind: 'Pod', type: 'watch', answer: 'reset' });
-    server.fail({ kind: 'Pod', type: 'streaming-list', answer: 'reset' });
+    // The first watch after the list of pods is refused; a streaming list is cut after its end. Meanwhile the cluster changes.
+    server.fail({ kind: 'Pod', type: 'watch', answer: 'cut' });
     const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
-    if (streamingLists !== 'served') await cluster.watch.synced;
-    else await until('the stream is reset', () => cluster.status().restarts.connection > 0);
+    await cluster.watch.synced;
+    for (const watch of server.watches('Pod')) watch.cut();
+    await until('the watch is lost', () => cluster.status().restarts.connection === 1);
     server.delete('Pod', 'default', 'gone');
     server.set(pod('default', 'new'));
     await cluster.clock.elapse(250);
+    if (streamingLists === 'served') await cluster.clock.elapse(500);
     await until('the new pod is known', () => cluster.pods().includes('new'));
     expect(cluster.pods()).toEqual(['new']);
   });
@@ -190,7 +191,7 @@ describe('stop', () => {
   it('ends a wait between two attempts', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
-    server.fail({ kind: 'Pod', times: 100, answer: 'reset' });
+    server.fail({ kind: 'Pod', times: 100, answer: 'cut' });
     for (const watch of server.watches('Pod')) watch.cut();
     await until('it waits', () => cluster.clock.running.includes(250));
     await cluster.watch.stop();

@@ -129,7 +129,7 @@ describe('a watch that breaks', () => {
   it('waits longer each time, thirty seconds at most, and starts short again after a healthy time', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
-    server.fail({ kind: 'Pod', times: 9, answer: 'reset' });
+    server.fail({ kind: 'Pod', times: 9, answer: 'cut' });
     const [watch] = server.watches('Pod');
     watch?.cut();
     for (const delay of [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]) {

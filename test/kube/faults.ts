@@ -17,8 +17,8 @@ export interface Fault {
     | { readonly body: string }
     /** The request is read and never answered. */
     | 'hang'
-    /** The connection is reset. */
-    | 'reset'
+    /** The connection is broken off. */
+    | 'cut'
     /** The proper answer breaks off after half of its bytes. Lists only. */
     | 'half'
     /** The proper answer stops after half of its bytes, and the connection stays open. Lists only. */

@@ -32,7 +32,7 @@ describe('a paged list', () => {
     expect(cluster.pods()).toHaveLength(1200);
   });
 
-  it.each(['reset', 'half', { status: 500 }, { body: '<html>' }] as const)(
+  it.each(['cut', 'half', { status: 500 }, { body: '<html>' }] as const)(
     'goes on with the page that failed (%j)',
     async (answer) => {
       const server = await serverWithPods(1200);

@@ -80,9 +80,9 @@ export class ServedWatch {
     this.#response.end();
   }
 
-  /** Resets the connection. */
+  /** Breaks the connection off. */
   cut(): void {
-    this.#response.socket?.resetAndDestroy();
+    this.#response.socket?.destroy();
   }
 }
 

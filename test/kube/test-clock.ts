@@ -40,9 +40,10 @@ export class TestClock implements Clock {
     this.#now = end;
   }
 
-  /** Waits until somebody waits for so many ms, and lets them pass. */
-  async elapse(duration: number): Promise<void> {
-    await until(`a timer of ${duration} ms runs; there are ${this.running}`, () => this.running.includes(duration));
+  /** Waits until so many timers of this duration in ms run, and lets it pass. */
+  async elapse(duration: number, count = 1): Promise<void> {
+    const isReached = () => this.running.filter((running) => running === duration).length >= count;
+    await until(`${count} timers of ${duration} ms run`, isReached, () => `those that run: ${this.running}`);
     this.advance(duration);
   }
 }

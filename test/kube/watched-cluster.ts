@@ -73,8 +73,10 @@ export class WatchedCluster {
   }
 
   async isDelivered(...changes: string[]): Promise<void> {
-    await until(`${changes} are delivered; there are ${this.delivered}`, () =>
-      changes.every((change) => this.delivered.includes(change)),
+    await until(
+      `${changes} are delivered`,
+      () => changes.every((change) => this.delivered.includes(change)),
+      () => `those that are: ${this.delivered}`,
     );
   }
 
@@ -95,7 +97,7 @@ export async function watchCluster(server: TestApiServer): Promise<WatchedCluste
   return cluster;
 }
 
-export function nameOf({ type, record }: ClusterChange): string {
+function nameOf({ type, record }: ClusterChange): string {
   const namespaceOf = record.kind === 'Namespace' ? '' : `${record.namespace}/`;
   return `${type} ${record.kind} ${namespaceOf}${record.name}`;
 }

@@ -1,7 +1,9 @@
 /** The open connections between two pods that a change may cut: one TCP connection, and one two-way stream of UDP on the next port. */
 import { expect } from 'vitest';
 import type { Lab, LabHost } from '../../src/lab/lab.ts';
-import { type Losses, type Passage, type Target, TcpStream, UdpStream } from './streams.ts';
+import type { Losses, Passage, Target } from './streams.ts';
+import { TcpStream } from './tcp-stream.ts';
+import { UdpStream } from './udp-stream.ts';
 
 const NOTHING: Passage = { toServer: 0, toClient: 0 };
 const NO_LOSSES: Losses = { toServer: [], toClient: [] };

@@ -59,17 +59,18 @@ async function nothingRemains(traces: LabTraces): Promise<void> {
   expect(remains(traces)).toEqual([]);
 }
 
-/** What there still is of a lab: processes, and processes that hold one of its namespaces. */
+/** What there still is of a lab: processes, processes that hold one of its namespaces, files about them. */
 function remains({ processes, namespaces }: LabTraces): readonly string[] {
   const wanted = new Set(namespaces);
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => [
-      ...(processes.includes(Number(pid)) ? [`process ${pid}`] : []),
-      ...heldNamespaces(pid)
-        .filter((namespace) => wanted.has(namespace))
-        .map((namespace) => `${namespace} held by ${pid}`),
-    ]);
+  const running = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return [
+    ...running.filter((pid) => processes.includes(Number(pid))).map((pid) => `process ${pid}`),
+    ...running.flatMap((pid) => {
+      const held = heldNamespaces(pid).filter((namespace) => wanted.has(namespace));
+      return held.map((namespace) => `${namespace} held by ${pid}`);
+    }),
+    ...entries('/run/podfence').filter((file) => processes.some((pid) => textOf(file).includes(`"pid":${pid},`))),
+  ];
 }
 
 /** Network namespaces that a process is in, or has open. */
@@ -86,6 +87,14 @@ function entries(folder: string): readonly string[] {
   }
 }
 
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return ''; // another lab's, gone meanwhile
+  }
+}
+
 function linkOf(path: string): string {
   try {
     return readlinkSync(path);
@@ -98,10 +107,10 @@ interface RootState {
   readonly links: string;
   readonly mounts: string;
   readonly rules: readonly string[];
-  readonly files: readonly string[];
+  readonly namedNamespaces: readonly string[];
 }
 
-/** What a lab could leave in the root namespace and the file system. */
+/** What a lab could leave in the root namespace, where other labs leave nothing either. */
 async function rootState(): Promise<RootState> {
   const { run } = system();
   const rules = await Promise.all(
@@ -115,6 +124,6 @@ async function rootState(): Promise<RootState> {
     links: await run('ip', ['-o', 'link']),
     mounts: readFileSync('/proc/self/mounts', 'utf8'),
     rules,
-    files: ['/run/podfence', '/run/netns', '/var/run/netns'].flatMap(entries),
+    namedNamespaces: entries('/run/netns'),
   };
 }

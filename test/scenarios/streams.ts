@@ -6,46 +6,11 @@
  * in force" needs no comparing of clocks: it is every number from the moment on at which the test goes on.
  */
 import type { LabHost } from '../../src/lab/lab.ts';
-import {
-  close,
-  EAGAIN,
-  errno,
-  errnoName,
-  MSG_NOSIGNAL,
-  recv,
-  SO_RCVBUFFORCE,
-  SO_REUSEADDR,
-  SOCK_CLOEXEC,
-  SOCK_DGRAM,
-  SOCK_NONBLOCK,
-  SOCK_STREAM,
-  SOL_SOCKET,
-  send,
-  setsockopt,
-  socket,
-} from '../../src/sys/libc.ts';
-import {
-  accept,
-  connect,
-  EADDRINUSE,
-  familyOf,
-  listen,
-  localAddress,
-  peerAddress,
-  receiveFrom,
-  resetOnClose,
-  sendTo,
-  socketAddress,
-  tryBind,
-} from '../../src/sys/sockets.ts';
+import { socketAddress } from '../../src/sys/sockets.ts';
 
-const IPPROTO_TCP = 6;
-const TCP_NODELAY = 1;
-const RECEIVE_BUFFER = 4 << 20;
 /** How often the sockets are served, in ms, and how many messages each side then sends. */
 const TICK = 1;
 const BURST = 2;
-const MESSAGE = 8;
 /** How long a message may take that must arrive, in ms: longer than TCP's retransmissions after a cut. */
 const PATIENCE = 8000;
 /** How long nothing may arrive where nothing must, in ms: some hundred messages from each side. */
@@ -123,10 +88,14 @@ export abstract class Stream implements Disposable {
   protected readonly id = ++streams;
   protected readonly target: Uint8Array;
   protected paused = false;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
 
   protected constructor({ address, port }: Target) {
     this.target = socketAddress(address, port);
+  }
+
+  /** To be called when the sockets are there. */
+  protected start(): void {
     this.#timer = setInterval(() => this.#serve(), TICK);
   }
 
@@ -200,183 +169,5 @@ export abstract class Stream implements Disposable {
       clearTimeout(failing);
       clearInterval(checking);
     });
-  }
-}
-
-const buffer = new Uint8Array(65_536);
-const bufferView = new DataView(buffer.buffer);
-const message = new Uint8Array(MESSAGE);
-const messageView = new DataView(message.buffer);
-
-/** A message is the stream's id and its own number. A datagram of a stream that was closed may still come to the next one. */
-function encoded(stream: number, number: number): Uint8Array {
-  messageView.setUint32(0, stream);
-  messageView.setUint32(4, number);
-  return message;
-}
-
-function open(host: LabHost, address: string, type: number): number {
-  const fd = host.netns.run(() => socket(familyOf(address), type | SOCK_NONBLOCK, 0));
-  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
-  if (type === SOCK_STREAM) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-  return fd;
-}
-
-function bindTo(fd: number, address: string, port: number): void {
-  if (tryBind(fd, socketAddress(address, port)) === 0) return;
-  const code = errno() === EADDRINUSE ? `${port} is taken` : errnoName(errno());
-  close(fd);
-  throw new Error(`binding to ${address}: ${code}`);
-}
-
-function ownAddress({ addresses }: LabHost, target: string): string {
-  const address = addresses.find((each) => familyOf(each) === familyOf(target));
-  if (address === undefined) throw new Error('no address of the family');
-  return address;
-}
-
-/**
- * A client that sends datagrams, and a server that sends as many on its own once it has heard of the client; from the beginning where the
- * client's port is given.
- */
-export class UdpStream extends Stream {
-  readonly sourcePort: number;
-  readonly #client: number;
-  readonly #server: number;
-  /** Whom the server sends to. */
-  #peer: Uint8Array | undefined;
-
-  constructor({ from, to, port, sourcePort = 0, target = { address: to.addresses[0] ?? '', port } }: StreamOptions) {
-    super(target);
-    const { address } = target;
-    this.#client = open(from, address, SOCK_DGRAM);
-    bindTo(this.#client, ownAddress(from, address), sourcePort);
-    this.sourcePort = localAddress(this.#client).port;
-    this.#server = open(to, address, SOCK_DGRAM);
-    bindTo(this.#server, ownAddress(to, address), port);
-    if (sourcePort !== 0) this.#peer = socketAddress(ownAddress(from, address), sourcePort);
-  }
-
-  override async watch(): Promise<Passage> {
-    const since = this.moment();
-    const passage = await super.watch();
-    const wasSilent = this.client.sent === since.fromClient || (this.#peer && this.server.sent === since.fromServer);
-    if (wasSilent) throw new Error('nothing was sent while nothing was to arrive');
-    return passage;
-  }
-
-  protected receiveAll(): void {
-    while (receiveFrom(this.#client, buffer, 0) >= MESSAGE) {
-      if (bufferView.getUint32(0) === this.id) this.client.note(bufferView.getUint32(4));
-    }
-    while (receiveFrom(this.#server, buffer, 0) >= MESSAGE) {
-      if (bufferView.getUint32(0) !== this.id) continue;
-      this.#peer ??= peerAddress.slice(0, this.target.length);
-      this.server.note(bufferView.getUint32(4));
-    }
-  }
-
-  protected sendBurst(count: number): void {
-    for (let i = 0; i < count; i++) {
-      if (sendTo(this.#client, encoded(this.id, this.client.sent), 0, this.target) > 0) this.client.sent++;
-      if (this.#peer && sendTo(this.#server, encoded(this.id, this.server.sent), 0, this.#peer) > 0) this.server.sent++;
-    }
-  }
-
-  protected closeSockets(): void {
-    close(this.#client);
-    close(this.#server);
-  }
-}
-
-/** A TCP connection; closing it resets it, so that no end waits for the other. */
-export class TcpStream extends Stream {
-  readonly sourcePort: number;
-  readonly #client: Connection;
-  readonly #listener: number;
-  #server: Connection | undefined;
-
-  constructor({ from, to, port, sourcePort = 0, target = { address: to.addresses[0] ?? '', port } }: StreamOptions) {
-    super(target);
-    const { address } = target;
-    this.#listener = open(to, address, SOCK_STREAM);
-    bindTo(this.#listener, ownAddress(to, address), port);
-    listen(this.#listener, 1);
-    const fd = open(from, address, SOCK_STREAM);
-    bindTo(fd, ownAddress(from, address), sourcePort);
-    this.sourcePort = localAddress(fd).port;
-    connect(fd, this.target);
-    this.#client = new Connection(fd, this.client);
-  }
-
-  protected receiveAll(): void {
-    if (!this.#server) {
-      const fd = accept(this.#listener, SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (fd >= 0) this.#server = new Connection(fd, this.server);
-    }
-    this.#client.receive();
-    this.#server?.receive();
-    this.ending ??= this.#client.ending ?? this.#server?.ending;
-  }
-
-  protected sendBurst(count: number): void {
-    this.#client.send(count);
-    this.#server?.send(count);
-  }
-
-  protected closeSockets(): void {
-    this.#client.close();
-    this.#server?.close();
-    close(this.#listener);
-  }
-}
-
-/** One end of a TCP connection: messages in, messages out, cut where the kernel cuts them. */
-class Connection {
-  ending: string | undefined;
-  readonly #fd: number;
-  readonly #side: Side;
-  /** Bytes of the last message that the kernel has not taken yet. */
-  #unsent = 0;
-  #partial = 0;
-  readonly #pending = new Uint8Array(MESSAGE);
-
-  constructor(fd: number, side: Side) {
-    this.#fd = fd;
-    this.#side = side;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  }
-
-  receive(): void {
-    for (;;) {
-      const length = recv(this.#fd, buffer, buffer.length, 0);
-      if (length <= 0) {
-        if (length === 0) this.ending ??= 'closed';
-        else if (errno() !== EAGAIN) this.ending ??= errnoName(errno());
-        return;
-      }
-      for (const byte of buffer.subarray(0, length)) {
-        this.#pending[this.#partial++] = byte;
-        if (this.#partial < MESSAGE) continue;
-        this.#partial = 0;
-        this.#side.note(new DataView(this.#pending.buffer).getUint32(4));
-      }
-    }
-  }
-
-  send(count: number): void {
-    for (let i = 0; i < count; i++) {
-      const rest = this.#unsent === 0 ? MESSAGE : this.#unsent;
-      const number = this.#unsent === 0 ? this.#side.sent : this.#side.sent - 1;
-      const taken = send(this.#fd, encoded(0, number).subarray(MESSAGE - rest), rest, MSG_NOSIGNAL);
-      if (taken <= 0) return;
-      if (this.#unsent === 0) this.#side.sent++;
-      this.#unsent = rest - taken;
-    }
-  }
-
-  close(): void {
-    resetOnClose(this.#fd);
-    close(this.#fd);
   }
 }

@@ -43,7 +43,7 @@ export function service(name: string, selector: Labels, ports: readonly string[]
 }
 
 /** Loads the objects and the policies, which must be without a fault. */
-export async function manifests(
+async function manifests(
   objects: readonly Manifest[],
   policies = '',
   options: LoadOptions = {},

@@ -74,6 +74,11 @@ export class QueueWorkers {
     await Promise.all(this.#workers.map((worker) => worker.command(command)));
   }
 
+  /** Threads that run. */
+  get alive(): number {
+    return this.#workers.filter(({ failure }) => failure === undefined).length;
+  }
+
   /** What all workers counted, those that were replaced too. */
   counters(): WorkerCounters {
     const sum = new WorkerCounters();

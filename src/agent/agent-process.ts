@@ -1,0 +1,138 @@
+/**
+ * The agent as it runs on a node: a source of cluster records, the agent, and what is served about both. It starts in this order: HTTP (alive, not
+ * ready), the source's first lists, then queues and steering, then ready. Nothing is enforced from half a list, and what an earlier agent
+ * left in the kernel holds until then.
+ */
+import type { Logger } from 'pino';
+import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
+import { STATES } from '../conntrack/states.ts';
+import { FIRST_DENY, REASONS } from '../filter/reasons.ts';
+import { agentRoutes } from '../telemetry/agent-routes.ts';
+import type { AgentView, Readiness, SourceView, WorkersView } from '../telemetry/agent-view.ts';
+import { HttpServer } from '../telemetry/http-server.ts';
+import { formatListenAddress, type ListenAddress } from '../telemetry/listen-address.ts';
+import { Metrics } from '../telemetry/metrics.ts';
+import { Agent, type AgentOptions } from './agent.ts';
+
+/** Between two attempts to bring a change into force that failed, in ms. */
+const RETRY = 1000;
+
+/** Where the records come from: the API server, or manifests. */
+export interface ClusterSource {
+  start(): void;
+  /** Resolves when there is a snapshot; rejects if it cannot come any more. */
+  readonly synced: Promise<void>;
+  snapshot(): ClusterSnapshot;
+  view(): SourceView;
+  stop(): Promise<void>;
+}
+
+export type OnChanges = (changes: readonly ClusterChange[], receivedAt: number) => void;
+
+export interface AgentProcessOptions {
+  readonly agent: Omit<AgentOptions, 'onInForce' | 'log'>;
+  /** Makes the source, which is to call `onChanges` with what changes after its snapshot. */
+  readonly source: (onChanges: OnChanges) => ClusterSource;
+  /** As parseListenAddress of telemetry/listen-address.ts reads it. */
+  readonly metricsAddress: string;
+  readonly version: string;
+  readonly log: Logger;
+}
+
+export class AgentProcess implements AgentView {
+  readonly version: string;
+  readonly nodeName: string;
+  readonly words = {
+    reasons: REASONS.map((reason, index) => ({ verdict: index < FIRST_DENY ? 'allow' : 'deny', reason }) as const),
+    flowStates: STATES.slice(1),
+  };
+  readonly #log: Logger;
+  readonly #agent: Agent;
+  readonly #source: ClusterSource;
+  readonly #server: HttpServer;
+  #readiness: Readiness = { ready: false, reason: 'starting' };
+  /** Changes that came while the first ones were brought into force. */
+  #early: ClusterChange[] = [];
+  #enforcing = false;
+  #retry: NodeJS.Timeout | undefined;
+  #stopping = false;
+
+  /** Throws a ListenError for an address that makes no sense. */
+  constructor({ agent, source, metricsAddress, version, log }: AgentProcessOptions) {
+    const metrics = new Metrics(this);
+    this.version = version;
+    this.nodeName = agent.node.name;
+    this.#log = log;
+    this.#agent = new Agent({ ...agent, log, onInForce: (times) => metrics.observeChange(times) });
+    this.#source = source((changes, receivedAt) => this.#take(changes, receivedAt));
+    this.#server = new HttpServer({ address: metricsAddress, routes: agentRoutes(this, metrics), log });
+  }
+
+  /** Resolves when the policies are in force: gives back where it serves. Throws what keeps them from it; nothing runs then. */
+  async start(): Promise<ListenAddress> {
+    const address = await this.#server.start();
+    this.#log.info({ address: formatListenAddress(address) }, 'serving');
+    try {
+      this.#readiness = { ready: false, reason: `waiting for the first lists from ${this.#source.view().location}` };
+      this.#source.start();
+      await this.#source.synced;
+      this.#readiness = { ready: false, reason: 'bringing the policies into force' };
+      await this.#agent.start(this.#source.snapshot());
+      this.#enforcing = true;
+      const early = this.#early;
+      this.#early = [];
+      if (early.length > 0) await this.#agent.apply(early);
+      this.#readiness = { ready: true, since: new Date() };
+      return address;
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Ends judging and leaves the kernel's rules to the next agent. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#readiness = { ready: false, reason: 'stopping' };
+    clearTimeout(this.#retry);
+    await this.#source.stop();
+    await this.#agent.stop();
+    await this.#server.stop();
+  }
+
+  counters() {
+    return this.#agent.counters();
+  }
+
+  workers(): WorkersView {
+    return this.#agent.workers();
+  }
+
+  readiness(): Readiness {
+    return this.#readiness;
+  }
+
+  source(): SourceView {
+    return this.#source.view();
+  }
+
+  #take(changes: readonly ClusterChange[], receivedAt: number): void {
+    if (this.#enforcing) void this.#apply(changes, receivedAt);
+    else for (const change of changes) this.#early.push(change);
+  }
+
+  /** What cannot be brought into force is tried again until it can: the agent is not ready meanwhile, and says why. */
+  async #apply(changes: readonly ClusterChange[], receivedAt: number): Promise<void> {
+    try {
+      await this.#agent.apply(changes, receivedAt);
+      if (!this.#readiness.ready && !this.#stopping) this.#readiness = { ready: true, since: new Date() };
+    } catch (error) {
+      if (this.#stopping) return;
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#log.error({ err: error }, 'a change could not be brought into force; it is tried again');
+      this.#readiness = { ready: false, reason: `a change could not be brought into force: ${reason}` };
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(() => void this.#apply([], receivedAt), RETRY);
+    }
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * A small HTTP server for metrics, probes and questions: GET and HEAD of fixed paths. It shares the agent's main thread and listens on the node's addresses,
+ * so no client, however slow, broken or greedy, may cost the agent more than a bounded amount of memory, connections and time.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Logger } from 'pino';
+import { Connections } from './connections.ts';
+import { type ListenAddress, listenFailed, parseListenAddress } from './listen-address.ts';
+import { type Reply, type Route, text } from './route.ts';
+
+/** Times in ms. */
+export interface Limits {
+  /** Open at once; see connections.ts for what happens to one more. @default 64 */
+  readonly connections: number;
+  /** From the connection, or the end of the request before, to the end of the request's headers. @default 5000 */
+  readonly headers: number;
+  /** Without a byte read or written while a request is answered. @default 30000 */
+  readonly stalled: number;
+  /** Between two requests of a connection; a little more than the usual interval between two scrapes. @default 65000 */
+  readonly idle: number;
+  /** For requests under way when the server stops. @default 1000 */
+  readonly stop: number;
+  /** How often the times are looked at. @default 1000 */
+  readonly check: number;
+}
+
+const LIMITS: Limits = {
+  connections: 64,
+  headers: 5000,
+  stalled: 30_000,
+  idle: 65_000,
+  stop: 1000,
+  check: 1000,
+};
+
+/** Request line and headers, in bytes. */
+const MAX_HEADER_SIZE = 8192;
+
+export interface HttpServerOptions {
+  /** As parseListenAddress reads it. */
+  readonly address: string;
+  readonly routes: readonly Route[];
+  readonly log: Logger;
+  readonly limits?: Partial<Limits>;
+}
+
+export class HttpServer {
+  readonly #address: ListenAddress;
+  readonly #routes: ReadonlyMap<string, Route>;
+  readonly #log: Logger;
+  readonly #limits: Limits;
+  readonly #server: Server;
+  readonly #connections: Connections;
+  /** Requests that are being answered, by connection. */
+  readonly #requests = new Map<Socket, AbortController>();
+
+  /** Throws a ListenError with INVALID_ADDRESS. */
+  constructor({ address, routes, log, limits }: HttpServerOptions) {
+    this.#address = parseListenAddress(address);
+    this.#routes = new Map(routes.map((route) => [route.path, route]));
+    this.#log = log;
+    this.#limits = { ...LIMITS, ...limits };
+    this.#connections = new Connections(this.#limits.connections);
+    this.#server = createServer({
+      maxHeaderSize: MAX_HEADER_SIZE,
+      headersTimeout: this.#limits.headers,
+      // No request has a body, so that it ends with its headers.
+      requestTimeout: this.#limits.headers,
+      keepAliveTimeout: this.#limits.idle,
+      connectionsCheckingInterval: this.#limits.check,
+    });
+    this.#server.timeout = this.#limits.stalled;
+    this.#server.on('connection', (socket) => this.#connections.add(socket));
+    this.#server.on('request', (request, response) => this.#take(request, response));
+  }
+
+  /** Serves from now on; gives back where, with the port that the kernel chose if it was to choose. Throws a ListenError. */
+  async start(): Promise<ListenAddress> {
+    const server = this.#server;
+    const { host, port } = this.#address;
+    await new Promise<void>((resolve, reject) => {
+      const failed = (error: Error) => reject(listenFailed(this.#address, error));
+      server.once('error', failed);
+      server.listen({ port, ...(host !== undefined && { host }) }, () => {
+        server.off('error', failed);
+        resolve();
+      });
+    });
+    // A connection that cannot be accepted, for want of file descriptors: the others are served.
+    server.on('error', (error) => this.#log.warn({ err: error }, 'a connection could not be accepted'));
+    return { host, port: (server.address() as AddressInfo).port };
+  }
+
+  /** Resolves when nothing listens and no connection is open. Requests under way get a little time, what comes in parts ends. */
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const request of this.#requests.values()) request.abort();
+    for (const socket of this.#connections) if (!this.#requests.has(socket)) socket.destroy();
+    const timer = setTimeout(() => this.#server.closeAllConnections(), this.#limits.stop);
+    await closed;
+    clearTimeout(timer);
+  }
+
+  #take(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    // A second request before the answer to the first: no scraper, probe or browser does so, and thousands would fit into one packet.
+    if (this.#requests.has(socket)) {
+      socket.destroy();
+      return;
+    }
+    const controller = new AbortController();
+    this.#requests.set(socket, controller);
+    this.#connections.use(socket);
+    response.once('close', () => {
+      this.#requests.delete(socket);
+      controller.abort();
+    });
+    this.#answer(request, response, controller.signal).catch((error: unknown) => {
+      if (!controller.signal.aborted) this.#log.error({ err: error, path: request.url }, 'an answer broke off');
+      socket.destroy();
+    });
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
+    const { status, type, body } = await this.#reply(request, response, signal);
+    const whole = typeof body === 'string';
+    response.writeHead(status, {
+      'content-type': type,
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      ...(whole && { 'content-length': Buffer.byteLength(body) }),
+    });
+    if (request.method === 'HEAD') response.end();
+    else if (whole) response.end(body);
+    else {
+      response.flushHeaders();
+      await pipeline(Readable.from(body), response, { signal });
+    }
+  }
+
+  async #reply(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<Reply> {
+    const { method, headers, url = '' } = request;
+    if (Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined) {
+      // What else comes on this connection is not read.
+      response.setHeader('connection', 'close');
+      return text(413, 'no request has a body here');
+    }
+    const queryAt = url.indexOf('?');
+    const path = queryAt < 0 ? url : url.slice(0, queryAt);
+    const route = this.#routes.get(path);
+    if (route === undefined) return text(404, this.#list());
+    if (method !== 'GET' && method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD');
+      return text(405, `${path} takes GET and HEAD`);
+    }
+    try {
+      return await route.handle({ query: new URLSearchParams(queryAt < 0 ? '' : url.slice(queryAt)), signal });
+    } catch (error) {
+      if (!signal.aborted) this.#log.error({ err: error, path }, 'a request could not be answered');
+      return text(500, 'this could not be answered; the log says why');
+    }
+  }
+
+  #list(): string {
+    const width = Math.max(...Array.from(this.#routes.keys(), (path) => path.length));
+    const lines = Array.from(this.#routes.values(), ({ path, summary }) => `${path.padEnd(width)}  ${summary}`);
+    return ['there is', ...lines].join('\n');
+  }
+}

@@ -1,0 +1,74 @@
+/** The address to serve at, and what can go wrong with it. */
+import { isIP } from 'node:net';
+
+export interface ListenAddress {
+  /** An IP address; undefined for all of this machine's, IPv4 and IPv6. */
+  readonly host: string | undefined;
+  /** 0 for one that the kernel chooses. */
+  readonly port: number;
+}
+
+/**
+ * INVALID_ADDRESS  the text is no address with a port
+ * IN_USE           another process listens there
+ * NOT_OURS         this machine does not have the address
+ * NOT_PERMITTED    a port below 1024, without root or CAP_NET_BIND_SERVICE
+ * FAILED           anything else, in the system's own words
+ */
+export type ListenErrorCode = 'INVALID_ADDRESS' | 'IN_USE' | 'NOT_OURS' | 'NOT_PERMITTED' | 'FAILED';
+
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+  readonly code: ListenErrorCode;
+  /** What the user can do about it. */
+  readonly hint: string;
+
+  constructor(code: ListenErrorCode, message: string, hint: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+const FORMS = 'write :9464, 127.0.0.1:9464 or [::1]:9464';
+const MAX_PORT = 65_535;
+
+/** Reads `:9464` (all addresses), `127.0.0.1:9464` or `[::1]:9464`. Throws a ListenError with INVALID_ADDRESS. */
+export function parseListenAddress(text: string): ListenAddress {
+  const invalid = (why: string) => new ListenError('INVALID_ADDRESS', `${JSON.stringify(text)}: ${why}`, FORMS);
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d+)$/.exec(text) ?? [];
+  if (digits === undefined) throw invalid(`not an address with a port; ${FORMS}`);
+  const port = Number(digits);
+  if (port > MAX_PORT) throw invalid(`the port must be from 0 to ${MAX_PORT}`);
+  if (bracketed === undefined && plain === '') return { host: undefined, port };
+  const host = bracketed ?? plain ?? '';
+  if (isIP(host) !== (bracketed === undefined ? 4 : 6)) {
+    throw invalid(`${JSON.stringify(host)} is not an IP${bracketed === undefined ? 'v4' : 'v6'} address; ${FORMS}`);
+  }
+  return { host, port };
+}
+
+export function formatListenAddress({ host, port }: ListenAddress): string {
+  if (host === undefined) return `:${port}`;
+  return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The ListenError for what the system said when it should listen. */
+export function listenFailed(address: ListenAddress, error: NodeJS.ErrnoException): ListenError {
+  const text = formatListenAddress(address);
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new ListenError('IN_USE', `${text} is in use`, 'choose another port, or end what listens there', error);
+    case 'EADDRNOTAVAIL':
+      return new ListenError('NOT_OURS', `${text} is not an address of this machine`, 'choose one that it has', error);
+    case 'EACCES':
+      return new ListenError(
+        'NOT_PERMITTED',
+        `no permission to listen at ${text}`,
+        'choose a port from 1024 on',
+        error,
+      );
+    default:
+      return new ListenError('FAILED', `cannot listen at ${text}: ${error.message}`, FORMS, error);
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * The metrics of the agent for Prometheus. The packet path counts in memory of its own; what it has counted is copied into the metrics
+ * when somebody scrapes, so that a packet never pays for them.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { AgentView, ChangeView } from './agent-view.ts';
+import { countedHistogram } from './counted-histogram.ts';
+import { READ_METRICS, type Sample, type Scrape, type ValueMetric } from './metric-table.ts';
+import { BoundedPolicyFlows, DEFAULT_POLICY_CAP } from './policy-flows.ts';
+
+export interface MetricsOptions {
+  /** Policies with series of their own, where the view has flows by policy. @default 500 */
+  readonly policyCap?: number;
+}
+
+/** A change that came into force, and when. */
+export interface LastChange extends ChangeView {
+  readonly at: Date;
+}
+
+/** Around the promise of 100 ms from an event to its enforcement, in seconds. */
+const CHANGE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/**
+ * Defaults of prom-client that are left out: what rests on undocumented functions of Node (nodejs_active_resources has the same by type); gauges
+ * whose names end as those of counters do; and delays of the event loop that begin anew with each scrape, so that two scrapers would take them
+ * from each other, and that are NaN where there were none.
+ */
+const UNWANTED_DEFAULTS = [
+  'nodejs_active_handles',
+  'nodejs_active_handles_total',
+  'nodejs_active_requests',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+  ...['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99'].map((each) => `nodejs_eventloop_lag_${each}_seconds`),
+];
+
+/** Those delays are measured all the same, each time that this many ms have passed; it need not be often. */
+const UNUSED_EVENT_LOOP_PRECISION = 60_000;
+
+export class Metrics {
+  readonly #view: AgentView;
+  readonly #registry = new Registry();
+  readonly #compile: Histogram;
+  readonly #enforcement: Histogram;
+  readonly #changedRecords: Counter;
+  #lastChange: LastChange | undefined;
+  /** What the metrics read; set before any of them does. */
+  #scrape!: Scrape;
+
+  constructor(view: AgentView, options: MetricsOptions = {}) {
+    this.#view = view;
+    const registers = [this.#registry];
+    for (const metric of READ_METRICS) {
+      if (metric.type === 'histogram') {
+        this.#registry.registerMetric(countedHistogram(metric, () => metric.read(this.#scrape)));
+      } else this.#add(metric);
+    }
+    this.#compile = new Histogram({
+      name: 'podfence_compile_duration_seconds',
+      help: 'Time to compile a change into a new RuleTable.',
+      buckets: CHANGE_BUCKETS,
+      registers,
+    });
+    this.#enforcement = new Histogram({
+      name: 'podfence_event_to_enforcement_seconds',
+      help: 'Time from receiving the first event of a change until it is in force, on established flows too.',
+      buckets: CHANGE_BUCKETS,
+      registers,
+    });
+    this.#changedRecords = new Counter({
+      name: 'podfence_changed_records_total',
+      help: 'Changed policies, pods and namespaces that came into force.',
+      registers,
+    });
+    if (view.policyFlows !== undefined) this.#addPolicyFlows(options.policyCap ?? DEFAULT_POLICY_CAP);
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: UNUSED_EVENT_LOOP_PRECISION });
+    for (const name of UNWANTED_DEFAULTS) this.#registry.removeSingleMetric(name);
+  }
+
+  /** The media type of what `render` gives. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** The last change that came into force. */
+  get lastChange(): LastChange | undefined {
+    return this.#lastChange;
+  }
+
+  /** Notes a change that has come into force. */
+  observeChange(change: ChangeView): void {
+    this.#compile.observe(change.compile);
+    this.#enforcement.observe(change.total);
+    this.#changedRecords.inc(change.changes);
+    this.#lastChange = { ...change, at: new Date() };
+  }
+
+  /** All metrics in Prometheus's text format 0.0.4, their values of one moment. Throws what the view throws. */
+  async render(): Promise<string> {
+    this.#scrape = scrape(this.#view);
+    // Every metric reads before the first of them is waited for.
+    return this.#registry.metrics();
+  }
+
+  #add({ name, help, type, labels, read }: ValueMetric): void {
+    const config = { name, help, labelNames: labels, registers: [this.#registry] };
+    const samples = (): readonly Sample[] => {
+      const values = read(this.#scrape);
+      return typeof values === 'number' ? [[[], values]] : (values ?? []);
+    };
+    const named = (values: readonly string[]) => Object.fromEntries(labels.map((label, i) => [label, values[i] ?? '']));
+    if (type === 'counter') {
+      new Counter({
+        ...config,
+        collect() {
+          this.reset();
+          for (const [values, value] of samples()) this.inc(named(values), value);
+        },
+      });
+    } else {
+      new Gauge({
+        ...config,
+        collect() {
+          this.reset();
+          // Without labels, a reset gauge is 0, not absent.
+          if (labels.length === 0) this.remove({});
+          for (const [values, value] of samples()) this.set(named(values), value);
+        },
+      });
+    }
+  }
+
+  #addPolicyFlows(cap: number): void {
+    const bounded = new BoundedPolicyFlows(cap);
+    this.#add({
+      name: 'podfence_policy_flows_total',
+      type: 'counter',
+      // Not `namespace`, which is the label that scrapers give to the agent's own.
+      labels: ['policy_namespace', 'policy_name', 'verdict'],
+      help: `Flows by the policy that isolates. The ${cap} policies whose flows grew last have series of their own; all others share one without a namespace, named other.`,
+      read: ({ view }) =>
+        bounded.update(view.policyFlows?.() ?? []).flatMap(({ namespace, name, allowed, denied }): Sample[] => [
+          [[namespace, name, 'allow'], allowed],
+          [[namespace, name, 'deny'], denied],
+        ]),
+    });
+  }
+}
+
+function scrape(view: AgentView): Scrape {
+  return { view, counters: view.counters(), readiness: view.readiness(), source: view.source() };
+}

@@ -1,0 +1,167 @@
+/** The answer of /status: what the agent does and holds, for people and scripts. Fields may be added; those here stay. */
+import type { AgentView, ChangeView, CountersView, SourceView, WatchView } from './agent-view.ts';
+
+/** Times are ISO 8601 in UTC, durations are in seconds, sizes in bytes, and counts of all time since the agent started. */
+export interface Status {
+  readonly version: string;
+  readonly nodeVersion: string;
+  /** The Kubernetes node. */
+  readonly node: string;
+  readonly uptimeSeconds: number;
+  readonly ready: boolean;
+  /** Since when policies are in force; null while not ready. */
+  readonly readySince: string | null;
+  /** Why not ready; null while ready. */
+  readonly notReady: string | null;
+  readonly source: {
+    readonly type: 'kubernetes' | 'manifests';
+    readonly location: string;
+    /** What is watched; [] for manifests. */
+    readonly kinds: readonly KindStatus[];
+  };
+  /** Now. */
+  readonly enforced: {
+    /** Number of the RuleTable. */
+    readonly generation: number;
+    readonly tableBytes: number;
+    readonly policies: number;
+    readonly identities: number;
+    readonly isolatedEndpoints: number;
+    readonly isolatedAddresses: number;
+  };
+  readonly packets: {
+    readonly judged: number;
+    readonly allowed: number;
+    readonly denied: number;
+    readonly offloaded: number;
+    /** Denied packets by reason; only reasons that occurred. */
+    readonly deniedBy: Readonly<Record<string, number>>;
+  };
+  readonly flows: {
+    /** Now in the flow tables. */
+    readonly tracked: number;
+    readonly capacity: number;
+    readonly evicted: number;
+    readonly rejudged: number;
+    readonly revoked: number;
+  };
+  readonly workers: { readonly wanted: number; readonly alive: number; readonly restarts: number };
+  readonly queues: CountersView['queues'];
+  readonly lag: {
+    /** Since the source was last heard; null before that. */
+    readonly knowledgeAgeSeconds: number | null;
+    /** The last change that came into force; null before the first one. */
+    readonly lastChange: {
+      readonly at: string;
+      readonly records: number;
+      readonly compileSeconds: number;
+      /** From its first event to in force. */
+      readonly totalSeconds: number;
+    } | null;
+  };
+}
+
+interface KindStatus {
+  readonly kind: string;
+  readonly synced: boolean;
+  readonly watching: boolean;
+  readonly records: number;
+  readonly resourceVersion: string | null;
+  readonly lastEventAgeSeconds: number | null;
+  readonly lists: number;
+  readonly restarts: Readonly<Record<string, number>>;
+  readonly unreadable: number;
+  /** It stays when all is well again. */
+  readonly lastError: { readonly code: string; readonly message: string; readonly ageSeconds: number } | null;
+}
+
+export function statusOf(view: AgentView, lastChange: (ChangeView & { readonly at: Date }) | undefined): Status {
+  const counters = view.counters();
+  const readiness = view.readiness();
+  const source = view.source();
+  return {
+    version: view.version,
+    nodeVersion: process.versions.node,
+    node: view.nodeName,
+    uptimeSeconds: process.uptime(),
+    ready: readiness.ready,
+    readySince: readiness.ready ? readiness.since.toISOString() : null,
+    notReady: readiness.ready ? null : readiness.reason,
+    source: { type: source.type, location: source.location, kinds: source.kinds.map(kindStatus) },
+    enforced: {
+      generation: counters.generation,
+      tableBytes: counters.tableBytes,
+      policies: counters.policies,
+      identities: counters.identities,
+      isolatedEndpoints: counters.isolatedEndpoints,
+      isolatedAddresses: counters.isolated,
+    },
+    packets: packetStatus(counters),
+    flows: {
+      tracked: sum(counters.flows.map(({ count }) => count)),
+      capacity: counters.flowCapacity,
+      evicted: sum(Object.values(counters.flowsEvicted)),
+      rejudged: counters.rejudged,
+      revoked: counters.revoked,
+    },
+    workers: { ...view.workers(), restarts: counters.workerRestarts },
+    queues: counters.queues,
+    lag: {
+      knowledgeAgeSeconds: seconds(source.age),
+      lastChange:
+        lastChange === undefined
+          ? null
+          : {
+              at: lastChange.at.toISOString(),
+              records: lastChange.changes,
+              compileSeconds: lastChange.compile,
+              totalSeconds: lastChange.total,
+            },
+    },
+  };
+}
+
+function packetStatus({ packets, judged, offloaded }: CountersView): Status['packets'] {
+  const deniedBy: Record<string, number> = {};
+  for (const { verdict, reason, count } of packets) {
+    if (verdict === 'deny' && count > 0) deniedBy[reason] = (deniedBy[reason] ?? 0) + count;
+  }
+  const denied = sum(Object.values(deniedBy));
+  return { judged, allowed: judged - denied, denied, offloaded, deniedBy };
+}
+
+function kindStatus(watch: WatchView): KindStatus {
+  const { kind, synced, watching, records, lists, restarts, unreadable, lastError } = watch;
+  return {
+    kind,
+    synced,
+    watching,
+    records,
+    resourceVersion: watch.resourceVersion ?? null,
+    lastEventAgeSeconds: seconds(watch.lastEventAge),
+    lists,
+    restarts,
+    unreadable,
+    lastError:
+      lastError === undefined
+        ? null
+        : { code: lastError.code, message: lastError.message, ageSeconds: lastError.age / 1000 },
+  };
+}
+
+/** How old the knowledge is, in words. */
+export function describeAge({ type, location, age }: SourceView): string {
+  const [from, verb] =
+    type === 'kubernetes' ? [`the API server ${location}`, 'heard'] : [`the manifests ${location}`, 'read'];
+  return age === undefined
+    ? `nothing known yet from ${from}`
+    : `${from} last ${verb} ${(age / 1000).toFixed(1)} seconds ago`;
+}
+
+function seconds(milliseconds: number | undefined): number | null {
+  return milliseconds === undefined ? null : milliseconds / 1000;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,263 @@
+/**
+ * Carries out the steps of the Dockerfile without a container engine, and looks at what comes of it. As root, on Debian or Ubuntu, with
+ * the network:
+ *
+ *     node test/deploy/dockerfile-steps.mjs           the image of this machine's architecture, all of it: 2 minutes (the first time 4)
+ *     node test/deploy/dockerfile-steps.mjs arm64     another one: everything but its last stage, which would execute its programs
+ *
+ * debootstrap makes the root that stands for debian:bookworm-slim; with a Node 24 and the npm of this machine in it, it stands for
+ * node:24-bookworm-slim. It stays in .cache/dockerfile-steps; all else is gone afterwards. Each stage is an overlay on its image, its RUN
+ * steps run in a chroot of it. Then, in the finished root: its size, that there is no compiler, no npm and no development package, that
+ * nothing is missing for Node and koffi, the versions of the tools, the agent's start under the security context of the DaemonSet, and a
+ * lab of examples/three-tier with real packets.
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { parseDockerfile, substitute } from './dockerfile.ts';
+
+/** @typedef {import('./dockerfile.ts').Stage} Stage */
+/** @typedef {import('./dockerfile.ts').Instruction} Instruction */
+/** @typedef {{ root: string, layer: string }} BuiltStage root: the finished file system; layer: only what the stage added */
+
+const PROJECT = resolve(import.meta.dirname, '..', '..');
+const CACHE = join(PROJECT, '.cache', 'dockerfile-steps');
+const WORK = join(CACHE, 'work');
+const DEBIAN = join(CACHE, 'debian');
+const MIRROR = process.env.DEBIAN_MIRROR ?? 'MIRROR';
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const HERE = process.arch === 'arm64' ? 'arm64' : 'amd64';
+const TARGET = process.argv[2] ?? HERE;
+
+/** @param {string} line */
+const say = (line) => console.log(line);
+
+/**
+ * Runs a command with its output shown.
+ * @param {string} command
+ * @param {readonly string[]} args
+ */
+function run(command, args) {
+  const { status, error } = spawnSync(command, args, { stdio: 'inherit' });
+  if (status !== 0) throw error ?? new Error(`${command} ${args.join(' ')}: exit code ${status}`);
+}
+
+/**
+ * A shell's output, standard error with it.
+ * @param {string} root
+ * @param {string} script
+ * @param {readonly string[]} [launcher] stands before the shell
+ */
+function inside(root, script, launcher = []) {
+  const [command = '', ...args] = [...launcher, 'chroot', root, '/bin/sh', '-c', `exec 2>&1\n${script}`];
+  const { status, stdout, error } = spawnSync(command, args, { encoding: 'utf8', env: { PATH, HOME: '/root' } });
+  if (error) throw error;
+  return { status, output: stdout.trimEnd() };
+}
+
+/** The images that the Dockerfile stands on, as lists of folders for an overlay, the top first. */
+function images() {
+  if (!existsSync(DEBIAN)) {
+    rmSync(`${DEBIAN}.new`, { recursive: true, force: true });
+    run('debootstrap', ['--variant=minbase', 'bookworm', `${DEBIAN}.new`, MIRROR]);
+    // The slim image has no documentation either.
+    rmSync(`${DEBIAN}.new/var/cache/apt/archives`, { recursive: true });
+    renameSync(`${DEBIAN}.new`, DEBIAN);
+  }
+  const node = join(WORK, 'node');
+  const bin = join(node, 'usr', 'local', 'bin');
+  mkdirSync(bin, { recursive: true });
+  cpSync(process.execPath, join(bin, 'node'));
+  const npm = spawnSync('sh', ['-c', 'realpath "$(command -v npm)"'], { encoding: 'utf8' }).stdout.trim();
+  const packages = join(node, 'usr', 'local', 'lib', 'node_modules');
+  cpSync(resolve(dirname(npm), '..'), join(packages, 'npm'), { recursive: true });
+  symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', join(bin, 'npm'));
+  return new Map([
+    ['debian:bookworm-slim', [DEBIAN]],
+    ['node:24-bookworm-slim', [node, DEBIAN]],
+  ]);
+}
+
+/**
+ * An overlay on `lower`, with what a chroot needs.
+ * @param {string} name
+ * @param {readonly string[]} lower the top first
+ * @returns {BuiltStage}
+ */
+function mountRoot(name, lower) {
+  const folder = (/** @type {string} */ part) => {
+    const path = join(WORK, name, part);
+    mkdirSync(path, { recursive: true });
+    return path;
+  };
+  const [root, layer, scratch] = [folder('root'), folder('layer'), folder('scratch')];
+  const options = `lowerdir=${lower.join(':')},upperdir=${layer},workdir=${scratch}`;
+  run('mount', ['-t', 'overlay', 'overlay', '-o', options, root]);
+  run('mount', ['-t', 'proc', 'proc', join(root, 'proc')]);
+  run('mount', ['--rbind', '/dev', join(root, 'dev')]);
+  return { root, layer };
+}
+
+/**
+ * @param {Stage} stage
+ * @param {BuiltStage} built
+ * @param {ReadonlyMap<string, BuiltStage>} earlier
+ */
+function carryOut(stage, built, earlier) {
+  const values = new Map([
+    ['TARGETARCH', TARGET],
+    ['BUILDPLATFORM', `linux/${HERE}`],
+  ]);
+  /** What RUN sees: arguments only where the stage declares them. */
+  const env = new Map([
+    ['PATH', PATH],
+    ['HOME', '/root'],
+  ]);
+  let directory = '/';
+  for (const step of stage.instructions) {
+    if (step.kind === 'ARG') {
+      const value = values.get(step.name) ?? step.value ?? '';
+      values.set(step.name, value);
+      env.set(step.name, value);
+    } else if (step.kind === 'ENV') {
+      env.set(step.name, substitute(step.value, values));
+    } else if (step.kind === 'WORKDIR') {
+      directory = resolve(directory, step.path);
+      mkdirSync(join(built.root, directory), { recursive: true });
+    } else if (step.kind === 'COPY') {
+      copy(step, built.root, directory, step.from === undefined ? undefined : earlier.get(step.from));
+    } else if (step.kind === 'RUN') {
+      say(`[${stage.name}] RUN ${step.script.replaceAll(/\s+/g, ' ').slice(0, 110)}`);
+      const variables = Array.from(env, ([name, value]) => `${name}=${value}`);
+      const script = `cd "$0" && { ${step.script}\n}`;
+      run('env', ['-i', ...variables, 'chroot', built.root, '/bin/sh', '-c', script, directory]);
+    }
+  }
+}
+
+/**
+ * @param {Extract<Instruction, { kind: 'COPY' }>} step
+ * @param {string} root
+ * @param {string} directory
+ * @param {BuiltStage | undefined} from the checkout, if none
+ */
+function copy({ from: name, sources, to }, root, directory, from) {
+  if (name !== undefined && from === undefined) throw new Error(`COPY --from=${name}: there is no such stage before`);
+  const target = join(root, resolve(directory, to));
+  for (const source of sources) {
+    const path = from === undefined ? fromCheckout(source) : join(from.root, source);
+    const isFolder = statSync(path).isDirectory();
+    const into = !isFolder && (to.endsWith('/') || sources.length > 1) ? join(target, basename(source)) : target;
+    mkdirSync(dirname(into), { recursive: true });
+    cpSync(path, into, { recursive: true, verbatimSymlinks: true });
+  }
+}
+
+/** @param {string} source */
+function fromCheckout(source) {
+  const allowed = readFileSync(join(PROJECT, '.dockerignore'), 'utf8').split('\n');
+  if (!allowed.includes(`!${source}`)) throw new Error(`.dockerignore keeps ${source} from the build`);
+  return join(PROJECT, source);
+}
+
+/** @param {string} path */
+function megabytes(path) {
+  const { stdout } = spawnSync('du', ['-xsk', '--apparent-size', path], { encoding: 'utf8' });
+  return `${Math.round(Number.parseInt(stdout, 10) / 1000)} MB`;
+}
+
+/** Each with the output that shows it, or throws.
+ * @param {BuiltStage} image */
+function examine({ root, layer }) {
+  say(`\nsize: ${megabytes(layer)} on top of debian:bookworm-slim, of these`);
+  for (const part of ['usr/local/bin/node', 'opt/podfence/node_modules', 'opt/podfence/dist', 'usr/lib', 'usr/sbin'])
+    say(`  ${megabytes(join(layer, part)).padStart(7)}  /${part}`);
+
+  /** @param {string} what @param {string} script @param {readonly string[]} [launcher] */
+  const check = (what, script, launcher) => {
+    const { status, output } = inside(root, script, launcher);
+    say(`\n${status === 0 ? '✓' : '✗'} ${what}\n${output.replaceAll(/^/gm, '    ')}`);
+    if (status !== 0) process.exitCode = 1;
+  };
+  check('its version', 'podfence --version');
+  check('the tools', 'node --version; nft --version; iptables --version; ip6tables --version; ipset --version');
+  check('no compiler, no npm', 'for c in cc gcc g++ make python3 npm npx yarn; do ! command -v $c || exit 1; done');
+  check('no development packages', 'cd /opt/podfence/node_modules; ! ls -d typescript vitest @biomejs @types knip');
+  const libraries = 'ldd /usr/local/bin/node /opt/podfence/node_modules/@koromix/*/*/koffi.node /usr/lib/*/libpcap.so.0.8';
+  check('every library is there', `${libraries} > /tmp/ldd; ! grep 'not found' /tmp/ldd; rm /tmp/ldd`);
+  check('native code of this platform only', 'find /opt -name "*.node"; [ $(find /opt -name "*.node" | wc -l) = 1 ]');
+  // What the DaemonSet gives: the two capabilities, no new privileges, a read-only root. Its own network, not the machine's.
+  const confined = ['unshare', '--net', '--mount', 'sh', '-c', `mount -o remount,ro ${root} && exec "$@"`, 'sh'];
+  const capabilities = '-all,+net_admin,+net_raw';
+  confined.push('setpriv', '--no-new-privs', '--bounding-set', `${capabilities},+sys_chroot`, '--inh-caps', capabilities);
+  const steering = `import('/opt/podfence/dist/dataplane/steering/probe.js').then((m) => m.chooseSteering('auto'))`;
+  check(
+    'steering is possible with the DaemonSet’s privileges',
+    `touch /x; grep CapBnd /proc/self/status; node -e "${steering}.then((s) => console.log(s.kind))"`,
+    confined,
+  );
+}
+
+/** The lab wants two commands more than the agent.
+ * @param {BuiltStage} image */
+function lab(image) {
+  const { root } = mountRoot('lab', [image.layer, DEBIAN]);
+  say('\n[lab] apt-get install iproute2 iputils-ping (the lab needs them, the agent does not)');
+  cpSync('/etc/resolv.conf', join(root, 'etc/resolv.conf'), { dereference: true });
+  const install = 'apt-get update -q && apt-get install -y -q --no-install-recommends iproute2 iputils-ping';
+  const installed = inside(root, install);
+  if (installed.status !== 0) throw new Error(installed.output);
+  const { status, output } = inside(root, 'podfence lab run --manifests /opt/podfence/examples/three-tier');
+  say(output.replaceAll(/^/gm, '    '));
+  say(`${status === 0 ? '✓' : '✗'} podfence lab run: exit code ${status}`);
+  if (status !== 0) process.exitCode = 1;
+}
+
+function main() {
+  rmSync(WORK, { recursive: true, force: true });
+  mkdirSync(WORK, { recursive: true });
+  const bases = images();
+  const stages = parseDockerfile(readFileSync(join(PROJECT, 'Dockerfile'), 'utf8'));
+  /** @type {Map<string, BuiltStage>} */
+  const built = new Map();
+  for (const stage of stages) {
+    const last = stage === stages.at(-1);
+    if (last && TARGET !== HERE) {
+      const packages = built.get('packages')?.root;
+      run('sh', ['-c', `find ${packages}/build/node_modules -name '*.node' -exec od -An -tx1 -j18 -N2 {} + -print`]);
+      say(`the last stage would execute programs of ${TARGET}: not here`);
+      return;
+    }
+    const base = bases.get(stage.image);
+    if (base === undefined) throw new Error(`nothing stands for the image ${stage.image}`);
+    const root = mountRoot(stage.name, base);
+    if (stage.instructions.some((step) => step.kind === 'RUN'))
+      run('mount', ['--bind', '/etc/resolv.conf', resolvConf(root.root)]);
+    carryOut(stage, root, built);
+    built.set(stage.name, root);
+    if (!last) continue;
+    run('umount', [join(root.root, 'etc/resolv.conf')]);
+    examine(root);
+    lab(root);
+  }
+}
+
+/** A place to mount the machine's resolver on, as an engine does it.
+ * @param {string} root */
+function resolvConf(root) {
+  const path = join(root, 'etc', 'resolv.conf');
+  rmSync(path, { force: true });
+  spawnSync('touch', [path]);
+  return path;
+}
+
+// A mount namespace of our own: the mounts end with it, however that comes about.
+if (process.env.PODFENCE_STEPS_UNSHARED === undefined) {
+  const args = ['--mount', '--propagation', 'private', process.execPath, ...process.argv.slice(1)];
+  const env = { ...process.env, PODFENCE_STEPS_UNSHARED: '1' };
+  const { status } = spawnSync('unshare', args, { stdio: 'inherit', env });
+  rmSync(WORK, { recursive: true, force: true });
+  process.exitCode = status ?? 1;
+} else {
+  main();
+}

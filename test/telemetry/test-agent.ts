@@ -1,0 +1,83 @@
+/** An agent that holds what a test says, in the shapes of the real one. */
+import { type AgentCounters, nameCounters } from '../../src/agent/counters.ts';
+import { STATES } from '../../src/conntrack/states.ts';
+import { WorkerCounters } from '../../src/dataplane/nfqueue/counters.ts';
+import { FIRST_DENY, REASONS } from '../../src/filter/reasons.ts';
+import { FAILURES, type Failure } from '../../src/kube/api-error.ts';
+import type { ClusterWatchStatus, KindStatus } from '../../src/kube/watch-status.ts';
+import type { AgentView, CountersView, PolicyFlows, Readiness, WorkersView } from '../../src/telemetry/agent-view.ts';
+
+const KINDS = ['Namespace', 'Pod', 'NetworkPolicy'] as const;
+
+export const REASON_WORDS = REASONS.map((reason, code) => ({
+  verdict: code < FIRST_DENY ? ('allow' as const) : ('deny' as const),
+  reason,
+}));
+
+export class TestAgent implements AgentView {
+  readonly version = '1.2.3';
+  readonly nodeName = 'node-a';
+  readonly words = { reasons: REASON_WORDS, flowStates: STATES.slice(1) };
+  readonly worker = new WorkerCounters();
+  queues: AgentCounters['queues'] = [0, 1].map((index) => ({
+    queue: 100 + index,
+    waiting: 0,
+    droppedByKernel: 0,
+    droppedByUser: 0,
+  }));
+  readonly rest = {
+    revoked: 0,
+    flowCapacity: 65_536,
+    workerRestarts: 0,
+    generation: 0,
+    tableBytes: 0,
+    isolated: 0,
+    rejudged: 0,
+    isolatedEndpoints: 0,
+    policies: 0,
+    identities: 0,
+  };
+  state: Readiness = { ready: false, reason: 'waiting for the first lists' };
+  working: WorkersView = { wanted: 2, alive: 2 };
+  watch: ClusterWatchStatus = {
+    server: 'https://10.0.0.1',
+    synced: false,
+    age: undefined,
+    kinds: KINDS.map(kindStatus),
+  };
+  policyFlows?: () => Iterable<PolicyFlows>;
+  /** How often the counters were asked for. */
+  asked = 0;
+
+  counters(): CountersView {
+    this.asked++;
+    return { ...nameCounters(this.worker), ...this.rest, queues: this.queues };
+  }
+
+  workers(): WorkersView {
+    return this.working;
+  }
+
+  readiness(): Readiness {
+    return this.state;
+  }
+
+  source() {
+    return { type: 'kubernetes', location: this.watch.server, ...this.watch } as const;
+  }
+}
+
+export function kindStatus(kind: KindStatus['kind']): KindStatus {
+  return {
+    kind,
+    synced: false,
+    watching: false,
+    resourceVersion: undefined,
+    records: 0,
+    lastEventAge: undefined,
+    lists: 0,
+    restarts: Object.fromEntries(FAILURES.map((failure) => [failure, 0])) as Record<Failure, number>,
+    unreadable: 0,
+    lastError: undefined,
+  };
+}
