@@ -24,14 +24,25 @@ export function choosingPorts(backend: number): PortRange {
   return { first: CHOICE_FIRST + backend * CHOICE_COUNT, count: CHOICE_COUNT };
 }
 
-/** Input of iptables-restore (or, for AF_INET6, ip6tables-restore) that makes the nat and filter tables serve these Services and no others. */
-export function renderServices(services: readonly ServicePort[], family: number): string {
-  const nat = new Table('nat', ['PREROUTING', 'INPUT', 'OUTPUT', 'POSTROUTING']);
-  const filter = new Table('filter', ['INPUT', 'FORWARD', 'OUTPUT']);
-  nat.chains.push('LAB-SERVICES', 'LAB-NODEPORTS');
-  filter.chains.push('LAB-REFUSED');
-  nat.rules.push('PREROUTING -j LAB-SERVICES', 'OUTPUT -j LAB-SERVICES');
-  filter.rules.push('INPUT -j LAB-REFUSED', 'FORWARD -j LAB-REFUSED', 'OUTPUT -j LAB-REFUSED');
+export interface ServiceRules {
+  /** Input of `iptables-restore --noflush` (or, for AF_INET6, ip6tables-restore). */
+  readonly input: string;
+  /** The chains that are in use then, by table. */
+  readonly chains: ReadonlyMap<string, readonly string[]>;
+}
+
+/**
+ * Rules that make the nat and filter tables serve these Services and no others, in place of `before`. Only chains of our own are written: to take
+ * a built-in one away, even for a moment, drops the packets that wait in the namespace's queues (nf_queue_nf_hook_drop in the kernel's
+ * net/netfilter/nf_queue.c).
+ */
+export function renderServices(services: readonly ServicePort[], family: number, before?: ServiceRules): ServiceRules {
+  const nat = new Table('nat', ['LAB-SERVICES', 'LAB-NODEPORTS', 'LAB-POSTROUTING']);
+  const filter = new Table('filter', ['LAB-REFUSED']);
+  if (before === undefined) {
+    nat.rules.push('PREROUTING -j LAB-SERVICES', 'OUTPUT -j LAB-SERVICES', 'POSTROUTING -j LAB-POSTROUTING');
+    filter.rules.push('INPUT -j LAB-REFUSED', 'FORWARD -j LAB-REFUSED', 'OUTPUT -j LAB-REFUSED');
+  }
   for (const [number, service] of services.entries()) {
     if (familyOf(service.clusterIP) !== family) continue;
     if (service.backends.length > 0) translate(nat, service, number, family);
@@ -39,11 +50,15 @@ export function renderServices(services: readonly ServicePort[], family: number)
   }
   nat.rules.push(
     'LAB-SERVICES -m addrtype --dst-type LOCAL -j LAB-NODEPORTS',
-    `POSTROUTING -m mark ! --mark ${MASQUERADE} -j RETURN`,
-    'POSTROUTING -j MARK --xor-mark 0x4000',
-    'POSTROUTING -j MASQUERADE',
+    `LAB-POSTROUTING -m mark ! --mark ${MASQUERADE} -j RETURN`,
+    'LAB-POSTROUTING -j MARK --xor-mark 0x4000',
+    'LAB-POSTROUTING -j MASQUERADE',
   );
-  return `${nat.render()}${filter.render()}`;
+  const tables = [nat, filter];
+  return {
+    input: tables.map((table) => table.render(before?.chains.get(table.name) ?? [])).join(''),
+    chains: new Map(tables.map(({ name, chains }) => [name, chains])),
+  };
 }
 
 function translate(nat: Table, service: ServicePort, number: number, family: number): void {
@@ -89,22 +104,23 @@ function refuse(filter: Table, { clusterIP, protocol, port, nodePort }: ServiceP
 }
 
 class Table {
-  readonly chains: string[] = [];
+  readonly name: string;
+  readonly chains: string[];
   readonly rules: string[] = [];
-  readonly #name: string;
-  readonly #builtIn: readonly string[];
 
-  constructor(name: string, builtIn: readonly string[]) {
-    this.#name = name;
-    this.#builtIn = builtIn;
+  constructor(name: string, chains: string[]) {
+    this.name = name;
+    this.chains = chains;
   }
 
-  render(): string {
+  /** Chains that are declared are flushed; those of `before` that are not ours any more are deleted. */
+  render(before: readonly string[]): string {
+    const gone = before.filter((chain) => !this.chains.includes(chain));
     return [
-      `*${this.#name}`,
-      ...this.#builtIn.map((chain) => `:${chain} ACCEPT [0:0]`),
-      ...this.chains.map((chain) => `:${chain} - [0:0]`),
+      `*${this.name}`,
+      ...[...this.chains, ...gone].map((chain) => `:${chain} - [0:0]`),
       ...this.rules.map((rule) => `-A ${rule}`),
+      ...gone.map((chain) => `-X ${chain}`),
       'COMMIT',
       '',
     ].join('\n');

@@ -4,7 +4,7 @@ import type { ServiceRecord } from '../manifests/services.ts';
 import { AF_INET, AF_INET6 } from '../sys/libc.ts';
 import type { Netns } from '../sys/netns.ts';
 import { familyOf } from '../sys/sockets.ts';
-import { renderServices } from './kube-proxy.ts';
+import { renderServices, type ServiceRules } from './kube-proxy.ts';
 import type { LabExternal } from './plan.ts';
 import { runChecked } from './run-command.ts';
 import type { LabNode } from './scheduling.ts';
@@ -27,7 +27,7 @@ export class LabNetwork {
   readonly #pods = new Map<string, RunningPod>();
   readonly #externals = new Map<string, Host>();
   readonly #unavailable = new Set<string>();
-  readonly #rules = new Map<number, string>();
+  readonly #rules = new Map<number, ServiceRules>();
   #services: readonly ServicePort[] = [];
 
   private constructor(nodes: readonly LabNode[], topology: Topology) {
@@ -125,12 +125,11 @@ export class LabNetwork {
   async #translate(family: number): Promise<void> {
     const concerned = this.#services.some(({ clusterIP }) => familyOf(clusterIP) === family);
     const before = this.#rules.get(family);
-    const rules = concerned || before !== undefined ? renderServices(this.#services, family) : undefined;
-    if (rules === undefined || rules === before) return;
-    const command = family === AF_INET ? 'iptables-restore' : 'ip6tables-restore';
-    await Promise.all(
-      this.#nodes.map(({ name }) => runChecked(this.topology.node(name).netns, [command, '-w'], rules)),
-    );
+    if (!concerned && before === undefined) return;
+    const rules = renderServices(this.#services, family, before);
+    if (rules.input === before?.input) return;
+    const command = [family === AF_INET ? 'iptables-restore' : 'ip6tables-restore', '--noflush', '-w'];
+    await Promise.all(this.#nodes.map(({ name }) => runChecked(this.topology.node(name).netns, command, rules.input)));
     this.#rules.set(family, rules);
   }
 

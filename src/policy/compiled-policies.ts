@@ -1,7 +1,8 @@
 /** What a compile gives: the table for the packet path, and for people what its numbers stand for. */
+
 import type { Direction } from '../cluster/records.ts';
 import { addressWords } from './address-words.ts';
-import type { Policy } from './policy-rules.ts';
+import type { Policy } from './model.ts';
 import type { RuleTable } from './rule-table.ts';
 import type { ArraySnapshot } from './snapshot-array.ts';
 

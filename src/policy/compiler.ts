@@ -5,15 +5,17 @@
  *     pods --> PodSlots, Identities --> PeerGroups        which rules can hold for a peer
  *     policies --> EndpointClasses --> PolicyRules        which rules there are for an endpoint --> PortSets, prefixes
  */
+
 import { type PodRecord, type PolicyRecord, recordKey } from '../cluster/records.ts';
 import type { ClusterChange } from '../cluster/store.ts';
 import { type AddressWords, addressText, addressWords } from './address-words.ts';
 import { type CompiledPolicies, CompiledTable } from './compiled-policies.ts';
 import { EndpointClasses } from './endpoint-classes.ts';
-import { Identities, type Identity, type Namespace } from './identities.ts';
+import { Identities } from './identities.ts';
+import type { Identity, Namespace, Policy } from './model.ts';
 import { PeerGroups } from './peer-groups.ts';
 import { PodSlots } from './pod-slots.ts';
-import { type Policy, PolicyRules } from './policy-rules.ts';
+import { PolicyRules } from './policy-rules.ts';
 import { PortNames } from './port-names.ts';
 import { PortSets } from './port-set.ts';
 import { RuleTable } from './rule-table.ts';

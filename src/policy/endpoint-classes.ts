@@ -3,12 +3,12 @@
  * class is built once, when its first endpoint appears, and is dropped with its last; peer groups that come and go in between are
  * entered and taken out where a selector of the class matches them.
  */
+
 import { type Block, isIpv4, type PrefixPorts, prefixPorts } from './cidr.ts';
 import { GrowingWords, Numbers } from './growing-words.ts';
-import type { Identity } from './identities.ts';
 import { type InternedSet, InternedSets } from './interned-sets.ts';
-import type { Peer, PeerGroup } from './peer-groups.ts';
-import { directionName, type Policy, type PolicyRules } from './policy-rules.ts';
+import type { Identity, Peer, PeerGroup, Policy } from './model.ts';
+import { directionName, type PolicyRules } from './policy-rules.ts';
 import type { PortSets } from './port-set.ts';
 import { type DirectionIndex, EGRESS, INGRESS } from './rule-table.ts';
 import {

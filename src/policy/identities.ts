@@ -2,42 +2,12 @@
  * Identities: pods that policies cannot tell apart share one. Selectors are matched against identities, never against pods, so a
  * Deployment of a thousand replicas costs as much as one pod.
  */
+
 import type { ContainerPort, Labels, NamespaceRecord } from '../cluster/records.ts';
 import { GrowingWords, Numbers } from './growing-words.ts';
-import type { InternedSet } from './interned-sets.ts';
-import type { Peer, Scope } from './peer-groups.ts';
-import type { Policy } from './policy-rules.ts';
+import type { Identity, Namespace } from './model.ts';
 import { PortNames } from './port-names.ts';
 import { SelectorSet } from './selector-set.ts';
-
-/** A namespace that a record was seen of, or a pod or a policy in it. */
-export interface Namespace {
-  readonly name: string;
-  /** Undefined while its own record is not known: no namespaceSelector matches it then, not even `{}`. See peer-groups.ts. */
-  labels: Labels | undefined;
-  readonly identities: Map<string, Identity>;
-  /** Those of its identities that endpoints of this node have; undefined until there was one. */
-  endpoints: Set<Identity> | undefined;
-  readonly policies: SelectorSet<Policy>;
-  /** What looks for peers here. */
-  scopes: Scope[];
-}
-
-export interface Identity {
-  /** Above 0; given to another identity once this one is gone. */
-  readonly id: number;
-  readonly key: string;
-  readonly namespace: Namespace;
-  readonly labels: Labels;
-  readonly profileKey: string;
-  pods: number;
-  /** Pods of it on this node. */
-  endpoints: number;
-  /** The relevant peer selectors that match it; undefined until they were tried. */
-  group: InternedSet<Peer> | undefined;
-  /** The policies that select it; undefined without endpoints. */
-  selectedBy: InternedSet<Policy> | undefined;
-}
 
 export class Identities {
   private readonly portNames: PortNames;

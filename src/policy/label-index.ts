@@ -2,7 +2,7 @@
  * Identities by a label: a new peer selector that requires `k8s-app=kube-dns` anywhere in the cluster looks at the identities that have it,
  * not at all of them. A key is indexed when it is first asked for, since most label keys never are.
  */
-import type { Identity } from './identities.ts';
+import type { Identity } from './model.ts';
 
 /** Keys that are indexed; one more, and the one indexed first goes. */
 const MAX_KEYS = 64;

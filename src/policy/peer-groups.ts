@@ -10,37 +10,15 @@
  * its own policies match as ever. Policies only ever allow, so matching less is the stricter verdict. Trying the selectors on assumed
  * labels would not be: `NotIn` and `DoesNotExist` match where labels are missing.
  */
+
 import type { LabelSelector, PolicyPeer } from '../cluster/records.ts';
 import { selectorKey } from '../cluster/selector.ts';
 import { GrowingWords } from './growing-words.ts';
-import type { Identities, Identity, Namespace } from './identities.ts';
-import { type InternedSet, InternedSets, type Member } from './interned-sets.ts';
+import type { Identities } from './identities.ts';
+import { InternedSets } from './interned-sets.ts';
 import { LabelIndex } from './label-index.ts';
+import type { Identity, Namespace, Peer, PeerGroup, Scope } from './model.ts';
 import { matches, requiredLabel, SelectorSet } from './selector-set.ts';
-
-export type PeerGroup = InternedSet<Peer>;
-
-/** The namespaces in which peers are looked for: the one of the policy, or those that a namespaceSelector matches. */
-export interface Scope {
-  readonly key: string;
-  /** The policy's own namespace, for a peer with a podSelector only. */
-  readonly namespace: Namespace | undefined;
-  readonly namespaceSelector: LabelSelector;
-  readonly peers: SelectorSet<Peer>;
-}
-
-/** A namespaceSelector and podSelector of one or more rules. */
-export interface Peer extends Member {
-  readonly key: string;
-  readonly scope: Scope;
-  readonly podSelector: LabelSelector;
-  /** Rules that name it. At 0 it is retired: kept for a while, as an edited policy takes it up again at once. */
-  users: number;
-  /** Groups in use that it matches. */
-  readonly groups: Set<PeerGroup>;
-  /** By the record of a class and direction: the port set that it opens there. endpoint-classes.ts writes it. */
-  readonly opens: Map<number, number>;
-}
 
 /** Up to this many identities of a namespace are tried one by one. */
 const FEW_IDENTITIES = 64;

@@ -1,32 +1,12 @@
 /** Policies with their rules in the compiler's terms: interned port sets and peers, and prefixes instead of texts. */
-import type { Direction, IpBlock, PolicyPeer, PolicyRecord, PolicyRule } from '../cluster/records.ts';
+
+import type { Direction, IpBlock, PolicyPeer, PolicyRule } from '../cluster/records.ts';
 import { type Prefix, prefixWords } from './address-words.ts';
 import type { Block } from './cidr.ts';
-import type { Namespace } from './identities.ts';
-import type { Member } from './interned-sets.ts';
-import type { Peer, PeerGroups } from './peer-groups.ts';
+import type { Namespace, Policy, Rule } from './model.ts';
+import type { PeerGroups } from './peer-groups.ts';
 import type { PortSets } from './port-set.ts';
 import { type DirectionIndex, EGRESS } from './rule-table.ts';
-
-export interface Policy extends Member {
-  /** `namespace/name`. */
-  readonly key: string;
-  readonly record: PolicyRecord;
-  readonly namespace: Namespace;
-  /** Endpoint classes that it is in: above 0 it is relevant for this node. */
-  users: number;
-  /** By direction; only while it is relevant. */
-  rules: readonly [readonly Rule[], readonly Rule[]] | undefined;
-}
-
-export interface Rule {
-  /** Port set. */
-  readonly ports: number;
-  /** Whether it holds for every peer; it has neither peers nor blocks then. */
-  readonly anyPeer: boolean;
-  readonly peers: readonly Peer[];
-  readonly blocks: readonly Block[];
-}
 
 export class PolicyRules {
   private readonly groups: PeerGroups;

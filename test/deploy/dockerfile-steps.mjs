@@ -55,6 +55,9 @@ function inside(root, script, launcher = []) {
   return { status, output: stdout.trimEnd() };
 }
 
+/** What this machine trusts (a company's proxy is often among them), for the stages on the Node image; the finished image has none of it. */
+const TRUSTED = { machine: '/etc/ssl/certs/ca-certificates.crt', inside: '/usr/local/share/machine-certificates.crt' };
+
 /** The images that the Dockerfile stands on, as lists of folders for an overlay, the top first. */
 function images() {
   if (!existsSync(DEBIAN)) {
@@ -71,6 +74,8 @@ function images() {
   const npm = spawnSync('sh', ['-c', 'realpath "$(command -v npm)"'], { encoding: 'utf8' }).stdout.trim();
   const packages = join(node, 'usr', 'local', 'lib', 'node_modules');
   cpSync(resolve(dirname(npm), '..'), join(packages, 'npm'), { recursive: true });
+  mkdirSync(join(node, dirname(TRUSTED.inside)), { recursive: true });
+  cpSync(TRUSTED.machine, join(node, TRUSTED.inside));
   symlinkSync('../lib/node_modules/npm/bin/npm-cli.js', join(bin, 'npm'));
   return new Map([
     ['debian:bookworm-slim', [DEBIAN]],
@@ -112,6 +117,7 @@ function carryOut(stage, built, earlier) {
   const env = new Map([
     ['PATH', PATH],
     ['HOME', '/root'],
+    ['NODE_EXTRA_CA_CERTS', TRUSTED.inside],
   ]);
   let directory = '/';
   for (const step of stage.instructions) {

@@ -11,7 +11,7 @@ const pods = ['1', '2', '3'].map((n) => ({
 
 function rules(family: number, ...services: Parameters<typeof servicePorts>[0][number][]): string[] {
   return renderServices(servicePorts(services, pods), family)
-    .split('\n')
+    .input.split('\n')
     .filter((line) => line.startsWith('-A'));
 }
 
@@ -48,4 +48,15 @@ test('a Service without endpoints is refused, at its node port too', () => {
     '-A LAB-REFUSED -d fd00:96::1 -p tcp --dport 80 -j REJECT --reject-with icmp6-port-unreachable',
     '-A LAB-REFUSED -m addrtype --dst-type LOCAL -p tcp --dport 30080 -j REJECT --reject-with icmp6-port-unreachable',
   ]);
+});
+
+test('a later version writes its own chains only, and deletes those that are gone', () => {
+  const web = servicePorts([service('a/web', ['10.96.0.1'], { app: 'web' }, 'TCP 80 8080 30080')], pods);
+  const before = renderServices(web, AF_INET);
+  expect(before.input).toContain('-A PREROUTING -j LAB-SERVICES');
+  const lines = renderServices([], AF_INET, before).input.split('\n');
+  expect(lines.filter((line) => /PREROUTING|FORWARD|:(IN|OUT)PUT/.test(line))).toEqual([]);
+  expect(lines.filter((line) => line.startsWith('-X'))).toEqual(
+    ['SVC-0', 'EXT-0', 'SEP-0-0', 'SEP-0-1', 'SEP-0-2'].map((chain) => `-X LAB-${chain}`),
+  );
 });

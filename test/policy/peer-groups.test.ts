@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Labels, PolicyPeer } from '../../src/cluster/records.ts';
-import { Identities, type Identity } from '../../src/policy/identities.ts';
-import { type Peer, PeerGroups } from '../../src/policy/peer-groups.ts';
+import { Identities } from '../../src/policy/identities.ts';
+import type { Identity, Peer } from '../../src/policy/model.ts';
+import { PeerGroups } from '../../src/policy/peer-groups.ts';
 import { PortNames } from '../../src/policy/port-names.ts';
 import { matching } from './records.ts';
 
