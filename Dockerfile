@@ -30,7 +30,7 @@ RUN case "$TARGETARCH" in \
  && find node_modules -type f \
       \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \
       -o -name '*.cc' -o -name '*.hh' -o -name '*.h' -o -name '*.inc' -o -name '*.asm' -o -name '*.S' \) -delete \
- && rm -rf node_modules/@koromix/*/musl_* node_modules/.package-lock.json \
+ && rm -rf node_modules/@koromix/*/musl_* node_modules/@types node_modules/.package-lock.json \
  && find node_modules -type d -empty -delete
 
 # The Node of the target. Of this image only one file is taken.

@@ -89,6 +89,7 @@ export class ClusterWatch {
     this.#stopping.abort();
     clearImmediate(this.#delivery);
     this.#firstLists.reject(new Error('The watch was stopped before the first lists were complete.'));
+    this.#options.connection.close();
     await this.#running;
   }
 

@@ -122,10 +122,10 @@ export class KindWatch<R extends ClusterRecord> {
       const scanner = new ListScanner(MAX_OBJECT);
       const path = listPath(resource.path, paged.limit, paged.continueToken);
       for await (const chunk of connection.read(path, { ...limits, compressed: true })) {
+        await turns.step();
         for (const item of scanner.push(chunk)) {
           const record = this.#project(parseJson(item));
           if (record !== undefined) paged.list.set(record);
-          await turns.step();
         }
       }
       const end = readListEnd(scanner.end(), resource.kind);
@@ -155,10 +155,9 @@ export class KindWatch<R extends ClusterRecord> {
     const lines = new LineScanner(MAX_OBJECT);
     const turns = new Turns();
     for await (const chunk of connection.read(path, { ...limits, onAnswer })) {
-      for (const line of lines.push(chunk)) {
-        this.#takeEvent(parseWatchEvent(line));
-        await turns.step();
-      }
+      // Between chunks, not between events: what came together stays together.
+      await turns.step();
+      for (const line of lines.push(chunk)) this.#takeEvent(parseWatchEvent(line));
     }
     lines.end();
     throw new ApiError('ended', 'the server ended the watch');
@@ -170,7 +169,6 @@ export class KindWatch<R extends ClusterRecord> {
       log.warn({ kind: resource.kind, event: event.name }, 'an event of an unknown type is left out');
       return;
     }
-    this.#lastEventAt = clock.now();
     const target = this.#streamed ?? records;
     if (event.type === 'bookmark') {
       if (this.#streamed !== undefined) {
@@ -190,6 +188,7 @@ export class KindWatch<R extends ClusterRecord> {
     if (this.#streamed !== undefined) return;
     this.#watchFrom = event.resourceVersion;
     this.#lastVersion = event.resourceVersion;
+    this.#lastEventAt = clock.now();
     if (records.hasDifferences) onProgress();
   }
 
@@ -215,7 +214,9 @@ export class KindWatch<R extends ClusterRecord> {
   #recover(error: ApiError): number {
     const { connection, clock, log, resource } = this.#options;
     const during = this.#paged !== undefined ? 'list' : 'watch';
-    if (this.#streamed !== undefined && !KEEPS_STREAMING.has(error.code)) {
+    const wasStreaming = this.#streamed !== undefined;
+    this.#streamed = undefined;
+    if (wasStreaming && !KEEPS_STREAMING.has(error.code)) {
       this.#streamsFrom = clock.now() + ASK_FOR_STREAM_AGAIN;
       if (error.code === 'rejected') {
         log.info({ kind: resource.kind, reason: error.message }, 'the server does not stream lists; reading pages');
@@ -223,7 +224,7 @@ export class KindWatch<R extends ClusterRecord> {
       }
     }
     if (error.code === 'unauthorized' || error.code === 'connection') connection.forgetCredentials();
-    if (error.code === 'expired' || this.#retries.isStuck(error)) {
+    if (error.code === 'expired' || this.#retries.isStuck(error, during)) {
       this.#watchFrom = undefined;
       if (this.#paged !== undefined && this.#paged.continueToken !== '') this.#limit = undefined;
       this.#paged = undefined;

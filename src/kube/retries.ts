@@ -8,7 +8,7 @@ import type { KindStatus } from './watch-status.ts';
 
 /** A watch that lasted so many ms was a good one: what ends it is a new trouble, not a repeated one. */
 const HEALTHY = 5_000;
-/** After so many failures in a row, where the server does answer, the version from which podfence watches may be to blame. */
+/** After so many failures in a row, where the server does answer, the version or continue token that it is given may be to blame. */
 const STUCK = 5;
 /** Failures that another list does not help against. */
 const NO_USE_LISTING: ReadonlySet<Failure> = new Set<Failure>([
@@ -71,8 +71,8 @@ export class Retries {
   }
 
   /** Whether attempts fail again and again, in a way that a new list may end. */
-  isStuck(error: ApiError): boolean {
-    return this.#watchBackoff.failures >= STUCK && !NO_USE_LISTING.has(error.code);
+  isStuck(error: ApiError, during: 'list' | 'watch'): boolean {
+    return this.#backoff(during).failures >= STUCK && !NO_USE_LISTING.has(error.code);
   }
 
   /** Counts and logs a failure; gives back how many ms to wait before the next attempt. */
@@ -91,9 +91,13 @@ export class Retries {
     return delay;
   }
 
+  #backoff(during: 'list' | 'watch'): Backoff {
+    return during === 'list' ? this.#pageBackoff : this.#watchBackoff;
+  }
+
   /** @param isNew whether the last failure was another one */
   #delay(error: ApiError, during: 'list' | 'watch', isNew: boolean): number {
-    const delay = (during === 'list' ? this.#pageBackoff : this.#watchBackoff).next(error.retryAfter);
+    const delay = this.#backoff(during).next(error.retryAfter);
     // There is something else to try: a new list, or new credentials.
     return isNew && (error.code === 'expired' || error.code === 'unauthorized') ? 0 : delay;
   }

@@ -18,15 +18,11 @@ export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
 export const SO_REUSEADDR = 2;
-export const SO_ERROR = 4;
 export const SO_RCVBUFFORCE = 33;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
 export const POLLIN = 0x1;
-export const POLLOUT = 0x4;
-export const POLLERR = 0x8;
-export const POLLHUP = 0x10;
-export const CLONE_NEWNET = 0x40000000;
+const CLONE_NEWNET = 0x40000000;
 const EFD_CLOEXEC = 0o2000000;
 const EFD_NONBLOCK = 0o4000;
 const PROT_READ = 1;
@@ -100,7 +96,7 @@ export const read: (fd: number, data: Bytes, length: number) => number = libcFun
   'int64_t read(int fd, void *data, size_t length)',
 );
 /** Raw: bytes written, or -1. */
-export const write: (fd: number, data: Bytes, length: number) => number = libcFunction(
+const write: (fd: number, data: Bytes, length: number) => number = libcFunction(
   'int64_t write(int fd, const void *data, size_t length)',
 );
 

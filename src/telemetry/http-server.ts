@@ -67,7 +67,7 @@ export class HttpServer {
     this.#server = createServer({
       maxHeaderSize: MAX_HEADER_SIZE,
       headersTimeout: this.#limits.headers,
-      // No request has a body, so that it ends with its headers.
+      // No body is waited for.
       requestTimeout: this.#limits.headers,
       keepAliveTimeout: this.#limits.idle,
       connectionsCheckingInterval: this.#limits.check,
@@ -119,7 +119,7 @@ export class HttpServer {
       controller.abort();
     });
     this.#answer(request, response, controller.signal).catch((error: unknown) => {
-      if (!controller.signal.aborted) this.#log.error({ err: error, path: request.url }, 'an answer broke off');
+      if (!isEndOfConnection(error)) this.#log.error({ err: error, path: request.url }, 'an answer broke off');
       socket.destroy();
     });
   }
@@ -143,10 +143,9 @@ export class HttpServer {
 
   async #reply(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<Reply> {
     const { method, headers, url = '' } = request;
+    // A body says nothing here: it is not read, nor is what comes after it.
     if (Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined) {
-      // What else comes on this connection is not read.
       response.setHeader('connection', 'close');
-      return text(413, 'no request has a body here');
     }
     const queryAt = url.indexOf('?');
     const path = queryAt < 0 ? url : url.slice(0, queryAt);
@@ -169,4 +168,10 @@ export class HttpServer {
     const lines = Array.from(this.#routes.values(), ({ path, summary }) => `${path.padEnd(width)}  ${summary}`);
     return ['there is', ...lines].join('\n');
   }
+}
+
+/** Whether an answer in parts broke off because the client went, or the server stops. */
+function isEndOfConnection(error: unknown): boolean {
+  const { name, code } = error as { name?: string; code?: string };
+  return name === 'AbortError' || code === 'ERR_STREAM_PREMATURE_CLOSE';
 }

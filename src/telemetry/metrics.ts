@@ -5,8 +5,10 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { AgentView, ChangeView } from './agent-view.ts';
 import { countedHistogram } from './counted-histogram.ts';
-import { READ_METRICS, type Sample, type Scrape, type ValueMetric } from './metric-table.ts';
+import type { Sample, Scrape, ValueMetric } from './metric.ts';
+import { PACKET_METRICS } from './packet-metrics.ts';
 import { BoundedPolicyFlows, DEFAULT_POLICY_CAP } from './policy-flows.ts';
+import { POLICY_METRICS } from './policy-metrics.ts';
 
 export interface MetricsOptions {
   /** Policies with series of their own, where the view has flows by policy. @default 500 */
@@ -38,6 +40,14 @@ const UNWANTED_DEFAULTS = [
 /** Those delays are measured all the same, each time that this many ms have passed; it need not be often. */
 const UNUSED_EVENT_LOOP_PRECISION = 60_000;
 
+const BUILD_INFO: ValueMetric = {
+  name: 'podfence_build_info',
+  type: 'gauge',
+  labels: ['version', 'node_version'],
+  help: 'Always 1; the versions of podfence and of Node.js.',
+  read: ({ view }) => [[[view.version, process.versions.node], 1]],
+};
+
 export class Metrics {
   readonly #view: AgentView;
   readonly #registry = new Registry();
@@ -51,7 +61,7 @@ export class Metrics {
   constructor(view: AgentView, options: MetricsOptions = {}) {
     this.#view = view;
     const registers = [this.#registry];
-    for (const metric of READ_METRICS) {
+    for (const metric of [BUILD_INFO, ...POLICY_METRICS, ...PACKET_METRICS]) {
       if (metric.type === 'histogram') {
         this.#registry.registerMetric(countedHistogram(metric, () => metric.read(this.#scrape)));
       } else this.#add(metric);

@@ -6,7 +6,12 @@ export type Instruction =
   | { readonly kind: 'ENV'; readonly name: string; readonly value: string }
   | { readonly kind: 'LABEL'; readonly name: string; readonly value: string }
   | { readonly kind: 'WORKDIR'; readonly path: string }
-  | { readonly kind: 'COPY'; readonly from: string | undefined; readonly sources: readonly string[]; readonly to: string }
+  | {
+      readonly kind: 'COPY';
+      readonly from: string | undefined;
+      readonly sources: readonly string[];
+      readonly to: string;
+    }
   | { readonly kind: 'RUN'; readonly script: string }
   | { readonly kind: 'USER'; readonly user: string }
   | { readonly kind: 'EXPOSE'; readonly port: number }

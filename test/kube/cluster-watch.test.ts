@@ -123,6 +123,9 @@ describe('a delivery', () => {
   it('holds together what came together', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
+    // A turn of the watch is over meanwhile.
+    const end = performance.now() + 6;
+    while (performance.now() < end);
     const lines = ['a', 'b', 'c'].map((name, index) => {
       const { metadata, ...rest } = pod('default', name);
       return JSON.stringify({
@@ -186,6 +189,16 @@ describe('stop', () => {
     server.set(pod('default', 'late'));
     expect(cluster.batches).toEqual([]);
     expect(cluster.pods()).toEqual([]);
+  });
+
+  it('closes connections that wait for the next request', async () => {
+    const server = await startServer({ streamingLists: 'refused' });
+    server.fail({ type: 'watch', times: 3, answer: { status: 500 } });
+    const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
+    await until('all wait', () => cluster.clock.running.filter((duration) => duration === 250).length === 3);
+    expect(server.connections).toBeGreaterThan(0);
+    await cluster.watch.stop();
+    await until('no connection is open', () => server.connections === 0);
   });
 
   it('ends a wait between two attempts', async () => {

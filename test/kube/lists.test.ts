@@ -55,6 +55,17 @@ describe('a paged list', () => {
     expect(server.requests('list', 'Pod').map(({ query }) => query.limit)).toEqual(['500', '500', undefined]);
   });
 
+  it('whose continue token is refused again and again begins anew', async () => {
+    const server = await serverWithPods(1200);
+    server.fail({ type: 'list', kind: 'Pod', skip: 1, times: 6, answer: { status: 400 } });
+    const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
+    for (const delay of [250, 500, 1000, 2000, 4000, 8000]) await cluster.clock.elapse(delay);
+    await cluster.watch.synced;
+    expect(cluster.pods()).toHaveLength(1200);
+    const continues = server.requests('list', 'Pod').map(({ query }) => query.continue !== undefined);
+    expect(continues).toEqual([false, ...Array(6).fill(true), false]);
+  });
+
   it('that pauses for a minute is given up', async () => {
     const server = await serverWithPods(1);
     server.fail({ type: 'list', kind: 'Pod', answer: 'pause' });

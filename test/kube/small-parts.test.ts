@@ -73,6 +73,15 @@ describe('known records', () => {
     expect(records.takeDifferences()).toEqual({ deleted: [], set: [] });
   });
 
+  it('are the same objects after an update that changes nothing', () => {
+    const records = new KnownRecords<PodRecord>();
+    records.set(record('a', '10.0.0.1'));
+    const [before] = records.values();
+    records.set(record('a', '10.0.0.1'));
+    expect(records.values()[0]).toBe(before);
+    expect(records.hasDifferences).toBe(false);
+  });
+
   it('of a list are the same objects where nothing changed', () => {
     const records = new KnownRecords<PodRecord>();
     records.set(record('a', '10.0.0.1'));

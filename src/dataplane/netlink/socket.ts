@@ -23,7 +23,7 @@ const SOCKADDR_NL_LENGTH = 12;
 const RECEIVE_LENGTH = 65536;
 
 /** The kernel refused a request: `code` is the symbolic errno (`EPERM`, `ENOENT`, …), `request` names what was asked. */
-export class NetlinkError extends Error {
+class NetlinkError extends Error {
   readonly code: string;
   readonly request: string;
 

@@ -45,9 +45,9 @@ import type { VerdictBatch } from './verdict-batch.ts';
 /** Packets of one batch at most. */
 export const BATCH = 64;
 /** Bytes of a packet that the kernel copies: every header that is judged, the ones that an ICMP error quotes too. */
-export const COPY_RANGE = 128;
+const COPY_RANGE = 128;
 /** Packets that wait in the kernel at most. */
-export const QUEUE_LENGTH = 16_384;
+const QUEUE_LENGTH = 16_384;
 
 /** Room for one message: headers and attributes take under 200 bytes beside the copied range. */
 const MESSAGE_LENGTH = 512;

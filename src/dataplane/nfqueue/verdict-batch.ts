@@ -16,7 +16,7 @@ import {
 } from '../netlink/constants.ts';
 import { MessageWriter } from '../netlink/message.ts';
 
-export const VERDICT_LENGTH = 40;
+const VERDICT_LENGTH = 40;
 const VERDICT_AT = 24;
 const ID_AT = 28;
 const MARK_AT = 36;

@@ -1,0 +1,155 @@
+/** Metrics of what is judged: packets, flows, and the queues in which they come. */
+import { DIRECTIONS } from './agent-view.ts';
+import type { HistogramMetric, Sample, Scrape, ValueMetric } from './metric.ts';
+
+const PACKETS: readonly (ValueMetric | HistogramMetric)[] = [
+  {
+    name: 'podfence_packets_total',
+    type: 'counter',
+    labels: ['direction', 'verdict', 'reason'],
+    help: 'Packets judged, by the direction that decided (egress leaves a pod, ingress enters one), verdict and its reason.',
+    read: packets,
+  },
+  {
+    name: 'podfence_verdict_latency_seconds',
+    type: 'histogram',
+    labels: [],
+    help: 'Time from taking a packet out of the queue until its verdict is in force.',
+    read: ({ counters }) => counters.latency,
+  },
+  {
+    name: 'podfence_offloaded_packets_total',
+    type: 'counter',
+    labels: [],
+    help: 'Judged packets after which the kernel carries the flow on without asking again.',
+    read: ({ counters }) => counters.offloaded,
+  },
+  {
+    name: 'podfence_unanswered_batches_total',
+    type: 'counter',
+    labels: [],
+    help: 'Batches of verdicts that the kernel did not take.',
+    read: ({ counters }) => counters.unanswered,
+  },
+];
+
+const FLOWS: readonly ValueMetric[] = [
+  {
+    name: 'podfence_flows',
+    type: 'gauge',
+    labels: ['protocol', 'state', 'revoked'],
+    help: 'Flows in the flow tables. Offloaded flows live on in the connection table of the kernel alone.',
+    read: flows,
+  },
+  {
+    name: 'podfence_flow_table_capacity',
+    type: 'gauge',
+    labels: [],
+    help: 'Flows that all flow tables together can hold.',
+    read: ({ counters }) => counters.flowCapacity,
+  },
+  {
+    name: 'podfence_flows_inserted_total',
+    type: 'counter',
+    labels: [],
+    help: 'Flows that came into a flow table.',
+    read: ({ counters }) => counters.flowsInserted,
+  },
+  {
+    name: 'podfence_flows_expired_total',
+    type: 'counter',
+    labels: [],
+    help: 'Flows that left a flow table because they were idle for their timeout.',
+    read: ({ counters }) => counters.flowsExpired,
+  },
+  {
+    name: 'podfence_flows_evicted_total',
+    type: 'counter',
+    labels: ['worth'],
+    help: 'Flows that left a full flow table for a new one, by what they were worth; replied are open connections.',
+    read: ({ counters }) => Object.entries(counters.flowsEvicted).map(([worth, count]) => [[worth], count]),
+  },
+  {
+    name: 'podfence_flows_rejudged_total',
+    type: 'counter',
+    labels: [],
+    help: 'Offloaded flows that were judged once more because policies, pods or namespaces had changed.',
+    read: ({ counters }) => counters.rejudged,
+  },
+  {
+    name: 'podfence_flows_revoked_total',
+    type: 'counter',
+    labels: [],
+    help: 'Offloaded flows that were allowed once and that a later change denied.',
+    read: ({ counters }) => counters.revoked,
+  },
+];
+
+const QUEUES: readonly ValueMetric[] = [
+  {
+    name: 'podfence_queue_waiting_packets',
+    type: 'gauge',
+    labels: ['queue'],
+    help: 'Packets that wait in a queue for their verdict.',
+    read: ({ counters }) => counters.queues.map(({ queue, waiting }) => [[String(queue)], waiting]),
+  },
+  {
+    name: 'podfence_queue_dropped_packets_total',
+    type: 'counter',
+    labels: ['queue', 'cause'],
+    help: 'Packets dropped before they were judged, because the queue or the buffer of its socket was full.',
+    read: ({ counters }) =>
+      counters.queues.flatMap(({ queue, droppedByKernel, droppedByUser }): Sample[] => [
+        [[String(queue), 'queue-full'], droppedByKernel],
+        [[String(queue), 'buffer-full'], droppedByUser],
+      ]),
+  },
+  {
+    name: 'podfence_worker_restarts_total',
+    type: 'counter',
+    labels: [],
+    help: 'Queue workers that ended unasked and were replaced.',
+    read: ({ counters }) => counters.workerRestarts,
+  },
+  {
+    name: 'podfence_workers',
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Queue workers: how many there should be, and how many are alive.',
+    read: ({ view }) => Object.entries(view.workers()).map(([state, count]) => [[state], count]),
+  },
+];
+
+export const PACKET_METRICS: readonly (ValueMetric | HistogramMetric)[] = [...PACKETS, ...FLOWS, ...QUEUES];
+
+function packets({ view, counters }: Scrape): Sample[] {
+  const known = DIRECTIONS.flatMap((direction) =>
+    view.words.reasons.map(({ verdict, reason }) => ({ direction, verdict, reason, count: 0 })),
+  );
+  return total(
+    [...known, ...counters.packets].map((each) => [[each.direction, each.verdict, each.reason], each.count]),
+  );
+}
+
+function flows({ view, counters }: Scrape): Sample[] {
+  const known = view.words.flowStates.flatMap((state) =>
+    [false, true].map((revoked) => ({ state, revoked, count: 0 })),
+  );
+  return total([...known, ...counters.flows].map((each) => [flowLabels(each.state, each.revoked), each.count]));
+}
+
+/** `tcp-syn-sent` is the state syn-sent of tcp. */
+function flowLabels(state: string, revoked: boolean): readonly string[] {
+  const [protocol = '', ...rest] = state.split('-');
+  return [protocol, rest.join('-'), String(revoked)];
+}
+
+/** Each set of labels once, with the sum of its values. */
+function total(samples: readonly Sample[]): Sample[] {
+  const sums = new Map<string, Sample>();
+  for (const [labels, value] of samples) {
+    const key = labels.join();
+    sums.set(key, [labels, (sums.get(key)?.[1] ?? 0) + value]);
+  }
+  return [...sums.values()];
+}

@@ -1,0 +1,116 @@
+/** Metrics of what packets are judged by: the policies in force, and the source that they come from. */
+import type { Sample, ValueMetric } from './metric.ts';
+
+const ms = (milliseconds: number) => milliseconds / 1000;
+
+const IN_FORCE: readonly ValueMetric[] = [
+  {
+    name: 'podfence_ready',
+    type: 'gauge',
+    labels: [],
+    help: '1 while policies are in force, 0 otherwise.',
+    read: ({ readiness }) => (readiness.ready ? 1 : 0),
+  },
+  {
+    name: 'podfence_isolated_endpoints',
+    type: 'gauge',
+    labels: [],
+    help: 'Pods of this node that at least one policy isolates.',
+    read: ({ counters }) => counters.isolatedEndpoints,
+  },
+  {
+    name: 'podfence_isolated_addresses',
+    type: 'gauge',
+    labels: [],
+    help: 'Addresses of the isolated pods of this node.',
+    read: ({ counters }) => counters.isolated,
+  },
+  {
+    name: 'podfence_policies',
+    type: 'gauge',
+    labels: [],
+    help: 'Policies of the whole cluster that are compiled.',
+    read: ({ counters }) => counters.policies,
+  },
+  {
+    name: 'podfence_identities',
+    type: 'gauge',
+    labels: [],
+    help: 'Sets of pods of the whole cluster that policies cannot tell apart.',
+    read: ({ counters }) => counters.identities,
+  },
+  {
+    name: 'podfence_rule_table_bytes',
+    type: 'gauge',
+    labels: [],
+    help: 'Size of the RuleTable in force.',
+    read: ({ counters }) => counters.tableBytes,
+  },
+  {
+    name: 'podfence_rule_table_generation',
+    type: 'gauge',
+    labels: [],
+    help: 'Number of the RuleTable in force; it grows with every change.',
+    read: ({ counters }) => counters.generation,
+  },
+];
+
+const SOURCE: readonly ValueMetric[] = [
+  {
+    name: 'podfence_knowledge_age_seconds',
+    type: 'gauge',
+    labels: [],
+    help: 'Time since the source of policies, pods and namespaces was last heard; the greatest of all kinds. Absent until the first lists are complete.',
+    read: ({ source }) => (source.age === undefined ? undefined : ms(source.age)),
+  },
+  {
+    name: 'podfence_watch_last_event_age_seconds',
+    type: 'gauge',
+    labels: ['kind'],
+    help: 'Time since the last event, bookmark or complete list of a kind; the server sends a bookmark about every minute.',
+    read: ({ source }) =>
+      source.kinds.flatMap(({ kind, lastEventAge }): Sample[] =>
+        lastEventAge === undefined ? [] : [[[kind], ms(lastEventAge)]],
+      ),
+  },
+  {
+    name: 'podfence_watch_restarts_total',
+    type: 'counter',
+    labels: ['kind', 'reason'],
+    help: 'Lists and watches that had to be begun again; ended is the server closing one in its turn.',
+    read: ({ source }) =>
+      source.kinds.flatMap(({ kind, restarts }) =>
+        Object.entries(restarts).map(([reason, count]): Sample => [[kind, reason], count]),
+      ),
+  },
+  {
+    name: 'podfence_watch_lists_total',
+    type: 'counter',
+    labels: ['kind'],
+    help: 'Complete lists: the first one, and one each time that the history of the server had expired.',
+    read: ({ source }) => source.kinds.map(({ kind, lists }) => [[kind], lists]),
+  },
+  {
+    name: 'podfence_watch_open',
+    type: 'gauge',
+    labels: ['kind'],
+    help: '1 while a watch is open, 0 otherwise.',
+    read: ({ source }) => source.kinds.map(({ kind, watching }) => [[kind], watching ? 1 : 0]),
+  },
+  {
+    name: 'podfence_watch_records',
+    type: 'gauge',
+    labels: ['kind'],
+    help: 'Objects of a kind that are known.',
+    read: ({ source }) => source.kinds.map(({ kind, records }) => [[kind], records]),
+  },
+  {
+    name: 'podfence_watch_unreadable_objects_total',
+    type: 'counter',
+    labels: ['kind'],
+    help: 'Objects that came and could not be read in full, each time that they came.',
+    read: ({ source }) => source.kinds.map(({ kind, unreadable }) => [[kind], unreadable]),
+  },
+];
+
+export const POLICY_METRICS: readonly ValueMetric[] = [...IN_FORCE, ...SOURCE];

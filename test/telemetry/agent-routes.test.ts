@@ -1,0 +1,184 @@
+import pino from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { EGRESS_DENIED, MID_STREAM, NOT_ISOLATED } from '../../src/filter/reasons.ts';
+import { agentRoutes } from '../../src/telemetry/agent-routes.ts';
+import { HttpServer } from '../../src/telemetry/http-server.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
+import type { Status } from '../../src/telemetry/status.ts';
+import { lint, parseExposition } from './exposition.ts';
+import { get } from './http-client.ts';
+import { kindStatus, TestAgent } from './test-agent.ts';
+
+let agent: TestAgent;
+let metrics: Metrics;
+let server: HttpServer;
+let port: number;
+
+beforeEach(async () => {
+  agent = new TestAgent();
+  metrics = new Metrics(agent);
+  server = new HttpServer({
+    address: '127.0.0.1:0',
+    routes: agentRoutes(agent, metrics),
+    log: pino({ level: 'silent' }),
+  });
+  ({ port } = await server.start());
+});
+afterEach(() => server.stop());
+
+describe('/metrics', () => {
+  it('gives a text that Prometheus can read', async () => {
+    const { status, headers, body } = await get(port, '/metrics');
+    expect(status).toBe(200);
+    expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(lint(parseExposition(body).values())).toEqual([]);
+  });
+
+  it('asks the agent once for all who scrape at the same time, and gives each the whole', async () => {
+    const bodies = (await Promise.all(Array.from({ length: 30 }, () => get(port, '/metrics')))).map(({ body }) => body);
+    for (const body of bodies) expect(parseExposition(body).has('podfence_ready')).toBe(true);
+    expect(agent.asked).toBeLessThan(30);
+  });
+
+  it('tells what happened before the scrape, however short', async () => {
+    const capacity = async () =>
+      parseExposition((await get(port, '/metrics')).body).get('podfence_flow_table_capacity')?.series[0]?.value;
+    for (const flows of [10, 20, 30]) {
+      agent.rest.flowCapacity = flows;
+      expect(await capacity()).toBe(flows);
+    }
+  });
+
+  it('answers 500 while the agent cannot tell', async () => {
+    const counters = agent.counters.bind(agent);
+    agent.counters = () => {
+      throw new Error('no such file');
+    };
+    expect((await get(port, '/metrics')).status).toBe(500);
+    agent.counters = counters;
+    expect((await get(port, '/metrics')).status).toBe(200);
+  });
+});
+
+describe('/healthz', () => {
+  it.each([
+    [2, 2, 200, '2 of 2 queue workers alive\n'],
+    [2, 1, 503, '1 of 2 queue workers alive\n'],
+    // Before the agent has begun to enforce.
+    [0, 0, 200, '0 of 0 queue workers alive\n'],
+  ])('with %i workers wanted and %i alive answers %i', async (wanted, alive, status, body) => {
+    agent.working = { wanted, alive };
+    expect(await get(port, '/healthz')).toMatchObject({ status, body });
+  });
+
+  it('does not ask whether the agent is ready', async () => {
+    agent.state = { ready: false, reason: 'the API server does not answer' };
+    expect((await get(port, '/healthz')).status).toBe(200);
+  });
+});
+
+describe('/readyz', () => {
+  const readyz = () => get(port, '/readyz');
+
+  it('says why not, then since when and how old the knowledge is', async () => {
+    expect(await readyz()).toMatchObject({
+      status: 503,
+      body: 'not ready: waiting for the first lists; nothing known yet from the API server https://10.0.0.1\n',
+    });
+    agent.watch = { ...agent.watch, synced: true, age: 250 };
+    agent.state = { ready: true, since: new Date('2026-01-02T03:04:05.678Z') };
+    expect(await readyz()).toMatchObject({
+      status: 200,
+      body: 'policies in force since 2026-01-02T03:04:05.678Z; the API server https://10.0.0.1 last heard 0.3 seconds ago\n',
+    });
+    agent.state = { ready: false, reason: 'stopping' };
+    expect((await readyz()).status).toBe(503);
+  });
+
+  it('stays ready while the API server is gone, and tells for how long', async () => {
+    agent.state = { ready: true, since: new Date(0) };
+    agent.watch = { ...agent.watch, synced: true, age: 3_600_000 };
+    const { status, body } = await readyz();
+    expect(status).toBe(200);
+    expect(body).toContain('last heard 3600.0 seconds ago');
+  });
+
+  it('names the manifests where they are the source', async () => {
+    agent.source = () => ({ type: 'manifests', location: 'examples', age: 1000, kinds: [] }) as never;
+    expect((await readyz()).body).toContain('the manifests examples last read 1.0 seconds ago');
+  });
+});
+
+describe('/status', () => {
+  const status = async () => JSON.parse((await get(port, '/status')).body) as Status;
+
+  it('is JSON with everything that is documented, before anything has happened', async () => {
+    expect((await get(port, '/status')).headers['content-type']).toContain('application/json');
+    const { uptimeSeconds, source, ...rest } = await status();
+    expect(uptimeSeconds).toBeGreaterThan(0);
+    expect(source).toMatchObject({ type: 'kubernetes', location: 'https://10.0.0.1' });
+    expect(source.kinds.map(({ kind }) => kind)).toEqual(['Namespace', 'Pod', 'NetworkPolicy']);
+    expect(rest).toEqual({
+      version: '1.2.3',
+      nodeVersion: process.versions.node,
+      node: 'node-a',
+      ready: false,
+      readySince: null,
+      notReady: 'waiting for the first lists',
+      enforced: {
+        generation: 0,
+        tableBytes: 0,
+        policies: 0,
+        identities: 0,
+        isolatedEndpoints: 0,
+        isolatedAddresses: 0,
+      },
+      packets: { judged: 0, allowed: 0, denied: 0, offloaded: 0, deniedBy: {} },
+      flows: { tracked: 0, capacity: 65_536, evicted: 0, rejudged: 0, revoked: 0 },
+      workers: { wanted: 2, alive: 2, restarts: 0 },
+      queues: [
+        { queue: 100, waiting: 0, droppedByKernel: 0, droppedByUser: 0 },
+        { queue: 101, waiting: 0, droppedByKernel: 0, droppedByUser: 0 },
+      ],
+      lag: { knowledgeAgeSeconds: null, lastChange: null },
+    });
+  });
+
+  it('tells what the agent did and holds', async () => {
+    const pods = kindStatus('Pod');
+    agent.state = { ready: true, since: new Date('2026-01-02T03:04:05.678Z') };
+    agent.watch = {
+      ...agent.watch,
+      age: 1500,
+      kinds: [
+        {
+          ...pods,
+          resourceVersion: '77',
+          records: 12,
+          lastEventAge: 1500,
+          lastError: { code: 'connection', message: 'refused', age: 9000 },
+        },
+      ],
+    };
+    for (const reason of [NOT_ISOLATED, EGRESS_DENIED, EGRESS_DENIED, MID_STREAM]) agent.worker.countPacket(0, reason);
+    metrics.observeChange({ changes: 3, compile: 0.002, total: 0.02 });
+    const told = await status();
+    expect(told).toMatchObject({
+      ready: true,
+      readySince: '2026-01-02T03:04:05.678Z',
+      notReady: null,
+      packets: { judged: 4, allowed: 1, denied: 3, deniedBy: { 'egress-denied': 2, 'mid-stream': 1 } },
+      lag: { knowledgeAgeSeconds: 1.5, lastChange: { records: 3, compileSeconds: 0.002, totalSeconds: 0.02 } },
+    });
+    expect(told.source.kinds).toMatchObject([
+      {
+        kind: 'Pod',
+        resourceVersion: '77',
+        records: 12,
+        lastEventAgeSeconds: 1.5,
+        lastError: { code: 'connection', message: 'refused', ageSeconds: 9 },
+      },
+    ]);
+    expect(Date.parse(told.lag.lastChange?.at ?? '')).toBeGreaterThan(0);
+  });
+});
