@@ -7,7 +7,7 @@ import { Field, type Problem, type Projection, show } from './field.ts';
 import { readIdentity, readPortName, readPortNumber, readProtocol } from './names.ts';
 import type { ContainerPort, NamespaceRecord, PodRecord } from './records.ts';
 
-export type { Path, Problem, Projection } from './field.ts';
+export type { Path, Projection } from './field.ts';
 export { projectPolicy } from './projection-policy.ts';
 
 /** The label that the API server gives every namespace by itself. */

@@ -15,10 +15,12 @@ import { Silence } from './silence.ts';
 const CONFIG_LIFETIME = 60_000;
 /** Idle TCP connections are probed after this, in ms, so that nothing in between forgets them (client-go: 30 s). */
 const KEEP_ALIVE = 30_000;
-/** Connections between two requests are kept this long, in ms: the pages of a list use one. */
-const IDLE_SOCKET = 10_000;
+/** Connections between two requests are kept for some ms: the pages of a list use one. */
+const KEEP_CONNECTIONS = { keepAlive: true, timeout: 10_000 };
 /** A proxy must have connected after this, in ms. */
 const PROXY_LIMIT = 30_000;
+/** Bytes of a chunk of what comes compressed. Each costs a way to another thread and back. */
+const UNPACKED_CHUNK = 128 * 1024;
 /** Of an error's body, so many bytes are read. */
 const MAX_ERROR_BODY = 64 * 1024;
 
@@ -37,10 +39,11 @@ export interface ReadOptions {
 export class ApiConnection {
   readonly #load: () => KubeConfig;
   readonly #clock: Clock;
+  /** Both keep connections apart by the certificates that a request gives. */
+  readonly #http = new http.Agent(KEEP_CONNECTIONS);
+  readonly #https = new https.Agent(KEEP_CONNECTIONS);
   #config: KubeConfig;
   #loadedAt: number;
-  /** Made for `#config`, and dropped with it: it holds the client certificate. */
-  #agent: http.Agent | undefined;
 
   /**
    * @param load gives the configuration; called at once, and again when credentials may have changed
@@ -65,7 +68,8 @@ export class ApiConnection {
 
   /** Closes connections that nothing uses at the moment. */
   close(): void {
-    this.#agent?.destroy();
+    this.#http.destroy();
+    this.#https.destroy();
   }
 
   /**
@@ -119,8 +123,9 @@ export class ApiConnection {
     const { Authorization: token } = headers;
     if (typeof token === 'string') headers.Authorization = token.trim();
     // The library's own agent opens a connection for every request; for proxies it is needed.
-    if (this.#config.getCurrentCluster()?.proxyUrl === undefined)
-      options.agent = this.#agent ??= this.#makeAgent(options);
+    if (this.#config.getCurrentCluster()?.proxyUrl === undefined) {
+      options.agent = this.server.startsWith('https:') ? this.#https : this.#http;
+    }
     return options;
   }
 
@@ -128,25 +133,17 @@ export class ApiConnection {
     // What is being written at this moment, or is gone, leaves the last configuration in force until the next attempt.
     try {
       this.#config = this.#load();
-      this.#agent = undefined;
     } catch {
       return;
     }
     this.#loadedAt = this.#clock.now();
-  }
-
-  #makeAgent({ ca, cert, key, rejectUnauthorized, servername }: https.RequestOptions): http.Agent {
-    const keep = { keepAlive: true, timeout: IDLE_SOCKET };
-    if (this.server.startsWith('http:')) return new http.Agent(keep);
-    const tls = Object.entries({ ca, cert, key, rejectUnauthorized, servername });
-    return new https.Agent({ ...keep, ...Object.fromEntries(tls.filter(([, value]) => value !== undefined)) });
   }
 }
 
 function decompress(response: http.IncomingMessage): Readable {
   if (response.headers['content-encoding'] !== 'gzip') return response;
   // Errors end the reading of the decompressed side.
-  return pipeline(response, createGunzip(), () => {});
+  return pipeline(response, createGunzip({ chunkSize: UNPACKED_CHUNK }), () => {});
 }
 
 async function readError(response: http.IncomingMessage): Promise<Error> {

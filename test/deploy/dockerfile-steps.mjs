@@ -15,6 +15,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseDockerfile, substitute } from './dockerfile.ts';
+import { renderKustomization } from './kustomize.ts';
 
 /** @typedef {import('./dockerfile.ts').Stage} Stage */
 /** @typedef {import('./dockerfile.ts').Instruction} Instruction */
@@ -196,23 +197,38 @@ function examine({ root, layer }) {
     'ldd /usr/local/bin/node /opt/podfence/node_modules/@koromix/*/*/koffi.node /usr/lib/*/libpcap.so.0.8';
   check('every library is there', `${libraries} > /tmp/ldd; ! grep 'not found' /tmp/ldd; rm /tmp/ldd`);
   check('native code of this platform only', 'find /opt -name "*.node"; [ $(find /opt -name "*.node" | wc -l) = 1 ]');
-  // What the DaemonSet gives: the two capabilities, no new privileges, a read-only root. Its own network, not the machine's.
-  const confined = ['unshare', '--net', '--mount', 'sh', '-c', `mount -o remount,ro ${root} && exec "$@"`, 'sh'];
-  const capabilities = '-all,+net_admin,+net_raw';
-  confined.push(
-    'setpriv',
-    '--no-new-privs',
-    '--bounding-set',
-    `${capabilities},+sys_chroot`,
-    '--inh-caps',
-    capabilities,
-  );
-  const steering = `import('/opt/podfence/dist/dataplane/steering/probe.js').then((m) => m.chooseSteering('auto'))`;
-  check(
-    'steering is possible with the DaemonSet’s privileges',
-    `touch /x; grep CapBnd /proc/self/status; node -e "${steering}.then((s) => console.log(s.kind))"`,
-    confined,
-  );
+  check('the agent enforces with no more than the DaemonSet gives it', AGENT, confinement(root));
+}
+
+/** Starts, reports ready, stops, and is cleaned up after; in the end the kernel holds nothing of it. */
+const AGENT = `
+  grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status
+  touch /x && exit 1
+  podfence agent --manifests /opt/podfence/examples/three-tier --metrics-address 127.0.0.1:9464 & agent=$!
+  node -e "
+    const ready = () => fetch('http://127.0.0.1:9464/readyz').then((answer) => answer.ok, () => false);
+    for (let i = 0; i < 100 && !(await ready()); i++) await new Promise((resolve) => setTimeout(resolve, 100));
+    console.log(await (await fetch('http://127.0.0.1:9464/readyz')).text());
+    process.exitCode = (await ready()) ? 0 : 1;
+  " --input-type=module
+  ready=$?
+  kill $agent && wait $agent && podfence cleanup && exit $ready`;
+
+/**
+ * What the DaemonSet's security context gives: its capabilities, no new privileges, a read-only root; and a network of its own, for this
+ * is not to steer the packets of the machine. SYS_CHROOT is only for getting in.
+ * @param {string} root
+ */
+function confinement(root) {
+  const daemonSet = renderKustomization(join(PROJECT, 'daemonset', 'base')).find(({ kind }) => kind === 'DaemonSet');
+  const added =
+    JSON.stringify(daemonSet)
+      .match(/"capabilities":.*?"add":\[(.*?)\]/)?.[1]
+      ?.toLowerCase() ?? '';
+  const capabilities = `-all,${added.replaceAll('"', '').replaceAll(/^|(?<=,)/g, '+')}`;
+  const prepare = `mount -o remount,ro ${root} && ip link set lo up && exec "$@"`;
+  const drop = ['--no-new-privs', '--bounding-set', `${capabilities},+sys_chroot`, '--inh-caps', capabilities];
+  return ['unshare', '--net', '--mount', 'sh', '-c', prepare, 'sh', 'setpriv', ...drop];
 }
 
 /** The lab wants two commands more than the agent.

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 import { TestApiServer } from './api-server.ts';
-import { CertificateAuthority } from './certificates.ts';
+import { type Certificate, CertificateAuthority } from './certificates.ts';
 import { startConnectProxy } from './connect-proxy.ts';
 import { pod } from './objects.ts';
 import { until } from './until.ts';
@@ -62,6 +62,20 @@ describe('TLS', () => {
     await cluster.watch.synced;
     const { cluster: stranger } = watchWith(server.kubeConfig());
     await until('it is refused', () => stranger.status().restarts.unauthorized > 0);
+  });
+
+  it('logs in with the next client certificate when the first is refused', async () => {
+    const server = await startServer({ tls: { ...tls, clientCa: authority.cert } });
+    const userOf = ({ cert, key }: Certificate) => ({
+      'client-certificate-data': Buffer.from(cert).toString('base64'),
+      'client-key-data': Buffer.from(key).toString('base64'),
+    });
+    const { cluster, kubeconfig } = watchWith(server.kubeConfig(userOf(new CertificateAuthority('old').client('a'))));
+    await until('all wait', () => cluster.clock.running.filter((duration) => duration === 500).length === 3);
+    expect(cluster.status().restarts.unauthorized).toBe(2);
+    writeFileSync(kubeconfig, server.kubeConfig(userOf(authority.client('a'))));
+    await cluster.clock.elapse(500, 3);
+    await cluster.watch.synced;
   });
 });
 
