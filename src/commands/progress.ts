@@ -1,10 +1,10 @@
 /** Where a long command stands, on standard error: one line that is written over on a terminal, a line a step elsewhere. */
 import type { LabProgress } from '../lab/lab.ts';
 
-const TEXTS: Readonly<Record<LabProgress['step'], readonly [doing: string, what: string]>> = {
-  network: ['making the network', 'pods'],
-  agents: ['starting the agents', 'nodes'],
-  probes: ['probing', 'probes'],
+const TEXTS: Readonly<Record<LabProgress['step'], readonly [doing: string, one: string]>> = {
+  network: ['making the network', 'pod'],
+  agents: ['starting the agents', 'node'],
+  probes: ['probing', 'probe'],
 };
 
 export class ProgressLine {
@@ -16,7 +16,8 @@ export class ProgressLine {
   }
 
   show({ step, done, total }: LabProgress): void {
-    const [doing, what] = TEXTS[step];
+    const [doing, one] = TEXTS[step];
+    const what = total === 1 ? one : `${one}s`;
     if (this.#stream.isTTY) {
       this.#stream.write(`\r\x1b[K${doing}: ${done} of ${total} ${what}`);
       this.#shown = true;

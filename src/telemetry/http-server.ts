@@ -15,8 +15,8 @@ import { type Reply, type Route, text } from './route.ts';
 export interface Limits {
   /** Open at once; see connections.ts for what happens to one more. @default 64 */
   readonly connections: number;
-  /** From the connection, or the end of the request before, to the end of the request's headers. @default 5000 */
-  readonly headers: number;
+  /** From the connection, or the first byte of a later request, to the request's last byte. @default 5000 */
+  readonly request: number;
   /** Without a byte read or written while a request is answered. @default 30000 */
   readonly stalled: number;
   /** Between two requests of a connection; a little more than the usual interval between two scrapes. @default 65000 */
@@ -29,7 +29,7 @@ export interface Limits {
 
 const LIMITS: Limits = {
   connections: 64,
-  headers: 5000,
+  request: 5000,
   stalled: 30_000,
   idle: 65_000,
   stop: 1000,
@@ -66,9 +66,7 @@ export class HttpServer {
     this.#connections = new Connections(this.#limits.connections);
     this.#server = createServer({
       maxHeaderSize: MAX_HEADER_SIZE,
-      headersTimeout: this.#limits.headers,
-      // No body is waited for.
-      requestTimeout: this.#limits.headers,
+      requestTimeout: this.#limits.request,
       keepAliveTimeout: this.#limits.idle,
       connectionsCheckingInterval: this.#limits.check,
     });

@@ -48,10 +48,14 @@ function run(command, args) {
  * @param {string} root
  * @param {string} script
  * @param {readonly string[]} [launcher] stands before the shell
+ * @param {NodeJS.ProcessEnv} [variables]
  */
-function inside(root, script, launcher = []) {
+function inside(root, script, launcher = [], variables = {}) {
   const [command = '', ...args] = [...launcher, 'chroot', root, '/bin/sh', '-c', `exec 2>&1\n${script}`];
-  const { status, stdout, error } = spawnSync(command, args, { encoding: 'utf8', env: { PATH, HOME: '/root' } });
+  const { status, stdout, error } = spawnSync(command, args, {
+    encoding: 'utf8',
+    env: { PATH, HOME: '/root', ...variables },
+  });
   if (error) throw error;
   return { status, output: stdout.trimEnd() };
 }
@@ -180,9 +184,12 @@ function examine({ root, layer }) {
   for (const part of ['usr/local/bin/node', 'opt/podfence/node_modules', 'opt/podfence/dist', 'usr/lib', 'usr/sbin'])
     say(`  ${megabytes(join(layer, part)).padStart(7)}  /${part}`);
 
-  /** @param {string} what @param {string} script @param {readonly string[]} [launcher] */
-  const check = (what, script, launcher) => {
-    const { status, output } = inside(root, script, launcher);
+  /**
+   * @param {string} what
+   * @param {Parameters<typeof inside> extends [any, ...infer Rest] ? Rest : never} how
+   */
+  const check = (what, ...how) => {
+    const { status, output } = inside(root, ...how);
     say(`\n${status === 0 ? '✓' : '✗'} ${what}\n${output.replaceAll(/^/gm, '    ')}`);
     if (status !== 0) process.exitCode = 1;
   };
@@ -197,7 +204,7 @@ function examine({ root, layer }) {
     'ldd /usr/local/bin/node /opt/podfence/node_modules/@koromix/*/*/koffi.node /usr/lib/*/libpcap.so.0.8';
   check('every library is there', `${libraries} > /tmp/ldd; ! grep 'not found' /tmp/ldd; rm /tmp/ldd`);
   check('native code of this platform only', 'find /opt -name "*.node"; [ $(find /opt -name "*.node" | wc -l) = 1 ]');
-  check('the agent enforces with no more than the DaemonSet gives it', AGENT, confinement(root));
+  check('the agent enforces with no more than the DaemonSet gives it', ...confined(root), { SCRIPT: AGENT });
 }
 
 /** Starts, reports ready, stops, and is cleaned up after; in the end the kernel holds nothing of it. */
@@ -216,19 +223,22 @@ const AGENT = `
 
 /**
  * What the DaemonSet's security context gives: its capabilities, no new privileges, a read-only root; and a network of its own, for this
- * is not to steer the packets of the machine. SYS_CHROOT is only for getting in.
+ * is not to steer the packets of the machine.
  * @param {string} root
+ * @returns {readonly [script: string, launcher: readonly string[]]} the script carries out $SCRIPT
  */
-function confinement(root) {
+function confined(root) {
   const daemonSet = renderKustomization(join(PROJECT, 'daemonset', 'base')).find(({ kind }) => kind === 'DaemonSet');
   const added =
     JSON.stringify(daemonSet)
       .match(/"capabilities":.*?"add":\[(.*?)\]/)?.[1]
       ?.toLowerCase() ?? '';
   const capabilities = `-all,${added.replaceAll('"', '').replaceAll(/^|(?<=,)/g, '+')}`;
-  const prepare = `mount -o remount,ro ${root} && ip link set lo up && exec "$@"`;
-  const drop = ['--no-new-privs', '--bounding-set', `${capabilities},+sys_chroot`, '--inh-caps', capabilities];
-  return ['unshare', '--net', '--mount', 'sh', '-c', prepare, 'sh', 'setpriv', ...drop];
+  const script = `exec setpriv --no-new-privs --bounding-set ${capabilities} --inh-caps ${capabilities} sh -c "$SCRIPT"`;
+  return [
+    script,
+    ['unshare', '--net', '--mount', 'sh', '-c', `mount -o remount,ro ${root} && ip link set lo up && exec "$@"`, 'sh'],
+  ];
 }
 
 /** The lab wants two commands more than the agent.

@@ -53,6 +53,7 @@ describe('a server in trouble', () => {
     '{}',
     '<html></html>',
     '{"kind":"PodList","items":[]}',
+    '{"kind":"Table","metadata":{"resourceVersion":"9"},"items":[]}',
     '{"kind":"PodList","metadata":{"resourceVersion":"9"},"items":[1]}',
   ])('that answers a list with %s has not deleted everything', async (body) => {
     const server = await startServer({ streamingLists: 'refused' });

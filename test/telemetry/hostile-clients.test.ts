@@ -6,12 +6,12 @@ import { client, logged, OK, route, serve } from './served.ts';
 
 describe('a client that means no good', () => {
   it('is cut off when it sends nothing', async () => {
-    const { port } = await serve([OK], { headers: 20, check: 5 });
+    const { port } = await serve([OK], { request: 20, check: 5 });
     await client(port).closed;
   });
 
   it('is cut off when it sends its headers slowly', async () => {
-    const { port } = await serve([OK], { headers: 50, check: 5 });
+    const { port } = await serve([OK], { request: 50, check: 5 });
     const slow = client(port).send('GET /ok HTTP/1.1\r\nHost: node\r\n');
     const trickle = setInterval(() => slow.send('X: y\r\n'), 5);
     await slow.closed;
@@ -19,7 +19,7 @@ describe('a client that means no good', () => {
   });
 
   it('is cut off when it keeps an idle connection', async () => {
-    const { port } = await serve([OK], { idle: 1, headers: 600_000 });
+    const { port } = await serve([OK], { idle: 1, request: 600_000 });
     const idle = client(port).send(GET_OK);
     await idle.sees('ok\n');
     await idle.closed;
@@ -50,7 +50,7 @@ describe('a client that means no good', () => {
   });
 
   it('is answered and cut off when it sends a body, which is not read', async () => {
-    const { port } = await serve([OK], { headers: 600_000, idle: 600_000 });
+    const { port } = await serve([OK], { request: 600_000, idle: 600_000 });
     for (const header of ['Content-Length: 1000000', 'Transfer-Encoding: chunked']) {
       const sender = client(port).send(`POST /ok HTTP/1.1\r\nHost: node\r\n${header}\r\n\r\n`);
       await sender.closed;

@@ -93,7 +93,7 @@ describe('the HTTP server', () => {
 
 describe('a stop of the HTTP server', () => {
   it('ends connections that wait, and refuses new ones', async () => {
-    const { server, port } = await serve([OK], { stop: 600_000, headers: 600_000 });
+    const { server, port } = await serve([OK], { stop: 600_000, request: 600_000 });
     const silent = await client(port).connected();
     const halfway = (await client(port).connected()).send('GET /ok');
     const kept = client(port).send(GET_OK);

@@ -1,0 +1,163 @@
+/** The agent ends in any way and starts again, while traffic flows and while denied traffic is tried. */
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { describeAsRoot } from '../root.ts';
+import { Connections, expectCut } from '../scenarios/connections.ts';
+import type { Moment, Stream } from '../scenarios/streams.ts';
+import { AgentWorld } from './agent-world.ts';
+import { DeniedTraffic } from './denied-traffic.ts';
+import { CLIENT_ALLOWED, FRIEND_ALLOWED, serverHears, team } from './policies.ts';
+import type { RunningAgent } from './running-agent.ts';
+
+const VISITORS_ALLOWED = serverHears('visitors', team('trusted'));
+const FRIEND_AND_CLIENT = [FRIEND_ALLOWED, CLIENT_ALLOWED];
+
+describeAsRoot('The agent is restarted', () => {
+  let world: AgentWorld;
+  let port = 7001;
+  beforeAll(async () => {
+    world = await AgentWorld.start();
+  });
+  beforeEach(async () => {
+    await world.become(FRIEND_AND_CLIENT);
+  });
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+  });
+
+  /** Connections to the server, on ports of their own. */
+  function connect(from: string): Connections {
+    port += 2;
+    return new Connections(world.lab, from, 'shop/server', port);
+  }
+
+  /** Connections that were open and that a change has cut. */
+  async function connectAndRevoke(agent: RunningAgent, from: string): Promise<Connections> {
+    const connections = connect(from);
+    await connections.flow();
+    await world.change(agent, [FRIEND_ALLOWED]);
+    await expectCut(connections);
+    return connections;
+  }
+
+  const denied = () => new DeniedTraffic(world.lab.pod('shop/stranger'), world.lab.pod('shop/server'));
+
+  test('SIGTERM: what is open goes on, new connections wait for the next agent, what is denied stays out', async () => {
+    await using first = await world.startAgent();
+    using open = connect('shop/friend');
+    await open.flow();
+    using revoked = await connectAndRevoke(first, 'shop/client');
+    using attempts = denied();
+    await attempts.goesOn();
+    const cutAt = momentsOf(revoked);
+
+    expect(await first.terminate()).toBe(0);
+    await open.flow();
+    using opening = connect('shop/friend');
+    await expectCut(opening);
+    expect(passedSince(cutAt)).toBe(0);
+
+    await using second = await world.startAgent();
+    await opening.flow();
+    await expectCut(revoked);
+    expect(passedSince(cutAt)).toBe(0);
+    await attempts.expectNothingDelivered();
+    await open.expectNothingLost();
+    expect(await second.terminate()).toBe(0);
+  });
+
+  test('kill -9, again and again: the next agent adopts the rules in place, and nothing slips through', async () => {
+    let agent = await world.startAgent();
+    using open = connect('shop/friend');
+    await open.flow();
+    using revoked = await connectAndRevoke(agent, 'shop/client');
+    using attempts = denied();
+    const cutAt = momentsOf(revoked);
+    const sets = await world.onNode('ipset', 'save');
+    for (let round = 0; round < 3; round++) {
+      await agent.kill();
+      await open.flow();
+      const before = await rulesOf(world);
+      agent = await world.startAgent();
+      const after = await rulesOf(world);
+      expect([...after.keys()]).toEqual([...before.keys()]);
+      for (const [rule, packets] of before) expect(after.get(rule), rule).toBeGreaterThanOrEqual(packets);
+      expect(await world.onNode('ipset', 'save')).toBe(sets);
+      await open.flow();
+      expect(passedSince(cutAt)).toBe(0);
+      await attempts.expectNothingDelivered();
+    }
+    await open.expectNothingLost();
+    expect((await agent.status()).packets.deniedBy).toMatchObject({ 'ingress-denied': expect.any(Number) });
+    await agent.kill();
+  });
+
+  test('a policy that changed while no agent ran is in force on open connections when the next one is ready', async () => {
+    await using first = await world.startAgent();
+    using friend = connect('shop/friend');
+    using client = connect('shop/client');
+    using visitor = connect('visitors/visitor');
+    await Promise.all([friend.flow(), client.flow()]);
+    await first.kill();
+    await world.become([FRIEND_ALLOWED, VISITORS_ALLOWED]);
+    await client.flow();
+
+    await using _second = await world.startAgent();
+    await expectCut(client);
+    await visitor.flow();
+    await friend.expectNothingLost();
+  });
+
+  test('with --fail open new connections pass meanwhile, and denied ones among them are cut when the next agent is ready', async () => {
+    await using first = await world.startAgent('--fail', 'open');
+    using open = connect('shop/friend');
+    await open.flow();
+    using stranger = connect('shop/stranger');
+    await expectCut(stranger);
+    await first.kill();
+    using opened = connect('shop/client');
+    using deniedLater = connect('shop/stranger');
+    await Promise.all([opened.flow(), deniedLater.flow()]);
+
+    await using _second = await world.startAgent('--fail', 'open');
+    await expectCut(deniedLater);
+    await opened.expectNothingLost();
+    await open.expectNothingLost();
+  });
+
+  test('with --offload no TCP recovers and datagrams go on, by what the kernel knows of them', async () => {
+    await using first = await world.startAgent('--offload', 'no');
+    using open = connect('shop/friend');
+    await open.flow();
+    using revoked = await connectAndRevoke(first, 'shop/client');
+    using attempts = denied();
+    const cutAt = momentsOf(revoked);
+    await first.kill();
+    await expectCut(open);
+
+    await using second = await world.startAgent('--offload', 'no');
+    await open.flow();
+    expect(passedSince(cutAt)).toBe(0);
+    await attempts.expectNothingDelivered();
+    expect(await open.tcp.lost()).toEqual({ toServer: [], toClient: [] });
+    expect((await second.status()).packets).toMatchObject({ offloaded: 0 });
+  });
+});
+
+type Moments = readonly (readonly [Stream, Moment])[];
+
+function momentsOf({ tcp, udp }: Connections): Moments {
+  return [tcp, udp].map((stream) => [stream, stream.moment()] as const);
+}
+
+/** How many of the messages that were sent since have arrived. */
+function passedSince(moments: Moments): number {
+  const passages = moments.map(([stream, moment]) => stream.passedSince(moment));
+  return passages.reduce((sum, { toServer, toClient }) => sum + toServer + toClient, 0);
+}
+
+/** The packets that each of podfence's rules has counted: a rule that is written anew begins at 0. */
+async function rulesOf(world: AgentWorld): Promise<ReadonlyMap<string, number>> {
+  const saved = await world.onNode('iptables-save', '-c', '-t', 'mangle');
+  const rules = saved.matchAll(/^\[(\d+):\d+\] (-A .*PODFENCE.*)$/gm);
+  return new Map(Array.from(rules, ([, packets, rule = '']) => [rule, Number(packets)]));
+}
