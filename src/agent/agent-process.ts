@@ -13,6 +13,7 @@ import { HttpServer } from '../telemetry/http-server.ts';
 import { formatListenAddress, type ListenAddress } from '../telemetry/listen-address.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { Agent, type AgentOptions } from './agent.ts';
+import type { PolicyFlowCount } from './policy-flow-counter.ts';
 
 /** Between two attempts to bring a change into force that failed, in ms. */
 const RETRY = 1000;
@@ -46,11 +47,15 @@ export class AgentProcess implements AgentView {
     reasons: REASONS.map((reason, index) => ({ verdict: index < FIRST_DENY ? 'allow' : 'deny', reason }) as const),
     flowStates: STATES.slice(1),
   };
+  /** Present where flows are counted by policy. */
+  readonly policyFlows?: () => Iterable<PolicyFlowCount>;
   readonly #log: Logger;
   readonly #agent: Agent;
   readonly #source: ClusterSource;
   readonly #server: HttpServer;
   #readiness: Readiness = { ready: false, reason: 'starting' };
+  /** For the first snapshot. */
+  #isWaiting = false;
   /** Changes that came while the first ones were brought into force. */
   #early: ClusterChange[] = [];
   #enforcing = false;
@@ -59,6 +64,7 @@ export class AgentProcess implements AgentView {
 
   /** Throws a ListenError for an address that makes no sense. */
   constructor({ agent, source, metricsAddress, version, log }: AgentProcessOptions) {
+    if (agent.policyFlows) this.policyFlows = () => this.#agent.policyFlows() ?? [];
     const metrics = new Metrics(this);
     this.version = version;
     this.nodeName = agent.node.name;
@@ -73,9 +79,11 @@ export class AgentProcess implements AgentView {
     const address = await this.#server.start();
     this.#log.info({ address: formatListenAddress(address) }, 'serving');
     try {
-      this.#readiness = { ready: false, reason: `waiting for the first lists from ${this.#source.view().location}` };
       this.#source.start();
-      await this.#source.synced;
+      this.#isWaiting = true;
+      await this.#source.synced.finally(() => {
+        this.#isWaiting = false;
+      });
       this.#readiness = { ready: false, reason: 'bringing the policies into force' };
       await this.#agent.start(this.#source.snapshot());
       this.#enforcing = true;
@@ -109,7 +117,7 @@ export class AgentProcess implements AgentView {
   }
 
   readiness(): Readiness {
-    return this.#readiness;
+    return this.#isWaiting ? { ready: false, reason: waitingFor(this.#source.view()) } : this.#readiness;
   }
 
   source(): SourceView {
@@ -135,4 +143,11 @@ export class AgentProcess implements AgentView {
       this.#retry = setTimeout(() => void this.#apply([], receivedAt), RETRY);
     }
   }
+}
+
+function waitingFor({ location, kinds }: SourceView): string {
+  const missing = kinds.filter(({ synced }) => !synced).map(({ kind }) => kind);
+  return missing.length > 0
+    ? `waiting for the first list of ${missing.join(', ')} from ${location}`
+    : `waiting for the first records from ${location}`;
 }

@@ -3,17 +3,20 @@ import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { WorkerCounters } from '../dataplane/nfqueue/counters.ts';
+import { iptablesInstalled, nftablesInstalled } from '../dataplane/steering/leftovers.ts';
 import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe.ts';
+import { system } from '../dataplane/steering/run.ts';
 import { DEFAULT_MARK, type MarkBits } from '../dataplane/steering/state.ts';
 import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import { type AgentCounters, nameCounters } from './counters.ts';
 import { Enforcement } from './enforcement.ts';
+import { type PolicyFlowCount, PolicyFlowCounter } from './policy-flow-counter.ts';
 
 export interface AgentOptions {
   readonly node: NodeIdentity;
   /** Queues, each with a thread. @default the number of cores, 4 at most */
   readonly queues?: number;
-  /** Number of the first queue. @default 100 */
+  /** Number of the first queue. @default 9464, away from the low numbers that other software takes */
   readonly firstQueue?: number;
   /** @default 'auto' */
   readonly steering?: SteeringChoice;
@@ -31,6 +34,8 @@ export interface AgentOptions {
    * no connection before. @default 0
    */
   readonly adopt?: number;
+  /** Whether flows are counted by policy. @default false */
+  readonly policyFlows?: boolean;
   readonly log: Logger;
   /** Told of every change that has come into force, the first included. */
   readonly onInForce?: (times: ChangeTimes) => void;
@@ -46,15 +51,19 @@ export interface ChangeTimes {
   readonly total: number;
 }
 
-const DEFAULT_FIRST_QUEUE = 100;
-const DEFAULT_FLOW_CAPACITY = 65_536;
+export const DEFAULT_FIRST_QUEUE = 9464;
+export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
+/** How often what the workers tell of flows is read, in ms. */
+const POLL_FLOWS = 250;
 
 export class Agent {
   readonly #options: AgentOptions;
   readonly #queues: number;
   readonly #flowCapacity: number;
   readonly #compiler: PolicyCompiler;
+  readonly #policyFlows: PolicyFlowCounter | undefined;
+  #polling: NodeJS.Timeout | undefined;
   #enforcement: Enforcement | undefined;
   #compiled: CompiledPolicies | undefined;
   #workerRestarts = 0;
@@ -69,6 +78,7 @@ export class Agent {
     this.#queues = options.queues ?? Math.min(availableParallelism(), MAX_DEFAULT_QUEUES);
     this.#flowCapacity = options.flowCapacity ?? DEFAULT_FLOW_CAPACITY;
     this.#compiler = new PolicyCompiler(options.node);
+    this.#policyFlows = options.policyFlows ? new PolicyFlowCounter() : undefined;
   }
 
   /**
@@ -79,6 +89,7 @@ export class Agent {
     const { firstQueue = DEFAULT_FIRST_QUEUE, mark = DEFAULT_MARK, log, adopt = 0 } = this.#options;
     const { fail = 'closed', deny = 'drop', offload = true } = this.#options;
     const steering = await chooseSteering(this.#options.steering ?? 'auto');
+    const hasPredecessor = (await nftablesInstalled(system())) || (await iptablesInstalled(system()));
     const records = [...namespaces, ...pods, ...policies];
     await this.#bringIntoForce(
       records.map((record) => ({ type: 'set', record })),
@@ -87,7 +98,8 @@ export class Agent {
         this.#enforcement = await Enforcement.start(
           {
             ...{ firstQueue, count: this.#queues, flowCapacity: this.#flowCapacity },
-            ...{ mark, fail, deny, offload, adopt },
+            ...{ mark, fail, deny, offload, adopt, hasPredecessor },
+            flowEvents: this.#policyFlows !== undefined,
             onFailure: (queue, error) => {
               this.#workerRestarts++;
               log.error({ queue, err: error }, 'a queue worker ended; it is replaced');
@@ -99,6 +111,7 @@ export class Agent {
         );
       },
     );
+    if (this.#policyFlows !== undefined) this.#polling = setInterval(() => this.#countPolicyFlows(), POLL_FLOWS);
     log.info({ steering: steering.kind, queues: this.#queues, isolated: this.#enforcement?.isolated }, 'enforcing');
   }
 
@@ -130,6 +143,12 @@ export class Agent {
     };
   }
 
+  /** Allowed and denied flows by policy; undefined where they are not counted. */
+  policyFlows(): Iterable<PolicyFlowCount> | undefined {
+    this.#countPolicyFlows();
+    return this.#policyFlows?.counts();
+  }
+
   /** Threads that should be judging, and that are. */
   workers(): { readonly wanted: number; readonly alive: number } {
     const workers = this.#enforcement?.workers;
@@ -143,6 +162,7 @@ export class Agent {
   async stop({ removeSteering = false } = {}): Promise<void> {
     // A change that fails was already reported to whoever applied it.
     await Promise.allSettled([this.#applying, this.#next]);
+    clearInterval(this.#polling);
     await this.#enforcement?.stop(removeSteering);
   }
 
@@ -159,6 +179,10 @@ export class Agent {
     await this.#bringIntoForce(changes, receivedAt, (compiled) => enforcement.update(compiled));
   }
 
+  #countPolicyFlows(): void {
+    this.#enforcement?.workers.drainFlowEvents((event) => this.#policyFlows?.count(event));
+  }
+
   async #bringIntoForce(
     changes: readonly ClusterChange[],
     receivedAt: number,
@@ -166,6 +190,9 @@ export class Agent {
   ): Promise<void> {
     const start = performance.now();
     this.#compiler.apply(changes);
+    // What was decided before is put down to the policies of before.
+    this.#countPolicyFlows();
+    this.#policyFlows?.apply(changes);
     const compiled = this.#compiler.compile();
     const before = this.#compiled;
     this.#compiled = compiled;

@@ -22,6 +22,8 @@ export interface EnforcementOptions
     Pick<SteeringState, 'mark' | 'fail' | 'deny'> {
   /** How long mid-stream packets pass at first where the kernel tracked no connection before, in ms. */
   readonly adopt: number;
+  /** Whether kernel rules of an earlier agent are in place. */
+  readonly hasPredecessor: boolean;
 }
 
 export class Enforcement {
@@ -93,7 +95,8 @@ export class Enforcement {
     await this.workers.command({ type: 'table', table: table.buffer });
     const grown = isolated.filter((address) => !this.#isolated.has(address));
     if (grown.length > 0) await this.#tellConnectionsOf(grown);
-    await this.#steer(isolated, grown, ({ ipv4, ipv6 }) => this.#steering.setIsolated(ipv4, ipv6));
+    const growth = { addresses: grown, adoptWhileSteering: true };
+    await this.#steer(isolated, growth, ({ ipv4, ipv6 }) => this.#steering.setIsolated(ipv4, ipv6));
     this.#isolated = new Set(isolated);
     await this.#judgeAgain();
   }
@@ -105,10 +108,13 @@ export class Enforcement {
   }
 
   async #start(): Promise<void> {
-    const { firstQueue, count, mark, fail, deny, offload, adopt } = this.#options;
+    const { firstQueue, count, mark, fail, deny, offload, adopt, hasPredecessor } = this.#options;
     const tracked = await this.workers.bind();
     const isolated = [...this.#isolated];
-    await this.#steer(isolated, isolated, ({ ipv4, ipv6 }) =>
+    // A predecessor's rules have dropped everything new while nobody judged: there what is unknown was never allowed.
+    const adoptWhileSteering = !hasPredecessor || fail === 'open';
+    const growth = { addresses: isolated, adoptWhileSteering };
+    await this.#steer(isolated, growth, ({ ipv4, ipv6 }) =>
       this.#steering.apply({
         queues: { first: firstQueue, count },
         isolatedIPv4: ipv4,
@@ -129,14 +135,14 @@ export class Enforcement {
    */
   async #steer(
     isolated: readonly string[],
-    grown: readonly string[],
+    { addresses, adoptWhileSteering }: { readonly addresses: readonly string[]; readonly adoptWhileSteering: boolean },
     change: (isolated: { readonly ipv4: string[]; readonly ipv6: string[] }) => Promise<void>,
   ): Promise<void> {
     const [ipv6, ipv4] = partition(isolated, (address) => address.includes(':'));
-    if (grown.length === 0) return change({ ipv4, ipv6 });
-    await this.workers.command({ type: 'adopt', milliseconds: ADOPT_WHILE_STEERING });
+    if (addresses.length === 0) return change({ ipv4, ipv6 });
+    if (adoptWhileSteering) await this.workers.command({ type: 'adopt', milliseconds: ADOPT_WHILE_STEERING });
     await change({ ipv4, ipv6 });
-    await this.#tellConnectionsOf(grown);
+    await this.#tellConnectionsOf(addresses);
     const left = Math.max(0, this.#adoptionEnds - performance.now());
     await this.workers.command({ type: 'adopt', milliseconds: left });
   }

@@ -2,7 +2,9 @@
  * The settings of `podfence agent`: one list for the flags, the environment (PODFENCE_…) and the configuration file, whose keys are the
  * flags' names. The first of the three that names a setting decides it.
  */
+
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { DEFAULT_FIRST_QUEUE, DEFAULT_FLOW_CAPACITY } from '../agent/agent.ts';
 import { canonicalAddress } from '../cluster/addresses.ts';
 import { DEFAULT_MARK, type MarkBits } from '../dataplane/steering/state.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/logger.ts';
@@ -25,6 +27,7 @@ export interface AgentSettings {
   /** Seconds. */
   readonly adopt: number;
   readonly metricsAddress: string;
+  readonly policyMetrics: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -54,7 +57,7 @@ export function agentOptions(hostname: string): Option[] {
     ),
     setting('--first-queue <number>', 'number of the first NFQUEUE')
       .argParser(wholeNumber(0, MAX_QUEUE_NUMBER))
-      .default(100),
+      .default(DEFAULT_FIRST_QUEUE),
     setting('--steering <kind>', 'kernel rules that hand packets over')
       .choices(['auto', 'nftables', 'iptables'])
       .default('auto'),
@@ -70,7 +73,7 @@ export function agentOptions(hostname: string): Option[] {
     markOption(),
     setting('--flow-capacity <flows>', 'flows that each queue tracks, 64 bytes each')
       .argParser(wholeNumber(1, MAX_FLOWS))
-      .default(65_536),
+      .default(DEFAULT_FLOW_CAPACITY),
     setting(
       '--adopt <seconds>',
       'at the first start on a kernel that tracked nothing, let connections go on that are already open',
@@ -78,6 +81,9 @@ export function agentOptions(hostname: string): Option[] {
       .argParser(wholeNumber(0, MAX_ADOPT))
       .default(0),
     setting('--metrics-address <address>', 'where /metrics, /healthz, /readyz and /status are served').default(':9464'),
+    setting('--policy-metrics <yesno>', 'count allowed and denied flows by policy')
+      .argParser(yesNo)
+      .default(false, 'no'),
     setting('--log-level <level>', 'least urgent line of the log').choices(LOG_LEVELS).default('info'),
   ];
 }

@@ -52,13 +52,22 @@ function checkSettings({ manifests, kubeconfig, context }: AgentSettings): void 
 async function run(settings: AgentSettings, version: string): Promise<void> {
   requireRootOnLinux('the agent');
   const log = createLogger('agent', settings.logLevel);
-  const { nodeName, queues, nodeAddresses = ownAddresses(), adopt, metricsAddress, ...others } = settings;
+  const {
+    nodeName,
+    queues,
+    nodeAddresses = ownAddresses(),
+    adopt,
+    metricsAddress,
+    policyMetrics,
+    ...others
+  } = settings;
   const agent = new AgentProcess({
     agent: {
       ...others,
       ...(queues === undefined ? {} : { queues }),
       node: { name: nodeName, addresses: nodeAddresses },
       adopt: adopt * 1000,
+      policyFlows: policyMetrics,
     },
     source: sourceOf(settings, log),
     metricsAddress,

@@ -85,7 +85,7 @@ export class KnownRecords<R extends ClusterRecord> {
 export class RecordList<R extends ClusterRecord> {
   readonly #known: ReadonlyMap<string, R>;
   readonly records = new Map<string, R>();
-  /** Keys of records that are new or different. */
+  /** Keys of records that are new or different, or were so while the list was read. */
   readonly changed = new Set<string>();
 
   constructor(known: ReadonlyMap<string, R>) {
@@ -97,13 +97,10 @@ export class RecordList<R extends ClusterRecord> {
     const known = this.#known.get(key);
     const isSame = known !== undefined && isDeepStrictEqual(known, record);
     this.records.set(key, isSame ? known : record);
-    if (isSame) this.changed.delete(key);
-    else this.changed.add(key);
+    if (!isSame) this.changed.add(key);
   }
 
   delete(record: R): void {
-    const key = recordKey(record);
-    this.records.delete(key);
-    this.changed.delete(key);
+    this.records.delete(recordKey(record));
   }
 }

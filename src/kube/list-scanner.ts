@@ -68,7 +68,6 @@ export class ListScanner {
    */
   end(): unknown {
     try {
-      if (this.#inItem) throw new SyntaxError('it ends in the middle of an item');
       return JSON.parse(Buffer.from(this.#envelope).toString());
     } catch (error) {
       throw new ApiError('malformed', `the list is not complete JSON: ${(error as Error).message}`, { cause: error });

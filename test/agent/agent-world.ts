@@ -116,6 +116,11 @@ export class AgentWorld implements AsyncDisposable {
     await agent.inForce(() => this.become(policies, differences));
   }
 
+  /** Ends all agents that run. */
+  async killAgents(): Promise<void> {
+    await Promise.all(this.#agents.splice(0).map((agent) => agent.end()));
+  }
+
   /** Creates or replaces objects at the API server, besides those of `become`. */
   async set(...objects: readonly ApiObject[]): Promise<void> {
     await Promise.all(objects.map((object) => this.api.call('set', object)));
@@ -136,7 +141,7 @@ export class AgentWorld implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#agents.map((agent) => agent[Symbol.asyncDispose]()));
+    await this.killAgents();
     await this.api.stop();
     await this.lab.stop();
     rmSync(this.folder, { recursive: true });

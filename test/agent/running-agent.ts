@@ -19,7 +19,7 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
-export class RunningAgent implements AsyncDisposable {
+export class RunningAgent {
   /** Lines of its log so far. */
   readonly log: LogLine[] = [];
   /** What it wrote to standard error that is no line of the log. */
@@ -123,7 +123,8 @@ export class RunningAgent implements AsyncDisposable {
     return code;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** However it is, it runs no more. */
+  async end(): Promise<void> {
     if (this.isRunning) await this.kill();
   }
 

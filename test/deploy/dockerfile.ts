@@ -26,7 +26,7 @@ export interface Stage {
   readonly instructions: readonly Instruction[];
 }
 
-export class DockerfileError extends Error {
+class DockerfileError extends Error {
   override name = 'DockerfileError';
 }
 

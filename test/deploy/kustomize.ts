@@ -35,7 +35,7 @@ export function renderKustomization(folder: string): KubeObject[] {
 }
 
 /** All objects of a file. */
-export function readObjects(file: string): KubeObject[] {
+function readObjects(file: string): KubeObject[] {
   return parseAllDocuments(readFileSync(file, 'utf8')).map((document) => {
     if (document.errors.length > 0) throw new Error(`${file}: ${document.errors[0]?.message}`);
     return document.toJS() as KubeObject;

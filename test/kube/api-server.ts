@@ -85,6 +85,8 @@ export class TestApiServer {
       tls === undefined
         ? http.createServer(handle)
         : https.createServer({ ...tls, ca: tls.clientCa, requestCert: true, rejectUnauthorized: false }, handle);
+    // Clients keep their connections for as long as they want to, as with the real one.
+    this.#server.keepAliveTimeout = 120_000;
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));

@@ -16,6 +16,8 @@ export interface WorkerSetup {
   readonly table: SharedArrayBuffer;
   /** As counters.ts lays it out. */
   readonly counters: SharedArrayBuffer;
+  /** Where flows are told of, as flow-events.ts lays it out; none where nobody asks. */
+  readonly events: SharedArrayBuffer | undefined;
   /** Words shared with the main thread; see CONTROL_ below. */
   readonly control: SharedArrayBuffer;
 }

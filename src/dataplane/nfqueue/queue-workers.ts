@@ -4,6 +4,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { close, eventfd, signalEventfd } from '../../sys/libc.ts';
 import { WorkerCounters } from './counters.ts';
+import { type FlowEvent, FlowEvents } from './flow-events.ts';
 import { CONTROL_SENT, CONTROL_WORDS, type Command, type WorkerReport, type WorkerSetup } from './protocol.ts';
 
 export interface QueueWorkersOptions extends Pick<WorkerSetup, 'failOpen' | 'judgedBit' | 'rejectBit' | 'offload'> {
@@ -13,6 +14,8 @@ export interface QueueWorkersOptions extends Pick<WorkerSetup, 'failOpen' | 'jud
   readonly count: number;
   /** Flows of each worker. */
   readonly flowCapacity: number;
+  /** Whether workers tell of flows; see `drainFlowEvents`. @default false */
+  readonly flowEvents?: boolean;
   /** Calls `start` in the network namespace of the queues. @default that of the calling thread */
   readonly inNamespace?: <T>(start: () => T) => T;
   /**
@@ -87,6 +90,11 @@ export class QueueWorkers {
     return sum;
   }
 
+  /** Gives every flow that was opened or denied since; nothing without `flowEvents`. */
+  drainFlowEvents(take: (event: FlowEvent) => void): void {
+    for (const { events } of this.#workers) events?.drain(take);
+  }
+
   /** The kernel's side of these queues, in the network namespace of the calling thread. */
   kernelQueues(): KernelQueue[] {
     const last = this.#options.firstQueue + this.#options.count;
@@ -150,6 +158,7 @@ export class QueueWorkers {
 
 class QueueWorker {
   readonly counters: WorkerCounters;
+  readonly events: FlowEvents | undefined;
   /** Why the thread has ended, if it has. */
   failure: Error | undefined;
   /** Resolves when the thread has ended, with the reason. */
@@ -163,9 +172,21 @@ class QueueWorker {
     const { failOpen, judgedBit, rejectBit, offload, flowCapacity } = options;
     const counters = WorkerCounters.shared();
     const control = this.#control.buffer as SharedArrayBuffer;
+    const events = options.flowEvents ? FlowEvents.shared() : undefined;
+    this.events = events && new FlowEvents(events);
     this.counters = new WorkerCounters(counters);
     const marks = { judgedBit, rejectBit, offload };
-    const setup: WorkerSetup = { queue, wake: this.#wake, failOpen, ...marks, flowCapacity, table, counters, control };
+    const setup: WorkerSetup = {
+      queue,
+      wake: this.#wake,
+      failOpen,
+      ...marks,
+      flowCapacity,
+      table,
+      counters,
+      events,
+      control,
+    };
     this.#worker = new Worker(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url), {
       workerData: setup,
       name: `podfence-queue-${queue}`,

@@ -6,11 +6,12 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { FlowTable } from '../../conntrack/flow-table.ts';
 import { Filter } from '../../filter/filter.ts';
-import { FIRST_DENY } from '../../filter/reasons.ts';
+import { ALLOWED_BY_POLICY, EGRESS_DENIED, FIRST_DENY, INGRESS_DENIED } from '../../filter/reasons.ts';
 import { Packet } from '../../packet/packet.ts';
 import { RuleTable } from '../../policy/rule-table.ts';
 import { NF_ACCEPT, NF_DROP } from '../netlink/constants.ts';
 import { WorkerCounters } from './counters.ts';
+import { FlowEvents } from './flow-events.ts';
 import {
   CONTROL_SENT,
   type Command,
@@ -35,6 +36,7 @@ const setup = workerData as WorkerSetup;
 const port = parentPort as MessagePort;
 const control = new Int32Array(setup.control);
 const counters = new WorkerCounters(setup.counters);
+const events = setup.events && new FlowEvents(setup.events);
 const filter = new Filter(new FlowTable(setup.flowCapacity), new RuleTable(setup.table));
 const queued = new QueuedPacket();
 const seeded = new Packet();
@@ -77,6 +79,7 @@ function judgeBatch(queue: QueueSocket, received: number, start: number): void {
     if (!queued.read(queue.view, queue.messageStart(i), queue.messageEnd(i))) continue;
     const reason = filter.judge(queue.view, queued.payloadOffset, queued.payloadLength, queued.totalLength, time);
     counters.countPacket(filter.direction, reason);
+    if (events !== undefined && opensOrIsDenied(reason)) events.write(filter.packet, reason, filter.direction);
     if (reason < FIRST_DENY) {
       verdicts.add(queued.id, NF_ACCEPT, queued.mark | setup.judgedBit);
       if (setup.offload) counters.countOffloaded();
@@ -89,6 +92,11 @@ function judgeBatch(queue: QueueSocket, received: number, start: number): void {
   if (verdicts.length > 0 && !queue.answer(verdicts)) counters.countUnanswered();
   counters.observeLatency((performance.now() - start) / 1000, received);
   tidy(time, EXPIRE_BATCH);
+}
+
+/** Is it the first packet of a flow that the policies decided? */
+function opensOrIsDenied(reason: number): boolean {
+  return reason === ALLOWED_BY_POLICY || reason === EGRESS_DENIED || reason === INGRESS_DENIED;
 }
 
 function tidy(time: number, expire: number): void {

@@ -1,0 +1,114 @@
+/**
+ * Whatever takes an allowance away is enforced on connections that are open and that the kernel carries on its own, and on no others. Changes are made at
+ * the API server; what is sent from the moment on at which the agent says "in force" must not arrive.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { namespace, pod } from '../kube/objects.ts';
+import { describeAsRoot } from '../root.ts';
+import { Connections, expectCut } from '../scenarios/connections.ts';
+import { AgentWorld, CLIENT, type Differences, relabelled, SERVER, VISITORS, webPorts } from './agent-world.ts';
+import { app, CLIENT_ALLOWED, FRIEND_ALLOWED, serverHears, team } from './policies.ts';
+import type { RunningAgent } from './running-agent.ts';
+
+const CLIENT_OTHERWISE = serverHears('client-again', app('client'));
+const TRUSTED_ALLOWED = serverHears('trusted', team('trusted'));
+const NAMED_PORTS = serverHears('client', app('client'), [{ port: 'web' }, { port: 'web-udp', protocol: 'UDP' }]);
+const CLIENT_ADDRESS = '10.244.1.2';
+
+/** Another pod in the place of the client, with the client's address. */
+const instead = (name: string, labels: Readonly<Record<string, string>>): Differences => ({
+  without: [CLIENT],
+  others: [pod('shop', name, { ip: CLIENT_ADDRESS, labels })],
+});
+const insteadOf = (object: typeof CLIENT, other: typeof CLIENT): Differences => ({ without: [object], others: [other] });
+
+describeAsRoot('Changes at the API server, on open connections', () => {
+  let world: AgentWorld;
+  let agent: RunningAgent;
+  /** The friend is allowed all the time, and nothing concerns it. */
+  let unconcerned: Connections;
+  beforeAll(async () => {
+    world = await AgentWorld.start([FRIEND_ALLOWED]);
+    agent = await world.startAgent();
+    unconcerned = new Connections(world.lab, 'shop/friend', 'shop/server', 7999);
+    await unconcerned.flow();
+  });
+  afterAll(async () => {
+    unconcerned[Symbol.dispose]();
+    await world[Symbol.asyncDispose]();
+  });
+
+  /** Connections that are allowed, and that the kernel carries on its own by now. */
+  async function open(from: string, policies: Parameters<AgentWorld['become']>[0]): Promise<Connections> {
+    await world.change(agent, policies);
+    const connections = new Connections(world.lab, from, 'shop/server', 7001);
+    await connections.flow();
+    const { judged } = (await agent.status()).packets;
+    await connections.flow();
+    expect((await agent.status()).packets.judged, 'judged while they flow').toBe(judged);
+    return connections;
+  }
+
+  /** The change cuts these, and no others. */
+  async function cuts(connections: Connections, policies: Parameters<AgentWorld['become']>[0], differences?: Differences) {
+    const before = await agent.status();
+    await world.change(agent, policies, differences);
+    await expectCut(connections);
+    const after = await agent.status();
+    expect(after.enforced.generation).toBeGreaterThan(before.enforced.generation);
+    expect(after.lag.lastChange?.at).not.toBe(before.lag.lastChange?.at);
+    await unconcerned.expectNothingLost();
+  }
+
+  test('a policy that is deleted, while another still isolates', async () => {
+    using client = await open('shop/client', [FRIEND_ALLOWED, CLIENT_ALLOWED]);
+    await cuts(client, [FRIEND_ALLOWED]);
+    await world.change(agent, [FRIEND_ALLOWED, CLIENT_ALLOWED]);
+    await client.flow();
+  });
+
+  test('a policy that is edited', async () => {
+    using client = await open('shop/client', [FRIEND_ALLOWED, CLIENT_ALLOWED]);
+    await cuts(client, [FRIEND_ALLOWED, serverHears('client', app('nobody'))]);
+  });
+
+  test("a peer's labels", async () => {
+    using client = await open('shop/client', [FRIEND_ALLOWED, CLIENT_ALLOWED]);
+    await cuts(client, [FRIEND_ALLOWED, CLIENT_ALLOWED], insteadOf(CLIENT, relabelled(CLIENT, { app: 'retired' })));
+  });
+
+  test("a namespace's labels", async () => {
+    using visitor = await open('visitors/visitor', [FRIEND_ALLOWED, TRUSTED_ALLOWED]);
+    const policies = [FRIEND_ALLOWED, TRUSTED_ALLOWED];
+    await cuts(visitor, policies, insteadOf(VISITORS, namespace('visitors', { team: 'strange' })));
+  });
+
+  test('a pod that is gone, and its address that other pods get', async () => {
+    using client = await open('shop/client', [FRIEND_ALLOWED, CLIENT_ALLOWED]);
+    const policies = [FRIEND_ALLOWED, CLIENT_ALLOWED];
+    await cuts(client, policies, { without: [CLIENT] });
+    await cuts(client, policies, instead('impostor', { app: 'impostor' }));
+    await world.change(agent, policies, instead('successor', { app: 'client' }));
+    await client.flow();
+    await cuts(client, policies, instead('another', { app: 'another' }));
+  });
+
+  test('the numbers of named ports', async () => {
+    using client = await open('shop/client', [FRIEND_ALLOWED, NAMED_PORTS]);
+    const policies = [FRIEND_ALLOWED, NAMED_PORTS];
+    await cuts(client, policies, insteadOf(SERVER, pod('shop', 'server', { ip: '10.244.1.1', ports: webPorts(7101) })));
+    using there = new Connections(world.lab, 'shop/client', 'shop/server', 7101);
+    await there.flow();
+  });
+
+  test('what another rule still allows lives on without a loss', async () => {
+    using client = await open('shop/client', [FRIEND_ALLOWED, CLIENT_ALLOWED]);
+    const { revoked } = (await agent.status()).flows;
+    await world.change(agent, [FRIEND_ALLOWED, CLIENT_ALLOWED, CLIENT_OTHERWISE]);
+    await world.change(agent, [FRIEND_ALLOWED, CLIENT_OTHERWISE]);
+    await client.flow();
+    await client.expectNothingLost();
+    await unconcerned.expectNothingLost();
+    expect((await agent.status()).flows.revoked).toBe(revoked);
+  });
+});
