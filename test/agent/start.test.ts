@@ -12,7 +12,7 @@ describeAsRoot('The agent starts', () => {
   beforeAll(async () => {
     world = await AgentWorld.start([FRIEND_ALLOWED], { streamingLists: 'refused' });
     // More than a page of pods.
-    await world.set(...population({ pods: 600, podBytes: 600 }));
+    await world.set(...population({ pods: 600, podBytes: 600, policies: 0 }));
   });
   afterEach(async () => {
     await world.killAgents();

@@ -113,6 +113,14 @@ describeAsRoot('queue workers', () => {
     expect(judged('ingress-denied')).toBe(2);
   });
 
+  it('tell of flows that are opened or denied, where somebody asks', async () => {
+    const started = await start(compilerOf(serverAllows('nothing')), { flowEvents: true });
+    expect(pings(1)).toBe(0);
+    const told: string[] = [];
+    started.drainFlowEvents(({ protocol, reason, source }) => told.push(`${protocol} ${REASONS[reason]} ${source}`));
+    expect(told).toEqual([`1 ingress-denied ${0x0a000102}`]);
+  });
+
   it('judge by the new table once the command is done', async () => {
     const compiler = compilerOf(serverAllows('nothing'));
     const started = await start(compiler);

@@ -1,0 +1,85 @@
+/** `podfence cleanup` takes away all that is podfence's, and nothing else, while traffic flows. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describeAsRoot } from '../root.ts';
+import { Connections, expectCut } from '../scenarios/connections.ts';
+import { AgentWorld } from './agent-world.ts';
+import { FRIEND_ALLOWED } from './policies.ts';
+import { CLI } from './running-agent.ts';
+
+/** A bit of the connection mark that is another program's. */
+const FOREIGN_BIT = 0x10;
+const JUDGED_BIT = 0x01000000;
+
+const FOREIGN_RULES = [
+  'ipset create other hash:ip',
+  'ipset add other 10.244.1.3',
+  'iptables -t mangle -N OTHER',
+  `iptables -t mangle -A OTHER -m set --match-set other src -j CONNMARK --set-xmark ${FOREIGN_BIT}/${FOREIGN_BIT}`,
+  'iptables -t mangle -A FORWARD -j OTHER',
+  'iptables -t filter -A FORWARD -m comment --comment other -j ACCEPT',
+  'nft add table inet other',
+];
+
+describeAsRoot('podfence cleanup', () => {
+  let world: AgentWorld;
+  beforeAll(async () => {
+    world = await AgentWorld.start([FRIEND_ALLOWED]);
+    for (const line of FOREIGN_RULES) await world.onNode(...line.split(' '));
+  });
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+  });
+
+  test('removes every rule, set and mark of podfence and leaves what is of others, and open connections', async () => {
+    const before = await stateOf(world);
+    const agent = await world.startAgent('--deny', 'reject');
+    using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
+    using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7003);
+    await friend.flow();
+    await expectCut(stranger);
+    await agent.kill();
+    expect(await stateOf(world)).not.toEqual(before);
+    const marked = await marksOf(world);
+    expect(marked).toContain(FOREIGN_BIT | JUDGED_BIT);
+
+    expect(await world.onNode(process.execPath, CLI, 'cleanup')).toMatch(/has left .*; \d+ connections lost its mark\.$/m);
+    expect(await stateOf(world)).toEqual(before);
+    const marks = await marksOf(world);
+    expect(marks).toContain(FOREIGN_BIT);
+    expect(marks.filter((mark) => (mark & JUDGED_BIT) !== 0)).toEqual([]);
+    await friend.flow();
+    await friend.expectNothingLost();
+    // Nothing is enforced any more; its TCP was reset.
+    await stranger.udp.flows();
+  });
+
+  test('does nothing where there is nothing', async () => {
+    const before = await stateOf(world);
+    expect(await world.onNode(process.execPath, CLI, 'cleanup')).toContain('; 0 connections lost its mark.');
+    expect(await stateOf(world)).toEqual(before);
+  });
+
+  test('removes what an agent was killed over before it had finished', async () => {
+    const before = await stateOf(world);
+    const agent = world.spawnAgent();
+    await agent.logged('that all lists are complete', ({ msg, kind }) => msg === 'list complete' && kind === 'NetworkPolicy');
+    while ((await world.onNode('iptables-save')).includes('PODFENCE') === false) expect(agent.isRunning).toBe(true);
+    await agent.kill();
+    await world.onNode(process.execPath, CLI, 'cleanup');
+    expect(await stateOf(world)).toEqual(before);
+  });
+});
+
+/** All rules and sets, without counters, and without empty tables and built-in chains, which say nothing. */
+async function stateOf(world: AgentWorld): Promise<readonly string[]> {
+  const commands = ['iptables-save', 'ip6tables-save', 'ipset save', 'nft list tables'];
+  const texts = await Promise.all(commands.map((command) => world.onNode(...command.split(' '))));
+  const lines = texts.join('\n').split('\n');
+  return lines.filter((line) => line !== '' && !/^#|^\*|^COMMIT|^:[A-Z]+ ACCEPT|^table ip6? (mangle|filter)$/.test(line));
+}
+
+/** The marks of all connections. */
+async function marksOf(world: AgentWorld): Promise<readonly number[]> {
+  const listed = await world.onNode('conntrack', '-L');
+  return Array.from(listed.matchAll(/ mark=(\d+)/g), ([, mark]) => Number(mark));
+}

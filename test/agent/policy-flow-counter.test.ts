@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import { PolicyFlowCounter } from '../../src/agent/policy-flow-counter.ts';
+import type { ClusterRecord, Direction, PolicyRecord } from '../../src/cluster/records.ts';
+import type { FlowEvent } from '../../src/dataplane/nfqueue/flow-events.ts';
+import { ALLOWED_BY_POLICY, EGRESS_DENIED, INGRESS_DENIED } from '../../src/filter/reasons.ts';
+
+const EVERYTHING = { matchLabels: {}, matchExpressions: [] };
+const [WEB, DB] = [0x0a000001, 0x0a000002];
+
+function pod(name: string, address: string): ClusterRecord {
+  const where = { namespace: 'a', nodeName: 'n', addresses: [address], hostNetwork: false };
+  return { kind: 'Pod', name, labels: { app: name }, ports: [], ...where };
+}
+
+/** Isolates a pod for one direction, and allows every peer on one port, or nothing. */
+function policy(name: string, app: string, direction: Direction, port?: number): PolicyRecord {
+  const rules = port === undefined ? [] : [{ peers: [], ports: [{ protocol: 'TCP', port } as const] }];
+  return {
+    ...{ kind: 'NetworkPolicy', namespace: 'a', name, isolates: [direction], ingress: [], egress: [] },
+    podSelector: { ...EVERYTHING, matchLabels: { app } },
+    [direction]: rules,
+  };
+}
+
+function flow(reason: number, direction: 0 | 1, port: number, sourcePort = 1): FlowEvent {
+  const addresses = { source: [WEB], destination: [DB] };
+  return { family: 4, protocol: 6, ...addresses, sourcePort, destinationPort: port, reason, direction };
+}
+
+function counterOf(...records: readonly ClusterRecord[]): PolicyFlowCounter {
+  const counter = new PolicyFlowCounter();
+  const pods = [pod('web', '10.0.0.1'), pod('db', '10.0.0.2')];
+  counter.apply([...pods, ...records].map((record) => ({ type: 'set', record })));
+  return counter;
+}
+
+function counts(counter: PolicyFlowCounter): string[] {
+  return [...counter.counts()].map(({ name, allowed, denied }) => `${name} +${allowed} -${denied}`);
+}
+
+describe('flows by policy', () => {
+  it('that are allowed count for every policy that allows them, in both directions', () => {
+    const policies = [
+      policy('out', 'web', 'egress', 80),
+      policy('in', 'db', 'ingress', 80),
+      policy('in-81', 'db', 'ingress', 81),
+    ];
+    const counter = counterOf(...policies);
+    counter.count(flow(ALLOWED_BY_POLICY, 0, 80));
+    expect(counts(counter)).toEqual(['out +1 -0', 'in +1 -0', 'in-81 +0 -0']);
+  });
+
+  it('that are denied count for every policy that isolates the pod in the direction that denied', () => {
+    const counter = counterOf(
+      policy('out', 'web', 'egress'),
+      policy('in', 'db', 'ingress', 80),
+      policy('in-81', 'db', 'ingress', 81),
+    );
+    counter.count(flow(EGRESS_DENIED, 0, 80));
+    counter.count(flow(INGRESS_DENIED, 1, 82));
+    expect(counts(counter)).toEqual(['out +0 -1', 'in +0 -1', 'in-81 +0 -1']);
+  });
+
+  it('count once, however often a denied sender tries', () => {
+    const counter = counterOf(policy('in', 'db', 'ingress'));
+    for (let i = 0; i < 3; i++) counter.count(flow(INGRESS_DENIED, 1, 80));
+    counter.count(flow(INGRESS_DENIED, 1, 80, 2));
+    expect(counts(counter)).toEqual(['in +0 -2']);
+  });
+
+  it('of a policy that is edited go on, of one that is deleted end', () => {
+    const counter = counterOf(policy('in', 'db', 'ingress'));
+    counter.count(flow(INGRESS_DENIED, 1, 80));
+    counter.apply([{ type: 'set', record: policy('in', 'db', 'ingress', 80) }]);
+    counter.count(flow(ALLOWED_BY_POLICY, 1, 80));
+    expect(counts(counter)).toEqual(['in +1 -1']);
+    counter.apply([{ type: 'delete', record: policy('in', 'db', 'ingress') }]);
+    expect(counts(counter)).toEqual([]);
+  });
+});
