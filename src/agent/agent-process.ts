@@ -86,6 +86,7 @@ export class AgentProcess implements AgentView {
       });
       this.#readiness = { ready: false, reason: 'bringing the policies into force' };
       await this.#agent.start(this.#source.snapshot());
+      if (this.#stopping) return address;
       this.#enforcing = true;
       const early = this.#early;
       this.#early = [];

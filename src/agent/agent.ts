@@ -64,6 +64,7 @@ export class Agent {
   readonly #compiler: PolicyCompiler;
   readonly #policyFlows: PolicyFlowCounter | undefined;
   #polling: NodeJS.Timeout | undefined;
+  #starting: Promise<void> | undefined;
   #enforcement: Enforcement | undefined;
   #compiled: CompiledPolicies | undefined;
   #workerRestarts = 0;
@@ -85,34 +86,9 @@ export class Agent {
    * Compiles, starts the queues, steers. When it resolves, everything is in force. Throws SteeringError, NetlinkError or SystemCallError where
    * the machine does not allow it; no thread is then left running.
    */
-  async start({ namespaces, pods, policies }: ClusterSnapshot): Promise<void> {
-    const { firstQueue = DEFAULT_FIRST_QUEUE, mark = DEFAULT_MARK, log, adopt = 0 } = this.#options;
-    const { fail = 'closed', deny = 'drop', offload = true } = this.#options;
-    const steering = await chooseSteering(this.#options.steering ?? 'auto');
-    const hasPredecessor = (await nftablesInstalled(system())) || (await iptablesInstalled(system()));
-    const records = [...namespaces, ...pods, ...policies];
-    await this.#bringIntoForce(
-      records.map((record) => ({ type: 'set', record })),
-      performance.now(),
-      async (compiled) => {
-        this.#enforcement = await Enforcement.start(
-          {
-            ...{ firstQueue, count: this.#queues, flowCapacity: this.#flowCapacity },
-            ...{ mark, fail, deny, offload, adopt, hasPredecessor },
-            flowEvents: this.#policyFlows !== undefined,
-            onFailure: (queue, error) => {
-              this.#workerRestarts++;
-              log.error({ queue, err: error }, 'a queue worker ended; it is replaced');
-            },
-            onReplaced: (queue) => log.warn({ queue }, 'a queue worker was replaced'),
-          },
-          steering,
-          compiled,
-        );
-      },
-    );
-    if (this.#policyFlows !== undefined) this.#polling = setInterval(() => this.#countPolicyFlows(), POLL_FLOWS);
-    log.info({ steering: steering.kind, queues: this.#queues, isolated: this.#enforcement?.isolated }, 'enforcing');
+  start(snapshot: ClusterSnapshot): Promise<void> {
+    this.#starting = this.#start(snapshot);
+    return this.#starting;
   }
 
   /**
@@ -157,13 +133,43 @@ export class Agent {
 
   /**
    * Ends judging. Unless `removeSteering` is set the kernel's rules stay: established offloaded flows go on, and new ones wait for the
-   * next agent as `fail` says.
+   * next agent as `fail` says. A start or change that is under way is finished first.
    */
   async stop({ removeSteering = false } = {}): Promise<void> {
-    // A change that fails was already reported to whoever applied it.
-    await Promise.allSettled([this.#applying, this.#next]);
+    // What fails was already reported to whoever asked for it.
+    await Promise.allSettled([this.#starting, this.#applying, this.#next]);
     clearInterval(this.#polling);
     await this.#enforcement?.stop(removeSteering);
+  }
+
+  async #start({ namespaces, pods, policies }: ClusterSnapshot): Promise<void> {
+    const { firstQueue = DEFAULT_FIRST_QUEUE, mark = DEFAULT_MARK, log, adopt = 0 } = this.#options;
+    const { fail = 'closed', deny = 'drop', offload = true } = this.#options;
+    const steering = await chooseSteering(this.#options.steering ?? 'auto');
+    const hasPredecessor = (await nftablesInstalled(system())) || (await iptablesInstalled(system()));
+    const records = [...namespaces, ...pods, ...policies];
+    await this.#bringIntoForce(
+      records.map((record) => ({ type: 'set', record })),
+      performance.now(),
+      async (compiled) => {
+        this.#enforcement = await Enforcement.start(
+          {
+            ...{ firstQueue, count: this.#queues, flowCapacity: this.#flowCapacity },
+            ...{ mark, fail, deny, offload, adopt, hasPredecessor },
+            flowEvents: this.#policyFlows !== undefined,
+            onFailure: (queue, error) => {
+              this.#workerRestarts++;
+              log.error({ queue, err: error }, 'a queue worker ended; it is replaced');
+            },
+            onReplaced: (queue) => log.warn({ queue }, 'a queue worker was replaced'),
+          },
+          steering,
+          compiled,
+        );
+      },
+    );
+    if (this.#policyFlows !== undefined) this.#polling = setInterval(() => this.#countPolicyFlows(), POLL_FLOWS);
+    log.info({ steering: steering.kind, queues: this.#queues, isolated: this.#enforcement?.isolated }, 'enforcing');
   }
 
   async #applyNext(current: Promise<void> | undefined): Promise<void> {

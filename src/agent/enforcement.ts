@@ -26,6 +26,12 @@ export interface EnforcementOptions
   readonly hasPredecessor: boolean;
 }
 
+/** What joins the isolated addresses, and whose connections may be adopted until it is in place. */
+interface Growth {
+  readonly addresses: readonly string[];
+  readonly adopt: 'all' | 'newly-isolated' | 'none';
+}
+
 export class Enforcement {
   readonly workers: QueueWorkers;
   readonly #options: EnforcementOptions;
@@ -95,8 +101,10 @@ export class Enforcement {
     await this.workers.command({ type: 'table', table: table.buffer });
     const grown = isolated.filter((address) => !this.#isolated.has(address));
     if (grown.length > 0) await this.#tellConnectionsOf(grown);
-    const growth = { addresses: grown, adoptWhileSteering: true };
-    await this.#steer(isolated, growth, ({ ipv4, ipv6 }) => this.#steering.setIsolated(ipv4, ipv6));
+    const adopt = performance.now() < this.#adoptionEnds ? 'all' : 'newly-isolated';
+    await this.#steer(isolated, { addresses: grown, adopt }, ({ ipv4, ipv6 }) =>
+      this.#steering.setIsolated(ipv4, ipv6),
+    );
     this.#isolated = new Set(isolated);
     await this.#judgeAgain();
   }
@@ -112,9 +120,8 @@ export class Enforcement {
     const tracked = await this.workers.bind();
     const isolated = [...this.#isolated];
     // A predecessor's rules have dropped everything new while nobody judged: there what is unknown was never allowed.
-    const adoptWhileSteering = !hasPredecessor || fail === 'open';
-    const growth = { addresses: isolated, adoptWhileSteering };
-    await this.#steer(isolated, growth, ({ ipv4, ipv6 }) =>
+    const adoptWhile = hasPredecessor && fail === 'closed' ? 'none' : 'all';
+    await this.#steer(isolated, { addresses: isolated, adopt: adoptWhile }, ({ ipv4, ipv6 }) =>
       this.#steering.apply({
         queues: { first: firstQueue, count },
         isolatedIPv4: ipv4,
@@ -135,12 +142,15 @@ export class Enforcement {
    */
   async #steer(
     isolated: readonly string[],
-    { addresses, adoptWhileSteering }: { readonly addresses: readonly string[]; readonly adoptWhileSteering: boolean },
+    { addresses, adopt }: Growth,
     change: (isolated: { readonly ipv4: string[]; readonly ipv6: string[] }) => Promise<void>,
   ): Promise<void> {
     const [ipv6, ipv4] = partition(isolated, (address) => address.includes(':'));
     if (addresses.length === 0) return change({ ipv4, ipv6 });
-    if (adoptWhileSteering) await this.workers.command({ type: 'adopt', milliseconds: ADOPT_WHILE_STEERING });
+    if (adopt !== 'none') {
+      const newlyIsolated = adopt === 'newly-isolated';
+      await this.workers.command({ type: 'adopt', milliseconds: ADOPT_WHILE_STEERING, newlyIsolated });
+    }
     await change({ ipv4, ipv6 });
     await this.#tellConnectionsOf(addresses);
     const left = Math.max(0, this.#adoptionEnds - performance.now());

@@ -7,6 +7,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_FIRST_QUEUE, DEFAULT_FLOW_CAPACITY } from '../agent/agent.ts';
 import { canonicalAddress } from '../cluster/addresses.ts';
 import { DEFAULT_MARK, type MarkBits } from '../dataplane/steering/state.ts';
+import { parseListenAddress } from '../telemetry/listen-address.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/logger.ts';
 
 /** The settings as they are when all sources are read. */
@@ -80,7 +81,9 @@ export function agentOptions(hostname: string): Option[] {
     )
       .argParser(wholeNumber(0, MAX_ADOPT))
       .default(0),
-    setting('--metrics-address <address>', 'where /metrics, /healthz, /readyz and /status are served').default(':9464'),
+    setting('--metrics-address <address>', 'where /metrics, /healthz, /readyz and /status are served')
+      .argParser(listenAddress)
+      .default(':9464'),
     setting('--policy-metrics <yesno>', 'count allowed and denied flows by policy')
       .argParser(yesNo)
       .default(false, 'no'),
@@ -134,6 +137,15 @@ function addresses(text: string): readonly string[] {
     if (address === undefined) throw new InvalidArgumentError(`${JSON.stringify(item)} is not an IP address.`);
     return address;
   });
+}
+
+function listenAddress(text: string): string {
+  try {
+    parseListenAddress(text);
+    return text;
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 /** The lowest bit of the mask says judged, the next one reject. */

@@ -32,6 +32,7 @@ export function register(program: Command): void {
     .addHelpText('after', HELP);
   const options = agentOptions(hostname());
   for (const option of options) command.addOption(option);
+  command.option('--no-offload', 'the same as --offload no');
   command.action(async ({ config, checkConfig }: { config?: string; checkConfig?: true }) => {
     if (config !== undefined) applyConfigFile(command, config, options);
     const settings = settingsOf(command);

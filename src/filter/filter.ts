@@ -48,6 +48,9 @@ export class Filter {
   #direction: number = INGRESS;
   #adopting = false;
   #adoptUntil = 0;
+  #adoptsNewlyIsolated = false;
+  /** What was judged by before. Its buffer may be written anew when all workers have long left it: it is read only while the newly isolated are adopted. */
+  #before: RuleTable;
   /** A flow in its opening direction, and the packet that an ICMP error quotes: not what was captured, but judged or looked up too. */
   readonly #opening = new Packet();
   readonly #quoted = new Packet();
@@ -55,10 +58,12 @@ export class Filter {
   constructor(flows: FlowTable, table: RuleTable) {
     this.flows = flows;
     this.table = table;
+    this.#before = table;
   }
 
   /** Judges by this table from the next packet on. Flows that the table before it has judged are judged again when they move. */
   useTable(table: RuleTable): void {
+    this.#before = this.table;
     this.table = table;
   }
 
@@ -78,6 +83,13 @@ export class Filter {
   set adoptUntil(time: number) {
     this.#adoptUntil = time;
     this.#adopting = true;
+    this.#adoptsNewlyIsolated = false;
+  }
+
+  /** The same, of packets only whose ends the table before this one did not isolate: any other's connection would be known. */
+  adoptNewlyIsolated(until: number): void {
+    this.adoptUntil = until;
+    this.#adoptsNewlyIsolated = true;
   }
 
   /**
@@ -180,6 +192,7 @@ export class Filter {
     this.#direction = (ruling & SOURCE_IS_ENDPOINT) !== 0 ? EGRESS : INGRESS;
     const protocol = this.packet.protocol;
     if (!this.#isAdopting(now) || (protocol !== TCP && protocol !== SCTP)) return MID_STREAM;
+    if (this.#adoptsNewlyIsolated && (rule(this.#before, this.packet) & TRACKED) !== 0) return MID_STREAM;
     // Who answers a SYN has not opened the flow.
     const answers = event === EVENT_ACCEPT;
     const before = answers ? openingState(protocol) : settledState(protocol);

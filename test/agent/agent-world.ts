@@ -66,7 +66,9 @@ export class AgentWorld implements AsyncDisposable {
   /** The pods above in their namespaces and at the API server, and `policies`; no agent. */
   static async start(policies: readonly ApiObject[] = [], server: ApiServerOptions = {}): Promise<AgentWorld> {
     const snapshot = {
-      namespaces: OBJECTS.flatMap((object) => (object.kind === 'Namespace' ? (projectNamespace(object).record ?? []) : [])),
+      namespaces: OBJECTS.flatMap((object) =>
+        object.kind === 'Namespace' ? (projectNamespace(object).record ?? []) : [],
+      ),
       pods: OBJECTS.flatMap((object) => (object.kind === 'Pod' ? labPod(object) : [])),
       policies: [],
     };
@@ -106,7 +108,8 @@ export class AgentWorld implements AsyncDisposable {
     const deleted = [...this.#objects].filter(([key]) => !objects.has(key));
     const changed = [...objects].filter(([key, object]) => this.#objects.get(key) !== object);
     this.#objects = objects;
-    for (const [, { kind, metadata }] of deleted) await this.api.call('delete', kind, metadata.namespace, metadata.name);
+    for (const [, { kind, metadata }] of deleted)
+      await this.api.call('delete', kind, metadata.namespace, metadata.name);
     await this.set(...changed.map(([, object]) => object));
     return deleted.length + changed.length;
   }

@@ -20,7 +20,10 @@ const instead = (name: string, labels: Readonly<Record<string, string>>): Differ
   without: [CLIENT],
   others: [pod('shop', name, { ip: CLIENT_ADDRESS, labels })],
 });
-const insteadOf = (object: typeof CLIENT, other: typeof CLIENT): Differences => ({ without: [object], others: [other] });
+const insteadOf = (object: typeof CLIENT, other: typeof CLIENT): Differences => ({
+  without: [object],
+  others: [other],
+});
 
 describeAsRoot('Changes at the API server, on open connections', () => {
   let world: AgentWorld;
@@ -50,7 +53,11 @@ describeAsRoot('Changes at the API server, on open connections', () => {
   }
 
   /** The change cuts these, and no others. */
-  async function cuts(connections: Connections, policies: Parameters<AgentWorld['become']>[0], differences?: Differences) {
+  async function cuts(
+    connections: Connections,
+    policies: Parameters<AgentWorld['become']>[0],
+    differences?: Differences,
+  ) {
     const before = await agent.status();
     await world.change(agent, policies, differences);
     await expectCut(connections);

@@ -42,7 +42,9 @@ describeAsRoot('podfence cleanup', () => {
     const marked = await marksOf(world);
     expect(marked).toContain(FOREIGN_BIT | JUDGED_BIT);
 
-    expect(await world.onNode(process.execPath, CLI, 'cleanup')).toMatch(/has left .*; \d+ connections lost its mark\.$/m);
+    expect(await world.onNode(process.execPath, CLI, 'cleanup')).toMatch(
+      /has left .*; \d+ connections lost its mark\.$/m,
+    );
     expect(await stateOf(world)).toEqual(before);
     const marks = await marksOf(world);
     expect(marks).toContain(FOREIGN_BIT);
@@ -62,7 +64,10 @@ describeAsRoot('podfence cleanup', () => {
   test('removes what an agent was killed over before it had finished', async () => {
     const before = await stateOf(world);
     const agent = world.spawnAgent();
-    await agent.logged('that all lists are complete', ({ msg, kind }) => msg === 'list complete' && kind === 'NetworkPolicy');
+    await agent.logged(
+      'that all lists are complete',
+      ({ msg, kind }) => msg === 'list complete' && kind === 'NetworkPolicy',
+    );
     while ((await world.onNode('iptables-save')).includes('PODFENCE') === false) expect(agent.isRunning).toBe(true);
     await agent.kill();
     await world.onNode(process.execPath, CLI, 'cleanup');
@@ -75,7 +80,9 @@ async function stateOf(world: AgentWorld): Promise<readonly string[]> {
   const commands = ['iptables-save', 'ip6tables-save', 'ipset save', 'nft list tables'];
   const texts = await Promise.all(commands.map((command) => world.onNode(...command.split(' '))));
   const lines = texts.join('\n').split('\n');
-  return lines.filter((line) => line !== '' && !/^#|^\*|^COMMIT|^:[A-Z]+ ACCEPT|^table ip6? (mangle|filter)$/.test(line));
+  return lines.filter(
+    (line) => line !== '' && !/^#|^\*|^COMMIT|^:[A-Z]+ ACCEPT|^table ip6? (mangle|filter)$/.test(line),
+  );
 }
 
 /** The marks of all connections. */

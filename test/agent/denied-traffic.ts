@@ -17,7 +17,15 @@ import {
   setsockopt,
   socket,
 } from '../../src/sys/libc.ts';
-import { connect, familyOf, parseSocketAddress, peerAddress, receiveFrom, sendTo, socketAddress } from '../../src/sys/sockets.ts';
+import {
+  connect,
+  familyOf,
+  parseSocketAddress,
+  peerAddress,
+  receiveFrom,
+  sendTo,
+  socketAddress,
+} from '../../src/sys/sockets.ts';
 
 /** Between two rounds of attempts, in ms. */
 const TICK = 2;

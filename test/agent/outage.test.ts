@@ -57,7 +57,9 @@ describeAsRoot('Without the API server', () => {
     await visitor.flow();
     await friend.expectNothingLost();
     await another.expectNothingLost();
-    const { source } = await agent.shows('all watches open', ({ source }) => source.kinds.every(({ watching }) => watching));
+    const { source } = await agent.shows('all watches open', ({ source }) =>
+      source.kinds.every(({ watching }) => watching),
+    );
     expect(source.kinds.map(({ lists }) => lists)).toEqual([1, 1, 1]);
   });
 

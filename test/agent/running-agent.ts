@@ -144,7 +144,8 @@ export class RunningAgent {
   /** Checked with every line of the log, and at its end. */
   async #until(what: string, holds: () => boolean): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const fail = (why: string) => reject(new Error(`${why}, waiting for ${what}; its last words: ${this.#lastWords()}`));
+    const fail = (why: string) =>
+      reject(new Error(`${why}, waiting for ${what}; its last words: ${this.#lastWords()}`));
     const check = () => {
       if (holds()) resolve();
       else if (!this.isRunning) fail('the agent has ended');

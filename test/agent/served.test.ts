@@ -1,6 +1,6 @@
 /** What the real process serves about itself is what the traffic was. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { SOCK_DGRAM, SOCK_NONBLOCK, close, socket } from '../../src/sys/libc.ts';
+import { close, SOCK_DGRAM, SOCK_NONBLOCK, socket } from '../../src/sys/libc.ts';
 import { familyOf, sendTo, socketAddress } from '../../src/sys/sockets.ts';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
@@ -35,14 +35,20 @@ describeAsRoot('What the agent serves', () => {
     sendDatagrams('shop/friend', 30);
     sendDatagrams('shop/stranger', 70);
     const status = await agent.shows('a hundred packets', ({ packets }) => packets.judged >= 100);
+    // What is in the flow tables is told a little later.
+    await agent.shows('thirty flows', ({ flows }) => flows.tracked >= 30);
     expect(status.packets).toEqual({
       ...{ judged: 100, allowed: 30, denied: 70, offloaded: 30 },
       deniedBy: { 'ingress-denied': 70 },
     });
     expect(status.flows).toMatchObject({ capacity: 2000, evicted: 0, rejudged: 0, revoked: 0 });
     expect(status.workers).toEqual({ wanted: 2, alive: 2, restarts: 0 });
-    expect(status.queues.map(({ waiting, droppedByKernel, droppedByUser }) => [waiting, droppedByKernel, droppedByUser]))
-      .toEqual([[0, 0, 0], [0, 0, 0]]);
+    expect(
+      status.queues.map(({ waiting, droppedByKernel, droppedByUser }) => [waiting, droppedByKernel, droppedByUser]),
+    ).toEqual([
+      [0, 0, 0],
+      [0, 0, 0],
+    ]);
 
     const metrics = await agent.metrics();
     const packets = (labels: Record<string, string>) => metrics.sum('podfence_packets_total', labels);

@@ -30,6 +30,13 @@ describeAsRoot('The agent starts', () => {
     expect(await world.onNode('iptables-save')).not.toContain('PODFENCE');
   });
 
+  test('SIGTERM while it brings the policies into force ends it too, and the next agent takes over', async () => {
+    const agent = world.spawnAgent();
+    await agent.logged('the last list', ({ msg, kind }) => msg === 'list complete' && kind === 'Pod');
+    expect(await agent.terminate()).toBe(0);
+    await world.startAgent();
+  });
+
   test.each(['Pod', 'Namespace', 'NetworkPolicy'] as const)(
     'and enforces nothing while the list of %s is incomplete, then everything',
     async (kind) => {
@@ -46,7 +53,9 @@ describeAsRoot('The agent starts', () => {
       expect(await agent.get('/healthz')).toMatchObject({ status: 200 });
       const { status, body } = await agent.get('/readyz');
       expect(status).toBe(503);
-      expect(body).toMatch(new RegExp(`^not ready: waiting for the first list of ${kind} from http://127.0.0.1:\\d+; nothing known yet`));
+      expect(body).toMatch(
+        new RegExp(`^not ready: waiting for the first list of ${kind} from http://127.0.0.1:\\d+; nothing known yet`),
+      );
 
       using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
       using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7003);
@@ -60,7 +69,9 @@ describeAsRoot('The agent starts', () => {
       await world.api.call('goAway');
       await world.api.call('listen', port);
       await agent.ready();
-      expect((await agent.get('/readyz')).body).toMatch(/^policies in force since \d{4}-.*; the API server .* last heard \d/);
+      expect((await agent.get('/readyz')).body).toMatch(
+        /^policies in force since \d{4}-.*; the API server .* last heard \d/,
+      );
       await expectCut(stranger);
       await friend.flow();
       await friend.expectNothingLost();

@@ -34,8 +34,11 @@ export type Command =
   | { readonly type: 'table'; readonly table: SharedArrayBuffer }
   /** Know these flows, given in their opening direction. */
   | { readonly type: 'seed'; readonly flows: Int32Array }
-  /** Let mid-stream packets of unknown flows pass for so many ms where a direction allows them; 0 ends it. */
-  | { readonly type: 'adopt'; readonly milliseconds: number }
+  /**
+   * Let mid-stream packets of unknown flows pass for so many ms where a direction allows them; 0 ends it. With `newlyIsolated`, only those whose ends
+   * the table before did not isolate.
+   */
+  | { readonly type: 'adopt'; readonly milliseconds: number; readonly newlyIsolated?: boolean }
   /** Take packets from now on. Throws in the worker, which ends it, where the queue cannot be bound. */
   | { readonly type: 'bind' }
   | { readonly type: 'stop' };

@@ -125,7 +125,7 @@ function carryOut(command: Command): void {
       seed(command.flows);
       break;
     case 'adopt':
-      filter.adoptUntil = (now() + command.milliseconds) | 0;
+      adopt((now() + command.milliseconds) | 0, command.newlyIsolated ?? false);
       break;
     case 'bind':
       socket = new QueueSocket(setup.queue, setup.wake, setup.failOpen);
@@ -134,6 +134,11 @@ function carryOut(command: Command): void {
       stopping = true;
       break;
   }
+}
+
+function adopt(until: number, newlyIsolated: boolean): void {
+  if (newlyIsolated) filter.adoptNewlyIsolated(until);
+  else filter.adoptUntil = until;
 }
 
 function seed(flows: Int32Array): void {

@@ -12,7 +12,7 @@ import {
   writeTables,
 } from './iptables-commands.ts';
 import { type Family, renderChains, setName } from './iptables-rules.ts';
-import { removeChains, removeEverything, removeNftables } from './leftovers.ts';
+import { removeChains, removeEverything, removeNftables, removeOtherSets } from './leftovers.ts';
 import type { System } from './run.ts';
 import { Sequence } from './sequence.ts';
 import { canonicalAddresses, type Steering, type SteeringState, validateState } from './state.ts';
@@ -63,6 +63,7 @@ export class IptablesSteering implements Steering {
     // Only now that ours are in force: until here what an earlier process left is what stops a denied packet.
     await removeChains(this.#system, otherVariant(variant));
     await removeNftables(this.#system);
+    await removeOtherSets(this.#system, [setName(4), setName(6)]);
   }
 
   /** The set is there and filled before a rule refers to it. */

@@ -53,8 +53,13 @@ export async function removeChains(system: System, variant: Variant): Promise<vo
 /** Takes away chains in both variants of iptables, then the sets that they referred to. Throws SteeringError. */
 export async function removeIptables(system: System): Promise<void> {
   for (const variant of await variants(system)) await removeChains(system, variant);
+  await removeOtherSets(system, []);
+}
+
+/** Takes away the sets but for those in `keep`: those of a trial that was killed. No rule may refer to them any more. */
+export async function removeOtherSets(system: System, keep: readonly string[]): Promise<void> {
   const ours = ((await supported(listSets(system))) ?? []).filter((name) => name.startsWith(SET_PREFIX));
-  for (const name of ours) await destroySet(system, name);
+  for (const name of ours) if (!keep.includes(name)) await destroySet(system, name);
 }
 
 /** Takes away all of it. Throws the first SteeringError after having tried the rest. */
