@@ -25,7 +25,8 @@ const PROJECT = resolve(import.meta.dirname, '..', '..');
 const CACHE = join(PROJECT, '.cache', 'dockerfile-steps');
 const WORK = join(CACHE, 'work');
 const DEBIAN = join(CACHE, 'debian');
-const MIRROR = process.env.DEBIAN_MIRROR ?? 'MIRROR';
+/** debootstrap's own choice where nothing is given. */
+const MIRROR = process.env.DEBIAN_MIRROR === undefined ? [] : [process.env.DEBIAN_MIRROR];
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const HERE = process.arch === 'arm64' ? 'arm64' : 'amd64';
 const TARGET = process.argv[2] ?? HERE;
@@ -67,7 +68,7 @@ const TRUSTED = { machine: '/etc/ssl/certs/ca-certificates.crt', inside: '/usr/l
 function images() {
   if (!existsSync(DEBIAN)) {
     rmSync(`${DEBIAN}.new`, { recursive: true, force: true });
-    run('debootstrap', ['--variant=minbase', 'bookworm', `${DEBIAN}.new`, MIRROR]);
+    run('debootstrap', ['--variant=minbase', 'bookworm', `${DEBIAN}.new`, ...MIRROR]);
     // The slim image has no documentation either.
     rmSync(`${DEBIAN}.new/var/cache/apt/archives`, { recursive: true });
     renameSync(`${DEBIAN}.new`, DEBIAN);

@@ -209,7 +209,7 @@ describe('daemonset/kind', () => {
   it('has three nodes and no enforcer of its own', () => {
     expect(cluster.nodes.map(({ role }: { role: string }) => role)).toEqual(['control-plane', 'worker', 'worker']);
     expect(cluster.networking.disableDefaultCNI).toBe(true);
-    expect(kindnet?.image).toBe('docker.io/kindest/kindnetd:v20230809-80a64d96');
+    expect(kindnet?.image).toBe('kindest/kindnetd:v20230809-80a64d96');
   });
 
   it('masquerades nothing within the network of the pods', () => {
