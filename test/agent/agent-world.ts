@@ -17,14 +17,14 @@ import { RunningAgent } from './running-agent.ts';
 
 export const NODE = 'node-1';
 
-export const SHOP = namespace('shop', { team: 'shop' });
+const SHOP = namespace('shop', { team: 'shop' });
 export const VISITORS = namespace('visitors', { team: 'trusted' });
 export const SERVER = pod('shop', 'server', { ip: '10.244.1.1', ports: webPorts(7001) });
 export const CLIENT = pod('shop', 'client', { ip: '10.244.1.2' });
-export const FRIEND = pod('shop', 'friend', { ip: '10.244.1.3' });
-export const VISITOR = pod('visitors', 'visitor', { ip: '10.244.1.4' });
+const FRIEND = pod('shop', 'friend', { ip: '10.244.1.3' });
+const VISITOR = pod('visitors', 'visitor', { ip: '10.244.1.4' });
 /** Nothing ever allows it. */
-export const STRANGER = pod('shop', 'stranger', { ip: '10.244.1.5' });
+const STRANGER = pod('shop', 'stranger', { ip: '10.244.1.5' });
 const OBJECTS = [SHOP, VISITORS, SERVER, CLIENT, FRIEND, VISITOR, STRANGER];
 
 /** A TCP port of the name `web` and the next for UDP, as Connections has them, named `web-udp`. */

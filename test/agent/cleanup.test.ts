@@ -1,5 +1,6 @@
 /** `podfence cleanup` takes away all that is podfence's, and nothing else, while traffic flows. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eachKernelFlow } from '../../src/dataplane/ctnetlink/kernel-flows.ts';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
 import { AgentWorld } from './agent-world.ts';
@@ -14,8 +15,8 @@ const FOREIGN_RULES = [
   'ipset create other hash:ip',
   'ipset add other 10.244.1.3',
   'iptables -t mangle -N OTHER',
-  `iptables -t mangle -A OTHER -m set --match-set other src -j CONNMARK --set-xmark ${FOREIGN_BIT}/${FOREIGN_BIT}`,
-  'iptables -t mangle -A FORWARD -j OTHER',
+  `iptables -t mangle -A OTHER -m conntrack --ctstate NEW -j CONNMARK --set-xmark ${FOREIGN_BIT}/${FOREIGN_BIT}`,
+  'iptables -t mangle -A PREROUTING -m set --match-set other src -j OTHER',
   'iptables -t filter -A FORWARD -m comment --comment other -j ACCEPT',
   'nft add table inet other',
 ];
@@ -87,6 +88,7 @@ async function stateOf(world: AgentWorld): Promise<readonly string[]> {
 
 /** The marks of all connections. */
 async function marksOf(world: AgentWorld): Promise<readonly number[]> {
-  const listed = await world.onNode('conntrack', '-L');
-  return Array.from(listed.matchAll(/ mark=(\d+)/g), ([, mark]) => Number(mark));
+  const marks: number[] = [];
+  await world.node.netns.run(() => eachKernelFlow(({ mark }) => marks.push(mark)));
+  return marks;
 }

@@ -40,7 +40,7 @@ const view = new DataView(buffer.buffer);
 const datagram = new TextEncoder().encode('denied');
 
 export class DeniedTraffic implements Disposable {
-  /** Packets that were sent, about: one of each sort a round. */
+  /** In each round one packet of each sort is sent. */
   rounds = 0;
   /** Packets that arrived, in words. */
   readonly delivered: string[] = [];
@@ -53,7 +53,6 @@ export class DeniedTraffic implements Disposable {
   readonly #timer: NodeJS.Timeout;
   #previous: readonly number[] = [];
 
-  /** @param ports on which to try, in turn */
   constructor(from: LabHost, to: LabHost) {
     this.#from = from;
     this.#addresses = { from: from.addresses[0] ?? '', to: to.addresses[0] ?? '' };

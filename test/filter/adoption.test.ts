@@ -32,6 +32,18 @@ describe('adoption', () => {
     expect(other.filter.flows.lists.sizes[states.TCP_ESTABLISHED]).toBe(1);
   });
 
+  test('of newly isolated pods only leaves out those that were isolated before, whose connections would be known', () => {
+    const scene = new Scene([policy('db', fromWeb)]);
+    const both = { ...fromWeb, egress: [rule()] };
+    scene.setPolicies([policy('db', both)]);
+    scene.filter.adoptNewlyIsolated(scene.now + 1000);
+    expect(scene.judge(there('A'))).toBe('mid-stream');
+    const fresh = new Scene();
+    fresh.setPolicies([policy('db', fromWeb)]);
+    fresh.filter.adoptNewlyIsolated(fresh.now + 1000);
+    expect(fresh.judge(there('A'))).toBe('adopted');
+  });
+
   test('works for SCTP, and not for an echo reply', () => {
     const scene = adopting(['db', { ingress: [rule([from('web')])] }]);
     expect(scene.judge(b.ip(WEB, DB, b.sctp(5, 6, 3)))).toBe('adopted');

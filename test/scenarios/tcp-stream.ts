@@ -100,6 +100,7 @@ class Connection {
       const rest = this.#unsent === 0 ? MESSAGE : this.#unsent;
       const number = this.#unsent === 0 ? this.#side.sent : this.#side.sent - 1;
       const taken = send(this.#fd, encoded(0, number).subarray(MESSAGE - rest), rest, MSG_NOSIGNAL);
+      if (taken < 0 && errno() !== EAGAIN) this.ending ??= errnoName(errno());
       if (taken <= 0) return;
       if (this.#unsent === 0) this.#side.sent++;
       this.#unsent = rest - taken;

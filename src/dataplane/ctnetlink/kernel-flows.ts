@@ -21,8 +21,8 @@ import { NetlinkSocket } from '../netlink/socket.ts';
 import { KernelFlow } from './kernel-flow.ts';
 
 const RECEIVE_BUFFER = 1 << 20;
-/** A dump that the table's own changes interrupted is read again this often; what it missed then, the next change finds. */
-const ATTEMPTS = 3;
+/** A dump that the table's own changes interrupted (it is resized) is read again, this often at most. */
+const ATTEMPTS = 10;
 /** Marks changed with one send. */
 const CHANGES = 64;
 const CHANGE_LENGTH = 256;
@@ -36,7 +36,8 @@ export interface KernelFlowKey {
 
 /**
  * Gives every entry to `visit`, which must not keep it: those with `mark & mask` equal to `value` where a mask is given, otherwise all.
- * An entry can come twice when the table changes meanwhile. Throws NetlinkError: EPERM without CAP_NET_ADMIN.
+ * An entry can come twice when the table changes meanwhile. Throws NetlinkError (EPERM without CAP_NET_ADMIN), and an Error where the table
+ * never held still: then some entries may not have come.
  */
 export async function eachKernelFlow(visit: (flow: KernelFlow) => void, mask = 0, value = 0): Promise<void> {
   const flow = new KernelFlow();
@@ -52,6 +53,7 @@ export async function eachKernelFlow(visit: (flow: KernelFlow) => void, mask = 0
     });
     if (end === 'complete') return;
   }
+  throw new Error(`the kernel's connection table changed under each of ${ATTEMPTS} readings`);
 }
 
 /** What finds the entry again, after the visit too. */

@@ -120,7 +120,7 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
           testRules(`worker meta mark set meta mark | ${R}`);
           await steering.apply({ ...state, deny: 'reject', fail: 'open' });
           for (const reflect of [0, 1]) {
-            shell(pods.node, `sysctl -qw net.ipv4.fwmark_reflect=${reflect} net.ipv6.fwmark_reflect=${reflect}`);
+            shell(pods.node, `for family in 4 6; do echo ${reflect} > /proc/sys/net/ipv$family/fwmark_reflect; done`);
             expect(await pods.request('a', 'b', 'tcp', family)).toBe('ECONNREFUSED');
             expect(await pods.request('a', 'b', 'udp', family)).toBe(family === 4 ? 'EHOSTUNREACH' : 'EACCES');
           }

@@ -38,7 +38,10 @@ export class Pods {
 
   static async create(): Promise<Pods> {
     const node = Netns.create();
-    shell(node, 'ip link set lo up; sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1');
+    shell(
+      node,
+      'ip link set lo up; echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding',
+    );
     const pods = new Map<PodName, { netns: Netns; peer: ChildProcess }>();
     for (const name of ['a', 'b', 'c'] as const) {
       const netns = Netns.create();
