@@ -2,7 +2,7 @@
  * Flows that are older than what the workers know: the kernel carries offloaded flows without asking, and a pod that becomes isolated has connections that
  * nobody judged. They are read from the kernel's connection table and judged in the direction in which they were opened.
  */
-import { clearMarks, eachKernelFlow, type KernelFlowKey, keyOf } from '../dataplane/ctnetlink/kernel-flows.ts';
+import { eachKernelFlow, type KernelFlowKey, keyOf, setMarks } from '../dataplane/ctnetlink/kernel-flows.ts';
 import { SEED_WORDS } from '../dataplane/nfqueue/protocol.ts';
 import { decide } from '../filter/decide.ts';
 import { FIRST_DENY } from '../filter/reasons.ts';
@@ -37,15 +37,16 @@ export async function revokeJudged(
   );
   if (revoked.length > 0) {
     await seed(seeds.words());
-    clearMarks(revoked, judgedBit);
+    setMarks(revoked, judgedBit, 0);
   }
   return { judged, revoked: revoked.length };
 }
 
 /**
- * Makes flows known to the workers that the kernel carried unjudged because no policy selected their pods, as established or revoked by what `table` says of
- * them.
- * @param offloadedBit flows with this bit in their mark are left out: the kernel goes on with them; 0 for none
+ * Judges flows that the kernel carried unjudged because no policy selected their pods. Those that `table` denies become known to the workers as
+ * revoked. Those that it allows are offloaded by their mark, however many they are; without offload the workers get to know them as established.
+ * Connections that are over are left alone.
+ * @param offloadedBit the judged bit; 0 without offload
  * @param concerns of which endpoints, by address slot of `table`
  * @returns how many connections the kernel tracks, of whomever
  */
@@ -57,17 +58,20 @@ export async function seedUnjudged(
 ): Promise<number> {
   const packet = new Packet();
   const seeds = new SeedList();
+  const allowed: KernelFlowKey[] = [];
   let tracked = 0;
   await eachKernelFlow((flow) => {
     tracked++;
-    if (offloadedBit !== 0 && (flow.mark & offloadedBit) !== 0) return;
+    if (flow.isOver || (flow.mark & offloadedBit) !== 0) return;
     flow.opening(packet);
     const [source, destination] = slots(table, packet);
     const isolated = isIsolated(table, source) || isIsolated(table, destination);
-    if (isolated && (concerns(source) || concerns(destination))) {
-      seeds.add(packet, decide(table, packet) >= FIRST_DENY);
-    }
+    if (!isolated || !(concerns(source) || concerns(destination))) return;
+    const denied = decide(table, packet) >= FIRST_DENY;
+    if (denied || offloadedBit === 0) seeds.add(packet, denied);
+    else allowed.push(keyOf(flow));
   });
+  setMarks(allowed, offloadedBit, offloadedBit);
   if (seeds.length > 0) await seed(seeds.words());
   return tracked;
 }

@@ -1,6 +1,6 @@
 /** `podfence cleanup`: takes away all that podfence ever installed in the kernel. */
 import type { Command } from 'commander';
-import { clearMarks, eachKernelFlow, type KernelFlowKey, keyOf } from '../dataplane/ctnetlink/kernel-flows.ts';
+import { eachKernelFlow, type KernelFlowKey, keyOf, setMarks } from '../dataplane/ctnetlink/kernel-flows.ts';
 import { removeEverything } from '../dataplane/steering/leftovers.ts';
 import { system } from '../dataplane/steering/run.ts';
 import { markOption } from './agent-options.ts';
@@ -19,7 +19,7 @@ export function register(program: Command): void {
       await removeEverything(system());
       const marked: KernelFlowKey[] = [];
       await eachKernelFlow((flow) => marked.push(keyOf(flow)), markMask.judged, markMask.judged);
-      clearMarks(marked, markMask.judged);
+      setMarks(marked, markMask.judged, 0);
       process.stdout.write(`podfence has left this node's kernel; ${marked.length} connections lost its mark.\n`);
       process.exitCode = ExitCode.ok;
     });

@@ -125,9 +125,12 @@ export class Filter {
     const known = flows.find(opening, now);
     opening.icmpType = -1;
     if (known !== NO_SLOT) flows.remove(known);
-    const notes = notesOf(rule(this.table, opening));
+    const ruling = rule(this.table, opening);
+    const notes = notesOf(ruling);
     const slot = flows.insert(OPENER, settledState(protocol), this.table.generation, notes, now);
-    if (state === 'revoked') flows.judged(slot, this.table.generation, true, notes, now);
+    // Who read the flow may have judged it by an older table than this one.
+    if (state === 'revoked' || reasonOf(ruling) >= FIRST_DENY)
+      flows.judged(slot, this.table.generation, true, notes, now);
   }
 
   #judgeKnown(slot: Slot, now: number): number {

@@ -25,6 +25,12 @@ describe('a flow seeded from the kernel', () => {
     expect(scene.judge(back('A'))).toBe('established');
   });
 
+  test('is revoked where the policies deny it by now, whoever judged it before', () => {
+    const scene = new Scene([dbFromNobody]);
+    scene.filter.seed(flow(tcp), 'established', scene.now);
+    expect(scene.judgeAll(there('A'), back('A'))).toEqual(['revoked', 'revoked']);
+  });
+
   test('takes the place of what was known of it', () => {
     const scene = new Scene([dbFromWeb]);
     scene.judge(udpThere);
@@ -32,8 +38,6 @@ describe('a flow seeded from the kernel', () => {
     scene.filter.seed(flow({ ...tcp, protocol: 17, dstPort: 53 }), 'revoked', scene.now);
     scene.now += 60_000;
     expect(scene.judge(udpBack)).toBe('revoked');
-    scene.filter.seed(flow({ ...tcp, protocol: 17, dstPort: 53 }), 'established', scene.now);
-    expect(scene.judge(udpBack)).toBe('established');
     expect(scene.flows).toBe(1);
   });
 
@@ -48,7 +52,7 @@ describe('a flow seeded from the kernel', () => {
   });
 
   test('works in IPv6', () => {
-    const scene = new Scene([policy('db', { ingress: [], egress: [] })]);
+    const scene = new Scene([policy('db', { ingress: [rule()], egress: [] })]);
     const [src0, src1, src2, src3] = b.words(WEB6) as [number, number, number, number];
     const [dst0, dst1, dst2, dst3] = b.words(DB6) as [number, number, number, number];
     const words = { family: 6, src0, src1, src2, src3, dst0, dst1, dst2, dst3 };

@@ -3,6 +3,7 @@
  *
  *     CTA_TUPLE_ORIG   nested: CTA_TUPLE_IP { addresses }, CTA_TUPLE_PROTO { number, ports or ICMP id }   as the opener sent it, before NAT
  *     CTA_TUPLE_REPLY  the same for replies: its source is where NAT sent the connection to
+ *     CTA_PROTOINFO    nested: for TCP { CTA_PROTOINFO_TCP { CTA_PROTOINFO_TCP_STATE u8 } }
  *     CTA_MARK         be32
  *     CTA_ZONE         be16, absent for zone 0
  *
@@ -24,12 +25,16 @@ import {
   CTA_PROTO_ICMPV6_TYPE,
   CTA_PROTO_NUM,
   CTA_PROTO_SRC_PORT,
+  CTA_PROTOINFO,
+  CTA_PROTOINFO_TCP,
+  CTA_PROTOINFO_TCP_STATE,
   CTA_TUPLE_IP,
   CTA_TUPLE_ORIG,
   CTA_TUPLE_PROTO,
   CTA_TUPLE_REPLY,
   CTA_ZONE,
   NLA_TYPE_MASK,
+  TCP_CONNTRACK_LAST_ACK,
 } from '../netlink/constants.ts';
 import { align4, NLA_HDRLEN } from '../netlink/message.ts';
 
@@ -51,6 +56,8 @@ function emptyTuple(): Tuple {
 export class KernelFlow {
   family: 4 | 6 = 4;
   mark = 0;
+  /** A TCP connection that both sides have closed: the kernel only remembers it. */
+  isOver = false;
   zone: number | undefined;
   readonly #original = emptyTuple();
   readonly #reply = emptyTuple();
@@ -63,6 +70,7 @@ export class KernelFlow {
     if (family !== AF_INET && family !== AF_INET6) return false;
     this.family = family === AF_INET ? 4 : 6;
     this.mark = 0;
+    this.isOver = false;
     this.zone = undefined;
     this.#view = view;
     let tuples = 0;
@@ -73,6 +81,8 @@ export class KernelFlow {
         tuples |= 1;
       } else if (type === CTA_TUPLE_REPLY && readTuple(this.#reply, view, at, valueEnd)) {
         tuples |= 2;
+      } else if (type === CTA_PROTOINFO) {
+        this.isOver = tcpState(view, at, valueEnd) >= TCP_CONNTRACK_LAST_ACK;
       } else if (type === CTA_MARK && valueEnd - at >= 4) {
         this.mark = view.getInt32(at, false);
       } else if (type === CTA_ZONE && valueEnd - at >= 2) {
@@ -121,6 +131,18 @@ function eachAttribute(
     attribute(view.getUint16(at + 2, true) & NLA_TYPE_MASK, at + NLA_HDRLEN, at + length);
     at += align4(length);
   }
+}
+
+/** 0 where it is not TCP's. */
+function tcpState(view: DataView, start: number, end: number): number {
+  let state = 0;
+  eachAttribute(view, start, end, (protocol, infoStart, infoEnd) => {
+    if (protocol !== CTA_PROTOINFO_TCP) return;
+    eachAttribute(view, infoStart, infoEnd, (type, at, valueEnd) => {
+      if (type === CTA_PROTOINFO_TCP_STATE && valueEnd > at) state = view.getUint8(at);
+    });
+  });
+  return state;
 }
 
 function readTuple(tuple: Tuple, view: DataView, start: number, end: number): boolean {

@@ -61,8 +61,8 @@ export function keyOf(flow: KernelFlow): KernelFlowKey {
   return { family: flow.family, originalTuple: flow.originalTuple(), zone: flow.zone };
 }
 
-/** Takes the bits of `mask` away from the marks of these entries. Those that have ended meanwhile are passed over. */
-export function clearMarks(flows: readonly KernelFlowKey[], mask: number): void {
+/** Gives the bits of `mask` in the marks of these entries the value `value`. Entries that have ended meanwhile are passed over. */
+export function setMarks(flows: readonly KernelFlowKey[], mask: number, value: number): void {
   if (flows.length === 0) return;
   using netlink = new NetlinkSocket(RECEIVE_BUFFER);
   const writer = new MessageWriter(CHANGES * CHANGE_LENGTH);
@@ -75,7 +75,8 @@ export function clearMarks(flows: readonly KernelFlowKey[], mask: number): void 
         .begin(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_NEW, NLM_F_REQUEST | NLM_F_ACK, index, domain)
         .attribute(CTA_TUPLE_ORIG | NLA_F_NESTED, originalTuple);
       if (zone !== undefined) writer.be16(CTA_ZONE, zone);
-      writer.be32(CTA_MARK, 0).be32(CTA_MARK_MASK, mask);
+      // The kernel takes the bits of the mask away and then adds the value by exclusive or (ctnetlink_change_mark).
+      writer.be32(CTA_MARK, value).be32(CTA_MARK_MASK, mask);
     }
     netlink.request('changing connection marks', writer, part.length, ['ENOENT']);
   }

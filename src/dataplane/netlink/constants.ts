@@ -49,6 +49,9 @@ export const IPCTNL_MSG_CT_NEW = 0;
 export const IPCTNL_MSG_CT_GET = 1;
 export const CTA_TUPLE_ORIG = 1;
 export const CTA_TUPLE_REPLY = 2;
+export const CTA_PROTOINFO = 4;
+export const CTA_PROTOINFO_TCP = 1;
+export const CTA_PROTOINFO_TCP_STATE = 1;
 export const CTA_MARK = 8;
 export const CTA_ZONE = 18;
 export const CTA_MARK_MASK = 21;
@@ -65,3 +68,6 @@ export const CTA_PROTO_ICMP_ID = 4;
 export const CTA_PROTO_ICMP_TYPE = 5;
 export const CTA_PROTO_ICMPV6_ID = 7;
 export const CTA_PROTO_ICMPV6_TYPE = 8;
+
+// linux/netfilter/nf_conntrack_tcp.h: this state and those behind it, TIME_WAIT and CLOSE, carry no data any more
+export const TCP_CONNTRACK_LAST_ACK = 6;

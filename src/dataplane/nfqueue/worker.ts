@@ -26,6 +26,11 @@ import { VerdictBatch } from './verdict-batch.ts';
 
 /** An idle worker still wakes this often, in ms, to let flows expire. */
 const IDLE_TICK = 1000;
+/**
+ * Of a TCP connection that the kernel carries on, the worker sees the SYN alone, and then nothing until the kernel has forgotten it: half closed and silent
+ * for a minute is enough (nf_conntrack_tcp_timeout_close_wait). So long, in ms, the next packet finds that it was allowed.
+ */
+const OFFLOADED = { tcpSynSent: 15 * 60_000 };
 /** What the flow table holds is told the main thread at most this often, in ms. */
 const REPORT_INTERVAL = 100;
 /** Flows that one batch, or one idle tick, lets expire at most. */
@@ -37,7 +42,10 @@ const port = parentPort as MessagePort;
 const control = new Int32Array(setup.control);
 const counters = new WorkerCounters(setup.counters);
 const events = setup.events && new FlowEvents(setup.events);
-const filter = new Filter(new FlowTable(setup.flowCapacity), new RuleTable(setup.table));
+const filter = new Filter(
+  new FlowTable(setup.flowCapacity, setup.offload ? OFFLOADED : {}),
+  new RuleTable(setup.table),
+);
 const queued = new QueuedPacket();
 const seeded = new Packet();
 const verdicts = new VerdictBatch(setup.queue, BATCH);

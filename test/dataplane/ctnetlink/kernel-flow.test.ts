@@ -61,6 +61,21 @@ describe('an entry of the connection table', () => {
     }
   });
 
+  it.each([
+    ['established', 3, false],
+    ['half closed', 5, false],
+    ['last ACK', 6, true],
+    ['time-wait', 7, true],
+  ])('that is %s is over or not', (_, state, over) => {
+    const info = Buffer.from(`100004800c00018005000100${state.toString().padStart(2, '0')}000000`, 'hex');
+    const bytes = Buffer.concat([SERVICE, info]);
+    const flow = new KernelFlow();
+    expect(flow.read(view(bytes), 0, bytes.length, 2)).toBe(true);
+    expect(flow.isOver).toBe(over);
+    expect(flow.read(view(ECHO), 0, ECHO.length, 2)).toBe(true);
+    expect(flow.isOver).toBe(false);
+  });
+
   it('is left out where it is no IP connection', () => {
     expect(new KernelFlow().read(view(ECHO), 0, ECHO.length, 16)).toBe(false);
   });

@@ -1,10 +1,5 @@
 import { expect, it } from 'vitest';
-import {
-  clearMarks,
-  eachKernelFlow,
-  type KernelFlowKey,
-  keyOf,
-} from '../../../src/dataplane/ctnetlink/kernel-flows.ts';
+import { eachKernelFlow, type KernelFlowKey, keyOf, setMarks } from '../../../src/dataplane/ctnetlink/kernel-flows.ts';
 import { Packet } from '../../../src/packet/packet.ts';
 import { describeAsRoot } from '../../root.ts';
 import { TwoPods } from '../two-pods.ts';
@@ -44,9 +39,11 @@ describeAsRoot("the kernel's connection table", () => {
     expect(await seen(0, 0)).toEqual(['1 1000005', '17 5']);
     keys.length = 0;
     expect(await seen(JUDGED, JUDGED)).toEqual(['1 1000005']);
-    pods.node.run(() => clearMarks(keys, JUDGED));
+    pods.node.run(() => setMarks(keys, JUDGED, 0));
     expect(await seen(JUDGED, JUDGED)).toEqual([]);
     expect(await seen(0, 0)).toEqual(['1 5', '17 5']);
+    pods.node.run(() => setMarks(keys, JUDGED, JUDGED));
+    expect(await seen(JUDGED, JUDGED)).toEqual(['1 1000005', '17 1000005']);
   });
 
   it('passes over an entry that has ended meanwhile', async () => {
@@ -59,6 +56,6 @@ describeAsRoot("the kernel's connection table", () => {
     // Another identifier than any ping has: an entry that is not there.
     const [key] = keys as [KernelFlowKey];
     const originalTuple = key.originalTuple.map((byte, i) => (i === 8 ? 203 : byte));
-    expect(() => pods.node.run(() => clearMarks([{ ...key, originalTuple }], JUDGED))).not.toThrow();
+    expect(() => pods.node.run(() => setMarks([{ ...key, originalTuple }], JUDGED, JUDGED))).not.toThrow();
   });
 });
