@@ -28,7 +28,7 @@ import {
 } from '../conntrack/states.ts';
 import { decode } from '../packet/decode.ts';
 import { OK, Packet } from '../packet/packet.ts';
-import { ICMP, ICMPV6, SCTP, TCP, UDP } from '../packet/protocols.ts';
+import { ICMP, ICMPV6, SCTP, TCP } from '../packet/protocols.ts';
 import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
 import { DENIED_BY_INGRESS, reasonOf, rule, SOURCE_IS_ENDPOINT, TRACKED } from './decide.ts';
 import { ADOPTED, ESTABLISHED, FIRST_DENY, MALFORMED, MID_STREAM, RELATED, REVOKED } from './reasons.ts';
@@ -187,24 +187,7 @@ export class Filter {
     const event = eventOf(packet);
     if (!opensFlow(packet.protocol, event)) return this.#judgeMidStream(ruling, event, now);
     if (reason < FIRST_DENY) this.#insert(OPENER, openingState(packet.protocol), ruling, now);
-    else if (packet.protocol === UDP && this.#isAdopting(now)) return this.#adoptReply(ruling, now);
     return reason;
-  }
-
-  /** A datagram that may answer one that nobody has seen, for nobody had to. */
-  #adoptReply(ruling: number, now: number): number {
-    if (this.#wouldBeKnown()) return reasonOf(ruling);
-    copyReversed(this.packet, this.#opening);
-    const reverse = rule(this.table, this.#opening);
-    if (reasonOf(reverse) >= FIRST_DENY) return reasonOf(ruling);
-    this.#direction = (ruling & SOURCE_IS_ENDPOINT) !== 0 ? EGRESS : INGRESS;
-    this.#insert(OTHER, settledState(UDP), reverse, now);
-    return ADOPTED;
-  }
-
-  /** Is only adopted what is newly isolated, and was this packet's connection to be judged before? */
-  #wouldBeKnown(): boolean {
-    return this.#adoptsNewlyIsolated && (rule(this.#before, this.packet) & TRACKED) !== 0;
   }
 
   /** Traffic of a connection that is not known, or a reply to nothing: it opens no flow, whatever the policies say. */
@@ -212,7 +195,7 @@ export class Filter {
     this.#direction = (ruling & SOURCE_IS_ENDPOINT) !== 0 ? EGRESS : INGRESS;
     const protocol = this.packet.protocol;
     if (!this.#isAdopting(now) || (protocol !== TCP && protocol !== SCTP)) return MID_STREAM;
-    if (this.#wouldBeKnown()) return MID_STREAM;
+    if (this.#adoptsNewlyIsolated && (rule(this.#before, this.packet) & TRACKED) !== 0) return MID_STREAM;
     // Who answers a SYN has not opened the flow.
     const answers = event === EVENT_ACCEPT;
     const before = answers ? openingState(protocol) : settledState(protocol);

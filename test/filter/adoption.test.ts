@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import * as states from '../../src/conntrack/states.ts';
 import * as b from '../packet/build.ts';
 import { DB, from, policy, port, rule, Scene, WEB } from './scene.ts';
-import { back, dbFromWeb, there, udpBack, udpThere } from './traffic.ts';
+import { back, dbFromWeb, there } from './traffic.ts';
 
 describe('adoption', () => {
   const adopting = (...policies: Parameters<typeof policy>[]) => {
@@ -42,18 +42,6 @@ describe('adoption', () => {
     fresh.setPolicies([policy('db', fromWeb)]);
     fresh.filter.adoptNewlyIsolated(fresh.now + 1000);
     expect(fresh.judge(there('A'))).toBe('adopted');
-  });
-
-  test('a datagram that may be a reply passes, and is one; without adoption it is not', () => {
-    const silent = { ingress: [rule([from('web')])], egress: [] };
-    expect(new Scene([policy('db', silent)]).judge(udpBack)).toBe('egress-denied');
-    const scene = adopting(['db', silent]);
-    expect(scene.judgeAll(udpBack, udpThere, udpBack)).toEqual(['adopted', 'established', 'established']);
-    expect(adopting(['db', { ingress: [], egress: [] }]).judge(udpBack)).toBe('egress-denied');
-    const known = new Scene([policy('db', silent)]);
-    known.setPolicies([policy('db', silent)]);
-    known.filter.adoptNewlyIsolated(known.now + 1000);
-    expect(known.judge(udpBack)).toBe('egress-denied');
   });
 
   test('works for SCTP, and not for an echo reply', () => {
