@@ -9,6 +9,7 @@
  */
 import { type Command, QueueWorkers, type QueueWorkersOptions } from '../dataplane/nfqueue/queue-workers.ts';
 import type { Steering, SteeringState } from '../dataplane/steering/state.ts';
+import type { GrowthAdoption } from '../filter/adoption.ts';
 import type { CompiledPolicies } from '../policy/compiler.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import { revokeJudged, seedUnjudged } from './established-flows.ts';
@@ -29,7 +30,7 @@ export interface EnforcementOptions
 /** What joins the isolated addresses, and whose connections may be adopted until it is in place. */
 interface Growth {
   readonly addresses: readonly string[];
-  readonly adopt: 'all' | 'newly-isolated' | 'none';
+  readonly adopt: GrowthAdoption;
 }
 
 export class Enforcement {
@@ -40,8 +41,6 @@ export class Enforcement {
   #isolated: ReadonlySet<string>;
   #rejudged = 0;
   #revoked = 0;
-  /** When the adoption of connections older than the kernel's table ends, in ms of performance.now(). */
-  #adoptionEnds = 0;
 
   private constructor(options: EnforcementOptions, steering: Steering, { table, isolated }: CompiledPolicies) {
     const { mark, fail, deny } = options;
@@ -101,8 +100,7 @@ export class Enforcement {
     await this.workers.command({ type: 'table', table: table.buffer });
     const grown = isolated.filter((address) => !this.#isolated.has(address));
     if (grown.length > 0) await this.#tellConnectionsOf(grown);
-    const adopt = performance.now() < this.#adoptionEnds ? 'all' : 'newly-isolated';
-    await this.#steer(isolated, { addresses: grown, adopt }, ({ ipv4, ipv6 }) =>
+    await this.#steer(isolated, { addresses: grown, adopt: 'newly-isolated' }, ({ ipv4, ipv6 }) =>
       this.#steering.setIsolated(ipv4, ipv6),
     );
     this.#isolated = new Set(isolated);
@@ -120,7 +118,7 @@ export class Enforcement {
     const tracked = await this.workers.bind();
     const isolated = [...this.#isolated];
     // A predecessor's rules have dropped everything new while nobody judged: there what is unknown was never allowed.
-    const adoptWhile = hasPredecessor && fail === 'closed' ? 'none' : 'all';
+    const adoptWhile = hasPredecessor && fail === 'closed' ? 'nothing' : 'all';
     await this.#steer(isolated, { addresses: isolated, adopt: adoptWhile }, ({ ipv4, ipv6 }) =>
       this.#steering.apply({
         queues: { first: firstQueue, count },
@@ -130,10 +128,7 @@ export class Enforcement {
       }),
     );
     await this.#judgeAgain();
-    if (tracked === 0 && adopt > 0) {
-      this.#adoptionEnds = performance.now() + adopt;
-      await this.workers.command({ type: 'adopt', milliseconds: adopt });
-    }
+    if (tracked === 0 && adopt > 0) await this.workers.command({ type: 'adopt-mid-stream', milliseconds: adopt });
   }
 
   /**
@@ -147,14 +142,13 @@ export class Enforcement {
   ): Promise<void> {
     const [ipv6, ipv4] = partition(isolated, (address) => address.includes(':'));
     if (addresses.length === 0) return change({ ipv4, ipv6 });
-    if (adopt !== 'none') {
-      const newlyIsolated = adopt === 'newly-isolated';
-      await this.workers.command({ type: 'adopt', milliseconds: ADOPT_WHILE_STEERING, newlyIsolated });
-    }
+    const milliseconds = ADOPT_WHILE_STEERING;
+    await this.workers.command({ type: 'adopt-while-growing', what: adopt, milliseconds });
     await change({ ipv4, ipv6 });
     await this.#tellConnectionsOf(addresses);
-    const left = Math.max(0, this.#adoptionEnds - performance.now());
-    await this.workers.command({ type: 'adopt', milliseconds: left });
+    // What was queued before its connection got its mark is not known to the worker in any other way.
+    await this.workers.command({ type: 'drain' });
+    await this.workers.command({ type: 'adopt-while-growing', what: 'nothing', milliseconds: 0 });
   }
 
   async #judgeAgain(): Promise<void> {

@@ -79,7 +79,7 @@ const EVENT_RESET = 4;
 const EVENT_COOKIE_ECHO = 5;
 const EVENT_COOKIE_ACK = 6;
 /** Answers a request: an ICMP echo reply. */
-const EVENT_REPLY = 7;
+export const EVENT_REPLY = 7;
 
 /** Events by the flags byte of TCP. RST counts before SYN, and SYN before FIN, whatever else is set. */
 const TCP_EVENTS = Uint8Array.from({ length: 256 }, (_, flags) => {

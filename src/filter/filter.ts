@@ -18,6 +18,8 @@ import {
   canReopen,
   EVENT_ACCEPT,
   EVENT_OPEN,
+  EVENT_REPLY,
+  EVENT_TRAFFIC,
   eventOf,
   nextState,
   OPENER,
@@ -28,8 +30,9 @@ import {
 } from '../conntrack/states.ts';
 import { decode } from '../packet/decode.ts';
 import { OK, Packet } from '../packet/packet.ts';
-import { ICMP, ICMPV6, SCTP, TCP } from '../packet/protocols.ts';
+import { ICMP, ICMPV6 } from '../packet/protocols.ts';
 import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
+import { Adoption } from './adoption.ts';
 import { DENIED_BY_INGRESS, reasonOf, rule, SOURCE_IS_ENDPOINT, TRACKED } from './decide.ts';
 import { ADOPTED, ESTABLISHED, FIRST_DENY, MALFORMED, MID_STREAM, RELATED, REVOKED } from './reasons.ts';
 import { copyFlow, copyQuoted, copyReversed, isTowardsQuotedSender } from './tuples.ts';
@@ -44,13 +47,9 @@ export class Filter {
   table: RuleTable;
   /** The packet that was judged last. */
   readonly packet = new Packet();
+  readonly adoption: Adoption;
 
   #direction: number = INGRESS;
-  #adopting = false;
-  #adoptUntil = 0;
-  #adoptsNewlyIsolated = false;
-  /** What was judged by before. Its buffer may be written anew when all workers have long left it: it is read only while the newly isolated are adopted. */
-  #before: RuleTable;
   /** A flow in its opening direction, and the packet that an ICMP error quotes: not what was captured, but judged or looked up too. */
   readonly #opening = new Packet();
   readonly #quoted = new Packet();
@@ -58,12 +57,12 @@ export class Filter {
   constructor(flows: FlowTable, table: RuleTable) {
     this.flows = flows;
     this.table = table;
-    this.#before = table;
+    this.adoption = new Adoption(table);
   }
 
   /** Judges by this table from the next packet on. Flows that the table before it has judged are judged again when they move. */
   useTable(table: RuleTable): void {
-    this.#before = this.table;
+    this.adoption.replaced(this.table);
     this.table = table;
   }
 
@@ -73,23 +72,6 @@ export class Filter {
    */
   get direction(): number {
     return this.#direction;
-  }
-
-  /** Until when, on the coarse clock, mid-stream packets pass if either direction would be allowed. */
-  get adoptUntil(): number {
-    return this.#adoptUntil;
-  }
-
-  set adoptUntil(time: number) {
-    this.#adoptUntil = time;
-    this.#adopting = true;
-    this.#adoptsNewlyIsolated = false;
-  }
-
-  /** The same, of packets only whose ends the table before this one did not isolate: any other's connection would be known. */
-  adoptNewlyIsolated(until: number): void {
-    this.adoptUntil = until;
-    this.#adoptsNewlyIsolated = true;
   }
 
   /**
@@ -187,27 +169,38 @@ export class Filter {
     const event = eventOf(packet);
     if (!opensFlow(packet.protocol, event)) return this.#judgeMidStream(ruling, event, now);
     if (reason < FIRST_DENY) this.#insert(OPENER, openingState(packet.protocol), ruling, now);
+    // A datagram does not show whether it opens a flow or answers in one.
+    else if (event === EVENT_TRAFFIC && this.#isAdoptedReply(ruling, settledState(packet.protocol), now))
+      return ADOPTED;
     return reason;
   }
 
   /** Traffic of a connection that is not known, or a reply to nothing: it opens no flow, whatever the policies say. */
   #judgeMidStream(ruling: number, event: number, now: number): number {
-    this.#direction = (ruling & SOURCE_IS_ENDPOINT) !== 0 ? EGRESS : INGRESS;
     const protocol = this.packet.protocol;
-    if (!this.#isAdopting(now) || (protocol !== TCP && protocol !== SCTP)) return MID_STREAM;
-    if (this.#adoptsNewlyIsolated && (rule(this.#before, this.packet) & TRACKED) !== 0) return MID_STREAM;
-    // Who answers a SYN has not opened the flow.
-    const answers = event === EVENT_ACCEPT;
+    // Who answers a SYN, or an echo request, has not opened the flow.
+    const answers = event === EVENT_ACCEPT || event === EVENT_REPLY;
     const before = answers ? openingState(protocol) : settledState(protocol);
-    if (!answers && reasonOf(ruling) < FIRST_DENY) {
+    const isOpener = !answers && reasonOf(ruling) < FIRST_DENY;
+    if (isOpener && this.adoption.concerns(this.packet, now)) {
+      this.#settle(ruling);
       this.#insert(OPENER, nextState(before, OPENER, event), ruling, now);
       return ADOPTED;
     }
+    if (!isOpener && this.#isAdoptedReply(ruling, nextState(before, OTHER, event), now)) return ADOPTED;
+    this.#direction = (ruling & SOURCE_IS_ENDPOINT) !== 0 ? EGRESS : INGRESS;
+    return MID_STREAM;
+  }
+
+  /** Answers the packet in an unknown flow that is to be adopted, and that may be opened from the other side? The flow is then known, in `state`. */
+  #isAdoptedReply(ruling: number, state: number, now: number): boolean {
+    if (!this.adoption.concerns(this.packet, now)) return false;
     copyReversed(this.packet, this.#opening);
     const reverse = rule(this.table, this.#opening);
-    if (reasonOf(reverse) >= FIRST_DENY) return MID_STREAM;
-    this.#insert(OTHER, nextState(before, OTHER, event), reverse, now);
-    return ADOPTED;
+    if (reasonOf(reverse) >= FIRST_DENY) return false;
+    this.#direction = (ruling & SOURCE_IS_ENDPOINT) !== 0 ? EGRESS : INGRESS;
+    this.#insert(OTHER, state, reverse, now);
+    return true;
   }
 
   /** An ICMP error passes with the flow that it is about, towards the sender of what it quotes. Otherwise it is judged as any packet. */
@@ -238,11 +231,6 @@ export class Filter {
     if (reason >= FIRST_DENY) this.#direction = (ruling & DENIED_BY_INGRESS) !== 0 ? INGRESS : EGRESS;
     else this.#direction = (ruling & SOURCE_IS_ENDPOINT) !== 0 ? EGRESS : INGRESS;
     return reason;
-  }
-
-  #isAdopting(now: number): boolean {
-    if (this.#adopting && ((now - this.#adoptUntil) | 0) >= 0) this.#adopting = false;
-    return this.#adopting;
   }
 }
 

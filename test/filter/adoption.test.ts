@@ -2,12 +2,12 @@ import { describe, expect, test } from 'vitest';
 import * as states from '../../src/conntrack/states.ts';
 import * as b from '../packet/build.ts';
 import { DB, from, policy, port, rule, Scene, WEB } from './scene.ts';
-import { back, dbFromWeb, there } from './traffic.ts';
+import { back, dbFromWeb, dbSilent, there, udpBack, udpThere } from './traffic.ts';
 
 describe('adoption', () => {
   const adopting = (...policies: Parameters<typeof policy>[]) => {
     const scene = new Scene(policies.map(([app, rules]) => policy(app, rules)));
-    scene.filter.adoptUntil = scene.now + 1000;
+    scene.filter.adoption.adoptMidStream(scene.now + 1000);
     return scene;
   };
   const fromWeb = { ingress: [rule([from('web')], [port(5432)])] };
@@ -36,11 +36,11 @@ describe('adoption', () => {
     const scene = new Scene([policy('db', fromWeb)]);
     const both = { ...fromWeb, egress: [rule()] };
     scene.setPolicies([policy('db', both)]);
-    scene.filter.adoptNewlyIsolated(scene.now + 1000);
+    scene.filter.adoption.adoptWhileGrowing('newly-isolated', scene.now + 1000);
     expect(scene.judge(there('A'))).toBe('mid-stream');
     const fresh = new Scene();
     fresh.setPolicies([policy('db', fromWeb)]);
-    fresh.filter.adoptNewlyIsolated(fresh.now + 1000);
+    fresh.filter.adoption.adoptWhileGrowing('newly-isolated', fresh.now + 1000);
     expect(fresh.judge(there('A'))).toBe('adopted');
   });
 
@@ -48,6 +48,42 @@ describe('adoption', () => {
     const scene = adopting(['db', { ingress: [rule([from('web')])] }]);
     expect(scene.judge(b.ip(WEB, DB, b.sctp(5, 6, 3)))).toBe('adopted');
     expect(scene.judge(b.ip(WEB, DB, b.echoReply(6)))).toBe('mid-stream');
+  });
+
+  test('of datagrams and echo replies is for the moment in which pods become isolated, and nobody else', () => {
+    const answer = b.ip(DB, WEB, b.echoReply(6));
+    const request = b.ip(WEB, DB, b.echoRequest(6));
+    const silent = { ingress: [rule([from('web')])], egress: [] };
+    for (const [packet, opening, otherwise] of [
+      [udpBack, udpThere, 'egress-denied'],
+      [answer, request, 'mid-stream'],
+    ] as const) {
+      expect(adopting(['db', silent]).judge(packet)).toBe(otherwise);
+      const fresh = new Scene();
+      fresh.setPolicies([policy('db', silent)]);
+      fresh.filter.adoption.adoptWhileGrowing('newly-isolated', fresh.now + 1000);
+      expect(fresh.judgeAll(packet, opening, packet)).toEqual(['adopted', 'established', 'established']);
+      const known = new Scene([dbSilent]);
+      known.setPolicies([policy('db', silent)]);
+      known.filter.adoption.adoptWhileGrowing('newly-isolated', known.now + 1000);
+      expect(known.judge(packet)).toBe(otherwise);
+      known.filter.adoption.adoptWhileGrowing('all', known.now + 1000);
+      expect(known.judge(packet)).toBe('adopted');
+    }
+  });
+
+  test('of a datagram needs that the other side may open its flow', () => {
+    const fresh = new Scene();
+    fresh.setPolicies([policy('db', { ingress: [], egress: [] })]);
+    fresh.filter.adoption.adoptWhileGrowing('newly-isolated', fresh.now + 1000);
+    expect(fresh.judge(udpBack)).toBe('egress-denied');
+  });
+
+  test('while a set grows ends at once, whatever the clock of the batch says', () => {
+    const scene = new Scene([dbFromWeb]);
+    scene.filter.adoption.adoptWhileGrowing('all', scene.now + 1000);
+    scene.filter.adoption.adoptWhileGrowing('nothing', scene.now + 1);
+    expect(scene.judge(there('A'))).toBe('mid-stream');
   });
 
   test('does not pass what neither direction allows', () => {

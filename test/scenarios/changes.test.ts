@@ -1,7 +1,8 @@
 /** Policies, pods and namespaces change while connections are open. A change is in force when `apply` resolves: nothing denied passes from then on. */
-import { afterAll, beforeAll, describe, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut, type SourcePorts } from './connections.ts';
+import { SlowAnswers } from './slow-answers.ts';
 import { namespace, pod, World } from './world.ts';
 
 const SHOP = namespace('shop', { team: 'shop' });
@@ -59,6 +60,19 @@ spec:
   policyTypes: [Egress]
   egress:
     - to: [{ podSelector: { matchLabels: { app: friend } } }]
+`;
+
+/** The client may ask the server, and is open to nobody. */
+const CLIENT_ASKS_SERVER = `
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: client-asks, namespace: shop }
+spec:
+  podSelector: { matchLabels: { app: client } }
+  policyTypes: [Ingress, Egress]
+  egress:
+    - to: [{ podSelector: { matchLabels: { app: server } } }]
+      ports: [{ port: 7007, protocol: UDP }]
 `;
 
 describeAsRoot('Changes while traffic flows', () => {
@@ -126,6 +140,18 @@ describeAsRoot('Changes while traffic flows', () => {
       await world.policies(CLIENT_MAY_NOT_SEND);
       await answered.flow();
       await answered.expectNothingLost();
+    });
+
+    test('answers that are on their way while their pod becomes isolated, and for the other direction too, arrive', async () => {
+      await world.change(OBJECTS, '');
+      const [client, server] = [world.lab.pod('shop/client'), world.lab.pod('shop/server')];
+      using queries = new SlowAnswers(client, server, 7007);
+      for (let round = 0; round < 5; round++) {
+        await world.policies(CLIENT_ASKS_SERVER);
+        await world.policies('');
+      }
+      expect(await queries.unanswered(), `of ${queries.asked} questions`).toBe(0);
+      expect(queries.answered).toBeGreaterThan(0);
     });
 
     test('an edited policy cuts the connections on the ports that it no longer names', async () => {

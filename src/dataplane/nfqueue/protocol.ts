@@ -1,4 +1,5 @@
 /** What the main thread and a queue worker tell one another. */
+import type { GrowthAdoption } from '../../filter/adoption.ts';
 
 /** Set-up of one worker thread, as its workerData. */
 export interface WorkerSetup {
@@ -34,11 +35,12 @@ export type Command =
   | { readonly type: 'table'; readonly table: SharedArrayBuffer }
   /** Know these flows, given in their opening direction. */
   | { readonly type: 'seed'; readonly flows: Int32Array }
-  /**
-   * Let mid-stream packets of unknown flows pass for so many ms where a direction allows them; 0 ends it. With `newlyIsolated`, only those whose ends
-   * the table before did not isolate.
-   */
-  | { readonly type: 'adopt'; readonly milliseconds: number; readonly newlyIsolated?: boolean }
+  /** Adopt connections of TCP and SCTP in the middle of which a packet comes, where a direction allows it, for so many ms. */
+  | { readonly type: 'adopt-mid-stream'; readonly milliseconds: number }
+  /** Adopt flows while the set of isolated addresses grows, until told that `nothing` more is to be, or at most for so many ms. */
+  | { readonly type: 'adopt-while-growing'; readonly what: GrowthAdoption; readonly milliseconds: number }
+  /** Judge all that is in the queue. */
+  | { readonly type: 'drain' }
   /** Take packets from now on. Throws in the worker, which ends it, where the queue cannot be bound. */
   | { readonly type: 'bind' }
   | { readonly type: 'stop' };

@@ -47,7 +47,7 @@ export const BATCH = 64;
 /** Bytes of a packet that the kernel copies: every header that is judged, the ones that an ICMP error quotes too. */
 const COPY_RANGE = 128;
 /** Packets that wait in the kernel at most. */
-const QUEUE_LENGTH = 16_384;
+export const QUEUE_LENGTH = 16_384;
 
 /** Room for one message: headers and attributes take under 200 bytes beside the copied range. */
 const MESSAGE_LENGTH = 512;

@@ -20,7 +20,7 @@ import {
   type WorkerReport,
   type WorkerSetup,
 } from './protocol.ts';
-import { BATCH, QueueSocket } from './queue-socket.ts';
+import { BATCH, QUEUE_LENGTH, QueueSocket } from './queue-socket.ts';
 import { QueuedPacket } from './queued-packet.ts';
 import { VerdictBatch } from './verdict-batch.ts';
 
@@ -65,9 +65,8 @@ if (socket !== undefined) serve(socket);
 function serve(queue: QueueSocket): void {
   while (!stopping) {
     const received = queue.receive();
-    const start = received > 0 ? performance.now() : 0;
+    if (received > 0) judgeBatch(queue, received);
     if (Atomics.load(control, CONTROL_SENT) !== carriedOut) carryOutCommands();
-    if (received > 0) judgeBatch(queue, received, start);
     // A full batch means that more is waiting; anything less, that the queue was emptied.
     if (received < BATCH && !stopping && !queue.wait(IDLE_TICK)) tidy(now(), EXPIRE_IDLE);
   }
@@ -79,8 +78,9 @@ function now(): number {
   return performance.now() | 0;
 }
 
-/** Judges a batch that was received at `start`, in ms. */
-function judgeBatch(queue: QueueSocket, received: number, start: number): void {
+/** Judges the messages that were received last. */
+function judgeBatch(queue: QueueSocket, received: number): void {
+  const start = performance.now();
   const time = start | 0;
   verdicts.clear();
   for (let i = 0; i < received; i++) {
@@ -105,6 +105,15 @@ function judgeBatch(queue: QueueSocket, received: number, start: number): void {
 /** Is it the first packet of a flow that the policies decided? */
 function opensOrIsDenied(reason: number): boolean {
   return reason === ALLOWED_BY_POLICY || reason === EGRESS_DENIED || reason === INGRESS_DENIED;
+}
+
+/** Judges what is in the queue now: that is at most its whole length, however much comes meanwhile. */
+function drain(queue: QueueSocket): void {
+  for (let left = QUEUE_LENGTH; left > 0; left -= BATCH) {
+    const received = queue.receive();
+    if (received > 0) judgeBatch(queue, received);
+    if (received < BATCH) return;
+  }
 }
 
 function tidy(time: number, expire: number): void {
@@ -132,8 +141,14 @@ function carryOut(command: Command): void {
     case 'seed':
       seed(command.flows);
       break;
-    case 'adopt':
-      adopt((now() + command.milliseconds) | 0, command.newlyIsolated ?? false);
+    case 'adopt-mid-stream':
+      filter.adoption.adoptMidStream((now() + command.milliseconds) | 0);
+      break;
+    case 'adopt-while-growing':
+      filter.adoption.adoptWhileGrowing(command.what, (now() + command.milliseconds) | 0);
+      break;
+    case 'drain':
+      if (socket !== undefined) drain(socket);
       break;
     case 'bind':
       socket = new QueueSocket(setup.queue, setup.wake, setup.failOpen);
@@ -142,11 +157,6 @@ function carryOut(command: Command): void {
       stopping = true;
       break;
   }
-}
-
-function adopt(until: number, newlyIsolated: boolean): void {
-  if (newlyIsolated) filter.adoptNewlyIsolated(until);
-  else filter.adoptUntil = until;
 }
 
 function seed(flows: Int32Array): void {

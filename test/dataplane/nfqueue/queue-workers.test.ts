@@ -179,7 +179,7 @@ describeAsRoot('queue workers', () => {
       onReplaced: replaced.resolve,
       beforeBind: async (command) => {
         told.push('before its queue is bound');
-        await command({ type: 'adopt', milliseconds: 0 });
+        await command({ type: 'adopt-mid-stream', milliseconds: 0 });
         return told.length;
       },
     });
