@@ -4,9 +4,12 @@
  */
 import { parseArgs } from 'node:util';
 import { ESTABLISHED, INGRESS_DENIED } from '../src/filter/reasons.ts';
+import { inlineMore } from '../src/sys/inlining.ts';
+import { adviseHugePages } from '../src/sys/libc.ts';
 import { DB, policy, port, rule, Scene } from '../test/filter/scene.ts';
 import { ip, type Payload, tcp, udp } from '../test/packet/build.ts';
 
+inlineMore();
 const ROUNDS = 7;
 const WARM_UP = 300_000;
 /** Where an IPv4 packet has its addresses. */
@@ -43,6 +46,8 @@ function round({ what, judge }: Row): number {
 /** Packets of the opener, of flows drawn at random. */
 function established(flows: number): Row {
   const scene = new Scene([policy('db', { ingress: [rule()], egress: [] })], 1 << 20);
+  adviseHugePages(scene.filter.flows.words);
+  adviseHugePages(scene.filter.flows.buckets);
   const syn = packet(tcp(1, 80, 'S'));
   for (let flow = 0; flow < flows; flow++) judgeFrom(scene, syn, Math.imul(flow, GOLDEN));
   const ack = packet(tcp(1, 80, 'A'));

@@ -9,6 +9,8 @@ import { Filter } from '../../filter/filter.ts';
 import { ALLOWED_BY_POLICY, EGRESS_DENIED, FIRST_DENY, INGRESS_DENIED } from '../../filter/reasons.ts';
 import { Packet } from '../../packet/packet.ts';
 import { RuleTable } from '../../policy/rule-table.ts';
+import { inlineMore } from '../../sys/inlining.ts';
+import { adviseHugePages } from '../../sys/libc.ts';
 import { NF_ACCEPT, NF_DROP } from '../netlink/constants.ts';
 import { WorkerCounters } from './counters.ts';
 import { FlowEvents } from './flow-events.ts';
@@ -42,10 +44,11 @@ const port = parentPort as MessagePort;
 const control = new Int32Array(setup.control);
 const counters = new WorkerCounters(setup.counters);
 const events = setup.events && new FlowEvents(setup.events);
-const filter = new Filter(
-  new FlowTable(setup.flowCapacity, setup.offload ? OFFLOADED : {}),
-  new RuleTable(setup.table),
-);
+const flows = new FlowTable(setup.flowCapacity, setup.offload ? OFFLOADED : {});
+adviseHugePages(flows.words);
+adviseHugePages(flows.buckets);
+inlineMore();
+const filter = new Filter(flows, new RuleTable(setup.table));
 const queued = new QueuedPacket();
 const seeded = new Packet();
 const verdicts = new VerdictBatch(setup.queue, BATCH);
