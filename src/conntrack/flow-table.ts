@@ -37,6 +37,12 @@ export const MAX_CAPACITY = 1 << 24;
 /** Heads of lists that an insertion looks at, so that the table shrinks faster than it grows. */
 const EXPIRE_PER_INSERT = 2;
 
+/**
+ * A sixteenth of the table is kept for flows that nobody has answered yet, and one for revoked flows, however many answered ones there are: otherwise a
+ * table that is full of those would forget each new flow before its answer comes. A flood of unanswered ones takes no more than that from them.
+ */
+const RESERVE_SHIFT = 4;
+
 /** Places in `FlowTable.counters`; eviction counts by worth, from EVICTED on. */
 export const INSERTED = 0;
 export const EXPIRED = 1;
@@ -61,6 +67,8 @@ export class FlowTable {
   readonly #lifetimes: Int32Array;
   /** Lists by worth, all that can hold flows. */
   readonly #listsByWorth: readonly Int32Array[];
+  /** By worth: so many flows are not evicted while there are others. */
+  readonly #reserves: Int32Array;
   /** The list that expiry looks at next. */
   #cursor = 0;
 
@@ -81,6 +89,8 @@ export class FlowTable {
     this.#key = new FlowKey(seed);
     this.#lifetimes = lifetimesByList(timeoutsByState(timeouts));
     this.#listsByWorth = listsByWorth();
+    const reserve = capacity >> RESERVE_SHIFT;
+    this.#reserves = Int32Array.of(0, reserve, reserve, 0);
   }
 
   /** The flow of the packet, in either direction, or NO_SLOT. Does not count as movement. Sets `side`. */
@@ -246,26 +256,37 @@ export class FlowTable {
     return slot;
   }
 
-  /** Removes one flow of the least worth that there is, of those the one that has been still for longest. */
+  /** Removes one flow of the least worth that is above its reserve, of those the one that has been still for longest. */
   #evict(): void {
-    for (let worth = 0; worth < WORTHS.length; worth++) {
-      const lists = this.#listsByWorth[worth] as Int32Array;
-      let oldest = NO_SLOT;
-      let oldestMoved = 0;
-      for (let i = 0; i < lists.length; i++) {
-        const slot = this.lists.first(lists[i] as number);
-        if (slot === NO_SLOT) continue;
-        const moved = this.words[(slot << SLOT_SHIFT) + MOVED] as number;
-        if (oldest === NO_SLOT || ((moved - oldestMoved) | 0) < 0) {
-          oldest = slot;
-          oldestMoved = moved;
-        }
+    for (let worth = 0; worth < WORTHS.length; worth++)
+      if (this.#flowsOf(worth) > (this.#reserves[worth] as number) && this.#evictOf(worth)) return;
+    for (let worth = 0; worth < WORTHS.length; worth++) if (this.#evictOf(worth)) return;
+  }
+
+  #flowsOf(worth: number): number {
+    const lists = this.#listsByWorth[worth] as Int32Array;
+    let flows = 0;
+    for (let i = 0; i < lists.length; i++) flows += this.lists.sizes[lists[i] as number] as number;
+    return flows;
+  }
+
+  #evictOf(worth: number): boolean {
+    const lists = this.#listsByWorth[worth] as Int32Array;
+    let oldest = NO_SLOT;
+    let oldestMoved = 0;
+    for (let i = 0; i < lists.length; i++) {
+      const slot = this.lists.first(lists[i] as number);
+      if (slot === NO_SLOT) continue;
+      const moved = this.words[(slot << SLOT_SHIFT) + MOVED] as number;
+      if (oldest === NO_SLOT || ((moved - oldestMoved) | 0) < 0) {
+        oldest = slot;
+        oldestMoved = moved;
       }
-      if (oldest === NO_SLOT) continue;
-      this.#count(EVICTED + worth);
-      this.remove(oldest);
-      return;
     }
+    if (oldest === NO_SLOT) return false;
+    this.#count(EVICTED + worth);
+    this.remove(oldest);
+    return true;
   }
 
   #count(counter: number): void {

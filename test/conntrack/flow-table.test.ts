@@ -228,6 +228,26 @@ describe('eviction', () => {
     expect([0, 1, 2, 3].filter((n) => table.find(nth(n), 2000) !== NO_SLOT)).toEqual([0, 2, 3]);
   });
 
+  test('a table full of answered flows still keeps a sixteenth of new and of revoked ones, and no more', () => {
+    const table = new FlowTable(32, {}, SEED);
+    const revoke = (slot: Slot, now: number) => table.judged(slot, 2, true, 0, now);
+    for (let n = 0; n < 2; n++) revoke(insert(table, nth(n), 0), 0);
+    for (let n = 2; n < 32; n++) insert(table, nth(n), n, states.UDP_REPLIED);
+    for (let n = 32; n < 35; n++) insert(table, nth(n), n);
+    const kept = (first: number, last: number) =>
+      Array.from({ length: last - first }, (_, n) => first + n).filter((n) => table.find(nth(n), 40) !== NO_SLOT);
+    expect(kept(0, 2)).toEqual([0, 1]);
+    // The third one found the two before it above the reserve with itself.
+    expect(kept(32, 35)).toEqual([32, 33, 34]);
+    insert(table, nth(35), 36);
+    expect(kept(32, 36)).toEqual([33, 34, 35]);
+    revoke(insert(table, nth(36), 37, states.UDP_REPLIED), 37);
+    insert(table, nth(37), 38, states.UDP_REPLIED);
+    insert(table, nth(38), 39, states.UDP_REPLIED);
+    expect([...kept(0, 2), ...kept(32, 37)]).toEqual([1, 34, 35, 36]);
+    expect(problems(table)).toEqual([]);
+  });
+
   test('a flood of new flows does not take an established one', () => {
     const table = new FlowTable(16, {}, SEED);
     const established = insert(table, nth(0), 0, states.TCP_ESTABLISHED);
