@@ -81,13 +81,17 @@ export class AgentWorld implements AsyncDisposable {
     return world;
   }
 
+  /** Variables that agents get, beside ours. */
+  environment: Readonly<Record<string, string>> = {};
+
   get kubeConfig(): string {
     return join(this.folder, 'kubeconfig');
   }
 
   /** Starts the agent; it is not ready yet. */
   spawnAgent(...flags: readonly string[]): RunningAgent {
-    const agent = new RunningAgent(this.node, ['--kubeconfig', this.kubeConfig, '--node-name', NODE, ...flags]);
+    const all = ['--kubeconfig', this.kubeConfig, '--node-name', NODE, ...flags];
+    const agent = new RunningAgent(this.node, all, this.environment);
     this.#agents.push(agent);
     return agent;
   }

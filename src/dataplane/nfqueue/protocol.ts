@@ -25,7 +25,12 @@ export interface WorkerSetup {
 
 /** Index into the control words: the number of the command that was sent last. A worker that has not carried it out reads its port before its next batch. */
 export const CONTROL_SENT = 0;
-export const CONTROL_WORDS = 1;
+/**
+ * Index into the control words: the descriptor of the queue's socket once it is bound. A descriptor outlives its thread, and the queue stays taken with
+ * it: whoever notices the thread's end closes it, however the thread ended.
+ */
+export const CONTROL_SOCKET = 1;
+export const CONTROL_WORDS = 2;
 
 /** Int32s of one flow in a seed command: family, protocol, source (4), destination (4), source port, destination port, icmp type, revoked (0 | 1). */
 export const SEED_WORDS = 14;

@@ -61,6 +61,8 @@ const RECEIVE_BUFFER = 64 << 20;
 export class QueueSocket {
   /** Every message of a batch, MESSAGE_LENGTH bytes apart. */
   readonly view: DataView;
+  /** Whoever closes it gives the queue up: the kernel drops what waits in it. */
+  readonly fd: number;
   readonly #netlink: NetlinkSocket;
   readonly #wake: number;
   readonly #headers: DataView;
@@ -85,6 +87,7 @@ export class QueueSocket {
       this.#netlink.close();
       throw error;
     }
+    this.fd = this.#netlink.fd;
     const messages = pinnedMemory(BATCH * MESSAGE_LENGTH);
     const iovecs = pinnedMemory(BATCH * IOVEC_LENGTH);
     const headers = pinnedMemory(BATCH * MMSGHDR_LENGTH);
@@ -141,11 +144,6 @@ export class QueueSocket {
       if (send(this.#netlink.fd, verdicts.bytes, verdicts.length, 0) >= 0) return true;
     }
     return false;
-  }
-
-  /** Gives the queue up: the kernel drops what waits in it. */
-  close(): void {
-    this.#netlink.close();
   }
 }
 

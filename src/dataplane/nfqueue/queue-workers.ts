@@ -5,7 +5,14 @@ import { Worker } from 'node:worker_threads';
 import { close, eventfd, signalEventfd } from '../../sys/libc.ts';
 import { WorkerCounters } from './counters.ts';
 import { type FlowEvent, FlowEvents } from './flow-events.ts';
-import { CONTROL_SENT, CONTROL_WORDS, type Command, type WorkerReport, type WorkerSetup } from './protocol.ts';
+import {
+  CONTROL_SENT,
+  CONTROL_SOCKET,
+  CONTROL_WORDS,
+  type Command,
+  type WorkerReport,
+  type WorkerSetup,
+} from './protocol.ts';
 
 export interface QueueWorkersOptions extends Pick<WorkerSetup, 'failOpen' | 'judgedBit' | 'rejectBit' | 'offload'> {
   /** Number of the first queue; the others follow. */
@@ -203,6 +210,8 @@ class QueueWorker {
     });
     this.#worker.on('exit', (code) => {
       close(this.#wake);
+      const queueSocket = Atomics.load(this.#control, CONTROL_SOCKET);
+      if (queueSocket > 0) close(queueSocket);
       const error = thrown ?? new Error(`the worker of queue ${queue} ended with ${code}`);
       this.failure = error;
       for (const done of this.#pending.values()) done();

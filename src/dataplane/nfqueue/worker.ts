@@ -16,6 +16,7 @@ import { WorkerCounters } from './counters.ts';
 import { FlowEvents } from './flow-events.ts';
 import {
   CONTROL_SENT,
+  CONTROL_SOCKET,
   type Command,
   type NumberedCommand,
   SEED_WORDS,
@@ -73,7 +74,6 @@ function serve(queue: QueueSocket): void {
     // A full batch means that more is waiting; anything less, that the queue was emptied.
     if (received < BATCH && !stopping && !queue.wait(IDLE_TICK)) tidy(now(), EXPIRE_IDLE);
   }
-  queue.close();
 }
 
 /** The coarse clock: ms, as an int32 that wraps. Read once a batch. */
@@ -155,6 +155,7 @@ function carryOut(command: Command): void {
       break;
     case 'bind':
       socket = new QueueSocket(setup.queue, setup.wake, setup.failOpen);
+      Atomics.store(control, CONTROL_SOCKET, socket.fd);
       break;
     case 'stop':
       stopping = true;
