@@ -118,7 +118,9 @@ export class AgentProcess implements AgentView {
   }
 
   readiness(): Readiness {
-    return this.#isWaiting ? { ready: false, reason: waitingFor(this.#source.view()) } : this.#readiness;
+    if (this.#isWaiting) return { ready: false, reason: waitingFor(this.#source.view()) };
+    const problem = this.#readiness.ready ? this.#agent.problem() : undefined;
+    return problem === undefined ? this.#readiness : { ready: false, reason: problem };
   }
 
   source(): SourceView {

@@ -54,6 +54,10 @@ export interface ChangeTimes {
 export const DEFAULT_FIRST_QUEUE = 9464;
 export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
+/** How often the kernel's rules are looked at, in ms: other software can flush what is not its own. */
+const CHECK_STEERING = 10_000;
+/** From when on a change that is not in force is a problem, in seconds: it should take 0.1. */
+const LONG_PENDING = 5;
 /** How often what the workers tell of flows is read, in ms. */
 const POLL_FLOWS = 250;
 
@@ -68,11 +72,18 @@ export class Agent {
   #enforcement: Enforcement | undefined;
   #compiled: CompiledPolicies | undefined;
   #workerRestarts = 0;
+  #steeringRepairs = 0;
+  #checking: NodeJS.Timeout | undefined;
+  #steeringProblem: string | undefined;
+  /** Since when a change is being brought into force, in ms of performance.now(). */
+  #applyingSince = Number.POSITIVE_INFINITY;
   /** Changes that wait for the one that is being brought into force. */
   #pending: ClusterChange[] = [];
   #pendingSince = Number.POSITIVE_INFINITY;
-  #applying: Promise<void> | undefined;
+  /** The pending changes' turn, once they wait for it. */
   #next: Promise<void> | undefined;
+  /** What is under way, or was last: changes and checks take turns. */
+  #last: Promise<void> = Promise.resolve();
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -99,7 +110,7 @@ export class Agent {
   async apply(changes: readonly ClusterChange[], receivedAt = performance.now()): Promise<void> {
     for (const change of changes) this.#pending.push(change);
     this.#pendingSince = Math.min(this.#pendingSince, receivedAt);
-    this.#next ??= this.#applyNext(this.#applying);
+    this.#next ??= this.#inTurn(() => this.#applyPending());
     await this.#next;
   }
 
@@ -112,6 +123,8 @@ export class Agent {
       revoked: enforcement?.revoked ?? 0,
       flowCapacity: this.#flowCapacity * this.#queues,
       workerRestarts: this.#workerRestarts,
+      steeringRepairs: this.#steeringRepairs,
+      pendingChangeAge: this.#pendingChangeAge(),
       generation: this.#compiled?.table.generation ?? 0,
       tableBytes: this.#compiled?.table.buffer.byteLength ?? 0,
       isolated: enforcement?.isolated ?? 0,
@@ -131,13 +144,22 @@ export class Agent {
     return { wanted: workers === undefined ? 0 : this.#queues, alive: workers?.alive ?? 0 };
   }
 
+  /** What keeps the policies from being in force as they should, in one line; undefined while nothing does. */
+  problem(): string | undefined {
+    const age = this.#pendingChangeAge();
+    if (age > LONG_PENDING) return `a change is not in force after ${age.toFixed(0)} s`;
+    return this.#steeringProblem;
+  }
+
   /**
    * Ends judging. Unless `removeSteering` is set the kernel's rules stay: established offloaded flows go on, and new ones wait for the
    * next agent as `fail` says. A start or change that is under way is finished first.
    */
   async stop({ removeSteering = false } = {}): Promise<void> {
     // What fails was already reported to whoever asked for it.
-    await Promise.allSettled([this.#starting, this.#applying, this.#next]);
+    await Promise.allSettled([this.#starting]);
+    clearTimeout(this.#checking);
+    await this.#last;
     clearInterval(this.#polling);
     await this.#enforcement?.stop(removeSteering);
   }
@@ -169,20 +191,56 @@ export class Agent {
       },
     );
     if (this.#policyFlows !== undefined) this.#polling = setInterval(() => this.#countPolicyFlows(), POLL_FLOWS);
+    this.#checkSteeringLater();
     log.info({ steering: steering.kind, queues: this.#queues, isolated: this.#enforcement?.isolated }, 'enforcing');
   }
 
-  async #applyNext(current: Promise<void> | undefined): Promise<void> {
-    await current?.catch(() => undefined);
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#last.then(work);
+    // What fails is told to whoever asked for it.
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #applyPending(): Promise<void> {
+    this.#next = undefined;
     const enforcement = this.#enforcement;
     if (enforcement === undefined) throw new Error('the agent was not started');
     const changes = this.#pending;
     const receivedAt = this.#pendingSince;
     this.#pending = [];
     this.#pendingSince = Number.POSITIVE_INFINITY;
-    this.#applying = this.#next;
-    this.#next = undefined;
+    this.#applyingSince = Math.min(this.#applyingSince, receivedAt);
     await this.#bringIntoForce(changes, receivedAt, (compiled) => enforcement.update(compiled));
+    this.#applyingSince = Number.POSITIVE_INFINITY;
+  }
+
+  /** In seconds; 0 where all changes are in force. */
+  #pendingChangeAge(): number {
+    const since = Math.min(this.#applyingSince, this.#pendingSince);
+    return since === Number.POSITIVE_INFINITY ? 0 : (performance.now() - since) / 1000;
+  }
+
+  #checkSteeringLater(): void {
+    const check = async () => {
+      await this.#inTurn(() => this.#repairSteering());
+      this.#checkSteeringLater();
+    };
+    this.#checking = setTimeout(() => void check(), CHECK_STEERING);
+  }
+
+  async #repairSteering(): Promise<void> {
+    const { log } = this.#options;
+    try {
+      if (await this.#enforcement?.repair()) {
+        this.#steeringRepairs++;
+        log.warn('kernel rules of podfence were changed by other software; they are in place again');
+      }
+      this.#steeringProblem = undefined;
+    } catch (error) {
+      this.#steeringProblem = `the kernel's rules cannot be checked or repaired: ${error instanceof Error ? error.message : String(error)}`;
+      log.error({ err: error }, "the kernel's rules cannot be checked or repaired; it is tried again");
+    }
   }
 
   #countPolicyFlows(): void {

@@ -48,6 +48,10 @@ export interface AgentCounters {
   readonly flowsEvicted: Readonly<Record<Worth, number>>;
   /** Workers that ended and were replaced. */
   readonly workerRestarts: number;
+  /** How often kernel rules were put in place again that other software had taken away. */
+  readonly steeringRepairs: number;
+  /** Since when a change is not in force yet, in seconds; 0 where all are. */
+  readonly pendingChangeAge: number;
   /** Of the RuleTable in force. */
   readonly generation: number;
   /** Of the RuleTable in force, in bytes. */

@@ -10,12 +10,13 @@
 import { type Command, QueueWorkers, type QueueWorkersOptions } from '../dataplane/nfqueue/queue-workers.ts';
 import type { Steering, SteeringState } from '../dataplane/steering/state.ts';
 import type { GrowthAdoption } from '../filter/adoption.ts';
+import { addressWords } from '../policy/address-words.ts';
 import type { CompiledPolicies } from '../policy/compiler.ts';
+import { Concerned } from '../policy/concerned.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import { revokeJudged, seedUnjudged } from './established-flows.ts';
-import { slotOf } from './slot.ts';
 
-/** While the set of isolated addresses changes, in ms; it is ended explicitly, and this only bounds it where the agent dies in between. */
+/** While the set of isolated addresses changes, in ms; it is ended explicitly, and this only bounds it where a command hangs. */
 const ADOPT_WHILE_STEERING = 2000;
 
 export interface EnforcementOptions
@@ -39,6 +40,8 @@ export class Enforcement {
   readonly #steering: Steering;
   #table: RuleTable;
   #isolated: ReadonlySet<string>;
+  /** Whose flows are to be judged again, from changes that are not in force yet. */
+  #concerned = Concerned.everybody();
   #rejudged = 0;
   #revoked = 0;
 
@@ -95,16 +98,36 @@ export class Enforcement {
    * Resolves when the table is in force, on established and offloaded flows too. One at a time. Where it rejects, what was in force before may be
    * so in part, and another update brings all of it into force.
    */
-  async update({ table, isolated }: CompiledPolicies): Promise<void> {
+  async update({ table, isolated, concerned }: CompiledPolicies): Promise<void> {
     this.#table = table;
+    // Of a change that failed it is not known how far it came, nor by which numbers this table calls whom it concerned.
+    this.#concerned = this.#concerned.isEmpty ? concerned : Concerned.everybody();
     await this.workers.command({ type: 'table', table: table.buffer });
     const grown = isolated.filter((address) => !this.#isolated.has(address));
     if (grown.length > 0) await this.#tellConnectionsOf(grown);
-    await this.#steer(isolated, { addresses: grown, adopt: 'newly-isolated' }, ({ ipv4, ipv6 }) =>
-      this.#steering.setIsolated(ipv4, ipv6),
-    );
+    // What is revoked does not wait for the kernel's rules, nor for their tools, which may fail.
+    const parts = await Promise.allSettled([
+      this.#judgeAgain(this.#concerned),
+      this.#steer(isolated, { addresses: grown, adopt: 'newly-isolated' }, ({ ipv4, ipv6 }) =>
+        this.#steering.setIsolated(ipv4, ipv6),
+      ),
+    ]);
+    for (const part of parts) if (part.status === 'rejected') throw part.reason;
     this.#isolated = new Set(isolated);
-    await this.#judgeAgain();
+    // What was adopted meanwhile.
+    await this.#judgeAgain(addressesOf(grown));
+    this.#concerned = new Concerned();
+  }
+
+  /**
+   * Puts the kernel's rules and sets in place again where other software has taken them away, as if all pods had just become isolated. Gives back
+   * whether there was anything to do. Not while an update is under way.
+   */
+  async repair(): Promise<boolean> {
+    if (await this.#steering.isInPlace()) return false;
+    await this.#tellConnectionsOf([...this.#isolated]);
+    await this.#install('all');
+    return true;
   }
 
   /** Ends judging. The kernel's rules stay, unless `removeSteering` is set. */
@@ -114,12 +137,17 @@ export class Enforcement {
   }
 
   async #start(): Promise<void> {
-    const { firstQueue, count, mark, fail, deny, offload, adopt, hasPredecessor } = this.#options;
+    const { fail, adopt, hasPredecessor } = this.#options;
     const tracked = await this.workers.bind();
-    const isolated = [...this.#isolated];
     // A predecessor's rules have dropped everything new while nobody judged: there what is unknown was never allowed.
-    const adoptWhile = hasPredecessor && fail === 'closed' ? 'nothing' : 'all';
-    await this.#steer(isolated, { addresses: isolated, adopt: adoptWhile }, ({ ipv4, ipv6 }) =>
+    await this.#install(hasPredecessor && fail === 'closed' ? 'nothing' : 'all');
+    if (tracked === 0 && adopt > 0) await this.workers.command({ type: 'adopt-mid-stream', milliseconds: adopt });
+  }
+
+  async #install(adopt: GrowthAdoption): Promise<void> {
+    const { firstQueue, count, mark, fail, deny, offload } = this.#options;
+    const isolated = [...this.#isolated];
+    await this.#steer(isolated, { addresses: isolated, adopt }, ({ ipv4, ipv6 }) =>
       this.#steering.apply({
         queues: { first: firstQueue, count },
         isolatedIPv4: ipv4,
@@ -127,8 +155,8 @@ export class Enforcement {
         ...{ mark, fail, deny, offload },
       }),
     );
-    await this.#judgeAgain();
-    if (tracked === 0 && adopt > 0) await this.workers.command({ type: 'adopt-mid-stream', milliseconds: adopt });
+    await this.#judgeAgain(Concerned.everybody());
+    this.#concerned = new Concerned();
   }
 
   /**
@@ -144,29 +172,32 @@ export class Enforcement {
     if (addresses.length === 0) return change({ ipv4, ipv6 });
     const milliseconds = ADOPT_WHILE_STEERING;
     await this.workers.command({ type: 'adopt-while-growing', what: adopt, milliseconds });
-    await change({ ipv4, ipv6 });
-    await this.#tellConnectionsOf(addresses);
-    // What was queued before its connection got its mark is not known to the worker in any other way.
-    await this.workers.command({ type: 'drain' });
-    await this.workers.command({ type: 'adopt-while-growing', what: 'nothing', milliseconds: 0 });
+    try {
+      await change({ ipv4, ipv6 });
+      await this.#tellConnectionsOf(addresses);
+      // What was queued before its connection got its mark is not known to the worker in any other way.
+      await this.workers.command({ type: 'drain' });
+    } finally {
+      await this.workers.command({ type: 'adopt-while-growing', what: 'nothing', milliseconds: 0 });
+    }
   }
 
-  async #judgeAgain(): Promise<void> {
-    const { judged, revoked } = await revokeJudged(this.#table, this.#options.mark.judged, this.#seed);
+  /** Revokes offloaded flows that the table denies. */
+  async #judgeAgain(concerned: Concerned): Promise<void> {
+    const { judged, revoked } = await revokeJudged(this.#table, this.#options.mark.judged, concerned, this.#seed);
     this.#rejudged += judged;
     this.#revoked += revoked;
   }
 
   /** Tells the workers of the connections of these addresses. */
   async #tellConnectionsOf(addresses: readonly string[]): Promise<void> {
-    const slots = new Set(addresses.map((address) => slotOf(this.#table, address)));
-    await seedUnjudged(this.#table, this.#offloadedBit, (slot) => slots.has(slot), this.#seed);
+    await seedUnjudged(this.#table, this.#offloadedBit, addressesOf(addresses), this.#seed);
   }
 
   /** Tells a worker that knows nothing of all that it may meet; gives back how many connections the kernel has. */
   async #tellAll(command: (command: Command) => Promise<void>): Promise<number> {
     const seed = (flows: Int32Array) => command({ type: 'seed', flows });
-    return seedUnjudged(this.#table, this.#offloadedBit, () => true, seed);
+    return seedUnjudged(this.#table, this.#offloadedBit, Concerned.everybody(), seed);
   }
 
   readonly #seed = (flows: Int32Array) => this.workers.command({ type: 'seed', flows });
@@ -174,6 +205,15 @@ export class Enforcement {
   get #offloadedBit(): number {
     return this.#options.offload ? this.#options.mark.judged : 0;
   }
+}
+
+function addressesOf(texts: readonly string[]): Concerned {
+  const concerned = new Concerned();
+  for (const text of texts) {
+    const address = addressWords(text);
+    if (address !== undefined) concerned.addAddress(address);
+  }
+  return concerned;
 }
 
 function partition<T>(items: readonly T[], holds: (item: T) => boolean): [T[], T[]] {

@@ -2,42 +2,50 @@
  * Flows that are older than what the workers know: the kernel carries offloaded flows without asking, and a pod that becomes isolated has connections that
  * nobody judged. They are read from the kernel's connection table and judged in the direction in which they were opened.
  */
-import { eachKernelFlow, type KernelFlowKey, keyOf, setMarks } from '../dataplane/ctnetlink/kernel-flows.ts';
+import type { KernelFlow } from '../dataplane/ctnetlink/kernel-flow.ts';
+import {
+  eachKernelFlow,
+  type KernelFlowKey,
+  type KernelFlowSelection,
+  keyOf,
+  setMarks,
+} from '../dataplane/ctnetlink/kernel-flows.ts';
 import { SEED_WORDS } from '../dataplane/nfqueue/protocol.ts';
 import { decide } from '../filter/decide.ts';
 import { FIRST_DENY } from '../filter/reasons.ts';
 import { Packet } from '../packet/packet.ts';
+import type { Concerned } from '../policy/concerned.ts';
 import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
 
 type Seed = (flows: Int32Array) => Promise<void>;
 
+/** Up to so many addresses the kernel is asked for by each, twice; for more it tells all of its table. */
+const FEW_ADDRESSES = 4;
+
 /**
  * Takes their allowance away from flows with the judged bit that `table` denies: the workers know them as revoked first, then the mark goes, so that no packet
  * between the two finds a flow that nobody remembers. Other flows are not touched. Gives back how many were judged, and how many of them revoked.
+ * @param concerned whose flows are looked at
  */
 export async function revokeJudged(
   table: RuleTable,
   judgedBit: number,
+  concerned: Concerned,
   seed: Seed,
 ): Promise<{ readonly judged: number; readonly revoked: number }> {
-  const packet = new Packet();
   const seeds = new SeedList();
   const revoked: KernelFlowKey[] = [];
   let judged = 0;
-  await eachKernelFlow(
-    (flow) => {
-      flow.opening(packet);
-      judged++;
-      if (decide(table, packet) < FIRST_DENY) return;
-      seeds.add(packet, true);
-      revoked.push(keyOf(flow));
-    },
-    judgedBit,
-    judgedBit,
-  );
+  const visit = (flow: KernelFlow, packet: Packet) => {
+    judged++;
+    if (decide(table, packet) < FIRST_DENY) return;
+    seeds.add(packet, true);
+    revoked.push(keyOf(flow));
+  };
+  await eachConcernedFlow(table, concerned, { mask: judgedBit, value: judgedBit }, visit);
   if (revoked.length > 0) {
     await seed(seeds.words());
-    setMarks(revoked, judgedBit, 0);
+    await setMarks(revoked, judgedBit, 0);
   }
   return { judged, revoked: revoked.length };
 }
@@ -47,43 +55,80 @@ export async function revokeJudged(
  * revoked. Those that it allows are offloaded by their mark, however many they are; without offload the workers get to know them as established.
  * Connections that are over are left alone.
  * @param offloadedBit the judged bit; 0 without offload
- * @param concerns of which endpoints, by address slot of `table`
- * @returns how many connections the kernel tracks, of whomever
+ * @param concerned whose flows are looked at
+ * @returns how many of those the kernel tracks, unjudged or over
  */
 export async function seedUnjudged(
   table: RuleTable,
   offloadedBit: number,
-  concerns: (slot: number) => boolean,
+  concerned: Concerned,
   seed: Seed,
 ): Promise<number> {
-  const packet = new Packet();
   const seeds = new SeedList();
   const allowed: KernelFlowKey[] = [];
   let tracked = 0;
-  await eachKernelFlow((flow) => {
+  const visit = (flow: KernelFlow, packet: Packet) => {
     tracked++;
-    if (flow.isOver || (flow.mark & offloadedBit) !== 0) return;
-    flow.opening(packet);
-    const [source, destination] = slots(table, packet);
-    const isolated = isIsolated(table, source) || isIsolated(table, destination);
-    if (!isolated || !(concerns(source) || concerns(destination))) return;
+    if (flow.isOver || (flow.mark & offloadedBit) !== 0 || !isIsolated(table, packet)) return;
     const denied = decide(table, packet) >= FIRST_DENY;
     if (denied || offloadedBit === 0) seeds.add(packet, denied);
     else allowed.push(keyOf(flow));
-  });
-  setMarks(allowed, offloadedBit, offloadedBit);
+  };
+  await eachConcernedFlow(table, concerned, {}, visit);
+  await setMarks(allowed, offloadedBit, offloadedBit);
   if (seeds.length > 0) await seed(seeds.words());
   return tracked;
 }
 
-function slots(table: RuleTable, p: Packet): [number, number] {
-  return p.family === 4
-    ? [table.lookup4(p.src0), table.lookup4(p.dst0)]
-    : [table.lookup6(p.src0, p.src1, p.src2, p.src3), table.lookup6(p.dst0, p.dst1, p.dst2, p.dst3)];
+/** Gives the flows of the concerned, with the packet that opens each; both are reused. One can come twice when the kernel's table changes meanwhile. */
+async function eachConcernedFlow(
+  table: RuleTable,
+  concerned: Concerned,
+  selection: KernelFlowSelection,
+  visit: (flow: KernelFlow, packet: Packet) => void,
+): Promise<void> {
+  if (concerned.isEmpty) return;
+  const packet = new Packet();
+  const addresses = concerned.addresses(FEW_ADDRESSES);
+  if (addresses === undefined) {
+    return eachKernelFlow((flow) => {
+      flow.opening(packet);
+      if (isConcerned(concerned, table, packet)) visit(flow, packet);
+    }, selection);
+  }
+  for (const address of addresses) {
+    for (const role of ['opener', 'other'] as const) {
+      const visitOnce = (flow: KernelFlow) => {
+        if (role === 'other' && addresses.some((each) => flow.hasEnd('opener', each))) return;
+        flow.opening(packet);
+        visit(flow, packet);
+      };
+      await eachKernelFlow(visitOnce, { ...selection, end: { role, address } });
+    }
+  }
 }
 
-function isIsolated(table: RuleTable, slot: number): boolean {
-  return table.isIsolated(slot, EGRESS) || table.isIsolated(slot, INGRESS);
+function isConcerned(concerned: Concerned, table: RuleTable, p: Packet): boolean {
+  if (p.family === 4) {
+    return (
+      concerned.includes4(p.src0, table.identityOf(table.lookup4(p.src0))) ||
+      concerned.includes4(p.dst0, table.identityOf(table.lookup4(p.dst0)))
+    );
+  }
+  const source = table.identityOf(table.lookup6(p.src0, p.src1, p.src2, p.src3));
+  const destination = table.identityOf(table.lookup6(p.dst0, p.dst1, p.dst2, p.dst3));
+  return (
+    concerned.includes6(p.src0, p.src1, p.src2, p.src3, source) ||
+    concerned.includes6(p.dst0, p.dst1, p.dst2, p.dst3, destination)
+  );
+}
+
+/** Is an end isolated, in whatever direction? */
+function isIsolated(table: RuleTable, p: Packet): boolean {
+  const source = p.family === 4 ? table.lookup4(p.src0) : table.lookup6(p.src0, p.src1, p.src2, p.src3);
+  const destination = p.family === 4 ? table.lookup4(p.dst0) : table.lookup6(p.dst0, p.dst1, p.dst2, p.dst3);
+  const isolated = (slot: number) => table.isIsolated(slot, EGRESS) || table.isIsolated(slot, INGRESS);
+  return isolated(source) || isolated(destination);
 }
 
 /** Flows in the layout of a seed command. */

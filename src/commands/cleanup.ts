@@ -18,8 +18,8 @@ export function register(program: Command): void {
       requireRootOnLinux('cleanup');
       await removeEverything(system());
       const marked: KernelFlowKey[] = [];
-      await eachKernelFlow((flow) => marked.push(keyOf(flow)), markMask.judged, markMask.judged);
-      setMarks(marked, markMask.judged, 0);
+      await eachKernelFlow((flow) => marked.push(keyOf(flow)), { mask: markMask.judged, value: markMask.judged });
+      await setMarks(marked, markMask.judged, 0);
       process.stdout.write(`podfence has left this node's kernel; ${marked.length} connections lost its mark.\n`);
       process.exitCode = ExitCode.ok;
     });

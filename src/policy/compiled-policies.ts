@@ -2,6 +2,7 @@
 
 import type { Direction } from '../cluster/records.ts';
 import { addressWords } from './address-words.ts';
+import type { Concerned } from './concerned.ts';
 import type { Policy } from './model.ts';
 import type { RuleTable } from './rule-table.ts';
 import type { ArraySnapshot } from './snapshot-array.ts';
@@ -10,6 +11,8 @@ export interface CompiledPolicies {
   readonly table: RuleTable;
   /** Addresses, in canonical text and sorted, of this node's endpoints that are isolated in any direction. */
   readonly isolated: readonly string[];
+  /** Whose flows may have lost an allowance since the table before. */
+  readonly concerned: Concerned;
   /** The policies, `namespace/name` and sorted, that isolate the endpoint with this address; [] where it is no isolated endpoint. */
   isolatingPolicies(address: string, direction: Direction): readonly string[];
   /** `namespace/name` of the pod with this address, on any node. */
@@ -19,6 +22,7 @@ export interface CompiledPolicies {
 export class CompiledTable implements CompiledPolicies {
   readonly table: RuleTable;
   readonly isolated: readonly string[];
+  readonly concerned: Concerned;
   private readonly podNames: ArraySnapshot<string>;
   /** By endpoint class. */
   private readonly policies: ReadonlyMap<number, readonly Policy[]>;
@@ -26,11 +30,13 @@ export class CompiledTable implements CompiledPolicies {
   constructor(
     table: RuleTable,
     isolated: readonly string[],
+    concerned: Concerned,
     podNames: ArraySnapshot<string>,
     policies: ReadonlyMap<number, readonly Policy[]>,
   ) {
     this.table = table;
     this.isolated = isolated;
+    this.concerned = concerned;
     this.podNames = podNames;
     this.policies = policies;
   }

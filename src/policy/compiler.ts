@@ -10,6 +10,7 @@ import { type PodRecord, type PolicyRecord, recordKey } from '../cluster/records
 import type { ClusterChange } from '../cluster/store.ts';
 import { type AddressWords, addressText, addressWords } from './address-words.ts';
 import { type CompiledPolicies, CompiledTable } from './compiled-policies.ts';
+import { Concerned } from './concerned.ts';
 import { EndpointClasses } from './endpoint-classes.ts';
 import { Identities } from './identities.ts';
 import type { Identity, Namespace, Policy } from './model.ts';
@@ -75,6 +76,8 @@ export class PolicyCompiler {
   private readonly slack: Slack;
   private readonly writer: TableWriter;
   private portSetsInUse = 0;
+  /** By what was applied since the last compile. */
+  private concerned = new Concerned();
 
   constructor(node: NodeIdentity, slack: Slack = SLACK) {
     this.nodeName = node.name;
@@ -130,7 +133,9 @@ export class PolicyCompiler {
     if (this.portSets.size > 2 * this.portSetsInUse + this.slack.portSets) this.sweepPortSets();
     const table = new RuleTable(this.writer.write(++this.generation));
     const policies = new Map([...this.classes.all()].map((each) => [each.id, each.policies]));
-    return new CompiledTable(table, this.isolated(), this.slots.snapshotNames(), policies);
+    const concerned = this.concerned;
+    this.concerned = new Concerned();
+    return new CompiledTable(table, this.isolated(), concerned, this.slots.snapshotNames(), policies);
   }
 
   /**
@@ -150,8 +155,10 @@ export class PolicyCompiler {
 
   private setNamespace(name: string, labels: Readonly<Record<string, string>> | undefined): void {
     const namespace = this.identities.namespace(name);
-    if (this.identities.setLabels(namespace, labels)) this.groups.relabel(namespace);
-    else this.identities.forgetIfEmpty(namespace);
+    if (this.identities.setLabels(namespace, labels)) {
+      this.groups.relabel(namespace);
+      for (const { id } of namespace.identities.values()) this.concerned.addIdentity(id);
+    } else this.identities.forgetIfEmpty(namespace);
   }
 
   private setPod(record: PodRecord): void {
@@ -168,6 +175,7 @@ export class PolicyCompiler {
       if (endpoint) this.addEndpoint(pod);
     } else {
       const before = { identity: pod.identity, endpoint: pod.endpoint };
+      if (before.identity !== identity || before.endpoint !== endpoint) this.concernPod(pod);
       if (before.endpoint && !(endpoint && before.identity === identity)) this.removeEndpoint(pod);
       pod.identity = identity;
       pod.endpoint = endpoint;
@@ -193,9 +201,28 @@ export class PolicyCompiler {
     if (texts.length === pod.addresses.length && texts.every((text, i) => text === pod.addresses[i])) return;
     const before = distinctAddresses(pod.addresses);
     const after = distinctAddresses(texts);
-    for (const address of before) if (!includes(after, address)) this.slots.release(address, pod.slot);
-    for (const address of after) if (!includes(before, address)) this.slots.claim(address, pod.slot);
+    for (const address of before) {
+      if (includes(after, address)) continue;
+      this.slots.release(address, pod.slot);
+      this.concerned.addAddress(address);
+    }
+    for (const address of after) {
+      if (includes(before, address)) continue;
+      if (pod.endpoint || this.slots.owner(address) >= 0) this.concerned.addAddress(address);
+      this.slots.claim(address, pod.slot);
+    }
     pod.addresses = texts;
+  }
+
+  private concernPod({ addresses }: Pod): void {
+    for (const address of distinctAddresses(addresses)) this.concerned.addAddress(address);
+  }
+
+  /** The policy is there from now on, or is not any more. */
+  private concernSelected(identities: readonly Identity[]): void {
+    if (identities.length === 0) return;
+    const selected = new Set(identities);
+    for (const pod of this.endpoints) if (selected.has(pod.identity)) this.concernPod(pod);
   }
 
   private addEndpoint(pod: Pod): void {
@@ -220,7 +247,9 @@ export class PolicyCompiler {
     };
     this.policies.set(policy.key, policy);
     namespace.policies.add(policy);
-    this.classes.select(policy, selectedEndpoints(policy, namespace));
+    const selected = selectedEndpoints(policy, namespace);
+    this.classes.select(policy, selected);
+    this.concernSelected(selected);
   }
 
   private deletePolicy(key: string): void {
@@ -228,7 +257,9 @@ export class PolicyCompiler {
     if (policy === undefined) return;
     this.policies.delete(key);
     policy.namespace.policies.delete(policy);
-    this.classes.unselect(policy, selectedEndpoints(policy, policy.namespace));
+    const selected = selectedEndpoints(policy, policy.namespace);
+    this.classes.unselect(policy, selected);
+    this.concernSelected(selected);
     this.identities.forgetIfEmpty(policy.namespace);
   }
 

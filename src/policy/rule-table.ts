@@ -133,6 +133,11 @@ export class RuleTable {
     }
   }
 
+  /** The identity of the pod in `slot`; -1 where the slot is no pod's. */
+  identityOf(slot: number): number {
+    return slot > NODE_SLOT ? (this.slots[slot] as number) >> 1 : -1;
+  }
+
   /** Is it an address of this node itself? */
   isNode(slot: number): boolean {
     return slot === NODE_SLOT;

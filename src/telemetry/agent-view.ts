@@ -56,6 +56,9 @@ export interface CountersView {
   /** By what the flow was worth. Every worth is there from the start. */
   readonly flowsEvicted: Readonly<Record<string, number>>;
   readonly workerRestarts: number;
+  readonly steeringRepairs: number;
+  /** Seconds since the oldest change that is not in force was received; 0 where all are. */
+  readonly pendingChangeAge: number;
   /** Of the RuleTable in force; 0 before there is one. */
   readonly generation: number;
   /** Of the RuleTable in force, bytes. */

@@ -112,6 +112,13 @@ const QUEUES: readonly ValueMetric[] = [
     read: ({ counters }) => counters.workerRestarts,
   },
   {
+    name: 'podfence_steering_repairs_total',
+    type: 'counter',
+    labels: [],
+    help: 'How often kernel rules of podfence were put in place again that other software had taken away.',
+    read: ({ counters }) => counters.steeringRepairs,
+  },
+  {
     name: 'podfence_workers',
     type: 'gauge',
     labels: ['state'],

@@ -12,6 +12,13 @@ const IN_FORCE: readonly ValueMetric[] = [
     read: ({ readiness }) => (readiness.ready ? 1 : 0),
   },
   {
+    name: 'podfence_pending_change_age_seconds',
+    type: 'gauge',
+    labels: [],
+    help: 'Time since the oldest change that is not in force yet was received; 0 where all are in force.',
+    read: ({ counters }) => counters.pendingChangeAge,
+  },
+  {
     name: 'podfence_isolated_endpoints',
     type: 'gauge',
     labels: [],

@@ -45,11 +45,15 @@ export interface Status {
     readonly rejudged: number;
     readonly revoked: number;
   };
+  /** How often kernel rules were put in place again that other software had taken away. */
+  readonly steeringRepairs: number;
   readonly workers: { readonly wanted: number; readonly alive: number; readonly restarts: number };
   readonly queues: CountersView['queues'];
   readonly lag: {
     /** Since the source was last heard; null before that. */
     readonly knowledgeAgeSeconds: number | null;
+    /** Of the oldest change that is not in force yet; 0 where all are. */
+    readonly pendingChangeSeconds: number;
     /** The last change that came into force; null before the first one. */
     readonly lastChange: {
       readonly at: string;
@@ -104,10 +108,12 @@ export function statusOf(view: AgentView, lastChange: (ChangeView & { readonly a
       rejudged: counters.rejudged,
       revoked: counters.revoked,
     },
+    steeringRepairs: counters.steeringRepairs,
     workers: { ...view.workers(), restarts: counters.workerRestarts },
     queues: counters.queues,
     lag: {
       knowledgeAgeSeconds: seconds(source.age),
+      pendingChangeSeconds: counters.pendingChangeAge,
       lastChange:
         lastChange === undefined
           ? null

@@ -3,7 +3,7 @@
  * the API server; what is sent from the moment on at which the agent says "in force" must not arrive.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { namespace, pod } from '../kube/objects.ts';
+import { namespace, pod, policy } from '../kube/objects.ts';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
 import { AgentWorld, CLIENT, type Differences, relabelled, SERVER, VISITORS, webPorts } from './agent-world.ts';
@@ -106,6 +106,24 @@ describeAsRoot('Changes at the API server, on open connections', () => {
     await cuts(client, policies, insteadOf(SERVER, pod('shop', 'server', { ip: '10.244.1.1', ports: webPorts(7101) })));
     using there = new Connections(world.lab, 'shop/client', 'shop/server', 7101);
     await there.flow();
+  });
+
+  test('that do not concern a connection do not have it judged again', async () => {
+    using client = await open('shop/client', [FRIEND_ALLOWED, CLIENT_ALLOWED]);
+    const { rejudged } = (await agent.status()).flows;
+    const elsewhere = [
+      pod('elsewhere', 'far', { ip: '10.250.0.1', node: 'node-9' }),
+      pod('shop', 'near', { ip: '10.250.0.2', labels: { app: 'near' } }),
+      policy('elsewhere', 'theirs', { podSelector: {}, ingress: [] }),
+      policy('shop', 'near', { podSelector: { matchLabels: { app: 'near' } }, ingress: [] }),
+    ];
+    for (const object of elsewhere) await agent.inForce(() => world.set(object).then(() => 1));
+    const relabel = pod('shop', 'near', { ip: '10.250.0.2', labels: { app: 'near', version: '2' } });
+    await agent.inForce(() => world.set(relabel).then(() => 1));
+    expect((await agent.status()).flows.rejudged).toBe(rejudged);
+    await client.expectNothingLost();
+    await world.change(agent, [FRIEND_ALLOWED, CLIENT_ALLOWED, CLIENT_OTHERWISE]);
+    expect((await agent.status()).flows.rejudged).toBeGreaterThan(rejudged);
   });
 
   test('what another rule still allows lives on without a loss', async () => {

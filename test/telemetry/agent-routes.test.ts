@@ -135,12 +135,13 @@ describe('/status', () => {
       },
       packets: { judged: 0, allowed: 0, denied: 0, offloaded: 0, deniedBy: {} },
       flows: { tracked: 0, capacity: 65_536, evicted: 0, rejudged: 0, revoked: 0 },
+      steeringRepairs: 0,
       workers: { wanted: 2, alive: 2, restarts: 0 },
       queues: [
         { queue: 100, waiting: 0, droppedByKernel: 0, droppedByUser: 0 },
         { queue: 101, waiting: 0, droppedByKernel: 0, droppedByUser: 0 },
       ],
-      lag: { knowledgeAgeSeconds: null, lastChange: null },
+      lag: { knowledgeAgeSeconds: null, pendingChangeSeconds: 0, lastChange: null },
     });
   });
 

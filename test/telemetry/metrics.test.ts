@@ -33,6 +33,8 @@ const OWN_METRICS: Readonly<Record<string, readonly string[]>> = {
   podfence_queue_waiting_packets: ['queue'],
   podfence_queue_dropped_packets_total: ['queue', 'cause'],
   podfence_worker_restarts_total: [],
+  podfence_steering_repairs_total: [],
+  podfence_pending_change_age_seconds: [],
   podfence_workers: ['state'],
   podfence_knowledge_age_seconds: [],
   podfence_watch_last_event_age_seconds: ['kind'],

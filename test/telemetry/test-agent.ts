@@ -29,6 +29,8 @@ export class TestAgent implements AgentView {
     revoked: 0,
     flowCapacity: 65_536,
     workerRestarts: 0,
+    steeringRepairs: 0,
+    pendingChangeAge: 0,
     generation: 0,
     tableBytes: 0,
     isolated: 0,

@@ -92,6 +92,12 @@ export class KernelFlow {
     return tuples === 3;
   }
 
+  /** Whether that end, as the forward hook sees it, has the address. */
+  hasEnd(role: 'opener' | 'other', address: readonly number[]): boolean {
+    const { source } = role === 'opener' ? this.#original : this.#reply;
+    return address.length === (this.family === 4 ? 1 : 4) && address.every((word, index) => source[index] === word);
+  }
+
   /** The bytes of CTA_TUPLE_ORIG's value, by which the kernel finds the entry again. A copy. */
   originalTuple(): Uint8Array {
     const { buffer, byteOffset } = this.#view;

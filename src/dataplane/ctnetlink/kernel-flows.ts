@@ -4,9 +4,17 @@
  */
 import { AF_INET, AF_INET6 } from '../../sys/libc.ts';
 import {
+  CTA_FILTER,
+  CTA_FILTER_F_CTA_IP_SRC,
+  CTA_FILTER_ORIG_FLAGS,
+  CTA_FILTER_REPLY_FLAGS,
+  CTA_IP_V4_SRC,
+  CTA_IP_V6_SRC,
   CTA_MARK,
   CTA_MARK_MASK,
+  CTA_TUPLE_IP,
   CTA_TUPLE_ORIG,
+  CTA_TUPLE_REPLY,
   CTA_ZONE,
   IPCTNL_MSG_CT_GET,
   IPCTNL_MSG_CT_NEW,
@@ -20,6 +28,8 @@ import { MessageWriter } from '../netlink/message.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { KernelFlow } from './kernel-flow.ts';
 
+/** Of either family. */
+const AF_UNSPEC = 0;
 const RECEIVE_BUFFER = 1 << 20;
 /** A dump that the table's own changes interrupted (it is resized) is read again, this often at most. */
 const ATTEMPTS = 10;
@@ -34,26 +44,59 @@ export interface KernelFlowKey {
   readonly zone: number | undefined;
 }
 
+/** Which entries. */
+export interface KernelFlowSelection {
+  /** Those with `mark & mask` equal to `value`. @default 0, all */
+  readonly mask?: number;
+  readonly value?: number;
+  /** Only those that this address opened, or answers; where NAT changed addresses, the one before and after it that policies are about. */
+  readonly end?: { readonly role: 'opener' | 'other'; readonly address: readonly number[] };
+}
+
 /**
- * Gives every entry to `visit`, which must not keep it: those with `mark & mask` equal to `value` where a mask is given, otherwise all.
- * An entry can come twice when the table changes meanwhile. Throws NetlinkError (EPERM without CAP_NET_ADMIN), and an Error where the table
- * never held still: then some entries may not have come.
+ * Gives every entry of the selection to `visit`, which must not keep it. An entry can come twice when the table changes meanwhile. Throws NetlinkError (EPERM without CAP_NET_ADMIN), and an Error where the table never held still: then some entries may not have come.
  */
-export async function eachKernelFlow(visit: (flow: KernelFlow) => void, mask = 0, value = 0): Promise<void> {
+export async function eachKernelFlow(
+  visit: (flow: KernelFlow) => void,
+  { mask = 0, value = 0, end: selected }: KernelFlowSelection = {},
+): Promise<void> {
   const flow = new KernelFlow();
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     // A socket for each dump: no answer of an earlier, abandoned one can come in between.
     using netlink = new NetlinkSocket(RECEIVE_BUFFER);
-    const request = new MessageWriter(64);
-    request.begin(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP, 1);
+    const request = new MessageWriter(128);
+    const family = selected === undefined ? AF_UNSPEC : selected.address.length === 1 ? AF_INET : AF_INET6;
+    request.begin(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP, 1, family);
     if (mask !== 0) request.be32(CTA_MARK, value).be32(CTA_MARK_MASK, mask);
+    if (selected !== undefined) selectEnd(request, selected);
     const end = await netlink.dump('reading the connection table', request, (view, from, to, family) => {
       if (!flow.read(view, from, to, family)) return;
-      if ((flow.mark & mask) === (value & mask)) visit(flow);
+      if ((flow.mark & mask) !== (value & mask)) return;
+      if (selected === undefined || flow.hasEnd(selected.role, selected.address)) visit(flow);
     });
     if (end === 'complete') return;
   }
   throw new Error(`the kernel's connection table changed under each of ${ATTEMPTS} readings`);
+}
+
+/** Lets the kernel leave out what another address opened, or answers: a hundred times less than telling all of a large table. */
+function selectEnd(request: MessageWriter, { role, address }: NonNullable<KernelFlowSelection['end']>): void {
+  const [tuple, flags] =
+    role === 'opener' ? [CTA_TUPLE_ORIG, CTA_FILTER_ORIG_FLAGS] : [CTA_TUPLE_REPLY, CTA_FILTER_REPLY_FLAGS];
+  request
+    .nested(tuple, () =>
+      request.nested(CTA_TUPLE_IP, () =>
+        request.attribute(address.length === 1 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, networkOrder(address)),
+      ),
+    )
+    // In the host's byte order.
+    .nested(CTA_FILTER, () => request.attribute(flags, new Uint8Array(Uint32Array.of(CTA_FILTER_F_CTA_IP_SRC).buffer)));
+}
+
+function networkOrder(address: readonly number[]): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(4 * address.length));
+  for (const [index, word] of address.entries()) bytes.setInt32(4 * index, word);
+  return new Uint8Array(bytes.buffer);
 }
 
 /** What finds the entry again, after the visit too. */
@@ -61,8 +104,11 @@ export function keyOf(flow: KernelFlow): KernelFlowKey {
   return { family: flow.family, originalTuple: flow.originalTuple(), zone: flow.zone };
 }
 
-/** Gives the bits of `mask` in the marks of these entries the value `value`. Entries that have ended meanwhile are passed over. */
-export function setMarks(flows: readonly KernelFlowKey[], mask: number, value: number): void {
+/**
+ * Gives the bits of `mask` in the marks of these entries the value `value`. Entries that have ended meanwhile are passed over. Between parts the event loop
+ * goes on.
+ */
+export async function setMarks(flows: readonly KernelFlowKey[], mask: number, value: number): Promise<void> {
   if (flows.length === 0) return;
   using netlink = new NetlinkSocket(RECEIVE_BUFFER);
   const writer = new MessageWriter(CHANGES * CHANGE_LENGTH);
@@ -79,5 +125,6 @@ export function setMarks(flows: readonly KernelFlowKey[], mask: number, value: n
       writer.be32(CTA_MARK, value).be32(CTA_MARK_MASK, mask);
     }
     netlink.request('changing connection marks', writer, part.length, ['ENOENT']);
+    if (start + CHANGES < flows.length) await new Promise<void>((resume) => setImmediate(resume));
   }
 }

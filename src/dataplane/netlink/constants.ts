@@ -55,6 +55,12 @@ export const CTA_PROTOINFO_TCP_STATE = 1;
 export const CTA_MARK = 8;
 export const CTA_ZONE = 18;
 export const CTA_MARK_MASK = 21;
+/** Since kernel 5.8; older ones give all entries. Nested: which parts of the tuples beside it an entry must have. */
+export const CTA_FILTER = 25;
+export const CTA_FILTER_ORIG_FLAGS = 1;
+export const CTA_FILTER_REPLY_FLAGS = 2;
+/** Bit of the flags: the tuple's source address (net/netfilter/nf_internals.h). In the host's byte order. */
+export const CTA_FILTER_F_CTA_IP_SRC = 1;
 export const CTA_TUPLE_IP = 1;
 export const CTA_TUPLE_PROTO = 2;
 export const CTA_IP_V4_SRC = 1;

@@ -6,7 +6,7 @@
  *     struct nfgenmsg   { u8 family; u8 version; be16 resource }                       4 bytes
  *     struct nlattr     { u16 len; u16 type } value, padded to 4                       4 bytes + value
  */
-import { NFNETLINK_V0 } from './constants.ts';
+import { NFNETLINK_V0, NLA_F_NESTED } from './constants.ts';
 
 export const NLMSG_HDRLEN = 16;
 export const NFGENMSG_LEN = 4;
@@ -69,6 +69,15 @@ export class MessageWriter {
   be32(type: number, value: number): this {
     const at = this.#attributeHeader(type, 4);
     this.#view.setInt32(at, value | 0, false);
+    return this;
+  }
+
+  /** An attribute that holds those that `write` writes. */
+  nested(type: number, write: () => void): this {
+    const start = this.length;
+    this.#attributeHeader(type | NLA_F_NESTED, 0);
+    write();
+    this.#view.setUint16(start, this.length - start, true);
     return this;
   }
 

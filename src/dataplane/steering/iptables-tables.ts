@@ -54,6 +54,11 @@ function rehook(saved: SavedTable, wanted: readonly Chain[]): string[] {
   return [...lines, ...unseen.map((chain) => `-I ${chain.hook} 1 ${jumpOf(chain)}`)];
 }
 
+/** Whether the chain is as wanted and reached, though others may have put rules before our jump: to want the first place would be to fight for it. */
+export function isHooked(saved: SavedTable, chain: Chain): boolean {
+  return sameRules(saved.get(chain.name), chain.rules) && (saved.get(chain.hook)?.includes(jumpOf(chain)) ?? false);
+}
+
 /** Whether podfence has anything in the table. */
 export function hasOurs(saved: SavedTable): boolean {
   return [...saved.keys()].some(isOurs);

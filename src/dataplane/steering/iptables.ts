@@ -7,11 +7,13 @@ import {
   listSets,
   otherVariant,
   readSet,
+  readTable,
   restoreSets,
   type Variant,
   writeTables,
 } from './iptables-commands.ts';
 import { type Family, renderChains, setName } from './iptables-rules.ts';
+import { isHooked } from './iptables-tables.ts';
 import { removeChains, removeEverything, removeNftables, removeOtherSets } from './leftovers.ts';
 import type { System } from './run.ts';
 import { Sequence } from './sequence.ts';
@@ -36,6 +38,10 @@ export class IptablesSteering implements Steering {
 
   setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<void> {
     return this.#sequence.run(() => this.#setIsolated(ipv4, ipv6));
+  }
+
+  isInPlace(): Promise<boolean> {
+    return this.#sequence.run(() => this.#isInPlace());
   }
 
   remove(): Promise<void> {
@@ -64,6 +70,21 @@ export class IptablesSteering implements Steering {
     await removeChains(this.#system, otherVariant(variant));
     await removeNftables(this.#system);
     await removeOtherSets(this.#system, [setName(4), setName(6)]);
+  }
+
+  async #isInPlace(): Promise<boolean> {
+    if (!this.#state) throw notApplied();
+    const variant = await chosenVariant(this.#system);
+    for (const [family, { addresses }] of this.#sets) {
+      const set = await readSet(this.#system, family);
+      if (set === undefined || set.addresses.symmetricDifference(addresses).size > 0) return false;
+      const chains = renderChains(family, this.#state);
+      for (const table of new Set(chains.map((chain) => chain.table))) {
+        const saved = await readTable(this.#system, variant, family, table);
+        if (!chains.every((chain) => chain.table !== table || isHooked(saved, chain))) return false;
+      }
+    }
+    return true;
   }
 
   /** The set is there and filled before a rule refers to it. */

@@ -38,6 +38,10 @@ export class NftablesSteering implements Steering {
     return this.#sequence.run(() => this.#setIsolated(ipv4, ipv6));
   }
 
+  isInPlace(): Promise<boolean> {
+    return this.#sequence.run(() => this.#isInPlace());
+  }
+
   remove(): Promise<void> {
     return this.#sequence.run(async () => {
       this.#state = undefined;
@@ -73,6 +77,14 @@ export class NftablesSteering implements Steering {
     }
     this.#isolated = wanted;
     this.#state = state;
+  }
+
+  async #isInPlace(): Promise<boolean> {
+    if (!this.#state) throw notApplied();
+    const { isolatedIPv4, isolatedIPv6 } = this.#state;
+    if (!(await nftablesInstalled(this.#system))) return false;
+    const isolated = isolatedOf(isolatedIPv4, isolatedIPv6);
+    return renderTransaction(await this.#read(), renderNftChains(this.#state), isolated) === '';
   }
 
   async #commit(transaction: string): Promise<void> {

@@ -71,6 +71,11 @@ export interface Steering {
   apply(state: SteeringState): Promise<void>;
   /** Replaces the isolated addresses of the state applied last, writing only the differences. Throws SteeringError. */
   setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<void>;
+  /**
+   * Whether all that was applied last is still in place: other software can flush what is not its own. Throws SteeringError, NOT_APPLIED where nothing
+   * was applied.
+   */
+  isInPlace(): Promise<boolean>;
   /** Takes away all that podfence ever installed, of either kind, and nothing else. Throws SteeringError after having tried all of it. */
   remove(): Promise<void>;
 }

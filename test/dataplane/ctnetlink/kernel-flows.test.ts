@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { eachKernelFlow, type KernelFlowKey, keyOf, setMarks } from '../../../src/dataplane/ctnetlink/kernel-flows.ts';
 import { Packet } from '../../../src/packet/packet.ts';
+import { addressWords } from '../../../src/policy/address-words.ts';
 import { describeAsRoot } from '../../root.ts';
 import { TwoPods } from '../two-pods.ts';
 
@@ -30,8 +31,7 @@ describeAsRoot("the kernel's connection table", () => {
             keys.push(keyOf(flow));
             marks.push(`${packet.protocol} ${flow.mark.toString(16)}`);
           },
-          mask,
-          value,
+          { mask, value },
         ),
       );
       return marks.sort();
@@ -39,10 +39,10 @@ describeAsRoot("the kernel's connection table", () => {
     expect(await seen(0, 0)).toEqual(['1 1000005', '17 5']);
     keys.length = 0;
     expect(await seen(JUDGED, JUDGED)).toEqual(['1 1000005']);
-    pods.node.run(() => setMarks(keys, JUDGED, 0));
+    await pods.node.run(() => setMarks(keys, JUDGED, 0));
     expect(await seen(JUDGED, JUDGED)).toEqual([]);
     expect(await seen(0, 0)).toEqual(['1 5', '17 5']);
-    pods.node.run(() => setMarks(keys, JUDGED, JUDGED));
+    await pods.node.run(() => setMarks(keys, JUDGED, JUDGED));
     expect(await seen(JUDGED, JUDGED)).toEqual(['1 1000005', '17 1000005']);
   });
 
@@ -56,6 +56,21 @@ describeAsRoot("the kernel's connection table", () => {
     // Another identifier than any ping has: an entry that is not there.
     const [key] = keys as [KernelFlowKey];
     const originalTuple = key.originalTuple.map((byte, i) => (i === 8 ? 203 : byte));
-    expect(() => pods.node.run(() => setMarks([{ ...key, originalTuple }], JUDGED, JUDGED))).not.toThrow();
+    await pods.node.run(() => setMarks([{ ...key, originalTuple }], JUDGED, JUDGED));
+  });
+
+  it('gives those of one end, before and after the address was translated', async () => {
+    using pods = new TwoPods();
+    pods.sh(pods.node, `iptables -t nat -A PREROUTING -d 10.96.0.1 -j DNAT --to-destination ${TwoPods.SERVER}`);
+    pods.sh(pods.client, 'ping -c 1 -w 5 10.96.0.1');
+    const opened = async (role: 'opener' | 'other', address: string) => {
+      let flows = 0;
+      const end = { role, address: addressWords(address) ?? [] };
+      await pods.node.run(() => eachKernelFlow(() => flows++, { end }));
+      return flows;
+    };
+    expect([await opened('opener', TwoPods.CLIENT), await opened('other', TwoPods.SERVER)]).toEqual([1, 1]);
+    expect([await opened('opener', TwoPods.SERVER), await opened('other', TwoPods.CLIENT)]).toEqual([0, 0]);
+    expect(await opened('other', 'fd00::1')).toBe(0);
   });
 });

@@ -55,6 +55,17 @@ const FOREIGN = `
   nft add chain inet foreign forward '{ type filter hook forward priority -150; }'
   nft add rule inet foreign forward meta mark 7 counter drop`;
 
+/** What other software does to rules that are not its own. */
+const FLUSHES = {
+  nftables: ['nft flush ruleset', 'nft flush chain inet podfence forward', 'nft flush set inet podfence isolated4'],
+  iptables: [
+    'for v in nft legacy; do iptables-$v -t mangle -F; done',
+    'for v in nft legacy; do iptables-$v -t mangle -F FORWARD; ip6tables-$v -t mangle -F POSTROUTING; done',
+    'for v in nft legacy; do ip6tables-$v -t filter -F; done',
+    'for set in $(ipset list -name | grep podfence); do ipset flush $set; done',
+  ],
+} as const;
+
 describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
   let netns: Netns;
   beforeEach(() => {
@@ -72,6 +83,21 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
         await make(netns, recording(commands)).apply({ ...state, isolatedIPv6: ['fd00::2', 'FD00::1', 'fd00::1'] });
         expect(commands).toEqual([]);
         expect(everything(netns)).toBe(before);
+      });
+
+      test('what was applied is in place until somebody else takes a part of it away, whatever rules stand before it', async () => {
+        const steering = make(netns);
+        await steering.apply(state);
+        shell(netns, 'iptables -t mangle -I FORWARD -m mark --mark 0x7 -j ACCEPT');
+        expect(await steering.isInPlace()).toBe(true);
+        await steering.setIsolated(['10.0.0.1'], []);
+        expect(await steering.isInPlace()).toBe(true);
+        for (const flush of FLUSHES[steering.kind]) {
+          shell(netns, flush);
+          expect(await steering.isInPlace(), flush).toBe(false);
+          await steering.apply({ ...state, isolatedIPv4: ['10.0.0.1'], isolatedIPv6: [] });
+          expect(await steering.isInPlace(), flush).toBe(true);
+        }
       });
 
       test.each<Partial<SteeringState>>([

@@ -1,0 +1,90 @@
+/** The kernel's rules belong to everybody on the node: others flush them, and the tools that write them may fail or hang. */
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { policy } from '../kube/objects.ts';
+import { describeAsRoot } from '../root.ts';
+import { Connections, expectCut } from '../scenarios/connections.ts';
+import { AgentWorld } from './agent-world.ts';
+import { app, CLIENT_ALLOWED, FRIEND_ALLOWED } from './policies.ts';
+
+/** Isolates one more pod, so that the set of isolated addresses has to grow. */
+const FRIEND_ISOLATED = policy('shop', 'friend-isolated', { podSelector: app('friend').podSelector, ingress: [] });
+
+describeAsRoot('Trouble with the kernel rules', () => {
+  let world: AgentWorld;
+  beforeAll(async () => {
+    world = await AgentWorld.start([FRIEND_ALLOWED, CLIENT_ALLOWED]);
+  });
+  afterEach(async () => {
+    await world.killAgents();
+    await world.onNode('sh', '-c', 'iptables -t mangle -F; iptables -t mangle -X; ipset flush; ipset destroy || true');
+    await world.become([FRIEND_ALLOWED, CLIENT_ALLOWED]);
+  });
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+  });
+
+  test.each([
+    { what: 'rules', command: 'iptables -t mangle -F' },
+    { what: 'addresses', command: 'for set in $(ipset list -name); do ipset flush $set; done' },
+  ])(
+    '$what that other software flushes are put in place again, and what passed meanwhile is cut',
+    async ({ command }) => {
+      const agent = await world.startAgent();
+      using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
+      await friend.flow();
+      const from = agent.log.length;
+      await world.onNode('sh', '-c', command);
+      using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7003);
+      using late = new Connections(world.lab, 'shop/friend', 'shop/server', 7005);
+      await stranger.flow();
+      await late.flow();
+      await agent.logged('that it repaired', ({ msg }) => msg.includes('in place again'), from);
+      await expectCut(stranger);
+      using another = new Connections(world.lab, 'shop/stranger', 'shop/server', 7007);
+      await expectCut(another);
+      await friend.expectNothingLost();
+      await late.expectNothingLost();
+      expect((await agent.metrics()).sum('podfence_steering_repairs_total')).toBe(1);
+      expect((await agent.get('/readyz')).status).toBe(200);
+    },
+  );
+
+  test.each([
+    { tool: 'fails', script: 'exit 1' },
+    { tool: 'hangs', script: 'exec sleep 60' },
+  ])(
+    'a revoked connection is cut even where a tool $tool, and the agent is not ready until the change is in force',
+    async ({ script }) => {
+      const broken = breakable(world.folder, 'ipset', script);
+      world.environment = { PATH: `${world.folder}:${process.env.PATH}` };
+      const agent = await world.startAgent();
+      using client = new Connections(world.lab, 'shop/client', 'shop/server', 7001);
+      using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7003);
+      await client.flow();
+      await friend.flow();
+      broken.now();
+      await world.become([FRIEND_ALLOWED, FRIEND_ISOLATED]);
+      await agent.shows('that it is not ready', ({ ready }) => !ready);
+      await expectCut(client);
+      await friend.expectNothingLost();
+      expect((await agent.metrics()).sum('podfence_pending_change_age_seconds')).toBeGreaterThan(0);
+      broken.noMore();
+      await agent.shows('that it is ready again', ({ ready }) => ready);
+      expect((await agent.metrics()).sum('podfence_pending_change_age_seconds')).toBe(0);
+    },
+  );
+});
+
+/** Puts a command into `folder` that is the machine's own until it is broken. */
+function breakable(folder: string, command: string, script: string): { now(): void; noMore(): void } {
+  const file = join(folder, command);
+  const flag = join(folder, 'broken');
+  writeFileSync(
+    file,
+    `#!/bin/sh\nif [ -e ${flag} ]; then ${script}; fi\nPATH=$(echo $PATH | cut -d: -f2-)\nexec ${command} "$@"\n`,
+  );
+  chmodSync(file, 0o755);
+  return { now: () => writeFileSync(flag, ''), noMore: () => rmSync(flag) };
+}
