@@ -1,6 +1,16 @@
 /** Queries over UDP whose answers take their time: whatever changes meanwhile, each question that was asked is to be answered. */
 import type { LabHost } from '../../src/lab/lab.ts';
-import { close, recv, SOCK_DGRAM, SOCK_NONBLOCK, send, socket } from '../../src/sys/libc.ts';
+import {
+  close,
+  recv,
+  SO_RCVBUFFORCE,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOL_SOCKET,
+  send,
+  setsockopt,
+  socket,
+} from '../../src/sys/libc.ts';
 import { connect, familyOf, peerAddress, receiveFrom, sendTo, socketAddress, tryBind } from '../../src/sys/sockets.ts';
 
 /** Between two rounds of questions, each from a port of its own, in ms. */
@@ -10,6 +20,8 @@ const QUESTIONS = 5;
 const DELAYS = [1, 2, 4, 6, 8, 12, 16, 20];
 /** Questions that are remembered: many more than are open at a time. */
 const OPEN = 500;
+/** Of the server, in bytes: what waits while this process is held up is not lost. */
+const RECEIVE_BUFFER = 8 << 20;
 /** How long an answer may be on its way, in ms; nothing is sent twice. */
 const PATIENCE = 2000;
 
@@ -33,6 +45,7 @@ export class SlowAnswers implements Disposable {
     this.#client = client;
     this.#target = socketAddress(address, port);
     this.#server = server.netns.run(() => socket(familyOf(address), SOCK_DGRAM | SOCK_NONBLOCK, 0));
+    setsockopt(this.#server, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
     if (tryBind(this.#server, this.#target) !== 0) throw new Error(`cannot listen on ${address}:${port}`);
     this.#timer = setInterval(() => this.#tick(), TICK);
   }

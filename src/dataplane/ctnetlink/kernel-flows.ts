@@ -9,7 +9,6 @@ import {
   CTA_FILTER_ORIG_FLAGS,
   CTA_FILTER_REPLY_FLAGS,
   CTA_IP_V4_SRC,
-  CTA_IP_V6_SRC,
   CTA_MARK,
   CTA_MARK_MASK,
   CTA_TUPLE_IP,
@@ -79,24 +78,22 @@ export async function eachKernelFlow(
   throw new Error(`the kernel's connection table changed under each of ${ATTEMPTS} readings`);
 }
 
-/** Lets the kernel leave out what another address opened, or answers: a hundred times less than telling all of a large table. */
+/**
+ * Lets the kernel leave out what another IPv4 address opened, or answers: a tenth of the time that telling all of a large table takes. For IPv6 its
+ * comparison is the wrong way round (ctnetlink_filter_match_tuple in net/netfilter/nf_conntrack_netlink.c leaves out what is equal, seen on 6.18).
+ */
 function selectEnd(request: MessageWriter, { role, address }: NonNullable<KernelFlowSelection['end']>): void {
+  const [word, ...more] = address;
+  if (word === undefined || more.length > 0) return;
+  const inNetworkOrder = new DataView(new ArrayBuffer(4));
+  inNetworkOrder.setInt32(0, word);
+  const bytes = new Uint8Array(inNetworkOrder.buffer);
   const [tuple, flags] =
     role === 'opener' ? [CTA_TUPLE_ORIG, CTA_FILTER_ORIG_FLAGS] : [CTA_TUPLE_REPLY, CTA_FILTER_REPLY_FLAGS];
   request
-    .nested(tuple, () =>
-      request.nested(CTA_TUPLE_IP, () =>
-        request.attribute(address.length === 1 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, networkOrder(address)),
-      ),
-    )
+    .nested(tuple, () => request.nested(CTA_TUPLE_IP, () => request.attribute(CTA_IP_V4_SRC, bytes)))
     // In the host's byte order.
     .nested(CTA_FILTER, () => request.attribute(flags, new Uint8Array(Uint32Array.of(CTA_FILTER_F_CTA_IP_SRC).buffer)));
-}
-
-function networkOrder(address: readonly number[]): Uint8Array {
-  const bytes = new DataView(new ArrayBuffer(4 * address.length));
-  for (const [index, word] of address.entries()) bytes.setInt32(4 * index, word);
-  return new Uint8Array(bytes.buffer);
 }
 
 /** What finds the entry again, after the visit too. */

@@ -73,4 +73,24 @@ describeAsRoot("the kernel's connection table", () => {
     expect([await opened('opener', TwoPods.SERVER), await opened('other', TwoPods.CLIENT)]).toEqual([0, 0]);
     expect(await opened('other', 'fd00::1')).toBe(0);
   });
+
+  it('gives those of one end in IPv6 too', async () => {
+    using pods = new TwoPods();
+    pods.sh(
+      pods.node,
+      `ip link set lo up
+       ip6tables -A OUTPUT -m conntrack --ctstate NEW
+       for address in fd00::1 fd00::2 fd00::3; do ip addr add $address/128 dev lo nodad; done
+       for from in fd00::1 fd00::3; do ping -c 1 -w 5 -I $from fd00::2; done`,
+    );
+    const opened = async (role: 'opener' | 'other', address: string) => {
+      let flows = 0;
+      const end = { role, address: addressWords(address) ?? [] };
+      await pods.node.run(() => eachKernelFlow(() => flows++, { end }));
+      return flows;
+    };
+    expect(
+      await Promise.all([opened('opener', 'fd00::1'), opened('other', 'fd00::2'), opened('opener', 'fd00::2')]),
+    ).toEqual([1, 2, 0]);
+  });
 });
