@@ -1,5 +1,5 @@
 /**
- * `node setup/run.mjs demo|test|podfence|build [ARGS]`: makes a checkout ready (system packages, a Node that is new enough, npm
+ * `node setup/run.mjs demo|podfence|test|bench|build [ARGS]`: makes a checkout ready (system packages, a Node that is new enough, npm
  * packages) and runs the command. Plain JavaScript without packages, because nothing is installed yet and the Node may be an old one
  * (18 or newer). What is ready is recognised by a few files and one checksum; only missing things are installed, and named.
  */
@@ -15,6 +15,8 @@ import {
   describeMissing,
   installObstacle,
   installPackages as installSystemPackages,
+  missingBrowser,
+  missingLoadGenerators,
   missingPackages,
   withAdminFolders,
 } from './system-packages.mjs';
@@ -40,17 +42,46 @@ const WORDS = {
   demo: (checkout, args) => podfence(checkout, ['demo', ...args]),
   podfence,
   test,
+  bench: (checkout, args) => runSource(checkout, 'bench/run.ts', args),
   build,
 };
 
+/** Benchmarks that send no real packets. */
+const BENCHES_IN_MEMORY = ['filter', 'compile'];
+
 /**
- * Runs the command line from its sources, in the folder in which the user typed the command: npm changes to the checkout's.
+ * The command line.
  * @param {Checkout} checkout
  * @param {readonly string[]} args
  */
-function podfence({ root, node, env }, args) {
+function podfence(checkout, args) {
+  return runSource(checkout, 'src/cli.ts', args);
+}
+
+/**
+ * Runs a source file in the folder in which the user typed the command: npm changes to the checkout's.
+ * @param {Checkout} checkout
+ * @param {string} file inside the checkout
+ * @param {readonly string[]} args
+ */
+function runSource({ root, node, env }, file, args) {
   const cwd = env.npm_lifecycle_event === undefined ? undefined : env.INIT_CWD;
-  return runInForeground(node, [join(root, 'src', 'cli.ts'), ...args], cwd === undefined ? { env } : { env, cwd });
+  return runInForeground(node, [join(root, file), ...args], cwd === undefined ? { env } : { env, cwd });
+}
+
+/**
+ * Does the command send packets through network namespaces? Then it needs the system's commands.
+ * @param {string} word
+ * @param {readonly string[]} args
+ */
+function sendsPackets(word, args) {
+  if (word === 'podfence') return args[0] === 'lab';
+  if (word !== 'bench') return word === 'demo' || word === 'test';
+  if (['--help', '-h', '--list', '--report', '--plot'].some((flag) => args.includes(flag))) return false;
+  const names = args.filter(
+    (arg, index) => !arg.startsWith('-') && !['--out', '--minutes'].includes(args[index - 1] ?? ''),
+  );
+  return names.length === 0 || names.some((name) => !BENCHES_IN_MEMORY.includes(name));
 }
 
 /**
@@ -78,8 +109,7 @@ async function install() {
  * @param {readonly string[]} args
  */
 async function prepareSystem(word, args) {
-  const realPackets = word === 'demo' || word === 'test' || (word === 'podfence' && args[0] === 'lab');
-  const missing = realPackets ? missingPackages(PATH) : [];
+  const missing = sendsPackets(word, args) ? missingPackages(PATH) : [];
   const obstacle = installObstacle({ path: PATH });
   if (missing.length > 0 && obstacle === undefined) {
     await withLock(join(CACHE, 'setup.lock'), async () => {
@@ -90,6 +120,29 @@ async function prepareSystem(word, args) {
     say(describeMissing(missing, obstacle));
   } else if (word === 'test' && (process.platform !== 'linux' || process.getuid?.() !== 0)) {
     say('not root on Linux: tests that need network namespaces are skipped by name, all others run.');
+  }
+  if (obstacle !== undefined) return;
+  if (word === 'test') await prepareMore(missingBrowser, 'tests that need a browser are skipped by name');
+  if (word === 'bench' && sendsPackets(word, args)) {
+    await prepareMore(missingLoadGenerators, 'benchmarks that need them are left out by name');
+  }
+}
+
+/**
+ * Packages that not everything needs: a system that does not have them goes without.
+ * @param {(path: string) => readonly import('./system-packages.mjs').SystemPackage[]} missing
+ * @param {string} without what that means
+ */
+async function prepareMore(missing, without) {
+  if (missing(PATH).length === 0) return;
+  try {
+    await withLock(join(CACHE, 'setup.lock'), async () => {
+      const still = missing(PATH);
+      if (still.length > 0) await installSystemPackages(still, PATH);
+    });
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    say(`${error.message}\ngoing on without: ${without}`);
   }
 }
 

@@ -4,7 +4,10 @@ import { delimiter, join } from 'node:path';
 import { commandLine, runCaptured } from './child.mjs';
 import { elapsed, SetupError, say } from './output.mjs';
 
-/** @typedef {{ name: string, commands: readonly string[], reason: string }} SystemPackage */
+/**
+ * A package is missing where one of its commands is, or, where they are alternatives, all of them are.
+ * @typedef {{ name: string, commands: readonly string[], alternatives?: true, reason: string }} SystemPackage
+ */
 
 /** @type {readonly SystemPackage[]} */
 const PACKAGES = [
@@ -13,6 +16,26 @@ const PACKAGES = [
   { name: 'ipset', commands: ['ipset'], reason: 'steering by iptables: sets of pod addresses' },
   { name: 'nftables', commands: ['nft'], reason: 'steering by nftables' },
   { name: 'iputils-ping', commands: ['ping'], reason: 'ICMP between pods' },
+];
+
+/**
+ * What only tests need: a browser, of Debian's the smallest, that opens the pages which podfence makes.
+ * @type {SystemPackage}
+ */
+const BROWSER = {
+  name: 'chromium-headless-shell',
+  commands: ['chromium-headless-shell', 'chromium', 'google-chrome'],
+  alternatives: true,
+  reason: 'tests of pages in a real browser',
+};
+
+/**
+ * What only benchmarks need.
+ * @type {readonly SystemPackage[]}
+ */
+const LOAD_GENERATORS = [
+  { name: 'iperf3', commands: ['iperf3'], reason: 'benchmarks: throughput' },
+  { name: 'wrk', commands: ['wrk'], reason: 'benchmarks: connections' },
 ];
 
 /** Where administrators' commands live, whether or not a user's PATH has them. */
@@ -33,7 +56,42 @@ export function withAdminFolders(path) {
  * @returns {readonly SystemPackage[]}
  */
 export function missingPackages(path) {
-  return PACKAGES.filter(({ commands }) => commands.some((command) => findCommand(command, path) === undefined));
+  return PACKAGES.filter((each) => isMissing(each, path));
+}
+
+/**
+ * As `missingPackages`, for what tests need besides.
+ * @param {string} path folders to look in, as in PATH
+ * @returns {readonly SystemPackage[]}
+ */
+export function missingBrowser(path) {
+  return isMissing(BROWSER, path) ? [BROWSER] : [];
+}
+
+/**
+ * As `missingPackages`, for what benchmarks with real packets need besides.
+ * @param {string} path folders to look in, as in PATH
+ * @returns {readonly SystemPackage[]}
+ */
+export function missingLoadGenerators(path) {
+  return LOAD_GENERATORS.filter((each) => isMissing(each, path));
+}
+
+/**
+ * The browser for tests, if there is one.
+ * @param {string} path folders to look in, as in PATH
+ */
+export function findBrowser(path) {
+  return BROWSER.commands.map((command) => findCommand(command, path)).find((found) => found !== undefined);
+}
+
+/**
+ * @param {SystemPackage} systemPackage
+ * @param {string} path
+ */
+function isMissing({ commands, alternatives }, path) {
+  const found = commands.filter((command) => findCommand(command, path) !== undefined);
+  return alternatives ? found.length === 0 : found.length < commands.length;
 }
 
 /**
@@ -96,7 +154,7 @@ export async function installPackages(missing, path) {
     await runCaptured('dpkg', ['--configure', '-a'], { env });
     install = await apt('install', '--no-install-recommends', ...names);
   }
-  const still = missingPackages(path);
+  const still = missing.filter((each) => isMissing(each, path));
   if (install.ok && still.length === 0) {
     say(`installed in ${elapsed(since)}`);
     return;

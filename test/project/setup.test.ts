@@ -8,8 +8,10 @@ import { installPackages as installNpmPackages, packagesReady, packagesStamp } f
 import { SetupError } from '../../setup/output.mjs';
 import {
   describeMissing,
+  findBrowser,
   installObstacle,
   installPackages,
+  missingBrowser,
   missingPackages,
   withAdminFolders,
 } from '../../setup/system-packages.mjs';
@@ -62,6 +64,15 @@ describe('system packages', () => {
     expect(names()).toEqual(['nftables']);
   });
 
+  it('include a browser for tests only, and any browser will do', () => {
+    for (const command of COMMANDS) writeCommand(command);
+    expect(missingBrowser(join(folder, 'bin')).map(({ name }) => name)).toEqual(['chromium-headless-shell']);
+    expect(findBrowser(join(folder, 'bin'))).toBeUndefined();
+    writeCommand('chromium');
+    expect(missingBrowser(join(folder, 'bin'))).toEqual([]);
+    expect(findBrowser(join(folder, 'bin'))).toBe(join(folder, 'bin/chromium'));
+  });
+
   it('are looked for in the folders of administrators, whatever PATH says', () => {
     expect(withAdminFolders('/home/me/bin:/usr/bin').split(':')).toEqual([
       '/home/me/bin',
@@ -104,6 +115,12 @@ describe('system packages', () => {
       expect.stringMatching(/^noninteractive: -y .* install --no-install-recommends nftables$/),
     ]);
     expect(said()[0]).toBe('installing system packages: nftables (steering by nftables)');
+  });
+
+  it('that only tests need are installed as well as the others', async () => {
+    writeCommand('apt-get', `${APT}\ncase "$*" in *" install "*) cp bin/apt-get bin/chromium-headless-shell;; esac`);
+    await installPackages(missingBrowser(join(folder, 'bin')), join(folder, 'bin'));
+    expect(calls()[1]).toMatch(/ install --no-install-recommends chromium-headless-shell$/);
   });
 
   it('are installed although an earlier installation was interrupted', async () => {

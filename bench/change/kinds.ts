@@ -1,0 +1,75 @@
+/** Every kind of change that opens or closes the way from the client to the server: the cluster as it is in both cases. */
+import { CLIENT, type Differences, relabelled, SERVER, webPorts } from '../../test/agent/agent-world.ts';
+import { app, CLIENT_ALLOWED, FRIEND_ALLOWED, serverHears, team } from '../../test/agent/policies.ts';
+import type { ApiObject } from '../../test/kube/object-history.ts';
+import { namespace, pod } from '../../test/kube/objects.ts';
+
+/** Of the server's named port for UDP. */
+export const PORT = 7002;
+const CLIENT_ADDRESS = '10.244.1.2';
+
+export interface ClusterState {
+  readonly policies: readonly ApiObject[];
+  readonly differences?: Differences;
+}
+
+export interface Kind {
+  /** What closes the way, and what opens it. */
+  readonly closing: string;
+  readonly opening: string;
+  readonly closed: ClusterState;
+  readonly open: ClusterState;
+}
+
+const instead = (without: ApiObject, other: ApiObject): Differences => ({ without: [without], others: [other] });
+const both = [FRIEND_ALLOWED, CLIENT_ALLOWED];
+const ofTeam = [FRIEND_ALLOWED, serverHears('team', team('shop'))];
+const byName = [FRIEND_ALLOWED, serverHears('named', app('client'), [{ port: 'web-udp', protocol: 'UDP' }])];
+
+export const KINDS: readonly Kind[] = [
+  {
+    closing: 'policy added, which isolates',
+    opening: 'policy deleted, which isolated',
+    closed: { policies: [FRIEND_ALLOWED] },
+    open: { policies: [] },
+  },
+  {
+    closing: 'policy deleted, which allowed',
+    opening: 'policy added, which allows',
+    closed: { policies: [FRIEND_ALLOWED] },
+    open: { policies: both },
+  },
+  {
+    closing: 'policy edited to deny',
+    opening: 'policy edited to allow',
+    closed: { policies: [FRIEND_ALLOWED, serverHears('edited', app('nobody'))] },
+    open: { policies: [FRIEND_ALLOWED, serverHears('edited', app('client'))] },
+  },
+  {
+    closing: 'pod label removed',
+    opening: 'pod label added',
+    closed: { policies: both, differences: instead(CLIENT, relabelled(CLIENT, { app: 'retired' })) },
+    open: { policies: both },
+  },
+  {
+    closing: 'namespace label removed',
+    opening: 'namespace label added',
+    closed: { policies: ofTeam, differences: { others: [namespace('shop', { team: 'strange' })] } },
+    open: { policies: ofTeam },
+  },
+  {
+    closing: "pod gone, its address another pod's",
+    opening: 'pod with that address again',
+    closed: { policies: both, differences: instead(CLIENT, pod('shop', 'impostor', { ip: CLIENT_ADDRESS })) },
+    open: { policies: both },
+  },
+  {
+    closing: 'named port changed to another',
+    opening: 'named port changed back',
+    closed: {
+      policies: byName,
+      differences: instead(SERVER, pod('shop', 'server', { ip: '10.244.1.1', ports: webPorts(7101) })),
+    },
+    open: { policies: byName },
+  },
+];

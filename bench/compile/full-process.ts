@@ -1,0 +1,24 @@
+/** The full compile of a cluster, as an agent does it once, in a process that does nothing else. */
+import { answer } from '../harness/child.ts';
+import { peakMemory } from '../harness/memory.ts';
+import { type ClusterSize, recordsOf } from './cluster.ts';
+import { CompilerRun } from './compiler-run.ts';
+
+export interface FullAnswer {
+  readonly ms: number;
+  /** The whole process, the cluster's records included. */
+  readonly peakBytes: number;
+  /** Before anything was compiled: Node and the records. */
+  readonly recordsBytes: number;
+  readonly tableBytes: number;
+}
+
+answer((size: ClusterSize): FullAnswer => {
+  const records = recordsOf(size);
+  // What making them up left behind is not the compiler's.
+  gc?.();
+  const recordsBytes = peakMemory();
+  const run = new CompilerRun();
+  const ms = run.all(records);
+  return { ms, peakBytes: peakMemory(), recordsBytes, tableBytes: run.tableBytes };
+});

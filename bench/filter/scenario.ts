@@ -1,0 +1,85 @@
+/**
+ * The cluster that packets are judged in: one endpoint, `db`, and peers on other nodes that open flows to it. All policies are of db's
+ * namespace and select db, which is as hard as it gets: a scan has to look at every one of them.
+ *
+ * Peers are in groups by label. Policy i opens one port to one group; ports are not next to one another, so that they stay as many ranges.
+ * The policies that open `OPEN_PORT` are spread evenly over all of them.
+ */
+import type { ClusterRecord, PodRecord, PolicyRecord } from '../../src/cluster/records.ts';
+import { PolicyCompiler } from '../../src/policy/compiler.ts';
+import type { RuleTable } from '../../src/policy/rule-table.ts';
+
+export interface Scenario {
+  readonly policies: number;
+  readonly pods: number;
+  /** Flows in the table, which is full with them. */
+  readonly flows: number;
+}
+
+export const DB = '10.0.0.2';
+/** Pod i has this address plus i. */
+export const FIRST_POD = (10 << 24) | (128 << 16);
+/** A port that every group may use on db, and one that none may. */
+export const OPEN_PORT = 80;
+export const CLOSED_PORT = 9;
+
+const NODE = 'here';
+const NAMESPACE = 'default';
+const EMPTY = { matchLabels: {}, matchExpressions: [] };
+
+export function recordsOf({ policies, pods }: Scenario): ClusterRecord[] {
+  const groups = Math.min(policies, pods);
+  return [
+    { kind: 'Namespace', name: NAMESPACE, labels: { 'kubernetes.io/metadata.name': NAMESPACE } },
+    pod('db', { app: 'db' }, DB, NODE),
+    ...Array.from({ length: pods }, (_, i) => pod(`peer-${i}`, { group: `g${i % groups}` }, podAddress(i), 'there')),
+    ...Array.from({ length: policies }, (_, i) => policy(i, groups, policies / groups)),
+  ];
+}
+
+export function compiled(records: readonly ClusterRecord[]): RuleTable {
+  const compiler = new PolicyCompiler({ name: NODE, addresses: ['10.0.0.254'] });
+  compiler.apply(records.map((record) => ({ type: 'set', record })));
+  return compiler.compile().table;
+}
+
+function pod(name: string, labels: Readonly<Record<string, string>>, address: string, nodeName: string): PodRecord {
+  return {
+    kind: 'Pod',
+    namespace: NAMESPACE,
+    name,
+    labels,
+    nodeName,
+    addresses: [address],
+    hostNetwork: false,
+    ports: [],
+  };
+}
+
+function podAddress(i: number): string {
+  const address = FIRST_POD + i;
+  return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
+}
+
+/** @param ports how many ports are opened to each group */
+function policy(i: number, groups: number, ports: number): PolicyRecord {
+  const podSelector = { ...EMPTY, matchLabels: { group: `g${i % groups}` } };
+  const port = OPEN_PORT + 2 * ((Math.floor(i / groups) + (i % groups)) % Math.max(1, Math.floor(ports)));
+  return {
+    kind: 'NetworkPolicy',
+    namespace: NAMESPACE,
+    name: `policy-${i}`,
+    podSelector: { ...EMPTY, matchLabels: { app: 'db' } },
+    isolates: ['ingress'],
+    ingress: [
+      {
+        peers: [{ podSelector }],
+        ports: [
+          { protocol: 'TCP', port },
+          { protocol: 'UDP', port },
+        ],
+      },
+    ],
+    egress: [],
+  };
+}

@@ -1,0 +1,26 @@
+/** One variation, in a process of its own. */
+import { allocatedPerMillion } from '../harness/allocation.ts';
+import { answer } from '../harness/child.ts';
+import { cpuRounds, type Rounds } from '../harness/cpu-time.ts';
+import type { Scenario } from './scenario.ts';
+import { type Kind, prepare } from './variations.ts';
+
+export interface VariationInput extends Rounds {
+  readonly kind: Kind;
+  readonly scenario: Scenario;
+  /** Look at what is allocated too. */
+  readonly allocation: boolean;
+}
+
+export interface VariationAnswer {
+  /** ns a packet, for each round. */
+  readonly ns: readonly number[];
+  /** Bytes that a million packets allocate, for each round; [] where nobody looked. */
+  readonly allocated: readonly number[];
+}
+
+answer(({ kind, scenario, allocation, ...rounds }: VariationInput): VariationAnswer => {
+  const steps = prepare(kind, scenario);
+  const ns = cpuRounds(steps, rounds);
+  return { ns, allocated: allocation ? allocatedPerMillion(steps) : [] };
+});

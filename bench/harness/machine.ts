@@ -1,0 +1,43 @@
+/** What a figure depends on besides the code: the machine and what runs it. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { cpus, release, totalmem, type } from 'node:os';
+
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  /** Name and release of the operating system. */
+  readonly kernel: string;
+  readonly node: string;
+  readonly podfence: string;
+  /** Of the checkout, with `+` where files differ from it; '' outside of one. */
+  readonly commit: string;
+}
+
+const ROOT = new URL('../../', import.meta.url);
+
+export function describeMachine(): Machine {
+  const { version } = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8')) as { version: string };
+  const all = cpus();
+  return {
+    cpu: all[0]?.model.trim() ?? 'unknown',
+    cores: all.length,
+    memoryBytes: totalmem(),
+    kernel: `${type()} ${release()}`,
+    node: process.versions.node,
+    podfence: version,
+    commit: commit(),
+  };
+}
+
+function commit(): string {
+  const git = (...args: string[]) =>
+    execFileSync('git', args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  try {
+    const changed = git('status', '--porcelain', '--untracked-files=no', '--', 'src') !== '';
+    return git('rev-parse', '--short=12', 'HEAD') + (changed ? '+' : '');
+  } catch {
+    return '';
+  }
+}

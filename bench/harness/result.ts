@@ -1,0 +1,80 @@
+/**
+ * The JSON file of a benchmark, one shape for all. Values are plain numbers in the unit that the row names; ratios have the unit `ratio`.
+ *
+ *     { "shape": 1, "bench": "filter", "date": "2026-01-31T12:00:00.000Z", "quick": false,
+ *       "machine": { "cpu": "...", "cores": 2, "memoryBytes": 8e9, "kernel": "Linux 6.18.0", "node": "24.1.0", "podfence": "0.1.0", "commit": "..." },
+ *       "parameters": { "packets": 2000000 },
+ *       "rows": [{ "name": "decode, TCP", "unit": "ns", "value": 11.2, "spread": { "min": 11, "max": 12, "runs": [11, 11.2, 12] },
+ *                  "target": { "atMost": 100, "reached": true } }],
+ *       "curves": [{ "name": "kernel only", "x": "round trip, us", "y": "share", "points": [[7, 0.5], [9, 0.99]] }],
+ *       "notes": ["what a reader must know"] }
+ */
+import type { Machine } from './machine.ts';
+import { median } from './statistics.ts';
+
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+
+export interface Spread {
+  readonly min: number;
+  readonly max: number;
+  /** The value of each run, in their order; [] where the row comes from one distribution. */
+  readonly runs: readonly number[];
+}
+
+export interface MeasuredRow {
+  /** Unique in the file; the same from run to run. */
+  readonly name: string;
+  /** ns, us, ms, s, bytes, packets/s, connections/s, Gbit/s, ratio, ... */
+  readonly unit: string;
+  readonly value: number;
+  readonly spread: Spread;
+}
+
+/** One of the bounds. */
+export interface Bound {
+  readonly atMost?: number;
+  readonly atLeast?: number;
+}
+
+export interface Row extends MeasuredRow {
+  readonly target?: Bound & { readonly reached: boolean };
+}
+
+/** What a line of a plot is drawn from: a distribution, or values over time. */
+export interface Curve {
+  readonly name: string;
+  readonly x: string;
+  readonly y: string;
+  readonly points: readonly (readonly [x: number, y: number])[];
+}
+
+/** What a benchmark gives. */
+export interface Measured {
+  /** How it was measured: sizes, durations, rounds. */
+  readonly parameters: Readonly<Record<string, Json>>;
+  readonly rows: readonly MeasuredRow[];
+  readonly curves?: readonly Curve[];
+  readonly notes?: readonly string[];
+}
+
+export interface BenchResult extends Measured {
+  readonly shape: 1;
+  readonly bench: string;
+  /** ISO 8601, when it ended. */
+  readonly date: string;
+  readonly quick: boolean;
+  readonly machine: Machine;
+  readonly rows: readonly Row[];
+  readonly curves: readonly Curve[];
+  readonly notes: readonly string[];
+}
+
+/** A row of several runs: their median, with the least and the most. */
+export function row(name: string, unit: string, runs: readonly number[]): MeasuredRow {
+  return { name, unit, value: median(runs), spread: { min: Math.min(...runs), max: Math.max(...runs), runs } };
+}
+
+/** A row of one figure, with a spread where there is one: a quantile and those of single rounds, a ratio and what it may be. */
+export function single(name: string, unit: string, value: number, [min, max] = [value, value]): MeasuredRow {
+  return { name, unit, value, spread: { min, max, runs: [] } };
+}

@@ -1,0 +1,88 @@
+/** The files of results: `<folder>/<bench>.json` and `.svg`, each there as a whole or as it was before. */
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Target, targetOf } from '../targets.ts';
+import { describeMachine } from './machine.ts';
+import type { BenchResult, Bound, Measured, MeasuredRow, Row } from './result.ts';
+
+/** What was measured with what the harness knows. @throws Error where two rows have one name, or a value is no number */
+export function completed(bench: string, quick: boolean, measured: Measured): BenchResult {
+  const { parameters, rows, curves = [], notes = [] } = measured;
+  checkRows(bench, rows);
+  return {
+    shape: 1,
+    bench,
+    date: new Date().toISOString(),
+    quick,
+    machine: describeMachine(),
+    parameters,
+    rows: rows.map((each) => withTarget(each, targetOf(bench, each.name))),
+    curves,
+    notes,
+  };
+}
+
+function checkRows(bench: string, rows: readonly MeasuredRow[]): void {
+  const names = new Set<string>();
+  for (const { name, value, spread } of rows) {
+    if (names.has(name)) throw new Error(`${bench}: two rows are called "${name}"`);
+    names.add(name);
+    if (![value, spread.min, spread.max].every(Number.isFinite))
+      throw new Error(`${bench}: "${name}" is ${value} (${spread.min} to ${spread.max}), which is no measurement`);
+  }
+}
+
+function withTarget(row: MeasuredRow, target: Target | undefined): Row {
+  if (target === undefined) return row;
+  const { atMost, atLeast } = target;
+  const bound: Bound = { ...(atMost !== undefined && { atMost }), ...(atLeast !== undefined && { atLeast }) };
+  const reached = row.value <= (atMost ?? row.value) && row.value >= (atLeast ?? row.value);
+  return { ...row, target: { ...bound, reached } };
+}
+
+/** Gives the path of the file. */
+export function writeResult(folder: string, result: BenchResult): string {
+  return writeWhole(folder, `${result.bench}.json`, `${JSON.stringify(result, compactNumbers, 1)}\n`);
+}
+
+/** Gives the path of the file. */
+export function writePlot(folder: string, bench: string, svg: string): string {
+  return writeWhole(folder, `${bench}.svg`, svg);
+}
+
+/** The last result of a benchmark, undefined where there is none. @throws Error where the file is no result */
+export function readResult(folder: string, bench: string): BenchResult | undefined {
+  const file = join(folder, `${bench}.json`);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const result = JSON.parse(text) as BenchResult;
+    if (result.shape === 1 && result.bench === bench) return result;
+  } catch {
+    // Told below.
+  }
+  throw new Error(`${file} is no result of this version's benchmark ${bench}: run it again, or remove the file`);
+}
+
+/** Digits behind what anything was measured to would only make the files long. */
+function compactNumbers(_: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(7)) : value;
+}
+
+function writeWhole(folder: string, name: string, text: string): string {
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, name);
+  const unfinished = `${path}.${process.pid}.new`;
+  try {
+    writeFileSync(unfinished, text);
+    renameSync(unfinished, path);
+  } finally {
+    rmSync(unfinished, { force: true });
+  }
+  return path;
+}

@@ -1,0 +1,56 @@
+/** What all rounds gave, by what was measured and of whom. */
+import { type Curve, type MeasuredRow, row } from '../harness/result.ts';
+import { cumulative } from '../harness/statistics.ts';
+import type { Outcome } from './measures.ts';
+
+export class Rounds {
+  readonly #values = new Map<string, { readonly unit: string; readonly runs: number[] }>();
+  readonly #samples = new Map<string, number[]>();
+
+  /** In all rounds of all variants, by measure. */
+  readonly failures = new Map<string, number>();
+
+  add(measure: string, variant: string, { values, samples, failed }: Outcome): void {
+    if (failed !== undefined) this.failures.set(measure, (this.failures.get(measure) ?? 0) + failed);
+    for (const { name, unit, value } of values) {
+      const key = rowName(name, variant);
+      const known = this.#values.get(key);
+      if (known === undefined) this.#values.set(key, { unit, runs: [value] });
+      else known.runs.push(value);
+    }
+    if (samples === undefined) return;
+    const all = this.#samples.get(rowName(measure, variant)) ?? [];
+    for (const sample of samples) all.push(sample);
+    this.#samples.set(rowName(measure, variant), all);
+  }
+
+  rows(): MeasuredRow[] {
+    return [...this.#values].map(([name, { unit, runs }]) => row(name, unit, runs));
+  }
+
+  /** One value a round, in their order. @throws Error where there is none */
+  runs(name: string, variant: string): readonly number[] {
+    const known = this.#values.get(rowName(name, variant));
+    if (known === undefined) throw new Error(`${rowName(name, variant)} was not measured`);
+    return known.runs;
+  }
+
+  /** Each round of the one against the same round of the other, so that what changes on the machine meanwhile concerns both. */
+  compare(
+    name: string,
+    [one, other]: readonly [string, string],
+    how: (one: number, other: number) => number,
+  ): number[] {
+    const others = this.runs(name, other);
+    return this.runs(name, one).map((value, round) => how(value, others[round] as number));
+  }
+
+  curve(measure: string, variant: string): Curve {
+    const samples = this.#samples.get(rowName(measure, variant)) ?? [];
+    return { name: rowName(measure, variant), x: `${measure}, us`, y: 'share', points: cumulative(samples) };
+  }
+}
+
+export function rowName(name: string, variant: string): string {
+  return `${name}, ${variant}`;
+}

@@ -1,0 +1,37 @@
+/** Who carries the packets between two pods: the kernel alone in two ways, and podfence in four. */
+import { clusterOf } from '../traffic/large-cluster.ts';
+import { PodPair } from '../traffic/pod-pair.ts';
+import { runIn } from '../traffic/two-pods.ts';
+
+export const KERNEL = 'kernel only';
+export const CONNTRACK = 'kernel with conntrack';
+export const OFFLOAD = 'offload';
+export const EVERY_PACKET = 'every packet';
+export const MANY = ', 10,000 policies';
+
+/** One rule that needs it makes the kernel track all connections. */
+const TRACK = ['iptables', '-A', 'FORWARD', '-m', 'conntrack', '--ctstate', 'INVALID', '-j', 'DROP'];
+
+export interface Variant {
+  readonly name: string;
+  start(): Promise<PodPair>;
+}
+
+export const VARIANTS: readonly Variant[] = [
+  { name: KERNEL, start: () => PodPair.create() },
+  { name: CONNTRACK, start: startTracking },
+  podfence(OFFLOAD, true, 1),
+  podfence(OFFLOAD + MANY, true, 10_000),
+  podfence(EVERY_PACKET, false, 1),
+  podfence(EVERY_PACKET + MANY, false, 10_000),
+];
+
+async function startTracking(): Promise<PodPair> {
+  const pair = await PodPair.create();
+  await runIn(pair.node, TRACK);
+  return pair;
+}
+
+function podfence(name: string, offload: boolean, policies: number): Variant {
+  return { name, start: () => PodPair.create({ flags: { offload }, snapshot: clusterOf(policies) }) };
+}

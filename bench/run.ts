@@ -1,0 +1,189 @@
+/** `npm run bench [-- OPTIONS] [NAME...]`: runs benchmarks one after the other, prints their tables and writes their files. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { didYouMean } from '../src/cluster/nearest.ts';
+import { ExitCode, InputError } from '../src/commands/exit-code.ts';
+import { BENCHES } from './benches.ts';
+import type { Bench } from './harness/bench.ts';
+import { plot } from './harness/plot.ts';
+import { Progress } from './harness/progress.ts';
+import { hasMarkers, targetTable, withTable } from './harness/report.ts';
+import type { BenchResult } from './harness/result.ts';
+import { completed, readResult, writePlot, writeResult } from './harness/results.ts';
+import { missingTargets, originOf, resultTable } from './harness/terminal.ts';
+
+const RESULTS = fileURLToPath(new URL('results', import.meta.url));
+const DOCUMENTS = ['../README.md', 'README.md'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+/** What a benchmark may take to clean up after Ctrl-C, in ms. */
+const CLEANUP_MS = 15_000;
+
+interface Options {
+  readonly out: string;
+  readonly quick: boolean;
+  readonly minutes?: number;
+  readonly list: boolean;
+  readonly report: boolean;
+  readonly plot: boolean;
+}
+
+const progress = new Progress();
+const interrupt = new AbortController();
+
+const program = new Command('npm run bench --')
+  .description('Measures speed and scale; all benchmarks, or those that are named. Nothing is asserted.')
+  .argument('[name...]', Object.keys(BENCHES).join(', '))
+  .option('--quick', 'a run of seconds, to see that it works; its figures are rough', false)
+  .option('--minutes <number>', 'how long soak runs (default: 60)', minutes)
+  .option('--out <folder>', 'where NAME.json and NAME.svg go', RESULTS)
+  .option('--list', 'say what there is, and what each needs that this machine has not', false)
+  .option(
+    '--report',
+    'run nothing; write the table of targets into README.md and bench/README.md from the files',
+    false,
+  )
+  .option('--plot', 'run nothing; draw the plots of the files again', false)
+  .exitOverride()
+  .action(async (names: string[], options: Options) => {
+    checkNames(names);
+    if (options.list) await list();
+    else if (options.report) reportTargets(options.out);
+    else if (options.plot) await drawAgain(names.length > 0 ? names : Object.keys(BENCHES), options.out);
+    else process.exitCode = await runAll(names, options);
+  });
+
+for (const [signal, code] of [
+  ['SIGINT', ExitCode.interrupted],
+  ['SIGTERM', ExitCode.terminated],
+] as const) {
+  process.on(signal, () => {
+    progress.clear();
+    // The second time at once: children end with us, and files are there as a whole or not at all.
+    if (interrupt.signal.aborted) process.exit(code);
+    interrupt.abort(new Error(`ended by ${signal}`));
+    process.exitCode = code;
+    setTimeout(() => process.exit(code), CLEANUP_MS).unref();
+  });
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  progress.clear();
+  process.exitCode = interrupt.signal.aborted ? (process.exitCode ?? ExitCode.interrupted) : explain(error);
+}
+// Whatever a benchmark left open (a socket, a timer) does not keep the command.
+if (interrupt.signal.aborted) process.exit();
+
+/** @throws InputError for a name that is none, with the nearest that is */
+function checkNames(names: readonly string[]): void {
+  const known = Object.keys(BENCHES);
+  for (const name of names) {
+    if (Object.hasOwn(BENCHES, name)) continue;
+    throw new InputError(
+      `no benchmark is called ${name}. ${didYouMean(name, known) ?? `There are ${known.join(', ')}.`}`,
+    );
+  }
+}
+
+/** @throws InvalidArgumentError */
+function minutes(text: string): number {
+  const number = Number(text);
+  if (!(number > 0)) throw new InvalidArgumentError('It must be a number above 0.');
+  return number;
+}
+
+async function load(name: string): Promise<Bench> {
+  const entry = BENCHES[name];
+  if (entry === undefined) throw new InputError(`no benchmark is called ${name}`);
+  return (await entry.load()).bench;
+}
+
+async function list(): Promise<void> {
+  const width = Math.max(...Object.keys(BENCHES).map((name) => name.length));
+  for (const [name, { summary }] of Object.entries(BENCHES)) {
+    const obstacle = (await load(name)).obstacle?.();
+    console.log(`${name.padEnd(width)}  ${summary}`);
+    if (obstacle !== undefined) console.log(`${' '.repeat(width)}  cannot run here: it ${obstacle}`);
+  }
+}
+
+/** What cannot run here is said and left out; only where it was asked for by name is that an error. Gives the exit code. */
+async function runAll(names: readonly string[], options: Options): Promise<number> {
+  const wanted = Object.keys(BENCHES).filter((name) => names.length === 0 || names.includes(name));
+  let code: number = ExitCode.ok;
+  for (const name of wanted) {
+    const bench = await load(name);
+    const obstacle = bench.obstacle?.();
+    if (obstacle === undefined) {
+      await runOne(name, bench, options);
+    } else {
+      console.error(`${name}: not run, it ${obstacle}`);
+      if (names.length > 0) code = ExitCode.unavailable;
+    }
+  }
+  return code;
+}
+
+async function runOne(name: string, bench: Bench, { quick, minutes, out }: Options): Promise<void> {
+  const { signal } = interrupt;
+  const measured = await bench.run({
+    quick,
+    minutes,
+    signal,
+    progress: (text, done, total) => progress.show(`${name}: ${text}`, done, total),
+  });
+  progress.clear();
+  signal.throwIfAborted();
+  const result = completed(name, quick, measured);
+  console.log(`\n${name}: ${BENCHES[name]?.summary}\n${originOf(result)}\n\n${resultTable(result)}`);
+  for (const note of result.notes) console.log(`  ${note}`);
+  for (const row of missingTargets(result)) console.error(`${name}: the target row "${row}" was not measured`);
+  const files = [writeResult(out, result), draw(out, bench, result)];
+  console.log(`\n${files.map((file) => relative('', file)).join(', ')}`);
+}
+
+function draw(out: string, bench: Bench, result: BenchResult): string {
+  const title = `podfence ${result.bench}${result.quick ? ' (quick run)' : ''}`;
+  return writePlot(out, result.bench, plot(title, originOf(result), bench.panels(result)));
+}
+
+async function drawAgain(names: readonly string[], out: string): Promise<void> {
+  for (const name of names) {
+    const result = readResult(out, name);
+    if (result !== undefined) console.log(relative('', draw(out, await load(name), result)));
+  }
+}
+
+function reportTargets(folder: string): void {
+  const results = new Map<string, BenchResult>();
+  for (const name of Object.keys(BENCHES)) {
+    const result = readResult(folder, name);
+    if (result !== undefined) results.set(name, result);
+  }
+  if (results.size === 0) throw new InputError(`${folder} holds no results: run the benchmarks first`);
+  const table = targetTable(results);
+  for (const path of DOCUMENTS) {
+    const document = readFileSync(path, 'utf8');
+    const name = relative('', path);
+    if (!hasMarkers(document)) {
+      console.log(`${name} has no place for the table`);
+      continue;
+    }
+    writeFileSync(path, withTable(document, table));
+    console.log(`${name}: table of targets written`);
+  }
+}
+
+/** Says what went wrong and gives the exit code. */
+function explain(error: unknown): number {
+  // Commander has said it.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.badInput;
+  if (error instanceof InputError) {
+    console.error(`bench: ${error.message}`);
+    return ExitCode.badInput;
+  }
+  console.error(error);
+  return 1;
+}

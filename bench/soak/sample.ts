@@ -1,0 +1,89 @@
+/** How the agent and the traffic fared in one interval, and what a series of them tells. */
+import type { AgentMetrics } from '../../test/agent/running-agent.ts';
+import { type Curve, type MeasuredRow, row } from '../harness/result.ts';
+import { quantile, sorted } from '../harness/statistics.ts';
+import type { Faring } from '../traffic/paced.ts';
+
+export interface Sample {
+  /** Minutes since the beginning. */
+  readonly minute: number;
+  /** Of the agent's process, in bytes. */
+  readonly memory: number;
+  /** Of its main thread, in bytes. */
+  readonly heap: number;
+  /** In the workers' tables. */
+  readonly flows: number;
+  /** First packets of new flows, in us; undefined where none was answered. */
+  readonly p50: number | undefined;
+  readonly p99: number | undefined;
+  /** Since the beginning: exchanges without an answer, datagrams of streams that were lost, packets that the queues dropped. */
+  readonly unanswered: number;
+  readonly lost: number;
+  readonly dropped: number;
+}
+
+export function ofMetrics(metrics: AgentMetrics): Pick<Sample, 'heap' | 'flows' | 'dropped'> {
+  return {
+    heap: metrics.sum('nodejs_heap_size_used_bytes'),
+    flows: metrics.sum('podfence_flows'),
+    dropped: metrics.sum('podfence_queue_dropped_packets_total'),
+  };
+}
+
+export function ofFaring({ samples }: Faring): Pick<Sample, 'p50' | 'p99'> {
+  const ascending = sorted(samples);
+  const at = (share: number) => (ascending.length === 0 ? undefined : quantile(ascending, share));
+  return { p50: at(0.5), p99: at(0.99) };
+}
+
+const MB = 1e6;
+
+/** Name, field, unit, and how much of the field's own unit that is. */
+const LINES = [
+  ['process', 'memory', 'MB', MB],
+  ['heap of the main thread', 'heap', 'MB', MB],
+  ['p50', 'p50', 'us', 1],
+  ['p99', 'p99', 'us', 1],
+  ['exchanges without an answer', 'unanswered', 'packets', 1],
+  ['datagrams of streams', 'lost', 'packets', 1],
+  ['dropped by the queues', 'dropped', 'packets', 1],
+  ['flows', 'flows', 'flows', 1],
+] as const;
+
+export function curvesOf(samples: readonly Sample[]): Curve[] {
+  return LINES.map(([name, field, y, size]) => ({
+    name,
+    x: 'minutes',
+    y,
+    points: samples.flatMap(({ minute, [field]: value }) =>
+      value === undefined ? [] : [[minute, value / size] as const],
+    ),
+  }));
+}
+
+/** The first tenth of the time against the last. */
+export function rowsOf(samples: readonly Sample[]): MeasuredRow[] {
+  const tenth = Math.max(1, Math.floor(samples.length / 10));
+  return (
+    [
+      ['first tenth', samples.slice(0, tenth)],
+      ['last tenth', samples.slice(-tenth)],
+    ] as const
+  ).flatMap(([when, some]) =>
+    (
+      [
+        ['memory of the process', 'bytes', 'memory'],
+        ['heap of the main thread', 'bytes', 'heap'],
+        ['first packet p50', 'us', 'p50'],
+        ['first packet p99', 'us', 'p99'],
+        ['flows in the tables', 'flows', 'flows', 1],
+      ] as const
+    ).map(([what, unit, field]) =>
+      row(
+        `${what}, ${when}`,
+        unit,
+        some.flatMap((sample) => sample[field] ?? []),
+      ),
+    ),
+  );
+}

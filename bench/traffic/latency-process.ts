@@ -1,0 +1,54 @@
+/** Measures one way of talking to a pod, as often as it is told, and how long each time took. */
+import { dieWithParent } from '../../src/sys/parent-death.ts';
+import { answer } from '../harness/child.ts';
+import { stayOnCore } from './core.ts';
+import { ask, askOnNewFlow, shakeHands, type Target } from './exchanges.ts';
+import { udpTo } from './sockets.ts';
+
+export interface LatencyInput extends Target {
+  /**
+   * `round trip`: a datagram and its answer, all of them on one flow. `first packet`: the same, each on a flow of its own. `handshake`: that of
+   * a TCP connection, each on one of its own.
+   */
+  readonly what: 'round trip' | 'first packet' | 'handshake';
+  readonly count: number;
+  /** Of the first UDP flow; the next ones follow. None may come twice while the kernel remembers its flow. */
+  readonly sourcePort: number;
+  /** Where it runs. @default wherever the kernel puts it */
+  readonly core?: number;
+}
+
+export interface Latencies {
+  /** Microseconds, in the order in which they were measured. */
+  readonly samples: Float64Array;
+  /** Had no answer. */
+  readonly lost: number;
+}
+
+/** Of the generator's own code, and of the caches. */
+const WARM_UP = 500;
+
+answer((input: LatencyInput) => {
+  dieWithParent(process.ppid);
+  if (input.core !== undefined) stayOnCore(input.core);
+  return measure(input);
+});
+
+function measure(input: LatencyInput): Latencies {
+  const { what, address, port, count, sourcePort } = input;
+  if (what === 'handshake') return repeat(count, () => shakeHands(input));
+  if (what === 'first packet') return repeat(count, (index) => askOnNewFlow(input, sourcePort + index));
+  const fd = udpTo(address, port, sourcePort);
+  return repeat(count, () => ask(fd));
+}
+
+function repeat(count: number, once: (index: number) => number): Latencies {
+  const warmUp = Math.min(WARM_UP, count);
+  const samples = new Float64Array(count);
+  let answered = 0;
+  for (let index = 0; index < warmUp + count; index++) {
+    const latency = once(index);
+    if (index >= warmUp && latency >= 0) samples[answered++] = latency;
+  }
+  return { samples: samples.slice(0, answered), lost: count - answered };
+}

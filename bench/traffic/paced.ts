@@ -1,0 +1,72 @@
+/** Traffic of paced-process.ts, as a benchmark starts and reads it. */
+import { inChild } from '../harness/child.ts';
+import type { Target } from './exchanges.ts';
+import { serverAddress, type TwoPods } from './two-pods.ts';
+
+/** One flow for all datagrams, a new one for each, or a TCP connection that is opened. */
+export type Way = 'steady flow' | 'new flow' | 'handshake';
+
+/** How the exchanges of one way fared: what took how long, in us, and what had no answer. */
+export interface Faring {
+  readonly samples: number[];
+  lost: number;
+}
+
+export type Fared = Readonly<Partial<Record<Way, Faring>>>;
+
+export interface PacedInput extends Target {
+  readonly ways: readonly Way[];
+  /** Of a TCP server. */
+  readonly tcpPort: number;
+  /** Of each way; less where the answers take longer. */
+  readonly perSecond: number;
+  /** In ms. */
+  readonly reportEvery: number;
+}
+
+const PROCESS = new URL('./paced-process.ts', import.meta.url);
+
+export class PacedTraffic implements Disposable {
+  readonly #end = new AbortController();
+  readonly #fared = new Map<Way, Faring>();
+  readonly #ended: Promise<never>;
+
+  constructor(pods: TwoPods, input: Omit<PacedInput, 'address'>, signal: AbortSignal) {
+    this.#ended = pods.client.netns.run(() =>
+      inChild<never>(
+        PROCESS,
+        { ...input, address: serverAddress(pods) },
+        {
+          signal: AbortSignal.any([signal, this.#end.signal]),
+          onReport: (fared) => this.#add(fared as Fared),
+        },
+      ),
+    );
+    this.#ended.catch(() => undefined);
+  }
+
+  /** Rejects when the traffic has ended. */
+  get ended(): Promise<never> {
+    return this.#ended;
+  }
+
+  /** How the exchanges of one way fared that were reported since the last call. */
+  take(way: Way): Faring {
+    const fared = this.#fared.get(way) ?? { samples: [], lost: 0 };
+    this.#fared.delete(way);
+    return fared;
+  }
+
+  [Symbol.dispose](): void {
+    this.#end.abort();
+  }
+
+  #add(fared: Fared): void {
+    for (const [way, { samples, lost }] of Object.entries(fared)) {
+      const sum = this.#fared.get(way as Way) ?? { samples: [], lost: 0 };
+      for (const sample of samples) sum.samples.push(sample);
+      sum.lost += lost;
+      this.#fared.set(way as Way, sum);
+    }
+  }
+}

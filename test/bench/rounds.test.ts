@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { Rounds } from '../../bench/queue/rounds.ts';
+
+function measured(runs: Readonly<Record<string, readonly number[]>>): Rounds {
+  const rounds = new Rounds();
+  for (const [variant, values] of Object.entries(runs)) {
+    for (const value of values)
+      rounds.add('speed', variant, { values: [{ name: 'speed', unit: 'm/s', value }], failed: 1 });
+  }
+  return rounds;
+}
+
+test('a comparison is of the same round of both variants', () => {
+  const rounds = measured({ one: [10, 20, 30], other: [1, 4, 5] });
+  expect(rounds.compare('speed', ['one', 'other'], (a, b) => a / b)).toEqual([10, 5, 6]);
+});
+
+test('a row has the median of all rounds, and all of them', () => {
+  const [row] = measured({ one: [10, 30, 20] }).rows();
+  expect(row).toMatchObject({
+    name: 'speed, one',
+    unit: 'm/s',
+    value: 20,
+    spread: { min: 10, max: 30, runs: [10, 30, 20] },
+  });
+});
+
+test('failures are summed over rounds and variants', () => {
+  expect(measured({ one: [1, 2], other: [3] }).failures.get('speed')).toBe(3);
+});
+
+test('what was not measured is an error that names it', () => {
+  expect(() => measured({ one: [1] }).runs('speed', 'other')).toThrow('speed, other was not measured');
+});
