@@ -22,9 +22,25 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'a three-tier application, real packets, and what its policies make of them',
     load: () => import('./commands/demo.ts'),
   },
+  explain: {
+    summary: 'say why a flow is allowed or denied, and what would allow it',
+    load: () => import('./commands/explain.ts'),
+  },
+  flows: {
+    summary: 'show what a running agent allows and denies, flow by flow',
+    load: () => import('./commands/flows.ts'),
+  },
   lab: {
     summary: 'pods as network namespaces: probe what policies do, or play by hand',
     load: () => import('./commands/lab.ts'),
+  },
+  lint: {
+    summary: 'find mistakes in NetworkPolicies',
+    load: () => import('./commands/lint.ts'),
+  },
+  matrix: {
+    summary: 'show who can reach whom, and check assertions about it',
+    load: () => import('./commands/matrix.ts'),
   },
 };
 
@@ -43,6 +59,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(ExitCode.ok);
   throw error;
 });
+
+// What cannot be said, for the disk is full, must not end what runs.
+process.stderr.on('error', () => {});
 
 try {
   if (process.argv.length <= 2) program.help();

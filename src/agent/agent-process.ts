@@ -4,15 +4,18 @@
  * left in the kernel holds until then.
  */
 import type { Logger } from 'pino';
+import { nearest } from '../cluster/nearest.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { STATES } from '../conntrack/states.ts';
 import { FIRST_DENY, REASONS } from '../filter/reasons.ts';
-import { agentRoutes } from '../telemetry/agent-routes.ts';
-import type { AgentView, Readiness, SourceView, WorkersView } from '../telemetry/agent-view.ts';
+import { agentRoutes, queryRoutes } from '../telemetry/agent-routes.ts';
+import type { AgentView, EnforcementMode, Readiness, SourceView, WorkersView } from '../telemetry/agent-view.ts';
+import { FlowLog } from '../telemetry/flow-log.ts';
 import { HttpServer } from '../telemetry/http-server.ts';
 import { formatListenAddress, type ListenAddress } from '../telemetry/listen-address.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { Agent, type AgentOptions } from './agent.ts';
+import { FlowExplainer } from './flow-explainer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
 
 /** Between two attempts to bring a change into force that failed, in ms. */
@@ -31,13 +34,17 @@ export interface ClusterSource {
 export type OnChanges = (changes: readonly ClusterChange[], receivedAt: number) => void;
 
 export interface AgentProcessOptions {
-  readonly agent: Omit<AgentOptions, 'onInForce' | 'log'>;
+  readonly agent: Omit<AgentOptions, 'onInForce' | 'log' | 'flowLog'>;
   /** Makes the source, which is to call `onChanges` with what changes after its snapshot. */
   readonly source: (onChanges: OnChanges) => ClusterSource;
   /** As parseListenAddress of telemetry/listen-address.ts reads it. */
   readonly metricsAddress: string;
+  /** The same, for questions; empty where none are answered. */
+  readonly queryAddress: string;
   readonly version: string;
   readonly log: Logger;
+  /** Lines that `log` could not write. */
+  readonly logLinesLost: () => number;
 }
 
 export class AgentProcess implements AgentView {
@@ -47,50 +54,77 @@ export class AgentProcess implements AgentView {
     reasons: REASONS.map((reason, index) => ({ verdict: index < FIRST_DENY ? 'allow' : 'deny', reason }) as const),
     flowStates: STATES.slice(1),
   };
+  readonly logLinesLost: () => number;
   /** Present where flows are counted by policy. */
   readonly policyFlows?: () => Iterable<PolicyFlowCount>;
   readonly #log: Logger;
   readonly #agent: Agent;
   readonly #source: ClusterSource;
   readonly #server: HttpServer;
+  readonly #queries: HttpServer | undefined;
   #readiness: Readiness = { ready: false, reason: 'starting' };
   /** For the first snapshot. */
   #isWaiting = false;
-  /** Changes that came while the first ones were brought into force. */
+  /** Changes that came while the first ones were brought into force, and when the first of them was received. */
   #early: ClusterChange[] = [];
+  #earlySince = Number.POSITIVE_INFINITY;
   #enforcing = false;
   #retry: NodeJS.Timeout | undefined;
   #stopping = false;
 
   /** Throws a ListenError for an address that makes no sense. */
-  constructor({ agent, source, metricsAddress, version, log }: AgentProcessOptions) {
+  constructor({ agent, source, metricsAddress, queryAddress, version, log, logLinesLost }: AgentProcessOptions) {
     if (agent.policyFlows) this.policyFlows = () => this.#agent.policyFlows() ?? [];
     const metrics = new Metrics(this);
     this.version = version;
     this.nodeName = agent.node.name;
     this.#log = log;
-    this.#agent = new Agent({ ...agent, log, onInForce: (times) => metrics.observeChange(times) });
+    this.logLinesLost = logLinesLost;
+    const flowLog = new FlowLog();
+    const answers = queryAddress !== '';
+    this.#agent = new Agent({
+      ...agent,
+      ...(answers && { flowLog }),
+      log,
+      onInForce: (times) => (this.#enforcing ? metrics.observeChange(times) : metrics.observeStart(times)),
+    });
     this.#source = source((changes, receivedAt) => this.#take(changes, receivedAt));
     this.#server = new HttpServer({ address: metricsAddress, routes: agentRoutes(this, metrics), log });
+    const explainer = new FlowExplainer({
+      node: agent.node,
+      snapshot: () => this.#source.snapshot(),
+      table: () => this.#agent.table,
+    });
+    this.#queries = answers
+      ? new HttpServer({
+          address: queryAddress,
+          routes: queryRoutes({ flowLog, explain: (question) => explainer.explain(question) }),
+          log,
+        })
+      : undefined;
   }
 
-  /** Resolves when the policies are in force: gives back where it serves. Throws what keeps them from it; nothing runs then. */
+  /** Resolves when the policies are in force, or it was stopped: gives back where it serves. Throws what keeps them from it; nothing runs then. */
   async start(): Promise<ListenAddress> {
     const address = await this.#server.start();
-    this.#log.info({ address: formatListenAddress(address) }, 'serving');
     try {
+      this.#log.info({ address: formatListenAddress(address) }, 'serving');
+      await this.#startAnswering();
+      if (this.#stopping) return address;
       this.#source.start();
       this.#isWaiting = true;
       await this.#source.synced.finally(() => {
         this.#isWaiting = false;
       });
       this.#readiness = { ready: false, reason: 'bringing the policies into force' };
-      await this.#agent.start(this.#source.snapshot());
+      const snapshot = this.#source.snapshot();
+      this.#doubtNodeName(snapshot);
+      await this.#agent.start(snapshot);
       if (this.#stopping) return address;
       this.#enforcing = true;
       const early = this.#early;
       this.#early = [];
-      if (early.length > 0) await this.#agent.apply(early);
+      if (early.length > 0) await this.#agent.apply(early, this.#earlySince);
       this.#readiness = { ready: true, since: new Date() };
       return address;
     } catch (error) {
@@ -102,10 +136,10 @@ export class AgentProcess implements AgentView {
   /** Ends judging and leaves the kernel's rules to the next agent. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#readiness = { ready: false, reason: 'stopping' };
     clearTimeout(this.#retry);
     await this.#source.stop();
     await this.#agent.stop();
+    await this.#queries?.stop();
     await this.#server.stop();
   }
 
@@ -117,7 +151,12 @@ export class AgentProcess implements AgentView {
     return this.#agent.workers();
   }
 
+  enforcementMode(): EnforcementMode | undefined {
+    return this.#agent.mode();
+  }
+
   readiness(): Readiness {
+    if (this.#stopping) return { ready: false, reason: 'stopping' };
     if (this.#isWaiting) return { ready: false, reason: waitingFor(this.#source.view()) };
     const problem = this.#readiness.ready ? this.#agent.problem() : undefined;
     return problem === undefined ? this.#readiness : { ready: false, reason: problem };
@@ -127,16 +166,40 @@ export class AgentProcess implements AgentView {
     return this.#source.view();
   }
 
+  /** Policies are enforced all the same where questions cannot be answered: a port that is taken, by whomever, must not keep the agent from it. */
+  async #startAnswering(): Promise<void> {
+    try {
+      const address = await this.#queries?.start();
+      if (address !== undefined) this.#log.info({ address: formatListenAddress(address) }, 'answering questions');
+    } catch (error) {
+      this.#log.error({ err: error }, 'questions will not be answered');
+    }
+  }
+
+  /** With another name than the cluster has for this node, nothing would be enforced and nothing would look wrong. */
+  #doubtNodeName({ pods }: ClusterSnapshot): void {
+    const nodes = new Set(pods.flatMap(({ nodeName = [] }) => nodeName));
+    if (nodes.size === 0 || nodes.has(this.nodeName)) return;
+    const [anyOther] = nodes;
+    this.#log.warn(
+      { node: this.nodeName, nodesWithPods: nodes.size, nearest: nearest(this.nodeName, nodes) ?? anyOther },
+      'no pod of the cluster is on this node, so that nothing is enforced: is --node-name right?',
+    );
+  }
+
   #take(changes: readonly ClusterChange[], receivedAt: number): void {
     if (this.#enforcing) void this.#apply(changes, receivedAt);
-    else for (const change of changes) this.#early.push(change);
+    else {
+      for (const change of changes) this.#early.push(change);
+      this.#earlySince = Math.min(this.#earlySince, receivedAt);
+    }
   }
 
   /** What cannot be brought into force is tried again until it can: the agent is not ready meanwhile, and says why. */
   async #apply(changes: readonly ClusterChange[], receivedAt: number): Promise<void> {
     try {
       await this.#agent.apply(changes, receivedAt);
-      if (!this.#readiness.ready && !this.#stopping) this.#readiness = { ready: true, since: new Date() };
+      if (!this.#readiness.ready) this.#readiness = { ready: true, since: new Date() };
     } catch (error) {
       if (this.#stopping) return;
       const reason = error instanceof Error ? error.message : String(error);

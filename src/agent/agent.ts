@@ -8,9 +8,13 @@ import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe
 import { system } from '../dataplane/steering/run.ts';
 import { DEFAULT_MARK, type MarkBits } from '../dataplane/steering/state.ts';
 import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
+import type { RuleTable } from '../policy/rule-table.ts';
+import type { EnforcementMode } from '../telemetry/agent-view.ts';
+import type { FlowLog } from '../telemetry/flow-log.ts';
 import { type AgentCounters, nameCounters } from './counters.ts';
 import { Enforcement } from './enforcement.ts';
-import { type PolicyFlowCount, PolicyFlowCounter } from './policy-flow-counter.ts';
+import { FlowObserver } from './flow-observer.ts';
+import type { PolicyFlowCount } from './policy-flow-counter.ts';
 
 export interface AgentOptions {
   readonly node: NodeIdentity;
@@ -36,6 +40,8 @@ export interface AgentOptions {
   readonly adopt?: number;
   /** Whether flows are counted by policy. @default false */
   readonly policyFlows?: boolean;
+  /** Where flows that are opened or denied are noted. @default nowhere */
+  readonly flowLog?: FlowLog;
   readonly log: Logger;
   /** Told of every change that has come into force, the first included. */
   readonly onInForce?: (times: ChangeTimes) => void;
@@ -58,19 +64,17 @@ const MAX_DEFAULT_QUEUES = 4;
 const CHECK_STEERING = 10_000;
 /** From when on a change that is not in force is a problem, in seconds: it should take 0.1. */
 const LONG_PENDING = 5;
-/** How often what the workers tell of flows is read, in ms. */
-const POLL_FLOWS = 250;
 
 export class Agent {
   readonly #options: AgentOptions;
   readonly #queues: number;
   readonly #flowCapacity: number;
   readonly #compiler: PolicyCompiler;
-  readonly #policyFlows: PolicyFlowCounter | undefined;
-  #polling: NodeJS.Timeout | undefined;
+  readonly #flows: FlowObserver | undefined;
   #starting: Promise<void> | undefined;
   #enforcement: Enforcement | undefined;
   #compiled: CompiledPolicies | undefined;
+  #mode: EnforcementMode | undefined;
   #workerRestarts = 0;
   #steeringRepairs = 0;
   #checking: NodeJS.Timeout | undefined;
@@ -90,7 +94,8 @@ export class Agent {
     this.#queues = options.queues ?? Math.min(availableParallelism(), MAX_DEFAULT_QUEUES);
     this.#flowCapacity = options.flowCapacity ?? DEFAULT_FLOW_CAPACITY;
     this.#compiler = new PolicyCompiler(options.node);
-    this.#policyFlows = options.policyFlows ? new PolicyFlowCounter() : undefined;
+    const { node, flowLog: log, policyFlows: byPolicy = false } = options;
+    this.#flows = byPolicy || log !== undefined ? new FlowObserver({ node, log, byPolicy }) : undefined;
   }
 
   /**
@@ -132,10 +137,19 @@ export class Agent {
     };
   }
 
+  /** How it enforces; undefined before it does. */
+  mode(): EnforcementMode | undefined {
+    return this.#mode;
+  }
+
   /** Allowed and denied flows by policy; undefined where they are not counted. */
   policyFlows(): Iterable<PolicyFlowCount> | undefined {
-    this.#countPolicyFlows();
-    return this.#policyFlows?.counts();
+    return this.#flows?.policyFlows();
+  }
+
+  /** What new flows are judged by; undefined before the first policies are compiled. */
+  get table(): RuleTable | undefined {
+    return this.#compiled?.table;
   }
 
   /** Threads that should be judging, and that are. */
@@ -160,7 +174,7 @@ export class Agent {
     await Promise.allSettled([this.#starting]);
     clearTimeout(this.#checking);
     await this.#last;
-    clearInterval(this.#polling);
+    this.#flows?.stop();
     await this.#enforcement?.stop(removeSteering);
   }
 
@@ -178,7 +192,7 @@ export class Agent {
           {
             ...{ firstQueue, count: this.#queues, flowCapacity: this.#flowCapacity },
             ...{ mark, fail, deny, offload, adopt, hasPredecessor },
-            flowEvents: this.#policyFlows !== undefined,
+            flowEvents: this.#flows !== undefined,
             onFailure: (queue, error) => {
               this.#workerRestarts++;
               log.error({ queue, err: error }, 'a queue worker ended; it is replaced');
@@ -190,7 +204,8 @@ export class Agent {
         );
       },
     );
-    if (this.#policyFlows !== undefined) this.#polling = setInterval(() => this.#countPolicyFlows(), POLL_FLOWS);
+    this.#mode = { steering: steering.kind, fail, offload, deny };
+    if (this.#enforcement !== undefined) this.#flows?.start(this.#enforcement.workers);
     this.#checkSteeringLater();
     log.info({ steering: steering.kind, queues: this.#queues, isolated: this.#enforcement?.isolated }, 'enforcing');
   }
@@ -243,10 +258,6 @@ export class Agent {
     }
   }
 
-  #countPolicyFlows(): void {
-    this.#enforcement?.workers.drainFlowEvents((event) => this.#policyFlows?.count(event));
-  }
-
   async #bringIntoForce(
     changes: readonly ClusterChange[],
     receivedAt: number,
@@ -254,10 +265,9 @@ export class Agent {
   ): Promise<void> {
     const start = performance.now();
     this.#compiler.apply(changes);
-    // What was decided before is put down to the policies of before.
-    this.#countPolicyFlows();
-    this.#policyFlows?.apply(changes);
     const compiled = this.#compiler.compile();
+    // As late as possible: what is decided before the table is published is put down to the policies of before.
+    this.#flows?.apply(changes);
     const before = this.#compiled;
     this.#compiled = compiled;
     const compile = (performance.now() - start) / 1000;

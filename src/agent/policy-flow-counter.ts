@@ -3,9 +3,9 @@ import { LRUCache } from 'lru-cache';
 import { type Direction, recordKey } from '../cluster/records.ts';
 import type { ClusterChange } from '../cluster/store.ts';
 import type { FlowEvent } from '../dataplane/nfqueue/flow-events.ts';
-import { FIRST_DENY } from '../filter/reasons.ts';
+import { ALLOWED_BY_POLICY, EGRESS_DENIED, INGRESS_DENIED } from '../filter/reasons.ts';
 import { addressText } from '../policy/address-words.ts';
-import { type AttributedFlow, Attribution } from '../policy/attribution.ts';
+import type { AttributedFlow, Attribution } from '../policy/attribution.ts';
 
 /** A sender tries again; within this time, in ms, its attempts are one denied flow. */
 const SAME_FLOW = 60_000;
@@ -20,12 +20,16 @@ export interface PolicyFlowCount {
 }
 
 export class PolicyFlowCounter {
-  readonly #attribution = new Attribution();
+  readonly #attribution: Attribution;
   readonly #counts = new Map<string, PolicyFlowCount>();
   readonly #denied = new LRUCache<string, true>({ max: REMEMBERED, ttl: SAME_FLOW });
 
+  /** @param attribution knows the records of `apply` already */
+  constructor(attribution: Attribution) {
+    this.#attribution = attribution;
+  }
+
   apply(changes: readonly ClusterChange[]): void {
-    this.#attribution.apply(changes);
     for (const { type, record } of changes) {
       if (record.kind !== 'NetworkPolicy') continue;
       const key = recordKey(record);
@@ -44,12 +48,12 @@ export class PolicyFlowCounter {
       protocol: event.protocol,
       port: event.destinationPort,
     };
-    if (event.reason < FIRST_DENY) {
+    if (event.reason === ALLOWED_BY_POLICY) {
       for (const direction of ['egress', 'ingress'] as const) {
         for (const policy of this.#attribution.allowing(flow, direction)) this.#increase(recordKey(policy), 'allowed');
       }
-      return;
     }
+    if (event.reason !== EGRESS_DENIED && event.reason !== INGRESS_DENIED) return;
     const direction: Direction = event.direction === 0 ? 'egress' : 'ingress';
     const key = `${direction} ${flow.protocol} ${flow.source} ${event.sourcePort} ${flow.destination} ${flow.port}`;
     if (this.#denied.has(key)) return;

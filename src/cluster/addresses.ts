@@ -31,6 +31,11 @@ export function addressBits(family: Family): 32 | 128 {
   return family === 'IPv4' ? 32 : 128;
 }
 
+/** The family of an address in canonical text. */
+export function familyOf(address: string): Family {
+  return address.includes(':') ? 'IPv6' : 'IPv4';
+}
+
 /** The address of a text, or undefined. IPv6 may not have a zone; an IPv4-mapped IPv6 address is the IPv4 address. */
 export function parseAddress(text: string): Address | undefined {
   const address = parseUnmapped(text);

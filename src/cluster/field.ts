@@ -2,7 +2,7 @@
  * Reading API objects that somebody else wrote. A Field is a value together with where it stands, so that whoever finds it
  * wrong can say which field, what is wrong with it, and what was probably meant.
  */
-import { didYouMean } from './nearest.ts';
+import { certainlyMeant, didYouMean } from './nearest.ts';
 
 /** Map keys and list indexes from the object's root: `['spec', 'ingress', 0]`. */
 export type Path = readonly (string | number)[];
@@ -13,6 +13,33 @@ export interface Problem {
   readonly message: string;
   /** What was probably meant, a sentence of its own: `Did you mean 9999?`. */
   readonly hint?: string;
+  /** What is wrong is that this is no Kubernetes object at all, which a file may well be that was not meant as a manifest. */
+  readonly isNoObject?: true;
+  /** The field's name, where the API knows no such field in this place. */
+  readonly unknownField?: string;
+  /** The edit after which it says what was meant, where there can be no doubt about that. */
+  readonly correction?: Correction;
+}
+
+/** How to correct the field that a problem is about. */
+export type Correction =
+  /** It gets another name. */
+  | { readonly renameTo: string }
+  /** It gets another value, a scalar. */
+  | { readonly value: string | number | boolean }
+  /** Its value becomes the text that it is written as. */
+  | { readonly quote: true }
+  /** Its value becomes the only element of a list. */
+  | { readonly wrap: true }
+  /** It belongs into its neighbour of this name, which is empty. */
+  | { readonly nestIn: string }
+  /** It belongs one level further out, beside the map that it is in. */
+  | { readonly moveOut: true };
+
+/** What a wrong name was meant to say, and how to put it right where that is certain. */
+export interface Meant {
+  readonly hint: string;
+  readonly correction?: Correction;
 }
 
 /** What a raw object became. Without a record the object cannot even be named. */
@@ -43,8 +70,9 @@ export class Field {
     return !this.#problems.some((problem) => this.path.every((step, depth) => problem.path[depth] === step));
   }
 
-  problem(message: string, hint?: string): void {
-    this.#problems.push(hint === undefined ? { path: this.path, message } : { path: this.path, message, hint });
+  problem(message: string, hint?: string, more: Pick<Problem, 'unknownField' | 'correction'> = {}): void {
+    const problem = { path: this.path, message, ...more };
+    this.#problems.push(hint === undefined ? problem : { ...problem, hint });
   }
 
   /** The field `key` of this map; absent where this is no map or does not have it. */
@@ -70,7 +98,11 @@ export class Field {
     if (Array.isArray(this.value)) {
       return this.value.map((element, index) => new Field(element, this.#problems, [...this.path, index]));
     }
-    this.problem(`expected a list, found ${describe(this.value)}`, 'Put `- ` in front of each element.');
+    this.problem(
+      `expected a list, found ${describe(this.value)}`,
+      'Put `- ` in front of each element.',
+      isMap(this.value) ? {} : { correction: { wrap: true } },
+    );
     return [];
   }
 
@@ -81,6 +113,7 @@ export class Field {
     this.problem(
       `expected a text, found ${describe(this.value)}`,
       isScalar(this.value) ? 'Write it in quotes.' : undefined,
+      isScalar(this.value) ? { correction: { quote: true } } : {},
     );
     return undefined;
   }
@@ -92,6 +125,7 @@ export class Field {
     this.problem(
       `expected true or false, found ${describe(this.value)}`,
       quoted ? `Did you mean ${this.value}, without quotes?` : undefined,
+      quoted ? { correction: { value: this.value === 'true' } } : {},
     );
     return false;
   }
@@ -104,6 +138,7 @@ export class Field {
     this.problem(
       `expected a whole number of at least ${least}, found ${describe(this.value)}`,
       quoted ? `Did you mean ${this.value}, without quotes?` : undefined,
+      quoted ? { correction: { value: Number(this.value) } } : {},
     );
     return undefined;
   }
@@ -113,13 +148,35 @@ export class Field {
    * validation refuses unknown fields, and what they meant would be lost.
    * @param meant hints for wrong names that no likeness of letters explains.
    */
-  hasOnly(known: readonly string[], meant: Readonly<Record<string, string>> = {}): boolean {
+  hasOnly(known: readonly string[], meant: Readonly<Record<string, string | Meant>> = {}): boolean {
     const unknown = this.keys().filter((key) => !known.includes(key));
     for (const key of unknown) {
-      const hint = Object.hasOwn(meant, key) ? meant[key] : didYouMean(key, known);
-      this.child(key).problem(`unknown field ${show(key)}`, hint ?? `Known here: ${known.join(', ')}.`);
+      const explained = Object.hasOwn(meant, key) ? meant[key] : undefined;
+      const { hint, correction } =
+        typeof explained === 'object'
+          ? explained
+          : {
+              hint: explained ?? didYouMean(key, known),
+              correction: explained ? undefined : this.#renaming(key, known),
+            };
+      this.child(key).unknownField(hint ?? `Known here: ${known.join(', ')}.`, correction);
     }
     return unknown.length === 0 && (this.isAbsent || isMap(this.value));
+  }
+
+  /** Tells that this is a field that the API does not know. */
+  unknownField(hint: string, correction?: Correction): void {
+    const key = String(this.path.at(-1));
+    const more = { unknownField: key };
+    this.problem(`unknown field ${show(key)}`, hint, correction === undefined ? more : { ...more, correction });
+  }
+
+  /** Only where the name that was meant is not there as well: then one of the two would be lost. */
+  #renaming(key: string, known: readonly string[]): Correction | undefined {
+    const renameTo = certainlyMeant(key, known);
+    return renameTo === undefined || !this.child(renameTo).isAbsent || Object.hasOwn(this.value as object, renameTo)
+      ? undefined
+      : { renameTo };
   }
 }
 

@@ -2,7 +2,7 @@
  * Names and ports in API objects, checked by the API server's own rules
  * (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/, IANA service names: RFC 6335 section 5.1).
  */
-import type { Field } from './field.ts';
+import type { Correction, Field } from './field.ts';
 import { describe, show } from './field.ts';
 import { didYouMean, editDistance } from './nearest.ts';
 import type { Labels, Protocol } from './records.ts';
@@ -30,7 +30,9 @@ const METADATA_FIELDS = ['name', 'namespace', 'labels', 'annotations'];
 export function readIdentity(metadata: Field, defaultNamespace: string): Identity {
   for (const key of metadata.keys()) {
     const meant = METADATA_FIELDS.find((known) => isSlipOf(known, key));
-    if (meant !== undefined) metadata.child(key).problem(`unknown field ${show(key)}`, `Did you mean ${meant}?`);
+    if (meant === undefined) continue;
+    const isFree = metadata.child(meant).isAbsent;
+    metadata.child(key).unknownField(`Did you mean ${meant}?`, isFree ? { renameTo: meant } : undefined);
   }
   const nameField = metadata.child('name');
   const name = readName(nameField);
@@ -111,8 +113,15 @@ export function readProtocol(field: Field): Protocol | undefined {
   field.problem(
     `${typeof field.value === 'string' ? show(field.value) : describe(field.value)} is not a protocol; protocols are ${PROTOCOLS.join(', ')}`,
     typeof field.value === 'string' ? protocolHint(field.value) : undefined,
+    otherCase(field.value, PROTOCOLS),
   );
   return undefined;
+}
+
+/** The correction of a keyword in the wrong case; the API knows them in one case only. */
+export function otherCase(value: unknown, keywords: readonly string[]): { readonly correction?: Correction } {
+  const meant = keywords.find((keyword) => typeof value === 'string' && keyword.toLowerCase() === value.toLowerCase());
+  return meant === undefined ? {} : { correction: { value: meant } };
 }
 
 function protocolHint(text: string): string | undefined {
@@ -129,7 +138,11 @@ export function readPortNumber(field: Field): number | undefined {
     field.problem(`${value} is not a port; ports are 1 to 65535`, portHint(value));
   } else {
     const quoted = typeof value === 'string' && /^[1-9]\d{0,4}$/.test(value);
-    field.problem(`expected a port number, found ${describe(value)}`, quoted ? withoutQuotes(value) : undefined);
+    field.problem(
+      `expected a port number, found ${describe(value)}`,
+      quoted ? withoutQuotes(value) : undefined,
+      quoted ? portNumber(value) : {},
+    );
   }
   return undefined;
 }
@@ -146,7 +159,11 @@ export function readPortName(field: Field): string | undefined {
   if (name === undefined) return undefined;
   if (name.length <= 15 && PORT_NAME.test(name)) return name;
   if (/^\d+$/.test(name)) {
-    field.problem(`${show(name)} in quotes is a port name, and names need a letter`, withoutQuotes(name));
+    field.problem(
+      `${show(name)} in quotes is a port name, and names need a letter`,
+      withoutQuotes(name),
+      portNumber(name),
+    );
     return undefined;
   }
   field.problem(
@@ -154,6 +171,11 @@ export function readPortName(field: Field): string | undefined {
     portNameHint(name),
   );
   return undefined;
+}
+
+/** The correction of a port number in quotes, if it is one. */
+function portNumber(digits: string): { readonly correction?: Correction } {
+  return /^[1-9]\d{0,4}$/.test(digits) && Number(digits) <= 65535 ? { correction: { value: Number(digits) } } : {};
 }
 
 function withoutQuotes(digits: string): string {

@@ -53,6 +53,20 @@ export function nearest(text: string, candidates: Iterable<string>): string | un
   return best;
 }
 
+/**
+ * The keyword that `text` can only be a slip for: the one that is at most two edits away, whatever the case, and in a short word one.
+ * Undefined where another is nearly as near, or none is.
+ */
+export function certainlyMeant(text: string, keywords: readonly string[]): string | undefined {
+  if (text.length === 0 || text.length > LONGEST) return undefined;
+  const distanceOf = (keyword: string) => editDistance(text.toLowerCase(), keyword.toLowerCase());
+  const [first, second] = keywords
+    .map((keyword) => ({ keyword, distance: distanceOf(keyword) }))
+    .sort((a, b) => a.distance - b.distance);
+  if (first === undefined || first.distance > (text.length > 4 ? 2 : 1)) return undefined;
+  return second !== undefined && second.distance < first.distance + 2 ? undefined : first.keyword;
+}
+
 /** The hint `Did you mean X?` for the candidate nearest to `text`, if one is near. */
 export function didYouMean(text: string, candidates: Iterable<string>): string | undefined {
   const candidate = nearest(text, candidates);

@@ -6,13 +6,14 @@
  * everybody.
  */
 import { isMistake, isStrictlyInside, parseCidr } from './addresses.ts';
-import { describe, Field, formatPath, type Problem, type Projection, show } from './field.ts';
-import { readIdentity, readPort, readPortNumber, readProtocol } from './names.ts';
+import { describe, Field, formatPath, isMap, type Meant, type Problem, type Projection, show } from './field.ts';
+import { otherCase, readIdentity, readPort, readPortNumber, readProtocol } from './names.ts';
 import { didYouMean } from './nearest.ts';
 import { readSelector } from './projection-selector.ts';
 import type { Direction, IpBlock, LabelSelector, PolicyPeer, PolicyPort, PolicyRecord, PolicyRule } from './records.ts';
 
 const BOTH: readonly Direction[] = ['ingress', 'egress'];
+const POLICY_TYPES = ['Ingress', 'Egress'];
 const EVERY_POD: LabelSelector = { matchLabels: {}, matchExpressions: [] };
 
 /**
@@ -25,10 +26,21 @@ export function projectPolicy(
 ): Projection<PolicyRecord> & { readonly record: PolicyRecord } {
   const problems: Problem[] = [];
   const root = new Field(object, problems);
-  const rootIsClear = root.hasOnly(['apiVersion', 'kind', 'metadata', 'spec', 'status']);
+  const rootIsClear = root.hasOnly(['apiVersion', 'kind', 'metadata', 'spec', 'status'], {
+    podSelector: 'Put it under spec.',
+    policyTypes: 'Put it under spec.',
+    ingress: 'Put it under spec.',
+    egress: 'Put it under spec.',
+  });
   const { name, namespace } = readIdentity(root.child('metadata'), defaultNamespace);
   const spec = root.child('spec');
-  const specIsClear = spec.hasOnly(['podSelector', 'policyTypes', 'ingress', 'egress']);
+  const specIsClear = spec.hasOnly(['podSelector', 'policyTypes', 'ingress', 'egress'], {
+    matchLabels: 'Put it under podSelector.',
+    matchExpressions: 'Put it under podSelector.',
+    from: 'Put it in a rule, an element of the list ingress.',
+    to: 'Put it in a rule, an element of the list egress.',
+    ports: 'Put it in a rule, an element of the list ingress or egress.',
+  });
   const podSelector = readSelector(spec.child('podSelector'));
   const ingress = spec
     .child('ingress')
@@ -85,7 +97,8 @@ function readPolicyType(field: Field): Direction | undefined {
   if (field.value === 'Egress') return 'egress';
   field.problem(
     `there is no policy type ${typeof field.value === 'string' ? show(field.value) : describe(field.value)}; types are Ingress and Egress`,
-    typeof field.value === 'string' ? didYouMean(field.value, ['Ingress', 'Egress']) : undefined,
+    typeof field.value === 'string' ? didYouMean(field.value, POLICY_TYPES) : undefined,
+    otherCase(field.value, POLICY_TYPES),
   );
   return undefined;
 }
@@ -107,10 +120,10 @@ function readRule(rule: Field, direction: Direction): PolicyRule {
 
 function readPeer(peer: Field): PolicyPeer {
   const isClear = peer.hasOnly(['podSelector', 'namespaceSelector', 'ipBlock'], {
-    matchLabels: 'Put it under podSelector or namespaceSelector.',
-    matchExpressions: 'Put it under podSelector or namespaceSelector.',
-    cidr: 'Put it under ipBlock.',
-    except: 'Put it under ipBlock, beside cidr.',
+    matchLabels: emptySelector(peer, 'Put it under podSelector or namespaceSelector.'),
+    matchExpressions: emptySelector(peer, 'Put it under podSelector or namespaceSelector.'),
+    cidr: { hint: 'Put it under ipBlock.', correction: { nestIn: 'ipBlock' } },
+    except: { hint: 'Put it under ipBlock, beside cidr.', correction: { nestIn: 'ipBlock' } },
     ports: 'Put ports beside the list of peers, without `- ` in front.',
   });
   const podSelector = peer.child('podSelector');
@@ -133,6 +146,16 @@ function readPeer(peer: Field): PolicyPeer {
     ...(namespaceSelector.isAbsent ? {} : { namespaceSelector: readSelector(namespaceSelector) }),
     ...(ipBlock.isAbsent ? {} : { ipBlock: readIpBlock(ipBlock) }),
   };
+}
+
+/** The selector of a peer that has nothing in it, where there is one: what stands beside it was meant for it. */
+function emptySelector(peer: Field, hint: string): Meant {
+  const { value } = peer;
+  const selectors = ['podSelector', 'namespaceSelector'].filter((key) => isMap(value) && Object.hasOwn(value, key));
+  const [only] = selectors;
+  return only === undefined || selectors.length > 1
+    ? { hint }
+    : { hint: `Put it under ${only}, indented further.`, correction: { nestIn: only } };
 }
 
 function readIpBlock(block: Field): IpBlock {

@@ -1,6 +1,6 @@
 /** meta/v1 LabelSelector, validated (apimachinery: pkg/apis/meta/v1/validation). */
-import { describe, type Field, show } from './field.ts';
-import { checkLabelKey, checkLabelValue, readLabels } from './names.ts';
+import { describe, type Field, type Meant, show } from './field.ts';
+import { checkLabelKey, checkLabelValue, otherCase, readLabels } from './names.ts';
 import { didYouMean } from './nearest.ts';
 import type { LabelSelector, SelectorOperator, SelectorRequirement } from './records.ts';
 
@@ -19,11 +19,25 @@ const OTHER_SPELLINGS: Readonly<Record<string, SelectorOperator>> = {
   present: 'Exists',
 };
 
+/** Fields of a policy's spec, indented too far: they became fields of the podSelector in front of them. */
+const SPEC_FIELDS: Readonly<Record<string, Meant>> = Object.fromEntries(
+  ['policyTypes', 'ingress', 'egress'].map((field) => [
+    field,
+    { hint: 'Put it under spec, beside podSelector.', correction: { moveOut: true } },
+  ]),
+);
+
 /** Reads a selector; an absent one is empty. Where a problem was found the selector is not to be used. */
 export function readSelector(field: Field): LabelSelector {
   field.hasOnly(['matchLabels', 'matchExpressions'], {
     app: 'Put labels under matchLabels.',
     name: 'Put labels under matchLabels.',
+    ...SPEC_FIELDS,
+    podSelector: 'Put it beside this selector.',
+    namespaceSelector: 'Put it beside this selector.',
+    from: 'Put peers in a rule under ingress.',
+    to: 'Put peers in a rule under egress.',
+    ports: 'Put ports in a rule under ingress or egress.',
   });
   const matchExpressions: SelectorRequirement[] = [];
   for (const element of field.child('matchExpressions').list()) {
@@ -66,6 +80,7 @@ function readOperator(field: Field): SelectorOperator | undefined {
     field.problem(
       `there is no operator ${show(field.value)}; ${choice}`,
       meant === undefined ? didYouMean(letters, OPERATORS) : `Did you mean ${meant}?`,
+      otherCase(field.value, OPERATORS),
     );
   } else {
     field.problem(

@@ -1,6 +1,12 @@
 /** Label selectors: meta/v1 LabelSelector, matched as the API server matches them. */
 import type { LabelSelector, Labels, SelectorRequirement } from './records.ts';
 
+/** Every requirement of a selector in one form: an entry of `matchLabels` as `In` of one value. */
+export function requirementsOf({ matchLabels, matchExpressions }: LabelSelector): readonly SelectorRequirement[] {
+  const equal = Object.entries(matchLabels).map(([key, value]) => ({ key, operator: 'In' as const, values: [value] }));
+  return [...equal, ...matchExpressions];
+}
+
 /** Whether `labels` satisfy every requirement of the selector. An empty selector matches everything. */
 export function matchesSelector(selector: LabelSelector, labels: Labels): boolean {
   for (const [key, value] of Object.entries(selector.matchLabels)) {
@@ -9,7 +15,7 @@ export function matchesSelector(selector: LabelSelector, labels: Labels): boolea
   return selector.matchExpressions.every((requirement) => matchesRequirement(requirement, labels));
 }
 
-function matchesRequirement(requirement: SelectorRequirement, labels: Labels): boolean {
+export function matchesRequirement(requirement: SelectorRequirement, labels: Labels): boolean {
   const value = labelOf(labels, requirement.key);
   switch (requirement.operator) {
     case 'In':
@@ -25,7 +31,7 @@ function matchesRequirement(requirement: SelectorRequirement, labels: Labels): b
 }
 
 /** Own properties only: `constructor` is a legal label key. */
-function labelOf(labels: Labels, key: string): string | undefined {
+export function labelOf(labels: Labels, key: string): string | undefined {
   return Object.hasOwn(labels, key) ? labels[key] : undefined;
 }
 

@@ -1,8 +1,9 @@
 /** The configuration file of `podfence agent`: YAML, a key for every flag. */
 import { readFileSync } from 'node:fs';
 import type { Command, Option } from 'commander';
-import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
 import { didYouMean } from '../cluster/nearest.ts';
+import { refusalOf } from './agent-options.ts';
 import { InputError } from './exit-code.ts';
 
 /**
@@ -25,7 +26,7 @@ export function applyConfigFile(command: Command, file: string, options: readonl
         ? [`there is no setting ${JSON.stringify(name)}`, didYouMean(name, [...byName.keys()])]
             .filter(Boolean)
             .join('. ')
-        : setFromFile(command, option, value as Node | null);
+        : setFromFile(command, option, value as Node | null, document);
     if (mistake !== undefined) mistakes.push(`${file}:${line}  ${mistake}`);
   }
   if (mistakes.length > 0) throw new InputError(mistakes.join('\n'));
@@ -44,28 +45,36 @@ function parse(file: string, lineCounter: LineCounter): Document {
   const [first] = document.errors;
   if (first !== undefined)
     throw new InputError(`${file}:${first.linePos?.[0].line ?? 1}  ${first.message.split('\n')[0]}`);
+  visit(document, {
+    Alias(_, alias) {
+      if (alias.resolve(document) !== undefined) return;
+      const { line } = lineCounter.linePos(alias.range?.[0] ?? 0);
+      throw new InputError(`${file}:${line}  *${alias.source}: no anchor &${alias.source} stands before it`);
+    },
+  });
   return document;
 }
 
 /** What is wrong with the value, if anything; it is set otherwise. */
-function setFromFile(command: Command, option: Option, node: Node | null): string | undefined {
+function setFromFile(command: Command, option: Option, node: Node | null, document: Document): string | undefined {
   const source = command.getOptionValueSource(option.attributeName());
-  const text = textOf(node);
+  const text = textOf(node, document);
   if (text === undefined) return `${option.name()}: expected one value, or a list of them`;
-  try {
+  const refusal = refusalOf(option, text);
+  if (refusal !== undefined) return `${option.name()}: ${refusal}`;
+  if (source === undefined || source === 'default') {
     const value: unknown = option.parseArg === undefined ? text : option.parseArg(text, undefined);
-    if (source === undefined || source === 'default')
-      command.setOptionValueWithSource(option.attributeName(), value, 'config');
-    return undefined;
-  } catch (error) {
-    return `${option.name()}: ${JSON.stringify(text)} is not accepted. ${(error as Error).message}`;
+    command.setOptionValueWithSource(option.attributeName(), value, 'config');
   }
+  return undefined;
 }
 
 /** As a flag would have it: lists with commas. */
-function textOf(node: Node | null): string | undefined {
+function textOf(written: Node | null, document: Document): string | undefined {
+  const meant = (node: unknown) => (isAlias(node) ? node.resolve(document) : node);
+  const node = meant(written);
   if (isScalar(node)) return node.source ?? String(node.value);
   if (!isSeq(node)) return undefined;
-  const items = node.items.map((item) => (isScalar(item) ? String(item.value) : undefined));
+  const items = node.items.map(meant).map((item) => (isScalar(item) ? String(item.value) : undefined));
   return items.includes(undefined) ? undefined : items.join(',');
 }

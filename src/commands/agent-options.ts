@@ -7,6 +7,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_FIRST_QUEUE, DEFAULT_FLOW_CAPACITY } from '../agent/agent.ts';
 import { canonicalAddress } from '../cluster/addresses.ts';
 import { DEFAULT_MARK, type MarkBits } from '../dataplane/steering/state.ts';
+import { DEFAULT_QUERY_ADDRESS } from '../telemetry/agent-routes.ts';
 import { parseListenAddress } from '../telemetry/listen-address.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/logger.ts';
 
@@ -28,6 +29,8 @@ export interface AgentSettings {
   /** Seconds. */
   readonly adopt: number;
   readonly metricsAddress: string;
+  /** Empty where no questions are answered. */
+  readonly queryAddress: string;
   readonly policyMetrics: boolean;
   readonly logLevel: LogLevel;
 }
@@ -39,7 +42,9 @@ const MAX_ADOPT = 3600;
 
 export function agentOptions(hostname: string): Option[] {
   return [
-    setting('--node-name <name>', "this node's name, as pods have it in spec.nodeName").default(hostname, 'host name'),
+    setting('--node-name <name>', "this node's name, as pods have it in spec.nodeName")
+      .argParser(notEmpty)
+      .default(hostname, 'host name'),
     setting(
       '--node-addresses <addresses>',
       'addresses of this node, with commas (default: those of its interfaces)',
@@ -47,8 +52,8 @@ export function agentOptions(hostname: string): Option[] {
     setting(
       '--kubeconfig <file>',
       'kubeconfig file (default: $KUBECONFIG, the service account of the pod, ~/.kube/config)',
-    ),
-    setting('--context <name>', 'context of the kubeconfig (default: its current one)'),
+    ).argParser(notEmpty),
+    setting('--context <name>', 'context of the kubeconfig (default: its current one)').argParser(notEmpty),
     setting(
       '--manifests <paths>',
       'no cluster: enforce these files and folders, with commas, and follow their changes',
@@ -84,11 +89,32 @@ export function agentOptions(hostname: string): Option[] {
     setting('--metrics-address <address>', 'where /metrics, /healthz, /readyz and /status are served')
       .argParser(listenAddress)
       .default(':9464'),
+    setting(
+      '--query-address <address>',
+      'where questions about flows are answered, without authentication: /flows, /explain; off for nowhere',
+    )
+      .argParser((text) => (text === 'off' || text === '' ? '' : listenAddress(text)))
+      .default(DEFAULT_QUERY_ADDRESS),
     setting('--policy-metrics <yesno>', 'count allowed and denied flows by policy')
       .argParser(yesNo)
       .default(false, 'no'),
     setting('--log-level <level>', 'least urgent line of the log').choices(LOG_LEVELS).default('info'),
   ];
+}
+
+/** Where the settings that neither a flag nor a variable names stand. */
+export function configOption(): Option {
+  return setting('--config <file>', 'configuration file, YAML').argParser(notEmpty);
+}
+
+/** What is wrong with `text` as the value of an option, in a sentence or two, if anything. */
+export function refusalOf(option: Option, text: string): string | undefined {
+  try {
+    option.parseArg?.(text, undefined);
+    return undefined;
+  } catch (error) {
+    return `${JSON.stringify(text)} is not accepted. ${(error as Error).message}`;
+  }
 }
 
 /** The marks that podfence uses; for `podfence cleanup` too. */
@@ -108,6 +134,11 @@ function setting(flags: string, description: string): Option {
 export function settingsOf(command: Command): AgentSettings {
   const { markMask, ...others } = command.opts();
   return { ...others, mark: markMask } as AgentSettings;
+}
+
+function notEmpty(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('It must not be empty.');
+  return text;
 }
 
 function wholeNumber(least: number, most: number): (text: string) => number {

@@ -1,14 +1,12 @@
 /** `podfence agent`: what runs on every node. */
 import { hostname, networkInterfaces } from 'node:os';
 import type { Command } from 'commander';
-import { AgentProcess, type ClusterSource, type OnChanges } from '../agent/agent-process.ts';
-import { ApiConnection } from '../kube/api-connection.ts';
-import { ClusterWatch } from '../kube/cluster-watch.ts';
-import { loadKubeConfig } from '../kube/kubeconfig.ts';
-import { ManifestWatch } from '../manifests/manifest-watch.ts';
-import { createLogger } from '../telemetry/logger.ts';
+import { AgentProcess } from '../agent/agent-process.ts';
+import { createLogger, LogDestination } from '../telemetry/logger.ts';
 import { applyConfigFile } from './agent-config.ts';
-import { type AgentSettings, agentOptions, settingsOf } from './agent-options.ts';
+import { checkEnvironment } from './agent-environment.ts';
+import { type AgentSettings, agentOptions, configOption, settingsOf } from './agent-options.ts';
+import { agentSource } from './agent-source.ts';
 import { ExitCode, InputError } from './exit-code.ts';
 import { requireRootOnLinux } from './machine.ts';
 
@@ -24,20 +22,23 @@ Example, on one machine without a cluster:
   podfence agent --manifests policies/ --metrics-address 127.0.0.1:9464`;
 
 export function register(program: Command): void {
+  const config = configOption();
   const command = program
     .command('agent')
     .description('Enforce the policies of a cluster on the pods of this node.')
-    .option('--config <file>', 'configuration file, YAML')
-    .option('--check-config', 'only say whether the configuration is right')
+    .addOption(config)
+    .option('--check-config', 'only say whether the configuration is right; the cluster need not answer')
     .addHelpText('after', HELP);
   const options = agentOptions(hostname());
   for (const option of options) command.addOption(option);
   command.option('--no-offload', 'the same as --offload no');
-  command.action(async ({ config, checkConfig }: { config?: string; checkConfig?: true }) => {
-    if (config !== undefined) applyConfigFile(command, config, options);
+  // Before the command reads its variables, for it would stop at the first mistake.
+  program.hook('preSubcommand', () => checkEnvironment(process.env, [config, ...options]));
+  command.action(async ({ config: file, checkConfig }: { config?: string; checkConfig?: true }) => {
+    if (file !== undefined) applyConfigFile(command, file, options);
     const settings = settingsOf(command);
     checkSettings(settings);
-    if (checkConfig) process.stdout.write('The configuration is right.\n');
+    if (checkConfig) await check(settings);
     else await run(settings, program.version() ?? '');
   });
 }
@@ -49,16 +50,24 @@ function checkSettings({ manifests, kubeconfig, context }: AgentSettings): void 
   }
 }
 
+/** All that a start checks before it touches anything. */
+async function check(settings: AgentSettings): Promise<void> {
+  await agentSource(settings, createLogger('agent', settings.logLevel));
+  process.stdout.write('The configuration is right.\n');
+}
+
 /** Runs until SIGTERM or Ctrl-C. */
 async function run(settings: AgentSettings, version: string): Promise<void> {
   requireRootOnLinux('the agent');
-  const log = createLogger('agent', settings.logLevel);
+  const destination = new LogDestination();
+  const log = createLogger('agent', settings.logLevel, destination);
   const {
     nodeName,
     queues,
     nodeAddresses = ownAddresses(),
     adopt,
     metricsAddress,
+    queryAddress,
     policyMetrics,
     ...others
   } = settings;
@@ -70,10 +79,12 @@ async function run(settings: AgentSettings, version: string): Promise<void> {
       adopt: adopt * 1000,
       policyFlows: policyMetrics,
     },
-    source: sourceOf(settings, log),
+    source: await agentSource(settings, log),
     metricsAddress,
+    queryAddress,
     version,
     log,
+    logLinesLost: () => destination.linesLost,
   });
   const ended = Promise.withResolvers<void>();
   const end = (signal: NodeJS.Signals) => {
@@ -86,39 +97,6 @@ async function run(settings: AgentSettings, version: string): Promise<void> {
   await ended.promise;
   await agent.stop();
   process.exitCode = ExitCode.ok;
-}
-
-function sourceOf(
-  settings: AgentSettings,
-  log: ReturnType<typeof createLogger>,
-): (onChanges: OnChanges) => ClusterSource {
-  const { manifests, kubeconfig, context, nodeName } = settings;
-  if (manifests !== undefined) {
-    return (onChanges) => {
-      const watch = new ManifestWatch({ paths: manifests, nodeName, log, onChanges });
-      const location = manifests.join(', ');
-      return source(watch, () => ({ type: 'manifests', location, age: watch.age, kinds: [] }));
-    };
-  }
-  const choice = { ...(kubeconfig === undefined ? {} : { kubeconfig }), ...(context === undefined ? {} : { context }) };
-  const connection = new ApiConnection(() => loadKubeConfig(choice));
-  return (onChanges) => {
-    const watch = new ClusterWatch({ connection, log, onChanges });
-    return source(watch, () => {
-      const { server, age, kinds } = watch.status();
-      return { type: 'kubernetes', location: server, age, kinds };
-    });
-  };
-}
-
-function source(watch: Omit<ClusterSource, 'view'>, view: ClusterSource['view']): ClusterSource {
-  return {
-    start: () => watch.start(),
-    synced: watch.synced,
-    snapshot: () => watch.snapshot(),
-    stop: () => watch.stop(),
-    view,
-  };
 }
 
 function ownAddresses(): string[] {

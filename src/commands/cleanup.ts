@@ -7,6 +7,10 @@ import { markOption } from './agent-options.ts';
 import { ExitCode } from './exit-code.ts';
 import { requireRootOnLinux } from './machine.ts';
 
+const HELP = `
+Rules, chains and sets are known by their names. Connections are known by their mark only: where the agent ran with a --mark-mask of its
+own, give the same; where that has changed while connections were open, run cleanup once with each.`;
+
 export function register(program: Command): void {
   program
     .command('cleanup')
@@ -14,6 +18,7 @@ export function register(program: Command): void {
       'Remove every rule, chain, set and connection mark that podfence installed. Nothing is enforced any more.',
     )
     .addOption(markOption())
+    .addHelpText('after', HELP)
     .action(async ({ markMask }) => {
       requireRootOnLinux('cleanup');
       await removeEverything(system());

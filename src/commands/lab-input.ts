@@ -1,7 +1,7 @@
 /** The flags that `lab run` and `lab up` share, and the manifests that they name. */
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { canonicalAddress, type Family } from '../cluster/addresses.ts';
+import type { Family } from '../cluster/addresses.ts';
 import type { SteeringChoice } from '../dataplane/steering/probe.ts';
 import type { AgentFlags } from '../lab/node-messages.ts';
 import type { ExternalHost } from '../lab/plan.ts';
@@ -9,6 +9,7 @@ import { nodeNames } from '../lab/scheduling.ts';
 import { type LoadedManifests, type LoadOptions, loadManifests } from '../manifests/load.ts';
 import { formatProblem } from '../manifests/problems.ts';
 import { InputError, UnavailableError } from './exit-code.ts';
+import { parseExternal } from './external-host.ts';
 
 /** As commander gives them. */
 export interface LabInputFlags {
@@ -80,15 +81,4 @@ export async function readLabArguments(flags: LabInputFlags): Promise<LabArgumen
 
 export function hasErrors({ problems }: LoadedManifests): boolean {
   return problems.some(({ severity }) => severity === 'error');
-}
-
-function parseExternal(text: string): ExternalHost {
-  const at = text.indexOf('=');
-  const name = text.slice(0, at);
-  const address = canonicalAddress(text.slice(at + 1));
-  if (at < 1 || address === undefined)
-    throw new InputError(`--external ${text}: expected NAME=IP, such as client=203.0.113.9`);
-  if (!/^[A-Za-z0-9][-.\w]*$/.test(name))
-    throw new InputError(`--external ${text}: a name has letters, digits, hyphens and dots`);
-  return { name, address };
 }

@@ -1,5 +1,6 @@
 /** `podfence lab status`. */
 import type { LabState } from '../lab/state-file.ts';
+import { Columns } from './columns.ts';
 import { ExitCode } from './exit-code.ts';
 import { runningLab } from './lab-running.ts';
 
@@ -37,15 +38,8 @@ function serviceLines({ services }: LabState): string[][] {
   ];
 }
 
-/** Columns as wide as their widest cell. */
 function table(lines: readonly (readonly string[])[]): string {
-  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  const columns = new Columns();
+  columns.widen(lines);
+  return lines.map((line) => columns.line(line)).join('\n');
 }

@@ -19,6 +19,14 @@ export function register(program: Command): void {
   withInput(lab.command('run'))
     .description('Probe every port of every pod and Service from everywhere, and compare with what the policies say.')
     .option('--json', 'one line of JSON a probe, and nothing else, on standard output')
+    .addOption(
+      new Option(
+        '--capture <how>',
+        'what judges packets: queues of an agent on each node, or each pod on a wire of its own',
+      )
+        .choices(['queue', 'wire'])
+        .default('queue'),
+    )
     .addHelpText('after', `${JSON_FORMAT}\n${EXIT_CODES}`)
     .action(async (options) => {
       process.exitCode = await (await import('./lab-run.ts')).labRun(options);

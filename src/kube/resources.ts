@@ -36,3 +36,6 @@ export const POLICIES: Resource<PolicyRecord> = {
   path: '/apis/networking.k8s.io/v1/networkpolicies',
   project: (object) => projectPolicy(object),
 };
+
+/** Services are asked for once, never watched: no verdict depends on them. */
+export const SERVICES_PATH = '/api/v1/services';

@@ -3,9 +3,9 @@
  * with who started it.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
+import { listeningPorts } from '../cluster/service-ports.ts';
 import type { KeeperReply, KeepRequest } from './keeper-messages.ts';
 import { Lab } from './lab.ts';
-import { listeningPorts } from './service-ports.ts';
 import { type KeptHost, type LabState, processStartTime, removeState, writeState } from './state-file.ts';
 
 const endWithStarter = () => process.exit(1);

@@ -6,9 +6,10 @@
  * One thing is added, before the random choice: a source port above the ephemeral range chooses the backend, so that a prober
  * knows with whom it talks.
  */
+
+import type { ServicePort } from '../cluster/service-ports.ts';
 import { AF_INET } from '../sys/libc.ts';
 import { familyOf } from '../sys/sockets.ts';
-import type { ServicePort } from './service-ports.ts';
 import type { PortRange } from './traffic/messages.ts';
 
 /** kube-proxy's own bit of the packet mark. */

@@ -1,5 +1,6 @@
 /** The network of a lab brought to what its pods and Services ask for: namespaces and links, Service translation, listeners. */
 import { type PodRecord, recordKey } from '../cluster/records.ts';
+import { listeningPorts, type ServicePort, servicePorts } from '../cluster/service-ports.ts';
 import type { ServiceRecord } from '../manifests/services.ts';
 import { AF_INET, AF_INET6 } from '../sys/libc.ts';
 import type { Netns } from '../sys/netns.ts';
@@ -8,7 +9,6 @@ import { renderServices, type ServiceRules } from './kube-proxy.ts';
 import type { LabExternal } from './plan.ts';
 import { runChecked } from './run-command.ts';
 import type { LabNode } from './scheduling.ts';
-import { listeningPorts, type ServicePort, servicePorts } from './service-ports.ts';
 import { type Host, Topology } from './topology.ts';
 import type { ListenSpec } from './traffic/messages.ts';
 import { Traffic } from './traffic/traffic.ts';

@@ -8,6 +8,7 @@
 
 import type { AgentCounters } from '../agent/counters.ts';
 import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts';
+import type { ServicePort } from '../cluster/service-ports.ts';
 import type { ClusterChange } from '../cluster/store.ts';
 import { ClusterStore } from '../cluster/store.ts';
 import type { ServiceRecord } from '../manifests/services.ts';
@@ -21,7 +22,6 @@ import { type ExternalHost, type LabExternal, type LabInput, Plan } from './plan
 import { allProbes, type Probe } from './probes.ts';
 import { type CommandResult, runIn } from './run-command.ts';
 import type { LabNode } from './scheduling.ts';
-import type { ServicePort } from './service-ports.ts';
 import type { Host } from './topology.ts';
 import type { AttemptOutcome, Timing } from './traffic/messages.ts';
 

@@ -1,5 +1,4 @@
 /** Colours on a terminal (ECMA-48 select graphic rendition). */
-import { stripVTControlCharacters } from 'node:util';
 
 const CODES = {
   bold: '1',
@@ -15,11 +14,6 @@ export type Colour = keyof typeof CODES;
 
 export function paint(text: string, colour: Colour, enabled: boolean): string {
   return enabled ? `\x1b[${CODES[colour]}m${text}\x1b[0m` : text;
-}
-
-/** Characters that a terminal shows of a text. */
-export function visibleWidth(text: string): number {
-  return [...stripVTControlCharacters(text)].length;
 }
 
 /** Whether a stream shows colours: a terminal, unless NO_COLOR (https://no-color.org) is set. */

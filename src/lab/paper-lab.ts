@@ -2,6 +2,8 @@
  * A lab on paper: the same pods, nodes and probes as in `Lab`, but the first packet of each connection and its answer are judged in memory, by a filter for
  * each node that would forward them. It needs neither root nor Linux.
  */
+
+import { servicePorts } from '../cluster/service-ports.ts';
 import { FlowTable } from '../conntrack/flow-table.ts';
 import { Filter } from '../filter/filter.ts';
 import { FIRST_DENY } from '../filter/reasons.ts';
@@ -12,7 +14,6 @@ import { Expectations, IANA } from './expectations.ts';
 import type { ProbeResult } from './lab.ts';
 import { type ExternalHost, type LabInput, Plan } from './plan.ts';
 import { allProbes, type Probe } from './probes.ts';
-import { servicePorts } from './service-ports.ts';
 
 const FLOWS = 65_536;
 

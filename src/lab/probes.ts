@@ -1,11 +1,11 @@
 /** Every connection that could be tried in a lab, and the way that its packets take. */
 import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts';
+import { listeningPorts, type ServicePort } from '../cluster/service-ports.ts';
 import { familyOf } from '../sys/sockets.ts';
 import type { Hop } from './expectations.ts';
 import { CHOOSABLE_BACKENDS, choosingPorts } from './kube-proxy.ts';
 import type { LabExternal } from './plan.ts';
 import type { LabNode } from './scheduling.ts';
-import { listeningPorts, type ServicePort } from './service-ports.ts';
 import type { PortRange } from './traffic/messages.ts';
 
 /** Source ports of probes that go to a pod itself: below the ephemeral range, which ordinary programs use. */

@@ -1,9 +1,9 @@
 /** The objects of all manifest files, one of each name, with the place of each. */
-import { formatPath, isMap, type Path, type Problem } from '../cluster/field.ts';
-import type { BrokenPolicy, ManifestDocument, Position } from './document.ts';
+import { type Correction, formatPath, isMap, type Path, type Problem, show } from '../cluster/field.ts';
+import type { BrokenPolicy, ManifestDocument, Position, TextEdit } from './document.ts';
 import { readDocuments } from './documents.ts';
 import { classify, elementsOf, type ManifestKind } from './objects.ts';
-import { fileTitle, type ManifestProblem, type ProblemLog } from './problems.ts';
+import { type Fix, fileTitle, type ManifestProblem, type ProblemLog } from './problems.ts';
 import type { Source } from './sources.ts';
 
 /** An object of a kind that podfence uses. */
@@ -16,6 +16,8 @@ export interface ManifestObject {
   readonly position: Position;
   /** The place of a field of this object. */
   locate(path: Path): Position;
+  /** See ManifestDocument.corrected. */
+  corrected(path: Path, correction: Correction): readonly TextEdit[] | undefined;
   /**
    * What is wrong with it as a whole: its kind, its apiVersion, its document's syntax. It is read as what was probably
    * meant.
@@ -50,7 +52,7 @@ export class ManifestCollection {
     const documents = readDocuments(source.text, file);
     for (const document of documents) this.#addDocument(document, file);
     if (documents.length === 0) {
-      this.#log.add({ ...NOWHERE, file, message: 'no object is in this file', severity: 'warning' });
+      this.#log.add({ ...NOWHERE, file, message: 'no object is in this file', isNoObject: true, severity: 'warning' });
     }
   }
 
@@ -83,6 +85,7 @@ export class ManifestCollection {
     for (const { value, path } of elementsOf(document.value)) {
       const classified = classify(value, file);
       const locate = (inner: Path) => document.locate([...path, ...inner]);
+      const corrected = (inner: Path, correction: Correction) => document.corrected([...path, ...inner], correction);
       if ('kind' in classified && isMap(value)) {
         const { kind, problems } = classified;
         const { isTemplate } = document;
@@ -93,6 +96,7 @@ export class ManifestCollection {
           file,
           position: locate([]),
           locate,
+          corrected,
           headProblems: problems,
           isTemplate,
         });
@@ -101,7 +105,7 @@ export class ManifestCollection {
       if ('skip' in classified) this.countSkipped(classified.skip);
       for (const problem of classified.problems) {
         const title = 'skip' in classified && isMap(value) ? this.#title(String(value.kind), value) : '';
-        this.#log.add(locateProblem({ file, title, locate, isTemplate: document.isTemplate }, problem));
+        this.#log.add(locateProblem({ file, title, locate, corrected, isTemplate: document.isTemplate }, problem));
       }
     }
   }
@@ -117,7 +121,8 @@ export class ManifestCollection {
       const problem: Problem = meant === undefined ? { path: [], message } : { path: [], message, hint: meant };
       const locate = () => ({ line, column });
       if (index === 0 && only !== undefined) this.#keepBroken(only, file, problem, locate);
-      else this.#log.add(locateProblem({ file, title: '', locate, isTemplate: false }, problem));
+      else
+        this.#log.add(locateProblem({ file, title: '', locate, corrected: uncorrected, isTemplate: false }, problem));
     }
     for (const policy of brokenPolicies) {
       if (policy === only) continue;
@@ -132,7 +137,9 @@ export class ManifestCollection {
         continue;
       }
       const message = 'this looks like a NetworkPolicy, but its namespace cannot be read: no pod is isolated by it';
-      this.#log.add(locateProblem({ file, title: '', locate, isTemplate: false }, { path: [], message }));
+      this.#log.add(
+        locateProblem({ file, title: '', locate, corrected: uncorrected, isTemplate: false }, { path: [], message }),
+      );
     }
   }
 
@@ -147,6 +154,7 @@ export class ManifestCollection {
       file,
       position: { line, column },
       locate,
+      corrected: uncorrected,
       headProblems: [problem],
       isTemplate: false,
     });
@@ -174,24 +182,56 @@ export class ManifestCollection {
   }
 }
 
+/** Of what does not parse. */
+const uncorrected = () => undefined;
+
 const NOWHERE = { line: 0, column: 0, object: '', field: '' } as const;
 
 function locateProblem(
-  object: Pick<ManifestObject, 'file' | 'title' | 'locate' | 'isTemplate'>,
-  { path, message, hint }: Problem,
+  object: Pick<ManifestObject, 'file' | 'title' | 'locate' | 'corrected' | 'isTemplate'>,
+  { path, message, hint, isNoObject, unknownField, correction }: Problem,
 ): ManifestProblem {
   // An unquoted {{ .Values.port }} is a map to YAML.
   const meant = object.isTemplate && message.includes('found a map') ? RENDER_FIRST : hint;
   const { file, title } = object;
-  const problem: ManifestProblem = {
+  const fix = correction && fixOf(object, path, correction);
+  return {
     file,
     ...object.locate(path),
     object: title,
     field: formatPath(path),
     message,
+    ...(meant === undefined ? {} : { hint: meant }),
+    ...(isNoObject && { isNoObject }),
+    ...(unknownField === undefined ? {} : { unknownField }),
+    ...(fix === undefined ? {} : { fix }),
     severity: 'error',
   };
-  return meant === undefined ? problem : { ...problem, hint: meant };
+}
+
+function fixOf(object: Pick<ManifestObject, 'corrected'>, path: Path, correction: Correction): Fix | undefined {
+  const edits = object.corrected(path, correction);
+  if (edits === undefined) return undefined;
+  const [name, around] = [path.at(-1) ?? '', path.slice(0, -1)];
+  if ('renameTo' in correction) {
+    const { renameTo } = correction;
+    return { summary: `${show(name)} becomes ${show(renameTo)}`, field: formatPath([...around, renameTo]), edits };
+  }
+  if ('nestIn' in correction) {
+    const { nestIn } = correction;
+    return { summary: `${name} goes into ${nestIn}`, field: formatPath([...around, nestIn, name]), edits };
+  }
+  if ('moveOut' in correction) {
+    return {
+      summary: `${name} goes out of ${around.at(-1)}`,
+      field: formatPath([...around.slice(0, -1), name]),
+      edits,
+    };
+  }
+  const field = formatPath(path);
+  if ('quote' in correction) return { summary: `${field} gets quotes`, field, edits };
+  if ('wrap' in correction) return { summary: `${field} becomes a list of one`, field, edits };
+  return { summary: `${field} becomes ${correction.value}`, field, edits };
 }
 
 function nameIn(value: Readonly<Record<string, unknown>>, key: 'name' | 'namespace'): string | undefined {

@@ -1,10 +1,18 @@
 /** One document of a file: its value, where each of its fields stands, and what does not parse. */
+import type { Correction } from '../cluster/field.ts';
 import type { Path } from '../cluster/projection.ts';
 
 /** A place in a file, both counted from 1. */
 export interface Position {
   readonly line: number;
   readonly column: number;
+}
+
+/** A part of a file's text that another text replaces. Offsets are in UTF-16 code units, without a byte order mark. */
+export interface TextEdit {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
 }
 
 export interface SyntaxProblem extends Position {
@@ -17,6 +25,8 @@ export interface ManifestDocument {
   readonly value: unknown;
   /** The place of a field, or of the nearest field around it that exists. */
   locate(path: Path): Position;
+  /** How to correct the field at `path` in the file; undefined where the text does not allow it without doubt. */
+  corrected(path: Path, correction: Correction): readonly TextEdit[] | undefined;
   readonly syntaxProblems: readonly SyntaxProblem[];
   /** What can still be read of the policies in a document with syntax problems. */
   readonly brokenPolicies: readonly BrokenPolicy[];

@@ -19,6 +19,7 @@ export function readJson(text: string, mustParse: boolean): ManifestDocument | u
   return {
     value: undefined,
     locate: () => positionAt(text, offset),
+    corrected: () => undefined,
     syntaxProblems: [{ ...positionAt(text, offset), ...problem }],
     brokenPolicies,
     isTemplate: text.includes('{{'),
@@ -37,6 +38,11 @@ class JsonDocument implements ManifestDocument {
   constructor(text: string, value: unknown) {
     this.#text = text;
     this.value = value;
+  }
+
+  /** Only YAML is written by hand. */
+  corrected(): undefined {
+    return undefined;
   }
 
   locate(path: Path): Position {

@@ -8,15 +8,24 @@ import type { ClusterSnapshot } from '../cluster/store.ts';
 import { type AddressRange, rangesFor } from './address-range.ts';
 import { ManifestCollection, type ManifestObject } from './collection.ts';
 import { type ManifestProblem, ProblemLog } from './problems.ts';
-import { allocateServices, projectService, type ServiceRecord } from './services.ts';
+import { allocateServices, isExternalName, projectService, type ServiceRecord } from './services.ts';
 import { readSources } from './sources.ts';
-import { controllerOf, expandWorkloads, projectWorkload, type RealPod, WORKLOAD_KINDS } from './workloads.ts';
+import {
+  controllerOf,
+  type ExpandOptions,
+  expandWorkloads,
+  projectWorkload,
+  type RealPod,
+  WORKLOAD_KINDS,
+} from './workloads.ts';
 
 export interface LoadOptions {
   /** Namespace of objects that name none. @default 'default' */
   readonly defaultNamespace?: string;
   /** Most pods that one workload is expanded to. @default 3 */
   readonly maxReplicas?: number;
+  /** Fewest pods that one workload is expanded to, even where it wants none at present. @default 0 */
+  readonly minReplicas?: number;
   /** Node names: a DaemonSet gets a pod on each. @default one pod, on no particular node */
   readonly nodes?: readonly string[];
   /** Address families of the cluster, the preferred one first. @default ['IPv4'] */
@@ -38,6 +47,8 @@ export interface LoadedManifests {
   readonly skipped: ReadonlyMap<string, number>;
   /** Where each policy stands, by `namespace/name`. */
   readonly policyLocations: ReadonlyMap<string, PolicyLocation>;
+  /** The NetworkPolicies and Namespaces as they are written, by kind and key: `NetworkPolicy shop/web`, `Namespace shop`. */
+  readonly sources: ReadonlyMap<string, ManifestObject>;
 }
 
 export interface PolicyLocation {
@@ -63,20 +74,26 @@ export async function loadManifests(paths: readonly string[], options: LoadOptio
   const collection = new ManifestCollection(defaultNamespace, log);
   for await (const source of readSources(paths, options.stdin ?? process.stdin)) collection.add(source);
 
-  const { policies, policyLocations } = loadPolicies(collection, defaultNamespace);
+  const sources = new Map<string, ManifestObject>();
+  const { policies, policyLocations } = loadPolicies(collection, defaultNamespace, sources);
   const pods = addressPods(
-    loadPods(collection, defaultNamespace, { maxReplicas: options.maxReplicas ?? 3, nodes: options.nodes ?? [] }),
+    loadPods(collection, defaultNamespace, {
+      minReplicas: options.minReplicas ?? 0,
+      maxReplicas: options.maxReplicas ?? 3,
+      nodes: options.nodes ?? [],
+    }),
     podRanges,
     log,
   );
   const services = loadServices(collection, defaultNamespace, families, serviceRanges);
-  const namespaces = loadNamespaces(collection, [...pods, ...policies, ...services]);
+  const namespaces = loadNamespaces(collection, [...pods, ...policies, ...services], sources);
   return {
     snapshot: { namespaces, pods, policies },
     services,
     problems: log.sorted(collection.files),
     skipped: collection.skipped,
     policyLocations,
+    sources,
   };
 }
 
@@ -86,7 +103,7 @@ function project<T>(collection: ManifestCollection, object: ManifestObject, proj
   return projection.record;
 }
 
-function loadPolicies(collection: ManifestCollection, defaultNamespace: string) {
+function loadPolicies(collection: ManifestCollection, defaultNamespace: string, sources: Map<string, ManifestObject>) {
   const policies = new Map<string, PolicyRecord>();
   const policyLocations = new Map<string, PolicyLocation>();
   for (const object of collection.ofKind('NetworkPolicy')) {
@@ -98,6 +115,7 @@ function loadPolicies(collection: ManifestCollection, defaultNamespace: string) 
     const key = `${record.namespace}/${name}`;
     policies.set(key, { ...record, name });
     policyLocations.set(key, { file: object.file, line: object.position.line });
+    sources.set(`NetworkPolicy ${key}`, object);
   }
   return { policies: [...policies.values()].sort(byKey), policyLocations };
 }
@@ -128,7 +146,7 @@ interface LoadedPod {
 function loadPods(
   collection: ManifestCollection,
   defaultNamespace: string,
-  options: { readonly maxReplicas: number; readonly nodes: readonly string[] },
+  options: ExpandOptions,
 ): readonly LoadedPod[] {
   const pods: LoadedPod[] = [];
   const realPods: RealPod[] = [];
@@ -198,9 +216,7 @@ function loadServices(
   ranges: ReadonlyMap<Family, AddressRange>,
 ): readonly ServiceRecord[] {
   const drafts = collection.ofKind('Service').flatMap((object) => {
-    const { spec } = object.value;
-    if (typeof spec === 'object' && spec !== null && 'type' in spec && spec.type === 'ExternalName') {
-      // A DNS alias: there is nothing to translate.
+    if (isExternalName(object.value)) {
       collection.countSkipped('Service (ExternalName)');
       return [];
     }
@@ -213,11 +229,14 @@ function loadServices(
 function loadNamespaces(
   collection: ManifestCollection,
   objects: readonly { readonly namespace: string }[],
+  sources: Map<string, ManifestObject>,
 ): readonly NamespaceRecord[] {
   const namespaces = new Map<string, NamespaceRecord>();
   for (const object of collection.ofKind('Namespace')) {
     const record = project(collection, object, projectNamespace(object.value));
-    if (record !== undefined) namespaces.set(record.name, record);
+    if (record === undefined) continue;
+    namespaces.set(record.name, record);
+    sources.set(`Namespace ${record.name}`, object);
   }
   for (const { namespace } of objects) {
     if (!namespaces.has(namespace)) namespaces.set(namespace, namespaceRecord(namespace));

@@ -29,6 +29,9 @@ const KINDS = Object.keys(API_VERSIONS) as ManifestKind[];
 /** Files that a Helm chart holds beside its templates. */
 const NOT_MANIFESTS = /(?:^|\/)(?:Chart|values[^/]*)\.ya?ml$/;
 
+/** kubectl takes it without kind and apiVersion. */
+const KUSTOMIZATION = /(?:^|\/)kustomization\.ya?ml$/;
+
 /** Lists within Lists that are taken apart; nobody's tools nest them deeper than two. */
 const DEEPEST = 8;
 
@@ -70,7 +73,7 @@ function itemsOf(value: unknown): readonly unknown[] | undefined {
 export function classify(value: unknown, file: string): Classified {
   if (!isMap(value)) {
     const hint = Array.isArray(value) ? 'Put the objects into the items of a List.' : undefined;
-    return problem([], `expected a Kubernetes object, found ${describe(value)}`, hint);
+    return noObject([], `expected a Kubernetes object, found ${describe(value)}`, hint);
   }
   const { kind, apiVersion } = value;
   if (typeof kind !== 'string' || kind === '') return withoutKind(value, file);
@@ -120,15 +123,16 @@ function withoutKind(value: Record<string, unknown>, file: string): Classified {
     typeof kind === 'string' || kind === undefined || kind === null
       ? 'the object has no kind'
       : `expected a kind, found ${describe(kind)}`;
+  if (KUSTOMIZATION.test(file)) return { skip: 'Kustomization', problems: [] };
   if (NOT_MANIFESTS.test(file)) {
-    return problem(['kind'], message, 'This is a part of a Helm chart: give the output of `helm template` instead.');
+    return noObject(['kind'], message, 'This is a part of a Helm chart: give the output of `helm template` instead.');
   }
   const misspelt = Object.keys(value).find((key) => key !== 'kind' && editDistance(key.toLowerCase(), 'kind') <= 1);
   if (misspelt !== undefined) return problem([misspelt], message, `Did you mean kind: instead of ${show(misspelt)}?`);
   const isPolicy =
     apiVersion === API_VERSIONS.NetworkPolicy && isMap(spec) && ('podSelector' in spec || 'policyTypes' in spec);
   if (isPolicy) return { kind: 'NetworkPolicy', ...problem(['kind'], message, 'Did you mean NetworkPolicy?') };
-  return problem(['kind'], message);
+  return apiVersion === undefined ? noObject(['kind'], message) : problem(['kind'], message);
 }
 
 /**
@@ -144,6 +148,11 @@ function meantKind(kind: string, apiVersion: string | undefined): ManifestKind |
       kind.length <= 32 &&
       editDistance(wanted, known.toLowerCase()) <= farthest,
   );
+}
+
+function noObject(path: Path, message: string, hint?: string): { readonly problems: readonly Problem[] } {
+  const { problems } = problem(path, message, hint);
+  return { problems: problems.map((each) => ({ ...each, isNoObject: true })) };
 }
 
 function problem(path: Path, message: string, hint?: string): { readonly problems: readonly Problem[] } {

@@ -1,4 +1,15 @@
 /** What is wrong in manifests, for people and for programs. */
+import type { TextEdit } from './document.ts';
+
+/** The edit after which a field says what was meant. */
+export interface Fix {
+  /** `"protocal" becomes "protocol"`, without a full stop. */
+  readonly summary: string;
+  /** The field as it is then called: `spec.ingress[0].ports[0].protocol`. */
+  readonly field: string;
+  readonly edits: readonly TextEdit[];
+}
+
 export interface ManifestProblem {
   /** As it was given or found: a path, or `-` for standard input. */
   readonly file: string;
@@ -16,6 +27,12 @@ export interface ManifestProblem {
   readonly hint?: string;
   /** What follows from it, a sentence: how a policy fails closed. */
   readonly note?: string;
+  /** What is wrong is that this is no Kubernetes object at all, which a file may well be that was not meant as a manifest. */
+  readonly isNoObject?: true;
+  /** The field's name, where the API knows no such field in this place. */
+  readonly unknownField?: string;
+  /** Where there can be no doubt about what was meant. */
+  readonly fix?: Fix;
   /** An error makes the exit code say so; a warning does not. */
   readonly severity: 'error' | 'warning';
 }
@@ -57,7 +74,7 @@ export function fileTitle(file: string): string {
 }
 
 /** File names and field names are somebody else's text: nothing in them may steer the terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to replace
   return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
 }

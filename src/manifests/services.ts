@@ -6,32 +6,10 @@ import { canonicalAddress, type Family, parseAddress } from '../cluster/addresse
 import { describe, Field, type Problem, type Projection, show } from '../cluster/field.ts';
 import { readIdentity, readLabels, readPort, readPortNumber, readProtocol } from '../cluster/names.ts';
 import { didYouMean } from '../cluster/nearest.ts';
-import type { Labels, Protocol } from '../cluster/records.ts';
+import type { ServicePort, ServiceRecord, ServiceType } from '../cluster/services.ts';
 import { type AddressRange, fnv1a } from './address-range.ts';
 
-export type ServiceType = 'ClusterIP' | 'NodePort' | 'LoadBalancer';
-
-export interface ServicePort {
-  readonly name?: string;
-  readonly protocol: Protocol;
-  readonly port: number;
-  /** Number, or the name of a container port of the pods behind. */
-  readonly targetPort: number | string;
-  /** 30000 to 32767; of NodePort and LoadBalancer Services. */
-  readonly nodePort?: number;
-}
-
-export interface ServiceRecord {
-  readonly namespace: string;
-  readonly name: string;
-  readonly type: ServiceType;
-  /** Canonical texts; at most one a family; none where it is headless. */
-  readonly clusterIPs: readonly string[];
-  readonly ports: readonly ServicePort[];
-  /** Pods of its own namespace. Empty: no pods are behind it. */
-  readonly selector: Labels;
-  readonly headless: boolean;
-}
+export type { ServiceRecord } from '../cluster/services.ts';
 
 /** A Service as its manifest has it, before it gets the addresses and node ports that the manifest leaves open. */
 export interface ServiceDraft extends ServiceRecord {
@@ -44,6 +22,11 @@ const TYPES: readonly string[] = ['ClusterIP', 'NodePort', 'LoadBalancer', 'Exte
 const FIRST_NODE_PORT = 30000;
 const LAST_NODE_PORT = 32767;
 const NODE_PORTS = LAST_NODE_PORT - FIRST_NODE_PORT + 1;
+
+/** A DNS alias: there is nothing to translate. */
+export function isExternalName(object: unknown): boolean {
+  return new Field(object, []).child('spec').child('type').value === 'ExternalName';
+}
 
 /** @param clusterFamilies the address families of the cluster, the preferred one first. */
 export function projectService(

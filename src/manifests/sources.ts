@@ -1,5 +1,5 @@
 /** Paths -> the texts of manifest files: files, folders of them, standard input. */
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { access, constants, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { nearest } from '../cluster/nearest.ts';
 import type { ManifestProblem } from './problems.ts';
@@ -30,6 +30,17 @@ export async function* readSources(
   }
 }
 
+/** Of these paths those where nothing can be read, and why. */
+export async function missingPaths(paths: readonly string[]): Promise<readonly ManifestProblem[]> {
+  const problems = paths.map((path) =>
+    access(path, constants.R_OK).then(
+      () => [],
+      (error) => pathProblem(path, error),
+    ),
+  );
+  return (await Promise.all(problems)).flat();
+}
+
 async function* readPath(path: string, seen: Set<string>): AsyncGenerator<Source> {
   try {
     const isFolder = (await stat(path)).isDirectory();
@@ -44,7 +55,7 @@ async function* readPath(path: string, seen: Set<string>): AsyncGenerator<Source
     }
     if (found === 0) yield fileProblem(path, 'no *.yaml, *.yml or *.json file is in this folder');
   } catch (error) {
-    yield fileProblem(path, readFailure(error), await missingHint(path, error));
+    yield { file: path, problem: await pathProblem(path, error) };
   }
 }
 
@@ -94,9 +105,17 @@ function decode(file: string, bytes: Uint8Array): Source {
   }
 }
 
+async function pathProblem(path: string, error: unknown): Promise<ManifestProblem> {
+  return problemOf(path, readFailure(error), await missingHint(path, error));
+}
+
 function fileProblem(file: string, message: string, hint?: string): Source {
+  return { file, problem: problemOf(file, message, hint) };
+}
+
+function problemOf(file: string, message: string, hint?: string): ManifestProblem {
   const problem: ManifestProblem = { file, line: 0, column: 0, object: '', field: '', message, severity: 'error' };
-  return { file, problem: hint === undefined ? problem : { ...problem, hint } };
+  return hint === undefined ? problem : { ...problem, hint };
 }
 
 function readFailure(error: unknown): string {

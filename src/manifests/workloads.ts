@@ -88,6 +88,8 @@ export function controllerOf(object: unknown): Owner | undefined {
 }
 
 export interface ExpandOptions {
+  /** @default 0 */
+  readonly minReplicas?: number;
   readonly maxReplicas: number;
   readonly nodes: readonly string[];
 }
@@ -150,12 +152,12 @@ function impliedOwner({ kind, name }: Owner, labels: Labels): Owner | undefined 
   return undefined;
 }
 
-function podsOf(workload: Workload, { maxReplicas, nodes }: ExpandOptions): readonly PodRecord[] {
+function podsOf(workload: Workload, { minReplicas = 0, maxReplicas, nodes }: ExpandOptions): readonly PodRecord[] {
   const { kind, name, template, firstOrdinal } = workload;
   if (kind === 'DaemonSet' && nodes.length > 0) {
     return nodes.map((node) => ({ ...template, name: `${name}-${node}`, nodeName: node }));
   }
-  const count = Math.min(workload.replicas, maxReplicas);
+  const count = Math.max(Math.min(workload.replicas, maxReplicas), minReplicas);
   return Array.from({ length: count }, (_, index) => {
     const ordinal = firstOrdinal + index;
     const podName = `${name}-${ordinal}`;

@@ -14,6 +14,7 @@ import {
 import type { Path } from '../cluster/projection.ts';
 import type { ManifestDocument, Position } from './document.ts';
 import { recoverPolicies } from './recovery.ts';
+import { correctedText } from './yaml-corrections.ts';
 
 /** Kubernetes reads YAML 1.1 booleans: an unquoted `yes` is no text there, so it is none here. */
 const YAML_1_1_BOOLEAN: ScalarTag = {
@@ -50,11 +51,14 @@ export function readYaml(text: string): readonly ManifestDocument[] {
 class Part {
   readonly text: string;
   readonly lines = new LineCounter();
+  /** Its first character's offset in the file. */
+  readonly begin: number;
   readonly #linesBefore: number;
 
   /** @param linesBefore lines of the file in front of this part. */
-  constructor(text: string, linesBefore: number) {
+  constructor(text: string, begin: number, linesBefore: number) {
     this.text = text;
+    this.begin = begin;
     this.#linesBefore = linesBefore;
   }
 
@@ -74,6 +78,7 @@ class Part {
     return {
       value: undefined,
       locate: () => this.positionOf(firstError),
+      corrected: () => undefined,
       syntaxProblems: mistakes.map(({ offset, ...rest }) => ({ ...this.positionOf(offset), ...rest })),
       brokenPolicies: policies.map(({ offset, readable }) => ({ ...this.positionOf(offset), readable })),
       isTemplate: this.isTemplate,
@@ -91,7 +96,7 @@ function splitDocuments(text: string): readonly Part[] {
   let linesBefore = 0;
   const cut = (end: number) => {
     const part = text.slice(begin, end);
-    parts.push(new Part(part, linesBefore));
+    parts.push(new Part(part, begin, linesBefore));
     linesBefore += part.split('\n').length - 1;
     begin = end;
   };
@@ -138,6 +143,12 @@ function readPart(part: Part): ManifestDocument | undefined {
     return {
       value,
       locate: (path) => part.positionOf(offsetOf(document, path)),
+      corrected: (path, correction) =>
+        correctedText(document, part.text, path, correction)?.map(({ start, end, text }) => ({
+          start: start + part.begin,
+          end: end + part.begin,
+          text,
+        })),
       syntaxProblems: [],
       brokenPolicies: [],
       isTemplate: part.isTemplate,

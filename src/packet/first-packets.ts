@@ -2,19 +2,19 @@
  * The first packet of a connection and the one that answers it, as bytes: for judging what would be sent without sending it. Headers alone,
  * with lengths that agree and checksums of 0, which no verdict looks at.
  */
-import { ACK, SCTP, SCTP_INIT, SCTP_INIT_ACK, SYN, TCP } from './protocols.ts';
+import { ACK, ICMP, ICMPV6, SCTP, SCTP_INIT, SCTP_INIT_ACK, SYN, TCP } from './protocols.ts';
 
 export interface Endpoints {
   /** One int32 word for IPv4, four for IPv6, the same number on both sides. */
   readonly source: readonly number[];
   readonly destination: readonly number[];
-  /** IANA number: TCP, UDP or SCTP. */
+  /** IANA number: TCP, UDP, SCTP, or (to open only) ICMP and ICMPv6, whose identifier is `sourcePort`. */
   readonly protocol: number;
   readonly sourcePort: number;
   readonly destinationPort: number;
 }
 
-/** SYN, a UDP datagram, or INIT. */
+/** SYN, a UDP datagram, INIT, or an echo request. */
 export function openingPacket(endpoints: Endpoints): DataView {
   return build(endpoints, SYN, SCTP_INIT);
 }
@@ -26,8 +26,12 @@ export function answeringPacket({ source, destination, protocol, sourcePort, des
 }
 
 const TCP_LENGTH = 20;
+/** Of UDP, and of an echo request without data. */
 const UDP_LENGTH = 8;
 const SCTP_LENGTH = 16;
+/** RFC 792 and RFC 4443. */
+const ECHO_REQUEST = 8;
+const ECHO_REQUEST6 = 128;
 
 function build(endpoints: Endpoints, tcpFlags: number, sctpChunk: number): DataView {
   const { source, destination, protocol, sourcePort, destinationPort } = endpoints;
@@ -38,6 +42,11 @@ function build(endpoints: Endpoints, tcpFlags: number, sctpChunk: number): DataV
   else writeIpv6(view, protocol, length);
   for (const [i, word] of [...source, ...destination].entries()) {
     view.setInt32(start - 4 * (2 * source.length - i), word);
+  }
+  if (protocol === ICMP || protocol === ICMPV6) {
+    view.setUint8(start, protocol === ICMP ? ECHO_REQUEST : ECHO_REQUEST6);
+    view.setUint16(start + 4, sourcePort);
+    return view;
   }
   view.setUint16(start, sourcePort);
   view.setUint16(start + 2, destinationPort);

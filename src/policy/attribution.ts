@@ -26,6 +26,12 @@ export interface AttributedFlow {
   readonly port: number;
 }
 
+/** A rule of a policy: `policy[direction][rule]`. */
+export interface PolicyRuleReference {
+  readonly policy: PolicyRecord;
+  readonly rule: number;
+}
+
 const PROTOCOLS: Readonly<Record<string, number>> = { TCP: 6, UDP: 17, SCTP: 132 };
 
 export class Attribution {
@@ -55,25 +61,63 @@ export class Attribution {
 
   /** The policies that isolate the pod with this address; [] where there is no such pod. */
   isolating(address: string, direction: Direction): readonly PolicyRecord[] {
-    const pod = this.#podAt(address);
+    const pod = this.podAt(address);
     if (pod === undefined) return [];
-    return [...(this.#policies.get(pod.namespace)?.values() ?? [])].filter(
+    return [...this.policies(pod.namespace)].filter(
       ({ isolates, podSelector }) => isolates.includes(direction) && matchesSelector(podSelector, pod.labels),
     );
   }
 
   /** Those of them that allow the flow in that direction. */
   allowing(flow: AttributedFlow, direction: Direction): readonly PolicyRecord[] {
+    return [...new Set(this.allowingRules(flow, direction).map(({ policy }) => policy))];
+  }
+
+  /** The rules of them that allow the flow in that direction. */
+  allowingRules(flow: AttributedFlow, direction: Direction): readonly PolicyRuleReference[] {
     const [own, peer] = direction === 'egress' ? [flow.source, flow.destination] : [flow.destination, flow.source];
-    return this.isolating(own, direction).filter(
-      (policy) =>
-        policy.error === undefined &&
-        policy[direction].some(
-          ({ peers, ports }) =>
-            (peers.length === 0 || peers.some((each) => this.#isPeer(each, policy.namespace, peer))) &&
-            (ports.length === 0 || ports.some((port) => this.#isPort(port, flow))),
+    return this.isolating(own, direction)
+      .filter(({ error }) => error === undefined)
+      .flatMap((policy) =>
+        policy[direction].flatMap(({ peers, ports }, rule) =>
+          (peers.length === 0 || peers.some((each) => this.isPeer(each, policy.namespace, peer))) &&
+          (ports.length === 0 || ports.some((port) => this.isPort(port, flow)))
+            ? { policy, rule }
+            : [],
         ),
-    );
+      );
+  }
+
+  /** The pod that has the address in a network of its own; undefined for every other address. */
+  podAt(address: string): PodRecord | undefined {
+    return this.#pods.get(this.#owners.get(address)?.at(-1) ?? '');
+  }
+
+  namespace(name: string): NamespaceRecord | undefined {
+    return this.#namespaces.get(name);
+  }
+
+  /** The policies of a namespace. */
+  policies(namespace: string): Iterable<PolicyRecord> {
+    return this.#policies.get(namespace)?.values() ?? [];
+  }
+
+  /** Whether the address is such a peer of a policy in `namespace`. */
+  isPeer({ ipBlock, namespaceSelector, podSelector }: PolicyPeer, namespace: string, address: string): boolean {
+    if (ipBlock !== undefined) return isInBlock(ipBlock, address);
+    const pod = this.podAt(address);
+    if (pod === undefined || (podSelector !== undefined && !matchesSelector(podSelector, pod.labels))) return false;
+    if (namespaceSelector === undefined) return pod.namespace === namespace;
+    const record = this.#namespaces.get(pod.namespace);
+    return record !== undefined && matchesSelector(namespaceSelector, record.labels);
+  }
+
+  isPort({ protocol, port, endPort }: PolicyPort, flow: AttributedFlow): boolean {
+    if (PROTOCOLS[protocol] !== flow.protocol) return false;
+    if (port === undefined) return true;
+    if (typeof port === 'number') return flow.port >= port && flow.port <= (endPort ?? port);
+    const ports = this.podAt(flow.destination)?.ports ?? [];
+    return ports.some((each) => each.name === port && each.protocol === protocol && each.port === flow.port);
   }
 
   #setPod(key: string, record: PodRecord | undefined): void {
@@ -91,37 +135,17 @@ export class Attribution {
     if (record === undefined || record.hostNetwork) this.#pods.delete(key);
     else this.#pods.set(key, record);
   }
-
-  #podAt(address: string): PodRecord | undefined {
-    return this.#pods.get(this.#owners.get(address)?.at(-1) ?? '');
-  }
-
-  #isPeer({ ipBlock, namespaceSelector, podSelector }: PolicyPeer, namespace: string, address: string): boolean {
-    if (ipBlock !== undefined) return isInBlock(ipBlock, address);
-    const pod = this.#podAt(address);
-    if (pod === undefined || (podSelector !== undefined && !matchesSelector(podSelector, pod.labels))) return false;
-    if (namespaceSelector === undefined) return pod.namespace === namespace;
-    const record = this.#namespaces.get(pod.namespace);
-    return record !== undefined && matchesSelector(namespaceSelector, record.labels);
-  }
-
-  #isPort({ protocol, port, endPort }: PolicyPort, flow: AttributedFlow): boolean {
-    if (PROTOCOLS[protocol] !== flow.protocol) return false;
-    if (port === undefined) return true;
-    if (typeof port === 'number') return flow.port >= port && flow.port <= (endPort ?? port);
-    const ports = this.#podAt(flow.destination)?.ports ?? [];
-    return ports.some((each) => each.name === port && each.protocol === protocol && each.port === flow.port);
-  }
 }
 
 function isInBlock({ cidr, except }: IpBlock, address: string): boolean {
+  return isInCidr(address, cidr) && !except.some((hole) => isInCidr(address, hole));
+}
+
+/** Whether an address lies in a block; false where either text is none. */
+export function isInCidr(address: string, cidr: string): boolean {
   const parsed = parseAddress(address);
-  if (parsed === undefined) return false;
+  const block = parseCidr(cidr);
+  if (parsed === undefined || isMistake(block)) return false;
   // One longer than any prefix: the address lies strictly inside even of a block that holds it alone.
-  const point = { family: parsed.family, first: parsed.value, prefix: 129 };
-  const holds = (text: string) => {
-    const block = parseCidr(text);
-    return !isMistake(block) && isStrictlyInside(point, block);
-  };
-  return holds(cidr) && !except.some(holds);
+  return isStrictlyInside({ family: parsed.family, first: parsed.value, prefix: 129 }, block);
 }

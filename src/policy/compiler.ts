@@ -83,6 +83,7 @@ export class PolicyCompiler {
     this.nodeName = node.name;
     this.slack = slack;
     this.groups = new PeerGroups(this.identities, slack.peers);
+    this.groups.keepEverything();
     this.rules = new PolicyRules(this.groups, this.portSets);
     this.classes = new EndpointClasses(this.rules, this.portSets, this.seed);
     this.writer = new TableWriter(this.seed, {

@@ -3,16 +3,21 @@
  * Deployment of a thousand replicas costs as much as one pod.
  */
 
-import type { ContainerPort, Labels, NamespaceRecord } from '../cluster/records.ts';
+import type { ContainerPort, LabelSelector, Labels, NamespaceRecord } from '../cluster/records.ts';
 import { GrowingWords, Numbers } from './growing-words.ts';
-import type { Identity, Namespace } from './model.ts';
+import type { Identity, Namespace, Policy } from './model.ts';
 import { PortNames } from './port-names.ts';
 import { SelectorSet } from './selector-set.ts';
+
+/** Label keys that get a number; whoever writes labels cannot make us remember more. */
+const MAX_NUMBERED_KEYS = 4096;
 
 export class Identities {
   private readonly portNames: PortNames;
   private readonly namespaces = new Map<string, Namespace>();
   private readonly numbers = new Numbers(1);
+  /** Label keys with their numbers, which stay: keys that identities are known by hold them. */
+  private readonly labelKeys = new Map<string, number>();
   /** Identities without pods: they go at the next `settle`, unless a pod takes them up again before. */
   private readonly deserted = new Set<Identity>();
   /** By identity: its profile of named ports. */
@@ -42,8 +47,9 @@ export class Identities {
         labels: undefined,
         identities: new Map(),
         endpoints: undefined,
-        policies: new SelectorSet((policy) => policy.record.podSelector),
+        policies: new SelectorSet(podSelectorOf),
         scopes: [],
+        indexed: undefined,
       };
       this.namespaces.set(name, namespace);
     }
@@ -52,8 +58,8 @@ export class Identities {
 
   /** Undefined labels for a namespace that was deleted. Gives back whether the labels differ now. */
   setLabels(namespace: Namespace, labels: NamespaceRecord['labels'] | undefined): boolean {
-    const before = namespace.labels === undefined ? undefined : labelsKey(namespace.labels);
-    const after = labels === undefined ? undefined : labelsKey(labels);
+    const before = namespace.labels === undefined ? undefined : this.labelsKey(namespace.labels);
+    const after = labels === undefined ? undefined : this.labelsKey(labels);
     namespace.labels = labels;
     return before !== after;
   }
@@ -61,7 +67,7 @@ export class Identities {
   /** Counts one pod more. A new identity has no group yet. */
   retain(namespace: Namespace, labels: Labels, ports: readonly ContainerPort[]): Identity {
     const profileKey = PortNames.profileKey(ports);
-    const key = profileKey === '' ? labelsKey(labels) : `${labelsKey(labels)} ${profileKey}`;
+    const key = profileKey === '' ? this.labelsKey(labels) : `${this.labelsKey(labels)} ${profileKey}`;
     let identity = namespace.identities.get(key);
     if (identity === undefined) {
       const id = this.numbers.take();
@@ -107,16 +113,31 @@ export class Identities {
     if (labels !== undefined || identities.size > 0 || policies.size > 0 || scopes.length > 0) return;
     if (this.namespaces.get(name) === namespace) this.namespaces.delete(name);
   }
+
+  /**
+   * Text that is equal for equal labels only: each value, and each key that has no number, is preceded by its length, so that none can
+   * imitate what follows.
+   */
+  private labelsKey(labels: Labels): string {
+    const keys = Object.keys(labels);
+    if (keys.length > 1) keys.sort();
+    let text = '';
+    for (const key of keys) {
+      const value = labels[key] as string;
+      text += `${this.numberOf(key) ?? `${key.length}"${key}`},${value.length}:${value}`;
+    }
+    return text;
+  }
+
+  /** Stands for a label key, which is longer than most values and shared by most pods; undefined where too many have one. */
+  private numberOf(labelKey: string): number | undefined {
+    const known = this.labelKeys.get(labelKey);
+    if (known !== undefined || this.labelKeys.size >= MAX_NUMBERED_KEYS) return known;
+    this.labelKeys.set(labelKey, this.labelKeys.size);
+    return this.labelKeys.size - 1;
+  }
 }
 
-/** Text that is equal for equal labels only: each key and value is preceded by its length, so that none can imitate a separator. */
-function labelsKey(labels: Labels): string {
-  const keys = Object.keys(labels);
-  if (keys.length > 1) keys.sort();
-  let text = '';
-  for (const key of keys) {
-    const value = labels[key] as string;
-    text += `${key.length},${value.length}:${key}${value}`;
-  }
-  return text;
+function podSelectorOf({ record }: Policy): LabelSelector {
+  return record.podSelector;
 }

@@ -1,46 +1,97 @@
 /**
- * Identities by a label: a new peer selector that requires `k8s-app=kube-dns` anywhere in the cluster looks at the identities that have it,
- * not at all of them. A key is indexed when it is first asked for, since most label keys never are.
+ * Things by their labels, for the question which of them a new selector matches: one that requires `k8s-app=kube-dns` anywhere in the
+ * cluster looks at what has that label, not at everything. Of several labels that a selector requires, the rarest is looked at.
  */
-import type { Identity } from './model.ts';
+import type { LabelSelector, Labels } from '../cluster/records.ts';
 
-/** Keys that are indexed; one more, and the one indexed first goes. */
-const MAX_KEYS = 64;
-const NONE: ReadonlySet<Identity> = new Set();
+/** Most values of labels like `pod-template-hash` are had by one thing alone, which then stands for its set. */
+type Bucket<T extends object> = T | Set<T>;
 
-export class LabelIndex {
-  private readonly byKey = new Map<string, Map<string, Set<Identity>>>();
+/** Values of a key that are looked at one by one. */
+const MANY_VALUES = 1000;
 
-  add(identity: Identity): void {
-    for (const [key, byValue] of this.byKey) enter(byValue, key, identity);
-  }
+export class LabelIndex<T extends object> {
+  private readonly byKey = new Map<string, Map<string, Bucket<T>>>();
 
-  remove(identity: Identity): void {
-    for (const [key, byValue] of this.byKey) {
-      const value = identity.labels[key] as string;
-      const identities = byValue.get(value);
-      if (identities?.delete(identity) && identities.size === 0) byValue.delete(value);
+  /** Adds what is not there yet. */
+  add(item: T, labels: Labels): void {
+    for (const key in labels) {
+      const value = labels[key] as string;
+      const byValue = this.byKey.get(key);
+      if (byValue === undefined) {
+        this.byKey.set(key, new Map([[value, item]]));
+        continue;
+      }
+      const bucket = byValue.get(value);
+      if (bucket === undefined) byValue.set(value, item);
+      else if (bucket instanceof Set) bucket.add(item);
+      else byValue.set(value, new Set([bucket, item]));
     }
   }
 
-  /** The identities with a label; `all` gives those to index where the key is new. */
-  find(key: string, value: string, all: () => Iterable<Identity>): ReadonlySet<Identity> {
-    let byValue = this.byKey.get(key);
-    if (byValue === undefined) {
-      const [oldest] = this.byKey.keys();
-      if (this.byKey.size >= MAX_KEYS && oldest !== undefined) this.byKey.delete(oldest);
-      byValue = new Map();
-      this.byKey.set(key, byValue);
-      for (const identity of all()) enter(byValue, key, identity);
+  /** Removes what was added with these labels. */
+  remove(item: T, labels: Labels): void {
+    for (const key in labels) {
+      const value = labels[key] as string;
+      const byValue = this.byKey.get(key);
+      const bucket = byValue?.get(value);
+      if (bucket instanceof Set) bucket.delete(item);
+      if (bucket === item || (bucket instanceof Set && bucket.size === 0)) byValue?.delete(value);
+      if (byValue?.size === 0) this.byKey.delete(key);
     }
-    return byValue.get(value) ?? NONE;
+  }
+
+  /**
+   * Everything that the selector can match, and more: what has the rarest of the labels that it requires. Undefined where it requires
+   * none, so that anything can match it.
+   */
+  candidates({ matchLabels, matchExpressions }: LabelSelector): Candidates<T> | undefined {
+    let fewest: Candidates<T> | undefined;
+    const consider = (buckets: readonly Bucket<T>[]): void => {
+      const found = new Candidates(buckets);
+      if (fewest === undefined || found.count < fewest.count) fewest = found;
+    };
+    for (const key in matchLabels) consider(this.having(key, [matchLabels[key] as string]));
+    for (const { key, operator, values } of matchExpressions) {
+      if (operator === 'In') consider(this.having(key, new Set(values)));
+      else if (operator === 'Exists' && this.valuesOf(key) <= MANY_VALUES) consider(this.havingAny(key));
+    }
+    return fewest;
+  }
+
+  private having(key: string, values: Iterable<string>): Bucket<T>[] {
+    const buckets: Bucket<T>[] = [];
+    const byValue = this.byKey.get(key);
+    for (const value of values) {
+      const bucket = byValue?.get(value);
+      if (bucket !== undefined) buckets.push(bucket);
+    }
+    return buckets;
+  }
+
+  private havingAny(key: string): Bucket<T>[] {
+    return [...(this.byKey.get(key)?.values() ?? [])];
+  }
+
+  private valuesOf(key: string): number {
+    return this.byKey.get(key)?.size ?? 0;
   }
 }
 
-function enter(byValue: Map<string, Set<Identity>>, key: string, identity: Identity): void {
-  if (!Object.hasOwn(identity.labels, key)) return;
-  const value = identity.labels[key] as string;
-  const identities = byValue.get(value);
-  if (identities === undefined) byValue.set(value, new Set([identity]));
-  else identities.add(identity);
+/** Some of what is indexed, each once. */
+export class Candidates<T extends object> {
+  readonly count: number;
+  private readonly buckets: readonly Bucket<T>[];
+
+  constructor(buckets: readonly Bucket<T>[]) {
+    this.buckets = buckets;
+    this.count = buckets.reduce((count, bucket) => count + (bucket instanceof Set ? bucket.size : 1), 0);
+  }
+
+  forEach(visit: (item: T) => void): void {
+    for (const bucket of this.buckets) {
+      if (!(bucket instanceof Set)) visit(bucket);
+      else for (const item of bucket) visit(item);
+    }
+  }
 }

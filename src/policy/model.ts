@@ -16,8 +16,10 @@ export interface Namespace {
   /** Those of its identities that endpoints of this node have; undefined until there was one. */
   endpoints: Set<Identity> | undefined;
   readonly policies: SelectorSet<Policy>;
-  /** What looks for peers here. */
+  /** What looks for peers here, the scope of all namespaces left out. */
   scopes: Scope[];
+  /** The labels under which it can be found; see peer-groups.ts. */
+  indexed: Labels | undefined;
 }
 
 export interface Identity {

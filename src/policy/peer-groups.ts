@@ -4,7 +4,8 @@
  * policies count, those that select an endpoint of this node.
  *
  * A new selector splits the groups of what it matches, a new identity or other namespace labels place the identities that they touch; the
- * rest stays where it is.
+ * rest stays where it is, and is not looked at: what a selector can match is found by the rarest label that it requires. The one selector
+ * that matches every pod, and that many clusters have, is there from the beginning (`keepEverything`).
  *
  * A namespace whose record is not known (it arrives late, or never) matches no namespaceSelector, whatever its operators; podSelectors of
  * its own policies match as ever. Policies only ever allow, so matching less is the stricter verdict. Trying the selectors on assumed
@@ -12,16 +13,16 @@
  */
 
 import type { LabelSelector, PolicyPeer } from '../cluster/records.ts';
-import { selectorKey } from '../cluster/selector.ts';
+import { isEmptySelector, selectorKey } from '../cluster/selector.ts';
 import { GrowingWords } from './growing-words.ts';
 import type { Identities } from './identities.ts';
 import { InternedSets } from './interned-sets.ts';
 import { LabelIndex } from './label-index.ts';
 import type { Identity, Namespace, Peer, PeerGroup, Scope } from './model.ts';
-import { matches, requiredLabel, SelectorSet } from './selector-set.ts';
+import { matches, SelectorSet } from './selector-set.ts';
 
-/** Up to this many identities of a namespace are tried one by one. */
-const FEW_IDENTITIES = 64;
+/** That many are put into other groups within a fraction of a millisecond. */
+const FEW_IDENTITIES = 1000;
 const EVERYTHING: LabelSelector = { matchLabels: {}, matchExpressions: [] };
 
 export class PeerGroups {
@@ -29,7 +30,9 @@ export class PeerGroups {
   private readonly maxRetired: number;
   private readonly sets = new InternedSets<Peer>();
   private readonly scopes = new Map<string, Scope>();
-  private readonly clusterScopes = scopeSet();
+  private readonly clusterScopes = new SelectorSet<Scope>((scope) => scope.namespaceSelector);
+  /** The scope of all namespaces whose record is known. */
+  private everywhere: Scope | undefined;
   /** Not yet tried on the namespaces. */
   private freshScopes: Scope[] = [];
   /** Not yet tried on the identities. */
@@ -38,43 +41,34 @@ export class PeerGroups {
   private readonly retired = new Set<Peer>();
   private readonly relabelled = new Set<Namespace>();
   private readonly unplaced = new Set<Identity>();
-  /** Identities in a group, and how to find those with a label. */
+  /** Identities in a group. */
   private placed = 0;
-  private readonly labelled = new LabelIndex();
+  private readonly labelled = new LabelIndex<Identity>();
+  private readonly labelledNamespaces = new LabelIndex<Namespace>();
   private nextSerial = 0;
   private readonly matched: Peer[] = [];
   /** By identity: the id of its group. */
   readonly words = new GrowingWords();
 
-  /** Up to `maxRetired` retired peers are kept: removing them looks at every identity, so they are removed together. */
+  /** About `maxRetired` retired peers are kept: an edit takes a policy's peers away and brings them back. */
   constructor(identities: Identities, maxRetired: number) {
     this.identities = identities;
     this.maxRetired = maxRetired;
     this.words.set(0, 0);
   }
 
+  /** Keeps the peer of every pod, so that the first policy that names it needs not put every identity into another group. */
+  keepEverything(): void {
+    this.retainIn(this.scope('by ', undefined, EVERYTHING), EVERYTHING);
+  }
+
   /** The peer of a rule in a policy of `namespace`, kept until it is released as often. It matches from the next `settle` on. */
   retain({ namespaceSelector, podSelector }: PolicyPeer, namespace: Namespace): Peer {
-    const scopeKey = namespaceSelector === undefined ? `in ${namespace.name}` : `by ${selectorKey(namespaceSelector)}`;
-    const key = `${scopeKey}\n${podSelector === undefined ? '' : selectorKey(podSelector)}`;
-    let peer = this.peers.get(key);
-    if (peer === undefined) {
-      const scope = this.scope(scopeKey, namespace, namespaceSelector);
-      peer = {
-        key,
-        serial: this.nextSerial++,
-        scope,
-        podSelector: podSelector ?? EVERYTHING,
-        users: 0,
-        groups: new Set(),
-        opens: new Map(),
-      };
-      this.peers.set(key, peer);
-      scope.peers.add(peer);
-      this.freshPeers.push(peer);
-    }
-    if (peer.users++ === 0) this.retired.delete(peer);
-    return peer;
+    const scope =
+      namespaceSelector === undefined
+        ? this.scope(`in ${namespace.name}`, namespace, EVERYTHING)
+        : this.scope(`by ${selectorKey(namespaceSelector)}`, undefined, namespaceSelector);
+    return this.retainIn(scope, podSelector ?? EVERYTHING);
   }
 
   release(peer: Peer): void {
@@ -91,7 +85,7 @@ export class PeerGroups {
     this.unplaced.delete(identity);
     if (identity.group === undefined) return;
     this.sets.unuse(identity.group);
-    this.labelled.remove(identity);
+    this.labelled.remove(identity, identity.labels);
     this.placed--;
     identity.group = undefined;
   }
@@ -126,41 +120,53 @@ export class PeerGroups {
     );
   }
 
-  private scope(key: string, namespace: Namespace, namespaceSelector: LabelSelector | undefined): Scope {
+  private retainIn(scope: Scope, podSelector: LabelSelector): Peer {
+    const key = `${scope.key}\n${selectorKey(podSelector)}`;
+    let peer = this.peers.get(key);
+    if (peer === undefined) {
+      const serial = this.nextSerial++;
+      peer = { key, serial, scope, podSelector, users: 0, groups: new Set(), opens: new Map() };
+      this.peers.set(key, peer);
+      scope.peers.add(peer);
+      this.freshPeers.push(peer);
+    }
+    if (peer.users++ === 0) this.retired.delete(peer);
+    return peer;
+  }
+
+  private scope(key: string, namespace: Namespace | undefined, namespaceSelector: LabelSelector): Scope {
     let scope = this.scopes.get(key);
     if (scope === undefined) {
-      scope = {
-        key,
-        namespace: namespaceSelector === undefined ? namespace : undefined,
-        namespaceSelector: namespaceSelector ?? EVERYTHING,
-        peers: new SelectorSet((peer) => peer.podSelector),
-      };
+      scope = { key, namespace, namespaceSelector, peers: new SelectorSet((peer) => peer.podSelector) };
       this.scopes.set(key, scope);
-      if (scope.namespace === undefined) this.freshScopes.push(scope);
-      else namespace.scopes.push(scope);
+      if (namespace !== undefined) namespace.scopes.push(scope);
+      else if (isEmptySelector(namespaceSelector)) this.everywhere = scope;
+      else this.freshScopes.push(scope);
     }
     return scope;
   }
 
+  private isLookedFor(scope: Scope, namespace: Namespace): boolean {
+    return scope === this.everywhere ? namespace.labels !== undefined : namespace.scopes.includes(scope);
+  }
+
   /** Gives new scopes to the namespaces they match, and relabelled namespaces the scopes that match them now. */
   private placeScopes(): void {
-    if (this.freshScopes.length > 0) {
-      const fresh = scopeSet();
-      for (const scope of this.freshScopes) {
-        fresh.add(scope);
-        this.clusterScopes.add(scope);
-      }
-      for (const namespace of this.identities.all()) {
-        // A relabelled one gets all of its scopes below.
-        if (namespace.labels !== undefined && !this.relabelled.has(namespace)) {
-          fresh.match(namespace.labels, namespace.scopes);
-        }
-      }
-      this.freshScopes = [];
+    for (const scope of this.freshScopes) {
+      this.clusterScopes.add(scope);
+      this.forEachNamespaceOf(scope, (namespace) => {
+        const { labels, scopes } = namespace;
+        if (labels !== undefined && matches(scope.namespaceSelector, labels)) scopes.push(scope);
+      });
     }
+    this.freshScopes = [];
     for (const namespace of this.relabelled) {
+      const { labels, indexed } = namespace;
+      if (indexed !== undefined) this.labelledNamespaces.remove(namespace, indexed);
+      if (labels !== undefined) this.labelledNamespaces.add(namespace, labels);
+      namespace.indexed = labels;
       namespace.scopes = namespace.scopes.filter((scope) => scope.namespace !== undefined);
-      if (namespace.labels !== undefined) this.clusterScopes.match(namespace.labels, namespace.scopes);
+      if (labels !== undefined) this.clusterScopes.match(labels, namespace.scopes);
       for (const identity of namespace.identities.values()) this.unplaced.add(identity);
       this.identities.forgetIfEmpty(namespace);
     }
@@ -174,41 +180,59 @@ export class PeerGroups {
   }
 
   private placeFreshPeer(peer: Peer): void {
-    const { namespace } = peer.scope;
-    const required = requiredLabel(peer.podSelector);
-    if (required === undefined || (namespace !== undefined && namespace.identities.size <= FEW_IDENTITIES)) {
-      for (const each of namespace === undefined ? this.identities.all() : [namespace]) {
-        if (each.scopes.includes(peer.scope)) this.split(each.identities.values(), peer);
-      }
+    const { scope, podSelector } = peer;
+    this.forEachCandidate(peer, (identity) => {
+      // One without a group is tried on all peers anyway.
+      if (identity.group === undefined || !this.isLookedFor(scope, identity.namespace)) return;
+      if (matches(podSelector, identity.labels)) this.move(identity, this.sets.with(identity.group, peer));
+    });
+  }
+
+  /** Visits every identity that the peer can match, found by its labels or by those of its namespace, whichever are fewer. */
+  private forEachCandidate({ scope, podSelector }: Peer, visit: (identity: Identity) => void): void {
+    const labelled = this.labelled.candidates(podSelector);
+    if (labelled !== undefined && labelled.count <= this.identitiesIn(scope, labelled.count)) {
+      labelled.forEach(visit);
       return;
     }
-    for (const value of required.values) {
-      this.split(
-        this.labelled.find(required.key, value, () => this.allPlaced()),
-        peer,
-      );
-    }
+    this.forEachNamespaceOf(scope, ({ identities }) => {
+      for (const identity of identities.values()) visit(identity);
+    });
   }
 
-  private split(identities: Iterable<Identity>, peer: Peer): void {
-    const { scope, podSelector } = peer;
-    for (const identity of identities) {
-      // One without a group is tried on all peers anyway.
-      if (identity.group === undefined || !identity.namespace.scopes.includes(scope)) continue;
-      if (matches(podSelector, identity.labels)) this.move(identity, this.sets.with(identity.group, peer));
-    }
+  /** Identities in the namespaces that the scope can match; not counted further than `enough`. */
+  private identitiesIn(scope: Scope, enough: number): number {
+    if (scope.namespace !== undefined) return scope.namespace.identities.size;
+    const namespaces = this.labelledNamespaces.candidates(scope.namespaceSelector);
+    if (namespaces === undefined || namespaces.count >= enough) return enough;
+    let count = 0;
+    namespaces.forEach(({ identities }) => {
+      count += identities.size;
+    });
+    return count;
   }
 
-  private *allPlaced(): Generator<Identity> {
-    for (const namespace of this.identities.all()) {
-      for (const identity of namespace.identities.values()) if (identity.group !== undefined) yield identity;
+  private canFindNamespaces({ namespace, namespaceSelector }: Scope): boolean {
+    return namespace !== undefined || this.labelledNamespaces.candidates(namespaceSelector) !== undefined;
+  }
+
+  /** Visits every namespace that the scope can match. */
+  private forEachNamespaceOf({ namespace, namespaceSelector }: Scope, visit: (namespace: Namespace) => void): void {
+    if (namespace !== undefined) {
+      visit(namespace);
+      return;
     }
+    const candidates = this.labelledNamespaces.candidates(namespaceSelector);
+    if (candidates !== undefined) candidates.forEach(visit);
+    else for (const each of this.identities.all()) visit(each);
   }
 
   /** Tries every peer that is looked for in the identity's namespace. */
   private place(identity: Identity): void {
+    const { namespace, labels } = identity;
     this.matched.length = 0;
-    for (const scope of identity.namespace.scopes) scope.peers.match(identity.labels, this.matched);
+    if (namespace.labels !== undefined) this.everywhere?.peers.match(labels, this.matched);
+    for (const scope of namespace.scopes) scope.peers.match(labels, this.matched);
     this.move(identity, this.sets.withAll(this.sets.empty, this.matched));
   }
 
@@ -219,7 +243,7 @@ export class PeerGroups {
     if (identity.group !== undefined) {
       this.sets.unuse(identity.group);
     } else {
-      this.labelled.add(identity);
+      this.labelled.add(identity, identity.labels);
       this.placed++;
     }
     identity.group = group;
@@ -227,45 +251,79 @@ export class PeerGroups {
   }
 
   private removeRetired(): void {
-    const groups = new Set<PeerGroup>();
+    const gone = this.tooManyRetired();
+    this.joinGroups(gone);
     const emptied = new Set<Scope>();
-    for (const peer of this.retired) {
-      for (const group of peer.groups) groups.add(group);
+    for (const peer of gone) {
+      this.retired.delete(peer);
       this.peers.delete(peer.key);
       peer.scope.peers.delete(peer);
       if (peer.scope.peers.size === 0) emptied.add(peer.scope);
     }
-    if (groups.size > 0) this.joinGroups(groups);
     if (emptied.size > 0) this.removeScopes(emptied);
-    this.retired.clear();
   }
 
-  /** Joins the groups that only retired peers kept apart. */
-  private joinGroups(groups: ReadonlySet<PeerGroup>): void {
-    const joined = new Map<PeerGroup, PeerGroup>();
-    for (const group of groups) {
-      const without = this.sets.without(group, (peer) => this.retired.has(peer));
-      joined.set(group, without);
+  /**
+   * Those that retired first. One that matches much stays until there are twice as many as may be: removing it puts all of that into other
+   * groups, which is the same work for all of them together as for one.
+   */
+  private tooManyRetired(): Set<Peer> {
+    if (this.retired.size > 2 * this.maxRetired) return new Set(this.retired);
+    const gone = new Set<Peer>();
+    for (const peer of this.retired) {
+      if (this.retired.size - gone.size <= this.maxRetired) break;
+      if (!matchesMuch(peer)) gone.add(peer);
     }
-    for (const identity of this.allPlaced()) {
-      const group = joined.get(identity.group as PeerGroup);
-      if (group !== undefined) this.move(identity, group);
+    return gone;
+  }
+
+  /** Joins the groups that only these peers kept apart. */
+  private joinGroups(gone: ReadonlySet<Peer>): void {
+    const joined = new Map<PeerGroup, PeerGroup>();
+    for (const { groups } of gone) {
+      for (const group of groups) {
+        if (joined.has(group)) continue;
+        const without = this.sets.without(group, (peer) => gone.has(peer));
+        joined.set(group, without);
+      }
+    }
+    for (const peer of gone) {
+      // Another one of them may have led to all of its groups' identities.
+      if (![...peer.groups].some(({ users }) => users > 0)) continue;
+      this.forEachCandidate(peer, (identity) => {
+        const group = identity.group && joined.get(identity.group);
+        if (group !== undefined) this.move(identity, group);
+      });
     }
   }
 
   private removeScopes(emptied: ReadonlySet<Scope>): void {
-    for (const scope of emptied) {
-      this.scopes.delete(scope.key);
-      if (scope.namespace === undefined) this.clusterScopes.delete(scope);
-    }
-    for (const namespace of this.identities.all()) {
-      if (!namespace.scopes.some((scope) => emptied.has(scope))) continue;
+    const leave = (namespace: Namespace): void => {
+      if (!namespace.scopes.some((scope) => emptied.has(scope))) return;
       namespace.scopes = namespace.scopes.filter((scope) => !emptied.has(scope));
       this.identities.forgetIfEmpty(namespace);
+    };
+    let unfound = false;
+    for (const scope of emptied) {
+      this.scopes.delete(scope.key);
+      if (scope === this.everywhere) {
+        this.everywhere = undefined;
+        continue;
+      }
+      if (scope.namespace === undefined) this.clusterScopes.delete(scope);
+      if (this.canFindNamespaces(scope)) this.forEachNamespaceOf(scope, leave);
+      else unfound = true;
     }
+    // However many they are, once.
+    if (unfound) for (const namespace of this.identities.all()) leave(namespace);
   }
 }
 
-function scopeSet(): SelectorSet<Scope> {
-  return new SelectorSet((scope) => scope.namespaceSelector);
+function matchesMuch({ groups }: Peer): boolean {
+  let identities = 0;
+  for (const { users } of groups) {
+    identities += users;
+    if (identities > FEW_IDENTITIES) return true;
+  }
+  return false;
 }

@@ -1,9 +1,18 @@
-/** What the agent serves over HTTP. */
+/**
+ * What the agent serves over HTTP: metrics and health to whoever can reach the node, questions about its flows and policies, which tell who talks to whom, on
+ * an address of their own.
+ */
 import type { AgentView } from './agent-view.ts';
+import { type Explained, explainRoute, type FlowQuestion } from './explain-route.ts';
+import type { FlowLog } from './flow-log.ts';
+import { flowRoute } from './flow-stream.ts';
 import type { Metrics } from './metrics.ts';
 import { paced } from './paced.ts';
 import { JSON_TYPE, type Reply, type Route, text } from './route.ts';
 import { describeAge, statusOf } from './status.ts';
+
+/** Loopback: whoever may forward a port to the pod, or run something on the node, may ask. */
+export const DEFAULT_QUERY_ADDRESS = '127.0.0.1:9465';
 
 /**
  * The least time between two answers that cost something, in ms: whoever asks more often waits a little, and the main thread has
@@ -36,6 +45,18 @@ export function agentRoutes(view: AgentView, metrics: Metrics): readonly Route[]
       handle: async () => ({ status: 200, type: JSON_TYPE, body: `${await status()}\n` }),
     },
   ];
+}
+
+/** What can answer the questions of `queryRoutes`. */
+export interface QuerySources {
+  readonly flowLog: FlowLog;
+  /** Without it flows are told, not explained. */
+  readonly explain?: (question: FlowQuestion) => Explained;
+}
+
+/** Of the listener for questions. */
+export function queryRoutes({ flowLog, explain }: QuerySources): readonly Route[] {
+  return [flowRoute(flowLog), ...(explain === undefined ? [] : [explainRoute(explain)])];
 }
 
 /** That there is an answer says that the main thread is alive. */

@@ -12,6 +12,10 @@ export interface AgentView {
   workers(): WorkersView;
   readiness(): Readiness;
   source(): SourceView;
+  /** How packets are handed over and judged; undefined while the agent is not that far yet. */
+  enforcementMode?(): EnforcementMode | undefined;
+  /** Lines of the log that could not be written. Without it none are lost. */
+  logLinesLost?(): number;
   /** Allowed and denied flows of each policy since the agent runs. Without it there are no metrics by policy. */
   policyFlows?(): Iterable<PolicyFlows>;
 }
@@ -100,6 +104,15 @@ export type Readiness =
   | { readonly ready: true; readonly since: Date }
   /** @param reason what the agent waits for or what is wrong, in one line */
   | { readonly ready: false; readonly reason: string };
+
+/** What is in force of the settings of the same names. */
+export interface EnforcementMode {
+  /** What the probe of the kernel found, where the setting is auto. */
+  readonly steering: 'nftables' | 'iptables';
+  readonly fail: 'closed' | 'open';
+  readonly offload: boolean;
+  readonly deny: 'drop' | 'reject';
+}
 
 /** Where the cluster's records come from; `ClusterWatchStatus` of kube/watch-status.ts has most of it. */
 export interface SourceView {

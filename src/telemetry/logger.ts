@@ -1,10 +1,48 @@
 /** The log: JSON lines on standard error, so that standard output is the commands' own. */
+import { writeSync } from 'node:fs';
 import pino, { type Logger } from 'pino';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+const STDERR = 2;
+
+/**
+ * Where lines go at once. What cannot be written (the disk is full, nobody reads any more) is lost and counted: no log is worth the
+ * enforcement.
+ */
+export class LogDestination {
+  readonly #fd: number;
+  /** The last line was written in part. */
+  #isCut = false;
+  #linesLost = 0;
+
+  constructor(fd = STDERR) {
+    this.#fd = fd;
+  }
+
+  /** Lines that were not written, or only in part. */
+  get linesLost(): number {
+    return this.#linesLost;
+  }
+
+  /** For pino. Throws nothing. */
+  write(line: string): void {
+    // What was cut off must not take the next line with it.
+    let rest = Buffer.from(this.#isCut ? `\n${line}` : line);
+    try {
+      while (rest.length > 0) {
+        const written = writeSync(this.#fd, rest);
+        this.#isCut = written < rest.length;
+        rest = rest.subarray(written);
+      }
+    } catch {
+      this.#linesLost++;
+    }
+  }
+}
+
 /** A logger whose lines name `component`. A level below `level` costs nothing. */
-export function createLogger(component: string, level: LogLevel): Logger {
-  return pino({ name: 'podfence', level, base: { component } }, pino.destination({ dest: 2, sync: true }));
+export function createLogger(component: string, level: LogLevel, destination = new LogDestination()): Logger {
+  return pino({ name: 'podfence', level, base: { component } }, destination);
 }

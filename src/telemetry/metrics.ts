@@ -48,6 +48,14 @@ const BUILD_INFO: ValueMetric = {
   read: ({ view }) => [[[view.version, process.versions.node], 1]],
 };
 
+const LOG_LINES_LOST: ValueMetric = {
+  name: 'podfence_log_lines_lost_total',
+  type: 'counter',
+  labels: [],
+  help: 'Lines of the log that could not be written, for the disk is full or nobody reads them.',
+  read: ({ view }) => view.logLinesLost?.() ?? 0,
+};
+
 export class Metrics {
   readonly #view: AgentView;
   readonly #registry = new Registry();
@@ -61,7 +69,7 @@ export class Metrics {
   constructor(view: AgentView, options: MetricsOptions = {}) {
     this.#view = view;
     const registers = [this.#registry];
-    for (const metric of [BUILD_INFO, ...POLICY_METRICS, ...PACKET_METRICS]) {
+    for (const metric of [BUILD_INFO, LOG_LINES_LOST, ...POLICY_METRICS, ...PACKET_METRICS]) {
       if (metric.type === 'histogram') {
         this.#registry.registerMetric(countedHistogram(metric, () => metric.read(this.#scrape)));
       } else this.#add(metric);
@@ -96,6 +104,12 @@ export class Metrics {
   /** The last change that came into force. */
   get lastChange(): LastChange | undefined {
     return this.#lastChange;
+  }
+
+  /** Notes that the policies came into force for the first time. That answers no event, so that it is in no time from one. */
+  observeStart({ compile, changes }: Omit<ChangeView, 'total'>): void {
+    this.#compile.observe(compile);
+    this.#changedRecords.inc(changes);
   }
 
   /** Notes a change that has come into force. */

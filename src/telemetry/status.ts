@@ -1,5 +1,5 @@
 /** The answer of /status: what the agent does and holds, for people and scripts. Fields may be added; those here stay. */
-import type { AgentView, ChangeView, CountersView, SourceView, WatchView } from './agent-view.ts';
+import type { AgentView, ChangeView, CountersView, EnforcementMode, SourceView, WatchView } from './agent-view.ts';
 
 /** Times are ISO 8601 in UTC, durations are in seconds, sizes in bytes, and counts of all time since the agent started. */
 export interface Status {
@@ -19,6 +19,8 @@ export interface Status {
     /** What is watched; [] for manifests. */
     readonly kinds: readonly KindStatus[];
   };
+  /** How it enforces; null before it does. */
+  readonly mode: EnforcementMode | null;
   /** Now. */
   readonly enforced: {
     /** Number of the RuleTable. */
@@ -54,7 +56,7 @@ export interface Status {
     readonly knowledgeAgeSeconds: number | null;
     /** Of the oldest change that is not in force yet; 0 where all are. */
     readonly pendingChangeSeconds: number;
-    /** The last change that came into force; null before the first one. */
+    /** The last change that came into force; null before the first one. What is there at the start is none. */
     readonly lastChange: {
       readonly at: string;
       readonly records: number;
@@ -92,6 +94,7 @@ export function statusOf(view: AgentView, lastChange: (ChangeView & { readonly a
     readySince: readiness.ready ? readiness.since.toISOString() : null,
     notReady: readiness.ready ? null : readiness.reason,
     source: { type: source.type, location: source.location, kinds: source.kinds.map(kindStatus) },
+    mode: view.enforcementMode?.() ?? null,
     enforced: {
       generation: counters.generation,
       tableBytes: counters.tableBytes,

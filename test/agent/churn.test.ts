@@ -98,7 +98,8 @@ describeAsRoot('Two thousand pods', () => {
   test('leave a complete count of changes, and no memory that only grows', async () => {
     const metrics = await agent.metrics();
     const { changesInForce } = agent;
-    expect(metrics.sum('podfence_event_to_enforcement_seconds_count')).toBe(changesInForce.length);
+    // What is there at the start is no event.
+    expect(metrics.sum('podfence_event_to_enforcement_seconds_count')).toBe(changesInForce.length - 1);
     expect(changesInForce.length).toBeGreaterThan(50);
     expect(metrics.sum('podfence_changed_records_total')).toBe(changesInForce.reduce((sum, count) => sum + count, 0));
     expect(metrics.sum('podfence_rule_table_generation')).toBe(changesInForce.length);

@@ -56,6 +56,23 @@ describeAsRoot('podfence cleanup', () => {
     await stranger.udp.flows();
   });
 
+  test('removes the marks of an agent with bits of its own where it is given the same', async () => {
+    const before = await stateOf(world);
+    const agent = await world.startAgent('--mark-mask', '0x300');
+    using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7005);
+    await friend.flow();
+    await agent.kill();
+    const marked = async () => (await marksOf(world)).filter((mark) => (mark & 0x100) !== 0).length;
+    const judged = await marked();
+    expect(judged).toBeGreaterThan(0);
+    await world.onNode(process.execPath, CLI, 'cleanup');
+    expect(await marked()).toBe(judged);
+    await world.onNode(process.execPath, CLI, 'cleanup', '--mark-mask', '0x300');
+    expect(await marked()).toBe(0);
+    expect(await stateOf(world)).toEqual(before);
+    await friend.expectNothingLost();
+  });
+
   test('does nothing where there is nothing', async () => {
     const before = await stateOf(world);
     expect(await world.onNode(process.execPath, CLI, 'cleanup')).toContain('; 0 connections lost its mark.');

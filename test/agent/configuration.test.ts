@@ -5,11 +5,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { type CommandResult, runIn } from '../../src/lab/run-command.ts';
+import { close, SOCK_CLOEXEC, SOCK_STREAM, socket } from '../../src/sys/libc.ts';
 import { Netns } from '../../src/sys/netns.ts';
+import { familyOf, listen, socketAddress, tryBind } from '../../src/sys/sockets.ts';
 import { describeAsRoot } from '../root.ts';
+import { getIn } from './http-in-netns.ts';
 import { CLI, RunningAgent } from './running-agent.ts';
 
 type Environment = Readonly<Record<string, string>>;
+
+const RIGHT = { code: 0, stdout: 'The configuration is right.\n', stderr: '' };
 
 describeAsRoot('The configuration of podfence agent', () => {
   const netns = Netns.create();
@@ -53,15 +58,56 @@ describeAsRoot('The configuration of podfence agent', () => {
     expect(await agent.terminate()).toBe(0);
   });
 
+  test('questions are answered on the loopback address, elsewhere, or not at all', async () => {
+    const flags = ['--manifests', join(folder, 'none.yaml'), '--queues', '1'];
+    const ask = (address: string, port: number) => getIn(host, { address, port }, '/flows?follow=no');
+    const none = await new RunningAgent(host, [...flags, '--query-address', 'off']).ready();
+    await expect(ask('127.0.0.1', 9465)).rejects.toThrow('ECONNREFUSED');
+    expect(await none.terminate()).toBe(0);
+    const moved = await new RunningAgent(host, flags, { PODFENCE_QUERY_ADDRESS: '127.0.0.2:900' }).ready();
+    await expect(ask('127.0.0.1', 9465)).rejects.toThrow('ECONNREFUSED');
+    expect(await ask('127.0.0.2', 900)).toEqual({ status: 200, body: '' });
+    expect(await moved.terminate()).toBe(0);
+  });
+
+  test('an agent that cannot answer questions, for the port is taken, enforces all the same and says so', async () => {
+    const taken = netns.run(() => socket(familyOf('127.0.0.1'), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    tryBind(taken, socketAddress('127.0.0.1', 900));
+    listen(taken, 1);
+    const config = file({ 'query-address': '127.0.0.1:900', manifests: [join(folder, 'none.yaml')] });
+    const agent = await new RunningAgent(host, ['--config', config]).ready();
+    const { err } = await agent.logged('so', ({ msg }) => msg === 'questions will not be answered');
+    expect(err).toMatchObject({ message: expect.stringContaining('127.0.0.1:900 is in use') });
+    expect(await agent.terminate()).toBe(0);
+    close(taken);
+  });
+
   test('--check-config says that all is right, and starts nothing', async () => {
     const config = file({
       fail: 'open',
       offload: false,
       'node-addresses': ['10.0.0.1', 'fd00::1'],
       'mark-mask': '0x300',
+      manifests: [join(folder, 'none.yaml')],
     });
     const result = await check(['--config', config, '--steering', 'iptables'], { PODFENCE_ADOPT: '60' });
-    expect(result).toEqual({ code: 0, stdout: 'The configuration is right.\n', stderr: '' });
+    expect(result).toEqual(RIGHT);
+  });
+
+  test('the file can be named by a variable, and may use anchors', async () => {
+    const config = file(`fail: &how open\nmanifests: [&none ${join(folder, 'none.yaml')}, *none]\nnode-name: *how\n`);
+    expect(await check([], { PODFENCE_CONFIG: config })).toEqual(RIGHT);
+    expectRefused(await check([], { PODFENCE_CONFIG: file('fail: *how\n') }), 'config.yaml:1', 'no anchor &how');
+  });
+
+  test('variables that are no settings are left alone', async () => {
+    const others = {
+      ...{ PODFENCE_DEBUG: '1', PODFENCE_POD: 'shop/web' },
+      // Of Services that are named podfence and podfence-metrics.
+      ...{ PODFENCE_SERVICE_HOST: '10.96.0.1', PODFENCE_SERVICE_PORT_METRICS: '9464' },
+      ...{ PODFENCE_PORT: 'tcp://10.96.0.1:9464', PODFENCE_METRICS_PORT_9464_TCP_ADDR: '10.96.0.1' },
+    };
+    expect(await check(['--manifests', folder], others)).toEqual(RIGHT);
   });
 
   describe('a wrong value stops the start and tells the field and what it may be', () => {
@@ -69,7 +115,10 @@ describeAsRoot('The configuration of podfence agent', () => {
       [['--fail', 'ajar'], '--fail <how>', 'Allowed choices are closed, open'],
       [['--queues', '0'], '--queues <count>', 'a whole number from 1 to 64'],
       [['--metrics-address', 'nowhere'], '--metrics-address <address>', ':9464, 127.0.0.1:9464 or [::1]:9464'],
+      [['--query-address', 'here'], '--query-address <address>', ':9464, 127.0.0.1:9464 or [::1]:9464'],
       [['--quues', '2'], '--quues', 'Did you mean --queues?'],
+      [['--node-name', ''], '--node-name <name>', 'must not be empty'],
+      [['--context', ' '], '--context <name>', 'must not be empty'],
     ])('as a flag: %j', async (flags, field, allowed) => {
       expectRefused(await check(flags), field, allowed);
     });
@@ -82,9 +131,32 @@ describeAsRoot('The configuration of podfence agent', () => {
       expectRefused(await check([], { [name]: value }), name, allowed);
     });
 
+    test('in the environment: all of them, though a flag decides', async () => {
+      const environment = {
+        PODFENCE_FIAL: 'open',
+        PODFENCE_ZONE: 'a',
+        PODFENCE_PORT: '9464',
+        PODFENCE_QUEUES: 'two',
+        PODFENCE_NODE_NAME: '',
+        PODFENCE_KUBECONFIG: '',
+        PODFENCE_CONFIG: '',
+      };
+      const { code, stderr } = await check(['--queues', '2', '--node-name', 'a'], environment);
+      expect(code).toBe(2);
+      expect(stderr.replace('podfence: ', '').trim().split('\n').sort()).toEqual([
+        'PODFENCE_CONFIG: "" is not accepted. It must not be empty.',
+        'PODFENCE_FIAL: there is no such setting. Did you mean PODFENCE_FAIL?',
+        'PODFENCE_KUBECONFIG: "" is not accepted. It must not be empty.',
+        'PODFENCE_NODE_NAME: "" is not accepted. It must not be empty.',
+        'PODFENCE_PORT: there is no such setting.',
+        'PODFENCE_QUEUES: "two" is not accepted. It must be a whole number from 1 to 64.',
+        'PODFENCE_ZONE: there is no such setting.',
+      ]);
+    });
+
     test('in the file: all of them, by line', async () => {
       const config = file(
-        'fail: ajar\nquues: 2\nqueues: 65\nadopt: -1\nmetrics-address: ":99999"\nlog-level: [a, {}]\n',
+        'fail: ajar\nquues: 2\nqueues: 65\nadopt: -1\nmetrics-address: ":99999"\nlog-level: [a, {}]\nnode-name: ""\n',
       );
       const { code, stderr } = await check(['--config', config]);
       expect(code).toBe(2);
@@ -95,6 +167,7 @@ describeAsRoot('The configuration of podfence agent', () => {
         expect.stringMatching(/config\.yaml:4 {2}adopt: "-1" is not accepted\. .*from 0 to 3600/),
         expect.stringMatching(/config\.yaml:5 {2}metrics-address: ":99999" is not accepted\. .*from 0 to 65535/),
         expect.stringMatching(/config\.yaml:6 {2}log-level: expected one value, or a list/),
+        expect.stringMatching(/config\.yaml:7 {2}node-name: "" is not accepted\. It must not be empty/),
       ]);
     });
 
@@ -122,12 +195,29 @@ describeAsRoot('The configuration of podfence agent', () => {
       expectOneLine(await run(['--manifests', folder], {}, nobody), 3, 'the agent needs root');
     });
 
-    test('no cluster', async () => {
-      expectOneLine(await run([], { HOME: '/nowhere' }), 3, 'No cluster is configured');
-    });
+    // Checked alone, and by a start.
+    describe.each([[['--check-config']], [[]]])('%j', (flags) => {
+      test('no cluster', async () => {
+        expectOneLine(await run(flags, { HOME: '/nowhere' }), 3, 'No cluster is configured');
+      });
 
-    test('a kubeconfig that does not exist', async () => {
-      expectOneLine(await run(['--kubeconfig', '/nowhere/config']), 3, '/nowhere/config');
+      test('a kubeconfig that does not exist', async () => {
+        expectOneLine(await run([...flags, '--kubeconfig', '/nowhere/config']), 3, '/nowhere/config');
+      });
+
+      test('a context that the kubeconfig does not have', async () => {
+        const kubeconfig = join(folder, 'kubeconfig');
+        writeFileSync(kubeconfig, stringify({ apiVersion: 'v1', kind: 'Config', contexts: [] }));
+        const result = await run([...flags, '--kubeconfig', kubeconfig, '--context', 'kind']);
+        expectOneLine(result, 3, 'no context "kind"');
+      });
+
+      test('manifests that do not exist', async () => {
+        const missing = join(folder, 'nome.yaml');
+        expectOneLine(await run([...flags, '--manifests', missing]), 2, `${missing}  there is no such file or folder`);
+        const result = await run([...flags, '--manifests', `${folder},${missing}`]);
+        expectOneLine(result, 2, `Did you mean ${join(folder, 'none.yaml')}?`);
+      });
     });
   });
 });

@@ -114,7 +114,7 @@ function describe(): string {
     : `${when} TCP ${ports} flags 0x${view.getUint8(at + 13).toString(16)}`;
 }
 
-function open(host: LabHost, type: number, protocol = 0): number {
+export function open(host: LabHost, type: number, protocol = 0): number {
   const family = familyOf(host.addresses[0] ?? '');
   const fd = host.netns.run(() => socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
   if (type === SOCK_RAW) setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
@@ -122,7 +122,12 @@ function open(host: LabHost, type: number, protocol = 0): number {
 }
 
 /** A TCP header without data; with its checksum, for the kernel does not track connections by wrong ones (RFC 9293, section 3.1). */
-function tcpSegment({ from, to }: { from: string; to: string }, source: number, destination: number, flags: number) {
+export function tcpSegment(
+  { from, to }: { from: string; to: string },
+  source: number,
+  destination: number,
+  flags: number,
+) {
   const segment = new DataView(new ArrayBuffer(20));
   segment.setUint16(0, source);
   segment.setUint16(2, destination);

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { PolicyFlowCounter } from '../../src/agent/policy-flow-counter.ts';
 import type { ClusterRecord, Direction, PolicyRecord } from '../../src/cluster/records.ts';
+import type { ClusterChange } from '../../src/cluster/store.ts';
 import type { FlowEvent } from '../../src/dataplane/nfqueue/flow-events.ts';
 import { ALLOWED_BY_POLICY, EGRESS_DENIED, INGRESS_DENIED } from '../../src/filter/reasons.ts';
+import { Attribution } from '../../src/policy/attribution.ts';
 
 const EVERYTHING = { matchLabels: {}, matchExpressions: [] };
 const [WEB, DB] = [0x0a000001, 0x0a000002];
@@ -27,11 +29,22 @@ function flow(reason: number, direction: 0 | 1, port: number, sourcePort = 1): F
   return { family: 4, protocol: 6, ...addresses, sourcePort, destinationPort: port, reason, direction };
 }
 
+let attribution: Attribution;
+
 function counterOf(...records: readonly ClusterRecord[]): PolicyFlowCounter {
-  const counter = new PolicyFlowCounter();
+  attribution = new Attribution();
+  const counter = new PolicyFlowCounter(attribution);
   const pods = [pod('web', '10.0.0.1'), pod('db', '10.0.0.2')];
-  counter.apply([...pods, ...records].map((record) => ({ type: 'set', record })));
+  apply(
+    counter,
+    [...pods, ...records].map((record) => ({ type: 'set', record })),
+  );
   return counter;
+}
+
+function apply(counter: PolicyFlowCounter, changes: readonly ClusterChange[]): void {
+  attribution.apply(changes);
+  counter.apply(changes);
 }
 
 function counts(counter: PolicyFlowCounter): string[] {
@@ -71,10 +84,10 @@ describe('flows by policy', () => {
   it('of a policy that is edited go on, of one that is deleted end', () => {
     const counter = counterOf(policy('in', 'db', 'ingress'));
     counter.count(flow(INGRESS_DENIED, 1, 80));
-    counter.apply([{ type: 'set', record: policy('in', 'db', 'ingress', 80) }]);
+    apply(counter, [{ type: 'set', record: policy('in', 'db', 'ingress', 80) }]);
     counter.count(flow(ALLOWED_BY_POLICY, 1, 80));
     expect(counts(counter)).toEqual(['in +1 -1']);
-    counter.apply([{ type: 'delete', record: policy('in', 'db', 'ingress') }]);
+    apply(counter, [{ type: 'delete', record: policy('in', 'db', 'ingress') }]);
     expect(counts(counter)).toEqual([]);
   });
 });

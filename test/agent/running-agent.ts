@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { LabHost } from '../../src/lab/lab.ts';
 import type { Status } from '../../src/telemetry/status.ts';
@@ -29,20 +30,30 @@ export class RunningAgent {
   readonly #ended: Promise<readonly [number | null, NodeJS.Signals | null]>;
   readonly #watchers = new Set<() => void>();
 
-  /** Starts it in the namespace of `host`, so that it logs all and serves at 127.0.0.1:9464. */
-  constructor(host: LabHost, flags: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+  /**
+   * Starts it in the namespace of `host`, so that it logs all and serves at 127.0.0.1:9464.
+   * @param stderr a file descriptor instead of the pipe that the log is read from: there is no log to wait for then
+   */
+  constructor(
+    host: LabHost,
+    flags: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+    stderr: number | 'pipe' = 'pipe',
+  ) {
     this.#host = host;
     const common = ['--log-level', 'debug', '--metrics-address', `${METRICS.address}:${METRICS.port}`];
-    const env = { ...process.env, ...environment };
+    const others = Object.entries(process.env).filter(([name]) => !name.startsWith('PODFENCE_'));
+    const env = { ...Object.fromEntries(others), ...environment };
     this.#child = host.netns.run(() =>
       spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, CLI, 'agent', ...common, ...flags], {
-        stdio: ['ignore', 'ignore', 'pipe'],
+        stdio: ['ignore', 'ignore', stderr],
         env,
       }),
     );
     this.#ended = once(this.#child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
     void this.#ended.then(() => this.#changed());
-    createInterface({ input: this.#child.stderr as NodeJS.ReadableStream }).on('line', (line) => this.#read(line));
+    const { stderr: log } = this.#child;
+    if (log !== null) createInterface({ input: log }).on('line', (line) => this.#read(line));
   }
 
   get pid(): number {
@@ -66,9 +77,14 @@ export class RunningAgent {
 
   /** Resolves when /readyz says so. */
   async ready(): Promise<this> {
-    await this.logged('that it enforces', ({ msg }) => msg === 'enforcing');
-    while ((await this.get('/readyz')).status !== 200);
-    return this;
+    if (this.#child.stderr !== null) await this.logged('that it enforces', ({ msg }) => msg === 'enforcing');
+    for (;;) {
+      const answer = await this.get('/readyz').catch(() => undefined);
+      if (answer?.status === 200) return this;
+      if (!this.isRunning) throw new Error(`the agent has ended; its last words: ${this.#lastWords()}`);
+      // A connection is refused at once.
+      await setImmediate();
+    }
   }
 
   /** Changes the cluster by `change`, which tells how many objects it changed, and resolves when as many are in force. */
@@ -176,9 +192,9 @@ export class AgentMetrics {
     this.families = parseExposition(text);
   }
 
-  /** The sum of a family's series that have these labels. `name` may be `family_count` or `family_sum` of a histogram. */
+  /** The sum of a family's series that have these labels. `name` may be `family_count`, `family_sum` or `family_bucket` of a histogram. */
   sum(name: string, labels: Readonly<Record<string, string>> = {}): number {
-    const family = this.families.get(name) ?? this.families.get(name.replace(/_(count|sum)$/, ''));
+    const family = this.families.get(name) ?? this.families.get(name.replace(/_(count|sum|bucket)$/, ''));
     if (family === undefined) throw new Error(`there is no metric ${name}`);
     return family.series
       .filter((series) => series.name === name)

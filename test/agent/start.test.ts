@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { population } from '../kube/population.ts';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
-import { AgentWorld } from './agent-world.ts';
+import { AgentWorld, NODE } from './agent-world.ts';
 import { FRIEND_ALLOWED } from './policies.ts';
 import { CLI } from './running-agent.ts';
 
@@ -28,6 +28,17 @@ describeAsRoot('The agent starts', () => {
     expect(await agent.terminate()).toBe(0);
     await world.api.call('heal');
     expect(await world.onNode('iptables-save')).not.toContain('PODFENCE');
+  });
+
+  test('with a warning if no pod of the cluster is on its node, by the name that is probably right', async () => {
+    const agent = world.spawnAgent('--node-name', 'node-l');
+    await agent.ready();
+    const doubt = agent.log.find(({ msg }) => msg.startsWith('no pod of the cluster is on this node'));
+    expect(doubt).toMatchObject({ level: 40, node: 'node-l', nearest: NODE });
+    expect((await agent.status()).enforced).toMatchObject({ policies: 1, isolatedEndpoints: 0 });
+    await agent.end();
+    const right = await world.startAgent();
+    expect(right.log.filter(({ level }) => level >= 40)).toEqual([]);
   });
 
   test('SIGTERM while it brings the policies into force ends it too, and the next agent takes over', async () => {

@@ -426,7 +426,13 @@ describe('a policy with a problem', () => {
   it('is an error where a metadata field is misspelt, since it may be the namespace', () => {
     const { record, problems } = projectPolicy({ metadata: { name: 'p', namspace: 'shop' }, spec: {} });
     expect(problems).toEqual([
-      { path: ['metadata', 'namspace'], message: 'unknown field "namspace"', hint: 'Did you mean namespace?' },
+      {
+        path: ['metadata', 'namspace'],
+        message: 'unknown field "namspace"',
+        hint: 'Did you mean namespace?',
+        unknownField: 'namspace',
+        correction: { renameTo: 'namespace' },
+      },
     ]);
     expect(record.error).toBeDefined();
   });

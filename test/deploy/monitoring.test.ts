@@ -2,12 +2,17 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { FlowTable } from '../../src/conntrack/flow-table.ts';
+import { OPENER, TCP_ESTABLISHED, TCP_SYN_SENT, TCP_TIME_WAIT } from '../../src/conntrack/states.ts';
+import { decode } from '../../src/packet/decode.ts';
+import { Packet } from '../../src/packet/packet.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
+import { ip, tcp, viewOf } from '../packet/build.ts';
 import { parseExposition, type Series } from '../telemetry/exposition.ts';
 import { TestAgent } from '../telemetry/test-agent.ts';
 import { DAEMONSET } from './folders.ts';
 import { identity, type KubeObject, renderKustomization } from './kustomize.ts';
-import { parsePromql, type Selector } from './promql.ts';
+import { parsePromql, picks, type Selector } from './promql.ts';
 
 interface Rule {
   readonly alert: string;
@@ -34,10 +39,24 @@ const expressions = [
   ...panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => [title, expr] as const)),
 ];
 
-/** Made by Prometheus for each target. */
-const OF_PROMETHEUS = ['up'];
+/** Made by Prometheus for each target, and by kube-state-metrics. */
+const OF_OTHERS = ['up', 'kube_daemonset_status_number_unavailable'];
 /** Put on each series by Prometheus when it scrapes, or by the PodMonitor. */
 const TARGET_LABELS = ['instance', 'job', 'node', 'pod'];
+
+function ruleOf(alert: string): Rule {
+  const rule = rules.find((each) => each.alert === alert);
+  if (rule === undefined) throw new Error(`there is no alert ${alert}`);
+  return rule;
+}
+
+/** The SYN of the nth of any number of connections. */
+function opening(n: number): Packet {
+  const bytes = ip('10.0.0.1', '10.0.0.2', tcp(1000 + n, 80, 'S'));
+  const packet = new Packet();
+  decode(packet, viewOf(bytes), 0, bytes.length);
+  return packet;
+}
 
 /** What an agent serves: every series by its name. */
 async function served(): Promise<ReadonlyMap<string, readonly Series[]>> {
@@ -55,7 +74,7 @@ async function served(): Promise<ReadonlyMap<string, readonly Series[]>> {
 
 /** What no agent serves, of what a selector asks for. */
 function unserved({ metric, matchers }: Selector, series: ReadonlyMap<string, readonly Series[]>): string[] {
-  if (OF_PROMETHEUS.includes(metric)) return [];
+  if (OF_OTHERS.includes(metric)) return [];
   const candidates = series.get(metric);
   if (candidates === undefined) return [metric];
   return matchers
@@ -88,14 +107,14 @@ describe('the alerts and the dashboard', () => {
 
   it('take rates of counters only', () => {
     const rates = (text: string) => parsePromql(text).selectors.filter(({ range }) => range !== undefined);
-    const accumulates = /_total$|_bucket$|^podfence_build_info$/;
+    const accumulates = /_total$|_bucket$/;
     const problems = inAll((text) => rates(text).flatMap(({ metric }) => (accumulates.test(metric) ? [] : [metric])));
     expect(problems).toEqual([]);
   });
 });
 
 describe('the alerts', () => {
-  it('cover an agent that is down, drops of queues, a stale watch, a full flow table and workers that end', () => {
+  it('cover an agent that is down, drops of queues, a stale watch, a full flow table, workers that end, and what is not in force', () => {
     expect(rules.map(({ alert }) => alert)).toEqual(
       expect.arrayContaining([
         'PodfenceAgentDown',
@@ -103,6 +122,8 @@ describe('the alerts', () => {
         'PodfenceWatchStale',
         'PodfenceFlowTableFull',
         'PodfenceWorkerRestarts',
+        'PodfenceChangePending',
+        'PodfenceSteeringRepaired',
       ]),
     );
   });
@@ -116,6 +137,55 @@ describe('the alerts', () => {
     expect(rule.annotations.summary).toMatch(/\.$/);
     expect(rule.annotations.description).toMatch(/\.$/);
     expect(rule.for ?? '1m').toMatch(/^\d+m$/);
+  });
+
+  it.each([
+    ['of the PodMonitor', { job: 'podfence-system/podfence', instance: '10.0.0.1:9464' }, true],
+    ['of a job of its own', { job: 'podfence', instance: 'node-1:9464' }, true],
+    ['found by the annotations of the Service', { job: 'kubernetes-service-endpoints', service: 'podfence' }, true],
+    ['of something else', { job: 'node-exporter', service: 'node-exporter' }, false],
+  ])('miss a target %s that does not answer, whether or not it ever did', (_, labels, expected) => {
+    const { selectors } = parsePromql(ruleOf('PodfenceAgentDown').expr);
+    expect(selectors.some((selector) => picks(selector, labels))).toBe(expected);
+  });
+
+  describe('tell of a flow table', () => {
+    /** By how much what the expression takes the rate of rises while these flows come into a table for 64. */
+    async function rise(states: readonly number[], revoked = false): Promise<number> {
+      const [evicted] = parsePromql(ruleOf('PodfenceFlowTableFull').expr).selectors;
+      const table = new FlowTable(64);
+      const agent = new TestAgent();
+      const metrics = new Metrics(agent);
+      const sum = async () => {
+        agent.worker.observeFlows(table);
+        const { series } = parseExposition(await metrics.render()).get(evicted?.metric ?? '') ?? { series: [] };
+        return series.reduce((sum, { labels, value }) => sum + (evicted && picks(evicted, labels) ? value : 0), 0);
+      };
+      const before = await sum();
+      states.forEach((state, i) => {
+        table.find(opening(i), 0);
+        const slot = table.insert(OPENER, state, 1, 0, 0);
+        if (revoked) table.judged(slot, 2, true, 0, 0);
+      });
+      return (await sum()) - before;
+    }
+
+    it('that is full of connections of which only the SYN came, for the kernel carries them', async () => {
+      expect(await rise(Array(300).fill(TCP_SYN_SENT))).toBe(236);
+    });
+
+    it('that is full of revoked ones', async () => {
+      expect(await rise(Array(300).fill(TCP_ESTABLISHED), true)).toBe(236);
+    });
+
+    it('that is full of open ones', async () => {
+      expect(await rise(Array(300).fill(TCP_ESTABLISHED))).toBe(236);
+    });
+
+    it('not while there is room, or only closing ones make it', async () => {
+      expect(await rise(Array(64).fill(TCP_SYN_SENT))).toBe(0);
+      expect(await rise([...Array(200).fill(TCP_TIME_WAIT), ...Array(64).fill(TCP_SYN_SENT)])).toBe(0);
+    });
   });
 
   it('are the same for the Prometheus operator', () => {

@@ -25,7 +25,6 @@ const AGGREGATIONS = ['sum', 'count', 'min', 'max', 'avg', 'topk'];
 const FUNCTIONS = new Map([
   ['rate', true],
   ['increase', true],
-  ['last_over_time', true],
   ['histogram_quantile', false],
   ['absent', false],
 ]);
@@ -39,6 +38,15 @@ interface Token {
 /** Throws an Error that names the place for what is not understood. */
 export function parsePromql(expression: string): Query {
   return new Parser(expression).query();
+}
+
+/** Whether a selector picks a series with these labels. */
+export function picks({ matchers }: Selector, labels: Readonly<Record<string, string>>): boolean {
+  return matchers.every(({ label, operator, value }) => {
+    const text = labels[label] ?? '';
+    const matches = operator.endsWith('~') ? new RegExp(`^(?:${value})$`).test(text) : text === value;
+    return matches !== operator.startsWith('!');
+  });
 }
 
 function tokens(expression: string): Token[] {

@@ -1,45 +1,9 @@
 /** The promise that the packet path allocates nothing, which is what keeps the garbage collector out of the latency of packets. */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { FIRST_DENY } from '../../src/filter/reasons.ts';
 import * as b from '../packet/build.ts';
+import { allocated, NOISE, PACKETS } from './allocated.ts';
 import { DB, DB6, FAR, from, policy, port, rule, Scene, WEB, WEB6 } from './scene.ts';
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
-
-const PACKETS = 1_000_000;
-/** Between two looks at the heap: few enough that what they allocate fits into the young generation and is seen before it is collected. */
-const CHUNK = 10_000;
-/** Bytes per million packets that are noise: an allocation for every hundredth packet is at least 160,000. */
-const NOISE = 50_000;
-
-/** Bytes that were allocated while `step` ran a million times; the least of a few rounds, as the compiler allocates now and then too. */
-function allocated(step: (i: number) => void): number {
-  for (let i = 0; i < PACKETS / 4; i++) step(i);
-  let least = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < 3 && least > NOISE; round++) {
-    collectGarbage();
-    let bytes = 0;
-    const look = growth(() => {});
-    for (let done = 0; done < PACKETS; done += CHUNK) {
-      bytes += growth(() => {
-        for (let i = done; i < done + CHUNK; i++) step(i);
-      });
-      bytes -= look;
-    }
-    least = Math.min(least, bytes);
-  }
-  return least;
-}
-
-/** Bytes that the heap grew by, 0 if it shrank. */
-function growth(work: () => void): number {
-  const before = process.memoryUsage().heapUsed;
-  work();
-  return Math.max(0, process.memoryUsage().heapUsed - before);
-}
 
 /** Packets in one buffer, as the queue has them. */
 class Batch {

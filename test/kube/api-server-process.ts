@@ -29,8 +29,17 @@ function methodsOf(server: TestApiServer) {
     cutWatches: (...args: Parameters<TestApiServer['watches']>) => {
       for (const watch of server.watches(...args)) watch.cut();
     },
+    endWatches: (...args: Parameters<TestApiServer['watches']>) => {
+      for (const watch of server.watches(...args)) watch.end();
+    },
     freezeWatches: (...args: Parameters<TestApiServer['watches']>) => {
       for (const watch of server.watches(...args)) watch.freeze();
+    },
+    trickleWatches: (pieceSize: number) => {
+      for (const watch of server.watches()) watch.trickle(pieceSize);
+    },
+    sendToWatches: (bytes: string, ...args: Parameters<TestApiServer['watches']>) => {
+      for (const watch of server.watches(...args)) watch.raw(bytes);
     },
     fail: (...args: Parameters<TestApiServer['fail']>) => server.fail(...args),
     heal: () => server.heal(),

@@ -1,5 +1,5 @@
 /**
- * A Kubernetes API server for tests: list and watch of Namespaces, Pods and NetworkPolicies in all namespaces, over real HTTP, with
+ * A Kubernetes API server for tests: list and watch of Namespaces, Pods, NetworkPolicies and Services in all namespaces, over real HTTP, with
  * versions, pages, bookmarks, streaming lists and expired history as the real one has them, and with every fault that a test asks for
  * (https://kubernetes.io/docs/reference/using-api/api-concepts/).
  *
@@ -54,6 +54,7 @@ const PATHS: Readonly<Record<string, Kind>> = {
   '/api/v1/namespaces': 'Namespace',
   '/api/v1/pods': 'Pod',
   '/apis/networking.k8s.io/v1/networkpolicies': 'NetworkPolicy',
+  '/api/v1/services': 'Service',
 };
 
 export class TestApiServer {

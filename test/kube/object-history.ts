@@ -3,7 +3,7 @@
  * (https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes).
  */
 
-export type Kind = 'Namespace' | 'Pod' | 'NetworkPolicy';
+export type Kind = 'Namespace' | 'Pod' | 'NetworkPolicy' | 'Service';
 
 /** A Kubernetes object as JSON has it. */
 export interface ApiObject {

@@ -15,6 +15,7 @@ export const API_VERSIONS: Readonly<Record<Kind, string>> = {
   Namespace: 'v1',
   Pod: 'v1',
   NetworkPolicy: 'networking.k8s.io/v1',
+  Service: 'v1',
 };
 
 export class ServedLists {

@@ -1,5 +1,6 @@
 /** The server's side of one watch: events as JSON lines, and every way in which a stream can break. */
 import type { ServerResponse } from 'node:http';
+import { setImmediate } from 'node:timers/promises';
 import type { ApiObject, HistoryEvent, Kind } from './object-history.ts';
 import { API_VERSIONS } from './served-lists.ts';
 
@@ -7,6 +8,9 @@ export class ServedWatch {
   readonly kind: Kind;
   readonly #response: ServerResponse;
   #frozen = false;
+  #pieceSize = Number.POSITIVE_INFINITY;
+  /** What is sent in pieces, so far. */
+  #trickling: Promise<void> = Promise.resolve();
   /** Wakes whoever waits for the client to read. */
   #goOn: () => void = () => {};
   /** Lines that wait until the initial events are sent. */
@@ -67,7 +71,14 @@ export class ServedWatch {
 
   /** Any bytes, which need be neither a line nor JSON. */
   raw(bytes: string | Uint8Array): void {
-    if (!this.#frozen) this.#response.write(bytes);
+    if (this.#frozen) return;
+    if (this.#pieceSize === Number.POSITIVE_INFINITY) this.#response.write(bytes);
+    else this.#trickling = this.#trickling.then(() => this.#sendPieces(Buffer.from(bytes)));
+  }
+
+  /** From now on everything is sent in pieces of so many bytes, a turn of the event loop each. */
+  trickle(pieceSize: number): void {
+    this.#pieceSize = pieceSize;
   }
 
   /** From now on nothing is sent, and the connection stays open: what the other side sees of a half-open one. */
@@ -83,6 +94,13 @@ export class ServedWatch {
   /** Breaks the connection off. */
   cut(): void {
     this.#response.socket?.destroy();
+  }
+
+  async #sendPieces(bytes: Buffer): Promise<void> {
+    for (let at = 0; at < bytes.length && !this.#response.destroyed; at += this.#pieceSize) {
+      this.#response.write(bytes.subarray(at, at + this.#pieceSize));
+      await setImmediate();
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { servicePorts } from '../../src/cluster/service-ports.ts';
 import { renderServices } from '../../src/lab/kube-proxy.ts';
-import { servicePorts } from '../../src/lab/service-ports.ts';
 import { AF_INET, AF_INET6 } from '../../src/sys/libc.ts';
 import { pod, service } from './cluster.ts';
 

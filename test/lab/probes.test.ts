@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { servicePorts } from '../../src/cluster/service-ports.ts';
 import { allProbes } from '../../src/lab/probes.ts';
-import { servicePorts } from '../../src/lab/service-ports.ts';
 import { pod, service } from './cluster.ts';
 
 const nodes = [

@@ -17,6 +17,8 @@ function cluster() {
   groups.relabel(namespace);
   const told: string[] = [];
   return {
+    groups,
+    identities,
     namespace,
     told,
     identity(labels: Labels): Identity {
@@ -41,6 +43,10 @@ function cluster() {
 }
 
 const web: PolicyPeer = { podSelector: matching({ app: 'web' }) };
+const without = (key: string) => ({
+  ...matching(),
+  matchExpressions: [{ key, operator: 'DoesNotExist' as const, values: [] }],
+});
 const webAnywhere: PolicyPeer = { podSelector: matching({ app: 'web' }), namespaceSelector: matching() };
 
 describe('a group is what the same peers match', () => {
@@ -97,6 +103,20 @@ describe('a group is what the same peers match', () => {
   });
 });
 
+test('a namespace that had other labels is looked into once', () => {
+  const { groups, identities, identity, namespace, retain, settle } = cluster();
+  const some = identity({ app: 'web' });
+  settle();
+  identities.setLabels(namespace, { team: 'b' });
+  groups.relabel(namespace);
+  settle();
+  const either = { ...matching(), matchExpressions: [{ key: 'team', operator: 'In' as const, values: ['a', 'b'] }] };
+  const peer = retain({ namespaceSelector: either });
+  settle();
+  expect(namespace.scopes).toEqual([peer.scope]);
+  expect(some.group?.members()).toEqual([peer]);
+});
+
 describe('retired peers', () => {
   test('that are taken up again are still known', () => {
     const { identity, release, retain, settle, told } = cluster();
@@ -110,20 +130,87 @@ describe('retired peers', () => {
     expect(told).toEqual([]);
   });
 
-  test('are removed when they are many, and the groups that they kept apart are joined', () => {
+  test('are removed when they are many, first who retired first, and the groups that they kept apart are joined', () => {
     const { identity, namespace, release, retain, settle } = cluster();
     const [front, back] = [identity({ app: 'web', v: '1' }), identity({ app: 'web', v: '2' })];
     const stays = retain(web);
-    const retire = ['1', '2', '3'].map((v) =>
+    const first = ['1', '2'].map((v) =>
       retain({ podSelector: matching({ v }), namespaceSelector: matching({ team: 'a' }) }),
     );
+    const last = ['3', '4'].map((v) => retain({ podSelector: matching({ v }) }));
     settle();
     expect(front.group).not.toBe(back.group);
     expect(namespace.scopes).toHaveLength(2);
-    for (const peer of retire) release(peer);
+    for (const peer of first) release(peer);
+    settle();
+    expect(front.group).not.toBe(back.group);
+    for (const peer of last) release(peer);
     settle();
     expect(front.group).toBe(back.group);
     expect(front.group?.members()).toEqual([stays]);
     expect(namespace.scopes).toEqual([stays.scope]);
+    expect(retain({ podSelector: matching({ v: '4' }) })).toBe(last[1]);
+  });
+
+  test('that match much are removed together, when they are twice as many as may be', () => {
+    const { identity, release, retain, settle } = cluster();
+    const many = Array.from({ length: 1001 }, (_, i) => identity({ app: 'web', v: `${i}` }));
+    const matchingMuch = ['a', 'b', 'c', 'd', 'e'].map((key) => retain({ podSelector: without(key) }));
+    settle();
+    const known = () => many.at(-1)?.group?.members().length;
+    for (const peer of matchingMuch.slice(0, 4)) release(peer);
+    settle();
+    expect(known()).toBe(5);
+    release(matchingMuch[4] as Peer);
+    settle();
+    expect(known()).toBe(0);
+  });
+
+  test('of a selector that requires no label are removed from everything that they matched', () => {
+    const { identity, namespace, release, retain, settle } = cluster();
+    const front = identity({ app: 'web' });
+    const peers = ['x', 'y', 'z'].map((key) => retain({ podSelector: without(key), namespaceSelector: without(key) }));
+    settle();
+    expect(front.group?.members()).toEqual(peers);
+    for (const peer of peers) release(peer);
+    settle();
+    expect(front.group?.members()).toEqual(peers.slice(1));
+    expect(namespace.scopes).toEqual(peers.slice(1).map(({ scope }) => scope));
+  });
+});
+
+describe('the peer of every pod', () => {
+  const everyPod: PolicyPeer = { namespaceSelector: matching() };
+
+  test('matches from the beginning, so that a policy that names it moves nothing', () => {
+    const { groups, identity, retain, settle, told } = cluster();
+    groups.keepEverything();
+    const some = identity({ app: 'web' });
+    settle();
+    const peer = retain(everyPod);
+    settle();
+    expect(told).toEqual([]);
+    expect(some.group?.members()).toEqual([peer]);
+  });
+
+  test('matches in a namespace from when its record is known, and until it is gone', () => {
+    const { groups, identities, identity, namespace, retain, settle } = cluster();
+    const label = (labels: Labels | undefined) => {
+      identities.setLabels(namespace, labels);
+      groups.relabel(namespace);
+      settle();
+    };
+    groups.keepEverything();
+    label(undefined);
+    const some = identity({ app: 'web' });
+    settle();
+    expect(some.group?.members()).toEqual([]);
+    retain(webAnywhere);
+    settle();
+    expect(some.group?.members()).toEqual([]);
+    label({});
+    expect(some.group?.members()).toHaveLength(2);
+    label(undefined);
+    expect(some.group?.members()).toEqual([]);
   });
 });

@@ -13,6 +13,8 @@ const RULE_TABLE = 'policy/rule-table.ts';
 
 const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] | typeof EVERYTHING_BELOW })[] = [
   { path: 'cli.ts', mayImport: EVERYTHING_BELOW },
+  // The npm library: nothing that needs Linux, or anything native.
+  { path: 'index.ts', mayImport: ['manifests', 'matrix', 'explain', 'lint', 'cluster'], packages: [] },
   { path: 'commands', mayImport: EVERYTHING_BELOW },
   // Each node of a lab runs the agent.
   { path: 'lab', mayImport: EVERYTHING_BELOW },
@@ -24,9 +26,12 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: NETLINK, mayImport: [SYS] },
   { path: 'dataplane/steering', mayImport: [SYS] },
   { path: 'dataplane/pcap', mayImport: ['filter', SYS] },
-  { path: 'telemetry', mayImport: ['cluster'] },
+  { path: 'telemetry', mayImport: ['explain', 'cluster'] },
+  { path: 'matrix', mayImport: ['explain', 'cluster'], packages: [] },
+  { path: 'explain', mayImport: ['filter', 'policy', 'conntrack', 'packet', 'cluster'], packages: [] },
   // The hot path knows the compiled table, not the compiler.
   { path: 'filter', mayImport: ['packet', 'conntrack', RULE_TABLE], packages: [] },
+  { path: 'lint', mayImport: ['policy', 'cluster'], packages: [] },
   { path: 'policy', mayImport: ['cluster'], packages: ['ipaddr.js'] },
   { path: 'conntrack', mayImport: ['packet'], packages: [] },
   { path: 'packet', mayImport: [], packages: [] },

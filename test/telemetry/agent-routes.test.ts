@@ -125,6 +125,7 @@ describe('/status', () => {
       ready: false,
       readySince: null,
       notReady: 'waiting for the first lists',
+      mode: null,
       enforced: {
         generation: 0,
         tableBytes: 0,
@@ -163,11 +164,14 @@ describe('/status', () => {
     };
     for (const reason of [NOT_ISOLATED, EGRESS_DENIED, EGRESS_DENIED, MID_STREAM]) agent.worker.countPacket(0, reason);
     metrics.observeChange({ changes: 3, compile: 0.002, total: 0.02 });
+    const mode = { steering: 'nftables', fail: 'open', offload: false, deny: 'reject' } as const;
+    agent.enforcementMode = () => mode;
     const told = await status();
     expect(told).toMatchObject({
       ready: true,
       readySince: '2026-01-02T03:04:05.678Z',
       notReady: null,
+      mode,
       packets: { judged: 4, allowed: 1, denied: 3, deniedBy: { 'egress-denied': 2, 'mid-stream': 1 } },
       lag: { knowledgeAgeSeconds: 1.5, lastChange: { records: 3, compileSeconds: 0.002, totalSeconds: 0.02 } },
     });

@@ -21,6 +21,7 @@ const OWN_METRICS: Readonly<Record<string, readonly string[]>> = {
   podfence_rule_table_generation: [],
   podfence_packets_total: ['direction', 'verdict', 'reason'],
   podfence_verdict_latency_seconds: ['le'],
+  podfence_log_lines_lost_total: [],
   podfence_offloaded_packets_total: [],
   podfence_unanswered_batches_total: [],
   podfence_flows: ['protocol', 'state', 'revoked'],
@@ -260,6 +261,23 @@ describe('the metrics', () => {
     expect(await within('podfence_event_to_enforcement_seconds', '0.25')).toBe(2);
     expect(await valueIn(agent, 'podfence_changed_records_total', {}, metrics)).toBe(3);
     expect(metrics.lastChange).toMatchObject({ changes: 1, total: 0.2 });
+  });
+
+  it('take the start into the histogram of compiling only, for it answers no event', async () => {
+    const agent = new TestAgent();
+    const metrics = new Metrics(agent);
+    metrics.observeStart({ changes: 5000, compile: 0.4 });
+    expect(await valueIn(agent, 'podfence_compile_duration_seconds', { le: '0.5' }, metrics)).toBe(1);
+    expect(await valueIn(agent, 'podfence_event_to_enforcement_seconds', { le: '+Inf' }, metrics)).toBe(0);
+    expect(await valueIn(agent, 'podfence_changed_records_total', {}, metrics)).toBe(5000);
+    expect(metrics.lastChange).toBeUndefined();
+  });
+
+  it('count lines of the log that were lost', async () => {
+    const agent = new TestAgent();
+    expect(await valueIn(agent, 'podfence_log_lines_lost_total')).toBe(0);
+    agent.logLinesLost = () => 3;
+    expect(await valueIn(agent, 'podfence_log_lines_lost_total')).toBe(3);
   });
 
   it('say whether policies are in force', async () => {

@@ -5,7 +5,14 @@ import { WorkerCounters } from '../../src/dataplane/nfqueue/counters.ts';
 import { FIRST_DENY, REASONS } from '../../src/filter/reasons.ts';
 import { FAILURES, type Failure } from '../../src/kube/api-error.ts';
 import type { ClusterWatchStatus, KindStatus } from '../../src/kube/watch-status.ts';
-import type { AgentView, CountersView, PolicyFlows, Readiness, WorkersView } from '../../src/telemetry/agent-view.ts';
+import type {
+  AgentView,
+  CountersView,
+  EnforcementMode,
+  PolicyFlows,
+  Readiness,
+  WorkersView,
+} from '../../src/telemetry/agent-view.ts';
 
 const KINDS = ['Namespace', 'Pod', 'NetworkPolicy'] as const;
 
@@ -48,6 +55,8 @@ export class TestAgent implements AgentView {
     kinds: KINDS.map(kindStatus),
   };
   policyFlows?: () => Iterable<PolicyFlows>;
+  enforcementMode?: () => EnforcementMode | undefined;
+  logLinesLost?: () => number;
   /** How often the counters were asked for. */
   asked = 0;
 

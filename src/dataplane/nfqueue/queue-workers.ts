@@ -97,9 +97,22 @@ export class QueueWorkers {
     return sum;
   }
 
-  /** Gives every flow that was opened or denied since; nothing without `flowEvents`. */
-  drainFlowEvents(take: (event: FlowEvent) => void): void {
-    for (const { events } of this.#workers) events?.drain(take);
+  /**
+   * Gives the flows that were opened or denied since, each worker's for an equal part of `milliseconds`; nothing without `flowEvents`. What is left comes
+   * with the next call, or is passed over. Gives back how many events were lost since the last call.
+   */
+  drainFlowEvents(
+    take: (event: FlowEvent) => void,
+    { milliseconds, rest }: { readonly milliseconds: number; readonly rest: 'keep' | 'skip' },
+  ): number {
+    let lost = 0;
+    for (const { events } of this.#workers) {
+      const end = performance.now() + milliseconds / this.#workers.length;
+      events?.drain(take, () => performance.now() < end);
+      if (rest === 'skip') events?.skip();
+      lost += events?.takeLost() ?? 0;
+    }
+    return lost;
   }
 
   /** The kernel's side of these queues, in the network namespace of the calling thread. */

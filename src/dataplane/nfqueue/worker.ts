@@ -5,8 +5,19 @@
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { FlowTable } from '../../conntrack/flow-table.ts';
+import { OTHER } from '../../conntrack/states.ts';
 import { Filter } from '../../filter/filter.ts';
-import { ALLOWED_BY_POLICY, EGRESS_DENIED, FIRST_DENY, INGRESS_DENIED } from '../../filter/reasons.ts';
+import {
+  ADOPTED,
+  ALLOWED_BY_POLICY,
+  EGRESS_DENIED,
+  FIRST_DENY,
+  FRAGMENT,
+  INGRESS_DENIED,
+  MID_STREAM,
+  NOT_ISOLATED,
+  REVOKED,
+} from '../../filter/reasons.ts';
 import { Packet } from '../../packet/packet.ts';
 import { RuleTable } from '../../policy/rule-table.ts';
 import { inlineMore } from '../../sys/inlining.ts';
@@ -90,7 +101,7 @@ function judgeBatch(queue: QueueSocket, received: number): void {
     if (!queued.read(queue.view, queue.messageStart(i), queue.messageEnd(i))) continue;
     const reason = filter.judge(queue.view, queued.payloadOffset, queued.payloadLength, queued.totalLength, time);
     counters.countPacket(filter.direction, reason);
-    if (events !== undefined && opensOrIsDenied(reason)) events.write(filter.packet, reason, filter.direction);
+    if (events !== undefined && opensOrIsDenied(reason)) tell(events, reason);
     if (reason < FIRST_DENY) {
       verdicts.add(queued.id, NF_ACCEPT, queued.mark | setup.judgedBit);
       if (setup.offload) counters.countOffloaded();
@@ -105,9 +116,28 @@ function judgeBatch(queue: QueueSocket, received: number): void {
   tidy(time, EXPIRE_BATCH);
 }
 
-/** Is it the first packet of a flow that the policies decided? */
+/** Is it the first packet of a flow, or one that is denied? Of what belongs to an open flow, or never is a matter of policies, nobody is told. */
 function opensOrIsDenied(reason: number): boolean {
-  return reason === ALLOWED_BY_POLICY || reason === EGRESS_DENIED || reason === INGRESS_DENIED;
+  switch (reason) {
+    case NOT_ISOLATED:
+    case ALLOWED_BY_POLICY:
+    case ADOPTED:
+    case EGRESS_DENIED:
+    case INGRESS_DENIED:
+    case MID_STREAM:
+    case REVOKED:
+    case FRAGMENT:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** A revoked flow is told of as it was opened, whichever way the packet goes, and not by the ICMP errors about it. */
+function tell(events: FlowEvents, reason: number): void {
+  const { packet } = filter;
+  if (reason === REVOKED && packet.quotesFlow) return;
+  events.write(packet, reason, filter.direction, reason === REVOKED && filter.flows.side === OTHER);
 }
 
 /** Judges what is in the queue now: that is at most its whole length, however much comes meanwhile. */

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { type FlowEvent, FlowEvents } from '../../../src/dataplane/nfqueue/flow-events.ts';
-import { INGRESS_DENIED } from '../../../src/filter/reasons.ts';
+import { ALLOWED_BY_POLICY, INGRESS_DENIED, REVOKED } from '../../../src/filter/reasons.ts';
 import { Packet } from '../../../src/packet/packet.ts';
+import { allocated, NOISE, PACKETS } from '../../filter/allocated.ts';
 
 const CAPACITY = 4096;
 
@@ -37,12 +38,61 @@ describe('the ring of flow events', () => {
 
   it('keeps the oldest and counts what it has no room for, and takes more once it was read', () => {
     const events = new FlowEvents(FlowEvents.shared());
-    for (let i = 0; i < CAPACITY + 3; i++) events.write(packet(i), INGRESS_DENIED, 1);
-    expect(events.lost).toBe(3);
+    for (let i = 0; i < CAPACITY + 3; i++) events.write(packet(i), ALLOWED_BY_POLICY, 1);
+    expect(events.takeLost()).toBe(3);
     expect(drained(events).map(({ sourcePort }) => sourcePort)).toEqual(Array.from({ length: CAPACITY }, (_, i) => i));
-    events.write(packet(7), INGRESS_DENIED, 1);
+    events.write(packet(7), ALLOWED_BY_POLICY, 1);
     expect(drained(events)).toMatchObject([{ sourcePort: 7 }]);
-    expect(events.lost).toBe(3);
+    expect(events.takeLost()).toBe(0);
+  });
+
+  it('leaves room for allowed flows, however many are denied', () => {
+    const events = new FlowEvents(FlowEvents.shared());
+    for (let i = 0; i < 2 * CAPACITY; i++) events.write(packet(i), INGRESS_DENIED, 1);
+    for (let i = 0; i < CAPACITY / 4; i++) events.write(packet(i), ALLOWED_BY_POLICY, 1);
+    expect(drained(events).filter(({ reason }) => reason === ALLOWED_BY_POLICY)).toHaveLength(CAPACITY / 4);
+  });
+
+  it('is read for as long as there is time, and the rest later or never', () => {
+    const events = new FlowEvents(FlowEvents.shared());
+    for (let i = 0; i < 10; i++) events.write(packet(i), INGRESS_DENIED, 1);
+    const taken: number[] = [];
+    const some = () =>
+      events.drain(
+        ({ sourcePort }) => taken.push(sourcePort),
+        () => taken.length % 4 !== 3,
+      );
+    some();
+    expect(taken).toEqual([0, 1, 2]);
+    taken.length = 0;
+    some();
+    expect(taken).toEqual([3, 4, 5]);
+    events.skip();
+    expect(events.takeLost()).toBe(4);
+    expect(drained(events)).toEqual([]);
+    events.write(packet(10), INGRESS_DENIED, 1);
+    expect(drained(events)).toMatchObject([{ sourcePort: 10 }]);
+  });
+
+  it('tells a packet that goes back as its flow was opened', () => {
+    const events = new FlowEvents(FlowEvents.shared());
+    const back = { src0: 0x0a000002, dst0: 0x0a000001, srcPort: 80, dstPort: 7 };
+    events.write(Object.assign(packet(1), back), REVOKED, 1, true);
+    events.write(packet(7), REVOKED, 1);
+    const [reversed, straight] = drained(events);
+    expect(reversed).toEqual(straight);
+  });
+
+  it('takes a million events, most of which it has no room for, without allocating', () => {
+    const events = new FlowEvents(FlowEvents.shared());
+    const [denied, allowed] = [packet(1), packet(2, 6)];
+    const bytes = allocated((i) => {
+      events.write(denied, REVOKED, 1, (i & 1) === 0);
+      events.write(allowed, ALLOWED_BY_POLICY, 0);
+      if (i % 10_000 === 0) events.skip();
+    });
+    expect(events.takeLost()).toBeGreaterThan(PACKETS);
+    expect(bytes).toBeLessThan(NOISE);
   });
 
   it('goes on when its count of events wraps', () => {

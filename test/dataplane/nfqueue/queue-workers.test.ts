@@ -116,8 +116,18 @@ describeAsRoot('queue workers', () => {
     const started = await start(compilerOf(serverAllows('nothing')), { flowEvents: true });
     expect(pings(1)).toBe(0);
     const told: string[] = [];
-    started.drainFlowEvents(({ protocol, reason, source }) => told.push(`${protocol} ${REASONS[reason]} ${source}`));
+    started.drainFlowEvents(({ protocol, reason, source }) => told.push(`${protocol} ${REASONS[reason]} ${source}`), {
+      milliseconds: 1000,
+      rest: 'keep',
+    });
     expect(told).toEqual([`1 ingress-denied ${0x0a000102}`]);
+    expect(pings(1)).toBe(0);
+    const noTime = (rest: 'keep' | 'skip') =>
+      started.drainFlowEvents(() => told.push('late'), { milliseconds: 0, rest });
+    expect(noTime('keep')).toBe(0);
+    expect(noTime('skip')).toBe(1);
+    expect(noTime('skip')).toBe(0);
+    expect(told).toHaveLength(1);
   });
 
   it('judge by the new table once the command is done', async () => {

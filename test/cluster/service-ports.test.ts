@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { listeningPorts, servicePorts } from '../../src/lab/service-ports.ts';
-import { pod, service } from './cluster.ts';
+import { listeningPorts, servicePorts } from '../../src/cluster/service-ports.ts';
+import { pod, service } from '../lab/cluster.ts';
 
 const web1 = pod('a/web1', ['10.0.0.1', 'fd00::1'], 'TCP 8080 http', 'UDP 8081 http');
 const web2 = { ...pod('a/web2', ['10.0.0.2'], 'TCP 9090 http'), labels: { app: 'web1' } };

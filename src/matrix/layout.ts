@@ -1,11 +1,10 @@
-/** Where the columns of the matrix stand, and how many of them a line takes. */
-import { visibleWidth } from './paint.ts';
+/** Where the columns of a table stand, and how many of them a line takes. */
 
 /** Columns that belong together: all ports of one destination. */
-export interface TableGroup {
-  /** The number of a pod, or S1, S2, … */
+export interface ColumnGroup {
+  /** What stands above: the number of a row, or S1, S2, … */
   readonly id: string;
-  /** Namespace, or what else stands above. */
+  /** Namespace, or what else stands above that. */
   readonly section: string;
   readonly columns: readonly unknown[];
 }
@@ -16,11 +15,20 @@ export interface Placed<T> {
   readonly item: T;
 }
 
+/** A text without control characters, and how it is to look. */
+export interface StyledText<Style extends string> {
+  readonly text: string;
+  readonly style?: Style;
+}
+
+/** Gives a text its look on the terminal. */
+export type Paint<Style extends string> = (text: string, style: Style) => string;
+
 const GROUP_GAP = 1;
 const SECTION_GAP = 3;
 
 /** Sections side by side, each at least as wide as its name, in as many parts as `width` makes necessary. */
-export function placeGroups<T extends TableGroup>(
+export function placeGroups<T extends ColumnGroup>(
   groups: readonly T[],
   width: number,
 ): readonly (readonly Placed<T>[])[] {
@@ -48,12 +56,15 @@ export function placeGroups<T extends TableGroup>(
 }
 
 /** One line with each text at its place. */
-export function placeTexts(texts: readonly Placed<string>[]): string {
+export function placeTexts<Style extends string>(
+  texts: readonly Placed<StyledText<Style>>[],
+  paint: Paint<Style>,
+): string {
   let line = '';
   let width = 0;
   for (const { at, item } of texts) {
-    line += ' '.repeat(Math.max(0, at - width)) + item;
-    width = Math.max(at, width) + visibleWidth(item);
+    line += ' '.repeat(Math.max(0, at - width)) + (item.style === undefined ? item.text : paint(item.text, item.style));
+    width = Math.max(at, width) + [...item.text].length;
   }
   return line;
 }

@@ -1,7 +1,7 @@
 /** Services and their endpoints: what the endpoints controller of a cluster would find. */
-import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts';
-import type { ServiceRecord } from '../manifests/services.ts';
-import { familyOf } from '../sys/sockets.ts';
+import { type Family, familyOf } from './addresses.ts';
+import { type PodRecord, type Protocol, recordKey } from './records.ts';
+import type { ServiceRecord } from './services.ts';
 
 export interface Backend {
   /** `namespace/name` of the pod. */
@@ -25,7 +25,7 @@ export interface ServicePort {
 export function servicePorts(services: readonly ServiceRecord[], pods: readonly PodRecord[]): readonly ServicePort[] {
   return services.flatMap((service) => {
     if (service.headless) return [];
-    const selected = pods.filter((pod) => selects(service, pod));
+    const selected = pods.filter((pod) => isBehind(service, pod));
     return service.clusterIPs.flatMap((clusterIP) =>
       service.ports.map(({ protocol, port, targetPort, nodePort }) => ({
         service: `${service.namespace}/${service.name}`,
@@ -39,19 +39,22 @@ export function servicePorts(services: readonly ServiceRecord[], pods: readonly 
   });
 }
 
-/** A Service without a selector selects nothing: its endpoints are somebody else's work. */
-function selects({ namespace, selector }: ServiceRecord, pod: PodRecord): boolean {
+/** Whether a Service selects the pod. A Service without a selector selects nothing: its endpoints are somebody else's work. */
+export function isBehind({ namespace, selector }: ServiceRecord, pod: PodRecord): boolean {
   const wanted = Object.entries(selector);
   return pod.namespace === namespace && wanted.length > 0 && wanted.every(([key, value]) => pod.labels[key] === value);
 }
 
-function backendOf(pod: PodRecord, family: number, protocol: Protocol, target: number | string): Backend[] {
+function backendOf(pod: PodRecord, family: Family, protocol: Protocol, target: number | string): Backend[] {
   const address = pod.addresses.find((each) => familyOf(each) === family);
-  const port =
-    typeof target === 'number'
-      ? target
-      : pod.ports.find((each) => each.name === target && each.protocol === protocol)?.port;
+  const port = targetOn(pod, protocol, target);
   return address === undefined || port === undefined ? [] : [{ pod: recordKey(pod), address, port }];
+}
+
+/** The number of a target port on a pod; undefined where the pod has no port of that name. */
+export function targetOn({ ports }: PodRecord, protocol: Protocol, target: number | string): number | undefined {
+  if (typeof target === 'number') return target;
+  return ports.find((each) => each.name === target && each.protocol === protocol)?.port;
 }
 
 export interface ListeningPort {

@@ -1,0 +1,24 @@
+/** Reading server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), as far as an agent sends them. */
+
+export interface ServerEvent {
+  readonly type: string;
+  readonly data: string;
+}
+
+/** Those that came together, together. An event that the end cuts off is left out. */
+export async function* eventsOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<readonly ServerEvent[]> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const bytes of body) {
+    const blocks = (rest + decoder.decode(bytes, { stream: true })).split('\n\n');
+    rest = blocks.pop() ?? '';
+    const events = blocks.map(readEvent).filter(({ data }) => data !== '');
+    if (events.length > 0) yield events;
+  }
+}
+
+function readEvent(block: string): ServerEvent {
+  const fields = block.split('\n').map((line) => /^(\w+): ?(.*)$/.exec(line) ?? []);
+  const values = (name: string) => fields.flatMap(([, field, value = '']) => (field === name ? value : []));
+  return { type: values('event').at(-1) ?? 'message', data: values('data').join('\n') };
+}

@@ -1,0 +1,42 @@
+/** Lines of text from a stream of bytes, of which no more than one is held. */
+import { StringDecoder } from 'node:string_decoder';
+
+export interface Line {
+  /** From 1. */
+  readonly number: number;
+  /** Undefined where the line is longer than the limit. */
+  readonly text: string | undefined;
+}
+
+/**
+ * Yields the lines of each chunk together, without those that are empty.
+ * @param limit longest line, in UTF-16 code units
+ */
+export async function* linesOf(
+  input: AsyncIterable<Uint8Array>,
+  limit: number,
+): AsyncGenerator<readonly Line[], void, undefined> {
+  const decoder = new StringDecoder('utf8');
+  let number = 1;
+  let rest = '';
+  let isTooLong = false;
+  for await (const chunk of input) {
+    const parts = (rest + decoder.write(chunk as Buffer)).split('\n');
+    rest = parts.pop() ?? '';
+    const lines: Line[] = [];
+    for (const text of parts) {
+      if (isTooLong || text.length > limit) lines.push({ number, text: undefined });
+      else if (text.trim() !== '') lines.push({ number, text });
+      isTooLong = false;
+      number++;
+    }
+    if (rest.length > limit) {
+      isTooLong = true;
+      rest = '';
+    }
+    if (lines.length > 0) yield lines;
+  }
+  rest += decoder.end();
+  if (isTooLong) yield [{ number, text: undefined }];
+  else if (rest.trim() !== '') yield [{ number, text: rest }];
+}

@@ -1,0 +1,98 @@
+/** Names -> the ends of flows: pods, Services, nodes, addresses. */
+import { canonicalAddress } from '../cluster/addresses.ts';
+import { didYouMean } from '../cluster/nearest.ts';
+import { type PodRecord, recordKey } from '../cluster/records.ts';
+import { isBehind } from '../cluster/service-ports.ts';
+import type { ServiceRecord } from '../cluster/services.ts';
+import type { ClusterSnapshot } from '../cluster/store.ts';
+import type { NodeIdentity } from '../policy/compiler.ts';
+import type { FlowEnd } from './flow-end.ts';
+import { FlowError } from './flow-error.ts';
+
+/** What a name stands for: a pod with all its addresses, a Service, or one address. */
+export type Named =
+  | { readonly kind: 'pod'; readonly pod: PodRecord }
+  | { readonly kind: 'service'; readonly service: ServiceRecord }
+  | { readonly kind: 'end'; readonly end: FlowEnd };
+
+/** Says that a Service is meant where a pod has its name too. */
+const SERVICE = 'service/';
+
+export class Ends {
+  readonly #pods = new Map<string, PodRecord>();
+  readonly #services = new Map<string, ServiceRecord>();
+  readonly #byClusterIP = new Map<string, ServiceRecord>();
+  readonly #byAddress = new Map<string, PodRecord>();
+  /** Of the Services that were asked for. */
+  readonly #behind = new Map<ServiceRecord, readonly PodRecord[]>();
+
+  /** Names of nodes, by address. */
+  readonly #nodes = new Map<string, string>();
+
+  /** @param nodes those whose addresses are known otherwise than from pods that use their network */
+  constructor({ pods }: ClusterSnapshot, services: readonly ServiceRecord[], nodes: readonly NodeIdentity[] = []) {
+    for (const { name, addresses } of nodes) for (const address of addresses) this.#nodes.set(address, name);
+    for (const pod of pods) {
+      this.#pods.set(recordKey(pod), pod);
+      for (const address of pod.addresses) {
+        if (!pod.hostNetwork) this.#byAddress.set(address, pod);
+        else if (pod.nodeName !== undefined) this.#nodes.set(address, pod.nodeName);
+      }
+    }
+    for (const service of services) {
+      this.#services.set(`${service.namespace}/${service.name}`, service);
+      for (const address of service.clusterIPs) this.#byClusterIP.set(address, service);
+    }
+  }
+
+  /**
+   * `namespace/pod`, a pod's name alone where no other has it, `namespace/service`, `service/namespace/service`, or an address, which may be a
+   * pod's, a node's or a Service's.
+   * @throws FlowError UNKNOWN_END
+   */
+  named(text: string): Named {
+    const pod = this.#pods.get(text);
+    if (pod !== undefined) return { kind: 'pod', pod };
+    const service = this.#services.get(text.startsWith(SERVICE) ? text.slice(SERVICE.length) : text);
+    if (service !== undefined) return { kind: 'service', service };
+    const address = canonicalAddress(text);
+    if (address !== undefined) return this.#atAddress(address);
+    return { kind: 'pod', pod: this.#podByName(text) };
+  }
+
+  /** The end at an address, in canonical text. */
+  at(address: string): FlowEnd {
+    const pod = this.#byAddress.get(address);
+    if (pod !== undefined) return podEnd(pod, address);
+    const node = this.#nodes.get(address);
+    return node === undefined ? { kind: 'address', address } : { kind: 'node', name: node, address };
+  }
+
+  /** The pods that a Service selects. */
+  behind(service: ServiceRecord): readonly PodRecord[] {
+    const pods = this.#behind.get(service) ?? [...this.#pods.values()].filter((pod) => isBehind(service, pod));
+    this.#behind.set(service, pods);
+    return pods;
+  }
+
+  #atAddress(address: string): Named {
+    const service = this.#byClusterIP.get(address);
+    return service === undefined ? { kind: 'end', end: this.at(address) } : { kind: 'service', service };
+  }
+
+  #podByName(text: string): PodRecord {
+    const found = text.includes('/') ? [] : [...this.#pods.values()].filter(({ name }) => name === text);
+    const [only, ...others] = found;
+    if (only !== undefined && others.length === 0) return only;
+    if (only !== undefined) {
+      throw new FlowError('UNKNOWN_END', `${text} is in several namespaces: ${found.map(recordKey).join(', ')}`);
+    }
+    const hint = didYouMean(text, [...this.#pods.keys(), ...this.#services.keys()]);
+    const expected = hint ?? 'Give NAMESPACE/POD, NAMESPACE/SERVICE or an IP address.';
+    throw new FlowError('UNKNOWN_END', `there is no pod or Service ${JSON.stringify(text.slice(0, 200))}. ${expected}`);
+  }
+}
+
+export function podEnd({ namespace, name, nodeName }: PodRecord, address: string): FlowEnd {
+  return { kind: 'pod', namespace, name, address, node: nodeName };
+}

@@ -1,0 +1,152 @@
+/** Explains flows: the verdict of the compiled tables, and for people the policies and rules that it comes from. */
+import { familyOf } from '../cluster/addresses.ts';
+import { type Direction, recordKey } from '../cluster/records.ts';
+import type { ServiceRecord } from '../cluster/services.ts';
+import type { ClusterSnapshot } from '../cluster/store.ts';
+import { type AttributedFlow, Attribution } from '../policy/attribution.ts';
+import { ClusterJudge, type JudgeOptions } from './cluster-judge.ts';
+import { Ends } from './ends.ts';
+import type { Answer, Explanation, Side, Suggestion, Way } from './explanation.ts';
+import { endName, type FlowEnd } from './flow-end.ts';
+import { type FlowProtocol, type Judgement, protocolNumber } from './judgement.ts';
+import { nameServerNote } from './name-servers.ts';
+import { type Locate, Places } from './places.ts';
+import { lastingLabels } from './pod-selection.ts';
+import { type PortQuery, parsePort } from './port-query.ts';
+import { isExempt, sideOf } from './side.ts';
+import { type SuggestedEnd, suggestionOf } from './suggestion.ts';
+import { waysOf } from './ways.ts';
+
+export interface ExplainerOptions extends JudgeOptions {
+  readonly snapshot: ClusterSnapshot;
+  /** Names for `answer`. @default none */
+  readonly services?: readonly ServiceRecord[];
+  /** Where policies stand. @default nowhere */
+  readonly locate?: Locate;
+}
+
+const REPLIES = 'Replies pass by connection tracking and need no rule of their own.';
+const BEHIND = 'The node still judges by what was known before the latest change, which is being brought into force.';
+const DIRECTIONS: readonly Direction[] = ['egress', 'ingress'];
+
+export class Explainer {
+  readonly #snapshot: ClusterSnapshot;
+  readonly #judge: ClusterJudge;
+  readonly #attribution = new Attribution();
+  readonly #ends: Ends;
+  readonly #places: Places;
+
+  constructor({ snapshot, services = [], locate, ...options }: ExplainerOptions) {
+    const { namespaces, pods, policies } = snapshot;
+    this.#snapshot = snapshot;
+    this.#judge = new ClusterJudge(snapshot, options);
+    this.#attribution.apply([...namespaces, ...pods, ...policies].map((record) => ({ type: 'set', record })));
+    this.#ends = new Ends(snapshot, services, options.nodes);
+    this.#places = new Places(locate);
+  }
+
+  /**
+   * Explains every way that a flow can take between two ends by name (see Ends.named).
+   * @param port `5432`, `5432/tcp`, `http`, `icmp`
+   * @throws FlowError for names and ports that do not exist
+   */
+  answer(from: string, to: string, port: string | PortQuery): Answer {
+    const { ways, ...asked } = waysOf(this.#ends, from, to, typeof port === 'string' ? parsePort(port) : port);
+    const explained = this.#withoutRepeats(ways.map((way) => this.explain(way.from, way.to, asked.protocol, way.port)));
+    const verdicts = new Set(explained.map(({ verdict }) => verdict));
+    const [verdict = 'deny'] = verdicts;
+    return { ...asked, verdict: verdicts.size > 1 ? 'mixed' : verdict, ways: explained };
+  }
+
+  /**
+   * @param port destination port as the policies see it, NO_PORT for ICMP
+   * @throws RangeError as `ClusterJudge.judge`
+   */
+  explain(source: FlowEnd, destination: FlowEnd, protocol: FlowProtocol, port: number): Explanation {
+    const from = source.kind === 'address' ? this.#ends.at(source.address) : source;
+    const to = destination.kind === 'address' ? this.#ends.at(destination.address) : destination;
+    const judgement = this.#judge.judge(from, to, protocol, port);
+    const flow: AttributedFlow = {
+      source: from.address,
+      destination: to.address,
+      protocol: protocolNumber(protocol, familyOf(from.address) === 'IPv6'),
+      port,
+    };
+    const side = (direction: Direction) =>
+      sideOf(this.#attribution, this.#places, { from, to, protocol, flow, judgement }, direction);
+    const sides = { egress: side('egress'), ingress: side('ingress') };
+    const suggestion = this.#suggestion(from, to, protocol, port, judgement);
+    return {
+      ...judgement,
+      ...{ from, to, protocol, port, sides },
+      notes: this.#notes(from, to, judgement, sides),
+      ...(suggestion === undefined ? {} : { suggestion }),
+    };
+  }
+
+  #suggestion(
+    from: FlowEnd,
+    to: FlowEnd,
+    protocol: FlowProtocol,
+    port: number,
+    judgement: Judgement,
+  ): Suggestion | undefined {
+    if (judgement.verdict === 'allow') return undefined;
+    const { policies } = this.#snapshot;
+    return suggestionOf({
+      directions: DIRECTIONS.filter((direction) => judgement[direction] === 'deny'),
+      source: this.#suggestedEnd(from),
+      destination: this.#suggestedEnd(to),
+      protocol,
+      port,
+      isTaken: (key) => policies.some((policy) => recordKey(policy) === key),
+    });
+  }
+
+  #suggestedEnd(end: FlowEnd): SuggestedEnd {
+    const pod = this.#attribution.podAt(end.address);
+    if (pod === undefined) return { end, pod, neighbours: [], namespaceIsKnown: false };
+    const neighbours = this.#snapshot.pods.filter(
+      ({ namespace, hostNetwork }) => namespace === pod.namespace && !hostNetwork,
+    );
+    return { end, pod, neighbours, namespaceIsKnown: this.#attribution.namespace(pod.namespace) !== undefined };
+  }
+
+  #notes(from: FlowEnd, to: FlowEnd, judgement: Judgement, sides: Explanation['sides']): readonly string[] {
+    const notes: string[] = [];
+    if (!isExempt(judgement) && DIRECTIONS.some((direction) => differs(sides[direction]))) notes.push(BEHIND);
+    if (judgement.verdict === 'allow' && !isExempt(judgement) && this.#answersAreIsolated(from, to))
+      notes.push(REPLIES);
+    const names = nameServerNote(this.#attribution, this.#judge, this.#snapshot.pods, from);
+    return names === undefined ? notes : [...notes, names];
+  }
+
+  #answersAreIsolated(from: FlowEnd, to: FlowEnd): boolean {
+    const isIsolated = ({ address }: FlowEnd, direction: Direction) =>
+      this.#attribution.isolating(address, direction).length > 0;
+    return isIsolated(to, 'egress') || isIsolated(from, 'ingress');
+  }
+
+  /** Further backends, and further address families, for which all the same is true are told with the first. */
+  #withoutRepeats(explanations: readonly Explanation[]): readonly Way[] {
+    const groups = Map.groupBy(explanations, (explanation) => this.#likeness(explanation));
+    return [...groups.values()].flatMap((group) => {
+      const [first, ...others] = group;
+      if (first === undefined) return [];
+      const names = others.map(({ to }) => endName(to)).filter((name) => name !== endName(first.to));
+      return { ...first, alike: [...new Set(names)] };
+    });
+  }
+
+  #likeness({ to, port, egress, ingress, sides }: Explanation): string {
+    const pod = this.#attribution.podAt(to.address);
+    const what = pod === undefined ? endName(to) : [pod.namespace, Object.entries(lastingLabels(pod.labels)).sort()];
+    const rules = DIRECTIONS.map((direction) => [sides[direction].isolatedBy, sides[direction].allowedBy]);
+    return JSON.stringify([what, port, egress, ingress, rules]);
+  }
+}
+
+/** The records say otherwise than the table that is in force. */
+function differs({ verdict, isolated, allowedBy }: Side): boolean {
+  return verdict === 'deny' ? !isolated || allowedBy.length > 0 : isolated && allowedBy.length === 0;
+}

@@ -1,0 +1,39 @@
+/** What is said about a flow, without reasons. */
+import type { Protocol } from '../cluster/records.ts';
+import type { ReasonName } from '../filter/reasons.ts';
+import { ICMP, ICMPV6, SCTP, TCP, UDP } from '../packet/protocols.ts';
+
+export type Verdict = 'allow' | 'deny';
+
+/** A transport protocol, or ICMP, which is ICMPv6 between IPv6 addresses and has no ports. */
+export type FlowProtocol = Protocol | 'ICMP';
+
+export const FLOW_PROTOCOLS: readonly FlowProtocol[] = ['TCP', 'UDP', 'SCTP', 'ICMP'];
+
+/** The port of a flow of ICMP. */
+export const NO_PORT = -1;
+
+export interface Judgement {
+  /** What the source pod's policies say, enforced on its node. `allow` where the source is no pod that policies can select. */
+  readonly egress: Verdict;
+  /** What the destination pod's policies say, enforced on its node. */
+  readonly ingress: Verdict;
+  /** `allow` where both sides allow. */
+  readonly verdict: Verdict;
+  /** The filter's: that of egress where both sides deny. */
+  readonly reason: ReasonName;
+}
+
+/** IANA number. */
+export function protocolNumber(protocol: FlowProtocol, isIpv6: boolean): number {
+  switch (protocol) {
+    case 'TCP':
+      return TCP;
+    case 'UDP':
+      return UDP;
+    case 'SCTP':
+      return SCTP;
+    case 'ICMP':
+      return isIpv6 ? ICMPV6 : ICMP;
+  }
+}

@@ -1,0 +1,135 @@
+/** What nearly allows a denied flow: rules and policies that differ from it in little, the nearest first. */
+import { type Direction, type PodRecord, type PolicyRecord, type PolicyRule, recordKey } from '../cluster/records.ts';
+import { matchesSelector } from '../cluster/selector.ts';
+import type { AttributedFlow, Attribution } from '../policy/attribution.ts';
+import { type Miss, type PeerEnd, peerMisses, portMiss, unmetKeys } from './differences.ts';
+import type { Difference, NearMiss } from './explanation.ts';
+import type { FlowProtocol } from './judgement.ts';
+import type { Places } from './places.ts';
+import { flowPortText, labelsText, peerText, policyPortText, selectorText } from './words.ts';
+
+/** More would hide what matters. */
+const MOST = 10;
+
+export interface DeniedFlow {
+  readonly direction: Direction;
+  readonly protocol: FlowProtocol;
+  readonly flow: AttributedFlow;
+  /** The pod whose policies deny it, and the other end. */
+  readonly own: PodRecord;
+  readonly peer: PeerEnd;
+}
+
+/** A near miss that is not put into words and places yet. */
+interface Candidate {
+  readonly policy: PolicyRecord;
+  /** Index in `policy[direction]`; undefined where it is about the whole policy. */
+  readonly rule?: number;
+  readonly differences: readonly Difference[];
+  readonly distance: number;
+  /** Follows `policy NAME rule N `. */
+  readonly predicate: string;
+}
+
+export function nearMisses(attribution: Attribution, places: Places, denied: DeniedFlow): readonly NearMiss[] {
+  const candidates = [...attribution.policies(denied.own.namespace)].flatMap((policy) =>
+    candidatesOf(attribution, policy, denied),
+  );
+  return candidates
+    .sort((a, b) => a.distance - b.distance || compareKeys(a, b))
+    .slice(0, MOST)
+    .map(({ policy, rule, differences, predicate }) => {
+      const key = recordKey(policy);
+      const subject = rule === undefined ? `policy ${key}` : `policy ${key} rule ${rule + 1}`;
+      const place = rule === undefined ? places.ofPolicy(policy) : places.ofRule(policy, denied.direction, rule);
+      return { ...place, differences, sentence: `${subject} ${predicate}` };
+    });
+}
+
+function compareKeys(a: Candidate, b: Candidate): number {
+  const [left, right] = [recordKey(a.policy), recordKey(b.policy)];
+  return left < right ? -1 : left > right ? 1 : (a.rule ?? 0) - (b.rule ?? 0);
+}
+
+function candidatesOf(attribution: Attribution, policy: PolicyRecord, denied: DeniedFlow): readonly Candidate[] {
+  const { direction, own } = denied;
+  const selects = matchesSelector(policy.podSelector, own.labels);
+  const isolates = policy.isolates.includes(direction);
+  if (selects && isolates && policy.error !== undefined) {
+    const predicate = `has an error, so it isolates its pods and allows nothing: ${policy.error}`;
+    return [{ policy, differences: ['broken-policy'], distance: 0, predicate }];
+  }
+  return policy[direction].flatMap((rule, index) => {
+    const misses = ruleMisses(attribution, policy, rule, denied);
+    if (selects && isolates) return { policy, rule: index, ...ruleCandidate(rule, misses, denied) };
+    return misses.length === 0 ? { policy, rule: index, ...elsewhereCandidate(policy, selects, denied) } : [];
+  });
+}
+
+/** The misses of the nearest of its peers and of the nearest of its ports; [] for a rule that matches the flow. */
+function ruleMisses(
+  attribution: Attribution,
+  { namespace }: PolicyRecord,
+  { peers, ports }: PolicyRule,
+  { protocol, flow, peer }: DeniedFlow,
+): readonly (Miss & { readonly of: string })[] {
+  const found: (Miss & { readonly of: string })[] = [];
+  const byPeer = peers.map((each) => ({ each, misses: peerMisses(attribution, each, namespace, peer) }));
+  const nearestPeer = least(byPeer, ({ misses }) => total(misses));
+  for (const miss of nearestPeer?.misses ?? []) found.push({ ...miss, of: peerText(nearestPeer?.each ?? {}) });
+  const byPort = ports.map((each) => ({ each, miss: portMiss(attribution, each, protocol, flow) }));
+  const nearestPort = least(byPort, ({ miss }) => miss?.distance ?? 0);
+  if (nearestPort?.miss !== undefined) found.push({ ...nearestPort.miss, of: policyPortText(nearestPort.each) });
+  return found;
+}
+
+/** What the rule would allow, as far as it concerns this flow, and what keeps it from that. */
+function ruleCandidate(
+  { peers }: PolicyRule,
+  misses: readonly (Miss & { readonly of: string })[],
+  { direction, protocol, flow, peer }: DeniedFlow,
+): Omit<Candidate, 'policy' | 'rule'> {
+  const port = misses.find(({ difference }) => isPortDifference(difference))?.of ?? flowPortText(protocol, flow.port);
+  const wanted = misses.find(({ difference }) => !isPortDifference(difference))?.of;
+  const whom = wanted ?? (peers.length === 0 ? 'anyone' : nameOf(peer));
+  const preposition = direction === 'ingress' ? 'from' : 'to';
+  return {
+    differences: misses.map(({ difference }) => difference),
+    distance: total(misses),
+    predicate: `would allow ${port} ${preposition} ${whom}; ${misses.map(({ text }) => text).join('; ')}`,
+  };
+}
+
+/** A rule that allows this very flow, in a policy that is not in force for the pod. */
+function elsewhereCandidate(
+  policy: PolicyRecord,
+  selects: boolean,
+  { direction, own }: DeniedFlow,
+): Omit<Candidate, 'policy' | 'rule'> {
+  if (selects) {
+    const type = direction === 'ingress' ? 'Ingress' : 'Egress';
+    const predicate = `would allow it, but the policy's policyTypes have no ${type}: its ${direction} rules do not count`;
+    return { differences: ['policy-types'], distance: 1, predicate };
+  }
+  const keys = unmetKeys(policy.podSelector, own.labels);
+  const predicate = `would allow it, but the policy selects pods ${selectorText(policy.podSelector)}; ${own.name} has ${labelsText(own.labels, keys)}`;
+  return { differences: ['not-selected'], distance: 1 + 2 * keys.length, predicate };
+}
+
+function isPortDifference(difference: Difference): boolean {
+  return difference === 'port' || difference === 'protocol' || difference === 'named-port';
+}
+
+function nameOf({ end }: PeerEnd): string {
+  return end.kind === 'address' ? end.address : end.name;
+}
+
+function total(misses: readonly Miss[]): number {
+  return misses.reduce((sum, { distance }) => sum + distance, 0);
+}
+
+function least<T>(items: readonly T[], of: (item: T) => number): T | undefined {
+  let best: T | undefined;
+  for (const item of items) if (best === undefined || of(item) < of(best)) best = item;
+  return best;
+}

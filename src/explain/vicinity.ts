@@ -1,0 +1,22 @@
+/** The part of a cluster on which a flow between two ends depends, and its explanation: all of it, of a cluster of any size, in little time. */
+import { canonicalAddress } from '../cluster/addresses.ts';
+import { type PodRecord, recordKey } from '../cluster/records.ts';
+import type { ClusterSnapshot } from '../cluster/store.ts';
+import { isNameServer } from './name-servers.ts';
+
+/**
+ * Pods and policies of the namespaces of both ends, and of the name servers; all namespaces.
+ * @param ends as Ends.named reads them
+ */
+export function vicinityOf({ namespaces, pods, policies }: ClusterSnapshot, ends: readonly string[]): ClusterSnapshot {
+  const wanted = new Set(ends.flatMap((end) => (end.includes('/') ? end.slice(0, end.indexOf('/')) : [])));
+  const addresses = ends.map((end) => canonicalAddress(end));
+  const isNamed = (pod: PodRecord) =>
+    ends.includes(pod.name) || ends.includes(recordKey(pod)) || pod.addresses.some((each) => addresses.includes(each));
+  for (const pod of pods) if (isNamed(pod)) wanted.add(pod.namespace);
+  return {
+    namespaces,
+    pods: pods.filter((pod) => wanted.has(pod.namespace) || isNameServer(pod)),
+    policies: policies.filter(({ namespace }) => wanted.has(namespace)),
+  };
+}

@@ -1,0 +1,109 @@
+/** Pods that may connect to others by name, but not ask for the address behind the name. */
+import { isMistake, parseCidr } from '../cluster/addresses.ts';
+import type { LabelSelector, PodRecord, PolicyPeer, PolicyPort, PolicyRecord, PolicyRule } from '../cluster/records.ts';
+import type { Mistake } from './finding.ts';
+import type { KnownCluster } from './known-cluster.ts';
+
+/** 53; behind a Service's translation OpenShift's DNS listens on 5353, and some others on 1053 or 8053. */
+const DNS_PORTS: readonly number[] = [53, 5353, 1053, 8053];
+
+export function isDnsPort(port: number): boolean {
+  return DNS_PORTS.includes(port);
+}
+
+/** Prefix length below which a block is no list of known hosts but the world outside, which is reached by names. */
+const WIDE_BLOCK = { IPv4: 8, IPv6: 16 };
+
+export class DnsRule {
+  readonly #cluster: KnownCluster;
+  readonly #allowed = new Map<PodRecord, boolean>();
+  /** By namespace. */
+  readonly #mayAllow = new Map<string, boolean>();
+
+  constructor(cluster: KnownCluster) {
+    this.#cluster = cluster;
+  }
+
+  *mistakes(policy: PolicyRecord): Iterable<Mistake> {
+    const { egress, isolates } = policy;
+    if (!isolates.includes('egress') || allowsDns(policy) || !egress.some(needsNames)) return;
+    const pods = this.#cluster.selectedBy(policy);
+    const without = pods.find((pod) => !this.#mayAsk(pod));
+    if (pods.length === 0 ? this.#othersMayAllow(policy) : without === undefined) return;
+    const who = without === undefined ? 'its pods' : `${without.namespace}/${without.name}`;
+    const byTcp = egress.some((rule) => rule.ports.some(({ protocol, port }) => protocol === 'TCP' && port === 53));
+    yield {
+      rule: 'egress-without-dns',
+      path: ['spec', 'egress'],
+      message: byTcp
+        ? `${who} may ask DNS by TCP only, which is asked by UDP first`
+        : `${who} may connect to others, but may not ask DNS for their addresses`,
+      hint: 'Allow UDP and TCP port 53 to the DNS pods (k8s-app: kube-dns in kube-system).',
+    };
+  }
+
+  /** Whether any policy lets the pod ask DNS. */
+  #mayAsk(pod: PodRecord): boolean {
+    let allowed = this.#allowed.get(pod);
+    if (allowed === undefined) {
+      const policies = this.#cluster.policiesSelecting(pod.namespace, pod.labels);
+      allowed = policies.some(allowsDns);
+      this.#allowed.set(pod, allowed);
+    }
+    return allowed;
+  }
+
+  /** Any policy of the namespace may select the same pods. */
+  #othersMayAllow({ namespace }: PolicyRecord): boolean {
+    let mayAllow = this.#mayAllow.get(namespace);
+    if (mayAllow === undefined) {
+      mayAllow = this.#cluster.policiesIn(namespace).some(allowsDns);
+      this.#mayAllow.set(namespace, mayAllow);
+    }
+    return mayAllow;
+  }
+}
+
+function allowsDns({ isolates, egress, namespace }: PolicyRecord): boolean {
+  if (!isolates.includes('egress')) return false;
+  return egress.some(({ peers, ports }) => {
+    // Who names DNS's port means DNS, wherever in the cluster it is.
+    if (ports.length > 0) return ports.some(isForDns);
+    return peers.length === 0 || peers.some((peer) => mayBeDns(peer, namespace));
+  });
+}
+
+/** Whether the peer may be the DNS of the cluster, of which it is not known where it is and how its pods are called. */
+function mayBeDns({ podSelector, namespaceSelector, ipBlock }: PolicyPeer, namespace: string): boolean {
+  if (ipBlock !== undefined) return true;
+  if (podSelector !== undefined && !mayMeanDns(podSelector)) return false;
+  return namespaceSelector === undefined ? NAMES_OF_DNS.test(namespace) : mayMeanDns(namespaceSelector);
+}
+
+const NAMES_OF_DNS = /dns|system/i;
+
+/** A selector that asks for certain values asks for DNS only if one of them sounds like it. */
+function mayMeanDns({ matchLabels, matchExpressions }: LabelSelector): boolean {
+  const asked = matchExpressions.filter(({ operator }) => operator === 'In').flatMap(({ values }) => values);
+  const values = [...Object.values(matchLabels), ...asked];
+  return values.length === 0 || values.some((value) => NAMES_OF_DNS.test(value));
+}
+
+function isForDns({ protocol, port, endPort }: PolicyPort): boolean {
+  if (protocol !== 'UDP') return false;
+  if (port === undefined) return true;
+  // Of a named one the number is the destination's affair.
+  if (typeof port === 'string') return true;
+  return DNS_PORTS.some((dns) => dns >= port && dns <= (endPort ?? port));
+}
+
+/** Pods are reached by the names of their Services; addresses that a policy names are mostly known to the pod as well. */
+function needsNames({ peers }: PolicyRule): boolean {
+  return peers.length === 0 || peers.some(isReachedByName);
+}
+
+function isReachedByName({ ipBlock }: PolicyPeer): boolean {
+  if (ipBlock === undefined) return true;
+  const cidr = parseCidr(ipBlock.cidr);
+  return !isMistake(cidr) && cidr.prefix < WIDE_BLOCK[cidr.family];
+}

@@ -1,0 +1,227 @@
+/** Rules and policies without which nothing would change. */
+import { formatPath, type Path } from '../cluster/field.ts';
+import type { Direction, PolicyRecord, PolicyRule } from '../cluster/records.ts';
+import { selectorKey } from '../cluster/selector.ts';
+import type { Allowances } from './allowances.ts';
+import type { Mistake } from './finding.ts';
+import type { KnownCluster } from './known-cluster.ts';
+import { peerList } from './peers.ts';
+import { selectorCovers } from './selector-cover.ts';
+
+/** Rules of one direction that are compared each with each. */
+const MANY_RULES = 500;
+/** Entries of one list that are compared each with each. */
+const MANY_ENTRIES = 200;
+/** Policies of the same pods that a policy is compared with. */
+const MANY_POLICIES = 100;
+
+const BOTH: readonly Direction[] = ['ingress', 'egress'];
+
+export class EffectRules {
+  readonly #cluster: KnownCluster;
+  readonly #allowances: Allowances;
+  /** Where each policy stands in its namespace; of two that say the same the later one is too much. */
+  readonly #rank: ReadonlyMap<PolicyRecord, number>;
+  /** By namespace and selector. */
+  readonly #wider = new Map<string, readonly PolicyRecord[]>();
+
+  constructor(cluster: KnownCluster, allowances: Allowances, policies: readonly PolicyRecord[]) {
+    this.#cluster = cluster;
+    this.#allowances = allowances;
+    this.#rank = new Map(policies.map((policy, index) => [policy, index]));
+  }
+
+  *mistakes(policy: PolicyRecord): Iterable<Mistake> {
+    for (const direction of BOTH) {
+      if (policy.isolates.includes(direction)) {
+        yield* this.#shadowedRules(policy, direction);
+        yield* this.#shadowedEntries(policy, direction);
+      } else if (policy[direction].length > 0) {
+        yield ignoredRules(policy, direction);
+      }
+    }
+    yield* this.#withoutEffect(policy);
+  }
+
+  /** Within the policy itself. */
+  *#shadowedRules({ namespace, ...policy }: PolicyRecord, direction: Direction): Iterable<Mistake> {
+    const rules = policy[direction];
+    for (const index of rules.keys()) {
+      const wider = this.#widerRule(rules, index, namespace);
+      if (wider < 0) continue;
+      const path: Path = ['spec', direction];
+      const message = `${formatPath([...path, wider])} allows all that this rule allows`;
+      yield {
+        rule: 'shadowed-rule',
+        path: [...path, index],
+        message,
+        hint: 'Remove one of the two, or narrow the wider one.',
+      };
+    }
+  }
+
+  /** Index of a rule that shadows the one at `index`; -1 where there is none. */
+  #widerRule(rules: readonly PolicyRule[], index: number, namespace: string): number {
+    const rule = rules[index];
+    if (rule === undefined || rules.length > MANY_RULES) return -1;
+    return rules.findIndex((other, at) => at !== index && this.#isWider(other, at, rule, index, namespace));
+  }
+
+  #isWider(other: PolicyRule, at: number, rule: PolicyRule, index: number, namespace: string): boolean {
+    if (!this.#allowances.ruleCovers(other, rule, namespace)) return false;
+    return at < index || !this.#allowances.ruleCovers(rule, other, namespace);
+  }
+
+  /** Within the lists of one rule. */
+  *#shadowedEntries({ namespace, ...policy }: PolicyRecord, direction: Direction): Iterable<Mistake> {
+    const allowances = this.#allowances;
+    for (const [index, { peers, ports }] of policy[direction].entries()) {
+      const path: Path = ['spec', direction, index];
+      const isSplit = (at: number) =>
+        peers[at]?.podSelector !== undefined && peers[at]?.namespaceSelector === undefined;
+      for (const [at, wider] of shadowed(peers, (a, b) => allowances.peerCovers(a, b, namespace))) {
+        // Told as two peers that were meant as one.
+        if (isSplit(at) && peers[wider]?.namespaceSelector !== undefined) continue;
+        const list = [...path, peerList(direction)];
+        yield shadowedEntry([...list, at], `${formatPath([...list, wider])} matches all that this peer matches`);
+      }
+      for (const [at, wider] of shadowed(ports, (a, b) => allowances.portsCover([a], [b]))) {
+        const list = [...path, 'ports'];
+        yield shadowedEntry([...list, at], `${formatPath([...list, wider])} has all ports that this entry has`);
+      }
+    }
+  }
+
+  /** Beside the other policies of its pods. */
+  *#withoutEffect(policy: PolicyRecord): Iterable<Mistake> {
+    const { namespace, podSelector, isolates } = policy;
+    const rules = isolates.flatMap((direction) => policy[direction]);
+    const others = this.#widerPolicies(policy);
+    for (const other of others) {
+      const isSame = selectorKey(other.podSelector) === selectorKey(podSelector);
+      // A policy that only isolates is there for what comes later, unless it is there twice.
+      if (rules.length === 0 && !(isSame && BOTH.every((direction) => other[direction].length === 0))) continue;
+      if (!this.#allowsAllOf(other, policy)) continue;
+      const isMutual = isSame && this.#allowsAllOf(policy, other);
+      if (isMutual && this.#rankOf(other) > this.#rankOf(policy)) continue;
+      const message = `policy ${namespace}/${other.name} selects ${isSame ? 'the same pods' : 'these pods as well'} and allows all that this one allows`;
+      const severity = isSame ? undefined : 'hint';
+      yield {
+        rule: 'policy-without-effect',
+        path: [],
+        message,
+        hint: 'Remove one of the two, or narrow the wider one.',
+        ...(severity && { severity }),
+      };
+      return;
+    }
+    if (rules.length > 0 && isolates.every((direction) => policy[direction].some(isOpen)) && this.#isAlone(policy)) {
+      const message = 'it allows everything to pods that no other policy isolates';
+      yield { rule: 'policy-without-effect', path: [], message, severity: 'info' };
+    }
+    yield* this.#shadowedByOthers(policy, others);
+  }
+
+  /** Policies repeat each other's rules for good reasons, each being whole by itself; a rule that opens everything is another thing. */
+  *#shadowedByOthers(policy: PolicyRecord, others: readonly PolicyRecord[]): Iterable<Mistake> {
+    const { namespace, isolates } = policy;
+    for (const direction of isolates) {
+      for (const [index, rule] of policy[direction].entries()) {
+        if (this.#widerRule(policy[direction], index, namespace) >= 0) continue;
+        for (const other of others) {
+          if (!other.isolates.includes(direction)) continue;
+          const wider = other[direction].findIndex((each) => this.#allowances.ruleCovers(each, rule, namespace));
+          const found = other[direction][wider];
+          if (found === undefined) continue;
+          // Of two that say the same the later one is too much.
+          const isSame =
+            selectorCovers(policy.podSelector, other.podSelector) &&
+            this.#allowances.ruleCovers(rule, found, namespace);
+          if (isSame && this.#rankOf(other) > this.#rankOf(policy)) continue;
+          const path: Path = ['spec', direction];
+          const message = `${formatPath([...path, wider])} of policy ${namespace}/${other.name} allows all that this rule allows`;
+          yield { rule: 'shadowed-rule', path: [...path, index], message, severity: isOpen(found) ? 'hint' : 'info' };
+          break;
+        }
+      }
+    }
+  }
+
+  /** Other policies that select at least the same pods; the first of them, where there are very many. */
+  #widerPolicies(policy: PolicyRecord): readonly PolicyRecord[] {
+    const { namespace, podSelector } = policy;
+    const key = `${namespace} ${selectorKey(podSelector)}`;
+    let wider = this.#wider.get(key);
+    if (wider === undefined) {
+      wider = this.#cluster
+        .policiesSelecting(namespace, labelsOf(policy))
+        .filter((other) => other.error === undefined && selectorCovers(other.podSelector, podSelector))
+        .sort((a, b) => this.#rankOf(a) - this.#rankOf(b))
+        .slice(0, MANY_POLICIES);
+      this.#wider.set(key, wider);
+    }
+    return wider.filter((other) => other !== policy);
+  }
+
+  #allowsAllOf(wide: PolicyRecord, narrow: PolicyRecord): boolean {
+    return narrow.isolates.every(
+      (direction) =>
+        wide.isolates.includes(direction) &&
+        narrow[direction].every((rule) =>
+          wide[direction].some((other) => this.#allowances.ruleCovers(other, rule, narrow.namespace)),
+        ),
+    );
+  }
+
+  /** No other policy of the namespace isolates any of its pods, whether there are pods or not. */
+  #isAlone(policy: PolicyRecord): boolean {
+    const others = this.#cluster.policiesIn(policy.namespace);
+    if (others.length > MANY_RULES) return false;
+    return others.every((other) => other === policy || !other.isolates.some((each) => policy.isolates.includes(each)));
+  }
+
+  #rankOf(policy: PolicyRecord): number {
+    return this.#rank.get(policy) ?? 0;
+  }
+}
+
+/** The labels that the policy's pods have for certain. */
+function labelsOf({ podSelector }: PolicyRecord): Readonly<Record<string, string>> {
+  const single = podSelector.matchExpressions.flatMap(({ key, operator, values: [value, ...more] }) =>
+    operator === 'In' && value !== undefined && more.length === 0 ? [[key, value] as const] : [],
+  );
+  return { ...Object.fromEntries(single), ...podSelector.matchLabels };
+}
+
+function isOpen({ peers, ports }: PolicyRule): boolean {
+  return peers.length === 0 && ports.length === 0;
+}
+
+function ignoredRules({ isolates }: PolicyRecord, direction: Direction): Mistake {
+  const type = direction === 'ingress' ? 'Ingress' : 'Egress';
+  const types = isolates.map((each) => (each === 'ingress' ? 'Ingress' : 'Egress')).join(', ');
+  return {
+    rule: 'ignored-rules',
+    path: ['spec', direction],
+    message: `policyTypes has ${types} only: the rules of ${direction} are ignored, and ${direction} stays open`,
+    hint: `Add ${type} to policyTypes.`,
+  };
+}
+
+function shadowedEntry(path: Path, message: string): Mistake {
+  return { rule: 'shadowed-rule', path, message, hint: 'Remove one of the two.' };
+}
+
+/** Entries with the place of another that covers them; of equal ones the later. */
+function shadowed<T>(
+  entries: readonly T[],
+  covers: (wide: T, narrow: T) => boolean,
+): readonly (readonly [number, number])[] {
+  if (entries.length > MANY_ENTRIES) return [];
+  return entries.flatMap((entry, index) => {
+    const wider = entries.findIndex(
+      (other, at) => at !== index && covers(other, entry) && (at < index || !covers(entry, other)),
+    );
+    return wider < 0 ? [] : [[index, wider] as const];
+  });
+}

@@ -1,0 +1,181 @@
+/** ipBlocks that hold pods, and excepts that take nothing away. */
+import {
+  addressBits,
+  type Cidr,
+  formatAddress,
+  isMistake,
+  isStrictlyInside,
+  parseAddress,
+  parseCidr,
+} from '../cluster/addresses.ts';
+import type { Direction, IpBlock, PodRecord, PolicyPort, PolicyRecord } from '../cluster/records.ts';
+import type { Allowances } from './allowances.ts';
+import type { Mistake } from './finding.ts';
+import { peerList } from './peers.ts';
+
+/** Comparing is done for each except with all blocks of its direction, as long as there are no more than this. */
+const MANY_BLOCKS = 200;
+/** What most clusters give their pods, and what pods get that have no address in the manifests. */
+const USUAL_RANGES: readonly string[] = ['10.244.0.0/16', 'fd00:10:244::/64'];
+const EVERYWHERE: readonly IpBlock[] = [
+  { cidr: '0.0.0.0/0', except: [] },
+  { cidr: '::/0', except: [] },
+];
+
+export class IpBlockRules {
+  readonly #allowances: Allowances;
+  readonly #ranges: readonly Cidr[];
+  /** They say that pods have addresses from these ranges, others only assume it. */
+  readonly #rangesAreGiven: boolean;
+  /** Addresses that pods have outside of the ranges, ascending; those are their real ones. */
+  readonly #podAddresses: readonly PodAddress[];
+  readonly #podsByBlock = new Map<string, PodAddress | undefined>();
+
+  /** @param given CIDR blocks that pods have their addresses from, where they are known. */
+  constructor(allowances: Allowances, pods: readonly PodRecord[], given: readonly string[] | undefined) {
+    this.#allowances = allowances;
+    this.#rangesAreGiven = given !== undefined;
+    this.#ranges = (given ?? USUAL_RANGES).flatMap(blockOf);
+    this.#podAddresses = pods
+      .filter(({ hostNetwork }) => !hostNetwork)
+      .flatMap(({ namespace, name, addresses }) =>
+        addresses.flatMap(hostBlock).map((cidr) => ({ name: `${namespace}/${name}`, cidr })),
+      )
+      .filter(({ cidr }) => !this.#ranges.some((range) => isInside(cidr, range)))
+      .sort((a, b) => (a.cidr.first < b.cidr.first ? -1 : 1));
+  }
+
+  *mistakes(policy: PolicyRecord): Iterable<Mistake> {
+    for (const direction of policy.isolates) {
+      const blocks = blocksOf(policy, direction);
+      for (const { ipBlock, path } of blocks) yield* this.#overPods(ipBlock, [...path, 'cidr']);
+      yield* this.#uselessExcepts(blocks, anyPeer(policy, direction));
+    }
+  }
+
+  *#overPods(ipBlock: IpBlock, path: Mistake['path']): Iterable<Mistake> {
+    const [block] = blockOf(ipBlock.cidr);
+    // The whole internet is meant as such.
+    if (block === undefined || block.prefix === 0) return;
+    const holes = ipBlock.except.flatMap(blockOf);
+    const isAllowed = (part: Cidr) => isInside(part, block) && !holes.some((hole) => isInside(part, hole));
+    const pod = this.#podIn(ipBlock, block, isAllowed);
+    const within = this.#ranges.find((range) => isInside(block, range));
+    const around = this.#ranges.find(isAllowed);
+    const hint = 'Addresses of pods change; select pods by podSelector and namespaceSelector.';
+    const rule = 'ip-block-over-pods';
+    if (pod !== undefined) {
+      yield { rule, path, message: `${ipBlock.cidr} holds the address of pod ${pod.name}`, hint };
+    } else if (within !== undefined) {
+      const range = rangeText(within);
+      const where = block.prefix === within.prefix ? 'is the range' : `lies in ${range},`;
+      yield { rule, path, message: `${ipBlock.cidr} ${where} which pods have their addresses from`, hint };
+    } else if (around !== undefined) {
+      const message = `${ipBlock.cidr} holds ${rangeText(around)}, which pods have their addresses from: every pod is allowed`;
+      const meant = `Without pods it is: except: [${rangeText(around)}].`;
+      yield { rule, path, message, hint: meant, ...(this.#rangesAreGiven ? {} : { severity: 'info' as const }) };
+    }
+  }
+
+  /** A pod whose own address the block allows. The same blocks are in many policies. */
+  #podIn(ipBlock: IpBlock, block: Cidr, isAllowed: (address: Cidr) => boolean): PodAddress | undefined {
+    const key = [ipBlock.cidr, ...ipBlock.except].join(' ');
+    if (!this.#podsByBlock.has(key)) {
+      const last = block.first + (1n << BigInt(addressBits(block.family) - block.prefix)) - 1n;
+      const from = countBelow(this.#podAddresses, block.first);
+      const inside = this.#podAddresses.slice(from, countBelow(this.#podAddresses, last + 1n));
+      this.#podsByBlock.set(
+        key,
+        inside.find(({ cidr }) => isAllowed(cidr)),
+      );
+    }
+    return this.#podsByBlock.get(key);
+  }
+
+  *#uselessExcepts(blocks: readonly BlockPlace[], others: readonly BlockRule[]): Iterable<Mistake> {
+    for (const [index, { ipBlock, ports, path }] of blocks.entries()) {
+      const isMany = blocks.length > MANY_BLOCKS;
+      const beside = isMany ? others : [...blocks.slice(0, index), ...blocks.slice(index + 1), ...others];
+      let { except } = ipBlock;
+      // The later of two that say the same is the one too many.
+      for (let at = ipBlock.except.length - 1; at >= 0; at--) {
+        const left = except.toSpliced(at, 1);
+        const text = (kept: readonly string[], more: readonly BlockRule[]) =>
+          this.#allowances.blocksText([{ ipBlock: { ...ipBlock, except: kept }, ports }, ...more]);
+        if (text(except, beside) !== text(left, beside)) continue;
+        const isNested = text(except, []) === text(left, []);
+        yield {
+          rule: 'except-without-effect',
+          path: [...path, 'except', at],
+          message: `the except ${ipBlock.except[at]} takes nothing away${isNested ? ', another one of this block holds it' : ''}`,
+          hint: isNested
+            ? 'Remove it, or correct what was meant.'
+            : 'Another entry allows these addresses; an except only narrows the cidr beside it. Narrow that entry too.',
+        };
+        except = left;
+      }
+    }
+  }
+}
+
+interface PodAddress {
+  readonly name: string;
+  readonly cidr: Cidr;
+}
+
+/** How many of the addresses, which ascend, are below `value`. */
+function countBelow(addresses: readonly PodAddress[], value: bigint): number {
+  let low = 0;
+  let high = addresses.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((addresses[middle] as PodAddress).cidr.first < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function rangeText({ family, first, prefix }: Cidr): string {
+  return `${formatAddress({ family, value: first })}/${prefix}`;
+}
+
+interface BlockRule {
+  readonly ipBlock: IpBlock;
+  readonly ports: readonly PolicyPort[];
+}
+
+interface BlockPlace extends BlockRule {
+  readonly path: Mistake['path'];
+}
+
+function blocksOf(policy: PolicyRecord, direction: Direction): readonly BlockPlace[] {
+  return policy[direction].flatMap(({ peers, ports }, rule) =>
+    peers.flatMap(({ ipBlock }, index) =>
+      ipBlock ? [{ ipBlock, ports, path: ['spec', direction, rule, peerList(direction), index, 'ipBlock'] }] : [],
+    ),
+  );
+}
+
+/** What the rules for any peer allow, as blocks. */
+function anyPeer(policy: PolicyRecord, direction: Direction): readonly BlockRule[] {
+  return policy[direction].flatMap(({ peers, ports }) =>
+    peers.length === 0 ? EVERYWHERE.map((ipBlock) => ({ ipBlock, ports })) : [],
+  );
+}
+
+function blockOf(text: string): readonly Cidr[] {
+  const cidr = parseCidr(text);
+  return isMistake(cidr) ? [] : [cidr];
+}
+
+function hostBlock(text: string): readonly Cidr[] {
+  const address = parseAddress(text);
+  return address ? blockOf(`${text}/${address.family === 'IPv4' ? 32 : 128}`) : [];
+}
+
+function isInside(inner: Cidr, outer: Cidr): boolean {
+  return (
+    isStrictlyInside(inner, outer) ||
+    (inner.family === outer.family && inner.prefix === outer.prefix && inner.first === outer.first)
+  );
+}

@@ -1,0 +1,132 @@
+/** Ports that none of the pods in question has. */
+import { type Path, show } from '../cluster/field.ts';
+import { didYouMean } from '../cluster/nearest.ts';
+import type { ContainerPort, Direction, PodRecord, PolicyPort, PolicyRecord, PolicyRule } from '../cluster/records.ts';
+import { matchesSelector } from '../cluster/selector.ts';
+import { isDnsPort } from './dns.ts';
+import type { Mistake } from './finding.ts';
+import type { KnownService } from './input.ts';
+import type { KnownCluster } from './known-cluster.ts';
+
+const MOST_LISTED = 6;
+
+/** What the containers of some pods say about their ports. */
+interface DeclaredPorts {
+  readonly ports: readonly ContainerPort[];
+  /** Every pod says something: a container may listen without saying so, but one that names other ports mostly names all. */
+  readonly isComplete: boolean;
+}
+
+export class PortRules {
+  readonly #cluster: KnownCluster;
+  /** Ten thousand policies may select the same pods. */
+  readonly #declared = new WeakMap<readonly PodRecord[], DeclaredPorts>();
+
+  constructor(cluster: KnownCluster) {
+    this.#cluster = cluster;
+  }
+
+  *mistakes(policy: PolicyRecord): Iterable<Mistake> {
+    for (const direction of policy.isolates) {
+      for (const [index, rule] of policy[direction].entries()) {
+        const pods = this.#podsWithPorts(policy, direction, rule);
+        if (pods === undefined || pods.length === 0) continue;
+        const whose = direction === 'ingress' ? 'that the policy selects' : 'that the rule leads to';
+        for (const [at, port] of rule.ports.entries()) {
+          const path = ['spec', direction, index, 'ports', at, 'port'];
+          if (typeof port.port === 'string') yield* this.#named(pods, port, port.port, whose, path);
+          else if (port.port !== undefined) yield* this.#numbered(pods, port, port.port, whose, path);
+        }
+      }
+    }
+  }
+
+  /** The pods that a rule's ports are about, where all of them are known. */
+  #podsWithPorts(policy: PolicyRecord, direction: Direction, { peers }: PolicyRule): readonly PodRecord[] | undefined {
+    const cluster = this.#cluster;
+    if (direction === 'ingress') return cluster.selectedBy(policy);
+    // Addresses outside the cluster have ports that nobody knows.
+    if (peers.length === 0 || peers.some(({ ipBlock }) => ipBlock !== undefined)) return undefined;
+    const pods = peers.map((peer) => cluster.podsOfPeer(peer, policy.namespace));
+    if (pods.some((each) => each.length === 0)) return undefined;
+    return pods.length === 1 ? pods[0] : [...new Set(pods.flat())];
+  }
+
+  *#named(pods: readonly PodRecord[], port: PolicyPort, name: string, whose: string, path: Path): Iterable<Mistake> {
+    const { ports } = this.#declaredBy(pods);
+    if (ports.some((each) => each.name === name && each.protocol === port.protocol)) return;
+    const other = ports.find((each) => each.name === name);
+    const names = [...new Set(ports.flatMap((each) => each.name ?? []))];
+    const service = other === undefined ? this.#serviceWith(pods, (each) => each.name === name) : undefined;
+    yield {
+      rule: 'unknown-named-port',
+      path,
+      message: `no container of the pods ${whose} has a ${port.protocol} port named ${show(name)}: the entry allows nothing`,
+      hint:
+        (other && `${show(name)} is a ${other.protocol} port there. Did you mean protocol: ${other.protocol}?`) ??
+        (service && `It is a port of Service ${service}; policies go by the names of container ports.`) ??
+        didYouMean(name, names) ??
+        (names.length > 0
+          ? `Names there: ${names.slice(0, MOST_LISTED).join(', ')}.`
+          : 'Their ports have no names; write the number.'),
+    };
+  }
+
+  *#numbered(
+    pods: readonly PodRecord[],
+    { protocol, endPort }: PolicyPort,
+    first: number,
+    whose: string,
+    path: Path,
+  ): Iterable<Mistake> {
+    const { ports, isComplete } = this.#declaredBy(pods);
+    const last = endPort ?? first;
+    const inRange = ports.filter(({ port }) => port >= first && port <= last);
+    // Who asks DNS by UDP may ask by TCP, whether the server says so or not.
+    if (!isComplete || inRange.some((each) => each.protocol === protocol) || isDnsPort(first)) return;
+    const [other] = inRange;
+    const asked = first === last ? `${protocol} ${first}` : `${protocol} ${first}-${last}`;
+    const service = this.#serviceWith(pods, (each) => each.port === first && each.protocol === protocol);
+    const listed = [...new Set(ports.map((each) => `${each.protocol} ${each.port}`))];
+    const theirs = `they have ${listed.slice(0, MOST_LISTED).join(', ')}${listed.length > MOST_LISTED ? ', …' : ''}`;
+    const hint = other
+      ? `Did you mean protocol: ${other.protocol}?`
+      : service && `It is a port of Service ${service}; policies see the port of the container, behind the Service.`;
+    yield {
+      rule: 'port-not-listened',
+      path,
+      message: `no container of the pods ${whose} has port ${asked}; ${theirs}`,
+      ...(hint === undefined ? {} : { hint, severity: 'warning' }),
+    };
+  }
+
+  #declaredBy(pods: readonly PodRecord[]): DeclaredPorts {
+    let declared = this.#declared.get(pods);
+    if (declared === undefined) {
+      const ports = new Map<string, ContainerPort>();
+      for (const pod of pods) {
+        for (const port of pod.ports) ports.set(`${port.protocol} ${port.port} ${port.name}`, port);
+      }
+      declared = { ports: [...ports.values()], isComplete: pods.every((pod) => pod.ports.length > 0) };
+      this.#declared.set(pods, declared);
+    }
+    return declared;
+  }
+
+  /** `shop/backend (80 to 9000)`: a Service in front of these pods with such a port. */
+  #serviceWith(
+    pods: readonly PodRecord[],
+    isMeant: (port: KnownService['ports'][number]) => boolean,
+  ): string | undefined {
+    const [pod] = pods;
+    if (pod === undefined) return undefined;
+    for (const { namespace, name, selector, ports } of this.#cluster.servicesIn(pod.namespace)) {
+      const meant = ports.find(isMeant);
+      if (meant === undefined || Object.keys(selector).length === 0) continue;
+      if (!pods.some(({ labels }) => matchesSelector({ matchLabels: selector, matchExpressions: [] }, labels)))
+        continue;
+      return `${namespace}/${name} (${meant.port} to ${meant.targetPort})`;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,26 @@
+/** What was wrong where the manifests were read, as findings. */
+import { type Finding, findingOf } from './finding.ts';
+import type { ReadingProblem } from './input.ts';
+import type { RuleName } from './rules.ts';
+
+/** Every field name of networking.k8s.io/v1 NetworkPolicy's spec, wherever it belongs. */
+const POLICY_FIELDS: ReadonlySet<string> = new Set([
+  ...['spec', 'podSelector', 'policyTypes', 'ingress', 'egress', 'from', 'to', 'ports'],
+  ...['port', 'protocol', 'endPort', 'namespaceSelector', 'ipBlock', 'cidr', 'except'],
+  ...['matchLabels', 'matchExpressions', 'key', 'operator', 'values'],
+]);
+
+export function readingFinding(problem: ReadingProblem): Finding {
+  const { severity, unknownField, isNoObject, ...rest } = problem;
+  const rule = ruleFor(problem);
+  // A folder with variants of an application has most of its objects several times.
+  const isVariant = rule === 'replaced-object' && !problem.object.startsWith('NetworkPolicy ');
+  return findingOf(rule, { ...rest, severity: isVariant ? 'info' : undefined });
+}
+
+function ruleFor({ severity, field, unknownField, isNoObject }: ReadingProblem): RuleName {
+  if (isNoObject) return 'no-object';
+  if (severity === 'warning') return 'replaced-object';
+  if (unknownField !== undefined) return POLICY_FIELDS.has(unknownField) ? 'misplaced-field' : 'unknown-field';
+  return field === '' ? 'unreadable' : 'invalid-value';
+}

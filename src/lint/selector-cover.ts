@@ -1,0 +1,32 @@
+/** Whether one selector matches all that another does, by their requirements alone. */
+import type { LabelSelector, SelectorRequirement } from '../cluster/records.ts';
+
+/** True only where everything that `narrow` can ever match is matched by `wide`. False may also mean that it was not seen. */
+export function selectorCovers(wide: LabelSelector, narrow: LabelSelector): boolean {
+  const given = requirementsOf(narrow);
+  return requirementsOf(wide).every((needed) => given.some((each) => follows(needed, each)));
+}
+
+function requirementsOf({ matchLabels, matchExpressions }: LabelSelector): readonly SelectorRequirement[] {
+  const equalities = Object.entries(matchLabels).map(
+    ([key, value]): SelectorRequirement => ({ key, operator: 'In', values: [value] }),
+  );
+  return [...equalities, ...matchExpressions];
+}
+
+/** Whether labels that satisfy `given` satisfy `needed`. */
+function follows(needed: SelectorRequirement, given: SelectorRequirement): boolean {
+  if (needed.key !== given.key) return false;
+  switch (needed.operator) {
+    case 'In':
+      return given.operator === 'In' && given.values.every((value) => needed.values.includes(value));
+    case 'NotIn':
+      if (given.operator === 'In') return !given.values.some((value) => needed.values.includes(value));
+      if (given.operator === 'NotIn') return needed.values.every((value) => given.values.includes(value));
+      return given.operator === 'DoesNotExist';
+    case 'Exists':
+      return given.operator === 'In' || given.operator === 'Exists';
+    case 'DoesNotExist':
+      return given.operator === 'DoesNotExist';
+  }
+}

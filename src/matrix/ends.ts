@@ -1,0 +1,149 @@
+/**
+ * The rows and columns of a matrix: pods, replicas of one workload together where no policy tells them apart, and the parts of the world outside
+ * that policies tell apart.
+ */
+import { type Family, parseAddress } from '../cluster/addresses.ts';
+import { type PodRecord, type PolicyRecord, recordKey } from '../cluster/records.ts';
+import type { ServiceRecord } from '../cluster/services.ts';
+import type { ClusterSnapshot } from '../cluster/store.ts';
+import { podEnd } from '../explain/ends.ts';
+import type { FlowEnd } from '../explain/flow-end.ts';
+import { AddressRegions, wholeFamily } from './address-regions.ts';
+import { PodClasses, selectablePods } from './pod-classes.ts';
+import { DestinationPorts, type MatrixPort } from './ports.ts';
+import { byNamespaceAndName } from './table.ts';
+import { workloadName } from './workload-name.ts';
+
+/** Addresses outside the cluster that no ipBlock holds. */
+const OUTSIDE = 'outside';
+
+export interface PodsEnd {
+  readonly kind: 'pods';
+  /** `namespace/workload`; of a single pod `namespace/name`. No two ends have the same. */
+  readonly name: string;
+  readonly namespace: string;
+  /** `namespace/name` of each; at least one. */
+  readonly pods: readonly string[];
+  readonly ports: readonly MatrixPort[];
+}
+
+export interface AddressesEnd {
+  readonly kind: 'addresses';
+  /** `outside`, the CIDR of an ipBlock, or the name that was given. */
+  readonly name: string;
+  /** Those that were tried, at most one a family. */
+  readonly addresses: readonly string[];
+  /** What they are asked on. */
+  readonly ports: readonly MatrixPort[];
+}
+
+export type MatrixEnd = PodsEnd | AddressesEnd;
+
+/** An end with what it is judged by. */
+export interface JudgedEnd {
+  readonly end: MatrixEnd;
+  /** Equal for ends of which the same holds. */
+  readonly judgedAs: string;
+  /** Two members where there are two, so that replicas can be asked about each other; each with its addresses. */
+  readonly members: readonly (readonly FlowEnd[])[];
+}
+
+/** Addresses outside the cluster that the user named. */
+export interface External {
+  readonly name: string;
+  /** Canonical text. */
+  readonly address: string;
+}
+
+/** More blocks than these say nothing to people. */
+const MOST_BLOCKS = 24;
+
+/** @param worlds the cluster, and what else its policies are compared with: ends are divided wherever one of them divides them. */
+export function podEnds(
+  worlds: readonly [ClusterSnapshot, ...ClusterSnapshot[]],
+  services: readonly ServiceRecord[],
+): readonly JudgedEnd[] {
+  const [{ pods }] = worlds;
+  const classes = worlds.map((world) => ({
+    classes: new PodClasses(world.policies),
+    pods: new Map(world.pods.map((pod) => [recordKey(pod), pod])),
+  }));
+  const classOf = (pod: PodRecord) =>
+    JSON.stringify(classes.map((world) => world.classes.key(world.pods.get(recordKey(pod)) ?? pod)));
+  const ports = new DestinationPorts(allPolicies(worlds), services);
+  const selectable = selectablePods(pods);
+  const groups = Map.groupBy(selectable, (pod) => JSON.stringify([workloadKey(pod), classOf(pod), ports.ofPod(pod)]));
+  const groupsOfWorkload = new Map<string, number>();
+  for (const [first] of groups.values()) {
+    if (first !== undefined)
+      groupsOfWorkload.set(workloadKey(first), (groupsOfWorkload.get(workloadKey(first)) ?? 0) + 1);
+  }
+  const podNames = new Set(selectable.map(recordKey));
+  return [...groups.values()]
+    .flatMap((group): JudgedEnd[] => {
+      const members = group.toSorted((a, b) => byNamespaceAndName(recordKey(a), recordKey(b)));
+      const [first] = members;
+      if (first === undefined) return [];
+      const workload = workloadKey(first);
+      const hasWorkloadName = groupsOfWorkload.get(workload) === 1 && !podNames.has(workload);
+      const name = hasWorkloadName ? workload : `${recordKey(first)} +${members.length - 1}`;
+      const end: PodsEnd = {
+        kind: 'pods',
+        name: members.length === 1 ? recordKey(first) : name,
+        namespace: first.namespace,
+        pods: members.map(recordKey),
+        ports: ports.ofPod(first),
+      };
+      return [{ end, judgedAs: classOf(first), members: members.slice(0, 2).map(flowEnds) }];
+    })
+    .sort((a, b) => byNamespaceAndName(a.end.name, b.end.name));
+}
+
+/** @returns the ends, and how many blocks were left out. */
+export function addressEnds(
+  worlds: readonly ClusterSnapshot[],
+  externals: readonly External[],
+): { readonly ends: readonly JudgedEnd[]; readonly omitted: number } {
+  const policies = allPolicies(worlds);
+  const regions = new AddressRegions(policies);
+  const podAddresses = new Set(worlds.flatMap(({ pods }) => pods.flatMap(({ addresses }) => addresses)));
+  const families = new Set([...podAddresses].flatMap((text) => parseAddress(text)?.family ?? []));
+  const found = [...(families.size > 0 ? families : new Set<Family>(['IPv4']))].flatMap((family) =>
+    regions.regionsIn(wholeFamily(family), podAddresses),
+  );
+  const ports = new DestinationPorts(policies, []);
+  const named = (name: string, addresses: readonly string[]): JudgedEnd => ({
+    end: { kind: 'addresses', name, addresses, ports: ports.ofAddresses(addresses) },
+    judgedAs: `addresses ${addresses.join(' ')}`,
+    members: [addresses.map((address): FlowEnd => ({ kind: 'address', address }))],
+  });
+  const outside = found.filter(({ innermost }) => innermost === undefined).map(({ address }) => address);
+  const blocks = found.flatMap(({ innermost, address }) => (innermost === undefined ? [] : { innermost, address }));
+  const byName = Map.groupBy(externals, ({ name }) => name);
+  return {
+    ends: [
+      ...(outside.length > 0 ? [named(OUTSIDE, outside)] : []),
+      ...[...byName].map(([name, each]) =>
+        named(
+          name,
+          each.map(({ address }) => address),
+        ),
+      ),
+      ...blocks.slice(0, MOST_BLOCKS).map(({ innermost, address }) => named(innermost, [address])),
+    ],
+    omitted: Math.max(0, blocks.length - MOST_BLOCKS),
+  };
+}
+
+function allPolicies(worlds: readonly ClusterSnapshot[]): readonly PolicyRecord[] {
+  return worlds.flatMap(({ policies }) => policies);
+}
+
+function workloadKey(pod: PodRecord): string {
+  return `${pod.namespace}/${workloadName(pod)}`;
+}
+
+/** One for each address of a pod. */
+export function flowEnds(pod: PodRecord): readonly FlowEnd[] {
+  return pod.addresses.map((address) => podEnd(pod, address));
+}

@@ -1,0 +1,44 @@
+/** The matrix for programs. */
+import { endName } from '../explain/flow-end.ts';
+import type { AssertionResult } from './assertion-check.ts';
+import { changeOf, type PlacedCell, type Reachability } from './reachability.ts';
+
+/**
+ * One JSON document in pieces, a line a cell: `{"ends":[…],"cells":[…],"notes":[…],"assertions":[…]}`, the last where there are results.
+ * Ends are those of ends.ts, cells name them.
+ */
+export function* matrixJson(matrix: Reachability, results: readonly AssertionResult[] | undefined): Generator<string> {
+  yield `{"ends":${lines(matrix.ends)},\n"cells":[`;
+  let separator = '\n';
+  for (const cell of matrix.cells()) {
+    yield separator + JSON.stringify(cellJson(cell));
+    separator = ',\n';
+  }
+  yield `\n],\n"notes":${JSON.stringify(matrix.notes)}`;
+  if (results !== undefined) yield `,\n"assertions":${lines(results.map(resultJson))}`;
+  yield '}\n';
+}
+
+function lines(values: readonly unknown[]): string {
+  return `[\n${values.map((value) => JSON.stringify(value)).join(',\n')}\n]`;
+}
+
+function cellJson({ from, to, port: { port, protocol }, cell }: PlacedCell) {
+  return { from: from.name, to: to.name, port, protocol, ...cell, change: changeOf(cell) };
+}
+
+function resultJson({ assertion: { place, expected }, flows, violations }: AssertionResult) {
+  return {
+    place: place.title,
+    assertion: place.text,
+    expected,
+    holds: violations.length === 0,
+    flows,
+    violations: violations.map(({ from, to, judgement, ...violation }) => ({
+      from: endName(from),
+      to: endName(to),
+      ...violation,
+      ...judgement,
+    })),
+  };
+}

@@ -1,0 +1,116 @@
+/** What the page of a matrix knows, as it is embedded in it. */
+
+import type { Protocol } from '../../cluster/records.ts';
+import type { Explanation } from '../../explain/explanation.ts';
+import type { FlowEnd } from '../../explain/flow-end.ts';
+import { sectionOf } from '../namespaces.ts';
+import { portTitle } from '../ports.ts';
+import { type Cell, changeOf, type PlacedCell, type Reachability } from '../reachability.ts';
+import { InternedValues } from './interned.ts';
+
+export interface PageData {
+  /** Where the policies come from. */
+  readonly title: string;
+  readonly isComparison: boolean;
+  readonly notes: readonly string[];
+  readonly sections: readonly string[];
+  readonly ends: readonly PageEnd[];
+  /** By sender: for each destination, separated by commas, a letter a port. The letters are those of `letterOf`. */
+  readonly rows: readonly string[];
+  /** By `from to port`, indexes all: the Explanation of now, and of before where there was a change, as indexes of `values`. */
+  readonly explanations: Readonly<Record<string, readonly number[]>>;
+  /** See interned.ts. */
+  readonly values: readonly unknown[];
+}
+
+export interface PageEnd {
+  readonly name: string;
+  /** Index of `sections`. */
+  readonly section: number;
+  /** Pods or addresses; the first stands for all. */
+  readonly members: readonly string[];
+  readonly ports: readonly PagePort[];
+}
+
+export interface PagePort {
+  readonly title: string;
+  /** `9000/tcp` */
+  readonly argument: string;
+  readonly services: readonly string[];
+}
+
+type Explain = (from: FlowEnd, to: FlowEnd, protocol: Protocol, port: number) => Explanation;
+
+export interface PageOptions {
+  readonly title: string;
+  readonly explain: Explain;
+  /** By the policies of before the change. */
+  readonly explainBefore?: Explain;
+  /** The page names the command for cells beyond. @default 10,000 */
+  readonly mostExplanations?: number;
+}
+
+export function pageData(matrix: Reachability, options: PageOptions): PageData {
+  const { ends, notes } = matrix;
+  const sections = [...new Set(ends.map(sectionOf))];
+  const rows = ends.map((_, from) =>
+    ends.map((end, to) => end.ports.map((_, port) => letterOf(matrix.cell(from, to, port))).join('')).join(','),
+  );
+  return {
+    title: options.title,
+    isComparison: matrix.before !== undefined,
+    notes,
+    sections,
+    ends: ends.map((end) => ({
+      name: end.name,
+      section: sections.indexOf(sectionOf(end)),
+      members: end.kind === 'pods' ? end.pods : end.addresses,
+      ports: end.ports.map((port) => ({
+        title: portTitle(port),
+        argument: `${port.port}/${port.protocol.toLowerCase()}`,
+        services: port.services ?? [],
+      })),
+    })),
+    rows,
+    ...explained(matrix, options),
+  };
+}
+
+/** a, d, m: allowed, denied, mixed as it was before; o, c: opened, closed; p, q: mixed now, which is more, or less, than before. */
+function letterOf(cell: Cell | undefined): string {
+  if (cell === undefined) return '';
+  const change = changeOf(cell);
+  if (change === undefined) return cell.verdict.charAt(0);
+  if (cell.verdict === 'mixed') return change === 'opened' ? 'p' : 'q';
+  return change.charAt(0);
+}
+
+function explained(
+  matrix: Reachability,
+  { explain, explainBefore, mostExplanations = 10_000 }: PageOptions,
+): Pick<PageData, 'explanations' | 'values'> {
+  const interned = new InternedValues();
+  const explanations: Record<string, readonly number[]> = {};
+  for (const { port, cell, at } of mostTelling(matrix, mostExplanations)) {
+    const flow = matrix.flow(...at);
+    if (flow === undefined) continue;
+    const by = (ask: Explain) => interned.add(ask(...flow, port.protocol, port.port));
+    const before = explainBefore !== undefined && changeOf(cell) !== undefined ? [by(explainBefore)] : [];
+    explanations[at.join(' ')] = [by(explain), ...before];
+  }
+  return { explanations, values: interned.values };
+}
+
+/** Changes first, then what is the exception, then what is within a namespace. */
+function mostTelling(matrix: Reachability, most: number): readonly PlacedCell[] {
+  const cells = [...matrix.cells()];
+  const allowed = cells.filter(({ cell }) => cell.verdict === 'allow').length;
+  const usual = 2 * allowed > cells.length ? 'allow' : 'deny';
+  const rank = ({ cell, from, to }: PlacedCell): number => {
+    if (changeOf(cell) !== undefined) return 0;
+    if (cell.verdict !== usual) return 1;
+    return sectionOf(from) === sectionOf(to) ? 2 : 3;
+  };
+  const ranked = Map.groupBy(cells, rank);
+  return [0, 1, 2, 3].flatMap((each) => ranked.get(each) ?? []).slice(0, most);
+}

@@ -1,0 +1,192 @@
+/** Who can reach whom: each destination's ports, asked from everywhere, by what judges packets on the nodes. */
+import { familyOf } from '../cluster/addresses.ts';
+import { recordKey } from '../cluster/records.ts';
+import type { ServiceRecord } from '../cluster/services.ts';
+import type { ClusterSnapshot } from '../cluster/store.ts';
+import { ClusterJudge } from '../explain/cluster-judge.ts';
+import type { FlowEnd } from '../explain/flow-end.ts';
+import type { Judgement, Verdict } from '../explain/judgement.ts';
+import { addressEnds, type External, type JudgedEnd, type MatrixEnd, podEnds } from './ends.ts';
+import type { MatrixPort } from './ports.ts';
+
+/** `mixed`: in one address family only. */
+export type CellVerdict = Verdict | 'mixed';
+
+/** Where it is mixed, `egress`, `ingress` and `reason` are those of the family that is denied. */
+export interface Cell extends Omit<Judgement, 'verdict'> {
+  readonly verdict: CellVerdict;
+  /** What it was before the change; only where a change is looked at. */
+  readonly before?: CellVerdict;
+}
+
+export type CellChange = 'opened' | 'closed';
+
+/** A cell with its place. */
+export interface PlacedCell {
+  readonly from: MatrixEnd;
+  readonly to: MatrixEnd;
+  readonly port: MatrixPort;
+  readonly cell: Cell;
+  /** What `Reachability.cell` gives it for. */
+  readonly at: readonly [from: number, to: number, port: number];
+}
+
+export interface MatrixOptions {
+  readonly services?: readonly ServiceRecord[];
+  /** Addresses outside the cluster to ask about, besides those that the policies tell apart. */
+  readonly externals?: readonly External[];
+  /** The cluster as it was: all its policies count, and the labels and ports of those of its pods and namespaces that are still there. */
+  readonly before?: ClusterSnapshot;
+}
+
+const PORTS = 65_536;
+const PROTOCOLS: Readonly<Record<MatrixPort['protocol'], number>> = { TCP: 0, UDP: 1, SCTP: 2 };
+const ORDER: Readonly<Record<CellVerdict, number>> = { deny: 0, mixed: 1, allow: 2 };
+
+export class Reachability {
+  readonly ends: readonly MatrixEnd[];
+  /** What is not in the matrix, in sentences without a full stop. */
+  readonly notes: readonly string[];
+  /** What the cells' `before` is judged by, if they have one: the pods of now as they were. */
+  readonly before: ClusterSnapshot | undefined;
+  readonly #judged: readonly JudgedEnd[];
+  readonly #classes: readonly number[];
+  readonly #classCount: number;
+  readonly #judges: readonly ClusterJudge[];
+  /** By the classes of both ends and the port. Few cells differ, and equal ones are one object. */
+  readonly #cells = new Map<number, Cell>();
+  readonly #distinct = new Map<string, Cell>();
+
+  constructor(snapshot: ClusterSnapshot, { services = [], externals = [], before }: MatrixOptions = {}) {
+    this.before = before && asBefore(snapshot, before);
+    const worlds = this.before === undefined ? ([snapshot] as const) : ([snapshot, this.before] as const);
+    const outside = addressEnds(worlds, externals);
+    this.#judged = [...podEnds(worlds, services), ...outside.ends];
+    this.ends = this.#judged.map(({ end }) => end);
+    this.#judges = worlds.map((world) => new ClusterJudge(world));
+    const classes = new Map<string, number>();
+    this.#classes = this.#judged.map(({ judgedAs }) => {
+      const known = classes.get(judgedAs) ?? classes.size;
+      classes.set(judgedAs, known);
+      return known;
+    });
+    this.#classCount = classes.size;
+    this.notes = notesOn(snapshot, this.ends, outside.omitted);
+  }
+
+  /**
+   * Whether `ends[from]` can open a connection to port number `port` of `ends[to].ports`. Undefined where there is nothing to ask: a pod
+   * and itself, two ends outside the cluster, ends without an address family in common.
+   */
+  cell(from: number, to: number, port: number): Cell | undefined {
+    const asked = this.ends[to]?.ports[port];
+    if (asked === undefined || this.#pair(from, to) === undefined) return undefined;
+    const pair = (this.#classes[from] ?? 0) * this.#classCount + (this.#classes[to] ?? 0);
+    const key = (pair * 3 + PROTOCOLS[asked.protocol]) * PORTS + asked.port;
+    let cell = this.#cells.get(key);
+    if (cell === undefined) {
+      cell = this.#judge(this.#flows(from, to), asked);
+      if (cell !== undefined) this.#cells.set(key, cell);
+    }
+    return cell;
+  }
+
+  /** All cells, row by row. */
+  *cells(): Generator<PlacedCell> {
+    for (const [i, from] of this.ends.entries()) {
+      for (const [j, to] of this.ends.entries()) {
+        for (const [k, port] of to.ports.entries()) {
+          const cell = this.cell(i, j, k);
+          if (cell !== undefined) yield { from, to, port, cell, at: [i, j, k] };
+        }
+      }
+    }
+  }
+
+  /** The flow to explain a cell by: where the address families differ, one that is denied. */
+  flow(from: number, to: number, port: number): readonly [from: FlowEnd, to: FlowEnd] | undefined {
+    const flows = this.#flows(from, to);
+    const asked = this.ends[to]?.ports[port];
+    if (asked === undefined || flows.length < 2) return flows[0];
+    const isDenied = ([source, destination]: readonly [FlowEnd, FlowEnd]) =>
+      this.#judges[0]?.judge(source, destination, asked.protocol, asked.port).verdict === 'deny';
+    return flows.find(isDenied) ?? flows[0];
+  }
+
+  /** Flows that stand for those of a cell, one for each address family that both ends have. */
+  #flows(from: number, to: number): readonly (readonly [from: FlowEnd, to: FlowEnd])[] {
+    const [sources, destinations] = this.#pair(from, to) ?? [[], []];
+    return sources.flatMap((source) => {
+      const destination = destinations.find(({ address }) => familyOf(address) === familyOf(source.address));
+      return destination === undefined ? [] : [[source, destination] as const];
+    });
+  }
+
+  #pair(from: number, to: number): readonly [readonly FlowEnd[], readonly FlowEnd[]] | undefined {
+    const source = this.#judged[from];
+    const destination = this.#judged[to];
+    if (source?.end.kind === 'addresses' && destination?.end.kind === 'addresses') return undefined;
+    const target = destination?.members[from === to ? 1 : 0];
+    return source?.members[0] === undefined || target === undefined ? undefined : [source.members[0], target];
+  }
+
+  #judge(flows: readonly (readonly [FlowEnd, FlowEnd])[], { protocol, port }: MatrixPort): Cell | undefined {
+    const [now, before] = this.#judges.map((judge) =>
+      combined(flows.map(([from, to]) => judge.judge(from, to, protocol, port))),
+    );
+    if (now === undefined) return undefined;
+    const cell: Cell = before === undefined ? now : { ...now, before: before.verdict };
+    const key = `${cell.verdict} ${cell.egress} ${cell.ingress} ${cell.reason} ${cell.before}`;
+    const known = this.#distinct.get(key) ?? cell;
+    this.#distinct.set(key, known);
+    return known;
+  }
+}
+
+/** What a change of policies did to a cell. */
+export function changeOf({ verdict, before = verdict }: Cell): CellChange | undefined {
+  if (verdict === before) return undefined;
+  return ORDER[verdict] > ORDER[before] ? 'opened' : 'closed';
+}
+
+/** One verdict of those in each address family. */
+function combined(judgements: readonly Judgement[]): Cell | undefined {
+  const denied = judgements.find(({ verdict }) => verdict === 'deny');
+  if (denied === undefined) return judgements[0];
+  return judgements.every(({ verdict }) => verdict === 'deny') ? denied : { ...denied, verdict: 'mixed' };
+}
+
+/** The pods of now with the labels and ports, the namespaces and the policies of before. */
+function asBefore(now: ClusterSnapshot, before: ClusterSnapshot): ClusterSnapshot {
+  const pods = new Map(before.pods.map((pod) => [recordKey(pod), pod]));
+  const namespaces = new Map(before.namespaces.map((each) => [each.name, each]));
+  return {
+    namespaces: now.namespaces.map((each) => namespaces.get(each.name) ?? each),
+    pods: now.pods.map((pod) => {
+      const { labels, ports } = pods.get(recordKey(pod)) ?? pod;
+      return { ...pod, labels, ports };
+    }),
+    policies: before.policies,
+  };
+}
+
+function notesOn({ pods }: ClusterSnapshot, ends: readonly MatrixEnd[], omittedBlocks: number): readonly string[] {
+  const shown = new Set(ends.flatMap((end) => (end.kind === 'pods' ? end.pods : [])));
+  const hidden = pods.filter((pod) => !shown.has(recordKey(pod)));
+  const inHostNetwork = hidden.filter(({ hostNetwork }) => hostNetwork).map(recordKey);
+  const others = hidden.filter(({ hostNetwork }) => !hostNetwork).map(recordKey);
+  return [
+    ...(inHostNetwork.length > 0
+      ? [`in the network of their node, where no policy holds: ${listed(inHostNetwork)}`]
+      : []),
+    ...(others.length > 0 ? [`without an address of their own: ${listed(others)}`] : []),
+    ...(omittedBlocks > 0 ? [`${omittedBlocks} more address blocks that policies name`] : []),
+  ];
+}
+
+const MOST_LISTED = 5;
+
+function listed(names: readonly string[]): string {
+  const rest = names.length - MOST_LISTED;
+  return `${names.slice(0, MOST_LISTED).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+}

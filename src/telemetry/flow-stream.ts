@@ -1,0 +1,60 @@
+/**
+ * `/flows`: the log of flows as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+ *
+ *     event: flow          data: a FlowLine; the same id again when its count has grown
+ *     event: left-out      data: a LeftOut, what was not shown since the last one
+ */
+import type { FlowLog } from './flow-log.ts';
+import { readFlowQuery } from './flow-query.ts';
+import type { FlowReader } from './flow-reader.ts';
+import { paced } from './paced.ts';
+import { type Route, text } from './route.ts';
+
+/** Lines of one part; what a reader cannot take at once waits in the log. */
+const PART = 64;
+/** A comment at least so often, in ms, so that the connection is not taken for stalled; see Limits of http-server.ts. */
+const KEEP_ALIVE = 10_000;
+/** Between two times that a reader is told what is left out, in ms, */
+const LEFT_OUT = 1000;
+/** and between two readers who begin, in ms. */
+const PACE = 20;
+
+export function flowRoute(log: FlowLog): Route {
+  const turn = paced(async () => undefined, PACE);
+  return {
+    path: '/flows',
+    summary: 'flows that were opened or denied, as server-sent events; ?verdict= pod= port= policy= last= follow=',
+    handle: async ({ query: words, signal }) => {
+      const { query, mistakes } = readFlowQuery(words);
+      if (mistakes.length > 0) return text(400, mistakes.join('\n'));
+      await turn();
+      const reader = log.open(query);
+      if (reader === undefined) return text(503, 'too many read flows already; try again when one of them has ended');
+      if (signal.aborted) reader.close();
+      else signal.addEventListener('abort', () => reader.close(), { once: true });
+      return { status: 200, type: 'text/event-stream', body: eventsOf(reader, query.follow ?? true) };
+    },
+  };
+}
+
+async function* eventsOf(reader: FlowReader, follow: boolean): AsyncGenerator<string> {
+  let isQuiet = false;
+  let toldAt = Number.NEGATIVE_INFINITY;
+  while (!reader.isClosed) {
+    const events = reader.take(PART).map((line) => event('flow', line));
+    const now = performance.now();
+    const leftOut = follow && now - toldAt < LEFT_OUT ? undefined : reader.takeLeftOut();
+    if (leftOut !== undefined) {
+      events.push(event('left-out', leftOut));
+      toldAt = now;
+    }
+    if (events.length > 0) yield events.join('');
+    else if (!follow) return;
+    else if (isQuiet) yield ':\n\n';
+    isQuiet = events.length === 0 && !(await reader.more(KEEP_ALIVE));
+  }
+}
+
+function event(type: string, value: object): string {
+  return `event: ${type}\ndata: ${JSON.stringify(value)}\n\n`;
+}

@@ -1,0 +1,200 @@
+/** Everything that an API server can do wrong, to the real agent: it goes on enforcing, and where it was. */
+import { writeFileSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Failure } from '../../src/kube/api-error.ts';
+import type { Fault } from '../kube/faults.ts';
+import { describeAsRoot } from '../root.ts';
+import { Connections, expectCut } from '../scenarios/connections.ts';
+import { AgentWorld } from './agent-world.ts';
+import { CLIENT_ALLOWED, FRIEND_ALLOWED } from './policies.ts';
+import type { RunningAgent } from './running-agent.ts';
+
+const KINDS = ['Namespace', 'Pod', 'NetworkPolicy'] as const;
+/** Of the middle of an event's line. */
+const HALF_A_LINE = '{"type":"MODIFIED","object":{"kind":"NetworkPolicy","metadata":{"na';
+
+describeAsRoot('An API server that fails', () => {
+  let world: AgentWorld;
+  beforeAll(async () => {
+    world = await AgentWorld.start([FRIEND_ALLOWED]);
+  });
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+  });
+
+  const cutWatches = () => world.api.call('cutWatches');
+  const writeToken = async (token: string) =>
+    writeFileSync(world.kubeConfig, await world.api.call('kubeConfig', { token }));
+  /** So many requests of each kind are answered so. */
+  async function failEach(times: number, fault: Fault): Promise<void> {
+    for (const kind of KINDS) await world.api.call('fail', { ...fault, kind, times });
+  }
+
+  describe('while the agent enforces', () => {
+    let agent: RunningAgent;
+    /** Allowed and denied all the time. */
+    let friend: Connections;
+    let stranger: Connections;
+    beforeEach(async () => {
+      await world.become([FRIEND_ALLOWED]);
+      // A new one each time, for an agent waits the longer the more has failed before.
+      agent = await world.startAgent();
+      friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
+      stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7003);
+      await agent.shows('all watches open', ({ source }) => source.kinds.every(({ watching }) => watching));
+    });
+
+    afterEach(async () => {
+      friend[Symbol.dispose]();
+      stranger[Symbol.dispose]();
+      await world.killAgents();
+    });
+
+    /** New and open connections are judged as before, and /readyz says that policies are in force and how old the knowledge is. */
+    async function expectEnforcing(): Promise<void> {
+      await friend.flow();
+      await expectCut(stranger);
+      await friend.expectNothingLost();
+      expect(await agent.get('/readyz')).toEqual({
+        status: 200,
+        body: expect.stringMatching(
+          /^policies in force since \d{4}-\S+; the API server http:\S+ last heard [\d.]+ seconds ago\n$/,
+        ),
+      });
+    }
+
+    /** Resolves when each watch has failed so many times more than `before` for this reason. */
+    async function failed(reason: Failure, times: number, before: readonly number[]): Promise<void> {
+      await agent.shows(`${times} times ${reason}`, ({ source }) =>
+        source.kinds.every(({ restarts }, i) => (restarts[reason] ?? 0) >= (before[i] ?? 0) + times),
+      );
+    }
+
+    async function failures(reason: Failure): Promise<readonly number[]> {
+      return (await agent.status()).source.kinds.map(({ restarts }) => restarts[reason] ?? 0);
+    }
+
+    /** A change at the server comes into force, without another list, and what is allowed then flows. */
+    async function expectTakenUp(): Promise<void> {
+      await world.change(agent, [FRIEND_ALLOWED, CLIENT_ALLOWED]);
+      using client = new Connections(world.lab, 'shop/client', 'shop/server', 7005);
+      await client.flow();
+      const { source } = await agent.status();
+      expect(source.kinds.map(({ lists }) => lists)).toEqual([1, 1, 1]);
+      await friend.expectNothingLost();
+    }
+
+    test('401 after its token was replaced: it reads the new one and goes on', async () => {
+      await world.api.call('acceptTokens', ['second']);
+      await writeToken('second');
+      // In order: where a connection broke it would read the credentials again by itself.
+      await world.api.call('endWatches', 'NetworkPolicy');
+      await agent.shows('that it is refused', ({ source }) =>
+        source.kinds.some(({ kind, restarts }) => kind === 'NetworkPolicy' && restarts.unauthorized === 1),
+      );
+      await expectEnforcing();
+      await expectTakenUp();
+      const [last] = (await world.api.call('requests', 'watch', 'NetworkPolicy')).slice(-1);
+      expect(last?.authorization).toBe('Bearer second');
+    });
+
+    test('401 as long as the new token has not come: what is known stands', async () => {
+      await world.api.call('acceptTokens', ['third']);
+      const before = await failures('unauthorized');
+      await cutWatches();
+      await failed('unauthorized', 2, before);
+      const { source } = await agent.status();
+      expect(source.kinds.map(({ watching, lastError }) => [watching, lastError?.code])).toEqual(
+        KINDS.map(() => [false, 'unauthorized']),
+      );
+      await expectEnforcing();
+      await writeToken('third');
+      await expectTakenUp();
+    });
+
+    test.each([
+      ['429 with a time to wait', 'overloaded', { status: 429, reason: 'TooManyRequests', retryAfter: 1 }],
+      ['500', 'server-error', { status: 500, reason: 'InternalError' }],
+    ] as const)('a burst of %s: it comes back', async (_, reason, answer) => {
+      const before = await failures(reason);
+      await failEach(2, { type: 'watch', answer });
+      await cutWatches();
+      await failed(reason, 1, before);
+      await expectEnforcing();
+      await failed(reason, 2, before);
+      await expectTakenUp();
+    });
+
+    test.each([
+      ['no JSON', 'malformed', 'Bad Gateway\n'],
+      ['an event without its object', 'malformed', '{"type":"ADDED"}\n'],
+    ] as const)('a stream that brings %s: it is taken up where it was', async (_, reason, bytes) => {
+      const before = await failures(reason);
+      await world.api.call('sendToWatches', bytes);
+      await failed(reason, 1, before);
+      await expectEnforcing();
+      await expectTakenUp();
+    });
+
+    test('a stream that breaks within an event: nothing of that is applied', async () => {
+      const before = await failures('connection');
+      await world.api.call('sendToWatches', HALF_A_LINE);
+      await expectEnforcing();
+      await cutWatches();
+      await failed('connection', 1, before);
+      await expectEnforcing();
+      await expectTakenUp();
+    });
+
+    test('a stream that comes some bytes at a time: a change is in force when it is complete', async () => {
+      await world.api.call('trickleWatches', 7);
+      await expectTakenUp();
+      await expectEnforcing();
+    });
+  });
+
+  describe('while the agent starts', () => {
+    afterEach(async () => {
+      await world.api.call('heal');
+      await world.killAgents();
+    });
+
+    test.each([
+      ['429', 'overloaded', { status: 429, retryAfter: 1 }],
+      ['500', 'server-error', { status: 500 }],
+      ['401', 'unauthorized', { status: 401 }],
+    ] as const)(
+      'with a burst of %s: it says what it waits for, and enforces when it has all',
+      async (_, reason, answer) => {
+        await failEach(2, { answer });
+        const agent = world.spawnAgent();
+        await agent.serves();
+        await agent.shows('a failure', ({ source }) =>
+          source.kinds.every(({ restarts }) => (restarts[reason] ?? 0) > 0),
+        );
+        const { status, body } = await agent.get('/readyz');
+        // It may have got all of them by now.
+        if (status !== 200) expect(body).toMatch(/^not ready: (waiting for the first list of|bringing the policies)/);
+        await agent.ready();
+        using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7007);
+        await expectCut(stranger);
+        expect((await agent.status()).source.kinds.map(({ lists }) => lists)).toEqual([1, 1, 1]);
+      },
+    );
+
+    test.each(['half', 'cut'] as const)(
+      'with lists that break (%s): each is complete before it enforces',
+      async (answer) => {
+        const agent = world.spawnAgent();
+        await world.api.call('fail', { type: 'streaming-list', times: 3, answer: { status: 422, reason: 'Invalid' } });
+        await failEach(1, { type: 'list', answer });
+        await agent.ready();
+        const { source, enforced } = await agent.status();
+        expect(source.kinds.map(({ kind, lists, restarts }) => [kind, lists, restarts.connection])).toEqual(
+          KINDS.map((kind) => [kind, 1, 1]),
+        );
+        expect(enforced.policies).toBe(2);
+      },
+    );
+  });
+});

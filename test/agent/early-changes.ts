@@ -1,0 +1,69 @@
+/**
+ * A process that runs an agent, in whatever network namespace it is started, on a source of which two changes come while the first policies are
+ * brought into force. It tells what came of it, and ends. With the argument `stop` the agent is stopped while they are brought into force.
+ */
+import pino from 'pino';
+import { AgentProcess } from '../../src/agent/agent-process.ts';
+import type { Readiness } from '../../src/telemetry/agent-view.ts';
+import { formatListenAddress } from '../../src/telemetry/listen-address.ts';
+
+/** When the earlier of the two was received, in ms before it was passed on. */
+export const WAITED = 60_000;
+
+export interface Outcome {
+  readonly readiness: Readiness;
+  /** Answers of /metrics and /status; undefined where it was stopped. */
+  readonly metrics?: string;
+  readonly status?: string;
+}
+
+async function run(stops: boolean): Promise<Outcome> {
+  const started = Promise.withResolvers<void>();
+  let inForce = 0;
+  const agent: AgentProcess = new AgentProcess({
+    agent: { node: { name: 'node', addresses: [] }, queues: 1 },
+    source: (onChanges) => ({
+      start: () => {},
+      synced: Promise.resolve(),
+      snapshot: () => {
+        // The agent asks the kernel for much before it is that far.
+        setImmediate(() => {
+          for (const [name, age] of [
+            ['a', WAITED],
+            ['b', 0],
+          ] as const) {
+            const record = { kind: 'Namespace', name, labels: {} } as const;
+            onChanges([{ type: 'set', record }], performance.now() - age);
+          }
+        });
+        return { namespaces: [], pods: [], policies: [] };
+      },
+      view: () => ({ type: 'manifests', location: 'test', age: 0, kinds: [] }),
+      stop: async () => {},
+    }),
+    metricsAddress: '127.0.0.1:0',
+    queryAddress: '',
+    version: 'test',
+    logLinesLost: () => 0,
+    log: pino(
+      { level: 'debug' },
+      {
+        write: (line) => {
+          if (JSON.parse(line).msg !== 'in force' || ++inForce < 2 || !stops) return;
+          agent.stop().then(started.resolve, started.reject);
+        },
+      },
+    ),
+  });
+  const url = `http://${formatListenAddress(await agent.start())}`;
+  if (stops) {
+    await started.promise;
+    return { readiness: agent.readiness() };
+  }
+  const get = async (path: string) => (await fetch(`${url}${path}`)).text();
+  const outcome = { readiness: agent.readiness(), metrics: await get('/metrics'), status: await get('/status') };
+  await agent.stop();
+  return outcome;
+}
+
+if (process.argv[1] === import.meta.filename) process.send?.(await run(process.argv[2] === 'stop'));

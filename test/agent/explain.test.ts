@@ -1,0 +1,91 @@
+/** What the real agent answers at /explain and to `podfence explain`, beside what becomes of real packets. */
+import { spawn } from 'node:child_process';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Answer } from '../../src/explain/explanation.ts';
+import { ended } from '../commands/podfence.ts';
+import { describeAsRoot } from '../root.ts';
+import { Connections, expectCut } from '../scenarios/connections.ts';
+import { AgentWorld, NODE } from './agent-world.ts';
+import { getIn } from './http-in-netns.ts';
+import { app, CLIENT_ALLOWED, FRIEND_ALLOWED, serverHears } from './policies.ts';
+import { CLI, type RunningAgent } from './running-agent.ts';
+
+const QUERIES = { address: '127.0.0.1', port: 9465 };
+
+describeAsRoot('Explanations of a running agent', () => {
+  let world: AgentWorld;
+  let agent: RunningAgent;
+  beforeAll(async () => {
+    world = await AgentWorld.start([FRIEND_ALLOWED, CLIENT_ALLOWED]);
+    agent = await world.startAgent();
+  });
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+  });
+
+  async function explain(from: string, to: string, port: string): Promise<Answer> {
+    const { status, body } = await getIn(world.node, QUERIES, `/explain?${new URLSearchParams({ from, to, port })}`);
+    expect({ status, body }).toMatchObject({ status: 200 });
+    return JSON.parse(body);
+  }
+
+  test('are what packets meet, before and after a change', async () => {
+    using client = new Connections(world.lab, 'shop/client', 'shop/server', 7001);
+    await client.flow();
+    const allowed = await explain('10.244.1.2', 'shop/server', 'web');
+    expect(allowed).toMatchObject({ from: 'shop/client', verdict: 'allow' });
+    expect(allowed.ways[0]?.sides.ingress.allowedBy.map(({ policy }) => policy)).toEqual(['shop/client']);
+    await world.change(agent, [FRIEND_ALLOWED]);
+    await expectCut(client);
+    const denied = await explain('shop/client', 'shop/server', '7001');
+    expect(denied).toMatchObject({
+      verdict: 'deny',
+      ways: [{ reason: 'ingress-denied', notes: [], sides: { ingress: { node: NODE } } }],
+    });
+    expect(denied.ways[0]?.sides.ingress.nearMisses.map(({ sentence }) => sentence)).toEqual([
+      'policy shop/friend rule 1 would allow port 7001 from pods with app=friend; client has app=client',
+    ]);
+  });
+
+  test('know the addresses of the node', async () => {
+    const [address = ''] = world.node.addresses;
+    expect(await explain(address, 'shop/server', '1')).toMatchObject({
+      from: `node ${NODE}`,
+      ways: [{ reason: 'local-node' }],
+    });
+  });
+
+  test('of what makes no sense are 400, and say what was meant', async () => {
+    const ask = (query: string) => getIn(world.node, QUERIES, `/explain?${query}`);
+    expect(await ask('from=shop/client&to=shop/sever&port=1')).toEqual({
+      status: 400,
+      body: 'there is no pod or Service "shop/sever". Did you mean shop/server? (the agent knows no Services: name a pod, or give its address)\n',
+    });
+    expect(await ask('from=shop/client')).toEqual({ status: 400, body: 'give from, to and port\n' });
+  });
+
+  test('are laid out by podfence explain', async () => {
+    await world.change(agent, [FRIEND_ALLOWED, serverHears('client', app('client'), [{ port: 7001 }])]);
+    const args = [
+      'explain',
+      '--from',
+      'shop/client',
+      '--to',
+      'shop/server',
+      '--port',
+      '7002',
+      '--agent',
+      '127.0.0.1:9465',
+    ];
+    const child = world.node.netns.run(() =>
+      spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }),
+    );
+    const { code, stdout, stderr } = await ended(child);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('DENIED  shop/client -> shop/server, port 7002\n');
+    expect(stdout).toContain(`ingress  denied on ${NODE}: shop/server is isolated, and none of the policies allows it`);
+    expect(stdout.replaceAll(/\s+/g, ' ')).toContain(
+      'nearest policy shop/client rule 1 would allow port 7001 from client; this is port 7002',
+    );
+  });
+});

@@ -1,0 +1,146 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { FlowObserver } from '../../src/agent/flow-observer.ts';
+import type { ClusterRecord, Direction, PodRecord } from '../../src/cluster/records.ts';
+import type { FlowEvent } from '../../src/dataplane/nfqueue/flow-events.ts';
+import { ALLOWED_BY_POLICY, FRAGMENT, INGRESS_DENIED, MID_STREAM, NOT_ISOLATED } from '../../src/filter/reasons.ts';
+import { FlowLog } from '../../src/telemetry/flow-log.ts';
+
+const NODE = { name: 'here', addresses: ['10.0.1.1', 'fd00::1'] };
+const EVERY_POD = { matchLabels: {}, matchExpressions: [] };
+const [WEB, DB, FAR] = [0x0a000001, 0x0a000002, 0x0a000003];
+
+function pod(name: string, address: string, nodeName = NODE.name, hostNetwork = false): PodRecord {
+  return { kind: 'Pod', namespace: 'a', name, labels: {}, nodeName, addresses: [address], hostNetwork, ports: [] };
+}
+
+/** Isolates every pod, and allows these ports, one rule each. */
+function policy(name: string, direction: Direction, ...ports: readonly number[]): ClusterRecord {
+  const rules = ports.map((port) => ({ peers: [], ports: [{ protocol: 'TCP', port } as const] }));
+  return {
+    ...{ kind: 'NetworkPolicy', namespace: 'a', name, podSelector: EVERY_POD, isolates: [direction] },
+    ...{ ingress: [], egress: [], [direction]: rules },
+  };
+}
+
+const PODS = [pod('web', '10.0.0.1'), pod('db', '10.0.0.2'), pod('far', '10.0.0.3', 'there')];
+
+function event(source: number, destination: number, differences: Partial<FlowEvent> = {}): FlowEvent {
+  const ends = { family: 4, protocol: 6, source: [source], destination: [destination], sourcePort: 4000 } as const;
+  return { ...ends, destinationPort: 80, reason: INGRESS_DENIED, direction: 1, ...differences };
+}
+
+/** An observer of workers that have these events for it. */
+class Observed {
+  readonly log = new FlowLog();
+  readonly observer = new FlowObserver({ node: NODE, log: this.log, byPolicy: false });
+  readonly events: FlowEvent[] = [];
+  /** How it reads. */
+  readonly reads: { milliseconds: number; rest: string }[] = [];
+  lost = 0;
+
+  constructor(...records: readonly ClusterRecord[]) {
+    this.set(...records);
+    this.observer.start({
+      drainFlowEvents: (take, options) => {
+        this.reads.push(options);
+        for (const each of this.events.splice(0)) take(each);
+        return this.lost;
+      },
+    });
+  }
+
+  set(...records: readonly ClusterRecord[]): void {
+    this.observer.apply(records.map((record) => ({ type: 'set', record })));
+  }
+
+  lines(...events: readonly FlowEvent[]) {
+    this.events.push(...events);
+    this.observer.policyFlows();
+    return this.log.open({})?.take(1000) ?? [];
+  }
+}
+
+const observed: Observed[] = [];
+function observe(...records: readonly ClusterRecord[]): Observed {
+  const one = new Observed(...records);
+  observed.push(one);
+  return one;
+}
+afterEach(() => {
+  for (const { observer } of observed.splice(0)) observer.stop();
+  vi.useRealTimers();
+});
+
+describe('the observer of flows', () => {
+  it('names pods, nodes and addresses', () => {
+    const one = observe(...PODS, pod('proxy', '10.0.1.2', 'there', true));
+    const [, ...others] = [0, 0x0a000101, 0x0a000102, 0x08080808].map((source) => event(source, DB));
+    const sixth = event(0, 0, { family: 6, source: [0xfd000000 | 0, 0, 0, 1], destination: [0xfd000000 | 0, 0, 0, 9] });
+    expect(one.lines(...others, sixth).map(({ from }) => from)).toEqual([
+      { kind: 'node', name: 'here', address: '10.0.1.1' },
+      { kind: 'node', name: 'there', address: '10.0.1.2' },
+      { kind: 'address', address: '8.8.8.8' },
+      { kind: 'node', name: 'here', address: 'fd00::1' },
+    ]);
+    expect(one.lines()[0]?.to).toEqual({ kind: 'pod', namespace: 'a', name: 'db', address: '10.0.0.2', node: 'here' });
+  });
+
+  it('puts an allowed flow down to the first rule of each policy that allows it, on the side of this node', () => {
+    const one = observe(...PODS, policy('out', 'egress', 1, 80, 80), policy('in', 'ingress', 80));
+    const allowed = { reason: ALLOWED_BY_POLICY, direction: 0 };
+    const by = one
+      .lines(event(WEB, DB, allowed), event(WEB, FAR, allowed), event(FAR, DB, allowed))
+      .map(({ policies }) => policies.map(({ name, direction, rule }) => `${name} ${direction} ${rule}`));
+    expect(by).toEqual([['out egress 1', 'in ingress 0'], ['out egress 1'], ['in ingress 0']]);
+  });
+
+  it('puts a denied one down to all policies that isolate, by name, and what policies do not decide to none', () => {
+    const one = observe(...PODS, policy('y', 'ingress'), policy('x', 'ingress'), policy('z', 'egress'));
+    const reasons = [INGRESS_DENIED, FRAGMENT, MID_STREAM, NOT_ISOLATED];
+    const lines = one.lines(...reasons.map((reason) => event(WEB, DB, { reason })));
+    expect(lines.map(({ verdict, reason, policies }) => [verdict, reason, policies.map(({ name }) => name)])).toEqual([
+      ['deny', 'ingress-denied', ['x', 'y']],
+      ['deny', 'fragment', ['x', 'y']],
+      ['deny', 'mid-stream', []],
+      ['allow', 'not-isolated', []],
+    ]);
+  });
+
+  it('names protocols, and gives ports where there are some', () => {
+    const one = observe(...PODS);
+    const lines = one.lines(
+      event(WEB, DB, { protocol: 17 }),
+      event(WEB, DB, { protocol: 1, sourcePort: 77, destinationPort: 77 }),
+      event(WEB, DB, { protocol: 1, sourcePort: 78, destinationPort: 78 }),
+      event(WEB, DB, { protocol: 47, sourcePort: -1, destinationPort: -1 }),
+      event(WEB, DB, { reason: FRAGMENT, sourcePort: -1, destinationPort: -1 }),
+    );
+    expect(lines.map(({ protocol, port, sourcePort, count }) => [protocol, port, sourcePort, count])).toEqual([
+      ['UDP', 80, 4000, 1],
+      ['ICMP', null, null, 2],
+      ['47', null, null, 1],
+      ['TCP', null, null, 1],
+    ]);
+  });
+
+  it('tells what was seen before a change as things were, and what there is no time for not at all', () => {
+    const one = observe(...PODS, policy('in', 'ingress'));
+    one.events.push(event(WEB, DB));
+    one.set(policy('more', 'ingress'));
+    expect(one.reads.map(({ rest }) => rest)).toEqual(['skip']);
+    expect(one.lines()[0]?.policies.map(({ name }) => name)).toEqual(['in']);
+    expect(one.lines(event(WEB, DB))[1]?.policies.map(({ name }) => name)).toEqual(['in', 'more']);
+  });
+
+  it('reads in short turns, keeps what is left, and counts what was lost', () => {
+    vi.useFakeTimers();
+    const one = observe(...PODS);
+    one.lost = 7;
+    vi.advanceTimersByTime(1000);
+    expect(one.reads).toEqual(Array.from({ length: 4 }, () => ({ milliseconds: 5, rest: 'keep' })));
+    expect(one.log.leftOut).toBe(28);
+    one.observer.stop();
+    vi.advanceTimersByTime(1000);
+    expect(one.reads).toHaveLength(4);
+  });
+});

@@ -1,0 +1,285 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, describe, expect, test } from 'vitest';
+import { policy as apiPolicy, pod } from '../kube/objects.ts';
+import { startServer } from '../kube/watched-cluster.ts';
+import { ended, podfence, start } from './podfence.ts';
+
+const EXAMPLE = 'examples/three-tier';
+const SHOP = `${EXAMPLE}/policies/shop.yaml`;
+const DENIED = ['--from', 'elsewhere/stranger', '--to', 'shop/database-0', '--port', '5432'];
+
+const folder = mkdtempSync(join(tmpdir(), 'podfence-explain-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function file(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+describe('podfence explain', () => {
+  test('lays out a denied flow for people: verdict, directions, near misses, suggestion', async () => {
+    const { code, stdout, stderr } = await podfence(['explain', ...DENIED, '--manifests', EXAMPLE]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toBe(`DENIED  elsewhere/stranger -> shop/database-0, port 5432
+
+  egress   allowed: no policy selects elsewhere/stranger for egress
+  ingress  denied: shop/database-0 is isolated, and none of the policies allows it
+           isolated by  shop/database      ${SHOP}:76
+                        shop/default-deny  ${SHOP}:2
+           nearest      policy shop/database rule 1 would allow port 5432 from pods with
+                        app=backend; stranger has app=stranger; stranger is in namespace elsewhere,
+                        and without a namespaceSelector only pods of shop are meant
+                        ${SHOP}:86
+
+This would allow it, and nothing else:
+
+    apiVersion: networking.k8s.io/v1
+    kind: NetworkPolicy
+    metadata:
+      name: database-0-from-stranger-5432
+      namespace: shop
+    spec:
+      podSelector:
+        matchLabels:
+          app: database
+      policyTypes: [Ingress]
+      ingress:
+        - from:
+            - namespaceSelector:
+                matchLabels:
+                  kubernetes.io/metadata.name: elsewhere
+              podSelector:
+                matchLabels:
+                  app: stranger
+          ports:
+            - protocol: TCP
+              port: 5432
+`);
+  });
+
+  test('lays out an allowed flow to a Service: the backends, and the rules that allow it', async () => {
+    const flow = ['--from', 'frontend-1', '--to', 'shop/backend', '--port', 'api'];
+    const { code, stdout } = await podfence(['explain', ...flow, '-m', EXAMPLE]);
+    expect(code).toBe(0);
+    expect(stdout).toBe(`ALLOWED  shop/frontend-1 -> service/shop/backend, port 80
+
+allowed at shop/backend-1 and shop/backend-2, port 9000
+  egress   allowed: shop/frontend-1 is isolated, and a rule allows it
+           isolated by  shop/default-deny  ${SHOP}:2
+                        shop/dns           ${SHOP}:12
+                        shop/frontend      ${SHOP}:31
+           allowed by   shop/frontend rule 1  ${SHOP}:46
+  ingress  allowed: shop/backend-1 is isolated, and a rule allows it
+           isolated by  shop/backend       ${SHOP}:53
+                        shop/default-deny  ${SHOP}:2
+           allowed by   shop/backend rule 1  ${SHOP}:63
+
+Note: Replies pass by connection tracking and need no rule of their own.
+`);
+  });
+
+  test('prints one JSON document with --json', async () => {
+    const { code, stdout, stderr } = await podfence(['explain', ...DENIED, '-m', EXAMPLE, '--json']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout.endsWith('}\n')).toBe(true);
+    expect(JSON.parse(stdout)).toMatchObject({
+      from: 'elsewhere/stranger',
+      verdict: 'deny',
+      ways: [{ reason: 'ingress-denied', sides: { ingress: { isolatedBy: [{ file: SHOP, line: 76 }, { line: 2 }] } } }],
+    });
+  });
+
+  test('suggests what, added to the manifests, does allow the flow', async () => {
+    const flow = ['--from', 'shop/frontend-1', '--to', 'shop/database-0', '--port', '5432'];
+    const { stdout } = await podfence(['explain', ...flow, '-m', EXAMPLE, '--json']);
+    const { verdict, ways } = JSON.parse(stdout);
+    expect({ verdict, documents: ways[0].suggestion.yaml.split('---\n').length }).toEqual({
+      verdict: 'deny',
+      documents: 2,
+    });
+    const added = file('added.yaml', ways[0].suggestion.yaml);
+    const after = await podfence(['explain', ...flow, '-m', EXAMPLE, '-m', added, '--json']);
+    expect(JSON.parse(after.stdout).verdict).toBe('allow');
+  });
+
+  test('knows a pod of the host network by the node that it is on, and its node of no other', async () => {
+    const manifests = file('host.yaml', HOST_NETWORK);
+    const verdicts = ['near', 'far'].map(async (name) => {
+      const { stdout } = await podfence([
+        'explain',
+        '--from',
+        `n/${name}`,
+        '--to',
+        'n/app',
+        '--port',
+        '1',
+        '-m',
+        manifests,
+        '--json',
+      ]);
+      return JSON.parse(stdout).ways[0].reason;
+    });
+    expect(await Promise.all(verdicts)).toEqual(['local-node', 'ingress-denied']);
+  });
+
+  test('reads the cluster of a kubeconfig, page by page, with its Services', async () => {
+    const server = await startServer();
+    for (let i = 0; i < 600; i++)
+      server.set(pod('default', `p${i}`, { ip: `10.1.${i >> 8}.${i & 255}`, labels: { app: 'p' } }));
+    server.set(apiPolicy('default', 'closed', { podSelector: { matchLabels: { app: 'p' } } }));
+    server.set({
+      kind: 'Service',
+      apiVersion: 'v1',
+      metadata: { namespace: 'default', name: 'p' },
+      spec: {
+        type: 'ClusterIP',
+        clusterIP: '10.96.0.9',
+        clusterIPs: ['10.96.0.9'],
+        selector: { app: 'p' },
+        ports: [{ port: 80, targetPort: 8080 }],
+      },
+    });
+    const config = file('kubeconfig', server.kubeConfig());
+    const asked = ['explain', '--from', 'p7', '--to', 'default/p', '--port', '80', '--json', '--kubeconfig', config];
+    const { code, stdout, stderr } = await podfence(asked);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const { to, verdict, ways } = JSON.parse(stdout);
+    expect({ to, verdict }).toEqual({ to: 'service/default/p', verdict: 'mixed' });
+    // The pod itself is among the backends.
+    expect(
+      ways.map(({ verdict, port, alike }: { verdict: string; port: number; alike: string[] }) => [
+        verdict,
+        port,
+        alike.length,
+      ]),
+    ).toEqual([
+      ['deny', 8080, 598],
+      ['allow', 8080, 0],
+    ]);
+    server.fail({ kind: 'Service', answer: { status: 403, reason: 'Forbidden' } });
+    const withoutServices = await podfence([...asked.slice(0, 4), '10.96.0.9', ...asked.slice(5)]);
+    expect(withoutServices.stderr).toContain(
+      'Services  warning: they may not be listed, so their names are not known: HTTP 403',
+    );
+    expect(JSON.parse(withoutServices.stdout)).toMatchObject({ to: '10.96.0.9', verdict: 'allow' });
+  });
+
+  test.each([
+    [['--from', 'a'], 2, '--to, --port missing'],
+    [[...DENIED, '-m', EXAMPLE, '--kubeconfig', 'x'], 2, '--manifests and --kubeconfig: give one or the other'],
+    [[...DENIED, '-m', EXAMPLE, '--agent', 'x'], 2, 'cannot be used with'],
+    [['--batch', '-m', '-'], 2, 'standard input can be one of them'],
+    [['--batch', '/nowhere/flows', '-m', EXAMPLE], 2, '--batch /nowhere/flows: ENOENT'],
+    [[...DENIED, '--kubeconfig', '/nowhere/config'], 2, 'Or give manifests: --manifests FOLDER.'],
+    [['--from', 'shop/fronted-1', '--to', '1.1.1.1', '--port', '1', '-m', EXAMPLE], 2, 'Did you mean shop/frontend-1?'],
+    [[...DENIED, '--agent', '127.0.0.1:4'], 3, 'no agent answers at http://127.0.0.1:4: ECONNREFUSED'],
+  ])('%j is told what is wrong', async (flags, code, words) => {
+    const outcome = await podfence(['explain', ...flags]);
+    expect(outcome).toMatchObject({ code, stdout: '' });
+    expect(outcome.stderr).toContain(words);
+  });
+
+  test('says so where the cluster does not answer', async () => {
+    const server = await startServer();
+    const config = file('gone', server.kubeConfig());
+    await server.stop();
+    const { code, stderr } = await podfence(['explain', ...DENIED, '--kubeconfig', config]);
+    expect(code).toBe(3);
+    expect(stderr).toContain('cannot be read: connect ECONNREFUSED');
+  });
+});
+
+describe('podfence explain --batch', () => {
+  const good = { from: 'elsewhere/stranger', to: 'shop/database-0', port: 5432, protocol: 'TCP' };
+  const answered = { ...good, egress: 'allow', ingress: 'deny', verdict: 'deny', reason: 'ingress-denied' };
+  const batch = ['explain', '--batch', '-m', EXAMPLE];
+
+  test('answers each line in its turn, from standard input and from a file', async () => {
+    const lines = Array.from({ length: 2000 }, (_, i) => ({ ...good, port: i + 1 }));
+    const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+    const expected = lines.map((line) => `${JSON.stringify({ ...answered, port: line.port })}\n`).join('');
+    expect(await podfence(batch, text)).toEqual({ code: 0, stdout: expected, stderr: '' });
+    const fromFile = ['explain', '--batch', file('flows.jsonl', text), '-m', EXAMPLE];
+    expect(await podfence(fromFile)).toEqual({ code: 0, stdout: expected, stderr: '' });
+  });
+
+  test('a bad line gets an error of its own, and the others their answers', async () => {
+    const long = JSON.stringify({ ...good, from: 'x'.repeat(70_000) });
+    const input = [JSON.stringify(good), 'no json', '', long, JSON.stringify(good)].join('\n');
+    const { code, stdout, stderr } = await podfence(batch, input);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: '2 lines are no question.\n' });
+    expect(
+      stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      answered,
+      { line: 2, error: expect.stringContaining('not JSON') },
+      { line: 4, error: 'the line has more than 65536 characters' },
+      answered,
+    ]);
+  });
+
+  test('answers as questions come', async () => {
+    const child = start(...batch);
+    const outcome = ended(child);
+    const answers = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+    for (const port of [1, 2, 3]) {
+      child.stdin?.write(`${JSON.stringify({ ...good, port })}\n`);
+      const [line] = (await once(answers, 'line')) as [string];
+      expect(JSON.parse(line).port).toBe(port);
+    }
+    child.stdin?.end();
+    expect((await outcome).code).toBe(0);
+  });
+
+  test('ends without a word where nobody reads on', async () => {
+    const child = start(...batch);
+    const outcome = ended(child);
+    const question = `${JSON.stringify(good)}\n`.repeat(1000);
+    child.stdin?.on('error', () => {});
+    child.stdout?.once('data', () => child.stdout?.destroy());
+    const write = () => child.stdin?.write(question, (error) => (error ? undefined : write()));
+    write();
+    expect(await outcome).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test('answers what can be answered where manifests have errors, and says so in the exit code', async () => {
+    const broken = file(
+      'broken.yaml',
+      'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: x}\nspec: {podSelectr: {}}',
+    );
+    const { code, stdout, stderr } = await podfence([...batch, '-m', broken], JSON.stringify(good));
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout)).toEqual(answered);
+    expect(stderr).toContain('Did you mean podSelector?');
+  });
+});
+
+const HOST_NETWORK = `
+kind: Pod
+apiVersion: v1
+metadata: {name: app, namespace: n}
+spec: {nodeName: one, containers: [{name: c}]}
+---
+kind: Pod
+apiVersion: v1
+metadata: {name: near, namespace: n}
+spec: {nodeName: one, hostNetwork: true, containers: [{name: c}]}
+---
+kind: Pod
+apiVersion: v1
+metadata: {name: far, namespace: n}
+spec: {hostNetwork: true, containers: [{name: c}]}
+---
+kind: NetworkPolicy
+apiVersion: networking.k8s.io/v1
+metadata: {name: closed, namespace: n}
+spec: {podSelector: {}}
+`;

@@ -1,0 +1,214 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Direction, PolicyRecord } from '../../src/cluster/records.ts';
+import { type ClusterSnapshot, ClusterStore } from '../../src/cluster/store.ts';
+import { lint } from '../../src/lint/lint.ts';
+import { ADDRESSES, grownHistory, PACKETS } from '../policy/random-cluster.ts';
+import { namespace as namespaceRecord } from '../policy/records.ts';
+import { evaluate } from '../reference/evaluator.ts';
+import { app, expectFinding, findingsOf, inNamespace, namespace, policy } from './linted.ts';
+
+const ingress = (...rules: readonly object[]) => policy({ ingress: rules });
+const block = (cidr: string, ...except: readonly string[]) => ({ ipBlock: { cidr, except } });
+const rule = (peers: readonly object[], ...ports: readonly object[]) => ({ from: peers, ports });
+
+describe('a rule that a wider one shadows', () => {
+  it.each<[string, object, object, object]>([
+    ['any peer', rule([], { port: 80 }), rule([app('web')], { port: 80 }), rule([app('web')], { port: 81 })],
+    ['every pod', rule([{ podSelector: {} }]), rule([app('web')]), rule([block('192.0.2.0/24')])],
+    [
+      'every namespace',
+      rule([{ namespaceSelector: {} }]),
+      rule([{ ...inNamespace('a'), ...app('web') }]),
+      rule([block('192.0.2.0/24')]),
+    ],
+    ['a range of ports', rule([], { port: 80, endPort: 90 }), rule([], { port: 85 }), rule([], { port: 91 })],
+    ['a wider block', rule([block('10.0.0.0/8')]), rule([block('10.1.0.0/16')]), rule([block('11.0.0.0/16')])],
+    [
+      'a block with a hole elsewhere',
+      rule([block('10.0.0.0/8', '10.2.0.0/16')]),
+      rule([block('10.1.0.0/16')]),
+      rule([block('10.2.3.0/24')]),
+    ],
+    [
+      'one of several values',
+      rule([{ podSelector: { matchExpressions: [{ key: 'app', operator: 'In', values: ['web', 'api'] }] } }]),
+      rule([app('web')]),
+      rule([app('db')]),
+    ],
+  ])('is told beside %s', (_, wide, narrow, other) =>
+    expectFinding(
+      'shadowed-rule',
+      /^warning spec\.ingress\[1\]: spec\.ingress\[0\] allows all that this rule allows/,
+      [ingress(wide, narrow)],
+      [ingress(wide, other)],
+    ),
+  );
+
+  it('is told of the narrower one, wherever it stands, and of equal ones once', async () => {
+    expect(await findingsOf('shadowed-rule', [ingress(rule([app('web')]), {})])).toEqual([
+      expect.stringMatching(/^warning spec\.ingress\[0\]: spec\.ingress\[1\] allows/),
+    ]);
+    expect(await findingsOf('shadowed-rule', [ingress(rule([app('web')]), rule([app('web')]))])).toEqual([
+      expect.stringMatching(/^warning spec\.ingress\[1\]: spec\.ingress\[0\] allows/),
+    ]);
+  });
+
+  it('is told of an entry beside a wider one in the same list', async () => {
+    const entries = ingress(rule([app('web'), { podSelector: {} }], { port: 80 }, { port: 8080 }, { port: 80 }));
+    expect(await findingsOf('shadowed-rule', [entries])).toEqual([
+      expect.stringMatching(/^warning spec\.ingress\[0\]\.from\[0\]: spec\.ingress\[0\]\.from\[1\] matches all/),
+      expect.stringMatching(/^warning spec\.ingress\[0\]\.ports\[2\]: spec\.ingress\[0\]\.ports\[0\] has all/),
+    ]);
+  });
+
+  it('is not told of UDP beside TCP', async () => {
+    expect(await findingsOf('shadowed-rule', [ingress(rule([], { port: 53 }, { port: 53, protocol: 'UDP' }))])).toEqual(
+      [],
+    );
+  });
+
+  it('is a hint where another policy opens everything, and otherwise worth knowing', async () => {
+    const partly = policy({
+      ...app('web'),
+      ingress: [rule([app('api')])],
+      egress: [{}],
+      policyTypes: ['Ingress', 'Egress'],
+    });
+    const others = (wide: object) => policy({ ingress: [wide] }, { name: 'q' });
+    expect(await findingsOf('shadowed-rule', [partly, others({})])).toEqual([
+      'hint spec.ingress[0]: spec.ingress[0] of policy shop/q allows all that this rule allows',
+    ]);
+    expect(await findingsOf('shadowed-rule', [partly, others(rule([{ podSelector: {} }]))])).toEqual([
+      expect.stringMatching(/^info spec\.ingress\[0\]/),
+    ]);
+    expect(await findingsOf('shadowed-rule', [partly, others(rule([app('db')]))])).toEqual([]);
+  });
+});
+
+describe('a policy without effect', () => {
+  const web = (more: object, name: string) => policy({ ...app('web'), ...more }, { name });
+
+  it('is told where another one says the same, once', () =>
+    expectFinding(
+      'policy-without-effect',
+      /^warning : policy shop\/a selects the same pods and allows all that this one allows/,
+      [web({ ingress: [rule([app('api')])] }, 'a'), web({ ingress: [rule([app('api')])] }, 'b')],
+      [web({ ingress: [rule([app('api')])] }, 'a'), web({ ingress: [rule([app('db')])] }, 'b')],
+    ));
+
+  it('is a hint where another one selects more pods and allows as much', () =>
+    expectFinding(
+      'policy-without-effect',
+      /^hint : policy shop\/all selects these pods as well/,
+      [web({ ingress: [rule([app('api')])] }, 'a'), policy({ ingress: [{}] }, { name: 'all' })],
+      [web({ ingress: [rule([app('api')])] }, 'a'), policy({ ingress: [rule([app('db')])] }, { name: 'all' })],
+    ));
+
+  it('is not told of policies that only isolate, unless one is there twice', async () => {
+    const deny = [policy({}, { name: 'all' }), web({}, 'web')];
+    expect(await findingsOf('policy-without-effect', deny)).toEqual([]);
+    expect(await findingsOf('policy-without-effect', [...deny, policy({}, { name: 'again' })])).toHaveLength(1);
+  });
+
+  it('is only worth knowing where it allows everything to pods that nothing else isolates', async () => {
+    const open = web({ ingress: [{}] }, 'open');
+    expect(await findingsOf('policy-without-effect', [open])).toEqual([expect.stringMatching(/^info /)]);
+    expect(await findingsOf('policy-without-effect', [open, policy({}, { name: 'deny' })])).toEqual([]);
+  });
+});
+
+describe('rules of a direction that policyTypes leave out', () => {
+  it('are told, for they are ignored', () =>
+    expectFinding(
+      'ignored-rules',
+      /^warning spec\.egress: policyTypes has Ingress only: the rules of egress are ignored, and egress stays open \| Add Egress/,
+      [policy({ policyTypes: ['Ingress'], egress: [{ to: [app('web')] }] })],
+      [policy({ policyTypes: ['Ingress', 'Egress'], egress: [{ to: [app('web')] }] })],
+    ));
+
+  it('are told of ingress too', () =>
+    expectFinding(
+      'ignored-rules',
+      /^warning spec\.ingress: policyTypes has Egress only/,
+      [policy({ policyTypes: ['Egress'], ingress: [{}] })],
+      [policy({ policyTypes: ['Egress'], ingress: [] })],
+    ));
+});
+
+describe('a namespace without any policy', () => {
+  it('is worth knowing where pods are in it', () =>
+    expectFinding(
+      'namespace-without-policy',
+      /^info : no policy is in namespace shop/,
+      [namespace('shop'), { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'shop' } }],
+      [namespace('shop'), { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'shop' } }, policy({})],
+    ));
+});
+
+// fast-check prints the seed and the path of a failure; FC_SEED runs it again.
+const SEED = process.env.FC_SEED === undefined ? {} : { seed: Number(process.env.FC_SEED) };
+
+describe('on random clusters', () => {
+  it('taking away what has no effect changes no verdict', () => {
+    let removed = 0;
+    fc.assert(
+      fc.property(grownHistory, (batches) => {
+        const store = new ClusterStore();
+        for (const batch of batches) store.apply(batch);
+        const snapshot = withAllNamespaces(store.snapshot());
+        for (const { rule, object, field } of lint({ snapshot }).findings) {
+          if (!['shadowed-rule', 'policy-without-effect', 'except-without-effect'].includes(rule)) continue;
+          const policies = snapshot.policies.flatMap((each) =>
+            object === `NetworkPolicy ${each.namespace}/${each.name}` ? without(each, field, snapshot) : [each],
+          );
+          removed++;
+          for (const flow of flows(snapshot)) {
+            const [before, after] = [evaluate(snapshot, flow), evaluate({ ...snapshot, policies }, flow)];
+            if (before.ingress.allowed !== after.ingress.allowed || before.egress.allowed !== after.egress.allowed) {
+              expect({ rule, object, field, flow, ...after }).toEqual({ rule, object, field, flow, ...before });
+            }
+          }
+        }
+      }),
+      { numRuns: 150, ...SEED },
+    );
+    expect(removed).toBeGreaterThan(50);
+  });
+});
+
+/** Loaders and the API server know the namespace of every object. */
+function withAllNamespaces(snapshot: ClusterSnapshot): ClusterSnapshot {
+  const known = new Set(snapshot.namespaces.map(({ name }) => name));
+  const all = [...snapshot.pods, ...snapshot.policies].map(({ namespace }) => namespace);
+  const missing = [...new Set(all)].filter((name) => !known.has(name));
+  return { ...snapshot, namespaces: [...snapshot.namespaces, ...missing.map((name) => namespaceRecord(name))] };
+}
+
+function* flows({ pods }: ClusterSnapshot) {
+  let next = 0;
+  for (const own of new Set(pods.flatMap(({ addresses }) => addresses))) {
+    for (const peer of ADDRESSES) {
+      if (peer.includes(':') !== own.includes(':')) continue;
+      const [protocol, port] = PACKETS[next++ % PACKETS.length] as (typeof PACKETS)[number];
+      yield { source: own, destination: peer, protocol, port };
+      yield { source: peer, destination: own, protocol, port };
+    }
+  }
+}
+
+/** The policy without what stands at `field`; nothing where that is the policy itself. */
+function without(policy: PolicyRecord, field: string, { policies }: ClusterSnapshot): readonly PolicyRecord[] {
+  expect(policies).toContain(policy);
+  const path = [...field.matchAll(/[A-Za-z]+|\d+/g)].map(([step]) => step).slice(1);
+  if (path.length === 0) return [];
+  const copy = structuredClone(policy);
+  const [direction, rule, list, index, , , hole] = path;
+  const rules = copy[direction as Direction] as unknown[];
+  const entry = rules[Number(rule)] as Record<string, { ipBlock: { except: string[] } }[]>;
+  const entries = entry[list === 'ports' ? 'ports' : 'peers'] ?? [];
+  if (hole !== undefined) entries[Number(index)]?.ipBlock.except.splice(Number(hole), 1);
+  else if (index !== undefined) entries.splice(Number(index), 1);
+  else rules.splice(Number(rule), 1);
+  return [copy];
+}

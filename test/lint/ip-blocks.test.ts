@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { expectFinding, findingsOf, pod, policy } from './linted.ts';
+
+const block = (cidr: string, ...except: readonly string[]) => ({ ipBlock: { cidr, except } });
+const from = (...peers: readonly object[]) => policy({ ingress: [{ from: peers }] });
+const podAt = (ip: string) => ({ ...pod('shop/web'), status: { podIP: ip } });
+
+describe('an ipBlock over addresses of pods', () => {
+  it('is told of a block in the range that pods usually have', () =>
+    expectFinding(
+      'ip-block-over-pods',
+      /^warning spec\.ingress\[0\]\.from\[0\]\.ipBlock\.cidr: 10\.244\.3\.0\/24 lies in 10\.244\.0\.0\/16/,
+      [from(block('10.244.3.0/24'))],
+      [from(block('10.99.3.0/24'))],
+    ));
+
+  it('is told of that range itself', async () => {
+    expect(await findingsOf('ip-block-over-pods', [from(block('10.244.0.0/16'))])).toEqual([
+      expect.stringMatching(/10\.244\.0\.0\/16 is the range which pods have their addresses from/),
+    ]);
+  });
+
+  it('is told of the address of a pod', () =>
+    expectFinding(
+      'ip-block-over-pods',
+      /^warning .*172\.20\.0\.0\/16 holds the address of pod shop\/web/,
+      [podAt('172.20.1.7'), from(block('172.20.0.0/16'))],
+      [podAt('172.20.1.7'), from(block('172.20.0.0/16', '172.20.1.0/24'))],
+    ));
+
+  it('is told of an IPv6 address of a pod', () =>
+    expectFinding(
+      'ip-block-over-pods',
+      /holds the address of pod/,
+      [podAt('2001:db8::7'), from(block('2001:db8::/64'))],
+      [podAt('2001:db8::7'), from(block('2001:db8:1::/64'))],
+    ));
+
+  it('is only worth knowing where pods would usually be in a wider block', async () => {
+    expect(await findingsOf('ip-block-over-pods', [from(block('10.0.0.0/8'))])).toEqual([
+      expect.stringMatching(/^info .*every pod is allowed \| Without pods it is: except: \[10\.244\.0\.0\/16\]\.$/),
+    ]);
+  });
+
+  it('is a warning where the ranges of pods are given', async () => {
+    const given = { podRanges: ['10.32.0.0/12'] };
+    expect(await findingsOf('ip-block-over-pods', [from(block('10.0.0.0/8'))], given)).toEqual([
+      expect.stringMatching(/^warning .*10\.32\.0\.0\/12/),
+    ]);
+    expect(await findingsOf('ip-block-over-pods', [from(block('10.0.0.0/8', '10.32.0.0/12'))], given)).toEqual([]);
+    expect(await findingsOf('ip-block-over-pods', [from(block('10.244.3.0/24'))], given)).toEqual([]);
+  });
+
+  it('is not told of the whole internet', async () => {
+    const everywhere = [podAt('172.20.1.7'), from(block('0.0.0.0/0', '10.0.0.0/8'), block('::/0'))];
+    expect(await findingsOf('ip-block-over-pods', everywhere)).toEqual([]);
+  });
+});
+
+describe('an except that changes nothing', () => {
+  it('is told where another except holds it', () =>
+    expectFinding(
+      'except-without-effect',
+      /^warning spec\.ingress\[0\]\.from\[0\]\.ipBlock\.except\[1\]: the except 192\.0\.2\.64\/26 takes nothing away, another one/,
+      [from(block('192.0.2.0/24', '192.0.2.0/25', '192.0.2.64/26'))],
+      [from(block('192.0.2.0/24', '192.0.2.0/25', '192.0.2.192/26'))],
+    ));
+
+  it('is told once of two that say the same', async () => {
+    const twice = [from(block('192.0.2.0/24', '192.0.2.0/25', '192.0.2.7/25'))];
+    expect(await findingsOf('except-without-effect', twice)).toEqual([expect.stringMatching(/except\[1\]/)]);
+  });
+
+  it('is told where another peer allows what it excludes', () =>
+    expectFinding(
+      'except-without-effect',
+      /from\[0\]\.ipBlock\.except\[0\].*Another entry allows these addresses/,
+      [from(block('192.0.2.0/24', '192.0.2.64/26'), block('192.0.2.0/25'))],
+      [from(block('192.0.2.0/24', '192.0.2.64/26'), block('192.0.2.64/27'))],
+    ));
+
+  it('is told where another rule allows it, for the same ports at least', () => {
+    const rules = (port: number) =>
+      policy({
+        ingress: [
+          { from: [block('192.0.2.0/24', '192.0.2.64/26')], ports: [{ port: 80 }] },
+          { from: [block('192.0.2.0/25')], ports: [{ port, endPort: 90 }] },
+        ],
+      });
+    return expectFinding('except-without-effect', /takes nothing away/, [rules(79)], [rules(81)]);
+  });
+
+  it('is told where a rule allows any peer', () =>
+    expectFinding(
+      'except-without-effect',
+      /takes nothing away/,
+      [policy({ ingress: [{ from: [block('192.0.2.0/24', '192.0.2.64/26')] }, {}] })],
+      [policy({ ingress: [{ from: [block('192.0.2.0/24', '192.0.2.64/26')] }, { ports: [{ port: 80 }] }] })],
+    ));
+});

@@ -1,0 +1,185 @@
+import { describe, expect, it } from 'vitest';
+import { app, expectFinding, findingsOf, hostPod, inNamespace, namespace, pod, policy } from './linted.ts';
+
+const SHOP = [pod('shop/frontend'), pod('shop/backend')];
+const METRICS = [namespace('metrics', { team: 'platform' }), pod('metrics/prometheus'), pod('metrics/alertmanager')];
+const CLUSTER = [...SHOP, ...METRICS];
+const from = (...peers: readonly object[]) => policy({ ...app('backend'), ingress: [{ from: peers }] });
+const team = (name: string) => ({ namespaceSelector: { matchLabels: { team: name } } });
+
+describe('a peer that matches no pod', () => {
+  it('is told with the labels that come closest', () =>
+    expectFinding(
+      'peer-matches-nothing',
+      /^warning spec\.ingress\[0\]\.from\[0\]\.podSelector: no pod of shop has app=frontned \| Did you mean app: frontend\? shop\/frontend has it\.$/,
+      [...SHOP, from(app('frontned'))],
+      [...SHOP, from(app('frontend'))],
+    ));
+
+  it('is told with the key under which the value is there', () =>
+    expectFinding(
+      'peer-matches-nothing',
+      /Did you mean app: frontend\?/,
+      [...SHOP, from({ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'frontend' } } })],
+      [...SHOP, from(app('frontend'))],
+    ));
+
+  it('is told with the namespace where such pods are', () =>
+    expectFinding(
+      'peer-matches-nothing',
+      /metrics\/prometheus has; a podSelector alone looks in the policy's own namespace\. .*metadata\.name: metrics/,
+      [...CLUSTER, from(app('prometheus'))],
+      [...CLUSTER, from({ ...inNamespace('metrics'), ...app('prometheus') })],
+    ));
+
+  it('is told where both selectors of one peer match, but nobody together', () =>
+    expectFinding(
+      'peer-matches-nothing',
+      /^warning .*: no pod of metrics has app=frontend/,
+      [...CLUSTER, from({ ...team('platform'), ...app('frontend') })],
+      [...CLUSTER, from({ ...team('platform'), ...app('alertmanager') })],
+    ));
+
+  it('is told of the DNS pods, which are in kube-system, without any pod to look at', () =>
+    expectFinding(
+      'peer-matches-nothing',
+      /The pods of DNS are in kube-system/,
+      [policy({ egress: [{ to: [{ podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }] }] })],
+      [
+        policy({
+          egress: [
+            { to: [{ ...inNamespace('kube-system'), podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }] },
+          ],
+        }),
+      ],
+    ));
+
+  it('is told where only a pod in the network of its node matches', async () => {
+    const manifests = [...SHOP, hostPod('shop/proxy'), from(app('proxy'))];
+    expect(await findingsOf('peer-matches-nothing', manifests)).toEqual([expect.stringMatching(/hostNetwork/)]);
+  });
+
+  it('is only worth knowing where the manifests hold one service, whose peers are elsewhere', async () => {
+    const findings = await findingsOf('peer-matches-nothing', [pod('shop/backend'), from(app('checkout'))]);
+    expect(findings).toEqual([expect.stringMatching(/^info /)]);
+  });
+
+  it('is only worth knowing of the system namespaces, which hold more than anybody writes down', async () => {
+    const system = [...SHOP, pod('kube-system/metrics-server')];
+    const peer = { ...inNamespace('kube-system'), podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } };
+    expect(await findingsOf('peer-matches-nothing', [...system, from(peer)])).toEqual([
+      expect.stringMatching(/^info /),
+    ]);
+  });
+
+  it('is only worth knowing where an operator may make more pods', async () => {
+    const rollout = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout', metadata: { name: 'r', namespace: 'shop' } };
+    const config = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c', namespace: 'shop' } };
+    const severity = async (other: object) => {
+      const findings = await findingsOf('peer-matches-nothing', [...SHOP, { ...other }, from(app('checkout'))]);
+      return findings.map((text) => text.split(' ')[0]);
+    };
+    expect([await severity(rollout), await severity(config)]).toEqual([['info'], ['warning']]);
+  });
+
+  it('is not explained by a value that is everywhere', async () => {
+    const labelled = pod('shop/web', [], { labels: { app: 'web', monitored: 'true' } });
+    const peer = { podSelector: { matchLabels: { 'may-ask': 'true' } } };
+    expect(await findingsOf('peer-matches-nothing', [...SHOP, labelled, from(peer)])).toEqual([
+      'warning spec.ingress[0].from[0].podSelector: no pod of shop has may-ask=true',
+    ]);
+  });
+
+  it('is not told of namespaces whose pods are not in the manifests', async () => {
+    const peer = { ...inNamespace('kube-system'), podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } };
+    expect(await findingsOf('peer-matches-nothing', [...SHOP, namespace('kube-system'), from(peer)])).toEqual([]);
+  });
+});
+
+describe('a peer that matches no namespace', () => {
+  it('is told where the namespace is misspelt', () =>
+    expectFinding(
+      'peer-matches-nothing',
+      /^warning .*namespaceSelector: .*Did you mean kubernetes\.io\/metadata\.name: metrics\?/,
+      [...CLUSTER, from(inNamespace('metrcis'))],
+      [...CLUSTER, from(inNamespace('metrics'))],
+    ));
+
+  it('is told where a label is asked for that only looks like the name', () =>
+    expectFinding(
+      'peer-matches-nothing',
+      /Did you mean kubernetes\.io\/metadata\.name: metrics\?/,
+      [...CLUSTER, from({ namespaceSelector: { matchLabels: { name: 'metrics' } } })],
+      [...CLUSTER, from(team('platform'))],
+    ));
+
+  it('is told with the values that the label has elsewhere', async () => {
+    expect(await findingsOf('peer-matches-nothing', [...CLUSTER, from(team('finance'))])).toEqual([
+      'warning spec.ingress[0].from[0].namespaceSelector: no namespace has team=finance | Values of team there: platform.',
+    ]);
+  });
+
+  it('is only worth knowing of a namespace that other manifests may hold', async () => {
+    for (const peer of [inNamespace('ingress-nginx'), { namespaceSelector: { matchLabels: { ingress: 'yes' } } }]) {
+      const findings = await findingsOf('peer-matches-nothing', [...CLUSTER, from(peer)]);
+      expect(findings).toEqual([expect.stringMatching(/^info /)]);
+    }
+  });
+
+  it('is only worth knowing where no namespace but the own one has such a label', async () => {
+    const own = [...SHOP, namespace('shop', { team: 'retail' }), from(team('platform'))];
+    expect(await findingsOf('peer-matches-nothing', own)).toEqual([expect.stringMatching(/^info /)]);
+  });
+});
+
+describe('two peers that were meant as one', () => {
+  it('are told where the pods are in the namespaces of the other peer', () =>
+    expectFinding(
+      'or-instead-of-and',
+      /^warning spec\.ingress\[0\]\.from\[1\]: .*no pod of shop has these labels, but metrics\/prometheus has/,
+      [...CLUSTER, from(team('platform'), app('prometheus'))],
+      [...CLUSTER, from({ ...team('platform'), ...app('prometheus') })],
+    ));
+
+  it('are not told a second time as a peer that matches nobody', async () => {
+    const findings = await findingsOf('peer-matches-nothing', [...CLUSTER, from(team('platform'), app('prometheus'))]);
+    expect(findings).toEqual([]);
+  });
+
+  it('are told where one of them allows all that the other does', () =>
+    expectFinding(
+      'or-instead-of-and',
+      /the second selector has no effect beside the first/,
+      [from(app('frontend'), { namespaceSelector: {} })],
+      [from({ ...app('frontend'), namespaceSelector: {} })],
+    ));
+
+  it('are told of the DNS pods', () =>
+    expectFinding(
+      'or-instead-of-and',
+      /the pods of DNS are not in shop/,
+      [
+        policy({
+          egress: [{ to: [inNamespace('kube-system'), { podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }] }],
+        }),
+      ],
+      [
+        policy({
+          egress: [
+            { to: [{ ...inNamespace('kube-system'), podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }] },
+          ],
+        }),
+      ],
+    ));
+
+  it('are not told where both match somebody, as in the documentation of Kubernetes', async () => {
+    const documented = from(
+      { ipBlock: { cidr: '172.17.0.0/16', except: ['172.17.1.0/24'] } },
+      { namespaceSelector: { matchLabels: { project: 'myproject' } } },
+      app('frontend'),
+    );
+    for (const manifests of [[documented], [...CLUSTER, documented]]) {
+      expect(await findingsOf('or-instead-of-and', manifests)).toEqual([]);
+    }
+  });
+});

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import { app, expectFinding, findingsOf, inNamespace, pod, policy } from './linted.ts';
+
+const PODS = [pod('shop/frontend', ['http 8080']), pod('shop/backend', ['api 9000', 'stats 9125/UDP'])];
+const SERVICE = {
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: 'backend', namespace: 'shop' },
+  spec: { selector: { app: 'backend' }, ports: [{ name: 'rest', port: 80, targetPort: 'api' }] },
+};
+const ingress = (...ports: readonly object[]) => policy({ ...app('backend'), ingress: [{ ports }] });
+const egress = (peers: readonly object[], ...ports: readonly object[]) =>
+  policy({ ...app('frontend'), policyTypes: ['Egress'], egress: [{ to: peers, ports }] });
+
+describe('a port that no container has', () => {
+  it('is a hint, for a container need not say where it listens', () =>
+    expectFinding(
+      'port-not-listened',
+      /^hint spec\.ingress\[0\]\.ports\[0\]\.port: .* has port TCP 9001; they have TCP 9000, UDP 9125$/,
+      [...PODS, ingress({ port: 9001 })],
+      [...PODS, ingress({ port: 9000 })],
+    ));
+
+  it('is a warning where it is the port of the Service in front', () =>
+    expectFinding(
+      'port-not-listened',
+      /^warning .*It is a port of Service shop\/backend \(80 to api\); policies see the port of the container/,
+      [...PODS, SERVICE, ingress({ port: 80 })],
+      [...PODS, SERVICE, ingress({ port: 9000 })],
+    ));
+
+  it('is a warning where the protocol is the wrong one', () =>
+    expectFinding(
+      'port-not-listened',
+      /^warning .*Did you mean protocol: UDP\?$/,
+      [...PODS, ingress({ port: 9125 })],
+      [...PODS, ingress({ port: 9125, protocol: 'UDP' })],
+    ));
+
+  it('is told of the pods that a rule of egress leads to', () =>
+    expectFinding(
+      'port-not-listened',
+      /^hint spec\.egress\[0\].*that the rule leads to has port TCP 8080/,
+      [...PODS, egress([app('backend')], { port: 8080 })],
+      [...PODS, egress([app('backend')], { port: 8080, endPort: 9000 })],
+    ));
+
+  it.each([
+    ['a pod says nothing about its ports', [pod('shop/backend'), ingress({ port: 1 })]],
+    [
+      'addresses are allowed too',
+      [...PODS, egress([app('backend'), { ipBlock: { cidr: '192.0.2.0/24' } }], { port: 1 })],
+    ],
+    ['any peer is', [...PODS, egress([], { port: 443 })]],
+    ['a peer is not known', [...PODS, egress([app('backend'), inNamespace('elsewhere')], { port: 1 })]],
+    ['it is asked by TCP what is asked by UDP first', [pod('shop/backend', ['53/UDP']), ingress({ port: 53 })]],
+    ['there are no pods', [ingress({ port: 1 })]],
+  ])('is not told where %s', async (_, manifests) => {
+    expect(await findingsOf('port-not-listened', manifests)).toEqual([]);
+  });
+});
+
+describe('a port name that no container has', () => {
+  it('is told with the name that is nearest', () =>
+    expectFinding(
+      'unknown-named-port',
+      /^warning spec\.ingress\[0\]\.ports\[0\]\.port: .* TCP port named "apii": .*Did you mean api\?$/,
+      [...PODS, ingress({ port: 'apii' })],
+      [...PODS, ingress({ port: 'api' })],
+    ));
+
+  it('is told where it belongs to the Service', () =>
+    expectFinding(
+      'unknown-named-port',
+      /It is a port of Service shop\/backend/,
+      [...PODS, SERVICE, ingress({ port: 'rest' })],
+      [...PODS, SERVICE, ingress({ port: 'api' })],
+    ));
+
+  it('is told where the protocol is the wrong one', () =>
+    expectFinding(
+      'unknown-named-port',
+      /"stats" is a UDP port there\. Did you mean protocol: UDP\?/,
+      [...PODS, ingress({ port: 'stats' })],
+      [...PODS, ingress({ port: 'stats', protocol: 'UDP' })],
+    ));
+
+  it('is looked for on the pods that a rule of egress leads to', () =>
+    expectFinding(
+      'unknown-named-port',
+      /that the rule leads to has a TCP port named "http"/,
+      [...PODS, egress([app('backend')], { port: 'http' })],
+      [...PODS, egress([app('frontend')], { port: 'http' })],
+    ));
+});

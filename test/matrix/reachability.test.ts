@@ -1,0 +1,255 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { familyOf } from '../../src/cluster/addresses.ts';
+import { type PodRecord, recordKey } from '../../src/cluster/records.ts';
+import type { ClusterSnapshot } from '../../src/cluster/store.ts';
+import { ClusterJudge } from '../../src/explain/cluster-judge.ts';
+import type { Verdict } from '../../src/explain/judgement.ts';
+import { flowEnds } from '../../src/matrix/ends.ts';
+import { portTitle } from '../../src/matrix/ports.ts';
+import { type Cell, changeOf, type MatrixOptions, Reachability } from '../../src/matrix/reachability.ts';
+import { ClusterModel } from '../policy/cluster-model.ts';
+import { grownHistory } from '../policy/random-cluster.ts';
+import { allow, ingressPolicy, matching, namespace, pod, tcp } from '../policy/records.ts';
+import { ingressOf, port, replicas, SERVICES, SHOP } from './cluster.ts';
+
+/** `FROM -> TO TCP 80`: the cell. */
+function cellsOf(snapshot: ClusterSnapshot, options: MatrixOptions = {}): Record<string, Cell> {
+  const cells = [...new Reachability(snapshot, options).cells()];
+  return Object.fromEntries(
+    cells.map(({ from, to, port, cell }) => [`${from.name} -> ${to.name} ${portTitle(port)}`, cell]),
+  );
+}
+
+const verdictsOf = (snapshot: ClusterSnapshot, options?: MatrixOptions) =>
+  Object.fromEntries(Object.entries(cellsOf(snapshot, options)).map(([way, { verdict }]) => [way, verdict]));
+
+describe('a matrix', () => {
+  test('asks from everywhere for every port of every destination', () => {
+    const verdicts = verdictsOf(SHOP);
+    expect(verdicts).toMatchObject({
+      'shop/web -> shop/db-1 TCP 5432': 'allow',
+      'else/stranger -> shop/db-1 TCP 5432': 'deny',
+      'shop/web -> shop/web TCP 8080': 'deny',
+      'outside -> shop/web TCP 8080': 'deny',
+      '10.9.0.0/16 -> shop/web TCP 8080': 'allow',
+      'shop/db-1 -> outside TCP other': 'allow',
+    });
+    expect(verdicts).not.toHaveProperty(['shop/db-1 -> shop/db-1 TCP 5432']);
+    expect(verdicts).not.toHaveProperty(['outside -> 10.9.0.0/16 TCP other']);
+  });
+
+  test('says for each direction what it is, and why', () => {
+    expect(cellsOf(SHOP)['else/stranger -> shop/db-1 TCP 5432']).toEqual({
+      verdict: 'deny',
+      egress: 'allow',
+      ingress: 'deny',
+      reason: 'ingress-denied',
+    });
+  });
+
+  test('knows the ports to which Services send', () => {
+    const { ends } = new Reachability(SHOP, { services: SERVICES });
+    expect(ends.find(({ name }) => name === 'shop/web')?.ports).toEqual([
+      { port: 8080, protocol: 'TCP', name: 'http', services: ['shop/front:80'] },
+    ]);
+  });
+
+  test('asks a pod that tells no ports on those that its policies name, and on one that none names', () => {
+    const pods = [...replicas('shop/quiet', '10.0.4', 1), ...SHOP.pods];
+    const policies = [...SHOP.policies, ingressOf('quiet', [[], [tcp(7000, 7010)]])];
+    expect(verdictsOf({ ...SHOP, pods, policies })).toMatchObject({
+      'shop/web -> shop/quiet-1 TCP 7000': 'allow',
+      'shop/web -> shop/quiet-1 TCP other': 'deny',
+    });
+  });
+
+  test('asks the outside on ports of egress rules that hold for it', () => {
+    const egress = [
+      allow([{ ipBlock: { cidr: '10.9.0.0/16', except: [] } }], [tcp(443)]),
+      allow([{ ipBlock: { cidr: '10.8.0.0/16', except: [] } }], [tcp(22)]),
+    ];
+    const policies = [ingressPolicy('out', [], { namespace: 'shop', isolates: ['egress'], egress })];
+    expect(verdictsOf({ ...SHOP, policies })).toMatchObject({
+      'shop/web -> 10.9.0.0/16 TCP 443': 'allow',
+      'shop/web -> 10.9.0.0/16 TCP other': 'deny',
+      'shop/web -> 10.8.0.0/16 TCP 22': 'allow',
+      'shop/web -> outside TCP other': 'deny',
+    });
+    expect(verdictsOf({ ...SHOP, policies })).not.toHaveProperty(['shop/web -> 10.9.0.0/16 TCP 22']);
+  });
+
+  test('has the addresses outside that the user names', () => {
+    const externals = [{ name: 'office', address: '10.9.1.2' }];
+    expect(verdictsOf(SHOP, { externals })).toMatchObject({
+      'office -> shop/web TCP 8080': 'allow',
+      'office -> shop/db-1 TCP 5432': 'deny',
+    });
+  });
+
+  test('says what differs between the address families', () => {
+    const dual = (name: string, number: number) =>
+      pod(
+        name,
+        `10.0.0.${number}`,
+        { app: name },
+        { addresses: [`10.0.0.${number}`, `fd00::${number}`], ports: [port(80)] },
+      );
+    const policies = [ingressPolicy('v4', [allow([{ ipBlock: { cidr: '10.0.0.0/8', except: [] } }])])];
+    const cells = cellsOf({ namespaces: [namespace('default')], pods: [dual('a', 1), dual('b', 2)], policies });
+    expect(cells['default/a -> default/b TCP 80']).toEqual({
+      verdict: 'mixed',
+      egress: 'allow',
+      ingress: 'deny',
+      reason: 'ingress-denied',
+    });
+  });
+
+  test('knows which pod has a port under the name that a policy allows', () => {
+    const swapped = { ports: [port(80, 'admin'), port(81, 'http')] };
+    const pods = [
+      ...replicas('shop/a', '10.0.4', 1, { labels: { app: 'web' }, ports: [port(80, 'http'), port(81, 'admin')] }),
+      ...replicas('shop/b', '10.0.5', 1, { labels: { app: 'web' }, ...swapped }),
+      ...replicas('shop/c', '10.0.6', 1),
+    ];
+    expect(verdictsOf({ ...SHOP, pods, policies: [ingressOf('web', [[], [tcp('http')]])] })).toMatchObject({
+      'shop/c-1 -> shop/a-1 TCP 80': 'allow',
+      'shop/c-1 -> shop/b-1 TCP 80': 'deny',
+      'shop/c-1 -> shop/b-1 TCP 81': 'allow',
+    });
+  });
+
+  test('has an address of several pods for that of the last one', () => {
+    const { ends, notes } = new Reachability({ ...SHOP, pods: [pod('else/gone', '10.0.2.1'), ...SHOP.pods] });
+    expect(ends.map(({ name }) => name)).not.toContain('else/gone');
+    expect(notes).toEqual(['without an address of their own: else/gone']);
+  });
+
+  test('has no row for pods that policies cannot select, and says so', () => {
+    const onNode = pod('shop/proxy', '172.18.0.2', {}, { hostNetwork: true });
+    const pending = pod('shop/pending', '', {}, { addresses: [] });
+    const { ends, notes } = new Reachability({ ...SHOP, pods: [...SHOP.pods, onNode, pending] });
+    expect(ends.map(({ name }) => name)).toEqual(['else/stranger', 'shop/db-1', 'shop/web', 'outside', '10.9.0.0/16']);
+    expect(notes).toEqual([
+      'in the network of their node, where no policy holds: shop/proxy',
+      'without an address of their own: shop/pending',
+    ]);
+  });
+});
+
+describe('replicas', () => {
+  const namesOf = (snapshot: ClusterSnapshot, before?: ClusterSnapshot) =>
+    new Reachability(snapshot, before === undefined ? {} : { before }).ends
+      .filter(({ kind }) => kind === 'pods')
+      .map(({ name }) => name);
+  const numbered = ['1', '2', '3'].map((index) =>
+    pod(`shop/set-${index}`, `10.0.5.${index}`, { app: 'set', index }, { ports: [port(80)] }),
+  );
+  const set = { ...SHOP, pods: numbered };
+
+  test('share a row although their labels differ, as long as no policy asks for those', () => {
+    expect(namesOf(set)).toEqual(['shop/set']);
+  });
+
+  test('are divided where a policy selects one of them', () => {
+    const only = ingressPolicy('only', [], { namespace: 'shop', podSelector: matching({ index: '2' }) });
+    expect(namesOf({ ...set, policies: [only] })).toEqual(['shop/set-1 +1', 'shop/set-2']);
+  });
+
+  test('are divided where a block holds the address of one of them', () => {
+    const only = ingressOf('db', [[{ ipBlock: { cidr: '10.0.0.0/8', except: ['10.0.5.3/32'] } }]]);
+    expect(namesOf({ ...set, policies: [only] })).toEqual(['shop/set-1 +1', 'shop/set-3']);
+  });
+
+  test('are divided where the policies of before divide them', () => {
+    const only = ingressPolicy('only', [], { namespace: 'shop', podSelector: matching({ index: '2' }) });
+    expect(namesOf(set, { ...set, policies: [only] })).toEqual(['shop/set-1 +1', 'shop/set-2']);
+  });
+
+  test('of another workload have a row of their own, though the same holds for them', () => {
+    expect(namesOf({ ...SHOP, policies: [] })).toEqual(['else/stranger', 'shop/db-1', 'shop/web']);
+  });
+});
+
+describe('a change', () => {
+  const changesOf = (before: ClusterSnapshot) =>
+    Object.entries(cellsOf(SHOP, { before })).flatMap(([way, cell]) => {
+      const change = changeOf(cell);
+      return change === undefined ? [] : `${change} ${way}`;
+    });
+
+  test('that is none changes nothing', () => {
+    expect(changesOf(SHOP)).toEqual([]);
+  });
+
+  test('of policies opens and closes', () => {
+    const before = ingressOf('db', [[{ namespaceSelector: matching({ 'kubernetes.io/metadata.name': 'else' }) }]]);
+    expect(changesOf({ ...SHOP, policies: [before, ...SHOP.policies.slice(1)] })).toEqual([
+      'closed else/stranger -> shop/db-1 TCP 5432',
+      'opened shop/web -> shop/db-1 TCP 5432',
+    ]);
+  });
+
+  test('of labels counts, and what is new is judged as if it had been there', () => {
+    const [first, ...others] = SHOP.pods.filter(({ name }) => name.startsWith('web')) as [PodRecord, ...PodRecord[]];
+    const relabelled = [{ ...first, labels: { app: 'other' } }, ...others.slice(1)];
+    expect(new Set(changesOf({ ...SHOP, pods: relabelled }))).toEqual(
+      new Set([
+        'opened shop/web-1 -> shop/db-1 TCP 5432',
+        'closed shop/web-2 +1 -> shop/web-1 TCP 8080',
+        'closed else/stranger -> shop/web-1 TCP 8080',
+        'closed shop/db-1 -> shop/web-1 TCP 8080',
+        'closed outside -> shop/web-1 TCP 8080',
+      ]),
+    );
+  });
+
+  test('of namespaces counts where they were defined', () => {
+    const policies = [ingressOf('db', [[{ namespaceSelector: matching({ team: 'x' }) }]])];
+    const now = { ...SHOP, policies, namespaces: [namespace('shop'), namespace('else', { team: 'x' })] };
+    const opened = (before: ClusterSnapshot) =>
+      [...new Reachability(now, { before }).cells()].filter(({ cell }) => changeOf(cell));
+    expect(opened({ ...now, namespaces: [namespace('else')] })).toHaveLength(1);
+    expect(opened({ ...now, namespaces: [] })).toHaveLength(0);
+  });
+});
+
+test('a cell holds for every pair of pods of its row and column', () => {
+  let compared = 0;
+  fc.assert(
+    fc.property(grownHistory, (batches) => {
+      const model = new ClusterModel();
+      for (const batch of batches) model.apply(batch);
+      const snapshot = model.snapshot();
+      const judge = new ClusterJudge(snapshot);
+      const pods = new Map(snapshot.pods.map((each) => [recordKey(each), each]));
+      for (const { from, to, port, cell } of new Reachability(snapshot).cells()) {
+        if (from.kind !== 'pods' || to.kind !== 'pods') continue;
+        for (const source of from.pods) {
+          for (const destination of to.pods) {
+            if (source === destination) continue;
+            compared++;
+            const ends = [source, destination].map((key) => flowEnds(pods.get(key) as PodRecord));
+            const verdicts = (ends[0] ?? []).flatMap((one) => {
+              const other = ends[1]?.find(({ address }) => familyOf(address) === familyOf(one.address));
+              return other === undefined ? [] : judge.judge(one, other, port.protocol, port.port).verdict;
+            });
+            expect({ source, destination, ...port, verdict: cell.verdict }).toEqual({
+              source,
+              destination,
+              ...port,
+              verdict: summary(verdicts),
+            });
+          }
+        }
+      }
+    }),
+    { numRuns: 60 },
+  );
+  expect(compared).toBeGreaterThan(1000);
+});
+
+function summary(verdicts: readonly Verdict[]): string {
+  const [first = 'none'] = verdicts;
+  return verdicts.every((verdict) => verdict === first) ? first : 'mixed';
+}
