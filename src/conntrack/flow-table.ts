@@ -214,18 +214,22 @@ export class FlowTable {
     this.size--;
   }
 
-  /** Removes flows that were idle for their timeout, looking at no more than `budget` of them; gives back how many went. */
+  /** Removes flows that were idle for their timeout, looking at no more than `budget` of them and of empty lists; gives back how many went. */
   expire(now: number, budget: number): number {
     let removed = 0;
-    for (let i = 0; i < budget; i++) {
+    // No list has anything once each was looked at since the last removal.
+    let left = USED_LISTS;
+    for (let i = 0; i < budget && left > 0; i++) {
       const list = this.#cursor;
       const slot = this.lists.first(list);
       const idle = slot === NO_SLOT ? 0 : (now - (this.words[(slot << SLOT_SHIFT) + MOVED] as number)) | 0;
       if (idle > (this.#lifetimes[list] as number)) {
         this.remove(slot);
         removed++;
+        left = USED_LISTS;
       } else {
         this.#cursor = nextList(list);
+        left--;
       }
     }
     this.counters[EXPIRED] = (this.counters[EXPIRED] as number) + removed;
@@ -293,6 +297,9 @@ export class FlowTable {
     this.counters[counter] = (this.counters[counter] as number) + 1;
   }
 }
+
+/** Lists that can hold flows. */
+const USED_LISTS = 2 * (STATES.length - 1);
 
 /** The next list that can hold flows; list numbers between the states and their revoked twins are not used. */
 function nextList(list: number): number {

@@ -111,12 +111,11 @@ export class QueueSocket {
     this.#poll[6] = POLLIN;
   }
 
-  /** Waits for a packet or the wake-up, `timeout` ms at most. True when it was woken; the wake-up is then used up. */
+  /** Waits for a packet or the wake-up, which is then used up. False where neither came in `timeout` ms. */
   wait(timeout: number): boolean {
-    if (poll(this.#pollAddress, 2, timeout) <= 0) return false;
-    if (this.#poll[7] === 0) return false;
-    read(this.#wake, this.#wakeCount, 8);
-    return true;
+    const ready = poll(this.#pollAddress, 2, timeout);
+    if (ready > 0 && this.#poll[7] !== 0) read(this.#wake, this.#wakeCount, 8);
+    return ready !== 0;
   }
 
   /** Takes what has come, BATCH messages at most, without waiting: how many. Throws SystemCallError only where the socket itself is broken. */
