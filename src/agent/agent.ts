@@ -1,6 +1,8 @@
 /** The agent of one node: cluster changes in, enforcement out. It must run in the node's network namespace. */
 import { availableParallelism } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { PodRecord } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { WorkerCounters } from '../dataplane/nfqueue/counters.ts';
 import { iptablesInstalled, nftablesInstalled } from '../dataplane/steering/leftovers.ts';
@@ -60,6 +62,8 @@ export interface ChangeTimes {
 export const DEFAULT_FIRST_QUEUE = 9464;
 export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
+/** Changes that are compiled in one go: some ms. */
+const PIECE = 500;
 /** How often the kernel's rules are looked at, in ms: other software can flush what is not its own. */
 const CHECK_STEERING = 10_000;
 /** From when on a change that is not in force is a problem, in seconds: it should take 0.1. */
@@ -183,7 +187,10 @@ export class Agent {
     const { fail = 'closed', deny = 'drop', offload = true } = this.#options;
     const steering = await chooseSteering(this.#options.steering ?? 'auto');
     const hasPredecessor = (await nftablesInstalled(system())) || (await iptablesInstalled(system()));
-    const records = [...namespaces, ...pods, ...policies];
+    // What selects comes before what is selected, and this node's pods, which make policies relevant, before the rest: each is placed once.
+    const isHere = (pod: PodRecord) => pod.nodeName === this.#options.node.name;
+    const elsewhere = pods.filter((pod) => !isHere(pod));
+    const records = [...namespaces, ...policies, ...pods.filter(isHere), ...elsewhere];
     await this.#bringIntoForce(
       records.map((record) => ({ type: 'set', record })),
       performance.now(),
@@ -258,19 +265,34 @@ export class Agent {
     }
   }
 
+  /** However many changes there are, the event loop goes on between pieces of them. Gives back how much time compiling took itself. */
+  async #compile(changes: readonly ClusterChange[]): Promise<{ compiled: CompiledPolicies; seconds: number }> {
+    let milliseconds = 0;
+    for (let at = 0; ; at += PIECE) {
+      const start = performance.now();
+      const isLast = at + PIECE >= changes.length;
+      this.#compiler.apply(changes.slice(at, at + PIECE));
+      if (!isLast) this.#compiler.settle();
+      const compiled = isLast ? this.#compiler.compile() : undefined;
+      milliseconds += performance.now() - start;
+      if (compiled !== undefined) return { compiled, seconds: milliseconds / 1000 };
+      await setImmediate();
+    }
+  }
+
   async #bringIntoForce(
     changes: readonly ClusterChange[],
     receivedAt: number,
     enforce: (compiled: CompiledPolicies) => Promise<void>,
   ): Promise<void> {
-    const start = performance.now();
-    this.#compiler.apply(changes);
-    const compiled = this.#compiler.compile();
+    const { compiled, seconds: compile } = await this.#compile(changes);
     // As late as possible: what is decided before the table is published is put down to the policies of before.
-    this.#flows?.apply(changes);
+    for (let at = 0; at < changes.length; at += PIECE) {
+      this.#flows?.apply(changes.slice(at, at + PIECE));
+      if (at + PIECE < changes.length) await setImmediate();
+    }
     const before = this.#compiled;
     this.#compiled = compiled;
-    const compile = (performance.now() - start) / 1000;
     await enforce(compiled);
     // Every worker has said that it judges by the new one.
     if (before !== undefined) this.#compiler.recycle(before.table);

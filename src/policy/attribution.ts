@@ -38,7 +38,7 @@ export class Attribution {
   readonly #namespaces = new Map<string, NamespaceRecord>();
   readonly #pods = new Map<string, PodRecord>();
   /** By address the keys of the pods that have it, the one that got it last at the end: that is whose it is. */
-  readonly #owners = new Map<string, string[]>();
+  readonly #owners = new Map<string, string | readonly string[]>();
   /** By namespace, then by key. */
   readonly #policies = new Map<string, Map<string, PolicyRecord>>();
 
@@ -90,7 +90,8 @@ export class Attribution {
 
   /** The pod that has the address in a network of its own; undefined for every other address. */
   podAt(address: string): PodRecord | undefined {
-    return this.#pods.get(this.#owners.get(address)?.at(-1) ?? '');
+    const owners = this.#owners.get(address);
+    return this.#pods.get((typeof owners === 'string' ? owners : owners?.at(-1)) ?? '');
   }
 
   namespace(name: string): NamespaceRecord | undefined {
@@ -120,17 +121,24 @@ export class Attribution {
     return ports.some((each) => each.name === port && each.protocol === protocol && each.port === flow.port);
   }
 
+  #ownersOf(address: string): readonly string[] {
+    const owners = this.#owners.get(address) ?? [];
+    return typeof owners === 'string' ? [owners] : owners;
+  }
+
   #setPod(key: string, record: PodRecord | undefined): void {
     const before = this.#pods.get(key)?.addresses ?? [];
     const after = record === undefined || record.hostNetwork ? [] : record.addresses;
     for (const address of before) {
       if (after.includes(address)) continue;
-      const left = this.#owners.get(address)?.filter((owner) => owner !== key) ?? [];
+      const left = this.#ownersOf(address).filter((owner) => owner !== key);
       if (left.length > 0) this.#owners.set(address, left);
       else this.#owners.delete(address);
     }
     for (const address of after) {
-      if (!before.includes(address)) this.#owners.set(address, [...(this.#owners.get(address) ?? []), key]);
+      if (before.includes(address)) continue;
+      const owners = this.#ownersOf(address);
+      this.#owners.set(address, owners.length === 0 ? key : [...owners, key]);
     }
     if (record === undefined || record.hostNetwork) this.#pods.delete(key);
     else this.#pods.set(key, record);

@@ -122,8 +122,8 @@ export class PolicyCompiler {
     }
   }
 
-  /** A new table of everything applied so far. */
-  compile(): CompiledPolicies {
+  /** Does of the next `compile` what it would have to do for what was applied so far, so that a large cluster can be compiled piece by piece. */
+  settle(): void {
     this.identities.settle((identity) => this.groups.remove(identity));
     this.classes.prepare();
     this.groups.settle(
@@ -132,6 +132,11 @@ export class PolicyCompiler {
     );
     this.classes.settle();
     if (this.portSets.size > 2 * this.portSetsInUse + this.slack.portSets) this.sweepPortSets();
+  }
+
+  /** A new table of everything applied so far. */
+  compile(): CompiledPolicies {
+    this.settle();
     const table = new RuleTable(this.writer.write(++this.generation));
     const policies = new Map([...this.classes.all()].map((each) => [each.id, each.policies]));
     const concerned = this.concerned;
