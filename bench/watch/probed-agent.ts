@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AgentWorld, NODE } from '../../test/agent/agent-world.ts';
 import { RunningAgent } from '../../test/agent/running-agent.ts';
+import { translate } from '../harness/built.ts';
 import type { Stall } from './stall-probe.ts';
 
-const PROBE = new URL('./stall-probe.ts', import.meta.url);
+const PROBE = [new URL('./stall-probe.ts', import.meta.url), new URL('../harness/cpu-time.ts', import.meta.url)];
 /** Between two looks whether it is ready, or has written, in ms. */
 const LOOK = 20;
 /** How long a cluster may take to be listed, in ms. */
@@ -18,12 +19,13 @@ export class ProbedAgent implements AsyncDisposable {
   readonly #signal: AbortSignal;
 
   /** Starts it; it is not ready yet. */
-  constructor(world: AgentWorld, signal: AbortSignal) {
+  constructor(world: AgentWorld, cli: string, signal: AbortSignal) {
     this.#file = join(world.folder, 'stalls.json');
     this.#signal = signal;
     const flags = ['--kubeconfig', world.kubeConfig, '--node-name', NODE];
-    const environment = { NODE_OPTIONS: `--import=${PROBE.href}`, BENCH_STALLS_FILE: this.#file };
-    this.agent = new RunningAgent(world.node, flags, environment);
+    const probe = translate(PROBE, world.folder);
+    const environment = { NODE_OPTIONS: `--import=${probe.href}`, BENCH_STALLS_FILE: this.#file };
+    this.agent = new RunningAgent(world.node, flags, environment, 'pipe', cli);
   }
 
   async ready(): Promise<void> {

@@ -32,6 +32,7 @@ export class RunningAgent {
 
   /**
    * Starts it in the namespace of `host`, so that it logs all and serves at 127.0.0.1:9464.
+   * @param cli the command line that is run; @default the sources'
    * @param stderr a file descriptor instead of the pipe that the log is read from: there is no log to wait for then
    */
   constructor(
@@ -39,13 +40,14 @@ export class RunningAgent {
     flags: readonly string[],
     environment: Readonly<Record<string, string>> = {},
     stderr: number | 'pipe' = 'pipe',
+    cli = CLI,
   ) {
     this.#host = host;
     const common = ['--log-level', 'debug', '--metrics-address', `${METRICS.address}:${METRICS.port}`];
     const others = Object.entries(process.env).filter(([name]) => !name.startsWith('PODFENCE_'));
     const env = { ...Object.fromEntries(others), ...environment };
     this.#child = host.netns.run(() =>
-      spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, CLI, 'agent', ...common, ...flags], {
+      spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, cli, 'agent', ...common, ...flags], {
         stdio: ['ignore', 'ignore', stderr],
         env,
       }),
