@@ -2,8 +2,9 @@
 import { accessSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
+import type { KubeConfig } from '@kubernetes/client-node';
 import { parse } from 'yaml';
+import * as library from './client-library.ts';
 import { proxyFor } from './proxy.ts';
 
 export interface KubeConfigChoice {
@@ -62,7 +63,7 @@ function read(choice: KubeConfigChoice, environment: Environment): KubeConfig {
   if (listed.length > 0) return readFiles(listed);
   const root = choice.serviceAccountRoot ?? '';
   if (environment.KUBERNETES_SERVICE_HOST !== undefined && isReadable(`${root}${TOKEN_PATH}`)) {
-    const config = new KubeConfig();
+    const config = new library.KubeConfig();
     config.loadFromCluster(root);
     return config;
   }
@@ -75,10 +76,10 @@ function read(choice: KubeConfigChoice, environment: Environment): KubeConfig {
 
 /** Several files make one configuration; the first that names a current context decides it. */
 function readFiles(files: readonly string[]): KubeConfig {
-  const merged = new KubeConfig();
+  const merged = new library.KubeConfig();
   for (const file of files) {
     try {
-      const config = new KubeConfig();
+      const config = new library.KubeConfig();
       config.loadFromFile(file);
       addTokenFiles(config, file);
       merged.mergeConfig(config, Boolean(merged.getCurrentContext()));
