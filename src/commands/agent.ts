@@ -2,6 +2,7 @@
 import { hostname, networkInterfaces } from 'node:os';
 import type { Command } from 'commander';
 import { AgentProcess } from '../agent/agent-process.ts';
+import { keepYoungSpaceSmall } from '../sys/engine.ts';
 import { createLogger, LogDestination } from '../telemetry/logger.ts';
 import { applyConfigFile } from './agent-config.ts';
 import { checkEnvironment } from './agent-environment.ts';
@@ -59,6 +60,7 @@ async function check(settings: AgentSettings): Promise<void> {
 /** Runs until SIGTERM or Ctrl-C. */
 async function run(settings: AgentSettings, version: string): Promise<void> {
   requireRootOnLinux('the agent');
+  keepYoungSpaceSmall();
   const destination = new LogDestination();
   const log = createLogger('agent', settings.logLevel, destination);
   const {

@@ -20,7 +20,7 @@ import {
 } from '../../filter/reasons.ts';
 import { Packet } from '../../packet/packet.ts';
 import { RuleTable } from '../../policy/rule-table.ts';
-import { inlineMore } from '../../sys/inlining.ts';
+import { inlineMore } from '../../sys/engine.ts';
 import { adviseHugePages } from '../../sys/libc.ts';
 import { NF_ACCEPT, NF_DROP } from '../netlink/constants.ts';
 import { WorkerCounters } from './counters.ts';
