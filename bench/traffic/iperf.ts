@@ -8,6 +8,7 @@ import { runIn, serverAddress, type TwoPods } from './two-pods.ts';
 const DATAGRAM = 64;
 /** Buffer of the receiver's socket: it may have to wait for a core. */
 const WINDOW = '2M';
+const ATTEMPTS = 4;
 
 export interface DatagramRate {
   /** Datagrams per second. */
@@ -37,7 +38,18 @@ interface End {
   readonly sum: { readonly packets: number; readonly lost_packets: number; readonly seconds: number };
 }
 
+/** Its first datagram sometimes comes before its own server listens for it, and is refused: such a run has measured nothing. */
 async function iperf(pods: TwoPods, seconds: number, flags: readonly string[]): Promise<End> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await iperfOnce(pods, seconds, flags);
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function iperfOnce(pods: TwoPods, seconds: number, flags: readonly string[]): Promise<End> {
   using _server = await startServer(pods.server.netns);
   const client = ['iperf3', '-c', serverAddress(pods), '-t', String(seconds), '-J', ...flags];
   const report = JSON.parse(await runIn(pods.client, client)) as { error?: string; end: End };
