@@ -103,6 +103,20 @@ export const TARGETS: readonly Target[] = [
     atMost: 2,
   },
   {
+    bench: 'replay',
+    row: 'packets/s, connections',
+    unit: 'packets/s',
+    what: 'packets of a recorded capture in a second',
+    atLeast: 1e6,
+  },
+  {
+    bench: 'wire',
+    row: 'UDP lost by the wire at half its rate',
+    unit: 'packets',
+    what: 'packets that the wire loses at half its rate',
+    atMost: 0,
+  },
+  {
     bench: 'watch',
     row: 'peak memory of the process',
     unit: 'bytes',

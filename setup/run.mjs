@@ -16,6 +16,7 @@ import {
   installObstacle,
   installPackages as installSystemPackages,
   missingBrowser,
+  missingForCapture,
   missingLoadGenerators,
   missingPackages,
   withAdminFolders,
@@ -47,7 +48,7 @@ const WORDS = {
 };
 
 /** Benchmarks that send no real packets. */
-const BENCHES_IN_MEMORY = ['filter', 'compile'];
+const BENCHES_IN_MEMORY = ['filter', 'compile', 'replay'];
 
 /**
  * The command line.
@@ -100,8 +101,25 @@ async function prepare(word, args) {
 /** Looks again first: another process may have done it while we waited for the lock. */
 async function install() {
   const node = readyNode(NODE_FOLDER) ?? (await downloadNode(NODE_FOLDER));
-  if (!packagesReady(ROOT, node)) await installNpmPackages(ROOT, node);
+  if (packagesReady(ROOT, node)) return node;
+  await prepareCapture();
+  await installNpmPackages(ROOT, node);
   return node;
+}
+
+/** What the package that captures is built with, before npm builds it: npm goes without where it cannot, for the package is optional. */
+async function prepareCapture() {
+  const missing = process.platform === 'linux' ? missingForCapture(PATH) : [];
+  if (missing.length === 0) return;
+  const obstacle = installObstacle({ path: PATH });
+  try {
+    if (obstacle === undefined) return await installSystemPackages(missing, PATH);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+  }
+  const names = missing.map(({ name }) => name).join(', ');
+  const why = obstacle ?? 'apt-get could not install it';
+  say(`missing: ${names} (${why}). Without: podfence audit and wire cannot capture; everything else works.`);
 }
 
 /**

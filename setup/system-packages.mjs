@@ -1,12 +1,12 @@
 /** The system's own commands that the lab, the steering and the packet tests call, and the Debian packages that bring them. */
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { commandLine, runCaptured } from './child.mjs';
 import { elapsed, SetupError, say } from './output.mjs';
 
 /**
- * A package is missing where one of its commands is, or, where they are alternatives, all of them are.
- * @typedef {{ name: string, commands: readonly string[], alternatives?: true, reason: string }} SystemPackage
+ * A package is missing where one of its commands or files is, or, where commands are alternatives, all of them are.
+ * @typedef {{ name: string, commands: readonly string[], alternatives?: true, files?: readonly string[], reason: string }} SystemPackage
  */
 
 /** @type {readonly SystemPackage[]} */
@@ -36,6 +36,20 @@ const BROWSER = {
 const LOAD_GENERATORS = [
   { name: 'iperf3', commands: ['iperf3'], reason: 'benchmarks: throughput' },
   { name: 'wrk', commands: ['wrk'], reason: 'benchmarks: connections' },
+];
+
+/**
+ * What only building the npm package `cap` needs, which captures.
+ * @type {readonly SystemPackage[]}
+ */
+const CAPTURE_BUILD = [
+  {
+    name: 'libpcap-dev',
+    commands: [],
+    files: ['/usr/include/pcap/pcap.h'],
+    reason: 'capturing: podfence audit and wire',
+  },
+  ...['g++', 'make', 'python3'].map((name) => ({ name, commands: [name], reason: 'building the capture module' })),
 ];
 
 /** Where administrators' commands live, whether or not a user's PATH has them. */
@@ -78,6 +92,16 @@ export function missingLoadGenerators(path) {
 }
 
 /**
+ * As `missingPackages`, for what building the optional npm packages needs.
+ * @param {string} path folders to look in, as in PATH
+ * @param {string} [root] where absolute files are
+ * @returns {readonly SystemPackage[]}
+ */
+export function missingForCapture(path, root = '') {
+  return CAPTURE_BUILD.filter((each) => isMissing(each, path, root));
+}
+
+/**
  * The browser for tests, if there is one.
  * @param {string} path folders to look in, as in PATH
  */
@@ -89,7 +113,8 @@ export function findBrowser(path) {
  * @param {SystemPackage} systemPackage
  * @param {string} path
  */
-function isMissing({ commands, alternatives }, path) {
+function isMissing({ commands, alternatives, files = [] }, path, root = '') {
+  if (files.some((file) => !existsSync(root + file))) return true;
   const found = commands.filter((command) => findCommand(command, path) !== undefined);
   return alternatives ? found.length === 0 : found.length < commands.length;
 }

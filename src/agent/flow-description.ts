@@ -75,7 +75,8 @@ export class FlowDescription {
     const first = new Map<string, FlowPolicy>();
     for (const { policy, rule } of this.#options.attribution.allowingRules(flow, direction)) {
       const { namespace, name } = policy;
-      if (!first.has(name)) first.set(name, { direction, namespace, name, rule });
+      const field = `spec.${direction}[${rule}]`;
+      if (!first.has(name)) first.set(name, { direction, namespace, name, rule: rule + 1, field });
     }
     return [...first.values()].sort(byName);
   }
@@ -83,7 +84,7 @@ export class FlowDescription {
   #isolating(address: string, direction: Direction): FlowPolicy[] {
     return this.#options.attribution
       .isolating(address, direction)
-      .map(({ namespace, name }) => ({ direction, namespace, name, rule: null }))
+      .map(({ namespace, name }) => ({ direction, namespace, name, rule: null, field: null }))
       .sort(byName);
   }
 }

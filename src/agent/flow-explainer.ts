@@ -1,8 +1,12 @@
 /** Answers why a flow is allowed or denied, as the agent knows it: by the table that its node judges by, and the records that it came from. */
+import { formatPath } from '../cluster/field.ts';
+import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import { Explainer } from '../explain/explain.ts';
+import type { Answer } from '../explain/explanation.ts';
 import { FlowError } from '../explain/flow-error.ts';
 import { vicinityOf } from '../explain/vicinity.ts';
+import { projectService } from '../manifests/services.ts';
 import type { NodeIdentity } from '../policy/compiler.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import type { Explained, FlowQuestion } from '../telemetry/explain-route.ts';
@@ -21,22 +25,52 @@ export class FlowExplainer {
     this.#options = options;
   }
 
-  explain({ from, to, port }: FlowQuestion): Explained {
+  explain({ from, to, port, service }: FlowQuestion): Explained {
     const { node, snapshot, table: inForce } = this.#options;
     const table = inForce();
     if (table === undefined) return { outcome: 'not-ready', message: 'the policies are not in force yet' };
-    const explainer = new Explainer({
-      snapshot: vicinityOf(snapshot(), [from, to]),
-      nodes: [node],
-      inForce: { node: node.name, table },
-    });
     try {
-      return { outcome: 'answer', answer: explainer.answer(from, to, port) };
+      const explainer = new Explainer({
+        snapshot: vicinityOf(snapshot(), [from, to]),
+        services: service === undefined ? [] : [readService(service)],
+        nodes: [node],
+        inForce: { node: node.name, table },
+      });
+      return { outcome: 'answer', answer: withServiceNotes(explainer.answer(from, to, port)) };
     } catch (error) {
       if (!(error instanceof FlowError)) throw error;
       const hint =
-        error.code === 'UNKNOWN_END' ? ' (the agent knows no Services: name a pod, or give its address)' : '';
+        error.code === 'UNKNOWN_END'
+          ? ' (the agent knows no Services: name a pod, or give its address, or explain with --kubeconfig)'
+          : '';
       return { outcome: 'mistake', message: `${error.message}${hint}` };
     }
   }
+}
+
+/** @throws FlowError */
+function readService(text: string): ServiceRecord {
+  const { record, problems } = projectService(parse(text), 'default', ['IPv4', 'IPv6']);
+  const [problem] = problems;
+  if (record !== undefined && problem === undefined) return record;
+  const what = problem === undefined ? 'it has no name' : `${formatPath(problem.path)}: ${problem.message}`;
+  throw new FlowError('BAD_SERVICE', `service: ${what}`);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new FlowError('BAD_SERVICE', `service: it is not JSON: ${(error as Error).message}`);
+  }
+}
+
+/** The agent may not list Services: what it takes for an address outside may be one of them, whose packets go to a pod in truth. */
+function withServiceNotes(answer: Answer): Answer {
+  const ways = answer.ways.map((way) => {
+    if (way.to.kind !== 'address') return way;
+    const note = `No pod and no node has the address ${way.to.address}. If it is a Service's, its translation is not known here, and this is not what packets to it meet: ask for a pod behind it, or explain with --kubeconfig.`;
+    return { ...way, notes: [note, ...way.notes] };
+  });
+  return { ...answer, ways };
 }

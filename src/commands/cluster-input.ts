@@ -1,8 +1,9 @@
 /** The cluster that a command asks about: from manifests, or the one of a kubeconfig. */
-import { type Command, Option } from 'commander';
-import type { Family } from '../cluster/addresses.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Family, isMistake, parseCidr } from '../cluster/addresses.ts';
+import { ManifestOptionError } from '../manifests/address-range.ts';
 import { clusterOf } from '../manifests/cluster.ts';
-import { loadManifests } from '../manifests/load.ts';
+import { type LoadedManifests, loadManifests } from '../manifests/load.ts';
 import { formatProblem } from '../manifests/problems.ts';
 import type { ClusterRead } from './cluster-read.ts';
 import { InputError } from './exit-code.ts';
@@ -11,6 +12,7 @@ import { InputError } from './exit-code.ts';
 export interface ClusterInputFlags {
   readonly manifests?: readonly string[];
   readonly family: keyof typeof FAMILIES;
+  readonly podRange?: readonly string[];
   readonly kubeconfig?: string;
   readonly context?: string;
 }
@@ -27,7 +29,7 @@ export const FAMILIES = {
 } as const satisfies Record<string, readonly Family[]>;
 
 /** More pods of one workload would answer as the others do. */
-export const MAX_REPLICAS = 100;
+const MAX_REPLICAS = 100;
 
 /** The flags that `readClusterInput` reads. */
 export function withClusterInput(command: Command): Command {
@@ -38,6 +40,11 @@ export function withClusterInput(command: Command): Command {
         .choices(Object.keys(FAMILIES))
         .default('ipv4'),
     )
+    .option(
+      '--pod-range <cidr>',
+      'where pods of manifests without an address have theirs from (default: 10.244.0.0/16 is assumed); repeatable',
+      collectRange,
+    )
     .option('--kubeconfig <file>', 'the cluster of this kubeconfig (default: $KUBECONFIG, ~/.kube/config)')
     .option('--context <name>', 'context of the kubeconfig (default: its current one)');
 }
@@ -47,24 +54,44 @@ export function collect(value: string, before: readonly string[] = []): string[]
   return [...before, value];
 }
 
+/** For options that are CIDR blocks. */
+export function collectRange(value: string, before: readonly string[] = []): string[] {
+  const range = parseCidr(value);
+  if (isMistake(range)) throw new InvalidArgumentError(`${range.message}.${range.hint ? ` ${range.hint}` : ''}`);
+  return collect(value, before);
+}
+
 /**
  * Reads manifests, or else lists the objects of the cluster. What is wrong in single objects is told on standard error.
  * @throws InputError for flags that contradict each other, UnavailableError where the cluster does not answer
  */
 export async function readClusterInput(flags: ClusterInputFlags): Promise<ClusterInput> {
-  const { manifests, kubeconfig, context, family } = flags;
+  const { manifests, kubeconfig, context } = flags;
   if (manifests !== undefined && (kubeconfig ?? context) !== undefined) {
     throw new InputError('--manifests and --kubeconfig: give one or the other, for the policies come from one place');
   }
   const { problems, ...input } =
     manifests === undefined
       ? await (await import('./kube-cluster.ts')).readKubeCluster(kubeconfig, context)
-      : await readManifests(manifests, FAMILIES[family]);
+      : await readManifests(manifests, flags);
   for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
   return { ...input, hasErrors: problems.some(({ severity }) => severity === 'error') };
 }
 
-async function readManifests(paths: readonly string[], families: readonly Family[]): Promise<ClusterRead> {
-  const loaded = await loadManifests(paths, { families, maxReplicas: MAX_REPLICAS });
-  return { ...clusterOf(loaded, families), problems: loaded.problems, title: paths.join(', ') };
+async function readManifests(paths: readonly string[], flags: ClusterInputFlags): Promise<ClusterRead> {
+  const loaded = await loadForQuestions(paths, flags);
+  return { ...clusterOf(loaded, FAMILIES[flags.family]), problems: loaded.problems, title: paths.join(', ') };
+}
+
+/** @throws InputError for a range without room */
+export async function loadForQuestions(
+  paths: readonly string[],
+  { family, podRange = [] }: Pick<ClusterInputFlags, 'family' | 'podRange'>,
+): Promise<LoadedManifests> {
+  try {
+    const families = FAMILIES[family];
+    return await loadManifests(paths, { families, podRanges: podRange, maxReplicas: MAX_REPLICAS });
+  } catch (error) {
+    throw error instanceof ManifestOptionError ? new InputError(`--pod-range: ${error.message}`) : error;
+  }
 }

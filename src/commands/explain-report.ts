@@ -1,6 +1,6 @@
 /** An Answer laid out for people: the verdict first, then each direction, then what would allow it. */
 import { stripVTControlCharacters } from 'node:util';
-import type { Answer, NearMiss, PolicyPlace, Side, Way } from '../explain/explanation.ts';
+import type { Answer, NearMiss, PolicyPlace, Side, Suggestion, Way } from '../explain/explanation.ts';
 import { endName } from '../explain/flow-end.ts';
 import { and, flowPortText } from '../explain/words.ts';
 import { type Colour, paint } from '../lab/paint.ts';
@@ -35,6 +35,8 @@ class Report {
   readonly #width: number;
   readonly #colour: boolean;
   readonly #lines: string[] = [];
+  /** Those that stand there already. */
+  readonly #suggested = new Set<string>();
 
   constructor(width: number, colour: boolean) {
     this.#width = width;
@@ -73,7 +75,15 @@ class Report {
       this.#wrapped(`Note: ${note}`, 6);
     }
     if (way.suggestion === undefined) return;
-    const { yaml, notes } = way.suggestion;
+    this.#suggestion(way.suggestion);
+  }
+
+  #suggestion({ yaml, notes }: Suggestion): void {
+    if (this.#suggested.has(yaml)) {
+      this.#lines.push('', 'What is suggested above would allow this, too.');
+      return;
+    }
+    this.#suggested.add(yaml);
     this.#lines.push('', notes.length === 0 ? 'This would allow it, and nothing else:' : 'This would allow it:', '');
     for (const line of yaml.trimEnd().split('\n')) this.#lines.push(`    ${line}`);
     if (notes.length > 0) this.#lines.push('');

@@ -4,7 +4,9 @@ import { Explainer } from '../explain/explain.ts';
 import type { Answer } from '../explain/explanation.ts';
 import { FlowError } from '../explain/flow-error.ts';
 import { showsColour } from '../lab/paint.ts';
+import type { FlowQuestion } from '../telemetry/explain-route.ts';
 import { askAgent } from './agent-request.ts';
+import { withService } from './agent-service.ts';
 import { type ClusterInput, type ClusterInputFlags, readClusterInput, withClusterInput } from './cluster-input.ts';
 import { ExitCode, InputError } from './exit-code.ts';
 import { renderAnswer } from './explain-report.ts';
@@ -16,6 +18,10 @@ egress where the source runs, ingress where the destination runs. Policies and r
 FROM and TO are NAMESPACE/POD, the name of a pod that no other has, or an IP address; TO may be NAMESPACE/SERVICE or a Service's address
 as well (service/NAMESPACE/SERVICE where a pod has that name), and every backend is explained. A port is 5432, 53/udp, http (a port's name)
 or icmp.
+
+Manifests seldom tell the addresses of pods: some are made up, from --pod-range, and a note says where an ipBlock decides by one.
+
+An agent (--agent) judges by what is in force on its node, and knows no Services: they come from --kubeconfig or --manifests, given as well.
 
 With --json, one document:
   {"from":"shop/web-1","to":"service/shop/db","protocol":"TCP","port":5432,"verdict":"allow|deny|mixed","ways":[
@@ -32,14 +38,15 @@ count from 1. The port of ICMP is -1.
 --batch reads a question a line, from standard input or a file, and answers each in its turn, both directions by themselves:
   {"from":"shop/web-1","to":"shop/db-0","port":5432,"protocol":"TCP"}
   {"from":"shop/web-1","to":"shop/db-0","port":5432,"protocol":"TCP","egress":"allow","ingress":"deny","verdict":"deny","reason":"ingress-denied"}
-A line that is no question gets {"line":3,"error":"…"}.
+A Service is denied where any backend is. A line that is no question gets {"line":3,"error":"…"}.
 
 Exit code: 0 whatever the verdict, 2 if arguments, manifests or lines had errors (the rest is answered all the same), 3 if the
 cluster or the agent does not answer.
 
 Examples:
   podfence explain --from shop/web-1 --to shop/db-0 --port 5432 --manifests k8s/
-  podfence explain --from shop/web-1 --to shop/db --port 5432 --agent localhost:9465
+  podfence explain --from shop/web-1 --to shop/db-0 --port 5432 --agent localhost:9465
+  podfence explain --from shop/web-1 --to shop/db --port 5432 --agent localhost:9465 --kubeconfig ~/.kube/config
   podfence explain --batch flows.jsonl --manifests k8s/ | grep '"deny"'`;
 
 interface Flags extends ClusterInputFlags {
@@ -52,12 +59,6 @@ interface Flags extends ClusterInputFlags {
   readonly json?: true;
 }
 
-interface Question {
-  readonly from: string;
-  readonly to: string;
-  readonly port: string;
-}
-
 export function register(program: Command): void {
   const command = program
     .command('explain')
@@ -66,14 +67,7 @@ export function register(program: Command): void {
     .option('--to <pod>', 'whom to: NAMESPACE/POD, NAMESPACE/SERVICE or an address')
     .option('--port <port>', 'destination port: 5432, 53/udp, http, icmp');
   withClusterInput(command)
-    .addOption(
-      new Option('--agent <url>', 'ask a running agent, at its --query-address').conflicts([
-        'manifests',
-        'kubeconfig',
-        'context',
-        'batch',
-      ]),
-    )
+    .addOption(new Option('--agent <url>', 'ask a running agent, at its --query-address').conflicts('batch'))
     .addOption(
       new Option('--batch [file]', 'answer lines of JSON (default: standard input)').conflicts(['from', 'to', 'port']),
     )
@@ -88,14 +82,17 @@ export function register(program: Command): void {
 async function explain(flags: Flags): Promise<number> {
   if (flags.batch !== undefined) return await batch(flags, flags.batch === true ? '-' : flags.batch);
   const question = questionOf(flags);
-  if (flags.agent !== undefined) {
-    const response = await askAgent(flags.agent, '/explain', new URLSearchParams({ ...question }));
-    print((await response.json()) as Answer, flags);
-    return ExitCode.ok;
-  }
-  const input = await readClusterInput(flags);
-  print(answer(input, question), flags);
-  return input.hasErrors ? ExitCode.badInput : ExitCode.ok;
+  const { agent, manifests, kubeconfig, context } = flags;
+  const isGiven = (manifests ?? kubeconfig ?? context) !== undefined;
+  const input = agent === undefined || isGiven ? await readClusterInput(flags) : undefined;
+  if (agent !== undefined) print(await agentAnswer(agent, input ? withService(question, input) : question), flags);
+  else if (input !== undefined) print(answer(input, question), flags);
+  return input?.hasErrors ? ExitCode.badInput : ExitCode.ok;
+}
+
+async function agentAnswer(agent: string, question: FlowQuestion): Promise<Answer> {
+  const response = await askAgent(agent, '/explain', new URLSearchParams({ ...question }));
+  return (await response.json()) as Answer;
 }
 
 async function batch(flags: Flags, file: string): Promise<number> {
@@ -106,7 +103,7 @@ async function batch(flags: Flags, file: string): Promise<number> {
   return await explainBatch(await readClusterInput(flags), file);
 }
 
-function questionOf({ from, to, port }: Flags): Question {
+function questionOf({ from, to, port }: Flags): FlowQuestion {
   if (from !== undefined && to !== undefined && port !== undefined) return { from, to, port };
   const missing = Object.entries({ from, to, port }).flatMap(([flag, value]) =>
     value === undefined ? `--${flag}` : [],
@@ -117,9 +114,9 @@ function questionOf({ from, to, port }: Flags): Question {
 }
 
 /** @throws InputError for names and ports that there are not */
-function answer({ snapshot, services, locate }: ClusterInput, { from, to, port }: Question): Answer {
+function answer(input: ClusterInput, { from, to, port }: FlowQuestion): Answer {
   try {
-    return new Explainer({ snapshot, services, locate }).answer(from, to, port);
+    return new Explainer(input).answer(from, to, port);
   } catch (error) {
     throw error instanceof FlowError ? new InputError(error.message) : error;
   }

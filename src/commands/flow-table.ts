@@ -83,9 +83,9 @@ export class FlowTable {
 }
 
 function cellsOf(flow: FlowLine): string[] {
-  const { last, verdict, from, to, protocol, port, direction, count } = flow;
+  const { last, verdict, from, to, protocol, port, count } = flow;
   const service = port === null ? protocol : `${port}/${protocol.toLowerCase()}`;
-  return [timeOf(last), verdict, endName(from), endName(to), service, direction, String(count), decidedBy(flow)];
+  return [timeOf(last), verdict, endName(from), endName(to), service, decidedIn(flow), String(count), decidedBy(flow)];
 }
 
 /** As the clock on the wall, with the day where it is another one. */
@@ -96,6 +96,12 @@ function timeOf(iso: string): string {
   return day === new Date().toLocaleDateString('sv') ? clock : `${day} ${clock}`;
 }
 
+/** The directions in which policies decide; `-` where the pods are not isolated, and none does. */
+function decidedIn({ verdict, direction, policies }: FlowLine): string {
+  if (verdict === 'deny') return direction;
+  return [...new Set(policies.map((policy) => policy.direction))].join(', ') || '-';
+}
+
 function decidedBy({ verdict, reason, policies }: FlowLine): string {
   const names = policies.slice(0, MOST_POLICIES).map(policyName);
   if (policies.length > names.length) names.push(`${policies.length - names.length} more`);
@@ -103,7 +109,7 @@ function decidedBy({ verdict, reason, policies }: FlowLine): string {
   return verdict === 'allow' && reason === 'allowed-by-policy' ? names.join(', ') : `${reason}: ${names.join(', ')}`;
 }
 
-/** `namespace/name`, and of the rule its place in the policy's spec. */
+/** `namespace/name`, and the rule, as `podfence explain` counts it. */
 function policyName({ namespace, name, direction, rule }: FlowPolicy): string {
-  return rule === null ? `${namespace}/${name}` : `${namespace}/${name} ${direction}[${rule}]`;
+  return rule === null ? `${namespace}/${name}` : `${namespace}/${name} ${direction} rule ${rule}`;
 }

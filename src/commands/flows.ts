@@ -11,14 +11,14 @@ import { FlowTable } from './flow-table.ts';
 const HELP = `
 One line a flow: what the same client repeats towards the same port raises the line's count. An agent tells of the flows that
 it judges, those of isolated pods of its node; names are those of the time at which a flow was seen. What comes faster than it
-is noted is left out, and counted. BY names the policies: of an allowed flow those that allow it, with the rule's place in the policy;
-of a denied one those that isolate the pod.
+is noted is left out, and counted. BY names the policies: of an allowed flow those that allow it, with the rule, counted from 1 as
+podfence explain does; of a denied one those that isolate the pod. DIRECTION is the one that decides: - where the pods are not isolated.
 
 With --json, one line a flow, and again when its count has grown (the same id):
   {"id":17,"first":"…Z","last":"…Z","count":3,"verdict":"deny","direction":"ingress","reason":"ingress-denied","protocol":"TCP",
    "port":5432,"from":{"kind":"pod","namespace":"shop","name":"web-1","address":"10.0.0.7","node":"node-1"},"to":{…},
-   "policies":[{"direction":"ingress","namespace":"shop","name":"db","rule":null}],"sourcePort":40112}
-An end is of kind pod, node (with name) or address. What is left out is said on standard error.
+   "policies":[{"direction":"ingress","namespace":"shop","name":"db","rule":null,"field":null}],"sourcePort":40112}
+An end is of kind pod, node (with name) or address. Of an allowed flow, policies have the rule and its field: 1, "spec.ingress[0]". What is left out is said on standard error.
 
 Exit code: 0, after Ctrl-C too, 2 for wrong arguments, 3 if no agent answers or it ends.
 

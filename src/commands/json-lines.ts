@@ -1,4 +1,4 @@
-/** Lines of text from a stream of bytes, of which no more than one is held. */
+/** Lines of text from a stream of bytes, of which no more than one is held. A byte order mark before the first is none of it. */
 import { StringDecoder } from 'node:string_decoder';
 
 export interface Line {
@@ -20,8 +20,11 @@ export async function* linesOf(
   let number = 1;
   let rest = '';
   let isTooLong = false;
+  let isStart = true;
   for await (const chunk of input) {
-    const parts = (rest + decoder.write(chunk as Buffer)).split('\n');
+    const text = decoder.write(chunk as Buffer);
+    const parts = (rest + (isStart ? text.replace(/^\ufeff/, '') : text)).split('\n');
+    isStart &&= text === '';
     rest = parts.pop() ?? '';
     const lines: Line[] = [];
     for (const text of parts) {

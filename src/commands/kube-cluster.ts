@@ -2,6 +2,7 @@
 import { formatPath, type Projection } from '../cluster/field.ts';
 import { type ClusterRecord, recordKey } from '../cluster/records.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
+import { NONE_ASSIGNED } from '../explain/assigned-addresses.ts';
 import { ApiConnection } from '../kube/api-connection.ts';
 import { ApiError, toApiError } from '../kube/api-error.ts';
 import { KubeConfigError, loadKubeConfig } from '../kube/kubeconfig.ts';
@@ -31,7 +32,8 @@ export async function readKubeCluster(
       lists.services(),
     ]);
     const snapshot = { namespaces, pods, policies };
-    return { snapshot, services, locate: () => undefined, problems: lists.problems, title: connection.server };
+    const { problems } = lists;
+    return { snapshot, services, assigned: NONE_ASSIGNED, locate: () => undefined, problems, title: connection.server };
   } catch (error) {
     throw new UnavailableError(`the cluster at ${connection.server} cannot be read: ${toApiError(error).message}`);
   } finally {
@@ -44,7 +46,7 @@ function connect(choice: Parameters<typeof loadKubeConfig>[0]): ApiConnection {
     return new ApiConnection(() => loadKubeConfig(choice));
   } catch (error) {
     if (!(error instanceof KubeConfigError)) throw error;
-    throw new InputError(`${error.message} Or give manifests: --manifests FOLDER.`);
+    throw new InputError(`${error.message.replace(/\.?$/, '.')} Or give manifests: --manifests FOLDER.`);
   }
 }
 

@@ -1,15 +1,16 @@
 /** `podfence lint`: mistakes in policies, found in their manifests. */
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { isMistake, parseCidr } from '../cluster/addresses.ts';
+import { type Command, Option } from 'commander';
 import { showsColour } from '../lab/paint.ts';
 import type { Finding } from '../lint/finding.ts';
 import { type LintResult, lint } from '../lint/lint.ts';
 import { SEVERITIES, type Severity } from '../lint/rules.ts';
 import { type LoadedManifests, loadManifests } from '../manifests/load.ts';
+import { fileTitle, printable } from '../manifests/problems.ts';
+import { collect, collectRange } from './cluster-input.ts';
 import { ExitCode, InputError } from './exit-code.ts';
-import { type Correction, fixedFileText, fixedText, fixFiles } from './lint-fix.ts';
+import { type Correction, type FailedFile, fixedFileText, fixedText, fixFiles } from './lint-fix.ts';
 import { countFindings, findingText, summaryText } from './lint-report.ts';
 import { sarifLog } from './lint-sarif.ts';
 
@@ -39,7 +40,8 @@ An annotation on a NetworkPolicy or Namespace switches rules off for it, by code
 With --json, one object: {"findings":[{"code","rule","severity","file","line","column","object","field","message","hint"?,"note"?,"fix"?}],
 "fixed":[…],"notes":[…],"counts":{"error","warning","hint","info"}}. With --sarif, a SARIF 2.1.0 log.
 
-Exit code: 0 if nothing is wrong, 1 if there are errors or warnings (see --fail-on), 2 if something cannot be read.
+Exit code: 0 if nothing is wrong, 1 if there are errors or warnings (see --fail-on), 2 if a file or a document
+cannot be read (PF100), or not be written.
 
 Examples:
   podfence lint k8s/
@@ -87,9 +89,12 @@ async function runLint(paths: readonly string[], flags: LintFlags, version: stri
   const load = () => loadForLint(paths, stdin);
   let manifests = await load();
   const fixed: Correction[] = [];
+  let failed: readonly FailedFile[] = [];
   const report = printsText ? process.stderr : process.stdout;
   if (flags.fix) {
-    const files = [...(await fixFiles(manifests.problems))];
+    const outcome = await fixFiles(manifests.problems);
+    const files = [...outcome.fixed];
+    failed = outcome.failed;
     if (printsText && isText(stdin)) {
       const input = await fixedText('-', stdin.toString());
       stdin = Buffer.from(input.after);
@@ -106,7 +111,12 @@ async function runLint(paths: readonly string[], flags: LintFlags, version: stri
   if (flags.json) printJson(shown, fixed, result);
   else if (flags.sarif) process.stdout.write(`${JSON.stringify(sarifLog(shown, version), undefined, 2)}\n`);
   else printText(shown, result, report);
-  return exitCode(result.findings, manifests, flags.failOn);
+  for (const { file, reason } of failed) {
+    process.stderr.write(
+      `${printable(`lint: ${fileTitle(file)} is not corrected, for it cannot be written: ${reason}`)}\n`,
+    );
+  }
+  return failed.length > 0 ? ExitCode.badInput : exitCode(result.findings, flags.failOn);
 }
 
 /** Of every workload a pod at least, whether it runs at present or not. */
@@ -133,20 +143,8 @@ function printText(shown: readonly Finding[], { findings, notes }: LintResult, r
   for (const note of notes) process.stderr.write(`${note}\n`);
 }
 
-function exitCode(findings: readonly Finding[], { problems }: LoadedManifests, failOn: Severity | 'never'): number {
-  // About no line and no object: a file that is not there, or no text.
-  if (problems.some(({ severity, line, object }) => severity === 'error' && line === 0 && object === ''))
-    return ExitCode.badInput;
+function exitCode(findings: readonly Finding[], failOn: Severity | 'never'): number {
+  if (findings.some(({ rule }) => rule === 'unreadable')) return ExitCode.badInput;
   const graver = SEVERITIES.slice(0, SEVERITIES.indexOf(failOn as Severity) + 1);
   return findings.some(({ severity }) => graver.includes(severity)) ? ExitCode.differs : ExitCode.ok;
-}
-
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
-}
-
-function collectRange(value: string, before: readonly string[] = []): readonly string[] {
-  const range = parseCidr(value);
-  if (isMistake(range)) throw new InvalidArgumentError(`${range.message}.${range.hint ? ` ${range.hint}` : ''}`);
-  return [...before, value];
 }

@@ -12,6 +12,7 @@ import {
   parseAssertions,
 } from '../matrix/assertion.ts';
 import type { AssertionChecker, AssertionResult, Violation } from '../matrix/assertion-check.ts';
+import { listed } from '../matrix/listed.ts';
 import { InputError } from './exit-code.ts';
 
 /** More of an assertion say nothing new. */
@@ -44,6 +45,7 @@ export function assertionsReport(results: readonly AssertionResult[], explainer:
   const held = `${results.length - broken.length} of ${results.length} assertions hold, for ${flows} flows`;
   return [
     ...broken.flatMap((result) => brokenLines(result, explainer, colour)),
+    ...results.filter(({ leftOut }) => leftOut.length > 0).flatMap((result) => leftOutLines(result, colour)),
     paint(held, broken.length > 0 ? 'red' : 'bold', colour),
     '',
   ].join('\n');
@@ -91,6 +93,15 @@ function brokenLines(
     `    ${count} of ${flows} flows ${count === 1 ? 'is' : 'are'} ${wrong}:`,
     ...violations.slice(0, MOST_VIOLATIONS).flatMap((violation) => violationLines(violation, explainer)),
     ...(rest > 0 ? [`    and ${rest} more like these`] : []),
+    '',
+  ];
+}
+
+/** Whether it holds or not: for these pods nobody knows. */
+function leftOutLines({ assertion: { place }, leftOut }: AssertionResult, colour: boolean): string[] {
+  return [
+    `${paint('!', 'yellow', colour)} ${place.title}  ${paint(place.text, 'bold', colour)}`,
+    `    not checked for what is in the network of its node, where no policy holds: ${listed(leftOut)}`,
     '',
   ];
 }

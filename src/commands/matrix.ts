@@ -3,19 +3,19 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { ClusterSnapshot } from '../cluster/store.ts';
+import { dependsOnAssigned } from '../explain/assigned-addresses.ts';
 import { Explainer } from '../explain/explain.ts';
 import { showsColour } from '../lab/paint.ts';
-import { loadManifests } from '../manifests/load.ts';
 import { formatProblem } from '../manifests/problems.ts';
 import { AssertionChecker } from '../matrix/assertion-check.ts';
 import { matrixJson } from '../matrix/json.ts';
 import { renderPage } from '../matrix/page/page.ts';
 import { Reachability } from '../matrix/reachability.ts';
 import {
+  type ClusterInput,
   type ClusterInputFlags,
   collect,
-  FAMILIES,
-  MAX_REPLICAS,
+  loadForQuestions,
   readClusterInput,
   withClusterInput,
 } from './cluster-input.ts';
@@ -28,13 +28,14 @@ import { changesReport, tableReport } from './matrix-report.ts';
 const PLAIN_WIDTH = 160;
 
 const HELP = `
-Rows send, columns receive: pods by their container ports and the ports that Services send to. Replicas that no policy tells apart
-share a row. Outside the cluster are "outside", for every address that no policy names, a row for each ipBlock, and --external.
+Rows send, columns receive: pods by their container ports and the ports that Services send to, and "other" where somebody reaches all
+other ports too. Replicas that no policy tells apart share a row. Outside the cluster are "outside", for every address that no policy names, a row for each ipBlock, and --external.
 
 --html writes one page that needs nothing else: filter by port, fold namespaces, click a cell for the explanation.
 
 --diff compares with other manifests: their policies, and their labels of the pods and namespaces that are still there. Folders of
-policies alone will do.
+policies alone will do. Every port of TCP, UDP and SCTP counts: those that nobody declares are shown where something changed; a range
+is shown by its first port.
 
 --fail-on takes a file with an assertion a line, or one assertion; repeatable:
   # nobody of the default namespace reaches the database
@@ -42,8 +43,10 @@ policies alone will do.
   allow shop/frontend-* -> shop/backend:9000/tcp
   outside -> prod/*                        # without a word before it: deny; without a port: every port
   10.0.0.0/8 -> monitoring/*:9000-9100
-An end is NAMESPACE/NAME of pods, of a workload or, to the right, of a Service (its port is the Service's, then), with * and ?; or an
-address or CIDR block, which stands for addresses that no pod has; or "outside". [fd00::1]:443 has a port, fd00::1 has none.
+An end is NAMESPACE/NAME of pods, of a workload or, to the right, of a Service, with * and ?; or an address or CIDR block, which stands
+for addresses that no pod has; or "outside". [fd00::1]:443 has a port, fd00::1 has none. A port of a Service is the one where it leads; a
+deny to a name that pods have too is about their own port of that number as well. Pods in the network of their node are not checked, which
+is said.
 
 With --json, one document:
   {"ends":[{"kind":"pods","name":"shop/backend","namespace":"shop","pods":["shop/backend-1",…],
@@ -63,6 +66,9 @@ Examples:
   podfence matrix -m k8s/
   podfence matrix -m k8s/ --html matrix.html --diff ../main/k8s/
   podfence matrix -m k8s/ --fail-on reachability.txt`;
+
+const MADE_UP =
+  'Note: the manifests do not tell the addresses of pods, which are made up here, and ipBlocks look at them: what those decide may be otherwise in the cluster. --pod-range tells where pods have their addresses from.';
 
 interface Flags extends ClusterInputFlags {
   readonly external?: readonly string[];
@@ -94,14 +100,15 @@ async function matrix(flags: Flags): Promise<number> {
   const externals = (flags.external ?? []).map(parseExternal);
   const assertions = readAssertions(flags.failOn ?? []);
   const input = await readClusterInput(flags);
-  const before = flags.diff && (await readBefore(flags.diff, flags.family));
-  const { snapshot, services, locate } = input;
+  const before = flags.diff && (await readBefore(flags.diff, flags));
+  const { snapshot, services } = input;
   if (snapshot.pods.length === 0) throw new InputError('there are no pods: nobody can reach anybody');
   const results = checkAssertions(assertions, new AssertionChecker(snapshot, services));
   const options = { services, externals, ...(before && { before: before.snapshot }) };
   const reachability = new Reachability(snapshot, options);
-  const explainer = new Explainer({ snapshot, services, locate });
-  if (flags.html !== undefined) await writePage(flags, input.title, reachability, explainer);
+  const explainer = new Explainer(input);
+  if (dependsOnAssigned(snapshot, input.assigned)) process.stderr.write(`${MADE_UP}\n`);
+  if (flags.html !== undefined) await writePage(flags, input, reachability, explainer);
   if (flags.json) {
     await printJson(matrixJson(reachability, assertions.length > 0 ? results : undefined));
   } else {
@@ -131,12 +138,12 @@ function printReports(reachability: Reachability, { isAsked, full }: { isAsked: 
 
 async function writePage(
   { html = '', diff = [] }: Flags,
-  title: string,
+  { title, assigned }: ClusterInput,
   reachability: Reachability,
   explainer: Explainer,
 ): Promise<void> {
   const { before } = reachability;
-  const explainerBefore = before && new Explainer({ snapshot: before });
+  const explainerBefore = before && new Explainer({ snapshot: before, assigned });
   const page = await renderPage(reachability, {
     title: before === undefined ? title : `${title}, compared with ${diff.join(', ')}`,
     explain: (...flow) => explainer.explain(...flow),
@@ -155,8 +162,8 @@ interface Before {
   readonly hasErrors: boolean;
 }
 
-async function readBefore(paths: readonly string[], family: Flags['family']): Promise<Before> {
-  const loaded = await loadManifests(paths, { families: FAMILIES[family], maxReplicas: MAX_REPLICAS });
+async function readBefore(paths: readonly string[], flags: Flags): Promise<Before> {
+  const loaded = await loadForQuestions(paths, flags);
   for (const problem of loaded.problems) process.stderr.write(`${formatProblem(problem)}\n`);
   // Without its manifest only its name is known there: its labels are those of now.
   const namespaces = loaded.snapshot.namespaces.filter(({ name }) => loaded.sources.has(`Namespace ${name}`));

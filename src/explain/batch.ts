@@ -88,13 +88,22 @@ function bad(message: string): FlowError {
   return new FlowError('BAD_LINE', message);
 }
 
-/** @throws FlowError */
+/** @throws FlowError, for a port and a protocol that contradict each other too */
 export function portQuery(port: number | string | undefined, protocol: FlowProtocol | undefined): PortQuery {
-  if (protocol === 'ICMP') return { protocol, port: NO_PORT };
+  if (protocol === 'ICMP') return icmpQuery(port);
   if (port === undefined) throw bad('port: it is missing; only flows of ICMP have none');
   if (typeof port === 'number') return { protocol, port: checkPort(port) };
   const query = parsePort(port);
-  return protocol === undefined ? query : { ...query, protocol };
+  if (protocol !== undefined && query.protocol !== undefined && query.protocol !== protocol) {
+    throw bad(`port ${port} and protocol ${protocol} contradict each other`);
+  }
+  return { ...query, protocol: protocol ?? query.protocol };
+}
+
+function icmpQuery(port: number | string | undefined): PortQuery {
+  const query: PortQuery = { protocol: 'ICMP', port: NO_PORT };
+  if (port === undefined || (typeof port === 'string' && parsePort(port).port === NO_PORT)) return query;
+  throw bad(`port ${port} and protocol ICMP contradict each other: ICMP has no ports`);
 }
 
 /** Of several ways that are not all allowed, the first that is denied in a direction decides it. */

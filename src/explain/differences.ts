@@ -25,6 +25,8 @@ export interface PeerEnd {
   readonly end: FlowEnd;
   /** Undefined for what no selector matches. */
   readonly pod: PodRecord | undefined;
+  /** Its address is not its real one: how far that is from a block says nothing. */
+  readonly isAssigned: boolean;
 }
 
 /** What keeps `peer`, in a policy of `namespace`, from matching; nothing where it does match. */
@@ -47,8 +49,9 @@ function noPodMiss(end: FlowEnd): Miss {
       text: `${end.name} uses its node's network, which no selector matches`,
     };
   }
+  // Further than any block: those are what policies have for addresses.
   const what = end.kind === 'node' ? `node ${end.name}` : end.address;
-  return { difference: 'not-a-pod', distance: 6, text: `${what} is no pod of the cluster` };
+  return { difference: 'not-a-pod', distance: 8, text: `${what} is no pod of the cluster` };
 }
 
 function podMisses({ podSelector }: PolicyPeer, { name, labels }: PodRecord): Miss[] {

@@ -16,7 +16,7 @@ export type Named =
   | { readonly kind: 'end'; readonly end: FlowEnd };
 
 /** Says that a Service is meant where a pod has its name too. */
-const SERVICE = 'service/';
+export const SERVICE = 'service/';
 
 export class Ends {
   readonly #pods = new Map<string, PodRecord>();

@@ -4,6 +4,7 @@ import { type Direction, recordKey } from '../cluster/records.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import { type AttributedFlow, Attribution } from '../policy/attribution.ts';
+import { type AssignedAddresses, assignedAddressNote, NONE_ASSIGNED } from './assigned-addresses.ts';
 import { ClusterJudge, type JudgeOptions } from './cluster-judge.ts';
 import { Ends } from './ends.ts';
 import type { Answer, Explanation, Side, Suggestion, Way } from './explanation.ts';
@@ -23,6 +24,8 @@ export interface ExplainerOptions extends JudgeOptions {
   readonly services?: readonly ServiceRecord[];
   /** Where policies stand. @default nowhere */
   readonly locate?: Locate;
+  /** Addresses of pods that are not their real ones. @default none */
+  readonly assigned?: AssignedAddresses;
 }
 
 const REPLIES = 'Replies pass by connection tracking and need no rule of their own.';
@@ -35,14 +38,16 @@ export class Explainer {
   readonly #attribution = new Attribution();
   readonly #ends: Ends;
   readonly #places: Places;
+  readonly #assigned: AssignedAddresses;
 
-  constructor({ snapshot, services = [], locate, ...options }: ExplainerOptions) {
+  constructor({ snapshot, services = [], locate, assigned = NONE_ASSIGNED, ...options }: ExplainerOptions) {
     const { namespaces, pods, policies } = snapshot;
     this.#snapshot = snapshot;
     this.#judge = new ClusterJudge(snapshot, options);
     this.#attribution.apply([...namespaces, ...pods, ...policies].map((record) => ({ type: 'set', record })));
     this.#ends = new Ends(snapshot, services, options.nodes);
     this.#places = new Places(locate);
+    this.#assigned = assigned;
   }
 
   /**
@@ -72,14 +77,15 @@ export class Explainer {
       protocol: protocolNumber(protocol, familyOf(from.address) === 'IPv6'),
       port,
     };
+    const isAssigned = (address: string) => this.#assigned.addresses.has(address);
     const side = (direction: Direction) =>
-      sideOf(this.#attribution, this.#places, { from, to, protocol, flow, judgement }, direction);
+      sideOf(this.#attribution, this.#places, { from, to, protocol, flow, judgement, isAssigned }, direction);
     const sides = { egress: side('egress'), ingress: side('ingress') };
     const suggestion = this.#suggestion(from, to, protocol, port, judgement);
     return {
       ...judgement,
       ...{ from, to, protocol, port, sides },
-      notes: this.#notes(from, to, judgement, sides),
+      notes: [...this.#notes(from, to, judgement, sides), ...this.#assignedNotes(from, to, judgement, flow)],
       ...(suggestion === undefined ? {} : { suggestion }),
     };
   }
@@ -105,11 +111,13 @@ export class Explainer {
 
   #suggestedEnd(end: FlowEnd): SuggestedEnd {
     const pod = this.#attribution.podAt(end.address);
-    if (pod === undefined) return { end, pod, neighbours: [], namespaceIsKnown: false };
+    const isAssigned = this.#assigned.addresses.has(end.address);
+    if (pod === undefined) return { end, pod, neighbours: [], namespaceIsKnown: false, isAssigned };
     const neighbours = this.#snapshot.pods.filter(
       ({ namespace, hostNetwork }) => namespace === pod.namespace && !hostNetwork,
     );
-    return { end, pod, neighbours, namespaceIsKnown: this.#attribution.namespace(pod.namespace) !== undefined };
+    const namespaceIsKnown = this.#attribution.namespace(pod.namespace) !== undefined;
+    return { end, pod, neighbours, namespaceIsKnown, isAssigned };
   }
 
   #notes(from: FlowEnd, to: FlowEnd, judgement: Judgement, sides: Explanation['sides']): readonly string[] {
@@ -119,6 +127,20 @@ export class Explainer {
       notes.push(REPLIES);
     const names = nameServerNote(this.#attribution, this.#judge, this.#snapshot.pods, from);
     return names === undefined ? notes : [...notes, names];
+  }
+
+  #assignedNotes(from: FlowEnd, to: FlowEnd, judgement: Judgement, flow: AttributedFlow): readonly string[] {
+    if (isExempt(judgement)) return [];
+    return DIRECTIONS.flatMap(
+      (direction) =>
+        assignedAddressNote(
+          this.#attribution,
+          this.#assigned,
+          flow,
+          direction,
+          direction === 'egress' ? [from, to] : [to, from],
+        ) ?? [],
+    );
   }
 
   #answersAreIsolated(from: FlowEnd, to: FlowEnd): boolean {

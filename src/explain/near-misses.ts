@@ -60,7 +60,9 @@ function candidatesOf(attribution: Attribution, policy: PolicyRecord, denied: De
     return [{ policy, differences: ['broken-policy'], distance: 0, predicate }];
   }
   return policy[direction].flatMap((rule, index) => {
-    const misses = ruleMisses(attribution, policy, rule, denied);
+    const peers = rule.peers.filter(({ ipBlock }) => ipBlock === undefined || !denied.peer.isAssigned);
+    if (peers.length === 0 && rule.peers.length > 0) return [];
+    const misses = ruleMisses(attribution, policy, { ...rule, peers }, denied);
     if (selects && isolates) return { policy, rule: index, ...ruleCandidate(rule, misses, denied) };
     return misses.length === 0 ? { policy, rule: index, ...elsewhereCandidate(policy, selects, denied) } : [];
   });

@@ -13,6 +13,8 @@ export interface JudgedFlow {
   readonly protocol: FlowProtocol;
   readonly flow: AttributedFlow;
   readonly judgement: Judgement;
+  /** Whether an address is not the real one. */
+  isAssigned(address: string): boolean;
 }
 
 /** Whether no policy has a say: a pod and itself, a pod and its node. */
@@ -27,7 +29,11 @@ export function sideOf(attribution: Attribution, places: Places, judged: JudgedF
   const verdict = judgement[direction];
   const isolating = attribution.isolating(end.address, direction);
   const allowing = isExempt(judgement) ? [] : attribution.allowingRules(flow, direction);
-  const peer = { end: peerEnd, pod: attribution.podAt(peerEnd.address) };
+  const peer = {
+    end: peerEnd,
+    pod: attribution.podAt(peerEnd.address),
+    isAssigned: judged.isAssigned(peerEnd.address),
+  };
   return {
     direction,
     verdict,

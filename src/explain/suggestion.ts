@@ -1,7 +1,7 @@
 /** Policies that would allow a denied flow, and as little else as a NetworkPolicy can say. */
 import type { Direction, LabelSelector, PodRecord } from '../cluster/records.ts';
 import type { Suggestion } from './explanation.ts';
-import type { FlowEnd } from './flow-end.ts';
+import { endName, type FlowEnd } from './flow-end.ts';
 import { type FlowProtocol, NO_PORT } from './judgement.ts';
 import { selectionOf } from './pod-selection.ts';
 import { NAMESPACE_NAME } from './words.ts';
@@ -16,6 +16,8 @@ export interface SuggestedEnd {
   readonly neighbours: readonly PodRecord[];
   /** Without a record of it no namespaceSelector matches. */
   readonly namespaceIsKnown: boolean;
+  /** The address is not its real one. */
+  readonly isAssigned: boolean;
 }
 
 export interface SuggestionInput {
@@ -56,11 +58,12 @@ function policyOf(input: SuggestionInput, direction: Direction): { readonly [key
   };
 }
 
-function peerOf({ end, pod, namespaceIsKnown, neighbours }: SuggestedEnd, namespace: string): Json {
+function peerOf(suggested: SuggestedEnd, namespace: string): Json {
+  const { end, pod, namespaceIsKnown } = suggested;
   if (pod === undefined || (pod.namespace !== namespace && !namespaceIsKnown)) {
     return { ipBlock: { cidr: `${end.address}/${end.address.includes(':') ? 128 : 32}` } };
   }
-  const podSelector = selectorOf({ end, pod, namespaceIsKnown, neighbours });
+  const podSelector = selectorOf(suggested);
   if (pod.namespace === namespace) return { podSelector };
   return { namespaceSelector: { matchLabels: { [NAMESPACE_NAME]: pod.namespace } }, podSelector };
 }
@@ -105,9 +108,12 @@ function nameOf({ end }: SuggestedEnd): string {
 }
 
 function notesOf({ source, destination, port }: SuggestionInput): readonly string[] {
-  const notes = [source, destination].flatMap(({ end, pod, neighbours }) => {
-    if (pod === undefined)
-      return end.kind === 'address' ? [] : [`It opens as much to everything that uses the network of ${whereOf(end)}.`];
+  const notes = [source, destination].flatMap(({ end, pod, neighbours, isAssigned }) => {
+    if (pod === undefined) {
+      const madeUp = `${end.address} is made up, for the address of ${endName(end)} is not known: put the real one.`;
+      const others = `It opens as much to everything that uses the network of ${whereOf(end)}.`;
+      return [...(isAssigned ? [madeUp] : []), ...(end.kind === 'address' ? [] : [others])];
+    }
     const alike = selectionOf(pod, neighbours).alike.map(({ namespace, name }) => `${namespace}/${name}`);
     return alike.length === 0 ? [] : [`It means the pods with the same labels as well: ${listed(alike)}.`];
   });

@@ -2,6 +2,7 @@
 import { canonicalAddress } from '../cluster/addresses.ts';
 import { type PodRecord, recordKey } from '../cluster/records.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
+import { SERVICE } from './ends.ts';
 import { isNameServer } from './name-servers.ts';
 
 /**
@@ -9,7 +10,7 @@ import { isNameServer } from './name-servers.ts';
  * @param ends as Ends.named reads them
  */
 export function vicinityOf({ namespaces, pods, policies }: ClusterSnapshot, ends: readonly string[]): ClusterSnapshot {
-  const wanted = new Set(ends.flatMap((end) => (end.includes('/') ? end.slice(0, end.indexOf('/')) : [])));
+  const wanted = new Set(ends.flatMap(namespacesIn));
   const addresses = ends.map((end) => canonicalAddress(end));
   const isNamed = (pod: PodRecord) =>
     ends.includes(pod.name) || ends.includes(recordKey(pod)) || pod.addresses.some((each) => addresses.includes(each));
@@ -19,4 +20,11 @@ export function vicinityOf({ namespaces, pods, policies }: ClusterSnapshot, ends
     pods: pods.filter((pod) => wanted.has(pod.namespace) || isNameServer(pod)),
     policies: policies.filter(({ namespace }) => wanted.has(namespace)),
   };
+}
+
+/** Of `service/a/b` namespace a; service is one only in `service/a`. */
+function namespacesIn(end: string): readonly string[] {
+  const [namespace = '', ...rest] = end.split('/');
+  if (rest.length === 0) return [];
+  return `${namespace}/` === SERVICE && rest.length > 1 ? rest.slice(0, 1) : [namespace];
 }

@@ -100,14 +100,17 @@ function directTarget(at: Named, { protocol, port }: PortQuery): Targets {
   const named = at.pod.ports.find(
     (each) => each.name === port && (protocol === undefined || each.protocol === protocol),
   );
-  if (named === undefined) throw unknownPort(`pod ${recordKey(at.pod)}`, port, at.pod);
+  if (named === undefined) throw unknownPort(at.pod, protocol, port);
   return { protocol: named.protocol, port: named.port, targets: [{ at, port: named.port }] };
 }
 
-function unknownPort(subject: string, port: string, pod: PodRecord): FlowError {
+function unknownPort(pod: PodRecord, protocol: FlowProtocol | undefined, port: string): FlowError {
+  const what = protocol === undefined ? 'port' : `${protocol} port`;
+  const others = pod.ports.flatMap((each) => (each.name === port ? each.protocol : []));
   const names = pod.ports.flatMap(({ name }) => name ?? []);
   const hint = didYouMean(port, names) ?? (names.length === 0 ? 'It names none.' : `It has ${namedPortsText(pod)}.`);
-  return new FlowError('BAD_PORT', `${subject} has no port named ${JSON.stringify(port)}. ${hint}`);
+  const instead = others.length > 0 ? `: it is a ${and(others)} port.` : `. ${hint}`;
+  return new FlowError('BAD_PORT', `pod ${recordKey(pod)} has no ${what} named ${JSON.stringify(port)}${instead}`);
 }
 
 function serviceTargets(ends: Ends, service: ServiceRecord, query: PortQuery): Targets {

@@ -87,8 +87,9 @@ export class ClosestLabels {
     if (own !== undefined && values.some((value) => isLike(value, own))) return { cost: 1, text: `${key}: ${own}` };
     // The value under another key: `name` for `kubernetes.io/metadata.name`, `app` for `app.kubernetes.io/name`.
     for (const [other, value] of entries) {
-      if (values.includes(value) && isTelling(value))
-        return { cost: isLike(key, other) ? 1 : 2, text: `${other}: ${value}` };
+      if (!values.includes(value)) continue;
+      if (isLike(key, other)) return { cost: 1, text: `${other}: ${value}` };
+      if (isTelling(value)) return { cost: 2, text: `${other}: ${value}` };
     }
     return { cost: NO_LIKENESS, text: undefined };
   }

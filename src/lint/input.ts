@@ -8,6 +8,8 @@ import type { Finding } from './finding.ts';
 export interface ReadingProblem extends Omit<Finding, 'code' | 'rule' | 'severity'> {
   readonly isNoObject?: true;
   readonly unknownField?: string;
+  /** The object replaces that of another folder, as in an overlay of kustomize. */
+  readonly isOverlay?: true;
   readonly severity: 'error' | 'warning';
 }
 

@@ -32,10 +32,10 @@ export class IpBlockRules {
   readonly #podsByBlock = new Map<string, PodAddress | undefined>();
 
   /** @param given CIDR blocks that pods have their addresses from, where they are known. */
-  constructor(allowances: Allowances, pods: readonly PodRecord[], given: readonly string[] | undefined) {
+  constructor(allowances: Allowances, pods: readonly PodRecord[], given: readonly string[] = []) {
     this.#allowances = allowances;
-    this.#rangesAreGiven = given !== undefined;
-    this.#ranges = (given ?? USUAL_RANGES).flatMap(blockOf);
+    this.#rangesAreGiven = given.length > 0;
+    this.#ranges = (this.#rangesAreGiven ? given : USUAL_RANGES).flatMap(blockOf);
     this.#podAddresses = pods
       .filter(({ hostNetwork }) => !hostNetwork)
       .flatMap(({ namespace, name, addresses }) =>
@@ -48,7 +48,11 @@ export class IpBlockRules {
   *mistakes(policy: PolicyRecord): Iterable<Mistake> {
     for (const direction of policy.isolates) {
       const blocks = blocksOf(policy, direction);
-      for (const { ipBlock, path } of blocks) yield* this.#overPods(ipBlock, [...path, 'cidr']);
+      for (const { ipBlock, path } of blocks) {
+        yield* hostBits(ipBlock.cidr, [...path, 'cidr']);
+        for (const [at, except] of ipBlock.except.entries()) yield* hostBits(except, [...path, 'except', at]);
+        yield* this.#overPods(ipBlock, [...path, 'cidr']);
+      }
       yield* this.#uselessExcepts(blocks, anyPeer(policy, direction));
     }
   }
@@ -116,6 +120,17 @@ export class IpBlockRules {
       }
     }
   }
+}
+
+/** `8.8.8.8/8`: the address of a host where that of a network belongs. */
+function* hostBits(text: string, path: Mistake['path']): Iterable<Mistake> {
+  const [block] = blockOf(text);
+  const host = text.slice(0, text.indexOf('/'));
+  const address = parseAddress(host);
+  if (block === undefined || address === undefined || address.value === block.first) return;
+  const message = `${text} is the block ${rangeText(block)}: what its address has beyond the prefix is ignored`;
+  const hint = `Did you mean ${host}/${addressBits(block.family)}, this address alone?`;
+  yield { rule: 'host-bits-set', path, message, hint };
 }
 
 interface PodAddress {

@@ -1,14 +1,18 @@
 /** What a set of manifests tells about a cluster, and how far it goes: most folders hold a part of one. */
 import type { LabelSelector, NamespaceRecord, PodRecord, PolicyPeer, PolicyRecord } from '../cluster/records.ts';
-import { matchesSelector, selectorKey } from '../cluster/selector.ts';
+import { isEmptySelector, matchesSelector, selectorKey } from '../cluster/selector.ts';
 import { SelectorSet } from '../policy/selector-set.ts';
 import { ClosestLabels } from './closest-labels.ts';
 import type { KnownService, LintInput } from './input.ts';
 import { KnownPods } from './known-pods.ts';
 import { makesNoPods } from './other-kinds.ts';
+import { isPositive } from './selector-cover.ts';
 
 /** The label that the API server gives every namespace by itself. */
 export const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
+
+/** Namespaces that no application's manifests hold in full. */
+const SYSTEM_NAMESPACE = /^kube-/;
 
 const NO_PODS = new KnownPods([]);
 
@@ -79,6 +83,37 @@ export class KnownCluster {
     const [only] = names;
     if (only !== undefined && names.length === 1) return this.podsOf(only).select(podSelector ?? every);
     return names.flatMap((name) => this.podsOf(name).select(podSelector ?? every));
+  }
+
+  /**
+   * Whether the manifests tell more of the namespaces that a peer leads to than the policy's own pods. Those of a single service tell nothing
+   * about its peers, and nobody's tell all about the system's namespaces, about every namespace there is, or all but some.
+   */
+  showsNamespacesOf({ namespaceSelector }: PolicyPeer, policy: PolicyRecord): boolean {
+    if (this.mayHaveMorePods) return false;
+    if (namespaceSelector && (isEmptySelector(namespaceSelector) || !isPositive(namespaceSelector))) return false;
+    const names = namespaceSelector ? this.namespacesOf(namespaceSelector).map(({ name }) => name) : [policy.namespace];
+    if (names.some((name) => SYSTEM_NAMESPACE.test(name) || !this.#isKnown(name))) return false;
+    return names.some(
+      (name) => name !== policy.namespace || this.podsOf(name).all.length > this.selectedBy(policy).length,
+    );
+  }
+
+  /** Any of its pods is. */
+  #isKnown(namespace: string): boolean {
+    return this.hasPods(namespace) || this.#hostPods.has(namespace);
+  }
+
+  /**
+   * Whether no pod of these namespaces has what a selector asks for, leaving out labels that no pod anywhere has: those are there for others
+   * to opt in by, or for pods that are made at run time.
+   */
+  lackKnownLabels(namespaces: readonly string[], { matchLabels, matchExpressions }: LabelSelector): boolean {
+    const known = {
+      matchLabels: Object.fromEntries(Object.entries(matchLabels).filter(([key]) => this.pods.haveKey(key))),
+      matchExpressions: matchExpressions.filter(({ key }) => this.pods.haveKey(key)),
+    };
+    return namespaces.every((name) => this.podsOf(name).select(known).length === 0);
   }
 
   /** A namespace with all its labels; undefined where only its name is known. */

@@ -33,6 +33,11 @@ export class KnownPods {
     return selected;
   }
 
+  /** Whether any of them has a label of this key. */
+  haveKey(key: string): boolean {
+    return (this.#byLabel.get(key) ?? this.#index(key)).size > 0;
+  }
+
   #candidates(selector: LabelSelector): readonly PodRecord[] {
     const required = requiredLabel(selector);
     if (required === undefined) return this.all;

@@ -61,7 +61,7 @@ const WITHOUT_PODS: ReadonlySet<string> = new Set([
   ],
 ]);
 
-/** @param kind as the manifests' reader counts it, another project's with its apiVersion: `NetworkPolicy (crd.projectcalico.org/v1)`. */
+/** @param kind as the manifests' reader counts it, another project's with its apiVersion: `NetworkPolicy (crd.projectcalico.org/v1)`, and patches so: `Deployment ($patch)`. */
 export function makesNoPods(kind: string): boolean {
-  return WITHOUT_PODS.has(kind) || kind.startsWith('NetworkPolicy (');
+  return WITHOUT_PODS.has(kind) || kind.startsWith('NetworkPolicy (') || kind.endsWith(' ($patch)');
 }

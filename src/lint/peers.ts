@@ -13,10 +13,9 @@ import { isEmptySelector, matchesSelector } from '../cluster/selector.ts';
 import type { Mistake } from './finding.ts';
 import { type KnownCluster, NAMESPACE_NAME_LABEL } from './known-cluster.ts';
 import type { Severity } from './rules.ts';
+import { isPositive } from './selector-cover.ts';
 import { selectorText } from './selector-text.ts';
 
-/** Namespaces that no application's manifests hold in full. */
-const SYSTEM_NAMESPACE = /^kube-/;
 /** What the pods of the cluster's DNS are called everywhere; they are in kube-system. */
 const DNS_LABELS: Readonly<Record<string, readonly string[]>> = {
   'k8s-app': ['kube-dns', 'coredns', 'node-local-dns'],
@@ -98,11 +97,6 @@ function signOfSplit(
 
 const DNS_NAMESPACE_LABELS = { [NAMESPACE_NAME_LABEL]: DNS_NAMESPACE };
 
-/** What it matches is said, not only what it does not match; `{}` says all. */
-function isPositive({ matchExpressions }: LabelSelector): boolean {
-  return matchExpressions.every(({ operator }) => operator === 'In' || operator === 'Exists');
-}
-
 function isDns({ matchLabels }: LabelSelector): boolean {
   return Object.entries(DNS_LABELS).some(([key, values]) => values.includes(matchLabels[key] ?? ''));
 }
@@ -115,7 +109,7 @@ function* unmatched(cluster: KnownCluster, place: Place): Iterable<Mistake> {
   }
   const namespaces = cluster.namespacesOf(namespaceSelector);
   if (namespaces.length === 0) yield* unmatchedNamespace(cluster, place, namespaceSelector);
-  else if (podSelector !== undefined) yield* unmatchedThere(cluster, place, namespaces, podSelector);
+  else yield* unmatchedThere(cluster, place, namespaces, podSelector ?? EVERY_POD);
 }
 
 /** A podSelector alone: pods of the policy's own namespace. */
@@ -133,16 +127,17 @@ function* unmatchedHere(cluster: KnownCluster, place: Place, selector: LabelSele
   const [host] = cluster.hostPods(namespace, selector);
   const [elsewhere] = cluster.pods.select(selector);
   if (host !== undefined) {
-    const hint = `${host.namespace}/${host.name} has, but it is in its node's network (hostNetwork), where no selector matches it.`;
-    yield { rule: 'peer-matches-nothing', path, message: nobody, hint };
+    yield { rule: 'peer-matches-nothing', path, message: nobody, hint: hostNetworkHint(host) };
   } else if (elsewhere !== undefined) {
     const there = elsewhere.namespace;
     const hint = `${there}/${elsewhere.name} has; a podSelector alone looks in the policy's own namespace. Did you mean to add ${selectNamespace(there)} to the same peer?`;
     yield { rule: 'peer-matches-nothing', path, message: nobody, hint };
   } else {
-    yield noPod(cluster, place, cluster.podsOf(namespace).all, selector, nobody);
+    yield noPod(cluster, place, [namespace], selector, nobody);
   }
 }
+
+const EVERY_POD: LabelSelector = { matchLabels: {}, matchExpressions: [] };
 
 function* unmatchedThere(
   cluster: KnownCluster,
@@ -150,45 +145,61 @@ function* unmatchedThere(
   namespaces: readonly NamespaceRecord[],
   selector: LabelSelector,
 ): Iterable<Mistake> {
-  const known = namespaces.filter(({ name }) => cluster.hasPods(name));
-  if (known.length === 0 || known.some(({ name }) => cluster.podsOf(name).select(selector).length > 0)) return;
-  const [first] = known;
-  const where = known.length === 1 ? first?.name : `the ${known.length} namespaces that its namespaceSelector matches`;
-  const message = `no pod of ${where} has ${selectorText(selector)}`;
-  const pods = known.flatMap(({ name }) => cluster.podsOf(name).all);
-  yield noPod(cluster, place, pods, selector, message);
+  const names = namespaces.map(({ name }) => name);
+  if (names.some((name) => cluster.podsOf(name).select(selector).length > 0)) return;
+  const [host] = names.flatMap((name) => cluster.hostPods(name, selector));
+  const known = names.filter((name) => cluster.hasPods(name));
+  const messageFor = (where: string) => `no pod of ${where} has ${selectorText(selector)}`;
+  if (host !== undefined) yield onlyHostPods(cluster, place, host, messageFor(host.namespace));
+  else if (known.length === 1) yield noPod(cluster, place, known, selector, messageFor(known.join()));
+  else if (known.length > 1) {
+    const where = `the ${known.length} namespaces that its namespaceSelector matches`;
+    yield noPod(cluster, place, known, selector, messageFor(where));
+  }
+}
+
+function onlyHostPods(cluster: KnownCluster, place: Place, host: PodRecord, nobody: string): Mistake {
+  const { podSelector = EVERY_POD } = place.peer;
+  const rule = 'peer-matches-nothing';
+  if (!isEmptySelector(podSelector)) {
+    return { rule, path: pathOf(place, 'podSelector'), message: nobody, hint: hostNetworkHint(host) };
+  }
+  return {
+    rule,
+    path: pathOf(place, 'namespaceSelector'),
+    message: `the pods that it is about are in the network of their node (hostNetwork), where no selector matches them: ${host.namespace}/${host.name}`,
+    ...(cluster.showsNamespacesOf(place.peer, place.policy) ? {} : UNCERTAIN),
+  };
+}
+
+function hostNetworkHint({ namespace, name }: PodRecord): string {
+  return `${namespace}/${name} has, but it is in its node's network (hostNetwork), where no selector matches it.`;
 }
 
 function noPod(
   cluster: KnownCluster,
   place: Place,
-  pods: readonly PodRecord[],
+  namespaces: readonly string[],
   selector: LabelSelector,
   message: string,
 ): Mistake {
+  const [only = ''] = namespaces;
+  const pods =
+    namespaces.length === 1 ? cluster.podsOf(only).all : namespaces.flatMap((name) => cluster.podsOf(name).all);
   const closest = cluster.closest.find(selector, pods);
+  const isCertain =
+    closest?.isSlip ||
+    (cluster.showsNamespacesOf(place.peer, place.policy) && cluster.lackKnownLabels(namespaces, selector));
   return {
     rule: 'peer-matches-nothing',
     path: pathOf(place, 'podSelector'),
     message,
     ...(closest && { hint: closest.hint }),
-    ...(closest?.isSlip || showsWholeNamespace(cluster, place, pods) ? {} : UNCERTAIN),
+    ...(isCertain ? {} : UNCERTAIN),
   };
 }
 
 const UNCERTAIN: { readonly severity: Severity } = { severity: 'info' };
-
-/**
- * Whether the manifests tell more of the namespaces in question than the policy's own pods. Those of a single service tell nothing about its
- * peers, and nobody's tell all about the system's namespaces or about every namespace there is.
- */
-function showsWholeNamespace(cluster: KnownCluster, { policy, peer }: Place, pods: readonly PodRecord[]): boolean {
-  if (cluster.mayHaveMorePods) return false;
-  if (peer.namespaceSelector !== undefined && isEmptySelector(peer.namespaceSelector)) return false;
-  if (pods.every(({ namespace }) => SYSTEM_NAMESPACE.test(namespace))) return false;
-  const own = new Set(cluster.selectedBy(policy));
-  return pods.some((pod) => !own.has(pod));
-}
 
 /** The namespace may well be one that these manifests do not hold; the labels of those that they do hold show a mistake. */
 function* unmatchedNamespace(cluster: KnownCluster, place: Place, selector: LabelSelector): Iterable<Mistake> {

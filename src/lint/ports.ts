@@ -1,8 +1,16 @@
 /** Ports that none of the pods in question has. */
 import { type Path, show } from '../cluster/field.ts';
-import { didYouMean } from '../cluster/nearest.ts';
-import type { ContainerPort, Direction, PodRecord, PolicyPort, PolicyRecord, PolicyRule } from '../cluster/records.ts';
-import { matchesSelector } from '../cluster/selector.ts';
+import { didYouMean, editDistance } from '../cluster/nearest.ts';
+import type {
+  ContainerPort,
+  Direction,
+  PodRecord,
+  PolicyPeer,
+  PolicyPort,
+  PolicyRecord,
+  PolicyRule,
+} from '../cluster/records.ts';
+import { isEmptySelector, matchesSelector } from '../cluster/selector.ts';
 import { isDnsPort } from './dns.ts';
 import type { Mistake } from './finding.ts';
 import type { KnownService } from './input.ts';
@@ -41,12 +49,15 @@ export class PortRules {
     }
   }
 
-  /** The pods that a rule's ports are about, where all of them are known. */
+  /** The pods that a rule's ports are about, where all of them are known: those of peers by their labels, or of whole namespaces. */
   #podsWithPorts(policy: PolicyRecord, direction: Direction, { peers }: PolicyRule): readonly PodRecord[] | undefined {
     const cluster = this.#cluster;
     if (direction === 'ingress') return cluster.selectedBy(policy);
     // Addresses outside the cluster have ports that nobody knows.
     if (peers.length === 0 || peers.some(({ ipBlock }) => ipBlock !== undefined)) return undefined;
+    const isOwn = ({ podSelector, namespaceSelector }: PolicyPeer) =>
+      namespaceSelector === undefined && podSelector !== undefined && !isEmptySelector(podSelector);
+    if (peers.some((peer) => !isOwn(peer) && !cluster.showsNamespacesOf(peer, policy))) return undefined;
     const pods = peers.map((peer) => cluster.podsOfPeer(peer, policy.namespace));
     if (pods.some((each) => each.length === 0)) return undefined;
     return pods.length === 1 ? pods[0] : [...new Set(pods.flat())];
@@ -89,15 +100,15 @@ export class PortRules {
     const service = this.#serviceWith(pods, (each) => each.port === first && each.protocol === protocol);
     const listed = [...new Set(ports.map((each) => `${each.protocol} ${each.port}`))];
     const theirs = `they have ${listed.slice(0, MOST_LISTED).join(', ')}${listed.length > MOST_LISTED ? ', …' : ''}`;
-    const hint = other
-      ? `Did you mean protocol: ${other.protocol}?`
-      : service && `It is a port of Service ${service}; policies see the port of the container, behind the Service.`;
-    yield {
-      rule: 'port-not-listened',
-      path,
-      message: `no container of the pods ${whose} has port ${asked}; ${theirs}`,
-      ...(hint === undefined ? {} : { hint, severity: 'warning' }),
-    };
+    const message = `no container of the pods ${whose} has port ${asked}; ${theirs}`;
+    const found = { rule: 'port-not-listened', path, message } as const;
+    const near = ports.find((each) => each.protocol === protocol && first === last && isSlipOf(first, each.port));
+    if (other !== undefined) yield { ...found, hint: `Did you mean protocol: ${other.protocol}?`, severity: 'warning' };
+    else if (service !== undefined) {
+      const hint = `It is a port of Service ${service}; policies see the port of the container, behind the Service.`;
+      yield { ...found, hint, severity: 'warning' };
+    } else if (near !== undefined) yield { ...found, hint: `Did you mean ${near.port}?`, severity: 'hint' };
+    else yield found;
   }
 
   #declaredBy(pods: readonly PodRecord[]): DeclaredPorts {
@@ -129,4 +140,19 @@ export class PortRules {
     }
     return undefined;
   }
+}
+
+/** Digits that changed places, or one typed twice or left out beside its like. Ports that differ otherwise are often neighbours: 8080, 8081. */
+function isSlipOf(asked: number, known: number): boolean {
+  const [a, b] = [String(asked), String(known)];
+  if (editDistance(a, b) !== 1) return false;
+  return a.length === b.length ? sortedDigits(a) === sortedDigits(b) : withoutRepeats(a) === withoutRepeats(b);
+}
+
+function sortedDigits(text: string): string {
+  return [...text].sort().join('');
+}
+
+function withoutRepeats(text: string): string {
+  return text.replaceAll(/(\d)\1+/g, '$1');
 }

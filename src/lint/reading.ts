@@ -11,10 +11,10 @@ const POLICY_FIELDS: ReadonlySet<string> = new Set([
 ]);
 
 export function readingFinding(problem: ReadingProblem): Finding {
-  const { severity, unknownField, isNoObject, ...rest } = problem;
+  const { severity, unknownField, isNoObject, isOverlay, ...rest } = problem;
   const rule = ruleFor(problem);
   // A folder with variants of an application has most of its objects several times.
-  const isVariant = rule === 'replaced-object' && !problem.object.startsWith('NetworkPolicy ');
+  const isVariant = rule === 'replaced-object' && (isOverlay || !problem.object.startsWith('NetworkPolicy '));
   return findingOf(rule, { ...rest, severity: isVariant ? 'info' : undefined });
 }
 

@@ -58,10 +58,15 @@ export const RULES = {
     severity: 'warning',
     summary: 'An except takes nothing away.',
   },
+  'host-bits-set': {
+    code: 'PF206',
+    severity: 'hint',
+    summary: 'The address of a CIDR block is not its first, and what it says beyond the prefix is ignored.',
+  },
   // Which ports are meant.
   'port-not-listened': {
     code: 'PF301',
-    severity: 'hint',
+    severity: 'info',
     summary: 'No container of the pods in question has this port.',
     needsPods: true,
   },

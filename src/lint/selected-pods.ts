@@ -30,7 +30,10 @@ export function* selectedPodMistakes(cluster: KnownCluster, policy: PolicyRecord
     const there =
       elsewhere && `${elsewhere.namespace}/${elsewhere.name} has, but a policy selects pods of its own namespace.`;
     const hint = there ?? closest?.hint;
-    const isCertain = there !== undefined || closest?.isSlip || !cluster.mayHaveMorePods;
+    const isCertain =
+      there !== undefined ||
+      closest?.isSlip ||
+      (!cluster.mayHaveMorePods && cluster.lackKnownLabels([namespace], podSelector));
     yield { rule, path, message, ...(hint && { hint }), ...(isCertain ? {} : { severity: 'info' }) };
   } else if (elsewhere !== undefined) {
     const there = elsewhere.namespace;

@@ -1,10 +1,15 @@
-/** Whether one selector matches all that another does, by their requirements alone. */
+/** What selectors match, by their requirements alone. */
 import type { LabelSelector, SelectorRequirement } from '../cluster/records.ts';
 
 /** True only where everything that `narrow` can ever match is matched by `wide`. False may also mean that it was not seen. */
 export function selectorCovers(wide: LabelSelector, narrow: LabelSelector): boolean {
   const given = requirementsOf(narrow);
   return requirementsOf(wide).every((needed) => given.some((each) => follows(needed, each)));
+}
+
+/** What it matches is said, not only what it does not match; `{}` says all. */
+export function isPositive({ matchExpressions }: LabelSelector): boolean {
+  return matchExpressions.every(({ operator }) => operator === 'In' || operator === 'Exists');
 }
 
 function requirementsOf({ matchLabels, matchExpressions }: LabelSelector): readonly SelectorRequirement[] {

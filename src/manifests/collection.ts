@@ -1,4 +1,6 @@
 /** The objects of all manifest files, one of each name, with the place of each. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type Correction, formatPath, isMap, type Path, type Problem, show } from '../cluster/field.ts';
 import type { BrokenPolicy, ManifestDocument, Position, TextEdit } from './document.ts';
 import { readDocuments } from './documents.ts';
@@ -27,6 +29,11 @@ export interface ManifestObject {
   readonly isTemplate: boolean;
 }
 
+/** The names that `kustomize build` looks for. */
+const KUSTOMIZATIONS = ['kustomization.yaml', 'kustomization.yml', 'Kustomization'];
+/** Of what the API server puts behind a generateName. */
+const GENERATED_LENGTH = 5;
+
 const RENDER_FIRST = 'This looks like a Helm template: give the output of `helm template` instead.';
 
 export class ManifestCollection {
@@ -36,6 +43,7 @@ export class ManifestCollection {
   readonly #defaultNamespace: string;
   readonly #log: ProblemLog;
   readonly #objects = new Map<string, ManifestObject>();
+  #generated = 0;
 
   constructor(defaultNamespace: string, log: ProblemLog) {
     this.#defaultNamespace = defaultNamespace;
@@ -89,10 +97,11 @@ export class ManifestCollection {
       if ('kind' in classified && isMap(value)) {
         const { kind, problems } = classified;
         const { isTemplate } = document;
+        const named = this.#withGeneratedName(value);
         this.#keep({
           kind,
-          value,
-          title: this.#title(kind, value),
+          value: named,
+          title: this.#title(kind, named),
           file,
           position: locate([]),
           locate,
@@ -136,6 +145,8 @@ export class ManifestCollection {
         );
         continue;
       }
+      // Of a template it is clear that it is none as it stands.
+      if (isTemplate) continue;
       const message = 'this looks like a NetworkPolicy, but its namespace cannot be read: no pod is isolated by it';
       this.#log.add(
         locateProblem({ file, title: '', locate, corrected: uncorrected, isTemplate: false }, { path: [], message }),
@@ -168,9 +179,27 @@ export class ManifestCollection {
     if (earlier !== undefined) {
       const message = `it replaces the ${object.kind} of the same name at ${fileTitle(earlier.file)}:${earlier.position.line}`;
       const { file, title, position } = object;
-      this.#log.add({ ...NOWHERE, file, ...position, object: title, message, severity: 'warning' });
+      const isOverlay = isOverlaid(earlier.file, file);
+      this.#log.add({
+        ...NOWHERE,
+        file,
+        ...position,
+        object: title,
+        message,
+        ...(isOverlay && { isOverlay }),
+        severity: 'warning',
+      });
     }
     this.#objects.set(key, object);
+  }
+
+  /** As the API server does, gives an object that has only a generateName a name that begins so and that no other has. */
+  #withGeneratedName(value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+    const { metadata } = value;
+    if (!isMap(metadata) || typeof metadata.generateName !== 'string' || metadata.generateName === '') return value;
+    if (metadata.name !== undefined && metadata.name !== null && metadata.name !== '') return value;
+    const suffix = String(++this.#generated).padStart(GENERATED_LENGTH, '0');
+    return { ...value, metadata: { ...metadata, name: `${metadata.generateName}${suffix}` } };
   }
 
   #title(kind: string, value: Readonly<Record<string, unknown>>): string {
@@ -232,6 +261,13 @@ function fixOf(object: Pick<ManifestObject, 'corrected'>, path: Path, correction
   if ('quote' in correction) return { summary: `${field} gets quotes`, field, edits };
   if ('wrap' in correction) return { summary: `${field} becomes a list of one`, field, edits };
   return { summary: `${field} becomes ${correction.value}`, field, edits };
+}
+
+/** Whether one file's objects are put over another's: by kustomize, which has a file of its own beside either. */
+function isOverlaid(earlier: string, file: string): boolean {
+  const folders = [dirname(earlier), dirname(file)];
+  if (earlier === '-' || file === '-' || folders[0] === folders[1]) return false;
+  return folders.some((folder) => KUSTOMIZATIONS.some((name) => existsSync(join(folder, name))));
 }
 
 function nameIn(value: Readonly<Record<string, unknown>>, key: 'name' | 'namespace'): string | undefined {

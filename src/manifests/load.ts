@@ -41,6 +41,10 @@ export interface LoadOptions {
 export interface LoadedManifests {
   readonly snapshot: ClusterSnapshot;
   readonly services: readonly ServiceRecord[];
+  /** Those of pods that have none in the manifests. They come from the ranges below, or else from the default ones. */
+  readonly assignedAddresses: ReadonlySet<string>;
+  /** As the options had them. */
+  readonly podRanges: readonly string[];
   /** File by file, line by line. */
   readonly problems: readonly ManifestProblem[];
   /** Objects of kinds that podfence does not use: how many of each kind. */
@@ -76,7 +80,7 @@ export async function loadManifests(paths: readonly string[], options: LoadOptio
 
   const sources = new Map<string, ManifestObject>();
   const { policies, policyLocations } = loadPolicies(collection, defaultNamespace, sources);
-  const pods = addressPods(
+  const { pods, assignedAddresses } = addressPods(
     loadPods(collection, defaultNamespace, {
       minReplicas: options.minReplicas ?? 0,
       maxReplicas: options.maxReplicas ?? 3,
@@ -90,6 +94,8 @@ export async function loadManifests(paths: readonly string[], options: LoadOptio
   return {
     snapshot: { namespaces, pods, policies },
     services,
+    assignedAddresses,
+    podRanges: options.podRanges ?? [],
     problems: log.sorted(collection.files),
     skipped: collection.skipped,
     policyLocations,
@@ -178,7 +184,7 @@ function addressPods(
   pods: readonly LoadedPod[],
   ranges: ReadonlyMap<Family, AddressRange>,
   log: ProblemLog,
-): readonly PodRecord[] {
+): { readonly pods: readonly PodRecord[]; readonly assignedAddresses: ReadonlySet<string> } {
   for (const { record } of pods) {
     for (const text of record.addresses) {
       const address = parseAddress(text);
@@ -186,11 +192,13 @@ function addressPods(
     }
   }
   const without: string[] = [];
+  const assigned: string[] = [];
   const addressed = pods.map(({ record, needsAddress }) => {
     if (!needsAddress) return record;
     const key = `${record.namespace}/${record.name}`;
     const addresses = [...ranges.values()].flatMap((range) => range.take(key) ?? []);
     if (addresses.length < ranges.size) without.push(key);
+    assigned.push(...addresses);
     return { ...record, addresses };
   });
   if (without.length > 0) {
@@ -206,7 +214,7 @@ function addressPods(
       severity: 'error',
     });
   }
-  return addressed;
+  return { pods: addressed, assignedAddresses: new Set(assigned) };
 }
 
 function loadServices(

@@ -32,6 +32,9 @@ const NOT_MANIFESTS = /(?:^|\/)(?:Chart|values[^/]*)\.ya?ml$/;
 /** kubectl takes it without kind and apiVersion. */
 const KUSTOMIZATION = /(?:^|\/)kustomization\.ya?ml$/;
 
+/** In a strategic merge patch says what becomes of the object that it is for: `$patch: delete`. No object has it. */
+const PATCH = '$patch';
+
 /** Lists within Lists that are taken apart; nobody's tools nest them deeper than two. */
 const DEEPEST = 8;
 
@@ -77,6 +80,7 @@ export function classify(value: unknown, file: string): Classified {
   }
   const { kind, apiVersion } = value;
   if (typeof kind !== 'string' || kind === '') return withoutKind(value, file);
+  if (PATCH in value) return { skip: `${kind} (${PATCH})`, problems: [] };
   if (kind === 'List' || KINDS.some((candidate) => `${candidate}List` === kind)) {
     const isDeep = Array.isArray(value.items);
     return problem(

@@ -31,6 +31,8 @@ export interface ManifestProblem {
   readonly isNoObject?: true;
   /** The field's name, where the API knows no such field in this place. */
   readonly unknownField?: string;
+  /** The object replaces that of another folder, as in an overlay of kustomize. */
+  readonly isOverlay?: true;
   /** Where there can be no doubt about what was meant. */
   readonly fix?: Fix;
   /** An error makes the exit code say so; a warning does not. */

@@ -2,6 +2,7 @@
 import { familyOf } from '../cluster/addresses.ts';
 import { didYouMean } from '../cluster/nearest.ts';
 import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts';
+import { isBehind } from '../cluster/service-ports.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import { ClusterJudge } from '../explain/cluster-judge.ts';
@@ -11,6 +12,7 @@ import { AddressRegions } from './address-regions.ts';
 import { AskedPorts, type Port } from './asked-ports.ts';
 import type { Assertion, AssertionProblem, EndPattern } from './assertion.ts';
 import { flowEnds } from './ends.ts';
+import { portKey } from './named-ports.ts';
 import { PodClasses, selectablePods } from './pod-classes.ts';
 import { workloadName } from './workload-name.ts';
 
@@ -31,6 +33,8 @@ export interface AssertionResult {
   readonly flows: number;
   /** None: it holds. */
   readonly violations: readonly Violation[];
+  /** `namespace/name` of pods that it names and of which nothing can be checked: they are in the network of their node, where no policy holds. */
+  readonly leftOut: readonly string[];
 }
 
 /** Pods, or an address, of which the same holds. */
@@ -81,7 +85,8 @@ export class AssertionChecker {
       }
     }
     if (flows === 0) return { ...assertion.place, ...this.#whyNothing(assertion, destinations) };
-    return { assertion, flows, violations };
+    const leftOut = [...this.#inHostNetwork(assertion.from, false), ...this.#inHostNetwork(assertion.to, true)];
+    return { assertion, flows, violations, leftOut: [...new Set(leftOut)] };
   }
 
   #violations(pair: Pair, { protocol, port }: Port, expected: 'allow' | 'deny'): Violation[] {
@@ -96,15 +101,21 @@ export class AssertionChecker {
     return this.#parties(this.#matching(pattern).map((pod) => ({ pod, ports: [] })));
   }
 
-  #destinations({ to, port }: Assertion): readonly Party[] {
+  /**
+   * Where a Service has the port, an allow is about that one: what its users ask for. A deny is about the pod's own port of that number as
+   * well, unless only the Service has the name.
+   */
+  #destinations({ expected, to, port }: Assertion): readonly Party[] {
     if (to.kind === 'addresses') return this.#addresses(to.areas, this.#asked.of(port, undefined));
     const services = this.#servicesNamed(to);
     const byName = new Set(this.#matching(to));
     return this.#parties(
       this.#pods.flatMap((pod) => {
-        const ports = this.#asked.through(port, pod, services);
-        if (ports.length > 0) return { pod, ports };
-        return byName.has(pod) ? { pod, ports: this.#asked.of(port, pod) } : [];
+        const through = this.#asked.through(port, pod, services);
+        const isOwnMeant = byName.has(pod) && (expected === 'deny' || through.length === 0);
+        const ports = [...through, ...(isOwnMeant ? this.#asked.of(port, pod) : [])];
+        const distinct = new Map(ports.map((each) => [portKey(each), each]));
+        return ports.length > 0 || byName.has(pod) ? { pod, ports: [...distinct.values()] } : [];
       }),
     );
   }
@@ -135,12 +146,19 @@ export class AssertionChecker {
     if (pattern.kind === 'addresses' || this.#matching(pattern).length > 0) return undefined;
     if (isDestination && this.#servicesNamed(pattern).length > 0) return undefined;
     const hidden = this.#snapshot.pods.find((pod) => isNamed(pod, pattern));
-    if (hidden?.hostNetwork)
-      return { message: `${recordKey(hidden)} is in the network of its node, where no policy holds` };
+    if (hidden?.hostNetwork) return { message: inHostNetwork(recordKey(hidden)) };
     if (hidden) return { message: `${recordKey(hidden)} has no address of its own` };
     const message = `${pattern.text} is the name of no pod${isDestination ? ' and no Service' : ''}`;
     const hint = didYouMean(pattern.text, this.#names(isDestination));
     return hint === undefined ? { message } : { message, hint };
+  }
+
+  #inHostNetwork(pattern: EndPattern, isDestination: boolean): readonly string[] {
+    if (pattern.kind === 'addresses') return [];
+    const services = isDestination ? this.#servicesNamed(pattern) : [];
+    return this.#snapshot.pods
+      .filter((pod) => pod.hostNetwork && (isNamed(pod, pattern) || services.some((each) => isBehind(each, pod))))
+      .map(recordKey);
   }
 
   #whyNothing({ from, to, port }: Assertion, destinations: readonly Party[]): { message: string; hint?: string } {
@@ -155,6 +173,8 @@ export class AssertionChecker {
       const message = `nothing of ${to.text} has a port ${port.name} of ${port.protocol}`;
       return hint === undefined ? { message } : { message, hint };
     }
+    const [unchecked] = destinations.length === 0 ? this.#inHostNetwork(to, true) : [];
+    if (unchecked !== undefined) return { message: inHostNetwork(unchecked) };
     return {
       message: `there is no flow from ${from.text} to ${to.text}: they are one and the same, or have no address family in common`,
     };
@@ -167,6 +187,10 @@ export class AssertionChecker {
       ...(isDestination ? this.#services.map(({ namespace, name }) => `${namespace}/${name}`) : []),
     ]);
   }
+}
+
+function inHostNetwork(name: string): string {
+  return `${name} is in the network of its node, where no policy holds`;
 }
 
 function isNamed(pod: PodRecord, { namespace, name }: EndPattern & { kind: 'pods' }): boolean {

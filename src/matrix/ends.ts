@@ -46,6 +46,8 @@ export interface JudgedEnd {
   readonly judgedAs: string;
   /** Two members where there are two, so that replicas can be asked about each other; each with its addresses. */
   readonly members: readonly (readonly FlowEnd[])[];
+  /** Ports that the end does not have, and is asked on where that tells something. */
+  readonly beyond: readonly MatrixPort[];
 }
 
 /** Addresses outside the cluster that the user named. */
@@ -94,7 +96,18 @@ export function podEnds(
         pods: members.map(recordKey),
         ports: ports.ofPod(first),
       };
-      return [{ end, judgedAs: classOf(first), members: members.slice(0, 2).map(flowEnds) }];
+      const views = worlds.map(({ policies }, i) => {
+        const pod = classes[i]?.pods.get(recordKey(first)) ?? first;
+        return { policies, pod, addresses: pod.addresses };
+      });
+      return [
+        {
+          end,
+          judgedAs: classOf(first),
+          members: members.slice(0, 2).map(flowEnds),
+          beyond: ports.beyond(views, end.ports),
+        },
+      ];
     })
     .sort((a, b) => byNamespaceAndName(a.end.name, b.end.name));
 }
@@ -112,11 +125,16 @@ export function addressEnds(
     regions.regionsIn(wholeFamily(family), podAddresses),
   );
   const ports = new DestinationPorts(policies, []);
-  const named = (name: string, addresses: readonly string[]): JudgedEnd => ({
-    end: { kind: 'addresses', name, addresses, ports: ports.ofAddresses(addresses) },
-    judgedAs: `addresses ${addresses.join(' ')}`,
-    members: [addresses.map((address): FlowEnd => ({ kind: 'address', address }))],
-  });
+  const named = (name: string, addresses: readonly string[]): JudgedEnd => {
+    const known = ports.ofAddresses(addresses);
+    const views = worlds.map((world) => ({ policies: world.policies, pod: undefined, addresses }));
+    return {
+      end: { kind: 'addresses', name, addresses, ports: known },
+      judgedAs: `addresses ${addresses.join(' ')}`,
+      members: [addresses.map((address): FlowEnd => ({ kind: 'address', address }))],
+      beyond: ports.beyond(views, known),
+    };
+  };
   const outside = found.filter(({ innermost }) => innermost === undefined).map(({ address }) => address);
   const blocks = found.flatMap(({ innermost, address }) => (innermost === undefined ? [] : { innermost, address }));
   const byName = Map.groupBy(externals, ({ name }) => name);

@@ -27,13 +27,14 @@ function cellJson({ from, to, port: { port, protocol }, cell }: PlacedCell) {
   return { from: from.name, to: to.name, port, protocol, ...cell, change: changeOf(cell) };
 }
 
-function resultJson({ assertion: { place, expected }, flows, violations }: AssertionResult) {
+function resultJson({ assertion: { place, expected }, flows, violations, leftOut }: AssertionResult) {
   return {
     place: place.title,
     assertion: place.text,
     expected,
     holds: violations.length === 0,
     flows,
+    ...(leftOut.length > 0 && { leftOut }),
     violations: violations.map(({ from, to, judgement, ...violation }) => ({
       from: endName(from),
       to: endName(to),

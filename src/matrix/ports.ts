@@ -1,14 +1,21 @@
 /** The ports on which a destination is asked. */
 import { isMistake, parseAddress, parseCidr } from '../cluster/addresses.ts';
-import type { Direction, PodRecord, PolicyPeer, PolicyPort, PolicyRecord, Protocol } from '../cluster/records.ts';
+import type {
+  Direction,
+  PodRecord,
+  PolicyPeer,
+  PolicyPort,
+  PolicyRecord,
+  PolicyRule,
+  Protocol,
+} from '../cluster/records.ts';
 import { matchesSelector } from '../cluster/selector.ts';
 import { isBehind, targetOn } from '../cluster/service-ports.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
 import { isWithin } from './address-regions.ts';
+import { LAST_PORT, type NumberedPort, namedPorts, portKey, portRange, unnamedPort } from './named-ports.ts';
 
-export interface MatrixPort {
-  readonly port: number;
-  readonly protocol: Protocol;
+export interface MatrixPort extends NumberedPort {
   /** Of the container port. */
   readonly name?: string;
   /** The Services that lead there: `shop/backend:80`. */
@@ -17,19 +24,31 @@ export interface MatrixPort {
   readonly other?: true;
 }
 
+/** The same pod, or the same addresses outside, under the policies of now and under those of before. */
+export interface PortsView {
+  readonly policies: readonly PolicyRecord[];
+  /** Undefined: no pod. */
+  readonly pod: PodRecord | undefined;
+  readonly addresses: readonly string[];
+}
+
 /** More ports than these are not tried of an end that does not tell its own. */
 const MOST_NAMED = 8;
-const LAST_PORT = 65_535;
+const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
 
 export class DestinationPorts {
   readonly #policies: readonly PolicyRecord[];
   readonly #services: readonly ServiceRecord[];
-  readonly #other: number | undefined;
+  /** By protocol: a port that no policy names, of any pod. */
+  readonly #other: ReadonlyMap<Protocol, number | undefined>;
 
   constructor(policies: readonly PolicyRecord[], services: readonly ServiceRecord[]) {
     this.#policies = policies;
     this.#services = services;
-    this.#other = unnamedPort(policies);
+    const ranges = [...portEntries(policies)].flatMap(portRange);
+    this.#other = new Map(
+      PROTOCOLS.map((each) => [each, unnamedPort(ranges.filter(({ protocol }) => protocol === each))]),
+    );
   }
 
   /**
@@ -64,6 +83,34 @@ export class DestinationPorts {
     );
   }
 
+  /**
+   * What else an end has to be asked on where one that is compared with another, or that is open on every port, would look as if it were not: all
+   * ports at which the answer may begin to be another, and for each protocol one that stands for the rest.
+   *
+   * @param views of the end; with more than one of them all ports count, else only the rest of TCP
+   * @param known the ports that it is asked on anyway
+   */
+  beyond(views: readonly PortsView[], known: readonly MatrixPort[]): readonly MatrixPort[] {
+    const own = [...known.filter(({ other }) => !other), ...views.flatMap(({ pod }) => pod?.ports ?? [])];
+    const ranges = views.flatMap((view) => concerning(view).flatMap((rule) => rule.ports.flatMap(portRange)));
+    const protocols = views.length > 1 ? PROTOCOLS : PROTOCOLS.slice(0, 1);
+    const found = protocols.flatMap((protocol): MatrixPort[] => {
+      const ownNumbers = own.filter((each) => each.protocol === protocol).map(({ port }) => port);
+      const named = ranges.filter((range) => range.protocol === protocol);
+      const usual = this.#other.get(protocol);
+      const other =
+        usual !== undefined && !ownNumbers.includes(usual)
+          ? usual
+          : unnamedPort([...named, ...ownNumbers.map((port) => ({ first: port, last: port }))]);
+      return [
+        ...(views.length > 1 ? namedPorts(named, ownNumbers).map((port) => ({ port, protocol })) : []),
+        ...(other === undefined ? [] : [{ port: other, protocol, other: true as const }]),
+      ];
+    });
+    const titles = new Set(known.map(portTitle));
+    return found.filter((port) => !titles.has(portTitle(port)));
+  }
+
   #named(
     policies: readonly PolicyRecord[],
     direction: Direction,
@@ -76,7 +123,8 @@ export class DestinationPorts {
       }
     }
     const named = [...ports.values()].sort(byNumber).slice(0, MOST_NAMED);
-    return this.#other === undefined ? named : [...named, { port: this.#other, protocol: 'TCP', other: true }];
+    const other = this.#other.get('TCP');
+    return other === undefined ? named : [...named, { port: other, protocol: 'TCP', other: true }];
   }
 }
 
@@ -96,10 +144,6 @@ export function serviceTargets(service: ServiceRecord, pod: PodRecord): readonly
   });
 }
 
-function portKey({ port, protocol }: { readonly port: number; readonly protocol: Protocol }): string {
-  return `${protocol} ${port}`;
-}
-
 /** `TCP 80`, or `TCP other` for one that stands for the rest. */
 export function portTitle(port: MatrixPort): string {
   return port.other ? `${port.protocol} other` : portKey(port);
@@ -108,29 +152,24 @@ export function portTitle(port: MatrixPort): string {
 /** Where the answer for a port may be another than for the number before it: a policy names the port, or a range begins or has ended. */
 export function portBounds(policies: readonly PolicyRecord[]): readonly number[] {
   const bounds = new Set([1]);
-  for (const { port, endPort } of portEntries(policies)) {
-    if (typeof port !== 'number') continue;
-    bounds.add(port);
-    bounds.add((endPort ?? port) + 1);
-  }
+  for (const { first, last } of [...portEntries(policies)].flatMap(portRange)) bounds.add(first).add(last + 1);
   return [...bounds].filter((bound) => bound <= LAST_PORT).sort((a, b) => a - b);
-}
-
-/** The highest port that no policy names. */
-function unnamedPort(policies: readonly PolicyRecord[]): number | undefined {
-  const named = [...portEntries(policies)].flatMap(({ port, endPort }) =>
-    typeof port === 'number' ? { first: port, last: endPort ?? port } : [],
-  );
-  let port = LAST_PORT;
-  for (const { first, last } of named.sort((a, b) => b.last - a.last)) {
-    if (last < port) break;
-    port = Math.min(port, first - 1);
-  }
-  return port > 0 ? port : undefined;
 }
 
 function* portEntries(policies: readonly PolicyRecord[]): Generator<PolicyPort> {
   for (const { ingress, egress } of policies) for (const { ports } of [...ingress, ...egress]) yield* ports;
+}
+
+/** The rules that can say something about a destination, and maybe some more. */
+function concerning({ policies, pod, addresses }: PortsView): PolicyRule[] {
+  const isMeant = (peer: PolicyPeer) =>
+    peer.ipBlock !== undefined
+      ? holds(peer, addresses)
+      : pod !== undefined && (peer.podSelector === undefined || matchesSelector(peer.podSelector, pod.labels));
+  return policies.flatMap(({ namespace, podSelector, ingress, egress }) => [
+    ...(pod?.namespace === namespace && matchesSelector(podSelector, pod.labels) ? ingress : []),
+    ...egress.filter(({ peers }) => peers.length === 0 || peers.some(isMeant)),
+  ]);
 }
 
 function holds({ ipBlock }: PolicyPeer, addresses: readonly string[]): boolean {
@@ -142,6 +181,7 @@ function holds({ ipBlock }: PolicyPeer, addresses: readonly string[]): boolean {
   });
 }
 
-function byNumber(a: MatrixPort, b: MatrixPort): number {
-  return a.port - b.port || a.protocol.localeCompare(b.protocol);
+/** What stands for the rest is last. */
+export function byNumber(a: MatrixPort, b: MatrixPort): number {
+  return Number(a.other ?? false) - Number(b.other ?? false) || a.port - b.port || a.protocol.localeCompare(b.protocol);
 }

@@ -7,7 +7,9 @@ import { ClusterJudge } from '../explain/cluster-judge.ts';
 import type { FlowEnd } from '../explain/flow-end.ts';
 import type { Judgement, Verdict } from '../explain/judgement.ts';
 import { addressEnds, type External, type JudgedEnd, type MatrixEnd, podEnds } from './ends.ts';
-import type { MatrixPort } from './ports.ts';
+import { listed } from './listed.ts';
+import { portKey } from './named-ports.ts';
+import { byNumber, type MatrixPort } from './ports.ts';
 
 /** `mixed`: in one address family only. */
 export type CellVerdict = Verdict | 'mixed';
@@ -62,7 +64,6 @@ export class Reachability {
     const worlds = this.before === undefined ? ([snapshot] as const) : ([snapshot, this.before] as const);
     const outside = addressEnds(worlds, externals);
     this.#judged = [...podEnds(worlds, services), ...outside.ends];
-    this.ends = this.#judged.map(({ end }) => end);
     this.#judges = worlds.map((world) => new ClusterJudge(world));
     const classes = new Map<string, number>();
     this.#classes = this.#judged.map(({ judgedAs }) => {
@@ -71,6 +72,7 @@ export class Reachability {
       return known;
     });
     this.#classCount = classes.size;
+    this.ends = this.#endsWithTellingPorts();
     this.notes = notesOn(snapshot, this.ends, outside.omitted);
   }
 
@@ -80,15 +82,7 @@ export class Reachability {
    */
   cell(from: number, to: number, port: number): Cell | undefined {
     const asked = this.ends[to]?.ports[port];
-    if (asked === undefined || this.#pair(from, to) === undefined) return undefined;
-    const pair = (this.#classes[from] ?? 0) * this.#classCount + (this.#classes[to] ?? 0);
-    const key = (pair * 3 + PROTOCOLS[asked.protocol]) * PORTS + asked.port;
-    let cell = this.#cells.get(key);
-    if (cell === undefined) {
-      cell = this.#judge(this.#flows(from, to), asked);
-      if (cell !== undefined) this.#cells.set(key, cell);
-    }
-    return cell;
+    return asked && this.#cellOn(asked, from, to);
   }
 
   /** All cells, row by row. */
@@ -111,6 +105,40 @@ export class Reachability {
     const isDenied = ([source, destination]: readonly [FlowEnd, FlowEnd]) =>
       this.#judges[0]?.judge(source, destination, asked.protocol, asked.port).verdict === 'deny';
     return flows.find(isDenied) ?? flows[0];
+  }
+
+  /** Each end with those of the ports beyond its own on which something changed, or on which somebody reaches all that it could listen on. */
+  #endsWithTellingPorts(): readonly MatrixEnd[] {
+    const telling = new Map<string, boolean>();
+    return this.#judged.map(({ end, beyond }, to) => {
+      const shown = beyond.filter((port) => {
+        const key = `${this.#classes[to]} ${portKey(port)} ${port.other}`;
+        const tells = telling.get(key) ?? this.#tells(port, to);
+        telling.set(key, tells);
+        return tells;
+      });
+      return shown.length === 0 ? end : { ...end, ports: [...end.ports, ...shown].sort(byNumber) };
+    });
+  }
+
+  #tells(port: MatrixPort, to: number): boolean {
+    return this.#judged.some((_, from) => {
+      const cell = this.#cellOn(port, from, to);
+      if (cell === undefined) return false;
+      return changeOf(cell) !== undefined || (port.other && port.protocol === 'TCP' && cell.verdict !== 'deny');
+    });
+  }
+
+  #cellOn(asked: MatrixPort, from: number, to: number): Cell | undefined {
+    if (this.#pair(from, to) === undefined) return undefined;
+    const pair = (this.#classes[from] ?? 0) * this.#classCount + (this.#classes[to] ?? 0);
+    const key = (pair * 3 + PROTOCOLS[asked.protocol]) * PORTS + asked.port;
+    let cell = this.#cells.get(key);
+    if (cell === undefined) {
+      cell = this.#judge(this.#flows(from, to), asked);
+      if (cell !== undefined) this.#cells.set(key, cell);
+    }
+    return cell;
   }
 
   /** Flows that stand for those of a cell, one for each address family that both ends have. */
@@ -182,11 +210,4 @@ function notesOn({ pods }: ClusterSnapshot, ends: readonly MatrixEnd[], omittedB
     ...(others.length > 0 ? [`without an address of their own: ${listed(others)}`] : []),
     ...(omittedBlocks > 0 ? [`${omittedBlocks} more address blocks that policies name`] : []),
   ];
-}
-
-const MOST_LISTED = 5;
-
-function listed(names: readonly string[]): string {
-  const rest = names.length - MOST_LISTED;
-  return `${names.slice(0, MOST_LISTED).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
 }

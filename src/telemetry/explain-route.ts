@@ -7,6 +7,8 @@ export interface FlowQuestion {
   readonly from: string;
   readonly to: string;
   readonly port: string;
+  /** A core/v1 Service, as JSON, that `to` may mean: whoever answers knows only those that questions bring along. */
+  readonly service?: string;
 }
 
 export type Explained =
@@ -33,7 +35,8 @@ export function explainRoute(explain: (question: FlowQuestion) => Explained): Ro
       if (from === null || to === null || port === null) return text(400, 'give from, to and port');
       await turn();
       if (signal.aborted) return text(503, 'too late');
-      const explained = explain({ from, to, port });
+      const service = query.get('service');
+      const explained = explain({ from, to, port, ...(service === null ? {} : { service }) });
       switch (explained.outcome) {
         case 'answer':
           return { status: 200, type: JSON_TYPE, body: `${JSON.stringify(explained.answer)}\n` };

@@ -26,8 +26,10 @@ export interface FlowPolicy {
   readonly direction: Direction;
   readonly namespace: string;
   readonly name: string;
-  /** Index in `spec.ingress` or `spec.egress`; null where none allows the flow. */
+  /** From 1, among the rules of its direction; null where none allows the flow. */
   readonly rule: number | null;
+  /** `spec.ingress[0]`; null as `rule` is. */
+  readonly field: string | null;
 }
 
 /**

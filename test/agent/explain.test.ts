@@ -59,29 +59,47 @@ describeAsRoot('Explanations of a running agent', () => {
     const ask = (query: string) => getIn(world.node, QUERIES, `/explain?${query}`);
     expect(await ask('from=shop/client&to=shop/sever&port=1')).toEqual({
       status: 400,
-      body: 'there is no pod or Service "shop/sever". Did you mean shop/server? (the agent knows no Services: name a pod, or give its address)\n',
+      body: 'there is no pod or Service "shop/sever". Did you mean shop/server? (the agent knows no Services: name a pod, or give its address, or explain with --kubeconfig)\n',
     });
     expect(await ask('from=shop/client')).toEqual({ status: 400, body: 'give from, to and port\n' });
   });
 
-  test('are laid out by podfence explain', async () => {
-    await world.change(agent, [FRIEND_ALLOWED, serverHears('client', app('client'), [{ port: 7001 }])]);
+  async function command(from: string, to: string, port: string, ...flags: readonly string[]): Promise<string> {
     const args = [
-      'explain',
       '--from',
-      'shop/client',
+      from,
       '--to',
-      'shop/server',
+      to,
       '--port',
-      '7002',
+      port,
       '--agent',
-      '127.0.0.1:9465',
+      `${QUERIES.address}:${QUERIES.port}`,
+      ...flags,
     ];
     const child = world.node.netns.run(() =>
-      spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }),
+      spawn(process.execPath, [CLI, 'explain', ...args], { stdio: ['ignore', 'pipe', 'pipe'] }),
     );
     const { code, stdout, stderr } = await ended(child);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    return stdout;
+  }
+
+  test('of the address of a Service are those of its backends, where a kubeconfig tells Services', async () => {
+    await world.set({
+      ...{ kind: 'Service', apiVersion: 'v1', metadata: { name: 'server', namespace: 'shop' } },
+      spec: { clusterIP: '10.96.0.10', selector: { app: 'server' }, ports: [{ port: 80, targetPort: 7001 }] },
+    });
+    const known = await command('shop/stranger', '10.96.0.10', '80', '--kubeconfig', world.kubeConfig);
+    expect(known).toContain('DENIED  shop/stranger -> service/shop/server, port 80\n');
+    expect(known).toContain(`ingress  denied on ${NODE}: shop/server is isolated`);
+    expect(await command('shop/stranger', '10.96.0.10', '80')).toContain(
+      "If it is a Service's, its translation is not",
+    );
+  });
+
+  test('are laid out by podfence explain', async () => {
+    await world.change(agent, [FRIEND_ALLOWED, serverHears('client', app('client'), [{ port: 7001 }])]);
+    const stdout = await command('shop/client', 'shop/server', '7002');
     expect(stdout).toContain('DENIED  shop/client -> shop/server, port 7002\n');
     expect(stdout).toContain(`ingress  denied on ${NODE}: shop/server is isolated, and none of the policies allows it`);
     expect(stdout.replaceAll(/\s+/g, ' ')).toContain(

@@ -45,7 +45,33 @@ test('a pod of this node is judged by the table in force', () => {
 test('namespaces of ends that are given as addresses, and name servers, are looked at too', () => {
   expect(ask('203.0.113.1', '10.0.9.9')).toMatchObject({ verdict: 'deny', to: 'kube-system/dns' });
   const { ways } = ask('app1/frontend-1', '203.0.113.1') as Extract<ReturnType<typeof ask>, { ways: unknown }>;
-  expect(ways[0]?.notes[0]).toContain('kube-system/dns');
+  expect(ways[0]?.notes.join()).toContain('kube-system/dns');
+});
+
+test('what is said of an address that nobody here has says that it may be a Service', () => {
+  const note = (to: string) => {
+    const { ways } = ask('app1/backend-1', to) as Extract<ReturnType<typeof ask>, { ways: unknown }>;
+    return ways[0]?.notes.find((each) => each.includes('Service')) ?? '';
+  };
+  expect(note('10.96.0.10')).toBe(
+    "No pod and no node has the address 10.96.0.10. If it is a Service's, its translation is not known here, and this is not what packets to it meet: ask for a pod behind it, or explain with --kubeconfig.",
+  );
+  expect([note('app1/frontend-1'), note('10.9.0.4'), note('10.9.0.2')]).toEqual(['', '', '']);
+});
+
+test('a Service that comes with the question has its backends among the pods that the agent knows', () => {
+  const service = {
+    metadata: { namespace: 'app1', name: 'web' },
+    spec: { selector: { role: 'backend' }, clusterIPs: ['10.96.0.10'], ports: [{ port: 80, targetPort: 'api' }] },
+  };
+  const about = (to: string, text = JSON.stringify(service)) =>
+    explainer().explain({ from: '1.1.1.1', to, port: '80', service: text });
+  const answer = { to: 'service/app1/web', verdict: 'deny', ways: [{ to: { name: 'backend-1' }, port: 5678 }] };
+  expect(about('service/app1/web')).toMatchObject({ outcome: 'answer', answer });
+  expect(about('app1/web')).toMatchObject({ outcome: 'answer', answer });
+  const mistake = { outcome: 'mistake', message: expect.stringMatching(/^service: /) };
+  expect(about('app1/web', '{')).toMatchObject(mistake);
+  expect(about('app1/web', '{"metadata":{"name":"a"},"spec":{"selector":[1]}}')).toMatchObject(mistake);
 });
 
 test('this node and others are known by their addresses', () => {

@@ -90,8 +90,12 @@ describe('the observer of flows', () => {
     const allowed = { reason: ALLOWED_BY_POLICY, direction: 0 };
     const by = one
       .lines(event(WEB, DB, allowed), event(WEB, FAR, allowed), event(FAR, DB, allowed))
-      .map(({ policies }) => policies.map(({ name, direction, rule }) => `${name} ${direction} ${rule}`));
-    expect(by).toEqual([['out egress 1', 'in ingress 0'], ['out egress 1'], ['in ingress 0']]);
+      .map(({ policies }) => policies.map(({ name, rule, field }) => `${name} ${field} ${rule}`));
+    expect(by).toEqual([
+      ['out spec.egress[1] 2', 'in spec.ingress[0] 1'],
+      ['out spec.egress[1] 2'],
+      ['in spec.ingress[0] 1'],
+    ]);
   });
 
   it('puts a denied one down to all policies that isolate, by name, and what policies do not decide to none', () => {

@@ -87,8 +87,8 @@ describeAsRoot('Flows of a running agent', () => {
       ...{ verdict: 'allow', direction: 'egress', reason: 'allowed-by-policy', count: 1 },
       ...{ from: CLIENT_END, to: SERVER_END, sourcePort: client.sourcePorts.tcp },
       policies: [
-        { direction: 'egress', namespace: 'shop', name: 'client-out', rule: 1 },
-        { direction: 'ingress', namespace: 'shop', name: 'client', rule: 0 },
+        { direction: 'egress', namespace: 'shop', name: 'client-out', rule: 2, field: 'spec.egress[1]' },
+        { direction: 'ingress', namespace: 'shop', name: 'client', rule: 1, field: 'spec.ingress[0]' },
       ],
     });
     await seen({ protocol: 'UDP', port: 7002, verdict: 'allow' });
@@ -105,8 +105,8 @@ describeAsRoot('Flows of a running agent', () => {
       ...{ from: STRANGER_END, to: SERVER_END, sourcePort: 41_002 },
     });
     expect(line.policies).toEqual([
-      { direction: 'ingress', namespace: 'shop', name: 'client', rule: null },
-      { direction: 'ingress', namespace: 'shop', name: 'friend', rule: null },
+      { direction: 'ingress', namespace: 'shop', name: 'client', rule: null, field: null },
+      { direction: 'ingress', namespace: 'shop', name: 'friend', rule: null, field: null },
     ]);
     expect((await ask('port=6000')).lines).toHaveLength(1);
   });
@@ -120,8 +120,8 @@ describeAsRoot('Flows of a running agent', () => {
     expect(head).toMatch(/^TIME +VERDICT +FROM +TO +PORT +DIRECTION +COUNT +BY$/);
     expect(lines.map((line) => line.split(/ {2,}/).slice(1)).sort()).toEqual([
       ...[7001, 7002].map((port) => [
-        ...['allow', 'shop/client', 'shop/server', port === 7001 ? '7001/tcp' : '7002/udp', 'egress', '1'],
-        'shop/client-out egress[1], shop/client ingress[0]',
+        ...['allow', 'shop/client', 'shop/server', port === 7001 ? '7001/tcp' : '7002/udp', 'egress, ingress', '1'],
+        'shop/client-out egress rule 2, shop/client ingress rule 1',
       ]),
       [
         ...['deny', 'shop/client', 'shop/server', '6001/tcp', 'ingress', '1'],

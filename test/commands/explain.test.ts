@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -127,6 +129,31 @@ Note: Replies pass by connection tracking and need no rule of their own.
     expect(await Promise.all(verdicts)).toEqual(['local-node', 'ingress-denied']);
   });
 
+  test('says where a made-up address decides, and not where the range of pods is known', async () => {
+    const ask = async (...flags: readonly string[]) => {
+      const question = [
+        '--from',
+        'n/client',
+        '--to',
+        'n/app',
+        '--port',
+        '1',
+        '-m',
+        file('block.yaml', BLOCK),
+        '--json',
+      ];
+      const { stdout, stderr } = await podfence(['explain', ...question, ...flags]);
+      return stderr === '' ? JSON.parse(stdout).ways[0] : stderr;
+    };
+    const address = expect.stringMatching(/^10\.244\./);
+    const note = expect.stringMatching(/^The address of n\/client is not known: 10\.244\.\S+ is made up\./);
+    expect(await ask()).toMatchObject({ from: { address }, notes: [note] });
+    const known = await ask('--pod-range', '10.42.0.0/16');
+    expect(known).toMatchObject({ from: { address: expect.stringMatching(/^10\.42\./) }, verdict: 'allow', notes: [] });
+    expect(await ask('--pod-range', '10.42')).toContain('10.42 is not a CIDR block');
+    expect(await ask('--pod-range', '10.42.0.0/31')).toContain('--pod-range: address range: 10.42.0.0/31 is too small');
+  });
+
   test('reads the cluster of a kubeconfig, page by page, with its Services', async () => {
     const server = await startServer();
     for (let i = 0; i < 600; i++)
@@ -169,13 +196,40 @@ Note: Replies pass by connection tracking and need no rule of their own.
     expect(JSON.parse(withoutServices.stdout)).toMatchObject({ to: '10.96.0.9', verdict: 'allow' });
   });
 
+  test('tells an agent the Service that is meant, by its name or its address', async () => {
+    const asked: (string | null)[][] = [];
+    const agent = createServer((request, response) => {
+      const { searchParams } = new URL(request.url ?? '', 'http://agent');
+      asked.push([searchParams.get('to'), searchParams.get('service')]);
+      response.end(JSON.stringify({ from: 'a', to: 'b', protocol: 'TCP', port: 80, verdict: 'allow', ways: [] }));
+    });
+    await once(agent.listen(0, '127.0.0.1'), 'listening');
+    const { port } = agent.address() as AddressInfo;
+    const ask = async (to: string, ...flags: readonly string[]) => {
+      const question = ['--from', 'shop/frontend-1', '--to', to, '--port', '80', '--agent', `127.0.0.1:${port}`];
+      expect(await podfence(['explain', ...question, ...flags])).toMatchObject({ code: 0, stderr: '' });
+      return asked.at(-1);
+    };
+    const manifests = file('service.yaml', SERVICE);
+    const [to, service] = (await ask('10.96.0.10', '-m', manifests)) ?? [];
+    expect({ to, ...JSON.parse(service ?? '') }).toMatchObject({
+      to: 'service/shop/server',
+      metadata: { namespace: 'shop', name: 'server' },
+      spec: { selector: { app: 'server' }, clusterIPs: ['10.96.0.10'], ports: [{ port: 80, targetPort: 7001 }] },
+    });
+    expect(await ask('shop/server', '-m', manifests)).toEqual([to, service]);
+    expect(await ask('shop/unknown', '-m', manifests)).toEqual(['shop/unknown', null]);
+    expect(await ask('10.96.0.10')).toEqual(['10.96.0.10', null]);
+    agent.close();
+  });
+
   test.each([
     [['--from', 'a'], 2, '--to, --port missing'],
     [[...DENIED, '-m', EXAMPLE, '--kubeconfig', 'x'], 2, '--manifests and --kubeconfig: give one or the other'],
-    [[...DENIED, '-m', EXAMPLE, '--agent', 'x'], 2, 'cannot be used with'],
+    [['--batch', '-m', EXAMPLE, '--agent', 'x'], 2, 'cannot be used with'],
     [['--batch', '-m', '-'], 2, 'standard input can be one of them'],
     [['--batch', '/nowhere/flows', '-m', EXAMPLE], 2, '--batch /nowhere/flows: ENOENT'],
-    [[...DENIED, '--kubeconfig', '/nowhere/config'], 2, 'Or give manifests: --manifests FOLDER.'],
+    [[...DENIED, '--kubeconfig', '/nowhere/config'], 2, "'/nowhere/config'. Or give manifests: --manifests FOLDER."],
     [['--from', 'shop/fronted-1', '--to', '1.1.1.1', '--port', '1', '-m', EXAMPLE], 2, 'Did you mean shop/frontend-1?'],
     [[...DENIED, '--agent', '127.0.0.1:4'], 3, 'no agent answers at http://127.0.0.1:4: ECONNREFUSED'],
   ])('%j is told what is wrong', async (flags, code, words) => {
@@ -261,6 +315,30 @@ describe('podfence explain --batch', () => {
     expect(stderr).toContain('Did you mean podSelector?');
   });
 });
+
+const SERVICE = `
+kind: Service
+apiVersion: v1
+metadata: {name: server, namespace: shop}
+spec: {clusterIP: 10.96.0.10, selector: {app: server}, ports: [{port: 80, targetPort: 7001}]}
+`;
+
+const BLOCK = `
+kind: Pod
+apiVersion: v1
+metadata: {name: app, namespace: n, labels: {app: app}}
+spec: {containers: [{name: c}]}
+---
+kind: Pod
+apiVersion: v1
+metadata: {name: client, namespace: n}
+spec: {containers: [{name: c}]}
+---
+kind: NetworkPolicy
+apiVersion: networking.k8s.io/v1
+metadata: {name: p, namespace: n}
+spec: {podSelector: {matchLabels: {app: app}}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8, except: [10.244.0.0/17]}}]}]}
+`;
 
 const HOST_NETWORK = `
 kind: Pod

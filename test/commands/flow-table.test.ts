@@ -123,14 +123,38 @@ test.each<[string, Partial<FlowLine>, RegExp]>([
     {
       verdict: 'allow',
       reason: 'allowed-by-policy',
-      policies: [{ direction: 'egress', namespace: 'a', name: 'b', rule: 2 }],
+      policies: [{ direction: 'egress', namespace: 'a', name: 'b', rule: 3, field: 'spec.egress[2]' }],
     },
-    / a\/b egress\[2\]$/,
+    / egress +1 +a\/b egress rule 3$/,
+  ],
+  [
+    'an allowed one by every direction that decides',
+    {
+      verdict: 'allow',
+      reason: 'allowed-by-policy',
+      policies: (['egress', 'ingress', 'ingress'] as const).map((direction, i) => {
+        return { direction, namespace: 'a', name: `p${i}`, rule: 1, field: `spec.${direction}[0]` };
+      }),
+    },
+    / egress, ingress +1 +a\/p0/,
   ],
   ['one that no policy decided by its reason', { reason: 'mid-stream', policies: [] }, / mid-stream$/],
   [
+    'an allowed one of pods that are not isolated without a direction',
+    { verdict: 'allow', direction: 'egress', reason: 'not-isolated', policies: [] },
+    /80\/tcp +- +1 +not-isolated$/,
+  ],
+  [
     'many policies by the first of them',
-    { policies: ['a', 'b', 'c', 'd', 'e'].map((name) => ({ direction: 'ingress', namespace: 'n', name, rule: null })) },
+    {
+      policies: ['a', 'b', 'c', 'd', 'e'].map((name) => ({
+        direction: 'ingress',
+        namespace: 'n',
+        name,
+        rule: null,
+        field: null,
+      })),
+    },
     /ingress-denied: n\/a, n\/b, n\/c, 2 more$/,
   ],
   ['a protocol without ports', { protocol: 'ICMP', port: null }, / ICMP +ingress /],

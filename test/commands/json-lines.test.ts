@@ -35,3 +35,14 @@ test('a line that is too long is told of once, and the next is read', async () =
     { number: 3, text: 'b' },
   ]);
 });
+
+test('a byte order mark before the first line is none of its text', async () => {
+  const bytes = new TextEncoder().encode('\ufeffa\n\ufeffb');
+  const expected = [
+    { number: 1, text: 'a' },
+    { number: 2, text: '\ufeffb' },
+  ];
+  for (let cut = 0; cut <= bytes.length; cut++) {
+    expect(await read(10, bytes.subarray(0, cut), bytes.subarray(cut))).toEqual(expected);
+  }
+});

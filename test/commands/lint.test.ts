@@ -1,7 +1,18 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { fixFiles } from '../../src/commands/lint-fix.ts';
 import { sarifLog } from '../../src/commands/lint-sarif.ts';
 import { findingOf } from '../../src/lint/finding.ts';
 import { podfence } from './podfence.ts';
@@ -68,6 +79,13 @@ describe('podfence lint', () => {
     expect((await podfence(['lint', '--pod-range', '10.0.0.0', '-'], RIGHT)).code).toBe(2);
   });
 
+  it('ends with 2 where a document does not parse, though the rest is examined', async () => {
+    const { code, stdout } = await podfence(['lint', '-'], `${USELESS}---\na: [\n`);
+    expect(code).toBe(2);
+    expect(stdout).toMatch(/PF403(?:.|\n)*PF100/);
+    expect((await podfence(['lint', '-'], '{{- if .Values.x }}\nkind: Pod\n{{- end }}\n')).code).toBe(2);
+  });
+
   it('prints one JSON object', async () => {
     const { code, stdout } = await podfence(['lint', '--json', '-'], USELESS + PODS);
     expect(code).toBe(1);
@@ -105,6 +123,34 @@ describe('podfence lint --fix', () => {
       ].join('\n'),
     );
     expect(code).toBe(0);
+  });
+
+  it('puts a new file in the place of the old one, with its mode, where a link leads too', async () => {
+    using wrong = manifest(MISSPELT + PODS);
+    const link = join(wrong.folder, 'link.yaml');
+    symlinkSync(wrong.file, link);
+    chmodSync(wrong.file, 0o640);
+    const before = statSync(wrong.file);
+    expect((await podfence(['lint', '--fix', link])).code).toBe(0);
+    const after = statSync(wrong.file);
+    expect(after.mode & 0o777).toBe(0o640);
+    expect(after.ino).not.toBe(before.ino);
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(readdirSync(wrong.folder)).toEqual(['link.yaml', 'web.yaml']);
+  });
+
+  it('goes on after a file that it could not correct, and tells of those that it did', async () => {
+    using folder = manifest(MISSPELT, 'a.yaml');
+    const [gone, last] = [join(folder.folder, 'gone.yaml'), join(folder.folder, 'last.yaml')];
+    writeFileSync(last, MISSPELT);
+    const { fixed, failed } = await fixFiles(
+      [folder.file, gone, last].map((file) => ({
+        ...{ file, line: 6, column: 3, object: '', field: '', message: '', severity: 'error' as const },
+        fix: { summary: '', field: '', edits: [] },
+      })),
+    );
+    expect(fixed.map(({ file }) => file)).toEqual([folder.file, last]);
+    expect(failed).toEqual([{ file: gone, reason: expect.stringMatching(/^ENOENT/) }]);
   });
 
   it('writes no file in which nothing is certain', async () => {

@@ -27,8 +27,8 @@ describe('podfence matrix', () => {
   test('draws who can reach whom, replicas in one row', async () => {
     const { code, stdout, stderr } = await podfence(['matrix', '-m', SHOP]);
     expect(stderr).toBe('');
-    expect(stdout).toMatch(/3 backend ×2 +· +●● +·· ● · +· ·\n/);
-    expect(stdout).toMatch(/5 frontend-1 +· +●● +●· · +· ·\n/);
+    expect(stdout).toMatch(/3 backend ×2 +·· +●●· +·· ● · +· ·\n/);
+    expect(stdout).toMatch(/5 frontend-1 +·· +●●· +●· · +· ·\n/);
     expect(stdout).toContain('  3: a TCP 9000 (Service shop/backend:80), b TCP 9090\n');
     expect(code).toBe(0);
   });
@@ -43,6 +43,23 @@ describe('podfence matrix', () => {
     expect(stdout).toMatch(/^ +3 ns-2 +● ● ● ●$/m);
     expect(stdout).toContain('--full');
     expect((await podfence(['matrix', '-m', '-', '--full'], pods)).stdout).toMatch(/^ +24 pod-jg /m);
+  });
+
+  test('says that ipBlocks look at made-up addresses, unless none divides the range of the pods', async () => {
+    const text = `
+apiVersion: v1
+kind: Pod
+metadata: { name: a }
+spec: { containers: [{ name: c }] }
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: p }
+spec: { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/9 } }] }] }
+`;
+    const { stderr } = await podfence(['matrix', '-m', '-'], text);
+    expect(stderr).toMatch(/^Note: the manifests do not tell the addresses of pods, .* ipBlocks look at them/);
+    expect((await podfence(['matrix', '-m', '-', '--pod-range', '10.42.0.0/16'], text)).stderr).toBe('');
   });
 
   test('gives JSON of the documented shape', async () => {
@@ -91,6 +108,16 @@ describe('podfence matrix', () => {
     );
   });
 
+  test('says of a change what it opened on ports that nobody declares', async () => {
+    const open = BEFORE.replace(
+      'metadata: { name: frontend, namespace: shop }',
+      'metadata: { name: database, namespace: shop }',
+    ).replace('app: frontend } }\n', 'app: database } }\n  ingress: [{ ports: [{ port: 22 }] }]\n');
+    using now = manifestFolder(open);
+    const { stdout } = await podfence(['matrix', '-m', SHOP, '-m', now.path, '--diff', SHOP]);
+    expect(stdout).toMatch(/^opened {2}outside -> shop\/database-0:22\/tcp$/m);
+  });
+
   test('has exit code 2 for manifests with errors, of before too', async () => {
     const broken = BEFORE.replace('name: frontend,', 'name: Front_End,');
     using before = manifestFolder(broken);
@@ -107,6 +134,25 @@ describe('podfence matrix', () => {
 });
 
 describe('--fail-on', () => {
+  test('tells of pods that nothing can be checked for, though the assertion holds', async () => {
+    const proxy = `
+apiVersion: v1
+kind: Pod
+metadata: { name: proxy, namespace: shop }
+spec: { hostNetwork: true, containers: [{ name: c, image: x }] }
+`;
+    using host = manifestFolder(proxy);
+    const args = ['matrix', '-m', SHOP, '-m', host.path, '--fail-on', 'elsewhere/* -> shop/*'];
+    const { code, stdout } = await podfence(args);
+    expect(stdout).toContain(
+      '! --fail-on  elsewhere/* -> shop/*\n    not checked for what is in the network of its node',
+    );
+    expect(stdout).toContain('shop/proxy\n\n1 of 1 assertions hold');
+    expect(code).toBe(0);
+    const { assertions } = JSON.parse((await podfence([...args, '--json'])).stdout);
+    expect(assertions).toMatchObject([{ holds: true, leftOut: ['shop/proxy'] }]);
+  });
+
   test('says nothing more than how many hold where all do', async () => {
     const { code, stdout } = await podfence([
       ...['matrix', '-m', SHOP, '--fail-on', 'elsewhere/* -> shop/*'],

@@ -30,6 +30,8 @@ describe('an answer of a batch', () => {
     [{ port: '5678/tcp' }, 'TCP', 'allow'],
     [{ port: '5678', protocol: 'udp' }, 'UDP', 'deny'],
     [{ port: 'api', protocol: null }, 'TCP', 'allow'],
+    [{ port: '5678/tcp', protocol: 'tcp' }, 'TCP', 'allow'],
+    [{ port: 'icmp', protocol: 'ICMP' }, 'ICMP', 'deny'],
     [{ protocol: 'ICMP' }, 'ICMP', 'deny'],
     [{ protocol: 'icmp', port: null }, 'ICMP', 'deny'],
   ])('takes the port as it is written: %j', (port, protocol, verdict) => {
@@ -65,6 +67,18 @@ describe('an answer of a batch', () => {
     [
       '{"from":"1.1.1.1","to":"1.1.1.2","port":1,"protocol":6}',
       'protocol: expected TCP, UDP, SCTP or ICMP, found the number 6',
+    ],
+    [
+      '{"from":"1.1.1.1","to":"1.1.1.2","port":"5432/tcp","protocol":"UDP"}',
+      'port 5432/tcp and protocol UDP contradict each other',
+    ],
+    [
+      '{"from":"1.1.1.1","to":"1.1.1.2","port":"icmp","protocol":"TCP"}',
+      'port icmp and protocol TCP contradict each other',
+    ],
+    [
+      '{"from":"1.1.1.1","to":"1.1.1.2","port":80,"protocol":"ICMP"}',
+      'port 80 and protocol ICMP contradict each other: ICMP has no ports',
     ],
     ['{"from":"app1/frontnd-1","to":"1.1.1.2","port":1}', /Did you mean app1\/frontend-1\?$/],
   ])('is an error that says what is wrong with the line %j', (line, message) => {

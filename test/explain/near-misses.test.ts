@@ -191,6 +191,17 @@ describe('near misses', () => {
     expect(sentences(explained([policy], FLOW).sides.ingress)[2]).toContain('pods with role=web');
   });
 
+  test('of an address are ipBlocks, however far, before selectors', () => {
+    const policy = policyFor('backend', 'backend', {
+      ingress: [allow([FRONTENDS]), allow([{ ipBlock: { cidr: '192.0.2.0/24', except: [] } }, FRONTENDS])],
+    });
+    const missed = sentences(explained([policy], ['8.8.8.8', 'app1/backend-1', '5678']).sides.ingress);
+    expect(missed.map((text) => text.slice('policy app1/backend '.length))).toEqual([
+      'rule 2 would allow port 5678 from 192.0.2.0/24; 8.8.8.8 is outside 192.0.2.0/24',
+      'rule 1 would allow port 5678 from pods with role=frontend; 8.8.8.8 is no pod of the cluster',
+    ]);
+  });
+
   test('are a policy with an error before all others', () => {
     const broken = policyFor('backend', 'broken', { ingress: [] }, { error: 'spec.ingress[0]: unknown field "form"' });
     expect(explained([backend([FRONTENDS], [tcp(1)]), broken], FLOW).sides.ingress.nearMisses[0]).toEqual({

@@ -133,6 +133,8 @@ describe('a question that makes no sense', () => {
     ],
     [['1.1.1.1', 'shop/web', '81'], 'BAD_PORT: Service shop/web has no port 81; it has port 80 and port 53/udp'],
     [['1.1.1.1', 'shop/web-1', 'htp'], 'BAD_PORT: pod shop/web-1 has no port named "htp". Did you mean http?'],
+    [['1.1.1.1', 'shop/web-1', 'http/udp'], 'BAD_PORT: pod shop/web-1 has no UDP port named "http": it is a TCP port.'],
+    [['1.1.1.1', 'shop/web-1', 'htp/tcp'], 'BAD_PORT: pod shop/web-1 has no TCP port named "htp". Did you mean http?'],
     [['1.1.1.1', 'other/web-1', 'http'], 'BAD_PORT: pod other/web-1 has no port named "http". It names none.'],
     [['1.1.1.1', '2.2.2.2', 'http'], 'BAD_PORT: 2.2.2.2 is no pod and has no port named http; give its number'],
     [['1.1.1.1', '2.2.2.2', '65536'], 'BAD_PORT: 65536 is not a port; ports are 1 to 65535'],

@@ -57,6 +57,24 @@ describe('an ipBlock over addresses of pods', () => {
   });
 });
 
+describe('a block whose address is that of a host', () => {
+  it('is told with the block that it is, and the address alone', () =>
+    expectFinding(
+      'host-bits-set',
+      /^hint spec\.ingress\[0\]\.from\[0\]\.ipBlock\.cidr: 8\.8\.8\.8\/8 is the block 8\.0\.0\.0\/8: .* \| Did you mean 8\.8\.8\.8\/32, this address alone\?$/,
+      [from(block('8.8.8.8/8'))],
+      [from(block('8.0.0.0/8'), block('8.8.8.8/32'))],
+    ));
+
+  it('is told of an except and of IPv6', () =>
+    expectFinding(
+      'host-bits-set',
+      /^hint .*\.except\[0\]: 2001:db8:1::7\/48 is the block 2001:db8:1::\/48/,
+      [from(block('2001:db8::/32', '2001:db8:1::7/48'))],
+      [from(block('2001:db8::/32', '2001:DB8:1:0::/48'))],
+    ));
+});
+
 describe('an except that changes nothing', () => {
   it('is told where another except holds it', () =>
     expectFinding(

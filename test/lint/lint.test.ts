@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { lint } from '../../src/lint/lint.ts';
 import { RULE_NAMES, ruleOf } from '../../src/lint/rules.ts';
 import { loadManifests } from '../../src/manifests/load.ts';
+import { folderOf } from '../manifests/manifest-files.ts';
 import { FILES, readCases, snapshotOf } from '../policy/conformance-cases.ts';
 import { app, findingsOf, lintAll, namespace, pod, policy } from './linted.ts';
 
@@ -33,7 +34,7 @@ describe('the folder of mistakes', () => {
       'fields.yaml:34:17 PF103 error',
       'open.yaml:2:1 PF404 info',
       'ports.yaml:11:17 PF301 warning',
-      'ports.yaml:12:17 PF301 hint',
+      'ports.yaml:12:17 PF301 info',
       'ports.yaml:13:34 PF301 warning',
       'ports.yaml:14:17 PF302 warning',
       'ports.yaml:15:17 PF302 warning',
@@ -47,6 +48,7 @@ describe('the folder of mistakes', () => {
       'selectors.yaml:42:28 PF204 warning',
       'selectors.yaml:43:71 PF205 warning',
       'selectors.yaml:44:51 PF205 warning',
+      'selectors.yaml:47:28 PF206 hint',
     ]);
     const missing = RULE_NAMES.filter((rule) => !findings.some((finding) => finding.rule === rule));
     expect(missing).toEqual(['unreadable', 'replaced-object', 'no-object']);
@@ -160,6 +162,22 @@ describe('what cannot be read', () => {
     ['a policy that is right', `${HEAD}spec: { podSelector: {} }\n`, []],
   ])('%s', async (_, text, expected) => {
     expect(await kinds(text)).toEqual(expected);
+  });
+
+  it('is only worth knowing that a folder replaces what another has, where kustomize puts one over the other', async () => {
+    const text = `${HEAD}spec: { podSelector: {} }\n`;
+    const severities = async (files: Readonly<Record<string, string>>) => {
+      await using folder = await folderOf(files);
+      const { findings } = await lintPaths(folder.path);
+      return findings.filter(({ rule }) => rule === 'replaced-object').map(({ severity }) => severity);
+    };
+    const both = { 'base/web.yaml': text, 'overlays/prod/patch.yaml': text };
+    expect(await severities(both)).toEqual(['warning']);
+    for (const kustomization of ['base/kustomization.yaml', 'overlays/prod/Kustomization']) {
+      expect(await severities({ ...both, [kustomization]: 'resources: []\n' })).toEqual(['info']);
+    }
+    const one = { 'base/a.yaml': text, 'base/b.yaml': text, 'base/kustomization.yaml': 'resources: []\n' };
+    expect(await severities(one)).toEqual(['warning']);
   });
 
   it('is no more than worth knowing of another kind that is there twice, for each environment perhaps', async () => {

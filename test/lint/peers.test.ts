@@ -59,6 +59,59 @@ describe('a peer that matches no pod', () => {
     expect(await findingsOf('peer-matches-nothing', manifests)).toEqual([expect.stringMatching(/hostNetwork/)]);
   });
 
+  it('is told where only a pod in the network of its node matches in another namespace', async () => {
+    const manifests = [...SHOP, hostPod('ingress/proxy'), from({ ...inNamespace('ingress'), ...app('proxy') })];
+    expect(await findingsOf('peer-matches-nothing', manifests)).toEqual([
+      expect.stringMatching(
+        /^warning .*podSelector: no pod of ingress has app=proxy \| ingress\/proxy has, .*hostNetwork/,
+      ),
+    ]);
+  });
+
+  it('is told where all pods of another namespace are in the network of their node', async () => {
+    const manifests = (...names: readonly string[]) => [
+      ...SHOP,
+      ...names.map(hostPod),
+      from(inNamespace(names[0]?.split('/')[0] ?? '')),
+    ];
+    expect(await findingsOf('peer-matches-nothing', manifests('ingress/proxy'))).toEqual([
+      expect.stringMatching(/^warning .*namespaceSelector: .*hostNetwork.*: ingress\/proxy$/),
+    ]);
+    expect(await findingsOf('peer-matches-nothing', manifests('kube-system/kube-proxy'))).toEqual([
+      expect.stringMatching(/^info /),
+    ]);
+    expect(await findingsOf('peer-matches-nothing', [...manifests('ingress/proxy'), pod('ingress/web')])).toEqual([]);
+  });
+
+  it('is only worth knowing of labels that no pod anywhere has, for others to opt in by', async () => {
+    const peer = { podSelector: { matchLabels: { 'redis-client': 'true' } } };
+    const client = pod('metrics/web', [], { labels: { app: 'web', 'redis-client': 'false' } });
+    const severity = async (...more: readonly object[]) => {
+      const findings = await findingsOf('peer-matches-nothing', [
+        ...SHOP,
+        ...more.map((each) => ({ ...each })),
+        from(peer),
+      ]);
+      return findings.map((text) => text.split(' ')[0]);
+    };
+    expect([await severity(), await severity(client)]).toEqual([['info'], ['warning']]);
+  });
+
+  it('is told of a key that is nearly another one, whatever its value', async () => {
+    const client = pod('shop/web', [], { labels: { app: 'web', 'redis-client': 'true' } });
+    const peer = { podSelector: { matchLabels: { 'redis-cleint': 'true' } } };
+    expect(await findingsOf('peer-matches-nothing', [client, from(peer)])).toEqual([
+      expect.stringMatching(/^warning .*Did you mean redis-client: true\? shop\/web has it\.$/),
+    ]);
+  });
+
+  it('is only worth knowing where it leads to namespaces of which not all are known', async () => {
+    const some = [...CLUSTER, namespace('logs', { team: 'platform' })];
+    expect(
+      await findingsOf('peer-matches-nothing', [...some, from({ ...team('platform'), ...app('checkout') })]),
+    ).toEqual([expect.stringMatching(/^info /)]);
+  });
+
   it('is only worth knowing where the manifests hold one service, whose peers are elsewhere', async () => {
     const findings = await findingsOf('peer-matches-nothing', [pod('shop/backend'), from(app('checkout'))]);
     expect(findings).toEqual([expect.stringMatching(/^info /)]);
@@ -86,7 +139,7 @@ describe('a peer that matches no pod', () => {
     const labelled = pod('shop/web', [], { labels: { app: 'web', monitored: 'true' } });
     const peer = { podSelector: { matchLabels: { 'may-ask': 'true' } } };
     expect(await findingsOf('peer-matches-nothing', [...SHOP, labelled, from(peer)])).toEqual([
-      'warning spec.ingress[0].from[0].podSelector: no pod of shop has may-ask=true',
+      'info spec.ingress[0].from[0].podSelector: no pod of shop has may-ask=true',
     ]);
   });
 

@@ -9,17 +9,37 @@ const SERVICE = {
   spec: { selector: { app: 'backend' }, ports: [{ name: 'rest', port: 80, targetPort: 'api' }] },
 };
 const ingress = (...ports: readonly object[]) => policy({ ...app('backend'), ingress: [{ ports }] });
+const EVERY_POD = { podSelector: {} };
+const notIn = (name: string) => ({
+  namespaceSelector: {
+    matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: [name] }],
+  },
+});
 const egress = (peers: readonly object[], ...ports: readonly object[]) =>
   policy({ ...app('frontend'), policyTypes: ['Egress'], egress: [{ to: peers, ports }] });
 
 describe('a port that no container has', () => {
-  it('is a hint, for a container need not say where it listens', () =>
+  it('is only worth knowing, for a container need not say where it listens', () =>
     expectFinding(
       'port-not-listened',
-      /^hint spec\.ingress\[0\]\.ports\[0\]\.port: .* has port TCP 9001; they have TCP 9000, UDP 9125$/,
+      /^info spec\.ingress\[0\]\.ports\[0\]\.port: .* has port TCP 9001; they have TCP 9000, UDP 9125$/,
       [...PODS, ingress({ port: 9001 })],
       [...PODS, ingress({ port: 9000 })],
     ));
+
+  it.each([9900, 900])('is a hint where digits slipped: %i for 9090 or 9000', async (port) => {
+    const pods = [pod('shop/backend', ['api 9000', 'stats 9090'])];
+    expect(await findingsOf('port-not-listened', [...pods, ingress({ port })])).toEqual([
+      expect.stringMatching(/^hint .*\| Did you mean (?:9000|9090)\?$/),
+    ]);
+  });
+
+  it.each([26379, 6380, 16379])('is no slip where %i is the neighbour of 6379', async (port) => {
+    const pods = [pod('shop/backend', ['6379'])];
+    expect(await findingsOf('port-not-listened', [...pods, ingress({ port })])).toEqual([
+      expect.stringMatching(/^info [^|]*$/),
+    ]);
+  });
 
   it('is a warning where it is the port of the Service in front', () =>
     expectFinding(
@@ -40,7 +60,7 @@ describe('a port that no container has', () => {
   it('is told of the pods that a rule of egress leads to', () =>
     expectFinding(
       'port-not-listened',
-      /^hint spec\.egress\[0\].*that the rule leads to has port TCP 8080/,
+      /^info spec\.egress\[0\].*that the rule leads to has port TCP 8080/,
       [...PODS, egress([app('backend')], { port: 8080 })],
       [...PODS, egress([app('backend')], { port: 8080, endPort: 9000 })],
     ));
@@ -55,6 +75,16 @@ describe('a port that no container has', () => {
     ['a peer is not known', [...PODS, egress([app('backend'), inNamespace('elsewhere')], { port: 1 })]],
     ['it is asked by TCP what is asked by UDP first', [pod('shop/backend', ['53/UDP']), ingress({ port: 53 })]],
     ['there are no pods', [ingress({ port: 1 })]],
+    ['every namespace is meant', [...PODS, egress([{ namespaceSelector: {} }], { port: 443 })]],
+    ['all namespaces but one are meant', [...PODS, egress([notIn('kube-system')], { port: 443 })]],
+    [
+      'the system is meant',
+      [...PODS, pod('kube-system/web', ['8080']), egress([inNamespace('kube-system')], { port: 1 })],
+    ],
+    [
+      'all pods of a namespace are meant, of which these are the own',
+      [PODS[0] ?? {}, egress([EVERY_POD], { port: 1 })],
+    ],
   ])('is not told where %s', async (_, manifests) => {
     expect(await findingsOf('port-not-listened', manifests)).toEqual([]);
   });
@@ -68,6 +98,22 @@ describe('a port name that no container has', () => {
       [...PODS, ingress({ port: 'apii' })],
       [...PODS, ingress({ port: 'api' })],
     ));
+
+  it.each([
+    ['every namespace', { namespaceSelector: {} }],
+    ['all namespaces but one', notIn('kube-system')],
+  ])('is not told of %s, which may well have it', async (_, peer) => {
+    expect(await findingsOf('unknown-named-port', [...PODS, egress([peer], { port: 'grpc' })])).toEqual([]);
+  });
+
+  it('is told of all pods of a namespace that is known in full', async () => {
+    const metrics = [...PODS, pod('metrics/prometheus', ['web 9090'])];
+    const findings = await findingsOf('unknown-named-port', [
+      ...metrics,
+      egress([inNamespace('metrics')], { port: 'grpc' }),
+    ]);
+    expect(findings).toEqual([expect.stringMatching(/^warning .*Names there: web\.$/)]);
+  });
 
   it('is told where it belongs to the Service', () =>
     expectFinding(

@@ -55,6 +55,22 @@ describe('a policy that selects no pod', () => {
     expect(await findingsOf('selects-no-pod', empty)).toEqual([]);
   });
 
+  it('is only worth knowing where no pod anywhere has such a label: pods that are made at run time may have it', async () => {
+    const solver = { matchLabels: { 'acme.cert-manager.io/http01-solver': 'true' } };
+    const both = { matchLabels: { app: 'frontend', 'postgres-client': 'true' } };
+    for (const podSelector of [solver, both]) {
+      const findings = await findingsOf('selects-no-pod', [...SHOP, policy({ podSelector })]);
+      expect(findings).toEqual([expect.stringMatching(/^info /)]);
+    }
+  });
+
+  it('is told where one of its labels is known and has no such value, whatever the others are', async () => {
+    const podSelector = { matchLabels: { app: 'worker', tier: 'jobs' } };
+    expect(await findingsOf('selects-no-pod', [...SHOP, policy({ podSelector })])).toEqual([
+      expect.stringMatching(/^warning /),
+    ]);
+  });
+
   it('is no more than worth knowing where an operator may make the pods', async () => {
     const operated = {
       apiVersion: 'postgresql.cnpg.io/v1',

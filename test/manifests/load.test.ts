@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ManifestOptionError } from '../../src/manifests/address-range.ts';
+import { clusterOf } from '../../src/manifests/cluster.ts';
 import { loadManifests } from '../../src/manifests/load.ts';
 import { formatProblem } from '../../src/manifests/problems.ts';
 import { folderOf, load, problemsOf } from './manifest-files.ts';
@@ -13,6 +14,21 @@ const policy = (name: string, spec: string) => object('networking.k8s.io/v1', 'N
 const FAILS_CLOSED = '\n    The policy fails closed: every pod of namespace default stays isolated for';
 
 describe('what is loaded', () => {
+  it('has a name of its own for each object that has only the beginning of one', async () => {
+    const text = ['Pod', 'Job', 'Job']
+      .map(
+        (kind) =>
+          `---\napiVersion: ${kind === 'Pod' ? 'v1' : 'batch/v1'}\nkind: ${kind}\nmetadata: {generateName: run-}\nspec: {template: {spec: {}}}\n`,
+      )
+      .join('');
+    const { snapshot, problems } = await load(text);
+    expect(problems).toEqual([]);
+    expect(snapshot.pods.map(({ name }) => name)).toEqual(['run-00001', 'run-00002-1', 'run-00003-1']);
+    expect(await problemsOf(text.replace('generateName: run-', 'generateName: RUN_'))).toEqual([
+      expect.stringMatching(/"RUN_00001" is not a name/),
+    ]);
+  });
+
   it('is the same from YAML documents, from a List, from a typed list and from JSON', async () => {
     const objects = [
       { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', labels: { team: 'a' } } },
@@ -197,6 +213,17 @@ describe('addresses', () => {
     expect(await addressesOf(text)).toEqual({ done: [], host: [] });
   });
 
+  it('are told apart from those of the manifests, with those of nodes that are not told either', async () => {
+    const text =
+      pod('web') + pod('real', 'status: {podIP: 10.0.0.1}\n') + pod('host', 'spec: {hostNetwork: true, nodeName: n}\n');
+    const loaded = await load(text, { podRanges: ['10.42.0.0/16'] });
+    const { assigned, snapshot } = clusterOf(loaded);
+    const [host = '', real = '', web = ''] = snapshot.pods.map(({ addresses }) => addresses[0] ?? '');
+    expect([...loaded.assignedAddresses]).toEqual([web]);
+    expect(assigned).toEqual({ addresses: new Set([web, host]), ranges: ['10.42.0.0/16'] });
+    expect(real).toBe('10.0.0.1');
+  });
+
   it('run out, and that is said', async () => {
     const text = ['a', 'b', 'c'].map((name) => pod(name)).join('');
     const { snapshot, problems } = await load(text, { podRanges: ['10.0.0.0/30'] });
@@ -328,6 +355,14 @@ describe('bad input', () => {
       pod('a') + pod('b') + pod('a'),
       ['10:1  Pod default/a  warning: it replaces the Pod of the same name at <stdin>:2'],
     ],
+    [
+      'an unrendered template of a policy that does not parse',
+      '{{- if .Values.x }}\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: {{ include "x" . }}\n{{- end }}\n',
+      [
+        '1:3  the YAML does not parse: block collections are not allowed within flow collections. This looks like a Helm template: give the output of `helm template` instead.',
+      ],
+    ],
+    ['a patch that deletes', pod('a') + pod('a', '$patch: delete\n'), []],
     ['nothing but comments', '# nothing\n---\n', ['warning: no object is in this file']],
     [
       'an unrendered template',

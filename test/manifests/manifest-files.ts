@@ -1,7 +1,7 @@
 /** Manifests for tests: texts given as files to the loader, without a disk where none is needed. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type LoadOptions, loadManifests } from '../../src/manifests/load.ts';
 import { formatProblem } from '../../src/manifests/problems.ts';
 
@@ -27,6 +27,9 @@ export async function* stream(text: string | Uint8Array): AsyncGenerator<Uint8Ar
 /** A folder with these files; gone at the end of the scope. */
 export async function folderOf(files: Readonly<Record<string, string | Uint8Array>>) {
   const path = await mkdtemp(join(tmpdir(), 'podfence-manifests-'));
-  for (const [name, content] of Object.entries(files)) await writeFile(join(path, name), content);
+  for (const [name, content] of Object.entries(files)) {
+    await mkdir(dirname(join(path, name)), { recursive: true });
+    await writeFile(join(path, name), content);
+  }
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }

@@ -96,6 +96,15 @@ describe('a Service', () => {
     expect(violations('10.9.0.0/16 -> shop/web:8080', SHOP, [web])).toEqual(['10.9.0.1 -> shop/web-1:8080/TCP x3']);
   });
 
+  test('does not hide the port of the same number that a pod of that name has', () => {
+    const db = service('shop/db', { app: 'db' }, { protocol: 'TCP', port: 5432, targetPort: 6432 });
+    for (const name of ['shop/db', 'shop/db*', '*/*']) {
+      expect(violations(`shop/web-2 -> ${name}:5432`, SHOP, [db])).toContain('shop/web-2 -> shop/db-1:5432/TCP x1');
+    }
+    const front = service('shop/front', { app: 'db' }, { protocol: 'TCP', port: 5432, targetPort: 6432 });
+    expect(violations('shop/web-2 -> shop/front:5432', SHOP, [front])).toEqual([]);
+  });
+
   test('can be named by port', () => {
     const named = service('shop/named', { app: 'web' }, { name: 'api', protocol: 'TCP', port: 80, targetPort: 'http' });
     expect(violations('10.9.0.1 -> shop/named:api', SHOP, [named])).toEqual(['10.9.0.1 -> shop/web-1:8080/TCP x3']);
@@ -141,6 +150,24 @@ describe('an assertion that holds for nothing', () => {
       'shop/proxy is in the network of its node, where no policy holds',
       undefined,
     ]);
+  });
+});
+
+describe('pods in the network of their node', () => {
+  const proxy = pod('shop/db-proxy', '172.18.0.2', { app: 'proxy' }, { hostNetwork: true });
+  const cluster = { ...SHOP, pods: [...SHOP.pods, proxy] };
+  const proxies = [service('shop/proxy', { app: 'proxy' }, { protocol: 'TCP', port: 80, targetPort: 80 })];
+
+  test('are told as left out of what an assertion could be checked for', () => {
+    expect(check('else/* -> shop/db*:5432', cluster)).toMatchObject({ violations: [], leftOut: ['shop/db-proxy'] });
+    expect(check('shop/db* -> else/*', cluster)).toMatchObject({ leftOut: ['shop/db-proxy'] });
+    expect(check('else/* -> shop/web', cluster)).toMatchObject({ leftOut: [] });
+  });
+
+  test('are why nothing can be checked where a Service leads to no others', () => {
+    expect(check('else/* -> shop/proxy:80', cluster, proxies)).toMatchObject({
+      message: 'shop/db-proxy is in the network of its node, where no policy holds',
+    });
   });
 });
 

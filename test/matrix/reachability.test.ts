@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { familyOf } from '../../src/cluster/addresses.ts';
-import { type PodRecord, recordKey } from '../../src/cluster/records.ts';
+import { type PodRecord, type PolicyRecord, recordKey } from '../../src/cluster/records.ts';
 import type { ClusterSnapshot } from '../../src/cluster/store.ts';
 import { ClusterJudge } from '../../src/explain/cluster-judge.ts';
 import type { Verdict } from '../../src/explain/judgement.ts';
@@ -172,10 +172,11 @@ describe('replicas', () => {
 });
 
 describe('a change', () => {
+  /** On ports that pods tell. */
   const changesOf = (before: ClusterSnapshot) =>
     Object.entries(cellsOf(SHOP, { before })).flatMap(([way, cell]) => {
       const change = changeOf(cell);
-      return change === undefined ? [] : `${change} ${way}`;
+      return change === undefined || way.endsWith('other') ? [] : `${change} ${way}`;
     });
 
   test('that is none changes nothing', () => {
@@ -208,10 +209,81 @@ describe('a change', () => {
     const policies = [ingressOf('db', [[{ namespaceSelector: matching({ team: 'x' }) }]])];
     const now = { ...SHOP, policies, namespaces: [namespace('shop'), namespace('else', { team: 'x' })] };
     const opened = (before: ClusterSnapshot) =>
-      [...new Reachability(now, { before }).cells()].filter(({ cell }) => changeOf(cell));
+      [...new Reachability(now, { before }).cells()].filter(({ cell, port }) => !port.other && changeOf(cell));
     expect(opened({ ...now, namespaces: [namespace('else')] })).toHaveLength(1);
     expect(opened({ ...now, namespaces: [] })).toHaveLength(0);
   });
+});
+
+describe('a change beyond the ports that pods tell', () => {
+  const changed = (now: readonly PolicyRecord[], before: readonly PolicyRecord[], pods = SHOP.pods) =>
+    Object.entries(cellsOf({ ...SHOP, pods, policies: now }, { before: { ...SHOP, pods, policies: before } }))
+      .filter(([way, cell]) => way.startsWith('else/stranger ->') && changeOf(cell) !== undefined)
+      .map(([way, cell]) => `${changeOf(cell)} ${way.slice('else/stranger -> '.length)}`);
+  const closed = ingressOf('db');
+
+  test('is seen where every port is opened', () => {
+    expect(changed([ingressOf('db', [[]])], [closed])).toEqual([
+      'opened shop/db-1 TCP 5432',
+      'opened shop/db-1 SCTP other',
+      'opened shop/db-1 TCP other',
+      'opened shop/db-1 UDP other',
+    ]);
+  });
+
+  test('is seen where a port is opened that no container has', () => {
+    expect(changed([ingressOf('db', [[], [tcp(22)]])], [closed])).toEqual(['opened shop/db-1 TCP 22']);
+    expect(changed([closed], [ingressOf('db', [[], [tcp(22)]])])).toEqual(['closed shop/db-1 TCP 22']);
+  });
+
+  test('is seen in the midst of a range', () => {
+    const wide = ingressOf('db', [[], [tcp(100, 200)]]);
+    expect(changed([wide], [ingressOf('db', [[], [tcp(100, 150)]])])).toEqual(['opened shop/db-1 TCP 151']);
+    expect(changed([wide], [ingressOf('db', [[], [tcp(100, 149), tcp(151, 200)]])])).toEqual([
+      'opened shop/db-1 TCP 150',
+    ]);
+    const named = replicas('shop/db', '10.0.2', 1, { ports: [port(100, 'sql')] });
+    const pods = [...SHOP.pods.filter(({ name }) => name !== 'db-1'), ...named];
+    const byName = [[], [tcp('sql')]] as [never[], ReturnType<typeof tcp>[]];
+    expect(changed([ingressOf('db', byName, [[], [tcp(100, 200)]])], [ingressOf('db', byName)], pods)).toEqual([
+      'opened shop/db-1 TCP 101',
+    ]);
+  });
+
+  test('is seen in what may leave the cluster, of every protocol', () => {
+    const leaves = (...rules: Parameters<typeof allow>[]) =>
+      ingressPolicy('out', [], {
+        namespace: 'else',
+        isolates: ['egress'],
+        egress: rules.map((rule) => allow(...rule)),
+      });
+    const anywhere = { ipBlock: { cidr: '0.0.0.0/0', except: [] } };
+    expect(changed([leaves([[anywhere], [{ protocol: 'UDP' }]])], [leaves()])).toContain('opened outside UDP other');
+    const many = Array.from({ length: 12 }, (_, i) => tcp(1000 + 10 * i));
+    expect(changed([leaves([[anywhere], many])], [leaves([[anywhere], many.slice(0, 11)])])).toContain(
+      'opened outside TCP 1110',
+    );
+  });
+
+  test('is seen although another policy names every port', () => {
+    const elsewhere = ingressOf('web', [[], [tcp(1, 65_535)]]);
+    expect(changed([ingressOf('db', [[]]), elsewhere], [closed, elsewhere])).toContain('opened shop/db-1 TCP other');
+  });
+
+  test('adds no port on which nothing changed', () => {
+    const before = { ...SHOP, policies: [ingressOf('db', [[], [tcp(22), tcp(23)]])] };
+    const now = { ...SHOP, policies: [ingressOf('db', [[], [tcp(22)]])] };
+    const { ends } = new Reachability(now, { before });
+    expect(ends.find(({ name }) => name === 'shop/db-1')?.ports.map(portTitle)).toEqual(['TCP 23', 'TCP 5432']);
+  });
+});
+
+test('a pod that is open on every port looks unlike one that is open on its own', () => {
+  const policies = [ingressOf('db', [[], [tcp(5432)]]), ingressOf('web', [[]])];
+  const { ends } = new Reachability({ ...SHOP, policies });
+  const portsOf = (wanted: string) => ends.find(({ name }) => name === wanted)?.ports.map(portTitle);
+  expect(portsOf('shop/db-1')).toEqual(['TCP 5432']);
+  expect(portsOf('shop/web')).toEqual(['TCP 8080', 'TCP other']);
 });
 
 test('a cell holds for every pair of pods of its row and column', () => {
@@ -247,6 +319,45 @@ test('a cell holds for every pair of pods of its row and column', () => {
     { numRuns: 60 },
   );
   expect(compared).toBeGreaterThan(1000);
+});
+
+test('what a change opens or closes on any port is in the matrix', () => {
+  let changed = 0;
+  fc.assert(
+    fc.property(grownHistory, (batches) => {
+      const model = new ClusterModel();
+      for (const batch of batches) model.apply(batch);
+      const now = model.snapshot();
+      const middle = new ClusterModel();
+      for (const batch of batches.slice(0, -1)) middle.apply(batch);
+      const matrix = new Reachability(now, { before: { ...now, policies: middle.snapshot().policies } });
+      if (matrix.before === undefined) throw new Error('nothing to compare with');
+      const judges = [new ClusterJudge(now), new ClusterJudge(matrix.before)] as const;
+      const found = new Set(
+        [...matrix.cells()].flatMap(({ cell, at: [from, to] }) => {
+          const change = changeOf(cell);
+          return change === undefined ? [] : `${change} ${from} ${to}`;
+        }),
+      );
+      for (const from of matrix.ends.keys()) {
+        for (const [to, { ports }] of matrix.ends.entries()) {
+          const flow = ports.length > 0 ? matrix.flow(from, to, 0) : undefined;
+          for (const protocol of ['TCP', 'UDP', 'SCTP'] as const) {
+            for (const port of [1, 52, 53, 54, 79, 80, 81, 90, 443, 1000, 8079, 8080, 8081, 30_000]) {
+              if (flow === undefined) continue;
+              const [after, before] = judges.map((judge) => judge.judge(...flow, protocol, port).verdict);
+              if (after === before) continue;
+              changed++;
+              const change = after === 'allow' ? 'opened' : 'closed';
+              expect([...found], `${protocol} ${port}`).toContain(`${change} ${from} ${to}`);
+            }
+          }
+        }
+      }
+    }),
+    { numRuns: 40 },
+  );
+  expect(changed).toBeGreaterThan(100);
 });
 
 function summary(verdicts: readonly Verdict[]): string {

@@ -12,6 +12,7 @@ import {
   installObstacle,
   installPackages,
   missingBrowser,
+  missingForCapture,
   missingPackages,
   withAdminFolders,
 } from '../../setup/system-packages.mjs';
@@ -121,6 +122,15 @@ describe('system packages', () => {
     writeCommand('apt-get', `${APT}\ncase "$*" in *" install "*) cp bin/apt-get bin/chromium-headless-shell;; esac`);
     await installPackages(missingBrowser(join(folder, 'bin')), join(folder, 'bin'));
     expect(calls()[1]).toMatch(/ install --no-install-recommends chromium-headless-shell$/);
+  });
+
+  it('that the capture module is built with are missing where a header or a tool is', () => {
+    const names = () => missingForCapture(join(folder, 'bin'), folder).map(({ name }) => name);
+    writeCommand('make');
+    expect(names()).toEqual(['libpcap-dev', 'g++', 'python3']);
+    write('usr/include/pcap/pcap.h', '');
+    for (const command of ['g++', 'python3']) writeCommand(command);
+    expect(names()).toEqual([]);
   });
 
   it('are installed although an earlier installation was interrupted', async () => {

@@ -8,7 +8,7 @@ const DB = { ...WEB, name: 'db', address: '10.0.0.2' };
 export function flow(port: number | null, differences: Partial<Flow> = {}): Flow {
   return {
     ...{ verdict: 'deny', direction: 'ingress', reason: 'ingress-denied', protocol: 'TCP', port, from: WEB, to: DB },
-    policies: [{ direction: 'ingress', namespace: 'shop', name: 'db', rule: null }],
+    policies: [{ direction: 'ingress', namespace: 'shop', name: 'db', rule: null, field: null }],
     ...differences,
   };
 }
