@@ -16,9 +16,17 @@ export const BENCHES: Readonly<Record<string, BenchEntry>> = {
     summary: 'policies to table for a large cluster: all at once, event by event, and in bad shapes',
     load: () => import('./compile/bench.ts'),
   },
+  replay: {
+    summary: 'recorded captures: packets a second, and memory, from the file to the summary',
+    load: () => import('./replay/bench.ts'),
+  },
   queue: {
     summary: 'two pods on a node: latency, throughput and connections of the kernel alone and of podfence',
     load: () => import('./queue/bench.ts'),
+  },
+  wire: {
+    summary: 'two pods whose cables are podfence: latency, throughput and connections beside the kernel and the queue',
+    load: () => import('./wire/bench.ts'),
   },
   change: {
     summary: 'from an event at the API server to the first packet that fares by it, with 10,000 policies',

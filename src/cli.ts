@@ -14,6 +14,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'enforce the policies of a cluster on the pods of this node',
     load: () => import('./commands/agent.ts'),
   },
+  audit: {
+    summary: 'listen on an interface and say what the policies would deny',
+    load: () => import('./commands/audit.ts'),
+  },
   cleanup: {
     summary: 'remove everything that podfence installed in the kernel',
     load: () => import('./commands/cleanup.ts'),
@@ -41,6 +45,14 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   matrix: {
     summary: 'show who can reach whom, and check assertions about it',
     load: () => import('./commands/matrix.ts'),
+  },
+  replay: {
+    summary: 'judge the packets of a recorded capture',
+    load: () => import('./commands/replay.ts'),
+  },
+  wire: {
+    summary: 'be the cable between two interfaces, and carry what the policies allow',
+    load: () => import('./commands/wire.ts'),
   },
 };
 

@@ -18,7 +18,7 @@ interface Sizes {
   readonly changesOfKind: number;
 }
 
-const SIZES: Sizes = { policies: 10_000, changesOfKind: 100 };
+const SIZES: Sizes = { policies: 10_000, changesOfKind: 50 };
 const QUICK: Sizes = { policies: 10_000, changesOfKind: 3 };
 
 /** Between two changes, in ms: at least so long, and up to twice as long, so that no rhythm of the agent's is met. */
@@ -40,7 +40,7 @@ export const bench: Bench = {
     context.progress(`a cluster with ${sizes.policies} policies`);
     await world.api.call('populate', populationOf(sizes.policies));
     const agent = await world.startAgent();
-    const times = await measure(context, sizes, world, agent);
+    const { times, disturbed } = await measure(context, sizes, world, agent);
     const worst = Math.max(...[...times.values()].flatMap((each) => STREAMS.map((stream) => p99(each[stream]))));
     return {
       parameters: { ...sizes, pods: sizes.policies, forgetSeconds: FORGET },
@@ -53,6 +53,7 @@ export const bench: Bench = {
         ),
         ...STREAMS.map((stream) => single(`all kinds, ${stream}, p99`, 'ms', p99(all(times, stream)))),
         single(`all kinds, ${AGENT}, p99`, 'ms', p99(all(times, AGENT))),
+        single('left out: a stream had paused before the event', 'changes', disturbed),
         single(`all kinds, ${AGENT}, within 100 ms by its histogram`, 'ratio', await within100ms(agent)),
         ...[...times].flatMap(([kind, each]) => rowsOf(kind, each)),
       ],
@@ -85,11 +86,12 @@ async function measure(
   { changesOfKind }: Sizes,
   world: AgentWorld,
   agent: RunningAgent,
-): Promise<Map<string, Times>> {
+): Promise<{ readonly times: Map<string, Times>; readonly disturbed: number }> {
   const [client, server] = [world.lab.pod('shop/client'), world.lab.pod('shop/server')];
   using streams = new ProbingStreams(client, server, PORT, signal);
   const times = new Map<string, Times>();
   let done = 0;
+  let disturbed = 0;
   for (const { closing, opening, closed, open } of KINDS) {
     await become(world, agent, open);
     await streams.become(true);
@@ -105,18 +107,20 @@ async function measure(
         const sentAt = monotonic();
         await become(world, agent, state);
         const turned = await streams.become(arriving, sentAt);
+        const { 'established flow': established, 'new flows': fresh } = turned;
+        if (established === undefined || fresh === undefined) {
+          disturbed++;
+          continue;
+        }
         const known = times.get(kind) ?? { 'established flow': [], 'new flows': [], [AGENT]: [] };
         times.set(kind, known);
-        for (const stream of STREAMS) {
-          const at = turned[stream];
-          if (at === undefined) throw new Error(`${kind}: the ${stream} changed before the event was sent`);
-          known[stream].push(at - sentAt);
-        }
+        known['established flow'].push(established - sentAt);
+        known['new flows'].push(fresh - sentAt);
         known[AGENT].push(ownTime(agent, before));
       }
     }
   }
-  return times;
+  return { times, disturbed };
 }
 
 function become(world: AgentWorld, agent: RunningAgent, { policies, differences }: ClusterState): Promise<void> {

@@ -46,6 +46,8 @@ export class ProbingStreams implements Disposable {
     const late = new Promise<never>((_, reject) => {
       deadline.addEventListener('abort', () => reject(new Error(this.#complaint(arriving))));
     });
+    // It comes too late to be of interest where both are so already.
+    late.catch(() => undefined);
     while (!STREAMS.every((name) => (this.#last.get(name)?.arriving ?? false) === arriving)) {
       await Promise.race([this.#changed.promise, this.#ended, late]);
     }

@@ -1,4 +1,5 @@
 /** One variation, in a process of its own. */
+import { inlineMore } from '../../src/sys/engine.ts';
 import { allocatedPerMillion } from '../harness/allocation.ts';
 import { answer } from '../harness/child.ts';
 import { cpuRounds, type Rounds } from '../harness/cpu-time.ts';
@@ -20,6 +21,7 @@ export interface VariationAnswer {
 }
 
 answer(({ kind, scenario, allocation, ...rounds }: VariationInput): VariationAnswer => {
+  inlineMore();
   const steps = prepare(kind, scenario);
   const ns = cpuRounds(steps, rounds);
   return { ns, allocated: allocation ? allocatedPerMillion(steps) : [] };

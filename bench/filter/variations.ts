@@ -7,6 +7,7 @@ import { Filter } from '../../src/filter/filter.ts';
 import { ALLOWED_BY_POLICY, ESTABLISHED, INGRESS_DENIED, RELATED } from '../../src/filter/reasons.ts';
 import { decode } from '../../src/packet/decode.ts';
 import { OK, Packet } from '../../src/packet/packet.ts';
+import { adviseHugePages } from '../../src/sys/libc.ts';
 import { type Payload, tcp, udp } from '../../test/packet/build.ts';
 import type { Steps } from '../harness/cpu-time.ts';
 import { PolicyScan } from './scan.ts';
@@ -57,7 +58,7 @@ const KINDS = {
     });
   },
   'flow lookup, our table': (scenario: Scenario): Steps => {
-    const table = new FlowTable(scenario.flows);
+    const table = flowTable(scenario.flows);
     const { packet, take } = decoded(ACK, scenario);
     for (let flow = 0; flow < scenario.flows; flow++) {
       take(flow);
@@ -121,7 +122,7 @@ function judging(
 }
 
 function emptyFilter(scenario: Scenario): Filter {
-  return new Filter(new FlowTable(scenario.flows), compiled(recordsOf(scenario)));
+  return new Filter(flowTable(scenario.flows), compiled(recordsOf(scenario)));
 }
 
 function filterWithFlows(scenario: Scenario, opening: Payload): Filter {
@@ -146,4 +147,13 @@ function lruLookup<K extends string | number>(scenario: Scenario, keyOf: (packet
     take(flow);
     return cache.get(keyOf(packet)) === flow;
   });
+}
+
+/** As a queue worker has it. */
+function flowTable(capacity: number): FlowTable {
+  const table = new FlowTable(capacity);
+  if (process.platform !== 'linux') return table;
+  adviseHugePages(table.words);
+  adviseHugePages(table.buckets);
+  return table;
 }

@@ -8,7 +8,7 @@ import { MEASURES, type Sizes } from './measures.ts';
 import { Rounds, rowName } from './rounds.ts';
 import { CONNTRACK, EVERY_PACKET, KERNEL, MANY, OFFLOAD, VARIANTS } from './variants.ts';
 
-const SIZES: Sizes = { rounds: 5, seconds: 3, roundTrips: 20_000, firstPackets: 3000 };
+const SIZES: Sizes = { rounds: 3, seconds: 3, roundTrips: 20_000, firstPackets: 3000 };
 const QUICK: Sizes = { rounds: 1, seconds: 1, roundTrips: 2000, firstPackets: 500 };
 
 /** Those with a distribution. */

@@ -5,6 +5,7 @@ import { datagramRate, tcpThroughput } from '../traffic/iperf.ts';
 import type { Latencies, LatencyInput } from '../traffic/latency-process.ts';
 import { type PodPair, SERVER_ADDRESS } from '../traffic/pod-pair.ts';
 import { startServer } from '../traffic/servers.ts';
+import type { TwoPods } from '../traffic/two-pods.ts';
 import { connectionRate } from '../traffic/wrk.ts';
 import { machineBusy, queueThreads } from './cpu.ts';
 import { EVERY_PACKET, KERNEL, MANY } from './variants.ts';
@@ -173,7 +174,7 @@ async function costOfPacket(pair: PodPair, { sizes }: Turn): Promise<Outcome> {
   return { values };
 }
 
-async function connections(pair: PodPair, { sizes, signal }: Turn): Promise<Outcome> {
+export async function connections(pair: TwoPods, { sizes, signal }: Pick<Turn, 'sizes' | 'signal'>): Promise<Outcome> {
   using _server = await startServer(pair.server.netns, 'http', { port: HTTP_PORT }, signal);
   const { perSecond, p99, failed } = await connectionRate(pair, HTTP_PORT, sizes.seconds);
   return {

@@ -1,5 +1,13 @@
 /** Sockets of the generators: blocking ones, which give up after a while, made in the namespace of the calling thread. */
-import { errno, SOCK_DGRAM, SOL_SOCKET, SystemCallError, socket } from '../../src/sys/libc.ts';
+import {
+  errno,
+  SO_REUSEADDR,
+  SOCK_DGRAM,
+  SOL_SOCKET,
+  SystemCallError,
+  setsockopt,
+  socket,
+} from '../../src/sys/libc.ts';
 import { libcFunction } from '../../src/sys/native.ts';
 import { connect, familyOf, socketAddress, tryBind } from '../../src/sys/sockets.ts';
 
@@ -20,6 +28,8 @@ export function udpTo(address: string, port: number, sourcePort = 0): number {
 /** A socket with a port of its own, on all addresses of the family of `address`. */
 export function boundTo(address: string, type: number, port: number): number {
   const fd = socket(familyOf(address), type, 0);
+  // The connections of the round before are remembered for a while.
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   must('bind', tryBind(fd, socketAddress(address.includes(':') ? '::' : '0.0.0.0', port)));
   return fd;
 }

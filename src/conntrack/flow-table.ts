@@ -73,7 +73,7 @@ export class FlowTable {
   #cursor = 0;
 
   /**
-   * @param capacity flows, 1 to MAX_CAPACITY; each takes 64 bytes, and 4 to 8 for its hash chain
+   * @param capacity flows, 1 to MAX_CAPACITY; each takes 64 bytes, and 8 to 16 for its hash chain
    * @param seed key of the hash; a test gives one to be repeatable
    * @throws RangeError for a capacity or a timeout out of bounds
    */
@@ -83,7 +83,7 @@ export class FlowTable {
     }
     this.capacity = capacity;
     this.words = new Int32Array((1 + capacity + LISTS) * SLOT_WORDS);
-    this.buckets = new Int32Array(2 << (31 - Math.clz32(capacity)));
+    this.buckets = new Int32Array(2 << (32 - Math.clz32(capacity - 1)));
     this.words[UNUSED] = 1;
     this.lists = new FlowLists(this.words, 1 + capacity);
     this.#key = new FlowKey(seed);

@@ -27,18 +27,29 @@ export class LabNetwork {
   readonly #pods = new Map<string, RunningPod>();
   readonly #externals = new Map<string, Host>();
   readonly #unavailable = new Set<string>();
-  readonly #rules = new Map<number, ServiceRules>();
+  /** By network namespace, and then by address family. */
+  readonly #rules = new Map<Netns, Map<number, ServiceRules>>();
   #services: readonly ServicePort[] = [];
 
-  private constructor(nodes: readonly LabNode[], topology: Topology) {
+  readonly #podsOnCables: boolean;
+
+  private constructor(nodes: readonly LabNode[], topology: Topology, podsOnCables: boolean) {
     this.#nodes = nodes;
     this.topology = topology;
+    this.#podsOnCables = podsOnCables;
   }
 
-  /** The nodes and external hosts, without pods. */
-  static async create(nodes: readonly LabNode[], externals: readonly LabExternal[]): Promise<LabNetwork> {
-    const topology = await Topology.create(nodes);
-    const network = new LabNetwork(nodes, topology);
+  /**
+   * The nodes and external hosts, without pods. A pod on a cable translates Services itself: whoever holds the cable sees its packets before the node does, and
+   * must see where they go.
+   */
+  static async create(
+    nodes: readonly LabNode[],
+    externals: readonly LabExternal[],
+    podsOnCables = false,
+  ): Promise<LabNetwork> {
+    const topology = await Topology.create(nodes, podsOnCables);
+    const network = new LabNetwork(nodes, topology, podsOnCables);
     try {
       const hosts = await topology.addExternals(externals.map(({ addresses }) => addresses));
       for (const [i, { name }] of externals.entries()) network.#externals.set(name, hosts[i] as Host);
@@ -61,6 +72,12 @@ export class LabNetwork {
   pod(key: string): { readonly record: PodRecord; readonly netns: Netns } | undefined {
     const pod = this.#pods.get(key);
     return pod && { record: pod.record, netns: pod.host.netns };
+  }
+
+  /** The cables of a node's pods: interfaces of the node. */
+  cables(node: string): readonly (readonly [string, string])[] {
+    const pods = [...this.#pods.values()].filter(({ record }) => record.nodeName === node && !record.hostNetwork);
+    return pods.map(({ host }) => this.topology.cable(host));
   }
 
   external(name: string): Host | undefined {
@@ -92,7 +109,9 @@ export class LabNetwork {
       if (next && place(next) === place(record)) continue;
       this.#pods.delete(key);
       await this.traffic.forget(record.hostNetwork ? [] : [host.netns.fd], [key]);
-      if (!record.hostNetwork) await this.topology.removePod(record.nodeName ?? '', host);
+      if (record.hostNetwork) continue;
+      this.#rules.delete(host.netns);
+      await this.topology.removePod(record.nodeName ?? '', host);
     }
   }
 
@@ -123,14 +142,21 @@ export class LabNetwork {
 
   /** A lab without Services has no rules at all, and so no connection tracking but the agents' own. */
   async #translate(family: number): Promise<void> {
+    const nodes = this.#nodes.map(({ name }) => this.topology.node(name).netns);
+    const pods = [...this.#pods.values()].filter(({ record }) => !record.hostNetwork).map(({ host }) => host.netns);
     const concerned = this.#services.some(({ clusterIP }) => familyOf(clusterIP) === family);
-    const before = this.#rules.get(family);
-    if (!concerned && before === undefined) return;
-    const rules = renderServices(this.#services, family, before);
-    if (rules.input === before?.input) return;
     const command = [family === AF_INET ? 'iptables-restore' : 'ip6tables-restore', '--noflush', '-w'];
-    await Promise.all(this.#nodes.map(({ name }) => runChecked(this.topology.node(name).netns, command, rules.input)));
-    this.#rules.set(family, rules);
+    await Promise.all(
+      [...nodes, ...(this.#podsOnCables ? pods : [])].map(async (netns) => {
+        const own = this.#rules.get(netns) ?? new Map<number, ServiceRules>();
+        const before = own.get(family);
+        if (!concerned && before === undefined) return;
+        const rules = renderServices(this.#services, family, before);
+        if (rules.input === before?.input) return;
+        await runChecked(netns, command, rules.input);
+        this.#rules.set(netns, own.set(family, rules));
+      }),
+    );
   }
 
   async #listen(): Promise<void> {

@@ -18,6 +18,7 @@ import { findHost } from './host-names.ts';
 import { LabNetwork } from './lab-network.ts';
 import { NodeAgent } from './node-agent.ts';
 import type { AgentFlags } from './node-messages.ts';
+import type { WireCounters } from './node-wire.ts';
 import { type ExternalHost, type LabExternal, type LabInput, Plan } from './plan.ts';
 import { allProbes, type Probe } from './probes.ts';
 import { type CommandResult, runIn } from './run-command.ts';
@@ -34,6 +35,11 @@ export interface LabOptions {
   readonly externals?: readonly ExternalHost[];
   /** How the agents run; false: no agents, everything is open. @default {} */
   readonly agents?: AgentFlags | false;
+  /**
+   * How packets come to be judged: by the queues of an agent on every node, or by podfence being the cable between each pod and its node, which needs no
+   * agents. @default 'queue'
+   */
+  readonly capture?: 'queue' | 'wire';
   readonly onProgress?: (progress: LabProgress) => void;
 }
 
@@ -91,6 +97,7 @@ export class Lab {
   readonly #onProgress: (progress: LabProgress) => void;
   readonly #notes: string[] = [];
   #services: readonly ServiceRecord[];
+  readonly #isWired: boolean;
   #attempts = 0;
 
   private constructor(options: LabOptions, plan: Plan, expectations: Expectations, network: LabNetwork) {
@@ -98,6 +105,7 @@ export class Lab {
     this.#network = network;
     this.#expectations = expectations;
     this.#services = options.manifests.services;
+    this.#isWired = options.capture === 'wire';
     this.#onProgress = options.onProgress ?? (() => undefined);
   }
 
@@ -105,7 +113,8 @@ export class Lab {
   static async start(options: LabOptions): Promise<Lab> {
     const plan = new Plan(options.manifests, options.nodes, options.externals ?? []);
     const expectations = new Expectations(plan.nodes);
-    const lab = new Lab(options, plan, expectations, await LabNetwork.create(plan.nodes, plan.externals));
+    const network = await LabNetwork.create(plan.nodes, plan.externals, options.capture === 'wire');
+    const lab = new Lab(options, plan, expectations, network);
     try {
       const { snapshot, notes } = plan.place(options.manifests.snapshot);
       lab.#notes.push(...notes);
@@ -179,7 +188,9 @@ export class Lab {
     const changes = 'snapshot' in update ? this.#replace(update) : this.#change(update);
     await this.#network.reconcile(this.#store.snapshot().pods, this.#services);
     this.#expectations.apply(changes);
-    await Promise.all([...this.#agents.values()].map((agent) => agent.apply(changes)));
+    await Promise.all(
+      [...this.#agents].map(([node, agent]) => agent.apply(changes, this.#isWired ? this.#network.cables(node) : [])),
+    );
   }
 
   /** Every probe that could be made now. */
@@ -221,6 +232,12 @@ export class Lab {
     return new Map(await Promise.all(entries));
   }
 
+  /** What the cables of each node's pods counted, by the node's name. */
+  async wireCounters(): Promise<ReadonlyMap<string, WireCounters>> {
+    const entries = [...this.#agents].map(async ([node, agent]) => [node, await agent.wireCounters()] as const);
+    return new Map(await Promise.all(entries));
+  }
+
   async stop(): Promise<void> {
     await Promise.all([...this.#agents.values()].map((agent) => agent.stop()));
     this.#agents.clear();
@@ -234,8 +251,9 @@ export class Lab {
     this.#onProgress({ step: 'agents', done, total });
     for (const node of this.nodes) this.#agents.set(node.name, new NodeAgent(node, this.node(node.name).netns));
     await Promise.all(
-      [...this.#agents.values()].map(async (agent) => {
-        await agent.start(flags, snapshot);
+      [...this.#agents].map(async ([node, agent]) => {
+        if (this.#isWired) await agent.startWire(this.nodes, this.#network.cables(node), snapshot);
+        else await agent.start(flags, snapshot);
         this.#onProgress({ step: 'agents', done: ++done, total });
       }),
     );

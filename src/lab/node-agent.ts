@@ -3,9 +3,11 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AgentCounters } from '../agent/counters.ts';
+import type { Pair } from '../capture/live-traffic.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import type { Netns } from '../sys/netns.ts';
 import type { AgentFlags, NodeReply, NodeRequest } from './node-messages.ts';
+import type { WireCounters } from './node-wire.ts';
 import type { LabNode } from './scheduling.ts';
 
 const PROGRAM = fileURLToPath(new URL(`./node-process${extname(import.meta.filename)}`, import.meta.url));
@@ -53,13 +55,27 @@ export class NodeAgent {
     await this.#request({ type: 'start', node: this.#node, flags, snapshot });
   }
 
-  /** Resolves when the changes are in force, on established flows too. */
-  async apply(changes: readonly ClusterChange[]): Promise<void> {
-    await this.#request({ type: 'apply', changes });
+  /** Makes it the cables of the node's pods instead; resolves when they carry. */
+  async startWire(
+    nodes: readonly LabNode[],
+    cables: readonly Pair[],
+    snapshot: ClusterSnapshot,
+    bufferBytes?: number,
+  ): Promise<void> {
+    await this.#request({ type: 'start-wire', nodes, cables, bufferBytes, snapshot });
+  }
+
+  /** Resolves when the changes are in force, on established flows too. `cables`: those that there are now. */
+  async apply(changes: readonly ClusterChange[], cables: readonly Pair[] = []): Promise<void> {
+    await this.#request({ type: 'apply', changes, cables });
   }
 
   async counters(): Promise<AgentCounters> {
     return (await this.#request({ type: 'counters' })) as AgentCounters;
+  }
+
+  async wireCounters(): Promise<WireCounters> {
+    return (await this.#request({ type: 'counters' })) as WireCounters;
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,6 @@
 /** What the lab and the agents of its nodes say to each other, over the channel of a child process. */
 import type { AgentOptions } from '../agent/agent.ts';
+import type { Pair } from '../capture/live-traffic.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import type { LabNode } from './scheduling.ts';
 
@@ -12,7 +13,17 @@ export interface AgentFlags
 
 export type NodeRequest =
   | { readonly type: 'start'; readonly node: LabNode; readonly flags: AgentFlags; readonly snapshot: ClusterSnapshot }
-  | { readonly type: 'apply'; readonly changes: readonly ClusterChange[] }
+  /** Be the cables of the node's pods instead. */
+  | {
+      readonly type: 'start-wire';
+      readonly nodes: readonly LabNode[];
+      readonly cables: readonly Pair[];
+      /** Of the kernel, for each interface. */
+      readonly bufferBytes: number | undefined;
+      readonly snapshot: ClusterSnapshot;
+    }
+  | { readonly type: 'apply'; readonly changes: readonly ClusterChange[]; readonly cables: readonly Pair[] }
+  /** Of an agent, or of cables: whichever was started. */
   | { readonly type: 'counters' }
   | { readonly type: 'stop' };
 

@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { Agent } from '../agent/agent.ts';
 import { dieWithParent } from '../sys/parent-death.ts';
 import type { NodeReply, NodeRequest } from './node-messages.ts';
+import { NodeWire } from './node-wire.ts';
 
 dieWithParent(Number(process.argv[2]));
 // Ctrl-C reaches every process of the terminal; the lab decides what follows from it.
@@ -13,6 +14,7 @@ process.on('SIGINT', () => undefined);
 process.on('disconnect', () => process.exit(0));
 
 let agent: Agent | undefined;
+let wire: NodeWire | undefined;
 
 process.on('message', async ({ request, body }: { request: number; body: NodeRequest }) => {
   try {
@@ -30,6 +32,11 @@ async function handle(body: NodeRequest): Promise<unknown> {
     agent = new Agent({ ...flags, node: body.node, log });
     return await agent.start(body.snapshot);
   }
+  if (body.type === 'start-wire') {
+    wire = new NodeWire(body.nodes, body.snapshot, body.bufferBytes);
+    return await wire.lay(body.cables);
+  }
+  if (wire) return await handleWire(wire, body);
   if (!agent) throw new Error(`${body.type} before start`);
   switch (body.type) {
     case 'apply':
@@ -38,6 +45,20 @@ async function handle(body: NodeRequest): Promise<unknown> {
       return agent.counters();
     case 'stop':
       return await agent.stop({ removeSteering: true });
+  }
+}
+
+async function handleWire(
+  wire: NodeWire,
+  body: Exclude<NodeRequest, { type: 'start' | 'start-wire' }>,
+): Promise<unknown> {
+  switch (body.type) {
+    case 'apply':
+      return await wire.apply(body.changes, body.cables);
+    case 'counters':
+      return wire.counters();
+    case 'stop':
+      return await wire.stop();
   }
 }
 

@@ -3,6 +3,10 @@
  *
  *     pod ──eth0───podN── node ──eth0───nodeN── fabric ──extN───eth0── external host
  *
+ * Where the pods are on cables, there is one more link between a pod and its node, whose ends podfence joins:
+ *
+ *     pod ──eth0───tapN│ podfence │plugN───podN── node
+ *
  * All links are routed point to point: each host has its addresses as /32 and /128 and a default route to the other end of its link, and
  * each router a route to every host. Neighbours are written down, not asked for, so that thousands of first packets at once wait for no ARP. Nothing
  * is in the root namespace, and no route leads out.
@@ -49,13 +53,19 @@ export class Topology {
   readonly fabric = router();
   readonly #nodes = new Map<string, NodeHost>();
   readonly #links = new Map<Host, Link>();
+  readonly #podsOnCables: boolean;
   #linkCount = 0;
+
+  private constructor(podsOnCables: boolean) {
+    this.#podsOnCables = podsOnCables;
+  }
 
   /** Makes the nodes. */
   static async create(
     nodes: readonly { readonly name: string; readonly addresses: readonly string[] }[],
+    podsOnCables = false,
   ): Promise<Topology> {
-    const topology = new Topology();
+    const topology = new Topology(podsOnCables);
     try {
       await ip(topology.fabric, ['link set lo up', ...FABRIC_ADDRESSES.map((address) => addAddress(address, 'lo'))]);
       const hosts = nodes.map(({ name, addresses }) => ({ name, netns: router(), addresses }));
@@ -88,16 +98,27 @@ export class Topology {
     const uplink = this.#links.get(node);
     if (!uplink) throw new Error(`node ${nodeName} is not linked`);
     const routes = hosts.flatMap((host) => host.addresses.map((address) => routeVia(address, node, uplink.name)));
-    await Promise.all([this.#attach(node.netns, 'pod', hosts, node.addresses), ip(this.fabric, routes)]);
+    const attached = this.#attach(node.netns, 'pod', hosts, node.addresses, this.#podsOnCables);
+    await Promise.all([attached, ip(this.fabric, routes)]);
     return hosts;
+  }
+
+  /** The interfaces in a pod's node between which there is nothing, towards the pod and towards the node. */
+  cable(pod: Host): readonly [string, string] {
+    const { number = 0 } = this.#links.get(pod) ?? {};
+    return [`tap${number}`, `plug${number}`];
   }
 
   /** Takes a pod away; its namespace ends with its last process. */
   async removePod(nodeName: string, pod: Host): Promise<void> {
     const link = this.#links.get(pod);
     if (!link) return;
+    const own = this.#podsOnCables ? [link.name, this.cable(pod)[0]] : [link.name];
     this.#links.delete(pod);
-    await ip(this.node(nodeName).netns, [`link delete ${link.name}`]);
+    await ip(
+      this.node(nodeName).netns,
+      own.map((name) => `link delete ${name}`),
+    );
     await ip(
       this.fabric,
       pod.addresses.map((address) => `route delete ${prefix(address)}`),
@@ -113,12 +134,19 @@ export class Topology {
   }
 
   /** Links hosts to a router; `sources` are the addresses that the router itself uses towards them. */
-  async #attach(to: Netns, kind: string, hosts: readonly Host[], sources: readonly string[]): Promise<void> {
+  async #attach(
+    to: Netns,
+    kind: string,
+    hosts: readonly Host[],
+    sources: readonly string[],
+    onCables = false,
+  ): Promise<void> {
     const routerLines: string[] = [];
     const links = hosts.map((host) => {
       const number = ++this.#linkCount;
       const link = { name: `${kind}${number}`, number };
       this.#links.set(host, link);
+      routerLines.push(...(onCables ? cableSide(host, link, this.cable(host)) : [addLink(host, link)]));
       routerLines.push(...routerSide(host, link, sources));
       return link;
     });
@@ -144,9 +172,20 @@ function writeSysctl(name: string, value: string): void {
   }
 }
 
-function routerSide({ netns, addresses }: Host, { name, number }: Link, sources: readonly string[]): string[] {
+function addLink({ netns }: Host, { name, number }: Link): string {
+  return `link add name ${name} address ${mac(1, number)} type veth peer name eth0 address ${mac(2, number)} netns ${netns.path}`;
+}
+
+function cableSide({ netns }: Host, { name, number }: Link, [tap, plug]: readonly [string, string]): string[] {
   return [
-    `link add name ${name} address ${mac(1, number)} type veth peer name eth0 address ${mac(2, number)} netns ${netns.path}`,
+    `link add name ${tap} type veth peer name eth0 address ${mac(2, number)} netns ${netns.path}`,
+    `link add name ${name} address ${mac(1, number)} type veth peer name ${plug}`,
+    ...[tap, plug].map((each) => `link set dev ${each} addrgenmode none up`),
+  ];
+}
+
+function routerSide({ addresses }: Host, { name, number }: Link, sources: readonly string[]): string[] {
+  return [
     `link set dev ${name} addrgenmode none up`,
     ...addresses.flatMap((address) => {
       const source = sources.find((each) => familyOf(each) === familyOf(address));

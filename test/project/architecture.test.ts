@@ -10,6 +10,7 @@ const EVERYTHING_BELOW = 'everything below';
 const SYS = 'sys';
 const NETLINK = 'dataplane/netlink';
 const RULE_TABLE = 'policy/rule-table.ts';
+const FLOW_EVENTS = 'dataplane/nfqueue/flow-events.ts';
 
 const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] | typeof EVERYTHING_BELOW })[] = [
   { path: 'cli.ts', mayImport: EVERYTHING_BELOW },
@@ -18,6 +19,22 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: 'commands', mayImport: EVERYTHING_BELOW },
   // Each node of a lab runs the agent.
   { path: 'lab', mayImport: EVERYTHING_BELOW },
+  // Captured traffic of a whole cluster, in the words that an agent has for its own.
+  {
+    path: 'capture',
+    mayImport: [
+      'agent/flow-description.ts',
+      'dataplane/pcap',
+      FLOW_EVENTS,
+      'explain',
+      'telemetry',
+      'policy',
+      'packet',
+      'cluster',
+      SYS,
+    ],
+  },
+  { path: 'replay', mayImport: ['dataplane/pcap', 'filter', 'conntrack', 'packet', RULE_TABLE] },
   { path: 'agent', mayImport: EVERYTHING_BELOW },
   { path: 'kube', mayImport: ['cluster'] },
   { path: 'manifests', mayImport: ['cluster'] },
@@ -25,7 +42,7 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: 'dataplane/ctnetlink', mayImport: ['packet', NETLINK, SYS] },
   { path: NETLINK, mayImport: [SYS] },
   { path: 'dataplane/steering', mayImport: [SYS] },
-  { path: 'dataplane/pcap', mayImport: ['filter', SYS] },
+  { path: 'dataplane/pcap', mayImport: [FLOW_EVENTS, 'filter', 'conntrack', 'packet', RULE_TABLE, SYS] },
   { path: 'telemetry', mayImport: ['explain', 'cluster'] },
   { path: 'matrix', mayImport: ['explain', 'cluster'], packages: [] },
   { path: 'explain', mayImport: ['filter', 'policy', 'conntrack', 'packet', 'cluster'], packages: [] },

@@ -88,9 +88,10 @@ spec:
 
 describeAsRoot('Three tiers', () => {
   describe.each([
-    { name: 'with offload', offload: true },
-    { name: 'with --no-offload', offload: false },
-  ])('$name', ({ offload }) => {
+    { name: 'with offload', offload: true, capture: 'queue' },
+    { name: 'with --no-offload', offload: false, capture: 'queue' },
+    { name: 'with each pod on a wire', offload: true, capture: 'wire' },
+  ] as const)('$name', ({ offload, capture }) => {
     let world: World;
     beforeAll(async () => {
       world = await World.start([...COMMON, pod('shop/database', { app: 'database' }, ['5432'])], {
@@ -99,6 +100,7 @@ describeAsRoot('Three tiers', () => {
           { name: 'crawler', address: '198.51.100.7' },
         ],
         agents: { offload },
+        capture,
       });
     });
     afterAll(async () => {

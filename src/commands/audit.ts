@@ -1,0 +1,49 @@
+/** `podfence audit`: what enforcement would deny on an interface, where nothing is enforced. */
+import { type Command, Option } from 'commander';
+import { LiveTraffic } from '../capture/live-traffic.ts';
+import { collect } from './cluster-input.ts';
+import { ExitCode, UnavailableError } from './exit-code.ts';
+import { bufferBytes, exitCodeOf, LIVE_HELP, type LiveFlags, runLive, withLiveFlags } from './live-command.ts';
+
+const HELP = `
+Listens with libpcap, judges every packet by the policies, and lets everything be: a laptop, a node, any host with an interface on which pods' packets pass.
+Shown is what would be denied. Pods are known by their addresses, so manifests must be those of the running cluster (kubectl get
+namespaces,pods,services,networkpolicies -A -o yaml), or come from it (--kubeconfig). Connections that were open before are judged in whichever direction a
+policy allows. Packets to a Service's address are left out: on a node they show again with the backend's.
+${LIVE_HELP}
+
+Exit code: 0, or with --check 1 if anything would be denied; 2 for wrong arguments or manifests with errors, 3 where nothing can be captured.`;
+
+interface Flags extends LiveFlags {
+  readonly interface: readonly string[];
+  readonly check?: true;
+}
+
+export function register(program: Command): void {
+  withLiveFlags(
+    program
+      .command('audit')
+      .description('Listen on interfaces and say what the policies would deny. Nothing is held or dropped.')
+      .addOption(
+        new Option('-i, --interface <name>', 'to listen on; repeatable, and "any" is all of them')
+          .argParser(collect)
+          .makeOptionMandatory(),
+      ),
+  )
+    .option('--check', 'exit with 1 if anything would be denied')
+    .addHelpText('after', HELP)
+    .action(async (flags: Flags) => {
+      process.exitCode = await audit(flags);
+    });
+}
+
+/** @returns the exit code. */
+async function audit(flags: Flags): Promise<number> {
+  const { interface: interfaces } = flags;
+  if (process.platform !== 'linux')
+    throw new UnavailableError('audit needs Linux; what tcpdump wrote elsewhere, podfence replay reads');
+  const end = await runLive(flags, (cluster, onChange) =>
+    LiveTraffic.listen({ cluster, interfaces, bufferBytes: bufferBytes(flags), onChange }),
+  );
+  return flags.check && end.denied > 0 ? ExitCode.differs : exitCodeOf(end);
+}

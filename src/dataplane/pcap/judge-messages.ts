@@ -1,0 +1,55 @@
+/** What the main thread and the thread that judges captured frames tell one another. */
+import type { CaptureHandle } from './capture.ts';
+import type { LinkLocalFlags } from './link-local.ts';
+import type { PlacesInit } from './places.ts';
+
+/** A cable between two interfaces. */
+export type Pair = readonly [string, string];
+
+export interface WireSetup {
+  readonly pairs: readonly Pair[];
+  readonly pass: LinkLocalFlags;
+  /** Int32 by pair: how many of its ends are captured. */
+  readonly captured: SharedArrayBuffer;
+}
+
+/** As its workerData. */
+export interface JudgeSetup {
+  /** One, or those of a wire: of the first interface of each pair, and of the second. */
+  readonly captures: readonly CaptureHandle[];
+  /** The cables, where allowed frames are sent on. */
+  readonly wire: WireSetup | undefined;
+  readonly table: SharedArrayBuffer;
+  readonly places: PlacesInit;
+  readonly flowCapacity: number;
+  /** As FrameJudgeOptions has it. */
+  readonly observes: boolean;
+  /** For so many ms connections that are older are adopted. */
+  readonly adopt: number;
+  /** As nfqueue/flow-events.ts lays it out. */
+  readonly events: SharedArrayBuffer;
+  /** As judge-counters.ts lays it out. */
+  readonly counters: SharedArrayBuffer;
+  /** One word: the number of the command that was sent last. */
+  readonly control: SharedArrayBuffer;
+  /** Eventfd that is written to after a command. */
+  readonly wake: number;
+}
+
+export type JudgeCommand =
+  /** Judge by this from now on. */
+  | { readonly type: 'cluster'; readonly table: SharedArrayBuffer; readonly places: PlacesInit }
+  | { readonly type: 'stop' };
+
+export interface NumberedJudgeCommand {
+  readonly number: number;
+  readonly command: JudgeCommand;
+}
+
+/** The number of no command: the thread judges from now on. */
+export const READY = 0;
+
+/** From the thread, for every command, in order: it was carried out. */
+export interface JudgeReport {
+  readonly done: number;
+}

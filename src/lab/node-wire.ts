@@ -1,0 +1,66 @@
+/** The cables of one lab node's pods: each pod is linked to its node by podfence, and by nothing else. */
+import { LiveTraffic, type Pair } from '../capture/live-traffic.ts';
+import { WholeCluster } from '../capture/whole-cluster.ts';
+import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
+import type { LabNode } from './scheduling.ts';
+
+/** Bytes of the kernel's buffer for each interface: a lab has two for every pod, and no load. */
+const BUFFER = 1 << 22;
+const FLOWS = 1 << 14;
+
+/** What the cables of a node counted since they were laid, in frames. */
+export interface WireCounters {
+  readonly captured: number;
+  readonly sent: number;
+  /** Lost in the kernel's buffer, or where they were to go. */
+  readonly lost: number;
+}
+
+export class NodeWire {
+  readonly #cluster: WholeCluster;
+  #cables: readonly Pair[] = [];
+  #traffic: LiveTraffic | undefined;
+
+  readonly #bufferBytes: number;
+
+  constructor(nodes: readonly LabNode[], snapshot: ClusterSnapshot, bufferBytes = BUFFER) {
+    this.#bufferBytes = bufferBytes;
+    // What Services stand for is decided before a packet comes to a cable: no address of theirs does.
+    this.#cluster = new WholeCluster(snapshot, [], nodes);
+  }
+
+  /** Resolves when all cables carry. */
+  async lay(cables: readonly Pair[]): Promise<void> {
+    await this.#traffic?.stop();
+    this.#traffic = undefined;
+    this.#cables = cables;
+    if (cables.length === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const traffic = await LiveTraffic.wire({
+      ...{ cluster: this.#cluster, pairs: cables, flowCapacity: FLOWS, bufferBytes: this.#bufferBytes },
+      onChange: () => {
+        if (this.#traffic?.closed.length === 0) resolve();
+      },
+    });
+    this.#traffic = traffic;
+    if (traffic.closed.length > 0) await promise;
+  }
+
+  /** Resolves when the changes are in force. Where cables were added or taken away all are laid anew, and open flows are forgotten. */
+  async apply(changes: readonly ClusterChange[], cables: readonly Pair[]): Promise<void> {
+    this.#cluster.apply(changes);
+    if (cables.join() === this.#cables.join()) await this.#traffic?.update();
+    else await this.lay(cables);
+  }
+
+  counters(): WireCounters {
+    const traffic = this.#traffic;
+    if (traffic === undefined) return { captured: 0, sent: 0, lost: 0 };
+    const { captured, dropped, counters } = traffic;
+    return { captured, sent: counters.get('sent'), lost: dropped + counters.get('refused') + counters.get('tooLong') };
+  }
+
+  async stop(): Promise<void> {
+    await this.#traffic?.stop();
+  }
+}

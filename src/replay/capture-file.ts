@@ -1,0 +1,88 @@
+/** A recorded capture, read as a stream: the memory it takes does not depend on its length. */
+import { close, open, read } from 'node:fs';
+import { promisify } from 'node:util';
+import { CaptureFileError, type CaptureFormat, type TakePacket } from './capture-format.ts';
+import { PcapFormat } from './pcap-format.ts';
+import { PcapngFormat } from './pcapng-format.ts';
+
+/** Bytes read at once; more only where a single record is longer. */
+const CHUNK = 1 << 20;
+const GZIP = 0x1f8b;
+
+/** How reading has ended. */
+export interface CaptureEnd {
+  /** pcap or pcapng. */
+  readonly format: string;
+  readonly bytes: number;
+  /** Why not everything was read, where it was not: a file that was cut off, or is damaged. */
+  readonly incomplete?: { readonly reason: 'cut off' | 'damaged'; readonly message: string };
+}
+
+/**
+ * Reads a pcap or pcapng file.
+ * @param path `-` is standard input
+ * @throws CaptureFileError where it is neither, and what fs throws where it cannot be read
+ */
+export async function readCapture(path: string, take: TakePacket): Promise<CaptureEnd> {
+  const fd = path === '-' ? 0 : await promisify(open)(path, 'r');
+  try {
+    return await readAll(fd, take);
+  } finally {
+    if (fd !== 0) await promisify(close)(fd);
+  }
+}
+
+async function readAll(fd: number, take: TakePacket): Promise<CaptureEnd> {
+  let buffer = Buffer.allocUnsafeSlow(2 * CHUNK);
+  let view = new DataView(buffer.buffer);
+  let format: CaptureFormat | undefined;
+  /** Of the file, what was read; of the buffer, what is in it and not taken. */
+  let bytes = 0;
+  let end = 0;
+  for (;;) {
+    const count = await readSome(fd, buffer, end);
+    if (count === 0) break;
+    bytes += count;
+    end += count;
+    format ??= end < 4 ? undefined : formatOf(view.getUint32(0));
+    if (format === undefined) continue;
+    let start = 0;
+    try {
+      start = format.read(view, 0, end, take);
+    } catch (error) {
+      if (!(error instanceof CaptureFileError)) throw error;
+      const message = `at byte ${bytes - end + error.at}: ${error.message}`;
+      return { format: format.name, bytes, incomplete: { reason: 'damaged', message } };
+    }
+    buffer.copyWithin(0, start, end);
+    end -= start;
+    if (end + CHUNK > buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * buffer.length);
+      larger.set(buffer.subarray(0, end));
+      buffer = larger;
+      view = new DataView(buffer.buffer);
+    }
+  }
+  if (format === undefined)
+    throw new CaptureFileError(0, bytes === 0 ? 'it is empty' : 'it is shorter than any capture');
+  if (end === 0) return { format: format.name, bytes };
+  const message = `at byte ${bytes - end}: the rest of a packet is missing`;
+  return { format: format.name, bytes, incomplete: { reason: 'cut off', message } };
+}
+
+async function readSome(fd: number, buffer: Buffer, at: number): Promise<number> {
+  const { bytesRead } = await promisify(read)(fd, buffer, at, CHUNK, null);
+  return bytesRead;
+}
+
+function formatOf(magic: number): CaptureFormat {
+  const format = PcapFormat.of(magic) ?? PcapngFormat.of(magic);
+  if (format !== undefined) return format;
+  if (magic >>> 16 === GZIP) {
+    throw new CaptureFileError(
+      0,
+      'it is compressed: gunzip it, or give it as standard input: zcat FILE | podfence replay -',
+    );
+  }
+  throw new CaptureFileError(0, 'it is neither pcap nor pcapng');
+}
