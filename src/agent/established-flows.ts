@@ -89,14 +89,17 @@ async function eachConcernedFlow(
 ): Promise<void> {
   if (concerned.isEmpty) return;
   const packet = new Packet();
+  const visitConcerned = (flow: KernelFlow) => {
+    flow.opening(packet);
+    if (isConcerned(concerned, table, packet)) visit(flow, packet);
+  };
   const addresses = concerned.addresses(FEW_ADDRESSES);
-  if (addresses === undefined) {
-    return eachKernelFlow((flow) => {
-      flow.opening(packet);
-      if (isConcerned(concerned, table, packet)) visit(flow, packet);
-    }, selection);
-  }
+  if (addresses === undefined) return eachKernelFlow(visitConcerned, selection);
+  // The kernel does not find IPv6 addresses by themselves: one reading serves all of them.
+  if (addresses.some((address) => address.length > 1))
+    await eachKernelFlow(visitConcerned, { ...selection, family: 6 });
   for (const address of addresses) {
+    if (address.length > 1) continue;
     for (const role of ['opener', 'other'] as const) {
       const visitOnce = (flow: KernelFlow) => {
         if (role === 'other' && addresses.some((each) => flow.hasEnd('opener', each))) return;

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Explainer } from '../explain/explain.ts';
 import type { Side } from '../explain/explanation.ts';
 import { endName } from '../explain/flow-end.ts';
+import { listed } from '../explain/words.ts';
 import { paint } from '../lab/paint.ts';
 import {
   type Assertion,
@@ -12,7 +13,6 @@ import {
   parseAssertions,
 } from '../matrix/assertion.ts';
 import type { AssertionChecker, AssertionResult, Violation } from '../matrix/assertion-check.ts';
-import { listed } from '../matrix/listed.ts';
 import { InputError } from './exit-code.ts';
 
 /** More of an assertion say nothing new. */

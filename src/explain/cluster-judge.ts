@@ -47,16 +47,15 @@ export interface JudgeOptions {
 }
 
 export class ClusterJudge {
-  readonly #egress: RuleTable;
-  readonly #ingress: RuleTable;
+  readonly #snapshot: ClusterSnapshot;
+  #tables: Tables | undefined;
   readonly #places = new Map<string, Place>();
   readonly #inForce: JudgeOptions['inForce'];
   readonly #packet = new Packet();
 
   constructor(snapshot: ClusterSnapshot, { nodes = [], inForce }: JudgeOptions = {}) {
     this.#inForce = inForce;
-    this.#egress = tableOf(snapshot, 'egress');
-    this.#ingress = tableOf(snapshot, 'ingress');
+    this.#snapshot = snapshot;
     for (const { addresses, nodeName, hostNetwork } of snapshot.pods) {
       for (const address of addresses) this.#places.set(address, { node: nodeName, isNode: hostNetwork });
     }
@@ -84,8 +83,9 @@ export class ClusterJudge {
       destinationPort: port,
     });
     decode(this.#packet, view, 0, view.byteLength);
-    const egress = decide(this.#egress, this.#packet);
-    const ingress = decide(this.#ingress, this.#packet);
+    this.#tables ??= tablesOf(this.#snapshot);
+    const egress = decide(this.#tables.egress, this.#packet);
+    const ingress = decide(this.#tables.ingress, this.#packet);
     if (this.#inForce === undefined) return judgementOf(egress, ingress);
     const { node, table } = this.#inForce;
     const reason = decide(table, this.#packet);
@@ -119,6 +119,21 @@ export class ClusterJudge {
 function asIn(inForce: number, compiled: number, denial: number): number {
   if (inForce === denial) return denial;
   return compiled < FIRST_DENY ? compiled : ALLOWED_BY_POLICY;
+}
+
+type Tables = Readonly<Record<Direction, RuleTable>>;
+
+/** By snapshot, which never changes: whoever asks about one, in whatever words, asks the same tables. */
+const compiled = new WeakMap<ClusterSnapshot, Tables>();
+
+/** Compiled when they are first asked. */
+function tablesOf(snapshot: ClusterSnapshot): Tables {
+  let tables = compiled.get(snapshot);
+  if (tables === undefined) {
+    tables = { egress: tableOf(snapshot, 'egress'), ingress: tableOf(snapshot, 'ingress') };
+    compiled.set(snapshot, tables);
+  }
+  return tables;
 }
 
 function tableOf({ namespaces, pods, policies }: ClusterSnapshot, direction: Direction): RuleTable {

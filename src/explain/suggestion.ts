@@ -4,7 +4,7 @@ import type { Suggestion } from './explanation.ts';
 import { endName, type FlowEnd } from './flow-end.ts';
 import { type FlowProtocol, NO_PORT } from './judgement.ts';
 import { selectionOf } from './pod-selection.ts';
-import { NAMESPACE_NAME } from './words.ts';
+import { listed, NAMESPACE_NAME } from './words.ts';
 import { type Json, yamlText } from './yaml-text.ts';
 
 /** An end, and what is known of it. */
@@ -115,7 +115,7 @@ function notesOf({ source, destination, port }: SuggestionInput): readonly strin
       return [...(isAssigned ? [madeUp] : []), ...(end.kind === 'address' ? [] : [others])];
     }
     const alike = selectionOf(pod, neighbours).alike.map(({ namespace, name }) => `${namespace}/${name}`);
-    return alike.length === 0 ? [] : [`It means the pods with the same labels as well: ${listed(alike)}.`];
+    return alike.length === 0 ? [] : [`It means the pods with the same labels as well: ${listed(alike, MOST_NAMED)}.`];
   });
   return port === NO_PORT ? [...notes, 'A policy cannot allow ICMP alone: this opens every port and protocol.'] : notes;
 }
@@ -123,9 +123,4 @@ function notesOf({ source, destination, port }: SuggestionInput): readonly strin
 function whereOf(end: FlowEnd): string {
   if (end.kind === 'node') return `node ${end.name}`;
   return end.kind === 'pod' && end.node !== undefined ? `node ${end.node}` : 'its node';
-}
-
-function listed(names: readonly string[]): string {
-  const more = names.length - MOST_NAMED;
-  return more > 0 ? `${names.slice(0, MOST_NAMED).join(', ')} and ${more} more` : names.join(', ');
 }

@@ -10,6 +10,9 @@ import type {
 import { isEmptySelector, labelOf, requirementsOf } from '../cluster/selector.ts';
 import { type FlowProtocol, NO_PORT } from './judgement.ts';
 
+/** Names in a sentence. */
+const MOST_LISTED = 5;
+
 /** The label that the API server gives every namespace. */
 export const NAMESPACE_NAME = 'kubernetes.io/metadata.name';
 
@@ -85,6 +88,12 @@ export function namedPortsText({ ports }: PodRecord): string {
   return and(
     ports.flatMap(({ name, port, protocol }) => (name ? [`${name} (${port}${protocolSuffix(protocol)})`] : [])),
   );
+}
+
+/** The first of them, and how many more there are. */
+export function listed(names: readonly string[], most = MOST_LISTED): string {
+  const rest = names.length - most;
+  return `${names.slice(0, most).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
 }
 
 /** `a`, `a and b`, `a, b and c`. */

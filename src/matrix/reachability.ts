@@ -6,8 +6,8 @@ import type { ClusterSnapshot } from '../cluster/store.ts';
 import { ClusterJudge } from '../explain/cluster-judge.ts';
 import type { FlowEnd } from '../explain/flow-end.ts';
 import type { Judgement, Verdict } from '../explain/judgement.ts';
+import { listed } from '../explain/words.ts';
 import { addressEnds, type External, type JudgedEnd, type MatrixEnd, podEnds } from './ends.ts';
-import { listed } from './listed.ts';
 import { portKey } from './named-ports.ts';
 import { byNumber, type MatrixPort } from './ports.ts';
 

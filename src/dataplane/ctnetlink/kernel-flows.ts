@@ -48,6 +48,8 @@ export interface KernelFlowSelection {
   /** Those with `mark & mask` equal to `value`. @default 0, all */
   readonly mask?: number;
   readonly value?: number;
+  /** @default both */
+  readonly family?: 4 | 6;
   /** Only those that this address opened, or answers; where NAT changed addresses, the one before and after it that policies are about. */
   readonly end?: { readonly role: 'opener' | 'other'; readonly address: readonly number[] };
 }
@@ -57,15 +59,15 @@ export interface KernelFlowSelection {
  */
 export async function eachKernelFlow(
   visit: (flow: KernelFlow) => void,
-  { mask = 0, value = 0, end: selected }: KernelFlowSelection = {},
+  { mask = 0, value = 0, end: selected, family = selected && familyOf(selected.address) }: KernelFlowSelection = {},
 ): Promise<void> {
   const flow = new KernelFlow();
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     // A socket for each dump: no answer of an earlier, abandoned one can come in between.
     using netlink = new NetlinkSocket(RECEIVE_BUFFER);
     const request = new MessageWriter(128);
-    const family = selected === undefined ? AF_UNSPEC : selected.address.length === 1 ? AF_INET : AF_INET6;
-    request.begin(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP, 1, family);
+    const domain = family === undefined ? AF_UNSPEC : domainOf(family);
+    request.begin(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP, 1, domain);
     if (mask !== 0) request.be32(CTA_MARK, value).be32(CTA_MARK_MASK, mask);
     if (selected !== undefined) selectEnd(request, selected);
     const end = await netlink.dump('reading the connection table', request, (view, from, to, family) => {
@@ -76,6 +78,14 @@ export async function eachKernelFlow(
     if (end === 'complete') return;
   }
   throw new Error(`the kernel's connection table changed under each of ${ATTEMPTS} readings`);
+}
+
+function familyOf(address: readonly number[]): 4 | 6 {
+  return address.length === 1 ? 4 : 6;
+}
+
+function domainOf(family: 4 | 6): number {
+  return family === 4 ? AF_INET : AF_INET6;
 }
 
 /**
@@ -113,7 +123,7 @@ export async function setMarks(flows: readonly KernelFlowKey[], mask: number, va
     const part = flows.slice(start, start + CHANGES);
     writer.clear();
     for (const [index, { family, originalTuple, zone }] of part.entries()) {
-      const domain = family === 4 ? AF_INET : AF_INET6;
+      const domain = domainOf(family);
       writer
         .begin(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_NEW, NLM_F_REQUEST | NLM_F_ACK, index, domain)
         .attribute(CTA_TUPLE_ORIG | NLA_F_NESTED, originalTuple);
