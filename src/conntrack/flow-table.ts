@@ -8,6 +8,7 @@ import type { Packet } from '../packet/packet.ts';
 import { FlowKey, KEY_KIND } from './flow-key.ts';
 import { FlowLists } from './flow-lists.ts';
 import { randomKey } from './hash.ts';
+import { Lookahead } from './lookahead.ts';
 import { hasKey, readOpening, writeKey } from './slot-key.ts';
 import {
   CHAIN,
@@ -55,6 +56,8 @@ export class FlowTable {
   /** First slot of each hash chain. */
   readonly buckets: Int32Array;
   readonly lists: FlowLists;
+  /** Worth its while from LOOKAHEAD_FROM flows on. */
+  readonly lookahead: Lookahead;
   /** Since the table exists: flows inserted, expired, and evicted by worth. Doubles, as they outgrow int32. */
   readonly counters = new Float64Array(EVICTED + WORTHS.length);
   /** Flows in the table. */
@@ -86,6 +89,7 @@ export class FlowTable {
     this.buckets = new Int32Array(2 << (32 - Math.clz32(capacity - 1)));
     this.words[UNUSED] = 1;
     this.lists = new FlowLists(this.words, 1 + capacity);
+    this.lookahead = new Lookahead(this.words, this.buckets, seed);
     this.#key = new FlowKey(seed);
     this.#lifetimes = lifetimesByList(timeoutsByState(timeouts));
     this.#listsByWorth = listsByWorth();

@@ -74,6 +74,15 @@ export class Filter {
     return this.#direction;
   }
 
+  /** Announces a packet of the batch that is judged next (conntrack/lookahead.ts); the arguments are those of `judge`. Overwrites `packet`. */
+  announce(view: DataView, offset: number, length: number, totalLength: number): void {
+    const { packet, flows } = this;
+    decode(packet, view, offset, length, totalLength);
+    if (packet.status !== OK) return;
+    if (packet.quotesFlow) copyQuoted(packet, this.#quoted);
+    flows.lookahead.announce(packet.quotesFlow ? this.#quoted : packet);
+  }
+
   /**
    * Judges the IP packet of which `length` bytes were captured at `offset` of `view`; `totalLength` is its real length, `now` the coarse
    * clock (ms, int32 that wraps). Gives back a reason code: below FIRST_DENY it allows.

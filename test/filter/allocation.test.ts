@@ -82,6 +82,21 @@ describe('judges a million packets without allocating', () => {
     expect(bytes).toBeLessThan(NOISE);
   });
 
+  test('batches that are announced first', () => {
+    const scene = new Scene(dbFromWeb, 1000);
+    for (const packet of each(64, (n) => [syn4(n), syn6(n)])) scene.judge(packet);
+    const batch = new Batch(each(64, (n) => [...both4(n), ...both6(n), b.ip(FAR, WEB, b.tooBig(syn4(n)))]));
+    const { filter } = scene;
+    const bytes = allocated((i) => {
+      const n = i % batch.lengths.length;
+      const length = batch.lengths[n] as number;
+      filter.announce(batch.view, n * 128, length, length);
+      if (i % 64 === 0) filter.flows.lookahead.read();
+      filter.judge(batch.view, n * 128, length, length, scene.now);
+    });
+    expect(bytes).toBeLessThan(NOISE);
+  });
+
   test.each([
     ['new flows, evicting others', 1_000_000],
     ['new flows, others expiring', 10],

@@ -5,6 +5,7 @@
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { FlowTable } from '../../conntrack/flow-table.ts';
+import { LOOKAHEAD_FROM } from '../../conntrack/lookahead.ts';
 import { OTHER } from '../../conntrack/states.ts';
 import { Filter } from '../../filter/filter.ts';
 import {
@@ -97,6 +98,7 @@ function judgeBatch(queue: QueueSocket, received: number): void {
   const start = performance.now();
   const time = start | 0;
   verdicts.clear();
+  if (flows.size >= LOOKAHEAD_FROM) lookAhead(queue, received);
   for (let i = 0; i < received; i++) {
     if (!queued.read(queue.view, queue.messageStart(i), queue.messageEnd(i))) continue;
     const reason = filter.judge(queue.view, queued.payloadOffset, queued.payloadLength, queued.totalLength, time);
@@ -114,6 +116,14 @@ function judgeBatch(queue: QueueSocket, received: number): void {
   if (verdicts.length > 0 && !queue.answer(verdicts)) counters.countUnanswered();
   counters.observeLatency((performance.now() - start) / 1000, received);
   tidy(time, EXPIRE_BATCH);
+}
+
+function lookAhead(queue: QueueSocket, received: number): void {
+  for (let i = 0; i < received; i++) {
+    if (!queued.read(queue.view, queue.messageStart(i), queue.messageEnd(i))) continue;
+    filter.announce(queue.view, queued.payloadOffset, queued.payloadLength, queued.totalLength);
+  }
+  flows.lookahead.read();
 }
 
 /** Is it the first packet of a flow, or one that is denied? Of what belongs to an open flow, or never is a matter of policies, nobody is told. */

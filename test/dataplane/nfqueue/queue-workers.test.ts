@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { afterEach, expect, it } from 'vitest';
 import type { ClusterRecord, PolicyRecord } from '../../../src/cluster/records.ts';
+import { LOOKAHEAD_FROM } from '../../../src/conntrack/lookahead.ts';
+import { LISTS } from '../../../src/conntrack/slots.ts';
 import { SEED_WORDS } from '../../../src/dataplane/nfqueue/protocol.ts';
 import { QueueWorkers, type QueueWorkersOptions } from '../../../src/dataplane/nfqueue/queue-workers.ts';
 import { REASONS, type ReasonName } from '../../../src/filter/reasons.ts';
@@ -156,6 +158,24 @@ describeAsRoot('queue workers', () => {
     await expect.poll(() => judged('established')).toBeGreaterThanOrEqual(2);
     await expect.poll(() => judged('revoked')).toBe(2);
     expect(judged('mid-stream')).toBe(0);
+  });
+
+  it('find a flow among more of them than the caches hold, whose packets they look ahead for', async () => {
+    const flowCapacity = LOOKAHEAD_FROM + 1000;
+    const started = await start(compilerOf(serverAllows(80)), { judgedBit: 0, offload: false, flowCapacity });
+    const flows = new Int32Array(flowCapacity * SEED_WORDS);
+    for (let i = 0; i < flowCapacity; i++) {
+      const client = i === 0 ? 0x0a000102 : 0x0b000000 + i;
+      flows.set([4, 6, client, 0, 0, 0, 0x0a000202, 0, 0, 0, 40_000, 80, -1, 0], i * SEED_WORDS);
+    }
+    await started.command({ type: 'seed', flows });
+    sendTcp(pods.client, TwoPods.CLIENT, TwoPods.SERVER, 40_000, 80);
+    sendTcp(pods.client, TwoPods.CLIENT, TwoPods.SERVER, 40_001, 80);
+    await expect.poll(() => judged('established')).toBeGreaterThanOrEqual(1);
+    await expect.poll(() => judged('mid-stream')).toBeGreaterThanOrEqual(1);
+    const held = () => Array.from({ length: LISTS }, (_, list) => started.counters().flows(list));
+    // The worker tells what its table holds when a second was idle.
+    await expect.poll(() => held().reduce((sum, flows) => sum + flows, 0), { timeout: 10_000 }).toBe(flowCapacity);
   });
 
   it('deny what cannot be decoded, and go on', async () => {
