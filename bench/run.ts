@@ -1,26 +1,30 @@
 /** `npm run bench [-- OPTIONS] [NAME...]`: runs benchmarks one after the other, prints their tables and writes their files. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { didYouMean } from '../src/cluster/nearest.ts';
 import { ExitCode, InputError } from '../src/commands/exit-code.ts';
 import { BENCHES } from './benches.ts';
 import type { Bench } from './harness/bench.ts';
+import { describeMachine } from './harness/machine.ts';
 import { plot } from './harness/plot.ts';
 import { Progress } from './harness/progress.ts';
-import { hasMarkers, targetTable, withTable } from './harness/report.ts';
+import { hasMarkers, mixedCommits, targetTable, withTable } from './harness/report.ts';
 import type { BenchResult } from './harness/result.ts';
-import { completed, readResult, writePlot, writeResult } from './harness/results.ts';
+import { completed, readReference, readResult, writePlot, writeResult } from './harness/results.ts';
 import { missingTargets, originOf, resultTable } from './harness/terminal.ts';
 
+/** Of the reference run. */
 const RESULTS = fileURLToPath(new URL('results', import.meta.url));
+/** Not in the repository. */
+const QUICK_RESULTS = join(RESULTS, 'quick');
 const DOCUMENTS = ['../README.md', 'README.md'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
 /** What a benchmark may take to clean up after Ctrl-C, in ms. */
 const CLEANUP_MS = 15_000;
 
 interface Options {
-  readonly out: string;
+  readonly out?: string;
   readonly quick: boolean;
   readonly minutes?: number;
   readonly list: boolean;
@@ -36,7 +40,10 @@ const program = new Command('npm run bench --')
   .argument('[name...]', Object.keys(BENCHES).join(', '))
   .option('--quick', 'a run of seconds, to see that it works; its figures are rough', false)
   .option('--minutes <number>', 'how long soak runs (default: 60)', minutes)
-  .option('--out <folder>', 'where NAME.json and NAME.svg go', RESULTS)
+  .option(
+    '--out <folder>',
+    'where NAME.json and NAME.svg go (default: bench/results; of a quick run bench/results/quick)',
+  )
   .option('--list', 'say what there is, and what each needs that this machine has not', false)
   .option(
     '--report',
@@ -47,10 +54,11 @@ const program = new Command('npm run bench --')
   .exitOverride()
   .action(async (names: string[], options: Options) => {
     checkNames(names);
+    const folder = folderOf(options);
     if (options.list) await list();
-    else if (options.report) reportTargets(options.out);
-    else if (options.plot) await drawAgain(names.length > 0 ? names : Object.keys(BENCHES), options.out);
-    else process.exitCode = await runAll(names, options);
+    else if (options.report) reportTargets(folder);
+    else if (options.plot) await drawAgain(names.length > 0 ? names : Object.keys(BENCHES), folder);
+    else process.exitCode = await runAll(names, options, folder);
   });
 
 for (const [signal, code] of [
@@ -90,8 +98,16 @@ function checkNames(names: readonly string[]): void {
 /** @throws InvalidArgumentError */
 function minutes(text: string): number {
   const number = Number(text);
-  if (!(number > 0)) throw new InvalidArgumentError('It must be a number above 0.');
+  if (!(number > 0 && number < Infinity)) throw new InvalidArgumentError('It must be a number above 0.');
   return number;
+}
+
+/** @throws InputError where a quick run would take the place of the reference run */
+function folderOf({ out, quick }: Options): string {
+  if (out === undefined) return quick ? QUICK_RESULTS : RESULTS;
+  if (quick && resolve(out) === RESULTS)
+    throw new InputError(`${out} holds the reference run, and figures of a quick run are rough: give another folder`);
+  return out;
 }
 
 async function load(name: string): Promise<Bench> {
@@ -110,14 +126,14 @@ async function list(): Promise<void> {
 }
 
 /** What cannot run here is said and left out; only where it was asked for by name is that an error. Gives the exit code. */
-async function runAll(names: readonly string[], options: Options): Promise<number> {
+async function runAll(names: readonly string[], options: Options, folder: string): Promise<number> {
   const wanted = Object.keys(BENCHES).filter((name) => names.length === 0 || names.includes(name));
   let code: number = ExitCode.ok;
   for (const name of wanted) {
     const bench = await load(name);
     const obstacle = bench.obstacle?.();
     if (obstacle === undefined) {
-      await runOne(name, bench, options);
+      await runOne(name, bench, options, folder);
     } else {
       console.error(`${name}: not run, it ${obstacle}`);
       if (names.length > 0) code = ExitCode.unavailable;
@@ -126,8 +142,10 @@ async function runAll(names: readonly string[], options: Options): Promise<numbe
   return code;
 }
 
-async function runOne(name: string, bench: Bench, { quick, minutes, out }: Options): Promise<void> {
+async function runOne(name: string, bench: Bench, { quick, minutes }: Options, folder: string): Promise<void> {
   const { signal } = interrupt;
+  // As it was when the code was loaded: somebody may commit meanwhile.
+  const machine = describeMachine();
   const measured = await bench.run({
     quick,
     minutes,
@@ -136,11 +154,11 @@ async function runOne(name: string, bench: Bench, { quick, minutes, out }: Optio
   });
   progress.clear();
   signal.throwIfAborted();
-  const result = completed(name, quick, measured);
+  const result = completed(name, quick, measured, machine);
   console.log(`\n${name}: ${BENCHES[name]?.summary}\n${originOf(result)}\n\n${resultTable(result)}`);
   for (const note of result.notes) console.log(`  ${note}`);
   for (const row of missingTargets(result)) console.error(`${name}: the target row "${row}" was not measured`);
-  const files = [writeResult(out, result), draw(out, bench, result)];
+  const files = [writeResult(folder, result), draw(folder, bench, result)];
   console.log(`\n${files.map((file) => relative('', file)).join(', ')}`);
 }
 
@@ -157,13 +175,10 @@ async function drawAgain(names: readonly string[], out: string): Promise<void> {
 }
 
 function reportTargets(folder: string): void {
-  const results = new Map<string, BenchResult>();
-  for (const name of Object.keys(BENCHES)) {
-    const result = readResult(folder, name);
-    if (result !== undefined) results.set(name, result);
-  }
-  if (results.size === 0) throw new InputError(`${folder} holds no results: run the benchmarks first`);
+  const results = readReference(folder, Object.keys(BENCHES));
   const table = targetTable(results);
+  if (mixedCommits(results))
+    console.error('bench: these results come from different commits, or from files that are in none');
   for (const path of DOCUMENTS) {
     const document = readFileSync(path, 'utf8');
     const name = relative('', path);

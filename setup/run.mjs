@@ -5,6 +5,7 @@
  */
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { benchMistake, benchSendsPackets } from './bench.mjs';
 import { build } from './build.mjs';
 import { runInForeground, watchSignals } from './child.mjs';
 import { withLock } from './lock.mjs';
@@ -47,9 +48,6 @@ const WORDS = {
   build,
 };
 
-/** Benchmarks that send no real packets. */
-const BENCHES_IN_MEMORY = ['filter', 'compile', 'replay'];
-
 /**
  * The command line.
  * @param {Checkout} checkout
@@ -77,12 +75,8 @@ function runSource({ root, node, env }, file, args) {
  */
 function sendsPackets(word, args) {
   if (word === 'podfence') return args[0] === 'lab';
-  if (word !== 'bench') return word === 'demo' || word === 'test';
-  if (['--help', '-h', '--list', '--report', '--plot'].some((flag) => args.includes(flag))) return false;
-  const names = args.filter(
-    (arg, index) => !arg.startsWith('-') && !['--out', '--minutes'].includes(args[index - 1] ?? ''),
-  );
-  return names.length === 0 || names.some((name) => !BENCHES_IN_MEMORY.includes(name));
+  if (word === 'bench') return benchSendsPackets(args);
+  return word === 'demo' || word === 'test';
 }
 
 /**
@@ -169,6 +163,11 @@ async function main() {
   const command = Object.hasOwn(WORDS, word) ? WORDS[word] : undefined;
   if (command === undefined) {
     say(`usage: node setup/run.mjs ${Object.keys(WORDS).join('|')} [ARGS]`);
+    return 2;
+  }
+  const mistake = word === 'bench' ? benchMistake(ROOT, args, process.env) : undefined;
+  if (mistake !== undefined) {
+    say(`bench: ${mistake}`);
     return 2;
   }
   watchSignals();

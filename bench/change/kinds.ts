@@ -2,7 +2,7 @@
 import { CLIENT, type Differences, relabelled, SERVER, webPorts } from '../../test/agent/agent-world.ts';
 import { app, CLIENT_ALLOWED, FRIEND_ALLOWED, serverHears, team } from '../../test/agent/policies.ts';
 import type { ApiObject } from '../../test/kube/object-history.ts';
-import { namespace, pod } from '../../test/kube/objects.ts';
+import { namespace, pod, policy } from '../../test/kube/objects.ts';
 
 /** Of the server's named port for UDP. */
 export const PORT = 7002;
@@ -22,9 +22,16 @@ export interface Kind {
 }
 
 const instead = (without: ApiObject, other: ApiObject): Differences => ({ without: [without], others: [other] });
+const hearsBlock = (...except: string[]) =>
+  serverHears('block', { ipBlock: { cidr: '10.244.1.0/24', ...(except.length > 0 && { except }) } });
 const both = [FRIEND_ALLOWED, CLIENT_ALLOWED];
 const ofTeam = [FRIEND_ALLOWED, serverHears('team', team('shop'))];
 const byName = [FRIEND_ALLOWED, serverHears('named', app('client'), [{ port: 'web-udp', protocol: 'UDP' }])];
+/** Says nothing about the server until it is labelled so. */
+const QUIET_ISOLATED = policy('shop', 'quiet', {
+  podSelector: { matchLabels: { quiet: 'yes' } },
+  policyTypes: ['Ingress'],
+});
 
 export const KINDS: readonly Kind[] = [
   {
@@ -46,16 +53,43 @@ export const KINDS: readonly Kind[] = [
     open: { policies: [FRIEND_ALLOWED, serverHears('edited', app('client'))] },
   },
   {
-    closing: 'pod label removed',
-    opening: 'pod label added',
+    closing: 'ipBlock edited to leave the client out',
+    opening: 'ipBlock edited to hold the client',
+    closed: { policies: [FRIEND_ALLOWED, hearsBlock(`${CLIENT_ADDRESS}/32`)] },
+    open: { policies: [FRIEND_ALLOWED, hearsBlock()] },
+  },
+  {
+    closing: "client's label removed",
+    opening: "client's label added",
     closed: { policies: both, differences: instead(CLIENT, relabelled(CLIENT, { app: 'retired' })) },
     open: { policies: both },
+  },
+  {
+    closing: "server's label added, by which it is isolated",
+    opening: "server's label removed, by which it was isolated",
+    closed: {
+      policies: [QUIET_ISOLATED],
+      differences: { others: [relabelled(SERVER, { app: 'server', quiet: 'yes' })] },
+    },
+    open: { policies: [QUIET_ISOLATED] },
   },
   {
     closing: 'namespace label removed',
     opening: 'namespace label added',
     closed: { policies: ofTeam, differences: { others: [namespace('shop', { team: 'strange' })] } },
     open: { policies: ofTeam },
+  },
+  {
+    closing: 'namespace deleted',
+    opening: 'namespace added',
+    closed: { policies: ofTeam, differences: { without: [namespace('shop')] } },
+    open: { policies: ofTeam },
+  },
+  {
+    closing: "client's address changed to another",
+    opening: "client's address changed back",
+    closed: { policies: both, differences: { others: [pod('shop', 'client', { ip: '10.244.1.99' })] } },
+    open: { policies: both },
   },
   {
     closing: "pod gone, its address another pod's",

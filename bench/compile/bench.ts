@@ -3,9 +3,10 @@ import type { Bench, BenchContext } from '../harness/bench.ts';
 import { inChild } from '../harness/child.ts';
 import { bars } from '../harness/panels.ts';
 import { type MeasuredRow, row, single } from '../harness/result.ts';
-import { quantile, sorted } from '../harness/statistics.ts';
+import { quantile, rangeOf, sorted } from '../harness/statistics.ts';
 import { type ClusterSize, LARGE, SMALL } from './cluster.ts';
-import { EVENTS, SWEEPING_EVENTS } from './events.ts';
+import type { Taken } from './compiler-run.ts';
+import { EVENTS, type EventOf, SWEEPING_EVENTS } from './events.ts';
 import type { EventsAnswer } from './events-process.ts';
 import type { FullAnswer } from './full-process.ts';
 import type { ShapeAnswer } from './shape-process.ts';
@@ -13,16 +14,30 @@ import { SHAPES } from './shapes.ts';
 
 interface Parameters {
   readonly size: ClusterSize;
-  /** Full compiles, each in a process of its own. */
-  readonly processes: number;
+  /** Processes of a full compile, of single events and of each bad shape. */
+  readonly processes: { readonly full: number; readonly events: number; readonly shape: number };
+  /** In each process. */
   readonly eventsOfKind: number;
   /** How many of what a bad shape has many of. */
   readonly shapeSize: number;
+  /** In each process. */
   readonly shapeEdits: number;
 }
 
-const PARAMETERS: Parameters = { size: LARGE, processes: 5, eventsOfKind: 300, shapeSize: 10_000, shapeEdits: 20 };
-const QUICK: Parameters = { size: SMALL, processes: 1, eventsOfKind: 20, shapeSize: 100, shapeEdits: 3 };
+const PARAMETERS: Parameters = {
+  size: LARGE,
+  processes: { full: 5, events: 3, shape: 5 },
+  eventsOfKind: 200,
+  shapeSize: 10_000,
+  shapeEdits: 20,
+};
+const QUICK: Parameters = {
+  size: SMALL,
+  processes: { full: 1, events: 1, shape: 1 },
+  eventsOfKind: 20,
+  shapeSize: 100,
+  shapeEdits: 3,
+};
 
 export const bench: Bench = {
   async run(context) {
@@ -30,22 +45,29 @@ export const bench: Bench = {
     const full = await fullCompiles(context, parameters);
     const events = await eventTimes(context, parameters);
     const shapes = await badShapes(context, parameters);
-    const slowest = Math.max(...Object.keys(EVENTS).map((kind) => p99(events[kind])));
     const notes = [
       "Time of the thread's own CPU, which is the agent's main thread.",
-      'The target for one event is held by each of its kinds: the row is the slowest of them. Selectors that are new and match a large part',
-      'of the cluster cost what they match; they have rows of their own.',
+      'The target for one event is held by each of its kinds: the row is the slowest of them, in each process. Sweeping selectors, which are new',
+      'and match a large part of the cluster, cost what they match: they are not among these kinds and have rows of their own. The agent does their',
+      'work in turns, between which the main thread sees to everything else.',
     ];
     return {
-      parameters: { ...parameters, size: { ...parameters.size } },
-      rows: [...full, single('one event, all kinds, p99', 'ms', slowest), ...eventRows(events), ...shapes],
+      parameters: { ...parameters, size: { ...parameters.size }, processes: { ...parameters.processes } },
+      rows: [
+        ...full,
+        slowest('one event, p99 of the slowest kind, without sweeping selectors', EVENTS, events),
+        slowest('a sweeping selector, p99 of the slowest kind', SWEEPING_EVENTS, events),
+        slowest('a sweeping selector, longest turn, p99 of the slowest kind', SWEEPING_EVENTS, events, 'turnMs'),
+        ...[EVENTS, SWEEPING_EVENTS].flatMap((kinds) => Object.keys(kinds).flatMap((kind) => eventRows(kind, events))),
+        ...shapes,
+      ],
       notes,
     };
   },
   panels: ({ rows }) => [
     bars(
       'Single events on the large cluster',
-      rows.filter(({ name }) => / p(50|99)$/.test(name) && !name.startsWith('one event')),
+      rows.filter(({ name }) => / p(50|99)$/.test(name) && !name.includes('slowest kind')),
       { scale: 'log', split: (name) => [name.replace(/, p\d+$/, ''), name.replace(/^.*, /, '')] },
     ),
     bars(
@@ -58,7 +80,7 @@ export const bench: Bench = {
 
 async function fullCompiles(
   { signal, progress }: BenchContext,
-  { size, processes }: Parameters,
+  { size, processes: { full: processes } }: Parameters,
 ): Promise<MeasuredRow[]> {
   const answers: FullAnswer[] = [];
   for (let i = 0; i < processes; i++) {
@@ -75,47 +97,79 @@ async function fullCompiles(
   ];
 }
 
-function eventTimes(
+/** Of each process, the times by kind. */
+async function eventTimes(
   { signal, progress }: BenchContext,
-  { size, eventsOfKind: count }: Parameters,
-): Promise<EventsAnswer> {
+  { size, processes: { events: processes }, eventsOfKind: count }: Parameters,
+): Promise<EventsAnswer[]> {
   const kinds = Object.keys(EVENTS).length + Object.keys(SWEEPING_EVENTS).length;
-  progress(`${count} events of each of ${kinds} kinds`);
-  const onReport = (done: unknown) => progress(`events of each of ${kinds} kinds`, done as number, count);
-  return inChild(new URL('./events-process.ts', import.meta.url), { size, count }, { signal, onReport });
+  const answers: EventsAnswer[] = [];
+  for (let i = 0; i < processes; i++) {
+    const onReport = (done: unknown) =>
+      progress(`events of each of ${kinds} kinds, process ${i + 1} of ${processes}`, done as number, count);
+    onReport(0);
+    const file = new URL('./events-process.ts', import.meta.url);
+    answers.push(await inChild<EventsAnswer>(file, { size, count }, { signal, onReport }));
+  }
+  return answers;
 }
 
-function eventRows(events: EventsAnswer): MeasuredRow[] {
-  return Object.entries(events).flatMap(([kind, times]) => {
-    const ascending = sorted(times);
-    const range: [number, number] = [quantile(ascending, 0), quantile(ascending, 1)];
-    return [
-      single(`${kind}, p50`, 'ms', quantile(ascending, 0.5), range),
-      single(`${kind}, p99`, 'ms', quantile(ascending, 0.99), range),
-    ];
-  });
+function eventRows(kind: string, events: readonly EventsAnswer[]): MeasuredRow[] {
+  const times = sorted(events.flatMap((each) => (each[kind] ?? []).map(({ ms }) => ms)));
+  return [0.5, 0.99].map((share) =>
+    single(`${kind}, p${share * 100}`, 'ms', quantile(times, share), rangeOf([...times])),
+  );
 }
 
-function p99(times: readonly number[] = []): number {
-  return quantile(sorted(times), 0.99);
+/** For each process, p99 of the slowest of these kinds. */
+function slowest(
+  name: string,
+  kinds: Readonly<Record<string, EventOf>>,
+  events: readonly EventsAnswer[],
+  of: keyof Taken = 'ms',
+): MeasuredRow {
+  const p99 = (taken: readonly Taken[] = []) => quantile(sorted(taken.map((each) => each[of])), 0.99);
+  return row(
+    name,
+    'ms',
+    events.map((each) => Math.max(...Object.keys(kinds).map((kind) => p99(each[kind])))),
+  );
 }
 
 async function badShapes(
   { signal, progress }: BenchContext,
-  { shapeSize: n, shapeEdits: edits }: Parameters,
+  { shapeSize: n, shapeEdits: edits, processes: { shape: processes } }: Parameters,
 ): Promise<MeasuredRow[]> {
-  const rows: MeasuredRow[] = [];
   const names = Object.keys(SHAPES);
-  for (const [i, shape] of names.entries()) {
-    progress(shape, i + 1, names.length);
-    const file = new URL('./shape-process.ts', import.meta.url);
-    const found = await inChild<ShapeAnswer>(file, { shape, n, edits }, { signal });
-    rows.push(
-      single(`${shape}: full compile`, 'ms', found.fullMs),
-      row(`${shape}: policy edited`, 'ms', found.editMs),
-      single(`${shape}: table`, 'bytes', found.tableBytes),
-      single(`${shape}: peak memory of the process`, 'bytes', found.peakBytes),
-    );
+  const answers = new Map<string, ShapeAnswer[]>(names.map((shape) => [shape, []]));
+  let done = 0;
+  for (let turn = 0; turn < processes; turn++) {
+    for (const shape of names) {
+      progress(shape, ++done, processes * names.length);
+      const file = new URL('./shape-process.ts', import.meta.url);
+      answers.get(shape)?.push(await inChild<ShapeAnswer>(file, { shape, n, edits }, { signal }));
+    }
   }
-  return rows;
+  return [...answers].flatMap(([shape, found]) => [
+    row(
+      `${shape}: full compile`,
+      'ms',
+      found.map(({ fullMs }) => fullMs),
+    ),
+    row(
+      `${shape}: policy edited`,
+      'ms',
+      found.flatMap(({ editMs }) => editMs),
+    ),
+    row(
+      `${shape}: table`,
+      'bytes',
+      found.map(({ tableBytes }) => tableBytes),
+    ),
+    row(
+      `${shape}: peak memory of the process`,
+      'bytes',
+      found.map(({ peakBytes }) => peakBytes),
+    ),
+  ]);
 }

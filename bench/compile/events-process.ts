@@ -1,7 +1,7 @@
 /** Single changes of a large cluster. Kinds take turns, so that each finds the caches as others left them. */
 import { answer, report } from '../harness/child.ts';
 import { type ClusterSize, recordsOf } from './cluster.ts';
-import { CompilerRun } from './compiler-run.ts';
+import { CompilerRun, type Taken } from './compiler-run.ts';
 import { EVENTS, SWEEPING_EVENTS } from './events.ts';
 
 export interface EventsInput {
@@ -10,13 +10,13 @@ export interface EventsInput {
   readonly count: number;
 }
 
-/** By kind: ms of the main thread for each event. */
-export type EventsAnswer = Readonly<Record<string, readonly number[]>>;
+/** By kind, what each event took. */
+export type EventsAnswer = Readonly<Record<string, readonly Taken[]>>;
 
 answer(({ size, count }: EventsInput): EventsAnswer => {
   const run = new CompilerRun();
   run.all(recordsOf(size));
-  const times: Record<string, number[]> = {};
+  const times: Record<string, Taken[]> = {};
   for (const kinds of [EVENTS, SWEEPING_EVENTS]) {
     for (const kind of Object.keys(kinds)) times[kind] = [];
     for (let i = 0; i < count; i++) {

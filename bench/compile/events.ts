@@ -1,5 +1,12 @@
 /** Single changes of a large cluster, by kind. Each kind leaves the cluster as large as it was. */
-import type { ClusterRecord, LabelSelector, PodRecord, PolicyPeer, PolicyRecord } from '../../src/cluster/records.ts';
+import type {
+  ClusterRecord,
+  LabelSelector,
+  PodRecord,
+  PolicyPeer,
+  PolicyRecord,
+  PolicyRule,
+} from '../../src/cluster/records.ts';
 import type { ClusterChange } from '../../src/cluster/store.ts';
 import { type ClusterSize, labels, namespace, pod, policy, team } from './cluster.ts';
 
@@ -7,20 +14,30 @@ import { type ClusterSize, labels, namespace, pod, policy, team } from './cluste
 export type EventOf = (i: number, size: ClusterSize) => ClusterChange;
 
 export const EVENTS: Readonly<Record<string, EventOf>> = {
-  'pod added elsewhere': (i, size) => set(another(pod(elsewhere(i, size), size), i)),
+  'pod added elsewhere': (i, size) => set(podElsewhere(i, size)),
   'pod relabelled elsewhere': (i, size) => set(pod(elsewhere(i, size), size, { revision: String(i) })),
-  'pod deleted elsewhere': (i, size) => gone(another(pod(elsewhere(i, size), size), i)),
-  'pod added here': (i, size) => set(another(pod(here(i, size), size), i)),
+  'pod address changed elsewhere': (i, size) => set(moved(podElsewhere(i, size))),
+  'named port changed elsewhere': (i, size) => set(listening(moved(podElsewhere(i, size)), 1000 + i)),
+  'pod deleted elsewhere': (i, size) => gone(podElsewhere(i, size)),
+  'pod added here': (i, size) => set(podHere(i, size)),
   'pod relabelled here': (i, size) => set(pod(here(i, size), size, { revision: String(i) })),
-  'pod deleted here': (i, size) => gone(another(pod(here(i, size), size), i)),
-  'namespace added': (i, size) => set(namespace(size.namespaces + i)),
-  'namespace relabelled': (i, size) => set(namespace(here(i, size) % size.namespaces, { team: team(i + 1) })),
-  'namespace deleted': (i, size) => gone(namespace(size.namespaces + i)),
-  'policy added elsewhere': (i, size) => set(renamed(policy(elsewhere(i, size) % size.policies, size))),
-  'policy deleted elsewhere': (i, size) => gone(renamed(policy(elsewhere(i, size) % size.policies, size))),
-  'policy added here': (i, size) => set(renamed(policyHere(i, size))),
-  'policy edited here': (i, size) => set(edited(renamed(policyHere(i, size)), i)),
-  'policy deleted here': (i, size) => gone(renamed(policyHere(i, size))),
+  'pod address changed here': (i, size) => set(moved(podHere(i, size))),
+  'named port changed here': (i, size) => set(listening(moved(podHere(i, size)), 1000 + i)),
+  'pod deleted here': (i, size) => gone(podHere(i, size)),
+  'namespace without pods added': (i, size) => set(namespace(size.namespaces + i)),
+  'namespace without pods deleted': (i, size) => gone(namespace(size.namespaces + i)),
+  'namespace relabelled elsewhere': (i, size) =>
+    set(namespace(elsewhere(i, size) % size.namespaces, { team: team(i + 1) })),
+  'namespace relabelled here': (i, size) => set(namespace(here(i, size) % size.namespaces, { team: team(i + 1) })),
+  'namespace of a pod here deleted': (i, size) => gone(namespace(here(i, size) % size.namespaces)),
+  'namespace of a pod here added': (i, size) => set(namespace(here(i, size) % size.namespaces)),
+  'policy added elsewhere': (i, size) => set(policyElsewhere(i, size)),
+  'policy edited elsewhere': (i, size) => set(allowingOnly(policyElsewhere(i, size), port(1000 + i))),
+  'policy deleted elsewhere': (i, size) => gone(policyElsewhere(i, size)),
+  'policy added here': (i, size) => set(policyHere(i, size)),
+  'policy edited here': (i, size) => set(allowingOnly(policyHere(i, size), port(1000 + i))),
+  'policy edited here, an ipBlock': (i, size) => set(allowingOnly(policyHere(i, size), block(i))),
+  'policy deleted here': (i, size) => gone(policyHere(i, size)),
   'policy with a selector that is new to the cluster': (i) =>
     set(allowing({ namespaceSelector: labels({}), podSelector: labels({ 'app.kubernetes.io/name': `web-${4 * i}` }) })),
   'policy with a namespace selector that is new': (i) =>
@@ -47,31 +64,60 @@ function gone(record: ClusterRecord): ClusterChange {
   return { type: 'delete', record };
 }
 
-/** A pod of another node. */
+/** Number of a pod of another node. */
 function elsewhere(i: number, { pods }: ClusterSize): number {
   return (1 + 17 * i) % pods;
 }
 
-/** A pod of this node: those whose number its nodes divide. */
+/** Number of a pod of this node: those whose number its nodes divide. */
 function here(i: number, { pods, podsOfNode }: ClusterSize): number {
   return (i % podsOfNode) * Math.ceil(pods / podsOfNode);
 }
 
-/** A policy of a namespace that has a pod here. */
+function podElsewhere(i: number, size: ClusterSize): PodRecord {
+  return another(pod(elsewhere(i, size), size), i);
+}
+
+function podHere(i: number, size: ClusterSize): PodRecord {
+  return another(pod(here(i, size), size), i);
+}
+
+function policyElsewhere(i: number, size: ClusterSize): PolicyRecord {
+  return renamed(policy(elsewhere(i, size) % size.policies, size));
+}
+
+/** The policy for egress of all pods of a namespace that has one here. */
 function policyHere(i: number, size: ClusterSize): PolicyRecord {
-  return policy(here(i, size) % size.namespaces, size);
+  return renamed(policy(2 * size.namespaces + (here(i, size) % size.namespaces), size));
 }
 
 function another(record: PodRecord, i: number): PodRecord {
   return { ...record, name: `${record.name}-another`, addresses: [`11.0.${(i >>> 8) & 255}.${i & 255}`] };
 }
 
+function moved(record: PodRecord): PodRecord {
+  return { ...record, addresses: record.addresses.map((address) => address.replace(/^11/, '12')) };
+}
+
+function listening(record: PodRecord, number: number): PodRecord {
+  return { ...record, ports: record.ports.map((each) => ({ ...each, port: number })) };
+}
+
 function renamed(record: PolicyRecord): PolicyRecord {
   return { ...record, name: `${record.name}-another` };
 }
 
-function edited(record: PolicyRecord, i: number): PolicyRecord {
-  return { ...record, ingress: [{ peers: [], ports: [{ protocol: 'TCP', port: 1000 + i }] }] };
+function allowingOnly(record: PolicyRecord, rule: PolicyRule): PolicyRecord {
+  return { ...record, ingress: [rule], egress: [rule] };
+}
+
+function port(number: number): PolicyRule {
+  return { peers: [], ports: [{ protocol: 'TCP', port: number }] };
+}
+
+function block(i: number): PolicyRule {
+  const prefix = `172.${16 + (i % 16)}`;
+  return { peers: [{ ipBlock: { cidr: `${prefix}.0.0/16`, except: [`${prefix}.${i % 256}.0/24`] } }], ports: [] };
 }
 
 /** A policy of the first namespace, for all of its pods. */

@@ -21,10 +21,10 @@ answer(({ shape, n, edits }: ShapeInput): ShapeAnswer => {
   const { records, edited } = SHAPES[shape]?.(n) ?? { records: [], edited: undefined };
   if (edited === undefined) throw new Error(`no shape is called ${shape}`);
   const run = new CompilerRun();
-  const fullMs = run.all(records);
+  const { ms: fullMs } = run.all(records);
   const editMs = Array.from({ length: edits }, (_, i) => {
     const ingress = [...edited.ingress, { peers: [], ports: [{ protocol: 'TCP' as const, port: 1 + i }] }];
-    return run.change([{ type: 'set', record: { ...edited, ingress } }]);
+    return run.change([{ type: 'set', record: { ...edited, ingress } }]).ms;
   });
   return { fullMs, editMs, tableBytes: run.tableBytes, peakBytes: peakMemory() };
 });

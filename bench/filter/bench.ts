@@ -1,9 +1,10 @@
 /** `npm run bench filter`: what a verdict costs, without the kernel. */
+import { ALLOCATION_FLAGS } from '../harness/allocation.ts';
 import type { Bench, BenchContext } from '../harness/bench.ts';
 import { inChild } from '../harness/child.ts';
 import { bars } from '../harness/panels.ts';
 import { type BenchResult, type MeasuredRow, row, single } from '../harness/result.ts';
-import { median } from '../harness/statistics.ts';
+import { median, rangeOf } from '../harness/statistics.ts';
 import type { Scenario } from './scenario.ts';
 import type { VariationAnswer, VariationInput } from './variation-process.ts';
 import type { Kind } from './variations.ts';
@@ -11,16 +12,31 @@ import type { Kind } from './variations.ts';
 const PROCESS = new URL('./variation-process.ts', import.meta.url);
 const BASE: Scenario = { policies: 100, pods: 100, flows: 1000 };
 
-const OF_FLOWS: readonly Kind[] = ['established TCP', 'established UDP', 'ICMP error', 'new flow allowed'];
-const LOOKUPS: readonly Kind[] = [
+const PACKETS: readonly Kind[] = [
+  'established TCP',
+  'established UDP',
+  'ICMP error',
+  'new flow allowed',
+  'new flow denied',
+];
+const FINDING: readonly Kind[] = [
   'flow lookup, our table',
   'flow lookup, lru-cache by text',
   'flow lookup, lru-cache by number',
 ];
-const BY_POLICY: readonly Kind[] = ['new flow allowed', 'new flow denied', 'established TCP'];
+const ENTERING: readonly Kind[] = [
+  'flow entered, our table',
+  'flow entered, lru-cache by text',
+  'flow entered, lru-cache by number',
+];
+const SINGLY: Kind = 'established TCP, nothing read ahead';
+/** As many flows as the table of a queue has room for, if nobody says otherwise. */
+const DEFAULT_FLOWS = 65_536;
 const SCAN: Kind = 'new flow allowed, naive scan of policies';
-/** Of these, what they allocate. */
-const PACKETS: readonly Kind[] = [...OF_FLOWS, 'new flow denied'];
+
+const FLOWS = [1000, 1_000_000];
+const POLICIES = [1, 100, 10_000];
+const PODS = [100, 100_000];
 
 /** A row, and what it measures. Rows of one kind and scenario share one measurement. */
 interface Line {
@@ -29,11 +45,16 @@ interface Line {
   readonly scenario: Scenario;
 }
 
+/** Of these, what they allocate is looked at too. */
+const ALLOCATING: readonly Line[] = sweep('flows', FLOWS, PACKETS);
+
 const LINES: readonly Line[] = [
   ...(['harness alone', 'decode, TCP', 'decode, UDP'] as const).map((kind) => ({ name: kind, kind, scenario: BASE })),
-  ...sweep('flows', [1000, 1_000_000], [...OF_FLOWS, ...LOOKUPS]),
-  ...sweep('policies', [1, 100, 10_000], [...BY_POLICY, SCAN]),
-  ...sweep('pods', [100, 100_000], BY_POLICY),
+  ...sweep('flows', FLOWS, [...PACKETS, ...FINDING, ...ENTERING]),
+  ...sweep('flows', [DEFAULT_FLOWS], ['established TCP']),
+  ...sweep('flows', [1_000_000], [SINGLY]),
+  ...sweep('policies', POLICIES, [...PACKETS, SCAN]),
+  ...sweep('pods', PODS, [...PACKETS, SCAN]),
 ];
 
 function sweep(of: keyof Scenario, values: readonly number[], kinds: readonly Kind[]): Line[] {
@@ -53,25 +74,34 @@ export const bench: Bench = {
   async run(context) {
     const parameters = context.quick
       ? { processes: 1, rounds: 3, roundMs: 40 }
-      : { processes: 3, rounds: 5, roundMs: 250 };
+      : { processes: 3, rounds: 5, roundMs: 200 };
     const answers = await measure(context, parameters);
+    const allocated = ALLOCATING.map(({ name, kind, scenario }) => {
+      const rounds = answersOf(answers, kind, scenario).flatMap((answer) => answer.allocated);
+      return row(`allocated, ${name}`, 'bytes/million packets', rounds);
+    });
+    const medians = allocated.map(({ value }) => value);
     const rows = [
       ...LINES.map(({ name, kind, scenario }) => row(name, 'ns', roundsOf(answers, kind, scenario))),
       ...ratios(answers),
-      ...PACKETS.map((kind) => allocated(kind, answers)),
+      single('allocated, all kinds of packet', 'bytes/million packets', Math.max(...medians), rangeOf(medians)),
+      ...allocated,
     ];
     const notes = [
       'Time of the thread\'s own CPU. It holds what writing the packet costs, "harness alone".',
       `Where a row does not say otherwise: ${BASE.policies} policies, ${BASE.pods} pods, ${BASE.flows.toLocaleString('en')} flows in a full table.`,
+      'Allocated: the median of all rounds of all processes, beside it the least and the most; a round in which the compiler worked shows its bytes too. "All kinds" is the largest median, and the range of the medians.',
     ];
     return { parameters: { ...parameters, base: { ...BASE } }, rows, notes };
   },
   panels: (result) => [
-    panel(result, 'By kind of packet, 1,000 and 1,000,000 flows', 'flows', [...OF_FLOWS]),
-    panel(result, 'By policies: a verdict costs the same', 'policies', [...BY_POLICY]),
+    panel(result, 'By kind of packet, 1,000 and 1,000,000 flows', 'flows', PACKETS),
+    panel(result, 'By policies: a verdict costs the same', 'policies', PACKETS),
     panel(result, 'The same, beside a scan of all policies', 'policies', ['new flow allowed', SCAN], 'log'),
-    panel(result, 'By pods', 'pods', [...BY_POLICY]),
-    panel(result, 'Finding a flow', 'flows', [...LOOKUPS]),
+    panel(result, 'By pods', 'pods', PACKETS),
+    panel(result, 'The same, beside a scan of all policies', 'pods', ['new flow allowed', SCAN], 'log'),
+    panel(result, 'Finding a flow', 'flows', FINDING),
+    panel(result, 'Entering a flow in place of the oldest', 'flows', ENTERING),
   ],
 };
 
@@ -80,30 +110,26 @@ async function measure(
   { signal, progress }: BenchContext,
   { processes, rounds, roundMs }: { processes: number; rounds: number; roundMs: number },
 ): Promise<Answers> {
-  const distinct = new Map(LINES.map((line) => [keyOf(line.kind, line.scenario), line]));
+  const keysOf = (lines: readonly Line[]) => lines.map((line) => [keyOf(line.kind, line.scenario), line] as const);
+  const distinct = new Map(keysOf(LINES));
+  const allocating = new Map(keysOf(ALLOCATING));
   const answers = new Map<string, VariationAnswer[]>([...distinct.keys()].map((key) => [key, []]));
   let done = 0;
   for (let turn = 0; turn < processes; turn++) {
     for (const [key, { name, kind, scenario }] of distinct) {
       progress(name, ++done, distinct.size * processes);
-      const allocation = PACKETS.includes(kind) && keyOf(kind, scenario) === keyOf(kind, BASE);
+      const allocation = allocating.has(key);
       const input: VariationInput = { kind, scenario, rounds, roundMs, allocation };
-      answers.get(key)?.push(await inChild<VariationAnswer>(PROCESS, input, { signal, flags: ['--expose-gc'] }));
+      const flags = allocation ? ALLOCATION_FLAGS : [];
+      answers.get(key)?.push(await inChild<VariationAnswer>(PROCESS, input, { signal, flags }));
     }
   }
   return answers;
 }
 
-/** The least of all rounds: the compiler, which allocates too, works now and then. */
-function allocated(kind: Kind, answers: Answers): MeasuredRow {
-  const rounds = answersOf(answers, kind, BASE).flatMap((answer) => answer.allocated);
-  const least = Math.min(...rounds);
-  return single(`allocated, ${kind}`, 'bytes/million packets', least, [least, Math.max(...rounds)]);
-}
-
 /** Each process of the one against its neighbour of the other. */
 function ratios(answers: Answers): MeasuredRow[] {
-  return (['new flow allowed', 'new flow denied', SCAN] as const).map((kind) => {
+  return [...PACKETS, SCAN].map((kind) => {
     const [many = [], one = []] = [10_000, 1].map((policies) => answersOf(answers, kind, { ...BASE, policies }));
     return row(
       `10,000 policies / 1, ${kind}`,

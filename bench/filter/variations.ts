@@ -1,6 +1,7 @@
 /** What is measured: each variation is a kind of step in a scenario. */
 import { LRUCache } from 'lru-cache';
 import { FlowTable } from '../../src/conntrack/flow-table.ts';
+import { LOOKAHEAD_FROM } from '../../src/conntrack/lookahead.ts';
 import { NO_SLOT } from '../../src/conntrack/slots.ts';
 import { OPENER } from '../../src/conntrack/states.ts';
 import { Filter } from '../../src/filter/filter.ts';
@@ -12,7 +13,17 @@ import { type Payload, tcp, udp } from '../../test/packet/build.ts';
 import type { Steps } from '../harness/cpu-time.ts';
 import { PolicyScan } from './scan.ts';
 import { CLOSED_PORT, compiled, OPEN_PORT, recordsOf, type Scenario } from './scenario.ts';
-import { distinctFlows, ErrorPacket, FlowPacket, inOrder, random } from './traffic.ts';
+import {
+  distinctFlows,
+  ErrorPackets,
+  FlowPackets,
+  inBatches,
+  inOrder,
+  type Order,
+  type Packets,
+  random,
+  STRIDE,
+} from './traffic.ts';
 
 export type Kind = keyof typeof KINDS;
 
@@ -22,131 +33,145 @@ const NOW = 1500;
 
 const SYN = tcp(1, OPEN_PORT, 'S');
 const ACK = tcp(1, OPEN_PORT, 'A');
+const CLOSED_SYN = tcp(1, CLOSED_PORT, 'S');
 const QUERY = udp(1, OPEN_PORT);
 
 /** Makes what a variation needs, and gives the steps to measure. */
 const KINDS = {
-  'harness alone': ({ pods, flows }: Scenario): Steps => {
-    const packet = new FlowPacket(ACK, pods);
-    return random(flows, (flow) => {
-      packet.take(flow);
-      return true;
-    });
+  'harness alone': ({ pods, flows }: Scenario): Steps => inBatches(random(flows), new FlowPackets(ACK, pods), () => 0),
+  'decode, TCP': (scenario: Scenario): Steps => decoding(scenario, ACK, known(scenario), ({ status }) => status === OK),
+  'decode, UDP': (scenario: Scenario): Steps =>
+    decoding(scenario, QUERY, known(scenario), ({ status }) => status === OK),
+  'established TCP': (scenario: Scenario): Steps =>
+    judging(withFlows(scenario, SYN), new FlowPackets(ACK, scenario.pods), known(scenario), ESTABLISHED),
+  'established TCP, nothing read ahead': (scenario: Scenario): Steps => {
+    const packets = new FlowPackets(ACK, scenario.pods);
+    const filter = withFlows(scenario, SYN);
+    return inBatches(known(scenario), packets, (size) => judgeEach(filter, packets, size, ESTABLISHED));
   },
-  'decode, TCP': (scenario: Scenario): Steps => decoding(ACK, scenario),
-  'decode, UDP': (scenario: Scenario): Steps => decoding(QUERY, scenario),
-  'established TCP': (scenario: Scenario): Steps => established(scenario, SYN, ACK),
-  'established UDP': (scenario: Scenario): Steps => established(scenario, QUERY, QUERY),
-  'ICMP error': (scenario: Scenario): Steps => {
-    const filter = filterWithFlows(scenario, SYN);
-    return judging(filter, new ErrorPacket(ACK, scenario.pods), scenario.flows, random, RELATED);
-  },
-  'new flow allowed': (scenario: Scenario): Steps => {
-    const packet = new FlowPacket(SYN, scenario.pods);
-    return judging(emptyFilter(scenario), packet, distinctFlows(scenario.pods), inOrder, ALLOWED_BY_POLICY);
-  },
-  'new flow denied': (scenario: Scenario): Steps => {
-    const packet = new FlowPacket(tcp(1, CLOSED_PORT, 'S'), scenario.pods);
-    return judging(emptyFilter(scenario), packet, distinctFlows(scenario.pods), inOrder, INGRESS_DENIED);
-  },
+  'established UDP': (scenario: Scenario): Steps =>
+    judging(withFlows(scenario, QUERY), new FlowPackets(QUERY, scenario.pods), known(scenario), ESTABLISHED),
+  'ICMP error': (scenario: Scenario): Steps =>
+    judging(withFlows(scenario, SYN), new ErrorPackets(ACK, scenario.pods), known(scenario), RELATED),
+  'new flow allowed': (scenario: Scenario): Steps =>
+    judging(withFlows(scenario, SYN), new FlowPackets(SYN, scenario.pods), fresh(scenario), ALLOWED_BY_POLICY),
+  'new flow denied': (scenario: Scenario): Steps =>
+    judging(withFlows(scenario, SYN), new FlowPackets(CLOSED_SYN, scenario.pods), fresh(scenario), INGRESS_DENIED),
   'new flow allowed, naive scan of policies': (scenario: Scenario): Steps => {
     const scan = new PolicyScan(recordsOf(scenario));
-    const { packet, take } = decoded(SYN, scenario);
-    return inOrder(distinctFlows(scenario.pods), (flow) => {
-      take(flow);
-      return scan.allows(packet.src0, packet.dst0, packet.dstPort);
-    });
+    return decoding(scenario, SYN, fresh(scenario), ({ src0, dst0, dstPort }) => scan.allows(src0, dst0, dstPort));
   },
   'flow lookup, our table': (scenario: Scenario): Steps => {
-    const table = flowTable(scenario.flows);
-    const { packet, take } = decoded(ACK, scenario);
-    for (let flow = 0; flow < scenario.flows; flow++) {
-      take(flow);
-      table.find(packet, NOW);
-      table.insert(OPENER, 1, 1, 0, NOW);
-    }
-    return random(scenario.flows, (flow) => {
-      take(flow);
-      return table.find(packet, NOW) !== NO_SLOT;
+    const { flows } = withFlows(scenario, SYN);
+    return decoding(scenario, ACK, known(scenario), (packet) => flows.find(packet, NOW) !== NO_SLOT);
+  },
+  'flow lookup, lru-cache by text': (scenario: Scenario): Steps => lruLookup(scenario, keyText),
+  'flow lookup, lru-cache by number': (scenario: Scenario): Steps => lruLookup(scenario, keyNumber),
+  'flow entered, our table': (scenario: Scenario): Steps => {
+    const { flows } = withFlows(scenario, SYN);
+    return decoding(scenario, SYN, fresh(scenario), (packet) => {
+      const isNew = flows.find(packet, NOW) === NO_SLOT;
+      flows.insert(OPENER, 1, 1, 0, NOW);
+      return isNew;
     });
   },
-  'flow lookup, lru-cache by text': (scenario: Scenario): Steps =>
-    lruLookup(
-      scenario,
-      ({ src0, dst0, srcPort, dstPort, protocol }) => `${src0} ${dst0} ${srcPort} ${dstPort} ${protocol}`,
-    ),
-  // Right only as long as everything goes to one address and port: what the least possible key would cost.
-  'flow lookup, lru-cache by number': (scenario: Scenario): Steps =>
-    lruLookup(scenario, ({ src0, srcPort }) => src0 * 0x10000 + srcPort),
+  'flow entered, lru-cache by text': (scenario: Scenario): Steps => lruInsertion(scenario, keyText),
+  'flow entered, lru-cache by number': (scenario: Scenario): Steps => lruInsertion(scenario, keyNumber),
 };
 
 export function prepare(kind: Kind, scenario: Scenario): Steps {
   return KINDS[kind](scenario);
 }
 
-function decoding(payload: Payload, scenario: Scenario): Steps {
-  const { packet, take } = decoded(payload, scenario);
-  return random(scenario.flows, (flow) => {
-    take(flow);
-    return packet.status === OK;
-  });
+/** Flows that are in the table. */
+function known({ flows }: Scenario): Order {
+  return random(flows);
 }
 
-function decoded(payload: Payload, { pods }: Scenario): { packet: Packet; take: (flow: number) => void } {
+/** Flows that are not. */
+function fresh({ pods, flows }: Scenario): Order {
+  return inOrder(distinctFlows(pods), flows);
+}
+
+/** Packet by packet: decoded, and then what `step` does, which says whether it came out as it should. */
+function decoding({ pods }: Scenario, payload: Payload, order: Order, step: (packet: Packet) => boolean): Steps {
   const packet = new Packet();
-  const bytes = new FlowPacket(payload, pods);
-  const take = (flow: number) => {
-    bytes.take(flow);
-    decode(packet, bytes.view, 0, bytes.length);
-  };
-  return { packet, take };
-}
-
-function established(scenario: Scenario, opening: Payload, then: Payload): Steps {
-  const filter = filterWithFlows(scenario, opening);
-  return judging(filter, new FlowPacket(then, scenario.pods), scenario.flows, random, ESTABLISHED);
-}
-
-function judging(
-  filter: Filter,
-  packet: FlowPacket | ErrorPacket,
-  flows: number,
-  order: typeof random,
-  expected: number,
-): Steps {
-  const { view, length } = packet;
-  return order(flows, (flow) => {
-    packet.take(flow);
-    return filter.judge(view, 0, length, length, NOW) === expected;
+  const packets = new FlowPackets(payload, pods);
+  const { view, length } = packets;
+  return inBatches(order, packets, (size) => {
+    let wrong = 0;
+    for (let i = 0; i < size; i++) {
+      decode(packet, view, i * STRIDE, length);
+      if (!step(packet)) wrong++;
+    }
+    return wrong;
   });
 }
 
-function emptyFilter(scenario: Scenario): Filter {
-  return new Filter(flowTable(scenario.flows), compiled(recordsOf(scenario)));
+function judging(filter: Filter, packets: Packets, order: Order, expected: number): Steps {
+  return inBatches(order, packets, (size) => judgeBatch(filter, packets, size, expected));
 }
 
-function filterWithFlows(scenario: Scenario, opening: Payload): Filter {
-  const filter = emptyFilter(scenario);
-  const packet = new FlowPacket(opening, scenario.pods);
-  for (let flow = 0; flow < scenario.flows; flow++) {
-    packet.take(flow);
-    filter.judge(packet.view, 0, packet.length, packet.length, OPENED);
+/** As a queue worker judges what it received at once (dataplane/nfqueue/worker.ts). Gives back how many had another reason than `expected`. */
+function judgeBatch(filter: Filter, packets: Packets, size: number, expected: number): number {
+  if (filter.flows.size >= LOOKAHEAD_FROM) {
+    const { view, length } = packets;
+    for (let i = 0; i < size; i++) filter.announce(view, i * STRIDE, length, length);
+    filter.flows.lookahead.read();
   }
-  if (filter.flows.size !== scenario.flows) throw new Error(`${filter.flows.size} of ${scenario.flows} flows opened`);
+  return judgeEach(filter, packets, size, expected);
+}
+
+function judgeEach(filter: Filter, { view, length }: Packets, size: number, expected: number): number {
+  let wrong = 0;
+  for (let i = 0; i < size; i++) {
+    if (filter.judge(view, i * STRIDE, length, length, NOW) !== expected) wrong++;
+  }
+  return wrong;
+}
+
+/** A filter whose flow table is full of flows that such packets opened. */
+function withFlows(scenario: Scenario, opening: Payload): Filter {
+  const { flows, pods } = scenario;
+  const filter = new Filter(flowTable(flows), compiled(recordsOf(scenario)));
+  const packets = new FlowPackets(opening, pods);
+  for (let flow = 0; flow < flows; flow++) {
+    packets.take(0, flow);
+    filter.judge(packets.view, 0, packets.length, packets.length, OPENED);
+  }
+  if (filter.flows.size !== flows) throw new Error(`${filter.flows.size} of ${flows} flows opened`);
   return filter;
 }
 
+function keyText({ src0, dst0, srcPort, dstPort, protocol }: Packet): string {
+  return `${src0} ${dst0} ${srcPort} ${dstPort} ${protocol}`;
+}
+
+/** Right only as long as everything goes to one address and port: what the least possible key would cost. */
+function keyNumber({ src0, srcPort }: Packet): number {
+  return src0 * 0x10000 + srcPort;
+}
+
 function lruLookup<K extends string | number>(scenario: Scenario, keyOf: (packet: Packet) => K): Steps {
-  const cache = new LRUCache<K, number>({ max: scenario.flows });
-  const { packet, take } = decoded(ACK, scenario);
-  for (let flow = 0; flow < scenario.flows; flow++) {
-    take(flow);
-    cache.set(keyOf(packet), flow);
-  }
-  return random(scenario.flows, (flow) => {
-    take(flow);
-    return cache.get(keyOf(packet)) === flow;
+  const cache = fullCache(scenario, keyOf);
+  return decoding(scenario, ACK, known(scenario), (packet) => cache.get(keyOf(packet)) !== undefined);
+}
+
+function lruInsertion<K extends string | number>(scenario: Scenario, keyOf: (packet: Packet) => K): Steps {
+  const cache = fullCache(scenario, keyOf);
+  return decoding(scenario, SYN, fresh(scenario), (packet) => {
+    const key = keyOf(packet);
+    const isNew = cache.get(key) === undefined;
+    cache.set(key, 1);
+    return isNew;
   });
+}
+
+function fullCache<K extends string | number>(scenario: Scenario, keyOf: (packet: Packet) => K): LRUCache<K, number> {
+  const cache = new LRUCache<K, number>({ max: scenario.flows });
+  const enter = decoding(scenario, SYN, inOrder(scenario.flows), (packet) => cache.set(keyOf(packet), 1) === cache);
+  enter(scenario.flows);
+  return cache;
 }
 
 /** As a queue worker has it. */

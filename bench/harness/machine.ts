@@ -11,7 +11,7 @@ export interface Machine {
   readonly kernel: string;
   readonly node: string;
   readonly podfence: string;
-  /** Of the checkout, with `+` where files differ from it; '' outside of one. */
+  /** Of the checkout, with `+` where the tree was not clean (documents and results do not count); '' outside of one. */
   readonly commit: string;
 }
 
@@ -35,7 +35,7 @@ function commit(): string {
   const git = (...args: string[]) =>
     execFileSync('git', args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {
-    const changed = git('status', '--porcelain', '--untracked-files=no', '--', 'src') !== '';
+    const changed = git('status', '--porcelain', '--', '.', ':!*.md', ':!bench/results') !== '';
     return git('rev-parse', '--short=12', 'HEAD') + (changed ? '+' : '');
   } catch {
     return '';

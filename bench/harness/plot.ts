@@ -20,7 +20,7 @@ const BELOW = 62;
 const BARS_LEFT = 290;
 /** About what a letter takes, and a mark before a name. */
 const LETTER = 7.5;
-const MARK = 50;
+const MARK = 60;
 
 /** Light and dark of each colour; the light one is what the SVG names, and a style replaces it. */
 const PAPER = ['#fffffe', '#0d1117'] as const;
@@ -69,6 +69,8 @@ export function plot(title: string, subtitle: string, panels: readonly Panel[]):
     yAxis: layout.map(({ panel }, index) => ({
       ...(panel.kind === 'bars' ? categoryAxis(panel) : axis(panel.y.name, panel.y.scale)),
       gridIndex: index,
+      // Below the legend.
+      nameGap: 8,
     })),
     series: layout.flatMap(({ panel }, index) =>
       panel.kind === 'bars' ? barSeries(panel, index) : curveSeries(panel, index),
@@ -140,7 +142,7 @@ function legend(panel: Panel, top: number, index: number): object[] {
       top: top + 24,
       textStyle: { color: INK[0] },
       itemHeight: 10,
-      itemGap: 18,
+      itemGap: 28,
       formatter: (name: string) => name.slice(name.indexOf(':') + 1),
     },
   ];

@@ -6,6 +6,7 @@
  *     ...
  *     <!-- /targets -->
  */
+import { overTime } from '../soak/over-time.ts';
 import { TARGETS } from '../targets.ts';
 import { formatBound, formatValue, markdownTable } from './format.ts';
 import type { BenchResult, Row } from './result.ts';
@@ -14,24 +15,43 @@ import { originOf } from './terminal.ts';
 const BEGIN = '<!-- targets -->';
 const END = '<!-- /targets -->';
 
-/** Markdown. `results` by the name of the benchmark; a target whose benchmark has none is shown as not measured. */
+/**
+ * Markdown: the targets, how the soak went over time, and of which machine, day and commit it all is. `results` by the name of the benchmark;
+ * a target whose benchmark has none is shown as not measured.
+ */
 export function targetTable(results: ReadonlyMap<string, BenchResult>): string {
   const lines = TARGETS.map((target) => {
     const found = results.get(target.bench)?.rows.find(({ name }) => name === target.row);
     return [target.what, formatBound(target, target.unit), ...outcome(found), target.bench];
   });
   const table = markdownTable(['', 'to reach', 'measured', 'least to most', '', 'bench'], lines);
-  return `${table}\n\n${[...results.values()]
-    .map((result) => `${originOf(result)}.`)
-    .filter(isNew)
-    .join('\n')}`;
+  const soak = results.get('soak');
+  const origins = [...results.values()].map((result) => `${originOf(result)}.`).filter(isNew);
+  return [table, soak === undefined ? '' : overTime(soak), [...origins, commitsOf(results)].join('\n')]
+    .filter((part) => part !== '')
+    .join('\n\n');
+}
+
+/** Do the results come from more than one state of the code, or from one that is in no commit? */
+export function mixedCommits(results: ReadonlyMap<string, BenchResult>): boolean {
+  const commits = new Set([...results.values()].map(({ machine }) => machine.commit));
+  return commits.size > 1 || [...commits].some((commit) => commit === '' || commit.endsWith('+'));
+}
+
+function commitsOf(results: ReadonlyMap<string, BenchResult>): string {
+  const byCommit = Map.groupBy(results.values(), ({ machine }) => machine.commit || 'without a commit');
+  const commits = [...byCommit].map(([commit, of]) => `${commit} (${of.map(({ bench }) => bench).join(', ')})`);
+  const changed = [...byCommit.keys()].some((commit) => commit.endsWith('+')) ? ' A + is a tree with changes.' : '';
+  if (byCommit.size > 1) return `**Not from one commit**: ${commits.join(', ')}.${changed}`;
+  return `Commit ${[...byCommit.keys()].join()}.${changed}`;
 }
 
 function outcome(row: Row | undefined): [measured: string, spread: string, mark: string] {
   if (row === undefined) return ['not measured', '', ''];
   const { min, max } = row.spread;
   const spread = min === max ? '' : `${formatValue(min, row.unit)} to ${formatValue(max, row.unit)}`;
-  return [formatValue(row.value, row.unit), spread, row.target?.reached ? '✓' : '✗'];
+  const mark = row.target === undefined ? '' : row.target.reached ? '✓' : '✗';
+  return [formatValue(row.value, row.unit), spread, mark];
 }
 
 function isNew(text: string, index: number, all: readonly string[]): boolean {

@@ -1,12 +1,18 @@
 /** The files of results: `<folder>/<bench>.json` and `.svg`, each there as a whole or as it was before. */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { InputError } from '../../src/commands/exit-code.ts';
 import { type Target, targetOf } from '../targets.ts';
-import { describeMachine } from './machine.ts';
+import { describeMachine, type Machine } from './machine.ts';
 import type { BenchResult, Bound, Measured, MeasuredRow, Row } from './result.ts';
 
 /** What was measured with what the harness knows. @throws Error where two rows have one name, or a value is no number */
-export function completed(bench: string, quick: boolean, measured: Measured): BenchResult {
+export function completed(
+  bench: string,
+  quick: boolean,
+  measured: Measured,
+  machine: Machine = describeMachine(),
+): BenchResult {
   const { parameters, rows, curves = [], notes = [] } = measured;
   checkRows(bench, rows);
   return {
@@ -14,7 +20,7 @@ export function completed(bench: string, quick: boolean, measured: Measured): Be
     bench,
     date: new Date().toISOString(),
     quick,
-    machine: describeMachine(),
+    machine,
     parameters,
     rows: rows.map((each) => withTarget(each, targetOf(bench, each.name))),
     curves,
@@ -35,6 +41,7 @@ function checkRows(bench: string, rows: readonly MeasuredRow[]): void {
 function withTarget(row: MeasuredRow, target: Target | undefined): Row {
   if (target === undefined) return row;
   const { atMost, atLeast } = target;
+  if (atMost === undefined && atLeast === undefined) return row;
   const bound: Bound = { ...(atMost !== undefined && { atMost }), ...(atLeast !== undefined && { atLeast }) };
   const reached = row.value <= (atMost ?? row.value) && row.value >= (atLeast ?? row.value);
   return { ...row, target: { ...bound, reached } };
@@ -67,6 +74,24 @@ export function readResult(folder: string, bench: string): BenchResult | undefin
     // Told below.
   }
   throw new Error(`${file} is no result of this version's benchmark ${bench}: run it again, or remove the file`);
+}
+
+/**
+ * The results in a folder that documents may show, by benchmark.
+ * @throws InputError where there is none, or one is of a quick run
+ */
+export function readReference(folder: string, benches: readonly string[]): ReadonlyMap<string, BenchResult> {
+  const results = new Map<string, BenchResult>();
+  for (const bench of benches) {
+    const result = readResult(folder, bench);
+    if (result?.quick)
+      throw new InputError(
+        `${join(folder, bench)}.json is of a quick run, whose figures are rough: run it in full, or remove the file`,
+      );
+    if (result !== undefined) results.set(bench, result);
+  }
+  if (results.size === 0) throw new InputError(`${folder} holds no results: run the benchmarks first`);
+  return results;
 }
 
 /** Digits behind what anything was measured to would only make the files long. */

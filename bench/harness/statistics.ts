@@ -5,6 +5,10 @@ export function median(values: readonly number[]): number {
   return quantile(sorted(values), 0.5);
 }
 
+export function rangeOf(values: readonly number[]): [least: number, most: number] {
+  return [Math.min(...values), Math.max(...values)];
+}
+
 export function sorted(values: Iterable<number>): Float64Array {
   return Float64Array.from(values).sort();
 }

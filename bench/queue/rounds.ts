@@ -1,7 +1,20 @@
 /** What all rounds gave, by what was measured and of whom. */
 import { type Curve, type MeasuredRow, row } from '../harness/result.ts';
 import { cumulative } from '../harness/statistics.ts';
-import type { Outcome } from './measures.ts';
+
+export interface Value {
+  readonly name: string;
+  readonly unit: string;
+  readonly value: number;
+}
+
+export interface Outcome {
+  readonly values: readonly Value[];
+  /** Microseconds, where a distribution is shown. */
+  readonly samples?: Float64Array;
+  /** Exchanges without an answer, connections that failed. */
+  readonly failed?: number;
+}
 
 export class Rounds {
   readonly #values = new Map<string, { readonly unit: string; readonly runs: number[] }>();
@@ -26,6 +39,10 @@ export class Rounds {
 
   rows(): MeasuredRow[] {
     return [...this.#values].map(([name, { unit, runs }]) => row(name, unit, runs));
+  }
+
+  has(variant: string): boolean {
+    return [...this.#values.keys()].some((key) => key.endsWith(`, ${variant}`));
   }
 
   /** One value a round, in their order. @throws Error where there is none */

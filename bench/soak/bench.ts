@@ -46,7 +46,9 @@ export const bench: Bench = {
       parameters: { minutes, ...PARAMETERS },
       rows: [...counted, ...rowsOf(samples)],
       curves: curvesOf(samples),
-      notes: ['In the first tenth of the time tables fill and code is compiled: growth is what comes after it.'],
+      notes: [
+        'Start, middle and end are a tenth of the time each. In the first one tables fill and code is compiled: growth is what comes after it.',
+      ],
     };
   },
   panels: ({ curves: all }) => {

@@ -1,6 +1,6 @@
 /** How the agent and the traffic fared in one interval, and what a series of them tells. */
 import type { AgentMetrics } from '../../test/agent/running-agent.ts';
-import { type Curve, type MeasuredRow, row } from '../harness/result.ts';
+import { type Curve, type MeasuredRow, row, single } from '../harness/result.ts';
 import { quantile, sorted } from '../harness/statistics.ts';
 import type { Faring } from '../traffic/paced.ts';
 
@@ -61,29 +61,45 @@ export function curvesOf(samples: readonly Sample[]): Curve[] {
   }));
 }
 
-/** The first tenth of the time against the last. */
+/** When a row of the soak is of, behind its name. */
+export const START = 'at the start';
+export const MIDDLE = 'in the middle';
+export const END = 'at the end';
+
+const GAUGES = [
+  ['memory of the process', 'bytes', 'memory'],
+  ['heap of the main thread', 'bytes', 'heap'],
+  ['first packet p50', 'us', 'p50'],
+  ['first packet p99', 'us', 'p99'],
+  ['flows in the tables', 'flows', 'flows'],
+] as const;
+
+/** Since the beginning. */
+const COUNTS = [
+  ['exchanges without an answer so far', 'unanswered'],
+  ['datagrams of streams lost so far', 'lost'],
+  ['dropped by the queues so far', 'dropped'],
+] as const;
+
+/** What there is a row of at each of these times. */
+export const OVER_TIME: readonly string[] = [...GAUGES, ...COUNTS].map(([what]) => what);
+
+/** The first tenth of the time, the one in the middle, and the last; of what is counted, how much it was at their ends. */
 export function rowsOf(samples: readonly Sample[]): MeasuredRow[] {
   const tenth = Math.max(1, Math.floor(samples.length / 10));
+  const middle = Math.floor((samples.length - tenth) / 2);
   return (
     [
-      ['first tenth', samples.slice(0, tenth)],
-      ['last tenth', samples.slice(-tenth)],
+      [START, samples.slice(0, tenth)],
+      [MIDDLE, samples.slice(middle, middle + tenth)],
+      [END, samples.slice(-tenth)],
     ] as const
-  ).flatMap(([when, some]) =>
-    (
-      [
-        ['memory of the process', 'bytes', 'memory'],
-        ['heap of the main thread', 'bytes', 'heap'],
-        ['first packet p50', 'us', 'p50'],
-        ['first packet p99', 'us', 'p99'],
-        ['flows in the tables', 'flows', 'flows', 1],
-      ] as const
-    ).map(([what, unit, field]) =>
-      row(
-        `${what}, ${when}`,
-        unit,
-        some.flatMap((sample) => sample[field] ?? []),
-      ),
-    ),
-  );
+  ).flatMap(([when, some]) => [
+    ...GAUGES.flatMap(([what, unit, field]) => {
+      const values = some.flatMap((sample) => sample[field] ?? []);
+      // In a moment no first packet may have been answered.
+      return values.length === 0 ? [] : [row(`${what}, ${when}`, unit, values)];
+    }),
+    ...COUNTS.map(([what, field]) => single(`${what}, ${when}`, 'packets', some.at(-1)?.[field] ?? 0)),
+  ]);
 }

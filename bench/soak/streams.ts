@@ -24,10 +24,10 @@ export class Streams {
   async run(signal: AbortSignal): Promise<void> {
     const { datagramsPerSecond, megabitsPerSecond, seconds } = this.#rates;
     while (!signal.aborted) {
-      const { sent, lost } = await datagramRate(this.#pods, seconds, datagramsPerSecond);
+      const { sent, lost } = await datagramRate(this.#pods, { seconds, rate: datagramsPerSecond });
       this.sent += sent;
       this.lost += lost;
-      if (!signal.aborted) await tcpThroughput(this.#pods, seconds, megabitsPerSecond * 1e6);
+      if (!signal.aborted) await tcpThroughput(this.#pods, { seconds, rate: megabitsPerSecond * 1e6 });
     }
   }
 }

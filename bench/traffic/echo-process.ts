@@ -4,20 +4,18 @@ import { SOCK_DGRAM } from '../../src/sys/libc.ts';
 import { dieWithParent } from '../../src/sys/parent-death.ts';
 import { peerAddress, receiveFrom, sendTo } from '../../src/sys/sockets.ts';
 import { answer, report } from '../harness/child.ts';
-import { stayOnCore } from './core.ts';
 import type { ServerInput } from './servers.ts';
 import { boundTo } from './sockets.ts';
 
 /** Bytes of `struct sockaddr_in`. */
 const IPV4_ADDRESS = 16;
 
-answer(async ({ port, core }: ServerInput) => {
+answer(async ({ port }: ServerInput) => {
   dieWithParent(process.ppid);
-  if (core !== undefined) stayOnCore(core);
   const data = new Uint8Array(2048);
   const peer = peerAddress.subarray(0, IPV4_ADDRESS);
   const fd = boundTo('0.0.0.0', SOCK_DGRAM, port);
-  report('listening');
+  report(process.pid);
   await setImmediate();
   for (;;) {
     const length = receiveFrom(fd, data, 0);

@@ -21,7 +21,7 @@ answer(async ({ port }: ServerInput) => {
   epoll.add(listener, EPOLLIN, () => {
     for (let fd = acceptFrom(listener); fd >= 0; fd = acceptFrom(listener)) serve(epoll, fd);
   });
-  report('listening');
+  report(process.pid);
   await setImmediate();
   for (;;) epoll.wait(-1);
 });

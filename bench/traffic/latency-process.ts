@@ -1,7 +1,7 @@
 /** Measures one way of talking to a pod, as often as it is told, and how long each time took. */
 import { dieWithParent } from '../../src/sys/parent-death.ts';
 import { answer } from '../harness/child.ts';
-import { stayOnCore } from './core.ts';
+import { keepOnCores } from './core.ts';
 import { ask, askOnNewFlow, shakeHands, type Target } from './exchanges.ts';
 import { udpTo } from './sockets.ts';
 
@@ -30,7 +30,7 @@ const WARM_UP = 500;
 
 answer((input: LatencyInput) => {
   dieWithParent(process.ppid);
-  if (input.core !== undefined) stayOnCore(input.core);
+  if (input.core !== undefined) keepOnCores([input.core], process.pid);
   return measure(input);
 });
 

@@ -62,6 +62,11 @@ export class PodPair implements TwoPods, AsyncDisposable {
     }
   }
 
+  /** The process that answers the kernel's queues, if any does. */
+  get answerer(): number | undefined {
+    return this.agent?.pid;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.agent?.stop();
     this.#topology.close();

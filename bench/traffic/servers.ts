@@ -10,8 +10,10 @@ const PROGRAMS = {
 
 export interface ServerInput {
   readonly port: number;
-  /** Where it runs. @default wherever the kernel puts it */
-  readonly core?: number;
+}
+
+export interface Server extends Disposable {
+  readonly pid: number;
 }
 
 /** Resolves when it listens; it ends when it is disposed of, or by the signal. Rejects where it cannot listen. */
@@ -20,16 +22,16 @@ export async function startServer(
   what: keyof typeof PROGRAMS,
   input: ServerInput,
   signal: AbortSignal,
-): Promise<Disposable> {
+): Promise<Server> {
   const end = new AbortController();
-  const listening = Promise.withResolvers<void>();
+  const listening = Promise.withResolvers<number>();
   const ended = netns.run(() =>
     inChild<never>(PROGRAMS[what], input, {
       signal: AbortSignal.any([signal, end.signal]),
-      onReport: () => listening.resolve(),
+      onReport: (pid) => listening.resolve(pid as number),
     }),
   );
-  await Promise.race([listening.promise, ended]);
+  const pid = await Promise.race([listening.promise, ended]);
   ended.catch(() => undefined);
-  return { [Symbol.dispose]: () => end.abort() };
+  return { pid, [Symbol.dispose]: () => end.abort() };
 }

@@ -1,4 +1,5 @@
 /** Connections between two pods, by wrk (https://github.com/wg/wrk): many clients that connect, ask, read the answer and begin anew. */
+import { onCores } from './core.ts';
 import { runIn, serverAddress, type TwoPods } from './two-pods.ts';
 
 const CLIENTS = 64;
@@ -11,10 +12,16 @@ export interface ConnectionRate {
   readonly failed: number;
 }
 
-/** @param port where the server speaks HTTP */
-export async function connectionRate(pods: TwoPods, port: number, seconds: number): Promise<ConnectionRate> {
+/** @param port where the server speaks HTTP @param core where the clients run; without it wherever the kernel puts them */
+export async function connectionRate(
+  pods: TwoPods,
+  port: number,
+  seconds: number,
+  core?: number,
+): Promise<ConnectionRate> {
   const load = ['-t', '1', '-c', String(CLIENTS), '-d', `${seconds}s`, '--latency', '-H', 'Connection: close'];
-  return parseReport(await runIn(pods.client, ['wrk', ...load, `http://${serverAddress(pods)}:${port}/`]));
+  const wrk = ['wrk', ...load, `http://${serverAddress(pods)}:${port}/`];
+  return parseReport(await runIn(pods.client, onCores(core === undefined ? undefined : [core], wrk)));
 }
 
 /** wrk has no other format than its text. @throws Error where that is not as expected */

@@ -7,7 +7,6 @@ import type { Logger } from 'pino';
 import { nearest } from '../cluster/nearest.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { STATES } from '../conntrack/states.ts';
-import { FIRST_DENY, REASONS } from '../filter/reasons.ts';
 import { agentRoutes, queryRoutes } from '../telemetry/agent-routes.ts';
 import type { AgentView, EnforcementMode, Readiness, SourceView, WorkersView } from '../telemetry/agent-view.ts';
 import { FlowLog } from '../telemetry/flow-log.ts';
@@ -17,6 +16,7 @@ import { Metrics } from '../telemetry/metrics.ts';
 import { Agent, type AgentOptions } from './agent.ts';
 import { FlowExplainer } from './flow-explainer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
+import { verdictsOfReasons } from './verdict.ts';
 
 /** Between two attempts to bring a change into force that failed, in ms. */
 const RETRY = 1000;
@@ -51,7 +51,7 @@ export class AgentProcess implements AgentView {
   readonly version: string;
   readonly nodeName: string;
   readonly words = {
-    reasons: REASONS.map((reason, index) => ({ verdict: index < FIRST_DENY ? 'allow' : 'deny', reason }) as const),
+    reasons: verdictsOfReasons(),
     flowStates: STATES.slice(1),
   };
   readonly logLinesLost: () => number;
@@ -92,6 +92,7 @@ export class AgentProcess implements AgentView {
     this.#server = new HttpServer({ address: metricsAddress, routes: agentRoutes(this, metrics), log });
     const explainer = new FlowExplainer({
       node: agent.node,
+      ...(agent.mode !== undefined && { mode: agent.mode }),
       snapshot: () => this.#source.snapshot(),
       table: () => this.#agent.table,
     });

@@ -2,10 +2,10 @@
 import { availableParallelism } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { PodRecord } from '../cluster/records.ts';
+import type { PodRecord, PolicyMode } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { WorkerCounters } from '../dataplane/nfqueue/counters.ts';
-import { iptablesInstalled, nftablesInstalled } from '../dataplane/steering/leftovers.ts';
+import { isQueueing } from '../dataplane/steering/leftovers.ts';
 import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe.ts';
 import { system } from '../dataplane/steering/run.ts';
 import { DEFAULT_MARK, type MarkBits } from '../dataplane/steering/state.ts';
@@ -20,9 +20,11 @@ import type { PolicyFlowCount } from './policy-flow-counter.ts';
 
 export interface AgentOptions {
   readonly node: NodeIdentity;
-  /** Queues, each with a thread. @default the number of cores, 4 at most */
+  /** `audit`: nothing is enforced. Copies of packets are judged, and what enforcement would deny is told of. @default 'enforce' */
+  readonly mode?: PolicyMode;
+  /** Queues, each with a thread; in audit mode one thread judges. @default the number of cores, 4 at most */
   readonly queues?: number;
-  /** Number of the first queue. @default 9464, away from the low numbers that other software takes */
+  /** Number of the first queue, or of the NFLOG group in audit mode. @default 9464, away from the low numbers that other software takes */
   readonly firstQueue?: number;
   /** @default 'auto' */
   readonly steering?: SteeringChoice;
@@ -62,8 +64,10 @@ export interface ChangeTimes {
 export const DEFAULT_FIRST_QUEUE = 9464;
 export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
-/** Changes that are compiled in one go: some ms. */
+/** Changes that are taken note of in one go: some ms. */
 const PIECE = 500;
+/** How long the event loop may wait for compiling, in ms, the pieces of which are smaller. */
+const TURN = 3;
 /** How often the kernel's rules are looked at, in ms: other software can flush what is not its own. */
 const CHECK_STEERING = 10_000;
 /** From when on a change that is not in force is a problem, in seconds: it should take 0.1. */
@@ -71,7 +75,7 @@ const LONG_PENDING = 5;
 
 export class Agent {
   readonly #options: AgentOptions;
-  readonly #queues: number;
+  readonly #threads: number;
   readonly #flowCapacity: number;
   readonly #compiler: PolicyCompiler;
   readonly #flows: FlowObserver | undefined;
@@ -95,11 +99,12 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#queues = options.queues ?? Math.min(availableParallelism(), MAX_DEFAULT_QUEUES);
+    const { mode = 'enforce' } = options;
+    this.#threads = mode === 'audit' ? 1 : (options.queues ?? Math.min(availableParallelism(), MAX_DEFAULT_QUEUES));
     this.#flowCapacity = options.flowCapacity ?? DEFAULT_FLOW_CAPACITY;
-    this.#compiler = new PolicyCompiler(options.node);
+    this.#compiler = new PolicyCompiler(options.node, { mode });
     const { node, flowLog: log, policyFlows: byPolicy = false } = options;
-    this.#flows = byPolicy || log !== undefined ? new FlowObserver({ node, log, byPolicy }) : undefined;
+    this.#flows = byPolicy || log !== undefined ? new FlowObserver({ node, mode, log, byPolicy }) : undefined;
   }
 
   /**
@@ -130,14 +135,15 @@ export class Agent {
       ...this.#compiler.counts(),
       rejudged: enforcement?.rejudged ?? 0,
       revoked: enforcement?.revoked ?? 0,
-      flowCapacity: this.#flowCapacity * this.#queues,
+      flowCapacity: this.#flowCapacity * this.#threads,
       workerRestarts: this.#workerRestarts,
       steeringRepairs: this.#steeringRepairs,
       pendingChangeAge: this.#pendingChangeAge(),
       generation: this.#compiled?.table.generation ?? 0,
       tableBytes: this.#compiled?.table.buffer.byteLength ?? 0,
       isolated: enforcement?.isolated ?? 0,
-      queues: enforcement?.workers.kernelQueues() ?? [],
+      queues: enforcement?.kernelQueues() ?? [],
+      ...(enforcement?.copies && { copies: enforcement.copies }),
     };
   }
 
@@ -159,14 +165,14 @@ export class Agent {
   /** Threads that should be judging, and that are. */
   workers(): { readonly wanted: number; readonly alive: number } {
     const workers = this.#enforcement?.workers;
-    return { wanted: workers === undefined ? 0 : this.#queues, alive: workers?.alive ?? 0 };
+    return { wanted: workers === undefined ? 0 : this.#threads, alive: workers?.alive ?? 0 };
   }
 
   /** What keeps the policies from being in force as they should, in one line; undefined while nothing does. */
   problem(): string | undefined {
     const age = this.#pendingChangeAge();
     if (age > LONG_PENDING) return `a change is not in force after ${age.toFixed(0)} s`;
-    return this.#steeringProblem;
+    return this.#steeringProblem ?? this.#enforcement?.problem;
   }
 
   /**
@@ -184,9 +190,12 @@ export class Agent {
 
   async #start({ namespaces, pods, policies }: ClusterSnapshot): Promise<void> {
     const { firstQueue = DEFAULT_FIRST_QUEUE, mark = DEFAULT_MARK, log, adopt = 0 } = this.#options;
-    const { fail = 'closed', deny = 'drop', offload = true } = this.#options;
-    const steering = await chooseSteering(this.#options.steering ?? 'auto');
-    const hasPredecessor = (await nftablesInstalled(system())) || (await iptablesInstalled(system()));
+    const { mode = 'enforce', fail = 'closed', deny = 'drop', offload = true } = this.#options;
+    const audits = mode === 'audit';
+    const worker = audits ? 'thread that judges copies' : 'queue worker';
+    const needs = audits ? { needs: { deny, offload, copiesTo: firstQueue } } : {};
+    const steering = await chooseSteering(this.#options.steering ?? 'auto', needs);
+    const hasPredecessor = await isQueueing(system());
     // What selects comes before what is selected, and this node's pods, which make policies relevant, before the rest: each is placed once.
     const isHere = (pod: PodRecord) => pod.nodeName === this.#options.node.name;
     const elsewhere = pods.filter((pod) => !isHere(pod));
@@ -197,24 +206,36 @@ export class Agent {
       async (compiled) => {
         this.#enforcement = await Enforcement.start(
           {
-            ...{ firstQueue, count: this.#queues, flowCapacity: this.#flowCapacity },
-            ...{ mark, fail, deny, offload, adopt, hasPredecessor },
+            ...{ firstQueue, count: this.#threads, flowCapacity: this.#flowCapacity },
+            ...{ mode, mark, fail, deny, offload, adopt, hasPredecessor },
             flowEvents: this.#flows !== undefined,
             onFailure: (queue, error) => {
               this.#workerRestarts++;
-              log.error({ queue, err: error }, 'a queue worker ended; it is replaced');
+              log.error({ queue, err: error }, `a ${worker} ended; it is replaced`);
             },
-            onReplaced: (queue) => log.warn({ queue }, 'a queue worker was replaced'),
+            onReplaced: (queue) => log.warn({ queue }, `a ${worker} was replaced`),
+            onChange: ({ interface: group, closed }) => {
+              if (closed === undefined) log.info({ group }, 'copies of packets are taken');
+              else
+                log.warn(
+                  { group, why: closed },
+                  'copies of packets are not taken; what is sent meanwhile is not judged',
+                );
+            },
           },
           steering,
           compiled,
         );
       },
     );
-    this.#mode = { steering: steering.kind, fail, offload, deny };
+    this.#mode = audits
+      ? { mode, steering: steering.kind, offload }
+      : { mode, steering: steering.kind, fail, offload, deny };
     if (this.#enforcement !== undefined) this.#flows?.start(this.#enforcement.workers);
     this.#checkSteeringLater();
-    log.info({ steering: steering.kind, queues: this.#queues, isolated: this.#enforcement?.isolated }, 'enforcing');
+    const isolated = this.#enforcement?.isolated;
+    if (audits) log.info({ steering: steering.kind, group: firstQueue, isolated }, 'auditing: nothing is enforced');
+    else log.info({ steering: steering.kind, queues: this.#threads, isolated }, 'enforcing');
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {
@@ -265,19 +286,23 @@ export class Agent {
     }
   }
 
-  /** However many changes there are, the event loop goes on between pieces of them. Gives back how much time compiling took itself. */
+  /** However many changes there are, and however much they concern, the event loop goes on meanwhile. Gives back how much time compiling took itself. */
   async #compile(changes: readonly ClusterChange[]): Promise<{ compiled: CompiledPolicies; seconds: number }> {
     let milliseconds = 0;
-    for (let at = 0; ; at += PIECE) {
-      const start = performance.now();
-      const isLast = at + PIECE >= changes.length;
-      this.#compiler.apply(changes.slice(at, at + PIECE));
-      if (!isLast) this.#compiler.settle();
-      const compiled = isLast ? this.#compiler.compile() : undefined;
+    let start = performance.now();
+    const pause = async () => {
       milliseconds += performance.now() - start;
-      if (compiled !== undefined) return { compiled, seconds: milliseconds / 1000 };
       await setImmediate();
+      start = performance.now();
+    };
+    for (let at = 0; at < changes.length; at += PIECE) {
+      if (at > 0) await pause();
+      this.#compiler.apply(changes.slice(at, at + PIECE));
+      for (const _ of this.#compiler.settleInPieces()) if (performance.now() - start > TURN) await pause();
     }
+    const compiled = this.#compiler.compile();
+    milliseconds += performance.now() - start;
+    return { compiled, seconds: milliseconds / 1000 };
   }
 
   async #bringIntoForce(

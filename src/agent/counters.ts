@@ -2,13 +2,16 @@
 import { EVICTED, EXPIRED, INSERTED } from '../conntrack/flow-table.ts';
 import { LISTS, REVOKED_LISTS } from '../conntrack/slots.ts';
 import { STATES, type StateName, WORTHS, type Worth } from '../conntrack/states.ts';
+import type { CopyCounts } from '../dataplane/nflog/copy-judge.ts';
 import { LATENCY_BOUNDS, type WorkerCounters } from '../dataplane/nfqueue/counters.ts';
 import type { KernelQueue } from '../dataplane/nfqueue/queue-workers.ts';
-import { FIRST_DENY, REASONS, type ReasonName } from '../filter/reasons.ts';
+import { REASONS, type ReasonName } from '../filter/reasons.ts';
+import type { Verdict } from '../telemetry/agent-view.ts';
+import { verdictOf } from './verdict.ts';
 
 export interface PacketCount {
   readonly direction: 'egress' | 'ingress';
-  readonly verdict: 'allow' | 'deny';
+  readonly verdict: Verdict;
   readonly reason: ReasonName;
   readonly count: number;
 }
@@ -20,7 +23,7 @@ export interface FlowCount {
 }
 
 export interface AgentCounters {
-  /** Packets judged, by direction and reason; only those that occurred. */
+  /** Packets judged, by direction, verdict and reason; only those that occurred. */
   readonly packets: readonly PacketCount[];
   readonly judged: number;
   /** Judged packets after which the kernel carries the flow on. */
@@ -67,6 +70,8 @@ export interface AgentCounters {
   /** Of the whole cluster: pods with the same namespace, labels and named ports count as one. */
   readonly identities: number;
   readonly queues: readonly KernelQueue[];
+  /** In audit mode. */
+  readonly copies?: CopyCounts;
 }
 
 type WorkerPart = Pick<
@@ -102,10 +107,12 @@ export function nameCounters(counters: WorkerCounters): WorkerPart {
 
 function packetCounts(counters: WorkerCounters): PacketCount[] {
   return (['egress', 'ingress'] as const).flatMap((direction, side) =>
-    REASONS.map((reason, index) => {
-      const verdict = index < FIRST_DENY ? 'allow' : 'deny';
-      return { direction, verdict, reason, count: counters.packets(side, index) } as const;
-    }).filter(({ count }) => count > 0),
+    [false, true].flatMap((audited) =>
+      REASONS.map((reason, index) => {
+        const verdict = verdictOf(index, audited);
+        return { direction, verdict, reason, count: counters.packets(side, index, audited) } as const;
+      }).filter(({ count }) => count > 0),
+    ),
   );
 }
 

@@ -6,8 +6,18 @@
  * here. Then connections that nobody judged yet are made known, and only then does the set of isolated addresses grow, so that an
  * allowed connection of a newly isolated pod loses nothing. Last, judged flows that the table now denies lose their mark. A worker
  * knows the connections of the isolated pods before it takes the first packet out of its queue.
+ *
+ * In audit mode the order is the same, but a thread judges copies (dataplane/nflog), no connection is marked, and what the table denies is told of, not revoked.
  */
-import { type Command, QueueWorkers, type QueueWorkersOptions } from '../dataplane/nfqueue/queue-workers.ts';
+import type { PolicyMode } from '../cluster/records.ts';
+import { type CopyCounts, CopyJudge, type CopyJudgeOptions } from '../dataplane/nflog/copy-judge.ts';
+import type { JudgingThreads } from '../dataplane/nfqueue/judging-threads.ts';
+import {
+  type Command,
+  type KernelQueue,
+  QueueWorkers,
+  type QueueWorkersOptions,
+} from '../dataplane/nfqueue/queue-workers.ts';
 import type { Steering, SteeringState } from '../dataplane/steering/state.ts';
 import type { GrowthAdoption } from '../filter/adoption.ts';
 import { addressWords } from '../policy/address-words.ts';
@@ -18,13 +28,18 @@ import { revokeJudged, seedUnjudged } from './established-flows.ts';
 
 /** While the set of isolated addresses changes, in ms; it is ended explicitly, and this only bounds it where a command hangs. */
 const ADOPT_WHILE_STEERING = 2000;
+/** In audit mode mid-stream packets are adopted for so long, in ms, where the kernel tracked nothing before: now it does, and an agent that enforces later knows them. */
+const ADOPT_IN_AUDIT = 3_600_000;
 
 export interface EnforcementOptions
   extends Omit<QueueWorkersOptions, 'judgedBit' | 'rejectBit' | 'failOpen' | 'beforeBind'>,
+    Pick<CopyJudgeOptions, 'onChange'>,
     Pick<SteeringState, 'mark' | 'fail' | 'deny'> {
-  /** How long mid-stream packets pass at first where the kernel tracked no connection before, in ms. */
+  /** `audit`: the table's policies are audited, all of them, and only copies of packets are judged; their NFLOG group has the number of the first queue. */
+  readonly mode: PolicyMode;
+  /** How long mid-stream packets pass at first where the kernel tracked no connection before, in ms; not of audit mode. */
   readonly adopt: number;
-  /** Whether kernel rules of an earlier agent are in place. */
+  /** Whether kernel rules of an earlier agent that enforced are in place. */
   readonly hasPredecessor: boolean;
 }
 
@@ -35,7 +50,10 @@ interface Growth {
 }
 
 export class Enforcement {
-  readonly workers: QueueWorkers;
+  readonly workers: JudgingThreads;
+  /** Exactly one of the two is there, and has the workers. */
+  readonly #queues: QueueWorkers | undefined;
+  readonly #copies: CopyJudge | undefined;
   readonly #options: EnforcementOptions;
   readonly #steering: Steering;
   #table: RuleTable;
@@ -46,21 +64,28 @@ export class Enforcement {
   #revoked = 0;
 
   private constructor(options: EnforcementOptions, steering: Steering, { table, isolated }: CompiledPolicies) {
-    const { mark, fail, deny } = options;
+    const { mark, fail, deny, firstQueue, mode } = options;
+    const beforeBind = (command: (command: Command) => Promise<void>) => this.#tellAll(command);
     this.#options = options;
     this.#steering = steering;
     this.#table = table;
     this.#isolated = new Set(isolated);
-    this.workers = new QueueWorkers(
+    if (mode === 'audit') {
+      this.#copies = new CopyJudge({ ...options, group: firstQueue, beforeBind }, table.buffer);
+      this.workers = this.#copies.threads;
+      return;
+    }
+    this.#queues = new QueueWorkers(
       {
         ...options,
         failOpen: fail === 'open',
         judgedBit: mark.judged,
         rejectBit: deny === 'reject' ? mark.reject : 0,
-        beforeBind: (command) => this.#tellAll(command),
+        beforeBind,
       },
       table.buffer,
     );
+    this.workers = this.#queues;
   }
 
   /** Brings the first table into force, adopting kernel rules that are in place. Throws what steering or the queues throw; no thread is then left running. */
@@ -74,7 +99,7 @@ export class Enforcement {
       await enforcement.#start();
       return enforcement;
     } catch (error) {
-      await enforcement.workers.stop();
+      await enforcement.#endThreads();
       throw error;
     }
   }
@@ -82,6 +107,21 @@ export class Enforcement {
   /** Isolated addresses of this node. */
   get isolated(): number {
     return this.#isolated.size;
+  }
+
+  /** The kernel's side of the queues; none in audit mode. */
+  kernelQueues(): KernelQueue[] {
+    return this.#queues?.kernelQueues() ?? [];
+  }
+
+  /** Copies of packets, in audit mode. */
+  get copies(): CopyCounts | undefined {
+    return this.#copies?.counts;
+  }
+
+  /** What keeps packets from being judged, in one line; undefined while nothing does. */
+  get problem(): string | undefined {
+    return this.#copies?.problem;
   }
 
   /** Flows that the kernel knew as judged and that were judged again by a later table. */
@@ -133,7 +173,11 @@ export class Enforcement {
   /** Ends judging. The kernel's rules stay, unless `removeSteering` is set. */
   async stop(removeSteering: boolean): Promise<void> {
     if (removeSteering) await this.#steering.remove();
-    await this.workers.stop();
+    await this.#endThreads();
+  }
+
+  async #endThreads(): Promise<void> {
+    await (this.#copies ?? this.workers).stop();
   }
 
   async #start(): Promise<void> {
@@ -141,11 +185,13 @@ export class Enforcement {
     const tracked = await this.workers.bind();
     // A predecessor's rules have dropped everything new while nobody judged: there what is unknown was never allowed.
     await this.#install(hasPredecessor && fail === 'closed' ? 'nothing' : 'all');
-    if (tracked === 0 && adopt > 0) await this.workers.command({ type: 'adopt-mid-stream', milliseconds: adopt });
+    if (tracked > 0) return;
+    const milliseconds = this.#copies === undefined ? adopt : ADOPT_IN_AUDIT;
+    if (milliseconds > 0) await this.workers.command({ type: 'adopt-mid-stream', milliseconds });
   }
 
   async #install(adopt: GrowthAdoption): Promise<void> {
-    const { firstQueue, count, mark, fail, deny, offload } = this.#options;
+    const { firstQueue, count, mark, fail, deny, offload, mode } = this.#options;
     const isolated = [...this.#isolated];
     await this.#steer(isolated, { addresses: isolated, adopt }, ({ ipv4, ipv6 }) =>
       this.#steering.apply({
@@ -153,6 +199,7 @@ export class Enforcement {
         isolatedIPv4: ipv4,
         isolatedIPv6: ipv6,
         ...{ mark, fail, deny, offload },
+        ...(mode === 'audit' && { copiesTo: firstQueue }),
       }),
     );
     await this.#judgeAgain(Concerned.everybody());
@@ -182,8 +229,12 @@ export class Enforcement {
     }
   }
 
-  /** Revokes offloaded flows that the table denies. */
+  /** Revokes offloaded flows that the table denies; in audit mode nothing is revoked, and the thread tells of them. */
   async #judgeAgain(concerned: Concerned): Promise<void> {
+    if (this.#copies !== undefined) {
+      this.#rejudged += await seedUnjudged(this.#table, this.#offloadedBit, concerned, this.#seed);
+      return;
+    }
     const { judged, revoked } = await revokeJudged(this.#table, this.#options.mark.judged, concerned, this.#seed);
     this.#rejudged += judged;
     this.#revoked += revoked;
@@ -202,8 +253,10 @@ export class Enforcement {
 
   readonly #seed = (flows: Int32Array) => this.workers.command({ type: 'seed', flows });
 
+  /** 0 where no connection is marked. */
   get #offloadedBit(): number {
-    return this.#options.offload ? this.#options.mark.judged : 0;
+    const { offload, mode } = this.#options;
+    return offload && mode === 'enforce' ? this.#options.mark.judged : 0;
   }
 }
 

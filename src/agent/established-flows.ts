@@ -11,8 +11,7 @@ import {
   setMarks,
 } from '../dataplane/ctnetlink/kernel-flows.ts';
 import { SEED_WORDS } from '../dataplane/nfqueue/protocol.ts';
-import { decide } from '../filter/decide.ts';
-import { FIRST_DENY } from '../filter/reasons.ts';
+import { AUDITED, isDenied, rule } from '../filter/decide.ts';
 import { Packet } from '../packet/packet.ts';
 import type { Concerned } from '../policy/concerned.ts';
 import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
@@ -24,7 +23,8 @@ const FEW_ADDRESSES = 4;
 
 /**
  * Takes their allowance away from flows with the judged bit that `table` denies: the workers know them as revoked first, then the mark goes, so that no packet
- * between the two finds a flow that nobody remembers. Other flows are not touched. Gives back how many were judged, and how many of them revoked.
+ * between the two finds a flow that nobody remembers. What audited policies alone deny loses its mark too, so that its next packet is judged, told of, and carried
+ * on by the kernel again. Other flows are not touched. Gives back how many were judged, and how many of them revoked.
  * @param concerned whose flows are looked at
  */
 export async function revokeJudged(
@@ -34,25 +34,29 @@ export async function revokeJudged(
   seed: Seed,
 ): Promise<{ readonly judged: number; readonly revoked: number }> {
   const seeds = new SeedList();
-  const revoked: KernelFlowKey[] = [];
+  const unmarked: KernelFlowKey[] = [];
   let judged = 0;
+  let revoked = 0;
   const visit = (flow: KernelFlow, packet: Packet) => {
     judged++;
-    if (decide(table, packet) < FIRST_DENY) return;
-    seeds.add(packet, true);
-    revoked.push(keyOf(flow));
+    const ruling = rule(table, packet);
+    const denied = isDenied(ruling);
+    if (!denied && (ruling & AUDITED) === 0) return;
+    if (denied) revoked++;
+    seeds.add(packet, denied);
+    unmarked.push(keyOf(flow));
   };
   await eachConcernedFlow(table, concerned, { mask: judgedBit, value: judgedBit }, visit);
-  if (revoked.length > 0) {
+  if (unmarked.length > 0) {
     await seed(seeds.words());
-    await setMarks(revoked, judgedBit, 0);
+    await setMarks(unmarked, judgedBit, 0);
   }
-  return { judged, revoked: revoked.length };
+  return { judged, revoked };
 }
 
 /**
  * Judges flows that the kernel carried unjudged because no policy selected their pods. Those that `table` denies become known to the workers as
- * revoked. Those that it allows are offloaded by their mark, however many they are; without offload the workers get to know them as established.
+ * revoked, those that audited policies alone deny as flows to tell of. Those that it allows are offloaded by their mark, however many they are; without offload the workers get to know them as established.
  * Connections that are over are left alone.
  * @param offloadedBit the judged bit; 0 without offload
  * @param concerned whose flows are looked at
@@ -70,8 +74,9 @@ export async function seedUnjudged(
   const visit = (flow: KernelFlow, packet: Packet) => {
     tracked++;
     if (flow.isOver || (flow.mark & offloadedBit) !== 0 || !isIsolated(table, packet)) return;
-    const denied = decide(table, packet) >= FIRST_DENY;
-    if (denied || offloadedBit === 0) seeds.add(packet, denied);
+    const ruling = rule(table, packet);
+    const denied = isDenied(ruling);
+    if (denied || (ruling & AUDITED) !== 0 || offloadedBit === 0) seeds.add(packet, denied);
     else allowed.push(keyOf(flow));
   };
   await eachConcernedFlow(table, concerned, {}, visit);

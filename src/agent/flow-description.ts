@@ -8,6 +8,7 @@ import { addressText } from '../policy/address-words.ts';
 import type { AttributedFlow, Attribution } from '../policy/attribution.ts';
 import type { Flow, FlowPolicy } from '../telemetry/flow.ts';
 import type { FlowSighting } from '../telemetry/flow-log.ts';
+import { verdictOf } from './verdict.ts';
 
 const DIRECTIONS: readonly Direction[] = ['egress', 'ingress'];
 const PROTOCOLS: ReadonlyMap<number, string> = new Map([
@@ -35,12 +36,12 @@ export class FlowDescription {
 
   /** For a log of flows; described only when that asks. */
   sighting(event: FlowEvent): FlowSighting {
-    const { protocol, source, destination, reason, direction } = event;
+    const { protocol, source, destination, reason, direction, audited } = event;
     const isWithPort = hasPorts(protocol) && event.destinationPort >= 0;
     const [sourcePort, port] = isWithPort ? [event.sourcePort, event.destinationPort] : [null, null];
     return {
-      key: `${reason} ${direction} ${protocol} ${source} ${destination} ${port}`,
-      verdict: reason < FIRST_DENY ? 'allow' : 'deny',
+      key: `${reason} ${audited ? 'audited' : ''} ${direction} ${protocol} ${source} ${destination} ${port}`,
+      verdict: verdictOf(reason, audited),
       sourcePort,
       describe: () => this.#describe(event, port),
     };
@@ -57,7 +58,7 @@ export class FlowDescription {
       return own.kind === 'pod' && this.#options.isHere(own);
     };
     return {
-      verdict: reason < FIRST_DENY ? 'allow' : 'deny',
+      verdict: verdictOf(reason, event.audited),
       direction,
       reason: REASONS[reason] ?? String(reason),
       protocol: PROTOCOLS.get(protocol) ?? String(protocol),

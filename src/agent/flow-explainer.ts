@@ -1,5 +1,6 @@
 /** Answers why a flow is allowed or denied, as the agent knows it: by the table that its node judges by, and the records that it came from. */
 import { formatPath } from '../cluster/field.ts';
+import type { PolicyMode } from '../cluster/records.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import { Explainer } from '../explain/explain.ts';
@@ -13,6 +14,8 @@ import type { Explained, FlowQuestion } from '../telemetry/explain-route.ts';
 
 export interface FlowExplainerOptions {
   readonly node: NodeIdentity;
+  /** As in CompilerOptions. @default enforce */
+  readonly mode?: PolicyMode;
   snapshot(): ClusterSnapshot;
   /** What the node judges by; undefined before there is anything. */
   table(): RuleTable | undefined;
@@ -26,7 +29,7 @@ export class FlowExplainer {
   }
 
   explain({ from, to, port, service }: FlowQuestion): Explained {
-    const { node, snapshot, table: inForce } = this.#options;
+    const { node, mode = 'enforce', snapshot, table: inForce } = this.#options;
     const table = inForce();
     if (table === undefined) return { outcome: 'not-ready', message: 'the policies are not in force yet' };
     try {
@@ -34,6 +37,7 @@ export class FlowExplainer {
         snapshot: vicinityOf(snapshot(), [from, to]),
         services: service === undefined ? [] : [readService(service)],
         nodes: [node],
+        mode,
         inForce: { node: node.name, table },
       });
       return { outcome: 'answer', answer: withServiceNotes(explainer.answer(from, to, port)) };

@@ -2,6 +2,7 @@
  * Flows that the workers opened or denied: read in short turns, named, put down to the policies that decided them, noted in the log of flows and counted by
  * policy. However many there are, the main thread has most of its time for the changes of the cluster.
  */
+import type { PolicyMode } from '../cluster/records.ts';
 import type { ClusterChange } from '../cluster/store.ts';
 import type { FlowEvent } from '../dataplane/nfqueue/flow-events.ts';
 import type { QueueWorkers } from '../dataplane/nfqueue/queue-workers.ts';
@@ -19,6 +20,8 @@ const TURN = 5;
 
 export interface FlowObserverOptions {
   readonly node: NodeIdentity;
+  /** As in CompilerOptions. @default enforce */
+  readonly mode?: PolicyMode;
   /** Where flows are noted. */
   readonly log?: FlowLog | undefined;
   /** Whether they are counted by policy. */
@@ -27,14 +30,15 @@ export interface FlowObserverOptions {
 
 export class FlowObserver {
   readonly #log: FlowLog | undefined;
-  readonly #attribution = new Attribution();
+  readonly #attribution: Attribution;
   readonly #ends: FlowEnds;
   readonly #description: FlowDescription;
   readonly #counter: PolicyFlowCounter | undefined;
   #workers: Pick<QueueWorkers, 'drainFlowEvents'> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ node, log, byPolicy }: FlowObserverOptions) {
+  constructor({ node, mode, log, byPolicy }: FlowObserverOptions) {
+    this.#attribution = new Attribution(mode);
     this.#log = log;
     this.#ends = new FlowEnds(this.#attribution, node);
     this.#description = new FlowDescription({

@@ -1,4 +1,4 @@
-/** Allowed and denied flows of each policy: what workers tell of flows, put down to the policies that decided them. */
+/** Allowed and denied flows of each policy, and those that it would deny: what workers tell of flows, put down to the policies that decided them. */
 import { LRUCache } from 'lru-cache';
 import { type Direction, recordKey } from '../cluster/records.ts';
 import type { ClusterChange } from '../cluster/store.ts';
@@ -17,6 +17,8 @@ export interface PolicyFlowCount {
   readonly name: string;
   allowed: number;
   denied: number;
+  /** Denied by it while it is audited. */
+  wouldBeDenied: number;
 }
 
 export class PolicyFlowCounter {
@@ -35,7 +37,13 @@ export class PolicyFlowCounter {
       const key = recordKey(record);
       if (type === 'delete') this.#counts.delete(key);
       else if (!this.#counts.has(key)) {
-        this.#counts.set(key, { namespace: record.namespace, name: record.name, allowed: 0, denied: 0 });
+        this.#counts.set(key, {
+          namespace: record.namespace,
+          name: record.name,
+          allowed: 0,
+          denied: 0,
+          wouldBeDenied: 0,
+        });
       }
     }
   }
@@ -55,11 +63,12 @@ export class PolicyFlowCounter {
     }
     if (event.reason !== EGRESS_DENIED && event.reason !== INGRESS_DENIED) return;
     const direction: Direction = event.direction === 0 ? 'egress' : 'ingress';
-    const key = `${direction} ${flow.protocol} ${flow.source} ${event.sourcePort} ${flow.destination} ${flow.port}`;
+    const key = `${event.audited} ${direction} ${flow.protocol} ${flow.source} ${event.sourcePort} ${flow.destination} ${flow.port}`;
     if (this.#denied.has(key)) return;
     this.#denied.set(key, true);
     const address = direction === 'egress' ? flow.source : flow.destination;
-    for (const policy of this.#attribution.isolating(address, direction)) this.#increase(recordKey(policy), 'denied');
+    const verdict = event.audited ? 'wouldBeDenied' : 'denied';
+    for (const policy of this.#attribution.isolating(address, direction)) this.#increase(recordKey(policy), verdict);
   }
 
   /** Of all policies there are. */
@@ -67,7 +76,7 @@ export class PolicyFlowCounter {
     return this.#counts.values();
   }
 
-  #increase(key: string, verdict: 'allowed' | 'denied'): void {
+  #increase(key: string, verdict: 'allowed' | 'denied' | 'wouldBeDenied'): void {
     const count = this.#counts.get(key);
     if (count !== undefined) count[verdict]++;
   }

@@ -11,6 +11,8 @@ export interface PolicyTotal {
   readonly policy: string;
   allowed: number;
   denied: number;
+  /** Denied by it while it is audited. */
+  wouldBeDenied: number;
 }
 
 interface Line {
@@ -27,15 +29,21 @@ interface Line {
 export class FlowTotals {
   readonly #describe: (event: FlowEvent) => FlowSighting;
   readonly #capacity: number;
-  readonly #full: (line: FlowLine) => void;
+  readonly #full: (line: FlowLine, isNews: boolean) => void;
   readonly #lines = new Map<string, Line>();
+  /** One for all: a new iterator would pass over the places of all lines that have gone. */
+  readonly #oldest = this.#lines.entries();
   readonly #policies = new Map<string, PolicyTotal>();
   /** Lines that are new or have grown since they were told of. */
   readonly #untold = new Set<Line>();
   #lastId = 0;
 
-  /** @param full takes the line that makes room */
-  constructor(describe: (event: FlowEvent) => FlowSighting, capacity: number, full: (line: FlowLine) => void) {
+  /** @param full takes the line that makes room, and whether `news` would still have told of it */
+  constructor(
+    describe: (event: FlowEvent) => FlowSighting,
+    capacity: number,
+    full: (line: FlowLine, isNews: boolean) => void,
+  ) {
     this.#describe = describe;
     this.#capacity = capacity;
     this.#full = full;
@@ -75,18 +83,21 @@ export class FlowTotals {
   /** Of all flows that were noted, most denials first. */
   policies(): readonly PolicyTotal[] {
     return [...this.#policies.values()].sort(
-      (a, b) => b.denied - a.denied || b.allowed - a.allowed || (a.policy < b.policy ? -1 : 1),
+      (a, b) =>
+        b.denied - a.denied ||
+        b.wouldBeDenied - a.wouldBeDenied ||
+        b.allowed - a.allowed ||
+        (a.policy < b.policy ? -1 : 1),
     );
   }
 
   #makeRoom(): void {
     if (this.#lines.size <= this.#capacity) return;
-    for (const [key, line] of this.#lines) {
-      this.#lines.delete(key);
-      this.#untold.delete(line);
-      this.#full(lineOf(line));
-      return;
-    }
+    const { value, done } = this.#oldest.next();
+    if (done) return;
+    const [key, line] = value;
+    this.#lines.delete(key);
+    this.#full(lineOf(line), this.#untold.delete(line));
   }
 
   #countPolicies({ policies, verdict }: Flow): void {
@@ -94,10 +105,11 @@ export class FlowTotals {
       const policy = `${each.namespace}/${each.name}`;
       let total = this.#policies.get(policy);
       if (total === undefined) {
-        total = { policy, allowed: 0, denied: 0 };
+        total = { policy, allowed: 0, denied: 0, wouldBeDenied: 0 };
         this.#policies.set(policy, total);
       }
       if (verdict === 'allow') total.allowed++;
+      else if (verdict === 'would_deny') total.wouldBeDenied++;
       else total.denied++;
     }
   }

@@ -25,6 +25,8 @@ const WHOLE_FRAMES = 65_535;
 export const DEFAULT_FLOWS = 1 << 17;
 export const DEFAULT_BUFFER = 1 << 26;
 
+const ALL_PASS: LinkLocalFlags = { arp: true, neighbourDiscovery: true, groups: true, linkAddresses: true };
+
 interface LiveTrafficOptions {
   readonly cluster: WholeCluster;
   /** Tracked at once, and as many more that no policy is about. @default DEFAULT_FLOWS */
@@ -44,7 +46,7 @@ export interface ListenOptions extends LiveTrafficOptions {
 export interface WireOptions extends LiveTrafficOptions {
   readonly pairs: readonly Pair[];
   /** @default all of it */
-  readonly pass?: LinkLocalFlags;
+  readonly pass?: Partial<LinkLocalFlags>;
   /** For so many ms connections that were open before pass where a direction allows them. @default 0 */
   readonly adopt?: number;
 }
@@ -84,7 +86,8 @@ export class LiveTraffic {
 
   /** Carries what is allowed. @throws CaptureUnavailableError */
   static async wire(options: WireOptions): Promise<LiveTraffic> {
-    const { pairs, pass = { arp: true, neighbourDiscovery: true, groups: true }, adopt = 0 } = options;
+    const { pairs, adopt = 0 } = options;
+    const pass = { ...ALL_PASS, ...options.pass };
     const captured = new SharedArrayBuffer(4 * pairs.length);
     const words = new Int32Array(captured);
     const captures: Capture[] = [];

@@ -2,7 +2,13 @@ import type { FlowEvent } from '../dataplane/nfqueue/flow-events.ts';
 import type { Packet } from '../packet/packet.ts';
 
 /** What a queue's worker would tell of a packet; `reversed` where it goes from the destination of its flow to the source. */
-export function packetEvent(packet: Packet, reason: number, direction: number, reversed: boolean): FlowEvent {
+export function packetEvent(
+  packet: Packet,
+  reason: number,
+  direction: number,
+  audited: boolean,
+  reversed: boolean,
+): FlowEvent {
   const { family, protocol, src0, src1, src2, src3, dst0, dst1, dst2, dst3, srcPort, dstPort } = packet;
   const from = family === 4 ? [src0] : [src0, src1, src2, src3];
   const to = family === 4 ? [dst0] : [dst0, dst1, dst2, dst3];
@@ -12,6 +18,6 @@ export function packetEvent(packet: Packet, reason: number, direction: number, r
     ...(reversed
       ? { source: to, destination: from, sourcePort: dstPort, destinationPort: srcPort }
       : { source: from, destination: to, sourcePort: srcPort, destinationPort: dstPort }),
-    ...{ reason, direction },
+    ...{ reason, direction, audited },
   };
 }

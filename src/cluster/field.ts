@@ -19,6 +19,8 @@ export interface Problem {
   readonly unknownField?: string;
   /** The edit after which it says what was meant, where there can be no doubt about that. */
   readonly correction?: Correction;
+  /** The object means what it says all the same, but for this. */
+  readonly isWarning?: true;
 }
 
 /** How to correct the field that a problem is about. */
@@ -70,7 +72,7 @@ export class Field {
     return !this.#problems.some((problem) => this.path.every((step, depth) => problem.path[depth] === step));
   }
 
-  problem(message: string, hint?: string, more: Pick<Problem, 'unknownField' | 'correction'> = {}): void {
+  problem(message: string, hint?: string, more: Pick<Problem, 'unknownField' | 'correction' | 'isWarning'> = {}): void {
     const problem = { path: this.path, message, ...more };
     this.#problems.push(hint === undefined ? problem : { ...problem, hint });
   }

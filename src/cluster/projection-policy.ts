@@ -7,6 +7,7 @@
  */
 import { isMistake, isStrictlyInside, parseCidr } from './addresses.ts';
 import { describe, Field, formatPath, isMap, type Meant, type Problem, type Projection, show } from './field.ts';
+import { readMode } from './mode.ts';
 import { otherCase, readIdentity, readPort, readPortNumber, readProtocol } from './names.ts';
 import { didYouMean } from './nearest.ts';
 import { readSelector } from './projection-selector.ts';
@@ -32,7 +33,8 @@ export function projectPolicy(
     ingress: 'Put it under spec.',
     egress: 'Put it under spec.',
   });
-  const { name, namespace } = readIdentity(root.child('metadata'), defaultNamespace);
+  const metadata = root.child('metadata');
+  const { name, namespace } = readIdentity(metadata, defaultNamespace);
   const spec = root.child('spec');
   const specIsClear = spec.hasOnly(['podSelector', 'policyTypes', 'ingress', 'egress'], {
     matchLabels: 'Put it under podSelector.',
@@ -52,6 +54,7 @@ export function projectPolicy(
     .map((rule) => readRule(rule, 'egress'));
   const isolates = readIsolates(spec, rootIsClear && specIsClear);
 
+  const error = summarize(problems);
   const record: PolicyRecord = {
     kind: 'NetworkPolicy',
     namespace,
@@ -60,8 +63,9 @@ export function projectPolicy(
     isolates,
     ingress,
     egress,
+    // A wrong mode is no error: the policy says what it says.
+    ...readMode(metadata),
   };
-  const error = summarize(problems);
   if (error === undefined) return { record, problems };
   const isolated = spec.child('podSelector').isClean ? podSelector : EVERY_POD;
   return { record: { ...record, podSelector: isolated, ingress: [], egress: [], error }, problems };

@@ -4,6 +4,7 @@
  */
 import { canonicalAddress } from './addresses.ts';
 import { Field, type Problem, type Projection, show } from './field.ts';
+import { readMode } from './mode.ts';
 import { readIdentity, readPortName, readPortNumber, readProtocol } from './names.ts';
 import type { ContainerPort, NamespaceRecord, PodRecord } from './records.ts';
 
@@ -16,8 +17,10 @@ const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
 /** core/v1 Namespace. Without a usable name there is no record. */
 export function projectNamespace(object: unknown): Projection<NamespaceRecord> {
   const problems: Problem[] = [];
-  const { name, labels } = readIdentity(new Field(object, problems).child('metadata'), '');
-  return { record: name === undefined ? undefined : namespaceRecord(name, labels), problems };
+  const metadata = new Field(object, problems).child('metadata');
+  const { name, labels } = readIdentity(metadata, '');
+  const mode = readMode(metadata);
+  return { record: name === undefined ? undefined : { ...namespaceRecord(name, labels), ...mode }, problems };
 }
 
 /** The record of a namespace with these labels, and the one that it has by itself. */

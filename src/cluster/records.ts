@@ -9,11 +9,16 @@ export type Labels = Readonly<Record<string, string>>;
 /** Transport protocols that a NetworkPolicyPort can name (core/v1 Protocol). */
 export type Protocol = 'TCP' | 'UDP' | 'SCTP';
 
+/** Is what a policy denies kept away, or only told of? */
+export type PolicyMode = 'enforce' | 'audit';
+
 export interface NamespaceRecord {
   readonly kind: 'Namespace';
   readonly name: string;
   /** Always holds `kubernetes.io/metadata.name`. */
   readonly labels: Labels;
+  /** As annotated: of its policies that say nothing themselves. See mode.ts. */
+  readonly mode?: PolicyMode;
 }
 
 export interface ContainerPort {
@@ -94,6 +99,8 @@ export interface PolicyRecord {
   /** Rules count only for the directions in `isolates`. */
   readonly ingress: readonly PolicyRule[];
   readonly egress: readonly PolicyRule[];
+  /** As annotated. See mode.ts. */
+  readonly mode?: PolicyMode;
   /**
    * Why the policy could not be understood, if it could not. It then isolates its pods and has no rules: an error fails closed. Where
    * even `podSelector` is unreadable the selector is empty, which is every pod of the namespace.

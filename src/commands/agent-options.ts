@@ -6,6 +6,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_FIRST_QUEUE, DEFAULT_FLOW_CAPACITY } from '../agent/agent.ts';
 import { canonicalAddress } from '../cluster/addresses.ts';
+import type { PolicyMode } from '../cluster/records.ts';
 import { DEFAULT_MARK, type MarkBits } from '../dataplane/steering/state.ts';
 import { DEFAULT_QUERY_ADDRESS } from '../telemetry/agent-routes.ts';
 import { parseListenAddress } from '../telemetry/listen-address.ts';
@@ -18,6 +19,7 @@ export interface AgentSettings {
   readonly kubeconfig?: string;
   readonly context?: string;
   readonly manifests?: readonly string[];
+  readonly mode: PolicyMode;
   readonly queues?: number;
   readonly firstQueue: number;
   readonly steering: 'auto' | 'nftables' | 'iptables';
@@ -58,10 +60,13 @@ export function agentOptions(hostname: string): Option[] {
       '--manifests <paths>',
       'no cluster: enforce these files and folders, with commas, and follow their changes',
     ).argParser(list),
+    setting('--mode <mode>', 'audit: enforce nothing, judge copies of packets, and tell what enforcement would deny')
+      .choices(['enforce', 'audit'])
+      .default('enforce'),
     setting('--queues <count>', 'queues, each with a thread (default: the number of cores, 4 at most)').argParser(
       wholeNumber(1, MAX_QUEUES),
     ),
-    setting('--first-queue <number>', 'number of the first NFQUEUE')
+    setting('--first-queue <number>', 'number of the first NFQUEUE; in audit mode of the NFLOG group')
       .argParser(wholeNumber(0, MAX_QUEUE_NUMBER))
       .default(DEFAULT_FIRST_QUEUE),
     setting('--steering <kind>', 'kernel rules that hand packets over')

@@ -19,6 +19,9 @@ Without --manifests the agent watches Pods, Namespaces and NetworkPolicies of a 
 its own node, on packets that the node forwards. It must run in the node's network namespace, with the capability NET_ADMIN.
 Stopping it leaves its kernel rules in place, so that nothing slips through until the next one starts; podfence cleanup removes them.
 
+With --mode audit nothing is held, dropped or marked, whatever happens to the agent: the kernel hands copies of packets to libpcap (NFLOG), and
+what enforcement would deny is told as would_deny, by podfence flows, podfence explain and the metrics. Switch by a restart with the other mode.
+
 Example, on one machine without a cluster:
   podfence agent --manifests policies/ --metrics-address 127.0.0.1:9464`;
 

@@ -39,7 +39,7 @@ export function register(program: Command): void {
 
 /** @returns the exit code. */
 async function audit(flags: Flags): Promise<number> {
-  const { interface: interfaces } = flags;
+  const interfaces = [...new Set(flags.interface)];
   if (process.platform !== 'linux')
     throw new UnavailableError('audit needs Linux; what tcpdump wrote elsewhere, podfence replay reads');
   const end = await runLive(flags, (cluster, onChange) =>

@@ -4,7 +4,7 @@ import { type Family, isMistake, parseCidr } from '../cluster/addresses.ts';
 import { ManifestOptionError } from '../manifests/address-range.ts';
 import { clusterOf } from '../manifests/cluster.ts';
 import { type LoadedManifests, loadManifests } from '../manifests/load.ts';
-import { formatProblem } from '../manifests/problems.ts';
+import { formatProblem, type ManifestProblem } from '../manifests/problems.ts';
 import type { ClusterRead } from './cluster-read.ts';
 import { InputError } from './exit-code.ts';
 
@@ -17,8 +17,10 @@ export interface ClusterInputFlags {
   readonly context?: string;
 }
 
-export interface ClusterInput extends Omit<ClusterRead, 'problems'> {
-  /** Something in it is wrong, and was told on standard error. */
+export interface ClusterInput extends ClusterRead {
+  /** They were told on standard error. */
+  readonly problems: readonly ManifestProblem[];
+  /** Something in it is wrong. */
   readonly hasErrors: boolean;
 }
 
@@ -75,7 +77,7 @@ export async function readClusterInput(flags: ClusterInputFlags): Promise<Cluste
       ? await (await import('./kube-cluster.ts')).readKubeCluster(kubeconfig, context)
       : await readManifests(manifests, flags);
   for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
-  return { ...input, hasErrors: problems.some(({ severity }) => severity === 'error') };
+  return { ...input, problems, hasErrors: problems.some(({ severity }) => severity === 'error') };
 }
 
 async function readManifests(paths: readonly string[], flags: ClusterInputFlags): Promise<ClusterRead> {

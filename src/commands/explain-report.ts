@@ -21,6 +21,7 @@ const LABEL = 13;
 const VERDICTS: Readonly<Record<Answer['verdict'], readonly [word: string, colour: Colour]>> = {
   allow: ['ALLOWED', 'green'],
   deny: ['DENIED', 'red'],
+  would_deny: ['WOULD BE DENIED', 'yellow'],
   mixed: ['DEPENDS', 'yellow'],
 };
 
@@ -91,14 +92,15 @@ class Report {
   }
 
   #side(side: Side): void {
-    const { direction, verdict, node, summary, isolatedBy, allowedBy, nearMisses } = side;
-    const word = this.#paint(verdict === 'allow' ? 'allowed' : 'denied', VERDICTS[verdict][1]);
+    const { direction, verdict, node, summary, audited, isolatedBy, allowedBy, nearMisses } = side;
+    const [verdictWord, colour] = VERDICTS[verdict];
+    const word = this.#paint(verdictWord.toLowerCase(), colour);
     const where = node === undefined ? '' : ` on ${node}`;
     this.#wrapped(`  ${direction.padEnd(INDENT - 2)}${word}${where}: ${summary}`, INDENT);
     // Without a rule that allows it: it is a pod and itself, or its node, and policies have no say.
     if (verdict === 'allow' && allowedBy.length === 0) return;
     this.#list(
-      'isolated by',
+      audited ? 'audited by' : 'isolated by',
       isolatedBy.map((place) => [place.policy, place]),
     );
     this.#list(

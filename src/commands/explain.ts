@@ -24,16 +24,16 @@ Manifests seldom tell the addresses of pods: some are made up, from --pod-range,
 An agent (--agent) judges by what is in force on its node, and knows no Services: they come from --kubeconfig or --manifests, given as well.
 
 With --json, one document:
-  {"from":"shop/web-1","to":"service/shop/db","protocol":"TCP","port":5432,"verdict":"allow|deny|mixed","ways":[
+  {"from":"shop/web-1","to":"service/shop/db","protocol":"TCP","port":5432,"verdict":"allow|deny|would_deny|mixed","ways":[
     {"from":{"kind":"pod","namespace":"shop","name":"web-1","address":"10.0.0.7","node":"node-1"},"to":{…},"port":5432,
-     "egress":"allow|deny","ingress":"allow|deny","verdict":"allow|deny","reason":"ingress-denied","alike":["shop/db-1"],
+     "egress":"allow","ingress":"deny","verdict":"deny","reason":"ingress-denied","alike":["shop/db-1"],
      "sides":{"egress":{…},"ingress":{"verdict":"deny","node":"node-2","isolated":true,"summary":"…",
        "isolatedBy":[{"policy":"shop/db","file":"db.yaml","line":1}],
        "allowedBy":[{"policy":"shop/db","rule":1,"field":"spec.ingress[0]","file":"db.yaml","line":9}],
        "nearMisses":[{"policy":"shop/db","rule":1,…,"differences":["labels"],"sentence":"policy shop/db rule 1 would allow …"}]}},
      "notes":["…"],"suggestion":{"yaml":"…","notes":["…"]}}]}
-A way is a backend and an address family; those in "alike" are no different. An end is of kind pod, node (with name) or address. Rules
-count from 1. The port of ICMP is -1.
+would_deny: what denies it is audited only, and it passes. A way is a backend and an address family; those in "alike" are no different.
+An end is of kind pod, node (with name) or address. Rules count from 1. The port of ICMP is -1.
 
 --batch reads a question a line, from standard input or a file, and answers each in its turn, both directions by themselves:
   {"from":"shop/web-1","to":"shop/db-0","port":5432,"protocol":"TCP"}

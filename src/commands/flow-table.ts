@@ -57,7 +57,8 @@ export class FlowTable {
   }
 
   #dress({ verdict }: FlowLine, cell: string, column: number): string {
-    return column === VERDICT && verdict === 'deny' ? paint(cell, 'red', this.#colour) : cell;
+    if (column !== VERDICT || verdict === 'allow') return cell;
+    return paint(cell, verdict === 'deny' ? 'red' : 'yellow', this.#colour);
   }
 
   /** A line at the end. */
@@ -98,7 +99,7 @@ function timeOf(iso: string): string {
 
 /** The directions in which policies decide; `-` where the pods are not isolated, and none does. */
 function decidedIn({ verdict, direction, policies }: FlowLine): string {
-  if (verdict === 'deny') return direction;
+  if (verdict !== 'allow') return direction;
   return [...new Set(policies.map((policy) => policy.direction))].join(', ') || '-';
 }
 

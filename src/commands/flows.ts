@@ -45,7 +45,7 @@ export function register(program: Command): void {
     .description('Show the flows that a running agent has allowed and denied last.')
     .option('--agent <url>', "the agent's --query-address", DEFAULT_AGENT)
     .option('-f, --follow', 'go on with what comes, until Ctrl-C')
-    .option('--verdict <verdict>', 'only these: allow or deny')
+    .option('--verdict <verdict>', 'only these: allow, deny or would_deny')
     .option('--pod <namespace/name>', 'only flows from or to this pod')
     .option('--port <port>', 'only flows to this port: 5432, or 53/udp')
     .option('--policy <namespace/name>', 'only flows that this policy allowed or did not allow')

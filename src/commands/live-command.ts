@@ -1,4 +1,5 @@
 /** What `podfence audit` and `podfence wire` have in common: they judge live traffic until they are ended. */
+import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import {
   type CaptureChange,
@@ -7,7 +8,8 @@ import {
   type LiveTraffic,
 } from '../capture/live-traffic.ts';
 import type { WholeCluster } from '../capture/whole-cluster.ts';
-import { type ClusterInputFlags, withClusterInput } from './cluster-input.ts';
+import { nearest } from '../cluster/nearest.ts';
+import { type ClusterInput, type ClusterInputFlags, withClusterInput } from './cluster-input.ts';
 import { ExitCode, UnavailableError } from './exit-code.ts';
 import { followCluster } from './followed-cluster.ts';
 import { LiveFlows } from './live-flows.ts';
@@ -34,19 +36,26 @@ export function withLiveFlags(command: Command): Command {
     .option(
       '--buffer <MiB>',
       "the kernel's buffer for captured frames, for each interface",
-      positive,
+      bufferSize,
       DEFAULT_BUFFER / MIB,
     )
     .option('--duration <seconds>', 'end after so long', positive);
 }
 
 export function bufferBytes({ buffer }: LiveFlags): number {
-  return buffer * MIB;
+  return Math.ceil(buffer * MIB);
+}
+
+/** MiB, of which libpcap takes the bytes as an int. */
+function bufferSize(value: string): number {
+  const number = positive(value);
+  if (number < 1 || number > 2047) throw new InvalidArgumentError('Give a number from 1 to 2047.');
+  return number;
 }
 
 export function positive(value: string): number {
   const number = Number(value);
-  if (!(number > 0 && number < 1e6)) throw new InvalidArgumentError('Give a number above 0.');
+  if (!(number > 0 && number < 1e6)) throw new InvalidArgumentError('Give a number above 0 and below 1000000.');
   return number;
 }
 
@@ -58,20 +67,30 @@ export interface LiveEnd {
 
 /**
  * Starts, shows what comes, and ends on Ctrl-C.
- * @throws UnavailableError where nothing can be captured
+ * @param start may refuse the cluster as it was read
+ * @throws UnavailableError where nothing can be captured, or nothing ever was on an interface, and what `start` throws
  */
 export async function runLive(
   flags: LiveFlags,
-  start: (cluster: WholeCluster, onChange: (change: CaptureChange) => void) => Promise<LiveTraffic>,
+  start: (
+    cluster: WholeCluster,
+    onChange: (change: CaptureChange) => void,
+    input: ClusterInput,
+  ) => Promise<LiveTraffic>,
 ): Promise<LiveEnd> {
+  const followed = await followCluster(flags, nodesOf(flags));
+  // Until here Ctrl-C ends the process at once, however long a cluster takes to answer.
   const interrupted = new Promise<void>((resolve) => {
     process.once('SIGINT', resolve);
     process.once('SIGTERM', resolve);
   });
-  const followed = await followCluster(flags, nodesOf(flags));
   const { cluster, input } = followed;
-  const traffic = await startOrExplain(() => start(cluster, tell));
-  for (const change of traffic.closed) tell(change);
+  const opened = new Set<string>();
+  const onChange = (change: CaptureChange) => {
+    if (change.closed === undefined) opened.add(change.interface);
+    tell(change);
+  };
+  const traffic = await startOrExplain(() => start(cluster, onChange, input));
   const flows = new LiveFlows(traffic, cluster, { json: flags.json === true, all: flags.all === true });
   flows.start();
   followed.follow(() => {
@@ -83,8 +102,11 @@ export async function runLive(
   const failure = await Promise.race([interrupted, traffic.ended, ...over]);
   await followed.stop();
   const denied = flows.finish();
+  const unheard = traffic.closed.find((each) => !opened.has(each.interface));
   await traffic.stop();
   if (failure instanceof Error) throw failure;
+  if (unheard !== undefined)
+    throw new UnavailableError(`nothing was captured on ${unheard.interface}: ${unheard.closed}`);
   return { denied, hasErrors: input.hasErrors };
 }
 
@@ -102,5 +124,13 @@ async function startOrExplain(start: () => Promise<LiveTraffic>): Promise<LiveTr
 }
 
 function tell({ interface: name, closed }: CaptureChange): void {
-  process.stderr.write(closed === undefined ? `${name} is captured.\n` : `${name} is not captured: ${closed}\n`);
+  const meant = closed?.startsWith('No such device') ? nearest(name, interfaceNames()) : undefined;
+  const hint = meant === undefined ? '' : `. Did you mean ${meant}?`;
+  process.stderr.write(closed === undefined ? `${name} is captured.\n` : `${name} is not captured: ${closed}${hint}\n`);
+}
+
+/** Those that are down too, which node:os leaves out. */
+function interfaceNames(): readonly string[] {
+  const lines = readFileSync('/proc/net/dev', 'utf8').split('\n');
+  return lines.flatMap((line) => /^ *(\S+):/.exec(line)?.[1] ?? []);
 }

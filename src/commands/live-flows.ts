@@ -25,6 +25,8 @@ export class LiveFlows {
   readonly #options: LiveFlowsOptions;
   readonly #totals: FlowTotals;
   readonly #table = new FlowTable(process.stdout);
+  /** Lines that had to make room before they were shown. */
+  #gone: FlowLine[] = [];
   #timer: NodeJS.Timeout | undefined;
   #dropped = 0;
 
@@ -39,7 +41,9 @@ export class LiveFlows {
     this.#totals = new FlowTotals(
       (event) => description.sighting(event),
       MOST_LINES,
-      () => undefined,
+      (line, isNews) => {
+        if (isNews) this.#gone.push(line);
+      },
     );
   }
 
@@ -52,7 +56,10 @@ export class LiveFlows {
     const now = Date.now();
     const lost = this.#traffic.drain((event) => this.#totals.note(event, now));
     if (lost > 0) say(`${number(lost)} flows and denied packets are not shown: they came faster than they are noted.`);
-    const lines = this.#totals.news(now, repeat).filter(({ verdict }) => this.#options.all || verdict === 'deny');
+    const lines = [...this.#gone, ...this.#totals.news(now, repeat)].filter(
+      ({ verdict }) => this.#options.all || verdict !== 'allow',
+    );
+    this.#gone = [];
     if (lines.length > 0) this.#print(lines);
     const dropped = this.#traffic.dropped - this.#dropped;
     if (dropped > 0)
@@ -64,8 +71,9 @@ export class LiveFlows {
   finish(): number {
     clearInterval(this.#timer);
     this.show(0);
-    const { byReason } = this.#traffic.counters;
-    const denied = byReason.slice(FIRST_DENY).reduce((sum, each) => sum + each, 0);
+    const { counters } = this.#traffic;
+    const denied =
+      counters.byReason.slice(FIRST_DENY).reduce((sum, each) => sum + each, 0) - counters.get('wouldBeDenied');
     if (this.#options.json) process.stdout.write(`${JSON.stringify({ summary: this.#summary(denied) })}\n`);
     else process.stdout.write(this.#summaryText(denied));
     return denied;
@@ -101,6 +109,7 @@ export class LiveFlows {
 }
 
 const OTHERS = [
+  ['wouldBeDenied', 'packets that audited policies would deny'],
   ['sent', 'frames sent on'],
   ['linkLocal', 'frames of the link passed unjudged'],
   ['linkLocalDenied', 'frames of the link dropped, as flags ask for'],

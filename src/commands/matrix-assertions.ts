@@ -110,7 +110,8 @@ function violationLines({ from, to, protocol, port, judgement, alike }: Violatio
   const { sides } = explainer.explain(from, to, protocol, port);
   const more = alike === 1 ? '' : ` and ${alike - 1} more, of pods that no policy tells from these`;
   // Of a denied flow only the side that denies it is to blame.
-  const told = [sides.egress, sides.ingress].filter(({ verdict }) => verdict === judgement.verdict);
+  const isToBlame = ({ verdict }: Side) => (verdict === 'deny' ? 'deny' : 'allow') === judgement.verdict;
+  const told = [sides.egress, sides.ingress].filter(isToBlame);
   return [
     `    ${endName(from)} -> ${endName(to)}:${port}/${protocol.toLowerCase()}${more}`,
     ...told.map((side) => `        ${side.direction}: ${side.summary}${rulesText(side)}`),

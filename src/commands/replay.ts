@@ -8,14 +8,16 @@ import { LINK_TYPES } from '../dataplane/pcap/link-frame.ts';
 import { MALFORMED, REASONS } from '../filter/reasons.ts';
 import type { CaptureEnd } from '../replay/capture-file.ts';
 import { CaptureFileError } from '../replay/capture-format.ts';
-import { CaptureWriter } from '../replay/capture-writer.ts';
+import { CaptureWriteError, type CaptureWriter } from '../replay/capture-writer.ts';
 import { Replay, type ReplayCounts } from '../replay/replay.ts';
+import { VERDICTS } from '../telemetry/agent-view.ts';
 import type { FlowLine } from '../telemetry/flow.ts';
 import { type ClusterInputFlags, readClusterInput, withClusterInput } from './cluster-input.ts';
 import { ExitCode, InputError } from './exit-code.ts';
 import { FlowTable } from './flow-table.ts';
 import { type NodeFlags, nodesOf, withNodes } from './node-addresses.ts';
 import { policyTable } from './policy-totals.ts';
+import { checkCaptures, nameOf, openWriter } from './replay-files.ts';
 
 const HELP = `
 Every packet is judged by the policies as they are now, on its own clock: pcap and pcapng files of Ethernet (with VLAN tags), raw IP, Linux cooked,
@@ -29,10 +31,15 @@ Service's address are left out: they are judged where the capture shows them wit
 One line a flow, as podfence flows has them; COUNT is of flows: what follows on a denied packet in its flow is denied with it. With --json, one line a flow in the same shape, and last
   {"summary":{"packets":…,"denied":…,"reasons":{…},"policies":[{"policy":"shop/db","allowed":12,"denied":3}],…}}
 
-Exit code: 0, or with --check 1 if anything is denied; 2 for wrong arguments, manifests with errors, or a file that is no capture or is damaged.`;
+Ctrl-C ends it and shows what was read until then.
+
+Exit code: 0, or with --check 1 if anything is denied; 2 for wrong arguments, manifests with errors, or a file that is no capture or is damaged; 130 where Ctrl-C
+has cut a file off.`;
 
 /** Lines that are held until the end; more are told as they come. */
 const MOST_LINES = 50_000;
+/** Of those so many are told of at once. */
+const TOGETHER = 1000;
 
 interface Flags extends ClusterInputFlags, NodeFlags {
   readonly verdict?: string;
@@ -63,9 +70,10 @@ export function register(program: Command): void {
 /** @returns the exit code. */
 async function replay(files: readonly string[], flags: Flags): Promise<number> {
   const { verdict, json } = flags;
-  if (verdict !== undefined && verdict !== 'allow' && verdict !== 'deny') {
-    throw new InputError(`--verdict is allow or deny, not ${JSON.stringify(verdict)}`);
+  if (verdict !== undefined && !VERDICTS.some((each) => each === verdict)) {
+    throw new InputError(`--verdict is allow, deny or would_deny, not ${JSON.stringify(verdict)}`);
   }
+  checkCaptures(files, flags.manifests);
   const input = await readClusterInput(flags);
   const cluster = new WholeCluster(input.snapshot, input.services, nodesOf(flags));
   const description = new FlowDescription({
@@ -74,64 +82,73 @@ async function replay(files: readonly string[], flags: Flags): Promise<number> {
     isHere: () => true,
   });
   let podsSeen = false;
+  let interrupted = false;
   const print = json ? printJson : tablePrinter();
   const show = (lines: readonly FlowLine[]) => {
     podsSeen ||= lines.some(({ from, to }) => from.kind === 'pod' || to.kind === 'pod');
     const wanted = lines.filter((line) => verdict === undefined || line.verdict === verdict);
     if (wanted.length > 0) print(wanted);
   };
+  const gone: FlowLine[] = [];
   const totals = new FlowTotals(
     (event) => description.sighting(event),
     MOST_LINES,
-    (line) => show([line]),
+    (line) => {
+      gone.push(line);
+      if (gone.length === TOGETHER) show(gone.splice(0));
+    },
   );
-  const writer = flags.writeDenied === undefined ? undefined : openWriter(flags.writeDenied);
+  const writer = flags.writeDenied === undefined ? undefined : openWriter(flags.writeDenied, files);
   const { table, places } = cluster.compile();
   const recording = new Replay({
     ...{ table, places },
-    tell: (packet, reason, direction, reversed, time) =>
-      totals.note(packetEvent(packet, reason, direction, reversed), time),
+    tell: (packet, reason, direction, audited, reversed, time) =>
+      totals.note(packetEvent(packet, reason, direction, audited, reversed), time),
     ...(writer === undefined ? {} : { denied: writer.write }),
+  });
+  // What comes from a live capture ends with it, on the same Ctrl-C; the next one ends this.
+  process.once('SIGINT', () => {
+    interrupted = true;
   });
   let isDamaged = false;
   for (const file of files) {
-    const { incomplete } = await read(recording, file);
+    if (interrupted) break;
+    const { incomplete } = await read(recording, file, () => interrupted && file !== '-');
     if (incomplete !== undefined)
       process.stderr.write(`${nameOf(file)} is ${incomplete.reason} ${incomplete.message}\n`);
     isDamaged ||= incomplete?.reason === 'damaged';
   }
-  writer?.close();
-  show(totals.lines());
+  close(writer);
+  show([...gone, ...totals.lines()]);
   const counts = recording.counts();
   if (json) printSummaryJson(counts, totals);
   else process.stdout.write(summary(counts, totals));
   for (const note of notes(counts, podsSeen)) process.stderr.write(`${note}\n`);
   if (writer !== undefined) process.stderr.write(`${flags.writeDenied}: ${number(writer.packets)} denied packets\n`);
   if (isDamaged || input.hasErrors) return ExitCode.badInput;
+  if (interrupted && !files.includes('-')) return ExitCode.interrupted;
   return flags.check && counts.denied > 0 ? ExitCode.differs : ExitCode.ok;
 }
 
-/** @throws InputError for what is no capture, or cannot be read */
-async function read(recording: Replay, file: string): Promise<CaptureEnd> {
+/** @throws InputError for what is no capture, or cannot be read, or where what is denied cannot be written */
+async function read(recording: Replay, file: string, isOver: () => boolean): Promise<CaptureEnd> {
   try {
-    return await recording.read(file);
+    return await recording.read(file, isOver);
   } catch (error) {
     if (error instanceof CaptureFileError) throw new InputError(`${nameOf(file)} is no capture: ${error.message}`);
+    if (error instanceof CaptureWriteError) throw new InputError(`--write-denied: ${error.message}`);
     const { syscall, message } = error as NodeJS.ErrnoException;
-    throw syscall === undefined ? error : new InputError(message);
+    throw syscall === undefined ? error : new InputError(`${nameOf(file)}: ${message}`);
   }
 }
 
-function openWriter(path: string): CaptureWriter {
+/** @throws InputError where not everything could be written */
+function close(writer: CaptureWriter | undefined): void {
   try {
-    return new CaptureWriter(path);
+    writer?.close();
   } catch (error) {
     throw new InputError(`--write-denied: ${(error as Error).message}`);
   }
-}
-
-function nameOf(file: string): string {
-  return file === '-' ? 'standard input' : file;
 }
 
 function tablePrinter(): (lines: readonly FlowLine[]) => void {
@@ -144,10 +161,18 @@ function printJson(lines: readonly FlowLine[]): void {
 }
 
 function printSummaryJson(counts: ReplayCounts, totals: FlowTotals): void {
-  const { packets, denied, notIp, services, fragments } = counts;
+  const { packets, denied, wouldBeDenied, notIp, services, fragments } = counts;
   const times = { first: iso(counts.first), last: iso(counts.last) };
   const left = { notIp, services, fragments, unknownLinks: Object.fromEntries(counts.unknownLinks) };
-  const summary = { packets, denied, ...times, reasons: reasonsOf(counts), ...left, policies: totals.policies() };
+  const summary = {
+    packets,
+    denied,
+    wouldBeDenied,
+    ...times,
+    reasons: reasonsOf(counts),
+    ...left,
+    policies: totals.policies(),
+  };
   process.stdout.write(`${JSON.stringify({ summary })}\n`);
 }
 
@@ -163,13 +188,14 @@ function reasonsOf({ byReason }: ReplayCounts): Readonly<Record<string, number>>
 }
 
 function summary(counts: ReplayCounts, totals: FlowTotals): string {
-  const { packets, denied, first, last } = counts;
+  const { packets, denied, wouldBeDenied, first, last } = counts;
   const reasons = Object.entries(reasonsOf(counts)).map(([name, count]) => `${name} ${number(count)}`);
   const time = first === undefined || last === undefined ? '' : ` in ${((last - first) / 1000).toFixed(1)} s`;
   const policies = policyTable(totals.policies());
   return [
     policies === '' ? '' : `\n${policies}`,
     `\n${number(packets)} packets${time}, ${number(denied)} of them denied`,
+    wouldBeDenied === 0 ? '' : `, ${number(wouldBeDenied)} would be by audited policies`,
     reasons.length === 0 ? '\n' : `: ${reasons.join(', ')}\n`,
   ].join('');
 }

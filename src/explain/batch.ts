@@ -3,12 +3,13 @@
  * `{"egress", "ingress", "verdict", "reason"}`. What is kept does not grow with the lines.
  */
 import { describe, isMap } from '../cluster/field.ts';
+import type { Direction } from '../cluster/records.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import { ClusterJudge } from './cluster-judge.ts';
 import { Ends } from './ends.ts';
 import { FlowError } from './flow-error.ts';
-import { type FlowProtocol, type Judgement, NO_PORT } from './judgement.ts';
+import { type FlowProtocol, type Judgement, NO_PORT, type Verdict } from './judgement.ts';
 import { checkPort, type PortQuery, parsePort, parseProtocol } from './port-query.ts';
 import { waysOf } from './ways.ts';
 
@@ -106,16 +107,16 @@ function icmpQuery(port: number | string | undefined): PortQuery {
   throw bad(`port ${port} and protocol ICMP contradict each other: ICMP has no ports`);
 }
 
-/** Of several ways that are not all allowed, the first that is denied in a direction decides it. */
+const GRAVEST_FIRST: readonly Verdict[] = ['deny', 'would_deny', 'allow'];
+
+/** Of several ways that are not all allowed, the first that is denied in a direction decides it, or else the first that would be. */
 function worst(judgements: readonly Judgement[]): Judgement {
   const [first] = judgements as readonly [Judgement];
   if (judgements.length === 1) return first;
-  const egressDenied = judgements.find(({ egress }) => egress === 'deny');
-  const ingressDenied = judgements.find(({ ingress }) => ingress === 'deny');
-  return {
-    egress: egressDenied?.egress ?? 'allow',
-    ingress: ingressDenied?.ingress ?? 'allow',
-    verdict: (egressDenied ?? ingressDenied)?.verdict ?? 'allow',
-    reason: (egressDenied ?? ingressDenied ?? first).reason,
-  };
+  const gravest = (direction: Direction) =>
+    GRAVEST_FIRST.flatMap((verdict) => judgements.find((each) => each[direction] === verdict) ?? [])[0] ?? first;
+  const [egress, ingress] = [gravest('egress'), gravest('ingress')];
+  const rank = (judgement: Judgement, direction: Direction) => GRAVEST_FIRST.indexOf(judgement[direction]);
+  const { verdict, reason } = rank(egress, 'egress') <= rank(ingress, 'ingress') ? egress : ingress;
+  return { egress: egress.egress, ingress: ingress.ingress, verdict, reason };
 }

@@ -6,13 +6,12 @@
  * that is compiled from what the policies say about egress, and of another from what they say about ingress: so each gives what the
  * source's node, or the destination's, would decide.
  */
-import type { Direction, PodRecord, PolicyRecord } from '../cluster/records.ts';
+import type { Direction, PodRecord, PolicyMode, PolicyRecord } from '../cluster/records.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
-import { decide } from '../filter/decide.ts';
+import { AUDITED, isDenied, reasonOf, rule } from '../filter/decide.ts';
 import {
   ALLOWED_BY_POLICY,
   EGRESS_DENIED,
-  FIRST_DENY,
   INGRESS_DENIED,
   LOCAL_NODE,
   REASONS,
@@ -25,7 +24,7 @@ import { type AddressWords, addressWords } from '../policy/address-words.ts';
 import { type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import type { FlowEnd } from './flow-end.ts';
-import { type FlowProtocol, type Judgement, protocolNumber } from './judgement.ts';
+import { type FlowProtocol, type Judgement, protocolNumber, type Verdict } from './judgement.ts';
 
 /** Any ephemeral port: no policy looks at it. */
 const SOURCE_PORT = 40_000;
@@ -42,18 +41,22 @@ interface Place {
 export interface JudgeOptions {
   /** Nodes whose addresses are known otherwise than from pods that use their network. @default none */
   readonly nodes?: readonly NodeIdentity[];
+  /** As in CompilerOptions. @default enforce */
+  readonly mode?: PolicyMode;
   /** What a node judges by at this moment: it decides for the pods of this node. @default nothing */
   readonly inForce?: { readonly node: string; readonly table: RuleTable };
 }
 
 export class ClusterJudge {
   readonly #snapshot: ClusterSnapshot;
+  readonly #mode: PolicyMode;
   #tables: Tables | undefined;
   readonly #places = new Map<string, Place>();
   readonly #inForce: JudgeOptions['inForce'];
   readonly #packet = new Packet();
 
-  constructor(snapshot: ClusterSnapshot, { nodes = [], inForce }: JudgeOptions = {}) {
+  constructor(snapshot: ClusterSnapshot, { nodes = [], mode = 'enforce', inForce }: JudgeOptions = {}) {
+    this.#mode = mode;
     this.#inForce = inForce;
     this.#snapshot = snapshot;
     for (const { addresses, nodeName, hostNetwork } of snapshot.pods) {
@@ -83,18 +86,17 @@ export class ClusterJudge {
       destinationPort: port,
     });
     decode(this.#packet, view, 0, view.byteLength);
-    this.#tables ??= tablesOf(this.#snapshot);
-    const egress = decide(this.#tables.egress, this.#packet);
-    const ingress = decide(this.#tables.ingress, this.#packet);
+    this.#tables ??= tablesOf(this.#snapshot, this.#mode);
+    const egress = rule(this.#tables.egress, this.#packet);
+    const ingress = rule(this.#tables.ingress, this.#packet);
     if (this.#inForce === undefined) return judgementOf(egress, ingress);
     const { node, table } = this.#inForce;
-    const reason = decide(table, this.#packet);
+    const ruling = rule(table, this.#packet);
+    const deniesEgress = reasonOf(ruling) === EGRESS_DENIED && isDenied(ruling);
     return judgementOf(
-      from.kind === 'pod' && from.node === node ? asIn(reason, egress, EGRESS_DENIED) : egress,
+      from.kind === 'pod' && from.node === node ? asIn(ruling, egress, EGRESS_DENIED) : egress,
       // A node that denies the egress does not get to the ingress.
-      to.kind === 'pod' && to.node === node && reason !== EGRESS_DENIED
-        ? asIn(reason, ingress, INGRESS_DENIED)
-        : ingress,
+      to.kind === 'pod' && to.node === node && !deniesEgress ? asIn(ruling, ingress, INGRESS_DENIED) : ingress,
     );
   }
 
@@ -115,29 +117,32 @@ export class ClusterJudge {
   }
 }
 
-/** One direction's reason, given what the node's own table says about the packet. */
+/** One direction's ruling, given the node's own of the packet, which says of one direction what it denies, or else what it would deny. */
 function asIn(inForce: number, compiled: number, denial: number): number {
-  if (inForce === denial) return denial;
-  return compiled < FIRST_DENY ? compiled : ALLOWED_BY_POLICY;
+  if (reasonOf(inForce) === denial) return inForce;
+  return isDenied(compiled) ? ALLOWED_BY_POLICY : compiled;
 }
 
 type Tables = Readonly<Record<Direction, RuleTable>>;
 
 /** By snapshot, which never changes: whoever asks about one, in whatever words, asks the same tables. */
-const compiled = new WeakMap<ClusterSnapshot, Tables>();
+const compiled: Readonly<Record<PolicyMode, WeakMap<ClusterSnapshot, Tables>>> = {
+  enforce: new WeakMap(),
+  audit: new WeakMap(),
+};
 
 /** Compiled when they are first asked. */
-function tablesOf(snapshot: ClusterSnapshot): Tables {
-  let tables = compiled.get(snapshot);
+function tablesOf(snapshot: ClusterSnapshot, mode: PolicyMode): Tables {
+  let tables = compiled[mode].get(snapshot);
   if (tables === undefined) {
-    tables = { egress: tableOf(snapshot, 'egress'), ingress: tableOf(snapshot, 'ingress') };
-    compiled.set(snapshot, tables);
+    tables = { egress: tableOf(snapshot, mode, 'egress'), ingress: tableOf(snapshot, mode, 'ingress') };
+    compiled[mode].set(snapshot, tables);
   }
   return tables;
 }
 
-function tableOf({ namespaces, pods, policies }: ClusterSnapshot, direction: Direction): RuleTable {
-  const compiler = new PolicyCompiler(ANY_NODE);
+function tableOf({ namespaces, pods, policies }: ClusterSnapshot, mode: PolicyMode, direction: Direction): RuleTable {
+  const compiler = new PolicyCompiler(ANY_NODE, { mode });
   const records = [
     ...namespaces,
     ...pods.map((pod): PodRecord => ({ ...pod, nodeName: ANY_NODE.name })),
@@ -155,20 +160,27 @@ function wordsOf({ address }: FlowEnd): AddressWords {
   return words;
 }
 
+/** @param egress a ruling of filter/decide.ts, as `ingress` is */
 function judgementOf(egress: number, ingress: number): Judgement {
-  const egressDenied = egress >= FIRST_DENY;
-  const ingressDenied = ingress >= FIRST_DENY;
+  const decisive = decisiveOf(egress, ingress);
   return {
-    egress: egressDenied ? 'deny' : 'allow',
-    ingress: ingressDenied ? 'deny' : 'allow',
-    verdict: egressDenied || ingressDenied ? 'deny' : 'allow',
-    reason: REASONS[reasonOfBoth(egress, ingress)] as ReasonName,
+    egress: verdictOf(egress),
+    ingress: verdictOf(ingress),
+    verdict: verdictOf(decisive),
+    reason: REASONS[reasonOf(decisive)] as ReasonName,
   };
 }
 
-/** What a filter that enforces both directions says: a denial first, egress before ingress, and allowed by policy where either is. */
-function reasonOfBoth(egress: number, ingress: number): number {
-  if (egress >= FIRST_DENY) return egress;
-  if (ingress >= FIRST_DENY) return ingress;
-  return ingress === ALLOWED_BY_POLICY ? ingress : egress;
+function verdictOf(ruling: number): Verdict {
+  if (isDenied(ruling)) return 'deny';
+  return (ruling & AUDITED) !== 0 ? 'would_deny' : 'allow';
+}
+
+/** What a filter that has both directions says: a denial first, then what would be one, egress before ingress; and allowed by policy where either is. */
+function decisiveOf(egress: number, ingress: number): number {
+  for (const verdict of ['deny', 'would_deny'] as const) {
+    if (verdictOf(egress) === verdict) return egress;
+    if (verdictOf(ingress) === verdict) return ingress;
+  }
+  return reasonOf(ingress) === ALLOWED_BY_POLICY ? ingress : egress;
 }

@@ -35,19 +35,23 @@ const DIRECTIONS: readonly Direction[] = ['egress', 'ingress'];
 export class Explainer {
   readonly #snapshot: ClusterSnapshot;
   readonly #judge: ClusterJudge;
-  readonly #attribution = new Attribution();
+  readonly #attribution: Attribution;
   readonly #ends: Ends;
   readonly #places: Places;
   readonly #assigned: AssignedAddresses;
+  /** Whether every policy is audited, whatever it is annotated with. */
+  readonly #auditsAll: boolean;
 
   constructor({ snapshot, services = [], locate, assigned = NONE_ASSIGNED, ...options }: ExplainerOptions) {
     const { namespaces, pods, policies } = snapshot;
     this.#snapshot = snapshot;
     this.#judge = new ClusterJudge(snapshot, options);
+    this.#attribution = new Attribution(options.mode);
     this.#attribution.apply([...namespaces, ...pods, ...policies].map((record) => ({ type: 'set', record })));
     this.#ends = new Ends(snapshot, services, options.nodes);
     this.#places = new Places(locate);
     this.#assigned = assigned;
+    this.#auditsAll = options.mode === 'audit';
   }
 
   /**
@@ -100,7 +104,9 @@ export class Explainer {
     if (judgement.verdict === 'allow') return undefined;
     const { policies } = this.#snapshot;
     return suggestionOf({
-      directions: DIRECTIONS.filter((direction) => judgement[direction] === 'deny'),
+      // Beside what is denied, what would be is not worth a policy yet.
+      directions: DIRECTIONS.filter((direction) => judgement[direction] === judgement.verdict),
+      mode: this.#auditsAll ? undefined : judgement.verdict === 'deny' ? 'enforce' : 'audit',
       source: this.#suggestedEnd(from),
       destination: this.#suggestedEnd(to),
       protocol,
@@ -112,12 +118,11 @@ export class Explainer {
   #suggestedEnd(end: FlowEnd): SuggestedEnd {
     const pod = this.#attribution.podAt(end.address);
     const isAssigned = this.#assigned.addresses.has(end.address);
-    if (pod === undefined) return { end, pod, neighbours: [], namespaceIsKnown: false, isAssigned };
+    if (pod === undefined) return { end, pod, neighbours: [], namespace: undefined, isAssigned };
     const neighbours = this.#snapshot.pods.filter(
       ({ namespace, hostNetwork }) => namespace === pod.namespace && !hostNetwork,
     );
-    const namespaceIsKnown = this.#attribution.namespace(pod.namespace) !== undefined;
-    return { end, pod, neighbours, namespaceIsKnown, isAssigned };
+    return { end, pod, neighbours, namespace: this.#attribution.namespace(pod.namespace), isAssigned };
   }
 
   #notes(from: FlowEnd, to: FlowEnd, judgement: Judgement, sides: Explanation['sides']): readonly string[] {
@@ -170,5 +175,5 @@ export class Explainer {
 
 /** The records say otherwise than the table that is in force. */
 function differs({ verdict, isolated, allowedBy }: Side): boolean {
-  return verdict === 'deny' ? !isolated || allowedBy.length > 0 : isolated && allowedBy.length === 0;
+  return verdict !== 'allow' ? !isolated || allowedBy.length > 0 : isolated && allowedBy.length === 0;
 }

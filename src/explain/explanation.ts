@@ -36,7 +36,7 @@ export interface Explanation extends Judgement {
   readonly sides: { readonly egress: Side; readonly ingress: Side };
   /** What else is worth knowing, a sentence each. */
   readonly notes: readonly string[];
-  /** Where it is denied. */
+  /** Where it is denied, or would be. */
   readonly suggestion?: Suggestion;
 }
 
@@ -49,6 +49,8 @@ export interface Side {
   /** Why, in one clause without a full stop: `no policy selects shop/web for egress`. */
   readonly summary: string;
   readonly isolated: boolean;
+  /** Audited policies alone isolate: nothing is kept away. */
+  readonly audited?: true;
   readonly isolatedBy: readonly PolicyPlace[];
   /** The rules that allow it. Empty where it is denied, and where it is allowed without any. */
   readonly allowedBy: readonly RulePlace[];
@@ -93,6 +95,8 @@ export type Difference =
   | 'not-selected'
   /** The policy has such a rule, but `policyTypes` leaves the direction out. */
   | 'policy-types'
+  /** The policy would allow it, and is audited only. */
+  | 'audited'
   /** The policy has errors, so it isolates and allows nothing. */
   | 'broken-policy';
 

@@ -3,7 +3,8 @@ import type { Protocol } from '../cluster/records.ts';
 import type { ReasonName } from '../filter/reasons.ts';
 import { ICMP, ICMPV6, SCTP, TCP, UDP } from '../packet/protocols.ts';
 
-export type Verdict = 'allow' | 'deny';
+/** `would_deny`: audited policies deny it, and it passes. */
+export type Verdict = 'allow' | 'deny' | 'would_deny';
 
 /** A transport protocol, or ICMP, which is ICMPv6 between IPv6 addresses and has no ports. */
 export type FlowProtocol = Protocol | 'ICMP';
@@ -18,10 +19,25 @@ export interface Judgement {
   readonly egress: Verdict;
   /** What the destination pod's policies say, enforced on its node. */
   readonly ingress: Verdict;
-  /** `allow` where both sides allow. */
+  /** `allow` where both sides allow; `would_deny` where one does not that is audited, and the other one lets it pass. */
   readonly verdict: Verdict;
-  /** The filter's: that of egress where both sides deny. */
+  /** The filter's: that of egress where both sides deny, or both would. */
   readonly reason: ReasonName;
+}
+
+export interface EnforcedJudgement extends Judgement {
+  readonly verdict: Exclude<Verdict, 'would_deny'>;
+}
+
+/** As it is while audited policies are no more than audited: what they would deny is allowed. */
+export function enforced({ egress, ingress, verdict, reason }: Judgement): EnforcedJudgement {
+  const allowed = (each: Verdict) => (each === 'would_deny' ? 'allow' : each);
+  return {
+    egress: allowed(egress),
+    ingress: allowed(ingress),
+    verdict: allowed(verdict),
+    reason: verdict === 'would_deny' ? 'allowed-by-policy' : reason,
+  };
 }
 
 /** IANA number. */

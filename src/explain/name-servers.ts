@@ -33,7 +33,7 @@ export function nameServerNote(
   from: FlowEnd,
 ): string | undefined {
   const isolating = attribution.isolating(from.address, 'egress');
-  if (from.kind !== 'pod' || isolating.length === 0) return undefined;
+  if (from.kind !== 'pod' || !isolating.some((policy) => attribution.modeOf(policy) === 'enforce')) return undefined;
   const servers = pods
     .filter(isNameServer)
     .flatMap((pod) =>

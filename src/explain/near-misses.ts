@@ -15,6 +15,8 @@ export interface DeniedFlow {
   readonly direction: Direction;
   readonly protocol: FlowProtocol;
   readonly flow: AttributedFlow;
+  /** It is audited policies that deny it. */
+  readonly audited: boolean;
   /** The pod whose policies deny it, and the other end. */
   readonly own: PodRecord;
   readonly peer: PeerEnd;
@@ -30,6 +32,12 @@ interface Candidate {
   /** Follows `policy NAME rule N `. */
   readonly predicate: string;
 }
+
+const AUDITED = {
+  differences: ['audited'],
+  distance: 1,
+  predicate: 'would allow it, but the policy is audited only: beside enforced policies it does not count',
+} as const;
 
 export function nearMisses(attribution: Attribution, places: Places, denied: DeniedFlow): readonly NearMiss[] {
   const candidates = [...attribution.policies(denied.own.namespace)].flatMap((policy) =>
@@ -59,10 +67,14 @@ function candidatesOf(attribution: Attribution, policy: PolicyRecord, denied: De
     const predicate = `has an error, so it isolates its pods and allows nothing: ${policy.error}`;
     return [{ policy, differences: ['broken-policy'], distance: 0, predicate }];
   }
+  const isAside = attribution.modeOf(policy) === 'audit' && !denied.audited;
   return policy[direction].flatMap((rule, index) => {
     const peers = rule.peers.filter(({ ipBlock }) => ipBlock === undefined || !denied.peer.isAssigned);
     if (peers.length === 0 && rule.peers.length > 0) return [];
     const misses = ruleMisses(attribution, policy, { ...rule, peers }, denied);
+    if (selects && isolates && isAside) {
+      return misses.length === 0 ? { policy, rule: index, ...AUDITED } : [];
+    }
     if (selects && isolates) return { policy, rule: index, ...ruleCandidate(rule, misses, denied) };
     return misses.length === 0 ? { policy, rule: index, ...elsewhereCandidate(policy, selects, denied) } : [];
   });

@@ -28,6 +28,8 @@ export function sideOf(attribution: Attribution, places: Places, judged: JudgedF
   const own = attribution.podAt(end.address);
   const verdict = judgement[direction];
   const isolating = attribution.isolating(end.address, direction);
+  // Those of one direction are of one mode.
+  const audited = isolating.some((policy) => attribution.modeOf(policy) === 'audit');
   const allowing = isExempt(judgement) ? [] : attribution.allowingRules(flow, direction);
   const peer = {
     end: peerEnd,
@@ -38,14 +40,15 @@ export function sideOf(attribution: Attribution, places: Places, judged: JudgedF
     direction,
     verdict,
     ...(own?.nodeName === undefined ? {} : { node: own.nodeName }),
-    summary: summaryOf(direction, end, own, judgement, isolating.length),
+    summary: summaryOf(direction, end, own, judgement, isolating.length, audited),
     isolated: isolating.length > 0,
+    ...(audited ? { audited } : {}),
     isolatedBy: isolating.map((policy) => places.ofPolicy(policy)).sort(byPolicy),
     allowedBy: allowing.map(({ policy, rule }) => places.ofRule(policy, direction, rule)).sort(byPolicy),
     nearMisses:
       verdict === 'allow' || own === undefined
         ? []
-        : nearMisses(attribution, places, { direction, protocol, flow, own, peer }),
+        : nearMisses(attribution, places, { direction, protocol, flow, audited, own, peer }),
   };
 }
 
@@ -60,6 +63,7 @@ function summaryOf(
   own: PodRecord | undefined,
   { reason, [direction]: verdict }: Judgement,
   policies: number,
+  audited: boolean,
 ): string {
   if (reason === 'same-pod') return 'a pod always reaches itself';
   if (reason === 'local-node') return 'a pod and the node that it runs on always reach each other';
@@ -70,6 +74,10 @@ function summaryOf(
       : `${name} uses the node's network, to which policies do not apply`;
   }
   if (policies === 0) return `no policy selects ${name} for ${direction}`;
+  if (audited) {
+    const judged = `${name} is selected by audited policies only`;
+    return verdict === 'allow' ? `${judged}, and a rule allows it` : `${judged}: none of them allows it, and it passes`;
+  }
   if (verdict === 'allow') return `${name} is isolated, and a rule allows it`;
   return policies === 1
     ? `${name} is isolated, and the policy does not allow it`

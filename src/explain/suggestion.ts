@@ -1,5 +1,6 @@
 /** Policies that would allow a denied flow, and as little else as a NetworkPolicy can say. */
-import type { Direction, LabelSelector, PodRecord } from '../cluster/records.ts';
+import { MODE_ANNOTATION, modeOf } from '../cluster/mode.ts';
+import type { Direction, LabelSelector, NamespaceRecord, PodRecord, PolicyMode } from '../cluster/records.ts';
 import type { Suggestion } from './explanation.ts';
 import { endName, type FlowEnd } from './flow-end.ts';
 import { type FlowProtocol, NO_PORT } from './judgement.ts';
@@ -14,8 +15,8 @@ export interface SuggestedEnd {
   readonly pod: PodRecord | undefined;
   /** All pods of its namespace. */
   readonly neighbours: readonly PodRecord[];
-  /** Without a record of it no namespaceSelector matches. */
-  readonly namespaceIsKnown: boolean;
+  /** The pod's. Without a record of it no namespaceSelector matches. */
+  readonly namespace: NamespaceRecord | undefined;
   /** The address is not its real one. */
   readonly isAssigned: boolean;
 }
@@ -23,6 +24,8 @@ export interface SuggestedEnd {
 export interface SuggestionInput {
   /** The directions that deny. */
   readonly directions: readonly Direction[];
+  /** Of the policies that do: one in another mode would not allow anything beside them. Undefined where it makes no difference. */
+  readonly mode: PolicyMode | undefined;
   readonly source: SuggestedEnd;
   readonly destination: SuggestedEnd;
   readonly protocol: FlowProtocol;
@@ -41,7 +44,7 @@ export function suggestionOf(input: SuggestionInput): Suggestion {
 }
 
 function policyOf(input: SuggestionInput, direction: Direction): { readonly [key: string]: Json } {
-  const { source, destination, protocol, port } = input;
+  const { source, destination, protocol, port, mode } = input;
   const [own, peer] = direction === 'egress' ? [source, destination] : [destination, source];
   const namespace = own.pod?.namespace ?? '';
   const peers = { [direction === 'egress' ? 'to' : 'from']: [peerOf(peer, namespace)] };
@@ -49,7 +52,11 @@ function policyOf(input: SuggestionInput, direction: Direction): { readonly [key
   return {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
-    metadata: { name: freeName(input, direction, namespace), namespace },
+    metadata: {
+      name: freeName(input, direction, namespace),
+      namespace,
+      ...(mode === undefined || modeOf({}, own.namespace) === mode ? {} : { annotations: { [MODE_ANNOTATION]: mode } }),
+    },
     spec: {
       podSelector: selectorOf(own),
       policyTypes: [direction === 'egress' ? 'Egress' : 'Ingress'],
@@ -59,8 +66,8 @@ function policyOf(input: SuggestionInput, direction: Direction): { readonly [key
 }
 
 function peerOf(suggested: SuggestedEnd, namespace: string): Json {
-  const { end, pod, namespaceIsKnown } = suggested;
-  if (pod === undefined || (pod.namespace !== namespace && !namespaceIsKnown)) {
+  const { end, pod } = suggested;
+  if (pod === undefined || (pod.namespace !== namespace && suggested.namespace === undefined)) {
     return { ipBlock: { cidr: `${end.address}/${end.address.includes(':') ? 128 : 32}` } };
   }
   const podSelector = selectorOf(suggested);

@@ -6,10 +6,11 @@
 import { isNeighbourDiscovery } from '../packet/icmp-types.ts';
 import { OK, type Packet } from '../packet/packet.ts';
 import { hasPorts, ICMPV6 } from '../packet/protocols.ts';
-import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
+import { BY_AUDITED, BY_ENFORCED, EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
 import {
   ALLOWED_BY_POLICY,
   EGRESS_DENIED,
+  FIRST_DENY,
   FRAGMENT,
   INGRESS_DENIED,
   LOCAL_NODE,
@@ -29,11 +30,20 @@ export const SOURCE_IS_ENDPOINT = 1 << 8;
 const DESTINATION_IS_ENDPOINT = 1 << 9;
 /** the ingress side is the one that denied, */
 export const DENIED_BY_INGRESS = 1 << 10;
-/** and one of the pods is isolated in some direction, so that the flow's replies, or its next packets, depend on this one. */
-export const TRACKED = 1 << 11;
+/** audited policies alone deny it, so that it passes, */
+export const AUDITED = 1 << 11;
+/** one of the pods is isolated in some direction, so that the flow's replies, or its next packets, depend on this one, */
+export const TRACKED = 1 << 12;
+/** and that by policies that are enforced. */
+export const ENFORCED = 1 << 13;
 
 export function reasonOf(ruling: number): number {
   return ruling & 0xff;
+}
+
+/** Is what it is about kept away? */
+export function isDenied(ruling: number): boolean {
+  return (ruling & 0xff) >= FIRST_DENY && (ruling & AUDITED) === 0;
 }
 
 /** As `decide`, for a packet that is OK, with all that came to light. */
@@ -51,13 +61,18 @@ function rule4(table: RuleTable, packet: Packet): number {
   const isolated = isolation(table, src, dst);
   if (isolated === 0) return ends | NOT_ISOLATED;
   const port = policyPort(packet);
+  const told = ends | trackedBy(isolated);
+  let audited = 0;
   if ((isolated & EGRESS_ISOLATED) !== 0 && !table.allows4(src, EGRESS, dst, dst0, dst, protocol, port)) {
-    return ends | TRACKED | denial(packet, EGRESS_DENIED);
+    if ((isolated & EGRESS_AUDITED) === 0) return told | denial(packet, EGRESS_DENIED);
+    audited = AUDITED | denial(packet, EGRESS_DENIED);
   }
   if ((isolated & INGRESS_ISOLATED) !== 0 && !table.allows4(dst, INGRESS, src, src0, dst, protocol, port)) {
-    return ends | TRACKED | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
+    if ((isolated & INGRESS_AUDITED) === 0) return told | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
+    if (audited === 0) audited = AUDITED | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
   }
-  return ends | TRACKED | ((isolated & BOTH_ISOLATED) !== 0 ? ALLOWED_BY_POLICY : NOT_ISOLATED);
+  if (audited !== 0) return told | audited;
+  return told | ((isolated & BOTH_ISOLATED) !== 0 ? ALLOWED_BY_POLICY : NOT_ISOLATED);
 }
 
 function rule6(table: RuleTable, packet: Packet): number {
@@ -75,19 +90,24 @@ function rule6(table: RuleTable, packet: Packet): number {
   const isolated = isolation(table, src, dst);
   if (isolated === 0) return ends | NOT_ISOLATED;
   const port = policyPort(packet);
+  const told = ends | trackedBy(isolated);
+  let audited = 0;
   if (
     (isolated & EGRESS_ISOLATED) !== 0 &&
     !table.allows6(src, EGRESS, dst, dst0, dst1, dst2, dst3, dst, protocol, port)
   ) {
-    return ends | TRACKED | denial(packet, EGRESS_DENIED);
+    if ((isolated & EGRESS_AUDITED) === 0) return told | denial(packet, EGRESS_DENIED);
+    audited = AUDITED | denial(packet, EGRESS_DENIED);
   }
   if (
     (isolated & INGRESS_ISOLATED) !== 0 &&
     !table.allows6(dst, INGRESS, src, src0, src1, src2, src3, dst, protocol, port)
   ) {
-    return ends | TRACKED | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
+    if ((isolated & INGRESS_AUDITED) === 0) return told | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
+    if (audited === 0) audited = AUDITED | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
   }
-  return ends | TRACKED | ((isolated & BOTH_ISOLATED) !== 0 ? ALLOWED_BY_POLICY : NOT_ISOLATED);
+  if (audited !== 0) return told | audited;
+  return told | ((isolated & BOTH_ISOLATED) !== 0 ? ALLOWED_BY_POLICY : NOT_ISOLATED);
 }
 
 function endpoints(table: RuleTable, src: number, dst: number): number {
@@ -98,19 +118,27 @@ function isLocalNode(table: RuleTable, src: number, dst: number): boolean {
   return table.isNode(src) ? table.isEndpoint(dst) : table.isNode(dst) && table.isEndpoint(src);
 }
 
-/** The directions that decide this packet, */
-const EGRESS_ISOLATED = 1;
-const INGRESS_ISOLATED = 2;
+/** How the directions that decide this packet are isolated, two bits each, */
+const EGRESS_AUDITED = BY_AUDITED;
+const EGRESS_ISOLATED = BY_ENFORCED | BY_AUDITED;
+const INGRESS_SHIFT = 2;
+const INGRESS_AUDITED = BY_AUDITED << INGRESS_SHIFT;
+const INGRESS_ISOLATED = EGRESS_ISOLATED << INGRESS_SHIFT;
 const BOTH_ISOLATED = EGRESS_ISOLATED | INGRESS_ISOLATED;
 /** and those that decide what comes the other way. */
-const REPLY_ISOLATED = 4;
+const REPLY_SHIFT = 4;
+const ANY_ENFORCED = BY_ENFORCED | (BY_ENFORCED << INGRESS_SHIFT) | (BY_ENFORCED << REPLY_SHIFT);
 
 function isolation(table: RuleTable, src: number, dst: number): number {
   return (
-    (table.isIsolated(src, EGRESS) ? EGRESS_ISOLATED : 0) |
-    (table.isIsolated(dst, INGRESS) ? INGRESS_ISOLATED : 0) |
-    (table.isIsolated(src, INGRESS) || table.isIsolated(dst, EGRESS) ? REPLY_ISOLATED : 0)
+    table.isolation(src, EGRESS) |
+    (table.isolation(dst, INGRESS) << INGRESS_SHIFT) |
+    ((table.isolation(src, INGRESS) | table.isolation(dst, EGRESS)) << REPLY_SHIFT)
   );
+}
+
+function trackedBy(isolated: number): number {
+  return (isolated & ANY_ENFORCED) !== 0 ? TRACKED | ENFORCED : TRACKED;
 }
 
 /** The port that a NetworkPolicyPort can allow: -1 for ICMP, whose identifier is none, and for a later fragment. */

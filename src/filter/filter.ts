@@ -10,6 +10,8 @@
  *                        no flow            opens one?                      by policy; allowed: the flow is inserted
  *                                           else                            MID_STREAM, or ADOPTED
  *
+ * What only audited policies deny gets the reason that it would be denied for, and passes (`isAudited`): its flow is inserted, so that the rest of it is ESTABLISHED.
+ *
  * One thread owns a filter with its flow table; rule tables are immutable and shared. Nothing here allocates or throws.
  */
 import type { FlowTable } from '../conntrack/flow-table.ts';
@@ -33,14 +35,29 @@ import { OK, Packet } from '../packet/packet.ts';
 import { ICMP, ICMPV6 } from '../packet/protocols.ts';
 import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
 import { Adoption } from './adoption.ts';
-import { DENIED_BY_INGRESS, reasonOf, rule, SOURCE_IS_ENDPOINT, TRACKED } from './decide.ts';
+import {
+  AUDITED,
+  DENIED_BY_INGRESS,
+  ENFORCED,
+  isDenied,
+  reasonOf,
+  rule,
+  SOURCE_IS_ENDPOINT,
+  TRACKED,
+} from './decide.ts';
 import { ADOPTED, ESTABLISHED, FIRST_DENY, MALFORMED, MID_STREAM, RELATED, REVOKED } from './reasons.ts';
 import { copyFlow, copyQuoted, copyReversed, isTowardsQuotedSender } from './tuples.ts';
 
-/** What a flow notes of the ruling in its opening direction: is the opener an endpoint (bit 0), is the other side (1), who denied (2). */
+/**
+ * What a flow notes of the ruling in its opening direction: is the opener an endpoint (bit 0), is the other side (1), who denied (2), do audited policies alone
+ * deny it (3).
+ */
 const NOTES_SHIFT = 8;
-const NOTES = 7;
+const NOTES = 15;
 const NOTE_DENIED_BY_INGRESS = DENIED_BY_INGRESS >> NOTES_SHIFT;
+const NOTE_AUDITED = AUDITED >> NOTES_SHIFT;
+/** No table has it: a flow with this generation is judged again when it moves. */
+const UNJUDGED = 0;
 
 export class Filter {
   readonly flows: FlowTable;
@@ -50,6 +67,7 @@ export class Filter {
   readonly adoption: Adoption;
 
   #direction: number = INGRESS;
+  #isAudited = false;
   /** A flow in its opening direction, and the packet that an ICMP error quotes: not what was captured, but judged or looked up too. */
   readonly #opening = new Packet();
   readonly #quoted = new Packet();
@@ -74,6 +92,14 @@ export class Filter {
     return this.#direction;
   }
 
+  /**
+   * Of the packet judged last: is it denied by audited policies alone? Its reason is the one that it would be denied for, but it passes, and the flow that it
+   * opens is known as one that passes.
+   */
+  get isAudited(): boolean {
+    return this.#isAudited;
+  }
+
   /** Announces a packet of the batch that is judged next (conntrack/lookahead.ts); the arguments are those of `judge`. Overwrites `packet`. */
   announce(view: DataView, offset: number, length: number, totalLength: number): void {
     const { packet, flows } = this;
@@ -85,10 +111,11 @@ export class Filter {
 
   /**
    * Judges the IP packet of which `length` bytes were captured at `offset` of `view`; `totalLength` is its real length, `now` the coarse
-   * clock (ms, int32 that wraps). Gives back a reason code: below FIRST_DENY it allows.
+   * clock (ms, int32 that wraps). Gives back a reason code: below FIRST_DENY it allows; see `isAudited` for the others.
    */
   judge(view: DataView, offset: number, length: number, totalLength: number, now: number): number {
     const packet = this.packet;
+    this.#isAudited = false;
     decode(packet, view, offset, length, totalLength);
     if (packet.status !== OK) {
       this.#direction = INGRESS;
@@ -106,22 +133,47 @@ export class Filter {
    * it counts as judged by the current table, and as going both ways.
    */
   seed(flow: Packet, state: 'established' | 'revoked', now: number): void {
+    const known = this.#findSeeded(flow, now);
+    const { flows } = this;
+    const opening = this.#opening;
+    const { protocol } = opening;
+    const ruling = rule(this.table, opening);
+    if (state === 'established' && (ruling & AUDITED) !== 0) {
+      // Its next packet tells of it, once.
+      if (known === NO_SLOT) flows.insert(OPENER, settledState(protocol), UNJUDGED, 0, now);
+      return;
+    }
+    if (known !== NO_SLOT) flows.remove(known);
+    const notes = notesOf(ruling);
+    const slot = flows.insert(OPENER, settledState(protocol), this.table.generation, notes, now);
+    // Who read the flow may have judged it by an older table than this one.
+    if (state === 'revoked' || isDenied(ruling)) flows.judged(slot, this.table.generation, true, notes, now);
+  }
+
+  /**
+   * Judges a known flow as its next packet would, where its packets are not shown any more: gives back whether audited policies alone deny it now, and did not
+   * before. `flow` is as for `seed`.
+   */
+  judgeSeeded(flow: Packet, now: number): boolean {
+    const slot = this.#findSeeded(flow, now);
+    const { flows } = this;
+    if (slot === NO_SLOT || flows.generation(slot) === this.table.generation) return false;
+    if (!this.#judgeAgain(slot, now)) return false;
+    this.#direction = (flows.notes(slot) & NOTE_DENIED_BY_INGRESS) !== 0 ? INGRESS : EGRESS;
+    return true;
+  }
+
+  /** As which it is opened is in `#opening` then. */
+  #findSeeded(flow: Packet, now: number): Slot {
     const opening = this.#opening;
     copyFlow(flow, opening);
     const { protocol, family } = opening;
     if (flow.icmpType >= 0) opening.icmpType = flow.icmpType;
     else if (protocol === ICMP && family === 4) opening.icmpType = 8;
     else if (protocol === ICMPV6 && family === 6) opening.icmpType = 128;
-    const flows = this.flows;
-    const known = flows.find(opening, now);
+    const slot = this.flows.find(opening, now);
     opening.icmpType = -1;
-    if (known !== NO_SLOT) flows.remove(known);
-    const ruling = rule(this.table, opening);
-    const notes = notesOf(ruling);
-    const slot = flows.insert(OPENER, settledState(protocol), this.table.generation, notes, now);
-    // Who read the flow may have judged it by an older table than this one.
-    if (state === 'revoked' || reasonOf(ruling) >= FIRST_DENY)
-      flows.judged(slot, this.table.generation, true, notes, now);
+    return slot;
   }
 
   #judgeKnown(slot: Slot, now: number): number {
@@ -131,7 +183,7 @@ export class Filter {
     if (event === EVENT_OPEN && (side === OTHER || flows.isRevoked(slot) || canReopen(flows.state(slot)))) {
       return this.#judgeReopening(slot, side, now);
     }
-    if (flows.generation(slot) !== this.table.generation) this.#judgeAgain(slot, now);
+    if (flows.generation(slot) !== this.table.generation) this.#isAudited = this.#judgeAgain(slot, now);
     const notes = flows.notes(slot);
     if (flows.isRevoked(slot)) {
       flows.touch(slot, now);
@@ -139,6 +191,10 @@ export class Filter {
       return REVOKED;
     }
     flows.advance(slot, side, event, now);
+    if (this.#isAudited) {
+      this.#direction = (notes & NOTE_DENIED_BY_INGRESS) !== 0 ? INGRESS : EGRESS;
+      return REVOKED;
+    }
     this.#direction = ((notes >> side) & 1) !== 0 ? EGRESS : INGRESS;
     return ESTABLISHED;
   }
@@ -151,7 +207,7 @@ export class Filter {
   #judgeReopening(slot: Slot, side: number, now: number): number {
     const ruling = rule(this.table, this.packet);
     const reason = this.#settle(ruling);
-    if (reason >= FIRST_DENY) return reason;
+    if (isDenied(ruling)) return reason;
     const flows = this.flows;
     if (flows.isRevoked(slot) || canReopen(flows.state(slot))) {
       flows.remove(slot);
@@ -162,11 +218,14 @@ export class Filter {
     return reason;
   }
 
-  /** A newer table has come: is the flow, as it was opened, still allowed? */
-  #judgeAgain(slot: Slot, now: number): void {
-    this.flows.readOpening(slot, this.#opening);
+  /** A newer table has come: is the flow, as it was opened, still allowed? Gives back whether audited policies alone deny it now, and did not before. */
+  #judgeAgain(slot: Slot, now: number): boolean {
+    const flows = this.flows;
+    flows.readOpening(slot, this.#opening);
     const ruling = rule(this.table, this.#opening);
-    this.flows.judged(slot, this.table.generation, reasonOf(ruling) >= FIRST_DENY, notesOf(ruling), now);
+    const before = flows.notes(slot);
+    flows.judged(slot, this.table.generation, isDenied(ruling), notesOf(ruling), now);
+    return (ruling & AUDITED) !== 0 && (before & NOTE_AUDITED) === 0;
   }
 
   #judgeUnknown(now: number): number {
@@ -177,39 +236,48 @@ export class Filter {
     if ((ruling & TRACKED) === 0) return reason;
     const event = eventOf(packet);
     if (!opensFlow(packet.protocol, event)) return this.#judgeMidStream(ruling, event, now);
-    if (reason < FIRST_DENY) this.#insert(OPENER, openingState(packet.protocol), ruling, now);
     // A datagram does not show whether it opens a flow or answers in one.
-    else if (event === EVENT_TRAFFIC && this.#isAdoptedReply(ruling, settledState(packet.protocol), now))
-      return ADOPTED;
+    if (reason >= FIRST_DENY && event === EVENT_TRAFFIC && this.#isAdoptedReply(ruling, now)) return ADOPTED;
+    if (!isDenied(ruling)) this.#insert(OPENER, openingState(packet.protocol), ruling, now);
     return reason;
   }
 
-  /** Traffic of a connection that is not known, or a reply to nothing: it opens no flow, whatever the policies say. */
+  /**
+   * Traffic of a connection that is not known, or a reply to nothing: it opens no flow, whatever the policies say. Where it passes all the same, its flow is
+   * known from then on, as opened by the side from which the policies say the least against it.
+   */
   #judgeMidStream(ruling: number, event: number, now: number): number {
+    this.#direction = (ruling & SOURCE_IS_ENDPOINT) !== 0 ? EGRESS : INGRESS;
+    const isAdopted = this.adoption.concerns(this.packet, now);
+    this.#isAudited = !isAdopted && (ruling & ENFORCED) === 0;
+    if (!isAdopted && !this.#isAudited) return MID_STREAM;
     const protocol = this.packet.protocol;
     // Who answers a SYN, or an echo request, has not opened the flow.
     const answers = event === EVENT_ACCEPT || event === EVENT_REPLY;
     const before = answers ? openingState(protocol) : settledState(protocol);
-    const isOpener = !answers && reasonOf(ruling) < FIRST_DENY;
-    if (isOpener && this.adoption.concerns(this.packet, now)) {
-      this.#settle(ruling);
-      this.#insert(OPENER, nextState(before, OPENER, event), ruling, now);
-      return ADOPTED;
-    }
-    if (!isOpener && this.#isAdoptedReply(ruling, nextState(before, OTHER, event), now)) return ADOPTED;
-    this.#direction = (ruling & SOURCE_IS_ENDPOINT) !== 0 ? EGRESS : INGRESS;
-    return MID_STREAM;
+    const reverse = this.#ruleReversed();
+    const side = answers || isLess(reverse, ruling) ? OTHER : OPENER;
+    const opening = side === OTHER ? reverse : ruling;
+    if (isDenied(opening)) return MID_STREAM;
+    this.#insert(side, nextState(before, side, event), opening, now);
+    if ((opening & AUDITED) !== 0) this.#isAudited = true;
+    return this.#isAudited ? MID_STREAM : ADOPTED;
   }
 
-  /** Answers the packet in an unknown flow that is to be adopted, and that may be opened from the other side? The flow is then known, in `state`. */
-  #isAdoptedReply(ruling: number, state: number, now: number): boolean {
+  /** Answers the datagram in an unknown flow that is to be adopted, and that may sooner be opened from the other side? The flow is then known. */
+  #isAdoptedReply(ruling: number, now: number): boolean {
     if (!this.adoption.concerns(this.packet, now)) return false;
-    copyReversed(this.packet, this.#opening);
-    const reverse = rule(this.table, this.#opening);
-    if (reasonOf(reverse) >= FIRST_DENY) return false;
+    const reverse = this.#ruleReversed();
+    if (!isLess(reverse, ruling)) return false;
+    this.#isAudited = false;
     this.#direction = (ruling & SOURCE_IS_ENDPOINT) !== 0 ? EGRESS : INGRESS;
-    this.#insert(OTHER, state, reverse, now);
+    this.#insert(OTHER, settledState(this.packet.protocol), reverse, now);
     return true;
+  }
+
+  #ruleReversed(): number {
+    copyReversed(this.packet, this.#opening);
+    return rule(this.table, this.#opening);
   }
 
   /** An ICMP error passes with the flow that it is about, towards the sender of what it quotes. Otherwise it is judged as any packet. */
@@ -221,7 +289,11 @@ export class Filter {
     copyQuoted(this.packet, this.#quoted);
     const slot = flows.find(this.#quoted, now);
     if (slot === NO_SLOT) return reason;
-    if (flows.generation(slot) !== this.table.generation) this.#judgeAgain(slot, now);
+    this.#isAudited = false;
+    if (flows.generation(slot) !== this.table.generation && this.#judgeAgain(slot, now)) {
+      // The flow's own next packet tells of it.
+      flows.judged(slot, UNJUDGED, false, 0, now);
+    }
     if (flows.isRevoked(slot)) {
       this.#direction = (flows.notes(slot) & NOTE_DENIED_BY_INGRESS) !== 0 ? INGRESS : EGRESS;
       return REVOKED;
@@ -234,9 +306,10 @@ export class Filter {
     this.flows.insert(opener, state, this.table.generation, notesOf(ruling), now);
   }
 
-  /** The ruling is the verdict: its reason, and its direction. */
+  /** The ruling is the verdict: its reason, its direction, and whose it is. */
   #settle(ruling: number): number {
     const reason = reasonOf(ruling);
+    this.#isAudited = (ruling & AUDITED) !== 0;
     if (reason >= FIRST_DENY) this.#direction = (ruling & DENIED_BY_INGRESS) !== 0 ? INGRESS : EGRESS;
     else this.#direction = (ruling & SOURCE_IS_ENDPOINT) !== 0 ? EGRESS : INGRESS;
     return reason;
@@ -245,4 +318,9 @@ export class Filter {
 
 function notesOf(ruling: number): number {
   return (ruling >> NOTES_SHIFT) & NOTES;
+}
+
+/** Do the policies say less against the first than against the second? Less than a denial is one of audited policies, and nothing is still less. */
+function isLess(ruling: number, than: number): boolean {
+  return reasonOf(than) >= FIRST_DENY && !isDenied(ruling) && (isDenied(than) || reasonOf(ruling) < FIRST_DENY);
 }

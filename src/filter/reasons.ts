@@ -1,6 +1,7 @@
 /**
  * Why a packet was allowed or denied. A reason is a small integer, so that the packet path returns and counts it without allocating;
- * its name is what people, logs and metrics see. Every reason implies its verdict: `reason < FIRST_DENY` allows.
+ * its name is what people, logs and metrics see. Every reason implies its verdict: `reason < FIRST_DENY` allows. What audited policies alone deny has the reason that it
+ * would be denied for, and passes: `Filter.isAudited`.
  */
 export const REASONS = [
   /** Neither pod of this node is isolated for its direction. */

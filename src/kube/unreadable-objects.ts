@@ -51,6 +51,7 @@ export class UnreadableObjects {
 
 function describeOutcome(record: ClusterRecord | undefined): string {
   if (record === undefined) return 'an object without a usable name is left out';
-  if (record.kind !== 'NetworkPolicy') return 'what could not be read of an object is left out';
+  if (record.kind !== 'NetworkPolicy' || record.error === undefined)
+    return 'what could not be read of an object is left out';
   return 'a policy that could not be read isolates its pods and allows nothing';
 }

@@ -2,8 +2,7 @@
 
 import type { Protocol } from '../cluster/records.ts';
 import type { ClusterChange } from '../cluster/store.ts';
-import { decide } from '../filter/decide.ts';
-import { FIRST_DENY } from '../filter/reasons.ts';
+import { isDenied, rule } from '../filter/decide.ts';
 import { OK, Packet } from '../packet/packet.ts';
 import { addressWords } from '../policy/address-words.ts';
 import { PolicyCompiler } from '../policy/compiler.ts';
@@ -42,7 +41,7 @@ export class Expectations {
     return hops.every(({ node, source }) => {
       const table = this.#tables.get(node);
       this.#fill(source, destination, protocol, port);
-      return table !== undefined && decide(table, this.#packet) < FIRST_DENY;
+      return table !== undefined && !isDenied(rule(table, this.#packet));
     });
   }
 

@@ -43,7 +43,12 @@ export function judgeOnPaper(
     hops.every(({ node, source }) => {
       const view = packet(endpoints(source));
       judged++;
-      return (filters.get(node)?.judge(view, 0, view.byteLength, view.byteLength, 0) ?? 0) < FIRST_DENY;
+      const filter = filters.get(node);
+      return (
+        filter === undefined ||
+        filter.judge(view, 0, view.byteLength, view.byteLength, 0) < FIRST_DENY ||
+        filter.isAudited
+      );
     });
   const results = probes.map((probe, i): ProbeResult => {
     const endpoints = endpointsOf(probe, probe.sourcePorts.first + (i % probe.sourcePorts.count));

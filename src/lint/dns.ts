@@ -1,6 +1,14 @@
 /** Pods that may connect to others by name, but not ask for the address behind the name. */
 import { isMistake, parseCidr } from '../cluster/addresses.ts';
-import type { LabelSelector, PodRecord, PolicyPeer, PolicyPort, PolicyRecord, PolicyRule } from '../cluster/records.ts';
+import type {
+  LabelSelector,
+  PodRecord,
+  PolicyMode,
+  PolicyPeer,
+  PolicyPort,
+  PolicyRecord,
+  PolicyRule,
+} from '../cluster/records.ts';
 import type { Mistake } from './finding.ts';
 import type { KnownCluster } from './known-cluster.ts';
 
@@ -16,9 +24,9 @@ const WIDE_BLOCK = { IPv4: 8, IPv6: 16 };
 
 export class DnsRule {
   readonly #cluster: KnownCluster;
-  readonly #allowed = new Map<PodRecord, boolean>();
+  readonly #allowed: Readonly<Record<PolicyMode, Map<PodRecord, boolean>>> = { enforce: new Map(), audit: new Map() };
   /** By namespace. */
-  readonly #mayAllow = new Map<string, boolean>();
+  readonly #mayAllow: Readonly<Record<PolicyMode, Map<string, boolean>>> = { enforce: new Map(), audit: new Map() };
 
   constructor(cluster: KnownCluster) {
     this.#cluster = cluster;
@@ -28,7 +36,7 @@ export class DnsRule {
     const { egress, isolates } = policy;
     if (!isolates.includes('egress') || allowsDns(policy) || !egress.some(needsNames)) return;
     const pods = this.#cluster.selectedBy(policy);
-    const without = pods.find((pod) => !this.#mayAsk(pod));
+    const without = pods.find((pod) => !this.#mayAsk(pod, this.#cluster.modeOf(policy)));
     if (pods.length === 0 ? this.#othersMayAllow(policy) : without === undefined) return;
     const who = without === undefined ? 'its pods' : `${without.namespace}/${without.name}`;
     const byTcp = egress.some((rule) => rule.ports.some(({ protocol, port }) => protocol === 'TCP' && port === 53));
@@ -42,25 +50,33 @@ export class DnsRule {
     };
   }
 
-  /** Whether any policy lets the pod ask DNS. */
-  #mayAsk(pod: PodRecord): boolean {
-    let allowed = this.#allowed.get(pod);
+  /** Whether any policy lets the pod ask DNS that counts beside one in this mode. */
+  #mayAsk(pod: PodRecord, mode: PolicyMode): boolean {
+    let allowed = this.#allowed[mode].get(pod);
     if (allowed === undefined) {
       const policies = this.#cluster.policiesSelecting(pod.namespace, pod.labels);
-      allowed = policies.some(allowsDns);
-      this.#allowed.set(pod, allowed);
+      allowed = policies.some((policy) => this.#countsBeside(policy, mode) && allowsDns(policy));
+      this.#allowed[mode].set(pod, allowed);
     }
     return allowed;
   }
 
   /** Any policy of the namespace may select the same pods. */
-  #othersMayAllow({ namespace }: PolicyRecord): boolean {
-    let mayAllow = this.#mayAllow.get(namespace);
+  #othersMayAllow(policy: PolicyRecord): boolean {
+    const { namespace } = policy;
+    const mode = this.#cluster.modeOf(policy);
+    let mayAllow = this.#mayAllow[mode].get(namespace);
     if (mayAllow === undefined) {
-      mayAllow = this.#cluster.policiesIn(namespace).some(allowsDns);
-      this.#mayAllow.set(namespace, mayAllow);
+      const policies = this.#cluster.policiesIn(namespace);
+      mayAllow = policies.some((each) => this.#countsBeside(each, mode) && allowsDns(each));
+      this.#mayAllow[mode].set(namespace, mayAllow);
     }
     return mayAllow;
+  }
+
+  /** An audited policy allows nothing beside enforced ones, and one that is to be enforced later will count with all others. */
+  #countsBeside(policy: PolicyRecord, mode: PolicyMode): boolean {
+    return mode === 'audit' || this.#cluster.modeOf(policy) === 'enforce';
   }
 }
 

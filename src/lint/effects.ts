@@ -160,7 +160,9 @@ export class EffectRules {
         .slice(0, MANY_POLICIES);
       this.#wider.set(key, wider);
     }
-    return wider.filter((other) => other !== policy);
+    // An audited policy allows nothing beside enforced ones.
+    const mode = this.#cluster.modeOf(policy);
+    return wider.filter((other) => other !== policy && this.#cluster.modeOf(other) === mode);
   }
 
   #allowsAllOf(wide: PolicyRecord, narrow: PolicyRecord): boolean {

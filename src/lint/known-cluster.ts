@@ -1,5 +1,13 @@
 /** What a set of manifests tells about a cluster, and how far it goes: most folders hold a part of one. */
-import type { LabelSelector, NamespaceRecord, PodRecord, PolicyPeer, PolicyRecord } from '../cluster/records.ts';
+import { modeOf } from '../cluster/mode.ts';
+import type {
+  LabelSelector,
+  NamespaceRecord,
+  PodRecord,
+  PolicyMode,
+  PolicyPeer,
+  PolicyRecord,
+} from '../cluster/records.ts';
 import { isEmptySelector, matchesSelector, selectorKey } from '../cluster/selector.ts';
 import { SelectorSet } from '../policy/selector-set.ts';
 import { ClosestLabels } from './closest-labels.ts';
@@ -127,6 +135,10 @@ export class KnownCluster {
 
   policiesIn(namespace: string): readonly PolicyRecord[] {
     return this.#policies.get(namespace) ?? [];
+  }
+
+  modeOf(policy: PolicyRecord): PolicyMode {
+    return modeOf(policy, this.#namespace.get(policy.namespace));
   }
 
   /** The policies of a namespace that select pods with these labels. */

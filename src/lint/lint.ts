@@ -1,5 +1,6 @@
 /** Mistakes in the policies of a cluster: what cannot be read, and what can but does not do what it says. */
 import { formatPath, isMap, type Path } from '../cluster/field.ts';
+import { MODE_ANNOTATION } from '../cluster/mode.ts';
 import { type PolicyRecord, recordKey } from '../cluster/records.ts';
 import { Allowances } from './allowances.ts';
 import { DnsRule } from './dns.ts';
@@ -62,6 +63,15 @@ function policyRules(cluster: KnownCluster, { snapshot, podRanges }: LintInput) 
     yield* blocks.mistakes(policy);
     yield* dns.mistakes(policy);
     yield* effects.mistakes(policy);
+    if (cluster.modeOf(policy) === 'audit') yield auditedPolicy(policy);
+  };
+}
+
+function auditedPolicy({ namespace, mode }: PolicyRecord): Mistake {
+  return {
+    rule: 'audited-policy',
+    path: mode === undefined ? [] : ['metadata', 'annotations', MODE_ANNOTATION],
+    message: `${mode === undefined ? `namespace ${namespace}` : 'it'} is annotated ${MODE_ANNOTATION}: audit, so that it isolates no pod: what it denies passes`,
   };
 }
 

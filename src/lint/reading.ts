@@ -15,12 +15,12 @@ export function readingFinding(problem: ReadingProblem): Finding {
   const rule = ruleFor(problem);
   // A folder with variants of an application has most of its objects several times.
   const isVariant = rule === 'replaced-object' && (isOverlay || !problem.object.startsWith('NetworkPolicy '));
-  return findingOf(rule, { ...rest, severity: isVariant ? 'info' : undefined });
+  return findingOf(rule, { ...rest, severity: isVariant ? 'info' : rule === 'invalid-value' ? severity : undefined });
 }
 
 function ruleFor({ severity, field, unknownField, isNoObject }: ReadingProblem): RuleName {
   if (isNoObject) return 'no-object';
-  if (severity === 'warning') return 'replaced-object';
+  if (severity === 'warning') return field === '' ? 'replaced-object' : 'invalid-value';
   if (unknownField !== undefined) return POLICY_FIELDS.has(unknownField) ? 'misplaced-field' : 'unknown-field';
   return field === '' ? 'unreadable' : 'invalid-value';
 }

@@ -103,6 +103,11 @@ export const RULES = {
     summary: 'A namespace with pods has no policy: all traffic of its pods is allowed.',
     needsPods: true,
   },
+  'audited-policy': {
+    code: 'PF405',
+    severity: 'info',
+    summary: 'The policy is audited: what it denies is told of, and passes.',
+  },
 } as const satisfies Readonly<Record<string, Rule>>;
 
 export type RuleName = keyof typeof RULES;

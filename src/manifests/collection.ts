@@ -218,7 +218,7 @@ const NOWHERE = { line: 0, column: 0, object: '', field: '' } as const;
 
 function locateProblem(
   object: Pick<ManifestObject, 'file' | 'title' | 'locate' | 'corrected' | 'isTemplate'>,
-  { path, message, hint, isNoObject, unknownField, correction }: Problem,
+  { path, message, hint, isNoObject, unknownField, correction, isWarning }: Problem,
 ): ManifestProblem {
   // An unquoted {{ .Values.port }} is a map to YAML.
   const meant = object.isTemplate && message.includes('found a map') ? RENDER_FIRST : hint;
@@ -234,7 +234,7 @@ function locateProblem(
     ...(isNoObject && { isNoObject }),
     ...(unknownField === undefined ? {} : { unknownField }),
     ...(fix === undefined ? {} : { fix }),
-    severity: 'error',
+    severity: isWarning ? 'warning' : 'error',
   };
 }
 

@@ -7,7 +7,7 @@ import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import { ClusterJudge } from '../explain/cluster-judge.ts';
 import type { FlowEnd } from '../explain/flow-end.ts';
-import type { Judgement } from '../explain/judgement.ts';
+import { enforced, type Judgement } from '../explain/judgement.ts';
 import { AddressRegions } from './address-regions.ts';
 import { AskedPorts, type Port } from './asked-ports.ts';
 import type { Assertion, AssertionProblem, EndPattern } from './assertion.ts';
@@ -91,7 +91,7 @@ export class AssertionChecker {
 
   #violations(pair: Pair, { protocol, port }: Port, expected: 'allow' | 'deny'): Violation[] {
     return pair.flows.flatMap(([from, to]) => {
-      const judgement = this.#judge.judge(from, to, protocol, port);
+      const judgement = enforced(this.#judge.judge(from, to, protocol, port));
       return judgement.verdict === expected ? [] : { from, to, protocol, port, judgement, alike: pair.alike };
     });
   }

@@ -1,18 +1,19 @@
 /** Who can reach whom: each destination's ports, asked from everywhere, by what judges packets on the nodes. */
 import { familyOf } from '../cluster/addresses.ts';
+import { modeOf } from '../cluster/mode.ts';
 import { recordKey } from '../cluster/records.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import { ClusterJudge } from '../explain/cluster-judge.ts';
 import type { FlowEnd } from '../explain/flow-end.ts';
-import type { Judgement, Verdict } from '../explain/judgement.ts';
+import { type EnforcedJudgement, enforced, type Judgement, type Verdict } from '../explain/judgement.ts';
 import { listed } from '../explain/words.ts';
 import { addressEnds, type External, type JudgedEnd, type MatrixEnd, podEnds } from './ends.ts';
 import { portKey } from './named-ports.ts';
 import { byNumber, type MatrixPort } from './ports.ts';
 
 /** `mixed`: in one address family only. */
-export type CellVerdict = Verdict | 'mixed';
+export type CellVerdict = Exclude<Verdict, 'would_deny'> | 'mixed';
 
 /** Where it is mixed, `egress`, `ingress` and `reason` are those of the family that is denied. */
 export interface Cell extends Omit<Judgement, 'verdict'> {
@@ -160,7 +161,7 @@ export class Reachability {
 
   #judge(flows: readonly (readonly [FlowEnd, FlowEnd])[], { protocol, port }: MatrixPort): Cell | undefined {
     const [now, before] = this.#judges.map((judge) =>
-      combined(flows.map(([from, to]) => judge.judge(from, to, protocol, port))),
+      combined(flows.map(([from, to]) => enforced(judge.judge(from, to, protocol, port)))),
     );
     if (now === undefined) return undefined;
     const cell: Cell = before === undefined ? now : { ...now, before: before.verdict };
@@ -178,7 +179,7 @@ export function changeOf({ verdict, before = verdict }: Cell): CellChange | unde
 }
 
 /** One verdict of those in each address family. */
-function combined(judgements: readonly Judgement[]): Cell | undefined {
+function combined(judgements: readonly EnforcedJudgement[]): Cell | undefined {
   const denied = judgements.find(({ verdict }) => verdict === 'deny');
   if (denied === undefined) return judgements[0];
   return judgements.every(({ verdict }) => verdict === 'deny') ? denied : { ...denied, verdict: 'mixed' };
@@ -198,16 +199,23 @@ function asBefore(now: ClusterSnapshot, before: ClusterSnapshot): ClusterSnapsho
   };
 }
 
-function notesOn({ pods }: ClusterSnapshot, ends: readonly MatrixEnd[], omittedBlocks: number): readonly string[] {
+function notesOn(
+  { namespaces, pods, policies }: ClusterSnapshot,
+  ends: readonly MatrixEnd[],
+  omittedBlocks: number,
+): readonly string[] {
   const shown = new Set(ends.flatMap((end) => (end.kind === 'pods' ? end.pods : [])));
   const hidden = pods.filter((pod) => !shown.has(recordKey(pod)));
   const inHostNetwork = hidden.filter(({ hostNetwork }) => hostNetwork).map(recordKey);
   const others = hidden.filter(({ hostNetwork }) => !hostNetwork).map(recordKey);
+  const modes = new Map(namespaces.map((each) => [each.name, each]));
+  const audited = policies.filter((each) => modeOf(each, modes.get(each.namespace)) === 'audit').map(recordKey);
   return [
     ...(inHostNetwork.length > 0
       ? [`in the network of their node, where no policy holds: ${listed(inHostNetwork)}`]
       : []),
     ...(others.length > 0 ? [`without an address of their own: ${listed(others)}`] : []),
+    ...(audited.length > 0 ? [`audited and not enforced, what they deny counts as allowed: ${listed(audited)}`] : []),
     ...(omittedBlocks > 0 ? [`${omittedBlocks} more address blocks that policies name`] : []),
   ];
 }

@@ -3,11 +3,13 @@
  * The sentences of the API reference that this follows: NetworkPolicySpec, NetworkPolicyPeer and NetworkPolicyPort of networking.k8s.io/v1.
  */
 import { isMistake, isStrictlyInside, parseAddress, parseCidr } from '../cluster/addresses.ts';
+import { deciding, modeOf } from '../cluster/mode.ts';
 import {
   type Direction,
   type IpBlock,
   type NamespaceRecord,
   type PodRecord,
+  type PolicyMode,
   type PolicyPeer,
   type PolicyPort,
   type PolicyRecord,
@@ -41,6 +43,12 @@ export class Attribution {
   readonly #owners = new Map<string, string | readonly string[]>();
   /** By namespace, then by key. */
   readonly #policies = new Map<string, Map<string, PolicyRecord>>();
+  readonly #mode: PolicyMode;
+
+  /** @param mode as in CompilerOptions */
+  constructor(mode: PolicyMode = 'enforce') {
+    this.#mode = mode;
+  }
 
   apply(changes: readonly ClusterChange[]): void {
     for (const { type, record } of changes) {
@@ -59,13 +67,19 @@ export class Attribution {
     }
   }
 
-  /** The policies that isolate the pod with this address; [] where there is no such pod. */
+  /** The policies that isolate the pod with this address: enforced ones, or where there are none the audited ones. [] where there is no such pod. */
   isolating(address: string, direction: Direction): readonly PolicyRecord[] {
     const pod = this.podAt(address);
     if (pod === undefined) return [];
-    return [...this.policies(pod.namespace)].filter(
+    const selecting = [...this.policies(pod.namespace)].filter(
       ({ isolates, podSelector }) => isolates.includes(direction) && matchesSelector(podSelector, pod.labels),
     );
+    return deciding(selecting, (policy) => this.modeOf(policy));
+  }
+
+  /** Is it enforced, or audited? */
+  modeOf(policy: PolicyRecord): PolicyMode {
+    return this.#mode === 'audit' ? 'audit' : modeOf(policy, this.#namespaces.get(policy.namespace));
   }
 
   /** Those of them that allow the flow in that direction. */

@@ -1,5 +1,6 @@
 /** What a compile gives: the table for the packet path, and for people what its numbers stand for. */
 
+import { deciding } from '../cluster/mode.ts';
 import type { Direction } from '../cluster/records.ts';
 import { addressWords } from './address-words.ts';
 import type { Concerned } from './concerned.ts';
@@ -9,11 +10,11 @@ import type { ArraySnapshot } from './snapshot-array.ts';
 
 export interface CompiledPolicies {
   readonly table: RuleTable;
-  /** Addresses, in canonical text and sorted, of this node's endpoints that are isolated in any direction. */
+  /** Addresses, in canonical text and sorted, of this node's endpoints that are isolated in any direction, by audited policies too. */
   readonly isolated: readonly string[];
   /** Whose flows may have lost an allowance since the table before. */
   readonly concerned: Concerned;
-  /** The policies, `namespace/name` and sorted, that isolate the endpoint with this address; [] where it is no isolated endpoint. */
+  /** The policies, `namespace/name` and sorted, that isolate the endpoint with this address, enforced ones where there are any; [] where it is no isolated endpoint. */
   isolatingPolicies(address: string, direction: Direction): readonly string[];
   /** `namespace/name` of the pod with this address, on any node. */
   podAt(address: string): string | undefined;
@@ -43,8 +44,8 @@ export class CompiledTable implements CompiledPolicies {
 
   isolatingPolicies(address: string, direction: Direction): readonly string[] {
     const policies = this.policies.get(this.table.endpointClass(this.slotOf(address))) ?? [];
-    return policies
-      .filter(({ record }) => record.isolates.includes(direction))
+    const selecting = policies.filter(({ record }) => record.isolates.includes(direction));
+    return deciding(selecting, ({ mode }) => mode)
       .map(({ key }) => key)
       .sort();
   }

@@ -6,7 +6,14 @@
  *     policies --> EndpointClasses --> PolicyRules        which rules there are for an endpoint --> PortSets, prefixes
  */
 
-import { type PodRecord, type PolicyRecord, recordKey } from '../cluster/records.ts';
+import { modeOf } from '../cluster/mode.ts';
+import {
+  type NamespaceRecord,
+  type PodRecord,
+  type PolicyMode,
+  type PolicyRecord,
+  recordKey,
+} from '../cluster/records.ts';
 import type { ClusterChange } from '../cluster/store.ts';
 import { type AddressWords, addressText, addressWords } from './address-words.ts';
 import { type CompiledPolicies, CompiledTable } from './compiled-policies.ts';
@@ -15,6 +22,7 @@ import { EndpointClasses } from './endpoint-classes.ts';
 import { Identities } from './identities.ts';
 import type { Identity, Namespace, Policy } from './model.ts';
 import { PeerGroups } from './peer-groups.ts';
+import { finish, type Pieces } from './pieces.ts';
 import { PodSlots } from './pod-slots.ts';
 import { PolicyRules } from './policy-rules.ts';
 import { PortNames } from './port-names.ts';
@@ -56,10 +64,18 @@ export interface Slack {
   readonly portSets: number;
 }
 
+export interface CompilerOptions {
+  /** `audit`: every policy is audited, whatever it is annotated with. @default enforce */
+  readonly mode?: PolicyMode;
+  /** @default SLACK */
+  readonly slack?: Slack;
+}
+
 const SLACK: Slack = { peers: 256, portSets: 1024 };
 
 export class PolicyCompiler {
   private readonly nodeName: string;
+  private readonly mode: PolicyMode;
   private readonly seed = (Math.random() * 2 ** 32) | 0;
   private readonly portNames = new PortNames();
   private readonly portSets = new PortSets(this.portNames);
@@ -76,11 +92,13 @@ export class PolicyCompiler {
   private readonly slack: Slack;
   private readonly writer: TableWriter;
   private portSetsInUse = 0;
+  private isolatedEndpoints = 0;
   /** By what was applied since the last compile. */
   private concerned = new Concerned();
 
-  constructor(node: NodeIdentity, slack: Slack = SLACK) {
+  constructor(node: NodeIdentity, { mode = 'enforce', slack = SLACK }: CompilerOptions = {}) {
     this.nodeName = node.name;
+    this.mode = mode;
     this.slack = slack;
     this.groups = new PeerGroups(this.identities, slack.peers);
     this.groups.keepEverything();
@@ -108,7 +126,7 @@ export class PolicyCompiler {
     for (const { type, record } of changes) {
       switch (record.kind) {
         case 'Namespace':
-          this.setNamespace(record.name, type === 'set' ? record.labels : undefined);
+          this.setNamespace(record.name, type === 'set' ? record : undefined);
           break;
         case 'Pod':
           if (type === 'set' && !record.hostNetwork && record.addresses.length > 0) this.setPod(record);
@@ -122,11 +140,14 @@ export class PolicyCompiler {
     }
   }
 
-  /** Does of the next `compile` what it would have to do for what was applied so far, so that a large cluster can be compiled piece by piece. */
-  settle(): void {
+  /**
+   * Does of the next `compile` what it would have to do for what was applied so far, in pieces of a fraction of a millisecond, so that neither a large
+   * cluster nor a policy that concerns much of it holds up what else is to be done. Between them nothing may be applied or compiled.
+   */
+  *settleInPieces(): Pieces {
     this.identities.settle((identity) => this.groups.remove(identity));
     this.classes.prepare();
-    this.groups.settle(
+    yield* this.groups.settleInPieces(
       (group) => this.classes.groupLeft(group),
       (group) => this.classes.groupEntered(group),
     );
@@ -136,7 +157,8 @@ export class PolicyCompiler {
 
   /** A new table of everything applied so far. */
   compile(): CompiledPolicies {
-    this.settle();
+    finish(this.settleInPieces());
+    this.isolatedEndpoints = [...this.endpoints].filter((pod) => this.isIsolated(pod)).length;
     const table = new RuleTable(this.writer.write(++this.generation));
     const policies = new Map([...this.classes.all()].map((each) => [each.id, each.policies]));
     const concerned = this.concerned;
@@ -152,19 +174,34 @@ export class PolicyCompiler {
     this.writer.recycle(table.buffer);
   }
 
-  /** What was applied so far: policies and identities of the whole cluster, pods of this node, and those of them that a policy isolates. */
+  /** What was applied so far: policies and identities of the whole cluster, pods of this node; and those of them that policies isolate, as last compiled. */
   counts(): CompilerCounts {
-    const isolatedEndpoints = [...this.endpoints].filter((pod) => this.isIsolated(pod)).length;
-    const { size: policies } = this.policies;
-    return { policies, identities: this.identities.size, endpoints: this.endpoints.size, isolatedEndpoints };
+    const { identities, endpoints, policies, isolatedEndpoints } = this;
+    return { policies: policies.size, identities: identities.size, endpoints: endpoints.size, isolatedEndpoints };
   }
 
-  private setNamespace(name: string, labels: Readonly<Record<string, string>> | undefined): void {
+  private setNamespace(name: string, record: NamespaceRecord | undefined): void {
     const namespace = this.identities.namespace(name);
-    if (this.identities.setLabels(namespace, labels)) {
+    if (this.identities.setLabels(namespace, record?.labels)) {
       this.groups.relabel(namespace);
       for (const { id } of namespace.identities.values()) this.concerned.addIdentity(id);
     } else this.identities.forgetIfEmpty(namespace);
+    if (namespace.mode !== record?.mode) this.setMode(namespace, record?.mode);
+  }
+
+  private setMode(namespace: Namespace, mode: PolicyMode | undefined): void {
+    namespace.mode = mode;
+    const changed = [...this.policies.values()].filter(
+      (policy) => policy.namespace === namespace && policy.mode !== this.effectiveMode(policy.record, namespace),
+    );
+    for (const { key, record } of changed) {
+      this.deletePolicy(key);
+      this.setPolicy(record);
+    }
+  }
+
+  private effectiveMode(record: PolicyRecord, namespace: Namespace): PolicyMode {
+    return this.mode === 'audit' ? 'audit' : modeOf(record, namespace);
   }
 
   private setPod(record: PodRecord): void {
@@ -247,6 +284,7 @@ export class PolicyCompiler {
       key: recordKey(record),
       serial: this.nextSerial++,
       record,
+      mode: this.effectiveMode(record, namespace),
       namespace,
       users: 0,
       rules: undefined,
@@ -282,7 +320,7 @@ export class PolicyCompiler {
   }
 
   private isIsolated({ identity }: Pod): boolean {
-    return this.classes.classOf(identity)?.directions.some((direction) => direction.isolated) ?? false;
+    return this.classes.classOf(identity)?.directions.some(({ isolation }) => isolation !== 0) ?? false;
   }
 
   private sweepPortSets(): void {

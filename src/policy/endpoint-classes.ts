@@ -4,16 +4,20 @@
  * entered and taken out where a selector of the class matches them.
  */
 
+import { deciding } from '../cluster/mode.ts';
 import { type Block, isIpv4, type PrefixPorts, prefixPorts } from './cidr.ts';
 import { GrowingWords, Numbers } from './growing-words.ts';
 import { type InternedSet, InternedSets } from './interned-sets.ts';
 import type { Identity, Peer, PeerGroup, Policy } from './model.ts';
+import { finish } from './pieces.ts';
 import { directionName, type PolicyRules } from './policy-rules.ts';
 import type { PortSets } from './port-set.ts';
 import { type DirectionIndex, EGRESS, INGRESS } from './rule-table.ts';
 import {
   ALL_PORTS,
   ANY_PEER,
+  BY_AUDITED,
+  BY_ENFORCED,
   DIRECTION_WORDS,
   GROUP_RULE_WORDS,
   ISOLATED,
@@ -37,7 +41,8 @@ export interface EndpointClass {
 interface ClassDirection {
   /** Where its words begin in `directions`; its part of the key of every rule. */
   readonly record: number;
-  readonly isolated: boolean;
+  /** The word ISOLATED. */
+  readonly isolation: number;
   /** Port set open to everyone. */
   readonly anyPeer: number;
   /** Port sets that peers add to that. */
@@ -112,10 +117,11 @@ export class EndpointClasses {
   /** Drops the classes without endpoints, and makes known what the new ones look for; `settle` builds them. */
   prepare(): void {
     const left: PolicySet[] = [];
-    this.sets.settle(
+    const pieces = this.sets.settleInPieces(
       (policies) => left.push(policies),
       (policies) => this.fresh.push(policies),
     );
+    finish(pieces);
     // First retain, then release: a policy that is in both is not compiled anew.
     for (const policies of this.fresh) for (const policy of policies.members()) this.rules.retain(policy);
     for (const policies of left) this.drop(policies);
@@ -187,7 +193,8 @@ export class EndpointClasses {
 
   private buildDirection(id: number, policies: readonly Policy[], direction: DirectionIndex): ClassDirection {
     const record = (2 * id + direction) * DIRECTION_WORDS;
-    const isolating = policies.filter((policy) => policy.record.isolates.includes(directionName(direction)));
+    const selecting = policies.filter((policy) => policy.record.isolates.includes(directionName(direction)));
+    const isolating = deciding(selecting, ({ mode }) => mode);
     const rules = isolating.flatMap((policy) => policy.rules?.[direction] ?? []);
     const anyPeer = this.portSets.union(rules.filter((rule) => rule.anyPeer).map(({ ports }) => ports));
     const blocks: Block[] = [];
@@ -200,16 +207,16 @@ export class EndpointClasses {
     }
     const peers = new Map([...opened].map(([peer, ports]) => [peer, this.portSets.union(ports)]));
     const prefixes = prefixPorts(blocks, this.portSets);
-    const built = { record, isolated: isolating.length > 0, anyPeer, peers, prefixes };
+    const built = { record, isolation: isolationBy(isolating), anyPeer, peers, prefixes };
     this.enterDirection(built);
     this.enterPeers(built);
     this.enterPrefixes(built);
     return built;
   }
 
-  private enterDirection({ record, isolated, anyPeer }: ClassDirection): void {
+  private enterDirection({ record, isolation, anyPeer }: ClassDirection): void {
     this.directions.setAll(record, new Int32Array(DIRECTION_WORDS));
-    this.directions.set(record + ISOLATED, isolated ? 1 : 0);
+    this.directions.set(record + ISOLATED, isolation);
     this.directions.set(record + ANY_PEER, anyPeer);
   }
 
@@ -254,6 +261,12 @@ export class EndpointClasses {
     this.ids.giveBack(dropped.id);
     this.classes.delete(set);
   }
+}
+
+/** @param policies that decide */
+function isolationBy([first]: readonly Policy[]): number {
+  if (first === undefined) return 0;
+  return first.mode === 'audit' ? BY_AUDITED : BY_ENFORCED;
 }
 
 function append<K>(lists: Map<K, number[]>, key: K, value: number): void {

@@ -48,6 +48,7 @@ export class Identities {
         identities: new Map(),
         endpoints: undefined,
         policies: new SelectorSet(podSelectorOf),
+        mode: undefined,
         scopes: [],
         indexed: undefined,
       };

@@ -6,6 +6,7 @@
  * to a set is one step down, and "everything in this set that the new selector matches" becomes another set in constant time.
  */
 import { Numbers } from './growing-words.ts';
+import { inPieces, type Pieces } from './pieces.ts';
 
 export interface Member {
   /** Never used twice; a later member has a higher one. */
@@ -86,22 +87,22 @@ export class InternedSets<T extends Member> {
 
   /**
    * Tells what fell out of use since the last call, then what came into use, and forgets the sets that nothing uses. `onLeft` may still
-   * read the set's id, which is given to another set afterwards.
+   * read the set's id, which is given to another set afterwards. Until the last piece is done nothing here may be asked or changed.
    */
-  settle(onLeft: (set: InternedSet<T>) => void, onEntered: (set: InternedSet<T>) => void): void {
+  *settleInPieces(onLeft: (set: InternedSet<T>) => void, onEntered: (set: InternedSet<T>) => void): Pieces {
     const touched = this.touched;
     this.touched = [];
-    for (const set of touched) {
+    yield* inPieces(touched, (set) => {
       set.touched = false;
-      if (set.users > 0) continue;
+      if (set.users > 0) return;
       if (set.settled) onLeft(set);
       set.settled = false;
       this.forget(set);
-    }
-    for (const set of touched) {
+    });
+    yield* inPieces(touched, (set) => {
       if (set.users > 0 && !set.settled) onEntered(set);
       set.settled = set.users > 0;
-    }
+    });
   }
 
   private touch(set: InternedSet<T>): void {

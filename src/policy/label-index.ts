@@ -88,10 +88,10 @@ export class Candidates<T extends object> {
     this.count = buckets.reduce((count, bucket) => count + (bucket instanceof Set ? bucket.size : 1), 0);
   }
 
-  forEach(visit: (item: T) => void): void {
+  *[Symbol.iterator](): Iterator<T> {
     for (const bucket of this.buckets) {
-      if (!(bucket instanceof Set)) visit(bucket);
-      else for (const item of bucket) visit(item);
+      if (bucket instanceof Set) yield* bucket;
+      else yield bucket;
     }
   }
 }

@@ -2,7 +2,7 @@
  * What the compiler keeps of a cluster: namespaces and their identities, the peers that rules name, policies with their rules. Each kind of
  * object is kept by the file that is named after it; they point at one another, which is why they are described together.
  */
-import type { LabelSelector, Labels, PolicyRecord } from '../cluster/records.ts';
+import type { LabelSelector, Labels, PolicyMode, PolicyRecord } from '../cluster/records.ts';
 import type { Block } from './cidr.ts';
 import type { InternedSet, Member } from './interned-sets.ts';
 import type { SelectorSet } from './selector-set.ts';
@@ -16,6 +16,8 @@ export interface Namespace {
   /** Those of its identities that endpoints of this node have; undefined until there was one. */
   endpoints: Set<Identity> | undefined;
   readonly policies: SelectorSet<Policy>;
+  /** Of its record, for policies that have none of their own. */
+  mode: PolicyMode | undefined;
   /** What looks for peers here, the scope of all namespaces left out. */
   scopes: Scope[];
   /** The labels under which it can be found; see peer-groups.ts. */
@@ -66,6 +68,7 @@ export interface Policy extends Member {
   /** `namespace/name`. */
   readonly key: string;
   readonly record: PolicyRecord;
+  readonly mode: PolicyMode;
   readonly namespace: Namespace;
   /** Endpoint classes that it is in: above 0 it is relevant for this node. */
   users: number;

@@ -19,6 +19,7 @@ import type { Identities } from './identities.ts';
 import { InternedSets } from './interned-sets.ts';
 import { LabelIndex } from './label-index.ts';
 import type { Identity, Namespace, Peer, PeerGroup, Scope } from './model.ts';
+import { inPieces, type Pieces } from './pieces.ts';
 import { matches, SelectorSet } from './selector-set.ts';
 
 /** That many are put into other groups within a fraction of a millisecond. */
@@ -62,7 +63,7 @@ export class PeerGroups {
     this.retainIn(this.scope('by ', undefined, EVERYTHING), EVERYTHING);
   }
 
-  /** The peer of a rule in a policy of `namespace`, kept until it is released as often. It matches from the next `settle` on. */
+  /** The peer of a rule in a policy of `namespace`, kept until it is released as often. It matches from when that is settled next on. */
   retain({ namespaceSelector, podSelector }: PolicyPeer, namespace: Namespace): Peer {
     const scope =
       namespaceSelector === undefined
@@ -95,20 +96,23 @@ export class PeerGroups {
     this.relabelled.add(namespace);
   }
 
-  /** Brings every identity into its group; tells which groups lost their last and which got their first. */
-  settle(onLeft: (group: PeerGroup) => void, onEntered: (group: PeerGroup) => void): void {
-    this.placeScopes();
-    this.placeFreshPeers();
-    for (const identity of this.unplaced) this.place(identity);
+  /**
+   * Brings every identity into its group; tells which groups lost their last and which got their first. It stops after each piece of the work,
+   * and until the last one is done nothing here may be asked or changed.
+   */
+  *settleInPieces(onLeft: (group: PeerGroup) => void, onEntered: (group: PeerGroup) => void): Pieces {
+    yield* this.placeScopes();
+    yield* this.placeFreshPeers();
+    yield* inPieces(this.unplaced, (identity) => this.place(identity));
     this.unplaced.clear();
-    this.settleSets(onLeft, onEntered);
+    yield* this.settleSets(onLeft, onEntered);
     if (this.retired.size <= this.maxRetired) return;
-    this.removeRetired();
-    this.settleSets(onLeft, onEntered);
+    yield* this.removeRetired();
+    yield* this.settleSets(onLeft, onEntered);
   }
 
-  private settleSets(onLeft: (group: PeerGroup) => void, onEntered: (group: PeerGroup) => void): void {
-    this.sets.settle(
+  private *settleSets(onLeft: (group: PeerGroup) => void, onEntered: (group: PeerGroup) => void): Pieces {
+    yield* this.sets.settleInPieces(
       (group) => {
         onLeft(group);
         for (const peer of group.members()) peer.groups.delete(group);
@@ -151,16 +155,15 @@ export class PeerGroups {
   }
 
   /** Gives new scopes to the namespaces they match, and relabelled namespaces the scopes that match them now. */
-  private placeScopes(): void {
+  private *placeScopes(): Pieces {
     for (const scope of this.freshScopes) {
       this.clusterScopes.add(scope);
-      this.forEachNamespaceOf(scope, (namespace) => {
-        const { labels, scopes } = namespace;
+      yield* inPieces(this.namespacesOf(scope), ({ labels, scopes }) => {
         if (labels !== undefined && matches(scope.namespaceSelector, labels)) scopes.push(scope);
       });
     }
     this.freshScopes = [];
-    for (const namespace of this.relabelled) {
+    yield* inPieces(this.relabelled, (namespace) => {
       const { labels, indexed } = namespace;
       if (indexed !== undefined) this.labelledNamespaces.remove(namespace, indexed);
       if (labels !== undefined) this.labelledNamespaces.add(namespace, labels);
@@ -169,35 +172,30 @@ export class PeerGroups {
       if (labels !== undefined) this.clusterScopes.match(labels, namespace.scopes);
       for (const identity of namespace.identities.values()) this.unplaced.add(identity);
       this.identities.forgetIfEmpty(namespace);
-    }
+    });
     this.relabelled.clear();
   }
 
   /** Splits groups: tries the fresh peers, in the order of their serials, on identities that are in a group already. */
-  private placeFreshPeers(): void {
-    if (this.placed > 0) for (const peer of this.freshPeers) this.placeFreshPeer(peer);
+  private *placeFreshPeers(): Pieces {
+    if (this.placed > 0) for (const peer of this.freshPeers) yield* this.placeFreshPeer(peer);
     this.freshPeers = [];
   }
 
-  private placeFreshPeer(peer: Peer): void {
+  private *placeFreshPeer(peer: Peer): Pieces {
     const { scope, podSelector } = peer;
-    this.forEachCandidate(peer, (identity) => {
+    yield* inPieces(this.candidatesOf(peer), (identity) => {
       // One without a group is tried on all peers anyway.
       if (identity.group === undefined || !this.isLookedFor(scope, identity.namespace)) return;
       if (matches(podSelector, identity.labels)) this.move(identity, this.sets.with(identity.group, peer));
     });
   }
 
-  /** Visits every identity that the peer can match, found by its labels or by those of its namespace, whichever are fewer. */
-  private forEachCandidate({ scope, podSelector }: Peer, visit: (identity: Identity) => void): void {
+  /** Every identity that the peer can match, found by its labels or by those of its namespace, whichever are fewer. */
+  private *candidatesOf({ scope, podSelector }: Peer): Iterable<Identity> {
     const labelled = this.labelled.candidates(podSelector);
-    if (labelled !== undefined && labelled.count <= this.identitiesIn(scope, labelled.count)) {
-      labelled.forEach(visit);
-      return;
-    }
-    this.forEachNamespaceOf(scope, ({ identities }) => {
-      for (const identity of identities.values()) visit(identity);
-    });
+    if (labelled !== undefined && labelled.count <= this.identitiesIn(scope, labelled.count)) yield* labelled;
+    else for (const { identities } of this.namespacesOf(scope)) yield* identities.values();
   }
 
   /** Identities in the namespaces that the scope can match; not counted further than `enough`. */
@@ -206,9 +204,7 @@ export class PeerGroups {
     const namespaces = this.labelledNamespaces.candidates(scope.namespaceSelector);
     if (namespaces === undefined || namespaces.count >= enough) return enough;
     let count = 0;
-    namespaces.forEach(({ identities }) => {
-      count += identities.size;
-    });
+    for (const { identities } of namespaces) count += identities.size;
     return count;
   }
 
@@ -216,15 +212,10 @@ export class PeerGroups {
     return namespace !== undefined || this.labelledNamespaces.candidates(namespaceSelector) !== undefined;
   }
 
-  /** Visits every namespace that the scope can match. */
-  private forEachNamespaceOf({ namespace, namespaceSelector }: Scope, visit: (namespace: Namespace) => void): void {
-    if (namespace !== undefined) {
-      visit(namespace);
-      return;
-    }
-    const candidates = this.labelledNamespaces.candidates(namespaceSelector);
-    if (candidates !== undefined) candidates.forEach(visit);
-    else for (const each of this.identities.all()) visit(each);
+  /** Every namespace that the scope can match. */
+  private namespacesOf({ namespace, namespaceSelector }: Scope): Iterable<Namespace> {
+    if (namespace !== undefined) return [namespace];
+    return this.labelledNamespaces.candidates(namespaceSelector) ?? this.identities.all();
   }
 
   /** Tries every peer that is looked for in the identity's namespace. */
@@ -250,9 +241,9 @@ export class PeerGroups {
     this.words.set(identity.id, group.id);
   }
 
-  private removeRetired(): void {
+  private *removeRetired(): Pieces {
     const gone = this.tooManyRetired();
-    this.joinGroups(gone);
+    yield* this.joinGroups(gone);
     const emptied = new Set<Scope>();
     for (const peer of gone) {
       this.retired.delete(peer);
@@ -260,7 +251,7 @@ export class PeerGroups {
       peer.scope.peers.delete(peer);
       if (peer.scope.peers.size === 0) emptied.add(peer.scope);
     }
-    if (emptied.size > 0) this.removeScopes(emptied);
+    if (emptied.size > 0) yield* this.removeScopes(emptied);
   }
 
   /**
@@ -278,26 +269,28 @@ export class PeerGroups {
   }
 
   /** Joins the groups that only these peers kept apart. */
-  private joinGroups(gone: ReadonlySet<Peer>): void {
+  private *joinGroups(gone: ReadonlySet<Peer>): Pieces {
     const joined = new Map<PeerGroup, PeerGroup>();
     for (const { groups } of gone) {
-      for (const group of groups) {
-        if (joined.has(group)) continue;
-        const without = this.sets.without(group, (peer) => gone.has(peer));
-        joined.set(group, without);
-      }
+      yield* inPieces(groups, (group) => {
+        if (!joined.has(group))
+          joined.set(
+            group,
+            this.sets.without(group, (peer) => gone.has(peer)),
+          );
+      });
     }
     for (const peer of gone) {
       // Another one of them may have led to all of its groups' identities.
       if (![...peer.groups].some(({ users }) => users > 0)) continue;
-      this.forEachCandidate(peer, (identity) => {
+      yield* inPieces(this.candidatesOf(peer), (identity) => {
         const group = identity.group && joined.get(identity.group);
         if (group !== undefined) this.move(identity, group);
       });
     }
   }
 
-  private removeScopes(emptied: ReadonlySet<Scope>): void {
+  private *removeScopes(emptied: ReadonlySet<Scope>): Pieces {
     const leave = (namespace: Namespace): void => {
       if (!namespace.scopes.some((scope) => emptied.has(scope))) return;
       namespace.scopes = namespace.scopes.filter((scope) => !emptied.has(scope));
@@ -311,11 +304,11 @@ export class PeerGroups {
         continue;
       }
       if (scope.namespace === undefined) this.clusterScopes.delete(scope);
-      if (this.canFindNamespaces(scope)) this.forEachNamespaceOf(scope, leave);
+      if (this.canFindNamespaces(scope)) yield* inPieces(this.namespacesOf(scope), leave);
       else unfound = true;
     }
     // However many they are, once.
-    if (unfound) for (const namespace of this.identities.all()) leave(namespace);
+    if (unfound) yield* inPieces(this.identities.all(), leave);
   }
 }
 

@@ -36,6 +36,8 @@ import {
   WHOLE6,
 } from './table-layout.ts';
 
+export { BY_AUDITED, BY_ENFORCED } from './table-layout.ts';
+
 export const EGRESS = 0;
 export const INGRESS = 1;
 export type DirectionIndex = typeof EGRESS | typeof INGRESS;
@@ -153,9 +155,14 @@ export class RuleTable {
     return slotA === slotB && slotA > NODE_SLOT;
   }
 
-  /** Does a policy select this endpoint for the direction? False for whatever is no endpoint of this node. */
+  /** Does a policy select this endpoint for the direction, enforced or audited? False for whatever is no endpoint of this node. */
   isIsolated(slot: number, direction: DirectionIndex): boolean {
-    return this.directions[this.directionRecord(slot, direction) + ISOLATED] === 1;
+    return this.isolation(slot, direction) !== 0;
+  }
+
+  /** By which policies the endpoint is isolated for the direction: 0 by none, else BY_ENFORCED or BY_AUDITED of table-layout.ts. */
+  isolation(slot: number, direction: DirectionIndex): number {
+    return this.directions[this.directionRecord(slot, direction) + ISOLATED] as number;
   }
 
   /** The class of an endpoint: endpoints that the same policies select share one. 0: no policy selects it, or it is no endpoint. */

@@ -52,7 +52,7 @@ export const GROUP_RULE_WORDS = 3;
 export const PREFIX4_WORDS = 3;
 export const PREFIX6_WORDS = 6;
 
-/** Words of a record in `directions`. Bit n of word w of the lengths stands for prefix length 32 * w + n + 1; /0 has a word of its own. */
+/** Words of a record in `directions`. ISOLATED is 0 or one of the two below. Bit n of word w of the lengths stands for prefix length 32 * w + n + 1; /0 has a word of its own. */
 export const ISOLATED = 0;
 export const ANY_PEER = 1;
 export const LENGTHS4 = 2;
@@ -60,6 +60,10 @@ export const WHOLE4 = 3;
 export const LENGTHS6 = 4;
 export const WHOLE6 = 8;
 export const DIRECTION_WORDS = 9;
+/** Of ISOLATED: enforced policies isolate the endpoint, */
+export const BY_ENFORCED = 1;
+/** or audited ones alone: what they deny passes. */
+export const BY_AUDITED = 2;
 
 /** The port set that holds nothing, and the one that holds every port of every protocol. */
 export const NO_PORTS = 0;

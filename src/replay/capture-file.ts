@@ -14,25 +14,42 @@ export interface CaptureEnd {
   /** pcap or pcapng. */
   readonly format: string;
   readonly bytes: number;
-  /** Why not everything was read, where it was not: a file that was cut off, or is damaged. */
-  readonly incomplete?: { readonly reason: 'cut off' | 'damaged'; readonly message: string };
+  /** Why not everything was read, where it was not: a file that was cut off or is damaged, or nobody wanted more. */
+  readonly incomplete?: { readonly reason: 'cut off' | 'damaged' | 'interrupted'; readonly message: string };
 }
 
 /**
  * Reads a pcap or pcapng file.
  * @param path `-` is standard input
+ * @param isOver asked between two pieces of the file: is the rest not wanted any more?
  * @throws CaptureFileError where it is neither, and what fs throws where it cannot be read
  */
-export async function readCapture(path: string, take: TakePacket): Promise<CaptureEnd> {
-  const fd = path === '-' ? 0 : await promisify(open)(path, 'r');
+export async function readCapture(path: string, take: TakePacket, isOver = () => false): Promise<CaptureEnd> {
+  if (path === '-') return await readAll(standardInput(), take, isOver);
+  const fd = await promisify(open)(path, 'r');
   try {
-    return await readAll(fd, take);
+    const readSome: ReadSome = async (buffer, at) => (await promisify(read)(fd, buffer, at, CHUNK, null)).bytesRead;
+    return await readAll(readSome, take, isOver);
   } finally {
-    if (fd !== 0) await promisify(close)(fd);
+    await promisify(close)(fd);
   }
 }
 
-async function readAll(fd: number, take: TakePacket): Promise<CaptureEnd> {
+/** Reads up to CHUNK bytes into a buffer; gives back how many, and 0 at the end. */
+type ReadSome = (buffer: Buffer, at: number) => Promise<number>;
+
+/** A pipe with nothing in it makes read(2) fail, once Node.js has touched its own standard input. */
+function standardInput(): ReadSome {
+  const chunks: AsyncIterator<Buffer> = process.stdin[Symbol.asyncIterator]();
+  return async (buffer, at) => {
+    const { value, done } = await chunks.next();
+    if (done) return 0;
+    buffer.set(value, at);
+    return value.length;
+  };
+}
+
+async function readAll(readSome: ReadSome, take: TakePacket, isOver: () => boolean): Promise<CaptureEnd> {
   let buffer = Buffer.allocUnsafeSlow(2 * CHUNK);
   let view = new DataView(buffer.buffer);
   let format: CaptureFormat | undefined;
@@ -40,7 +57,7 @@ async function readAll(fd: number, take: TakePacket): Promise<CaptureEnd> {
   let bytes = 0;
   let end = 0;
   for (;;) {
-    const count = await readSome(fd, buffer, end);
+    const count = await readSome(buffer, end);
     if (count === 0) break;
     bytes += count;
     end += count;
@@ -56,6 +73,9 @@ async function readAll(fd: number, take: TakePacket): Promise<CaptureEnd> {
     }
     buffer.copyWithin(0, start, end);
     end -= start;
+    if (isOver()) {
+      return { format: format.name, bytes, incomplete: { reason: 'interrupted', message: `at byte ${bytes - end}` } };
+    }
     if (end + CHUNK > buffer.length) {
       const larger = Buffer.allocUnsafeSlow(2 * buffer.length);
       larger.set(buffer.subarray(0, end));
@@ -68,11 +88,6 @@ async function readAll(fd: number, take: TakePacket): Promise<CaptureEnd> {
   if (end === 0) return { format: format.name, bytes };
   const message = `at byte ${bytes - end}: the rest of a packet is missing`;
   return { format: format.name, bytes, incomplete: { reason: 'cut off', message } };
-}
-
-async function readSome(fd: number, buffer: Buffer, at: number): Promise<number> {
-  const { bytesRead } = await promisify(read)(fd, buffer, at, CHUNK, null);
-  return bytesRead;
 }
 
 function formatOf(magic: number): CaptureFormat {

@@ -8,7 +8,13 @@ const BLOCK_OVERHEAD = 12;
 /** Times are in µs, which is the resolution of an interface that names none. */
 const PER_MS = 1000;
 
+/** Not everything could be written: the disk is full, for one. */
+export class CaptureWriteError extends Error {
+  override readonly name = 'CaptureWriteError';
+}
+
 export class CaptureWriter {
+  readonly #path: string;
   readonly #fd: number;
   readonly #bytes = Buffer.alloc(BUFFER);
   readonly #view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, BUFFER);
@@ -20,12 +26,13 @@ export class CaptureWriter {
 
   /** @throws what fs throws where the file cannot be made */
   constructor(path: string) {
+    this.#path = path;
     this.#fd = openSync(path, 'w');
     // A capture without packets is one too.
     this.#beginSection(true);
   }
 
-  /** @throws what fs throws, ENOSPC for one */
+  /** @throws CaptureWriteError */
   readonly write: TakePacket = (view, offset, captured, length, time, linkType, littleEndian) => {
     // Some link types are in the byte order of the machine that captured, which is that of the section.
     if (littleEndian !== this.#littleEndian) this.#beginSection(littleEndian);
@@ -43,11 +50,17 @@ export class CaptureWriter {
     this.packets++;
   };
 
+  /** @throws CaptureWriteError */
   flush(): void {
-    for (let at = 0; at < this.#end; ) at += writeSync(this.#fd, this.#bytes, at, this.#end - at);
+    try {
+      for (let at = 0; at < this.#end; ) at += writeSync(this.#fd, this.#bytes, at, this.#end - at);
+    } catch (error) {
+      throw new CaptureWriteError(`${(error as Error).message} '${this.#path}'`);
+    }
     this.#end = 0;
   }
 
+  /** @throws CaptureWriteError */
   close(): void {
     this.flush();
     closeSync(this.#fd);

@@ -44,11 +44,12 @@ export class PcapFormat implements CaptureFormat {
     while (end - at >= RECORD_HEADER) {
       const captured = view.getUint32(at + 8, littleEndian);
       if (captured > this.#longest) {
-        throw new CaptureFileError(at, `a packet of ${captured} bytes: the file is damaged there`);
+        throw new CaptureFileError(at, `a packet of ${captured} bytes`);
       }
       const packet = at + RECORD_HEADER;
       if (end - packet < captured) break;
       const seconds = view.getUint32(at, littleEndian);
+      if (captured === 0 && seconds === 0) throw new CaptureFileError(at, 'a packet without bytes and time');
       const time = seconds * 1000 + view.getUint32(at + 4, littleEndian) / this.#perMs;
       const length = Math.max(captured, view.getUint32(at + 12, littleEndian));
       take(view, packet, captured, length, time, this.#linkType, littleEndian);

@@ -49,7 +49,7 @@ export class PcapngFormat implements CaptureFormat {
       if (type === SECTION_HEADER) this.#beginSection(view, at);
       const length = view.getUint32(at + 4, this.#littleEndian);
       if (length < BLOCK_OVERHEAD || length % 4 !== 0 || length > LONGEST_BLOCK) {
-        throw new CaptureFileError(at, `a block of ${length} bytes: the file is damaged there`);
+        throw new CaptureFileError(at, `a block of ${length} bytes`);
       }
       if (end - at < length) break;
       this.#readBlock(view, type, at + BLOCK_HEADER, at + length - 4, take);
@@ -62,7 +62,7 @@ export class PcapngFormat implements CaptureFormat {
     const order = view.getUint32(at + BLOCK_HEADER);
     this.#littleEndian = order !== BYTE_ORDER;
     if (this.#littleEndian && view.getUint32(at + BLOCK_HEADER, true) !== BYTE_ORDER) {
-      throw new CaptureFileError(at, 'a section without a byte order: the file is damaged there');
+      throw new CaptureFileError(at, 'a section without a byte order');
     }
     this.#interfaces = [];
   }
@@ -71,25 +71,23 @@ export class PcapngFormat implements CaptureFormat {
     const littleEndian = this.#littleEndian;
     switch (type) {
       case INTERFACE_DESCRIPTION:
-        if (end - at < 8) throw new CaptureFileError(at, 'an interface without a link type: the file is damaged there');
+        if (end - at < 8) throw new CaptureFileError(at, 'an interface without a link type');
         this.#interfaces.push(readInterface(view, at, end, littleEndian));
         break;
       case ENHANCED_PACKET:
       case PACKET: {
-        if (end - at < PACKET_HEADER)
-          throw new CaptureFileError(at, 'a packet without a header: the file is damaged there');
+        if (end - at < PACKET_HEADER) throw new CaptureFileError(at, 'a packet without a header');
         const number = type === PACKET ? view.getUint16(at, littleEndian) : view.getUint32(at, littleEndian);
         const { linkType, perMs, offset } = this.#interface(number, at);
         const captured = this.#length(view, at + 12, at + PACKET_HEADER, end);
         const length = Math.max(captured, view.getUint32(at + 16, littleEndian));
-        const time =
-          (view.getUint32(at + 4, littleEndian) * 0x1_0000_0000 + view.getUint32(at + 8, littleEndian)) / perMs +
-          offset;
+        const units = view.getUint32(at + 4, littleEndian) * 0x1_0000_0000 + view.getUint32(at + 8, littleEndian);
+        const time = dateOf(units / perMs + offset);
         take(view, at + PACKET_HEADER, captured, length, time, linkType, littleEndian);
         break;
       }
       case SIMPLE_PACKET: {
-        if (end - at < 4) throw new CaptureFileError(at, 'a packet without a header: the file is damaged there');
+        if (end - at < 4) throw new CaptureFileError(at, 'a packet without a header');
         const { linkType, snapLength } = this.#interface(0, at);
         const length = view.getUint32(at, littleEndian);
         const captured = Math.min(length, snapLength, end - at - 4);
@@ -102,10 +100,7 @@ export class PcapngFormat implements CaptureFormat {
   #interface(number: number, at: number): Interface {
     const found = this.#interfaces[number];
     if (found === undefined) {
-      throw new CaptureFileError(
-        at,
-        `a packet of interface ${number}, which is not described: the file is damaged there`,
-      );
+      throw new CaptureFileError(at, `a packet of interface ${number}, which is not described`);
     }
     return found;
   }
@@ -114,7 +109,7 @@ export class PcapngFormat implements CaptureFormat {
   #length(view: DataView, at: number, packet: number, end: number): number {
     const captured = view.getUint32(at, this.#littleEndian);
     if (captured > Math.min(LONGEST_PACKET, end - packet)) {
-      throw new CaptureFileError(at, `a packet of ${captured} bytes in a smaller block: the file is damaged there`);
+      throw new CaptureFileError(at, `a packet of ${captured} bytes in a smaller block`);
     }
     return captured;
   }
@@ -134,6 +129,11 @@ function readInterface(view: DataView, start: number, end: number, littleEndian:
   }
   const snapLength = view.getUint32(start + 4, littleEndian) || LONGEST_PACKET;
   return { linkType: view.getUint16(start, littleEndian), snapLength, perMs, offset };
+}
+
+/** The same, or NaN for a time that no calendar has (ECMA-262, time values): what a damaged file says is not known. */
+function dateOf(time: number): number {
+  return Math.abs(time) <= 8.64e15 ? time : Number.NaN;
 }
 
 /** A negative power of 10, or with the high bit of 2. */

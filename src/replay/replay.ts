@@ -19,7 +19,14 @@ export interface ReplayOptions {
   readonly table: RuleTable;
   readonly places: PlacesInit;
   /** A flow was opened, or a packet denied; `time` in ms since 1970, of the packets so far the last that is known. */
-  readonly tell: (packet: Packet, reason: number, direction: number, reversed: boolean, time: number) => void;
+  readonly tell: (
+    packet: Packet,
+    reason: number,
+    direction: number,
+    audited: boolean,
+    reversed: boolean,
+    time: number,
+  ) => void;
   /** Takes the denied packets. */
   readonly denied?: TakePacket;
 }
@@ -30,6 +37,8 @@ export interface ReplayCounts {
   /** By index into REASONS. */
   readonly byReason: readonly number[];
   readonly denied: number;
+  /** Audited policies alone deny them; in `byReason` too. */
+  readonly wouldBeDenied: number;
   /** Not of IP. */
   readonly notIp: number;
   /** From or to a Service's address. */
@@ -49,11 +58,15 @@ export class Replay {
   readonly #byReason = new Float64Array(REASONS.length);
   readonly #unknownLinks = new Map<number, number>();
   #packets = 0;
+  #wouldBeDenied = 0;
   #notIp = 0;
   #services = 0;
   #fragments = 0;
+  /** In the order of the capture, which need not be that of time. */
   #first: number | undefined;
   #last = 0;
+  #earliest = Number.POSITIVE_INFINITY;
+  #latest = Number.NEGATIVE_INFINITY;
   #expiredAt = 0;
 
   constructor(options: ReplayOptions) {
@@ -62,13 +75,14 @@ export class Replay {
     this.#judge = new FrameJudge(filter, new Places(options.places), {
       observes: true,
       flowCapacity: FLOWS,
-      tell: (packet, reason, direction, reversed) => options.tell(packet, reason, direction, reversed, this.#last),
+      tell: (packet, reason, direction, audited, reversed) =>
+        options.tell(packet, reason, direction, audited, reversed, this.#last),
     });
   }
 
-  /** Judges a file; several can follow one another. @throws CaptureFileError where it is no capture */
-  read(path: string): Promise<CaptureEnd> {
-    return readCapture(path, this.take);
+  /** Judges a file, until `isOver` says so; several can follow one another. @throws CaptureFileError where it is no capture */
+  read(path: string, isOver?: () => boolean): Promise<CaptureEnd> {
+    return readCapture(path, this.take, isOver);
   }
 
   readonly take: TakePacket = (view, offset, captured, length, time, linkType, littleEndian) => {
@@ -81,12 +95,15 @@ export class Replay {
     if (!Number.isNaN(time)) {
       this.#first ??= time;
       this.#last = time;
+      this.#earliest = Math.min(this.#earliest, time);
+      this.#latest = Math.max(this.#latest, time);
     }
     const now = (this.#last - (this.#first ?? 0)) | 0;
     const reason = this.#judge.judge(view, offset, captured, length, linkType, littleEndian, now);
     if (reason >= 0) {
       this.#byReason[reason] = (this.#byReason[reason] as number) + 1;
-      if (reason >= FIRST_DENY) {
+      if (this.#judge.isAudited) this.#wouldBeDenied++;
+      else if (reason >= FIRST_DENY) {
         this.#options.denied?.(view, offset, captured, length, time, linkType, littleEndian);
       }
     } else if (reason === NOT_IP) this.#notIp++;
@@ -102,13 +119,14 @@ export class Replay {
     return {
       packets: this.#packets,
       byReason,
-      denied: byReason.slice(FIRST_DENY).reduce((sum, each) => sum + each, 0),
+      denied: byReason.slice(FIRST_DENY).reduce((sum, each) => sum + each, 0) - this.#wouldBeDenied,
+      wouldBeDenied: this.#wouldBeDenied,
       notIp: this.#notIp,
       services: this.#services,
       fragments: this.#fragments,
       unknownLinks: this.#unknownLinks,
-      first: this.#first,
-      last: this.#first === undefined ? undefined : this.#last,
+      first: this.#first === undefined ? undefined : this.#earliest,
+      last: this.#first === undefined ? undefined : this.#latest,
     };
   }
 }

@@ -62,7 +62,12 @@ export function queryRoutes({ flowLog, explain }: QuerySources): readonly Route[
 /** That there is an answer says that the main thread is alive. */
 function health(view: AgentView): Reply {
   const { wanted, alive } = view.workers();
-  return text(alive >= wanted ? 200 : 503, `${alive} of ${wanted} queue workers alive`);
+  const workers = audits(view) ? 'threads that judge copies' : 'queue workers';
+  return text(alive >= wanted ? 200 : 503, `${alive} of ${wanted} ${workers} alive`);
+}
+
+function audits(view: AgentView): boolean {
+  return view.enforcementMode?.()?.mode === 'audit';
 }
 
 /** Old knowledge is no reason not to be ready: the policies known last are in force. */
@@ -70,6 +75,9 @@ function readiness(view: AgentView): Reply {
   const readiness = view.readiness();
   const age = describeAge(view.source());
   return readiness.ready
-    ? text(200, `policies in force since ${readiness.since.toISOString()}; ${age}`)
+    ? text(
+        200,
+        `${audits(view) ? 'audit mode: policies judged, and nothing enforced,' : 'policies in force'} since ${readiness.since.toISOString()}; ${age}`,
+      )
     : text(503, `not ready: ${readiness.reason}; ${age}`);
 }

@@ -22,13 +22,15 @@ export interface AgentView {
 
 /** All names that can occur in what is counted, so that each series is there, as 0, before it first happens. */
 export interface Words {
-  /** Reasons of the filter, with the verdict that each implies. */
+  /** Reasons of the filter, with each verdict that they can come with. */
   readonly reasons: readonly { readonly verdict: Verdict; readonly reason: string }[];
   /** The states that a flow can be in, each beginning with its protocol: `tcp-syn-sent`. */
   readonly flowStates: readonly string[];
 }
 
-export type Verdict = 'allow' | 'deny';
+/** `would_deny`: audited policies deny it, and it passes. */
+export const VERDICTS = ['allow', 'deny', 'would_deny'] as const;
+export type Verdict = (typeof VERDICTS)[number];
 
 export const DIRECTIONS = ['egress', 'ingress'] as const;
 export type Direction = (typeof DIRECTIONS)[number];
@@ -82,6 +84,16 @@ export interface CountersView {
     readonly droppedByKernel: number;
     readonly droppedByUser: number;
   }[];
+  /** Copies of packets, where they are judged instead of packets. */
+  readonly copies?: CopyCounts;
+}
+
+export interface CopyCounts {
+  readonly taken: number;
+  /** They found no room and were not judged. */
+  readonly lost: number;
+  /** How often the process that takes them had to be started again. */
+  readonly restarts: number;
 }
 
 /** Observations by size. */
@@ -107,11 +119,14 @@ export type Readiness =
 
 /** What is in force of the settings of the same names. */
 export interface EnforcementMode {
+  /** `audit`: nothing is enforced. */
+  readonly mode: 'enforce' | 'audit';
   /** What the probe of the kernel found, where the setting is auto. */
   readonly steering: 'nftables' | 'iptables';
-  readonly fail: 'closed' | 'open';
   readonly offload: boolean;
-  readonly deny: 'drop' | 'reject';
+  /** Without a meaning where nothing is enforced. */
+  readonly fail?: 'closed' | 'open';
+  readonly deny?: 'drop' | 'reject';
 }
 
 /** Where the cluster's records come from; `ClusterWatchStatus` of kube/watch-status.ts has most of it. */
@@ -158,4 +173,6 @@ export interface PolicyFlows {
   readonly name: string;
   readonly allowed: number;
   readonly denied: number;
+  /** Denied by it while it is audited. */
+  readonly wouldBeDenied: number;
 }

@@ -55,7 +55,8 @@ export class FlowLog implements FlowLines {
   constructor(limits: Partial<FlowLogLimits> = {}) {
     this.#limits = { ...LIMITS, ...limits };
     const { rate, burst } = this.#limits;
-    this.#newLines = { allow: new TokenBucket(rate, burst), deny: new TokenBucket(rate, burst) };
+    const bucket = () => new TokenBucket(rate, burst);
+    this.#newLines = { allow: bucket(), deny: bucket(), would_deny: bucket() };
   }
 
   /** @param now in ms since 1970 */

@@ -1,5 +1,5 @@
 /** Which flows somebody wants to see: the query of `/flows`, whose words are also the flags of `podfence flows`. */
-import type { Verdict } from './agent-view.ts';
+import { VERDICTS, type Verdict } from './agent-view.ts';
 import type { Flow } from './flow.ts';
 
 export interface FlowFilter {
@@ -23,11 +23,15 @@ export interface FlowQuery extends FlowFilter {
 
 export const DEFAULT_LAST = 200;
 const MAX_PORT = 65_535;
+const VERDICTS_TEXT = 'allow, deny or would_deny';
 const NAMES = /^[^/\s]+\/[^/\s]+$/;
 
 /** Reads the value of a word; gives back what it must be where it is not. */
 const WORDS: Readonly<Record<string, (text: string) => FlowQuery | string>> = {
-  verdict: (text) => (text === 'allow' || text === 'deny' ? { verdict: text } : 'allow or deny'),
+  verdict: (text) => {
+    const verdict = VERDICTS.find((each) => each === text);
+    return verdict === undefined ? VERDICTS_TEXT : { verdict };
+  },
   pod: (text) => (NAMES.test(text) ? { pod: text } : 'NAMESPACE/NAME of a pod'),
   port: portFilter,
   policy: (text) => (NAMES.test(text) ? { policy: text } : 'NAMESPACE/NAME of a NetworkPolicy'),

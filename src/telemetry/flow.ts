@@ -5,7 +5,7 @@ import type { Direction, Verdict } from './agent-view.ts';
 /** Names are those of the time at which it was noted. */
 export interface Flow {
   readonly verdict: Verdict;
-  /** Of a denied flow the direction that denied it; of an allowed one egress where its source is a pod of this node, or else ingress. */
+  /** Of a flow that is or would be denied the direction that does it; of an allowed one egress where its source is a pod of this node, or else ingress. */
   readonly direction: Direction;
   /** A word of filter/reasons.ts. */
   readonly reason: string;
@@ -17,7 +17,7 @@ export interface Flow {
   readonly to: FlowEnd;
   /**
    * Of an allowed flow those that allow it, each with the first of its rules that does, in every direction that is enforced on this node. Of a denied one
-   * those that isolate its pod in the direction that denied.
+   * those that isolate its pod in the direction that denied, and of one that would be the audited ones that select it there.
    */
   readonly policies: readonly FlowPolicy[];
 }

@@ -164,10 +164,13 @@ export class Metrics {
       labels: ['policy_namespace', 'policy_name', 'verdict'],
       help: `Flows by the policy that isolates. The ${cap} policies whose flows grew last have series of their own; all others share one without a namespace, named other.`,
       read: ({ view }) =>
-        bounded.update(view.policyFlows?.() ?? []).flatMap(({ namespace, name, allowed, denied }): Sample[] => [
-          [[namespace, name, 'allow'], allowed],
-          [[namespace, name, 'deny'], denied],
-        ]),
+        bounded
+          .update(view.policyFlows?.() ?? [])
+          .flatMap(({ namespace, name, allowed, denied, wouldBeDenied }): Sample[] => [
+            [[namespace, name, 'allow'], allowed],
+            [[namespace, name, 'deny'], denied],
+            [[namespace, name, 'would_deny'], wouldBeDenied],
+          ]),
     });
   }
 }

@@ -105,6 +105,24 @@ const QUEUES: readonly ValueMetric[] = [
       ]),
   },
   {
+    name: 'podfence_copies_total',
+    type: 'counter',
+    labels: ['outcome'],
+    help: 'In audit mode, copies of packets that the kernel handed over: judged, or lost because the buffer was full.',
+    read: ({ counters: { copies } }) =>
+      copies && [
+        [['judged'], copies.taken],
+        [['lost'], copies.lost],
+      ],
+  },
+  {
+    name: 'podfence_capture_restarts_total',
+    type: 'counter',
+    labels: [],
+    help: 'How often the process that takes copies of packets, in audit mode, ended and was started again.',
+    read: ({ counters: { copies } }) => copies?.restarts ?? [],
+  },
+  {
     name: 'podfence_worker_restarts_total',
     type: 'counter',
     labels: [],

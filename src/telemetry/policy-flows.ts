@@ -1,26 +1,28 @@
 /** Flows by policy, for as many policies as one may want series of, and one series for all others. */
 import type { PolicyFlows } from './agent-view.ts';
 
-/** Policies with series of their own, each with two. @default 500 */
+/** Policies with series of their own, each with three. @default 500 */
 export const DEFAULT_POLICY_CAP = 500;
 
 /** The name of the series for all other policies. No policy has it: its namespace is empty, as no Kubernetes namespace is. */
 const OTHER = { namespace: '', name: 'other' } as const;
 
+/** Flows by what became of them. */
+type Counts = Pick<PolicyFlows, 'allowed' | 'denied' | 'wouldBeDenied'>;
+const NONE: Counts = { allowed: 0, denied: 0, wouldBeDenied: 0 };
+
 interface Policy {
   readonly namespace: string;
   readonly name: string;
   /** As the agent counted them last. */
-  counted: PolicyFlows;
+  counted: Counts;
   /** In the series of the policy; what it counted before it had one is in the series of the others. */
-  allowed: number;
-  denied: number;
+  series: Counts;
 }
 
 interface Growth {
   readonly policy: Policy;
-  readonly allowed: number;
-  readonly denied: number;
+  readonly by: Counts;
 }
 
 /**
@@ -33,8 +35,7 @@ export class BoundedPolicyFlows {
   readonly #policies = new Map<string, Policy>();
   /** Those with series, the one that did not grow for the longest time first. */
   readonly #own = new Set<Policy>();
-  #otherAllowed = 0;
-  #otherDenied = 0;
+  #others = NONE;
 
   constructor(cap: number = DEFAULT_POLICY_CAP) {
     this.#cap = cap;
@@ -49,7 +50,7 @@ export class BoundedPolicyFlows {
       const key = `${flows.namespace}/${flows.name}`;
       gone.delete(key);
       const growth = this.#growth(key, flows);
-      if (growth.allowed + growth.denied === 0) continue;
+      if (isNothing(growth.by)) continue;
       grown.add(growth.policy);
       if (this.#own.delete(growth.policy)) this.#grow(growth);
       else newcomers.push(growth);
@@ -57,38 +58,32 @@ export class BoundedPolicyFlows {
     for (const key of gone) this.#forget(key);
     // Not before all series that grow have grown: none of them gives way to another.
     for (const newcomer of newcomers) this.#admit(newcomer, grown);
-    const own = [...this.#own].map(({ namespace, name, allowed, denied }) => ({ namespace, name, allowed, denied }));
-    return [...own, { ...OTHER, allowed: this.#otherAllowed, denied: this.#otherDenied }];
+    const own = [...this.#own].map(({ namespace, name, series }) => ({ namespace, name, ...series }));
+    return [...own, { ...OTHER, ...this.#others }];
   }
 
   #growth(key: string, counted: PolicyFlows): Growth {
     const { namespace, name } = counted;
     let policy = this.#policies.get(key);
     if (policy === undefined) {
-      policy = { namespace, name, counted: { namespace, name, allowed: 0, denied: 0 }, allowed: 0, denied: 0 };
+      policy = { namespace, name, counted: NONE, series: NONE };
       this.#policies.set(key, policy);
     }
-    const before = policy.counted;
+    const by = combined(policy.counted, counted, difference);
     policy.counted = counted;
-    return {
-      policy,
-      allowed: difference(before.allowed, counted.allowed),
-      denied: difference(before.denied, counted.denied),
-    };
+    return { policy, by };
   }
 
-  #grow({ policy, allowed, denied }: Growth): void {
+  #grow({ policy, by }: Growth): void {
     this.#own.add(policy);
-    policy.allowed += allowed;
-    policy.denied += denied;
+    policy.series = combined(policy.series, by, sum);
   }
 
   #admit(newcomer: Growth, grown: ReadonlySet<Policy>): void {
     const [oldest] = this.#own;
     if (this.#own.size >= this.#cap) {
       if (oldest === undefined || grown.has(oldest)) {
-        this.#otherAllowed += newcomer.allowed;
-        this.#otherDenied += newcomer.denied;
+        this.#others = combined(this.#others, newcomer.by, sum);
         return;
       }
       this.#endSeries(oldest);
@@ -105,11 +100,25 @@ export class BoundedPolicyFlows {
 
   #endSeries(policy: Policy): void {
     this.#own.delete(policy);
-    this.#otherAllowed += policy.allowed;
-    this.#otherDenied += policy.denied;
-    policy.allowed = 0;
-    policy.denied = 0;
+    this.#others = combined(this.#others, policy.series, sum);
+    policy.series = NONE;
   }
+}
+
+function combined(a: Counts, b: Counts, combine: (a: number, b: number) => number): Counts {
+  return {
+    allowed: combine(a.allowed, b.allowed),
+    denied: combine(a.denied, b.denied),
+    wouldBeDenied: combine(a.wouldBeDenied, b.wouldBeDenied),
+  };
+}
+
+function isNothing({ allowed, denied, wouldBeDenied }: Counts): boolean {
+  return allowed === 0 && denied === 0 && wouldBeDenied === 0;
+}
+
+function sum(a: number, b: number): number {
+  return a + b;
 }
 
 /** A count that fell has begun again: a policy that was deleted and created anew between two scrapes. */

@@ -1,5 +1,13 @@
 /** The answer of /status: what the agent does and holds, for people and scripts. Fields may be added; those here stay. */
-import type { AgentView, ChangeView, CountersView, EnforcementMode, SourceView, WatchView } from './agent-view.ts';
+import type {
+  AgentView,
+  ChangeView,
+  CopyCounts,
+  CountersView,
+  EnforcementMode,
+  SourceView,
+  WatchView,
+} from './agent-view.ts';
 
 /** Times are ISO 8601 in UTC, durations are in seconds, sizes in bytes, and counts of all time since the agent started. */
 export interface Status {
@@ -34,6 +42,8 @@ export interface Status {
   readonly packets: {
     readonly judged: number;
     readonly allowed: number;
+    /** Of the allowed ones those that audited policies would deny. */
+    readonly wouldBeDenied: number;
     readonly denied: number;
     readonly offloaded: number;
     /** Denied packets by reason; only reasons that occurred. */
@@ -51,6 +61,8 @@ export interface Status {
   readonly steeringRepairs: number;
   readonly workers: { readonly wanted: number; readonly alive: number; readonly restarts: number };
   readonly queues: CountersView['queues'];
+  /** In audit mode. */
+  readonly copies: CopyCounts | null;
   readonly lag: {
     /** Since the source was last heard; null before that. */
     readonly knowledgeAgeSeconds: number | null;
@@ -114,6 +126,7 @@ export function statusOf(view: AgentView, lastChange: (ChangeView & { readonly a
     steeringRepairs: counters.steeringRepairs,
     workers: { ...view.workers(), restarts: counters.workerRestarts },
     queues: counters.queues,
+    copies: counters.copies ?? null,
     lag: {
       knowledgeAgeSeconds: seconds(source.age),
       pendingChangeSeconds: counters.pendingChangeAge,
@@ -136,7 +149,8 @@ function packetStatus({ packets, judged, offloaded }: CountersView): Status['pac
     if (verdict === 'deny' && count > 0) deniedBy[reason] = (deniedBy[reason] ?? 0) + count;
   }
   const denied = sum(Object.values(deniedBy));
-  return { judged, allowed: judged - denied, denied, offloaded, deniedBy };
+  const wouldBeDenied = sum(packets.filter(({ verdict }) => verdict === 'would_deny').map(({ count }) => count));
+  return { judged, allowed: judged - denied, wouldBeDenied, denied, offloaded, deniedBy };
 }
 
 function kindStatus(watch: WatchView): KindStatus {

@@ -73,6 +73,19 @@ describeAsRoot('podfence cleanup', () => {
     await friend.expectNothingLost();
   });
 
+  test('removes what an agent in audit mode has left', async () => {
+    const before = await stateOf(world);
+    const agent = await world.startAgent('--mode', 'audit');
+    using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7007);
+    await stranger.flow();
+    await agent.kill();
+    expect(await stateOf(world)).not.toEqual(before);
+    expect((await marksOf(world)).filter((mark) => (mark & JUDGED_BIT) !== 0)).toEqual([]);
+    await world.onNode(process.execPath, CLI, 'cleanup');
+    expect(await stateOf(world)).toEqual(before);
+    await stranger.expectNothingLost();
+  });
+
   test('does nothing where there is nothing', async () => {
     const before = await stateOf(world);
     expect(await world.onNode(process.execPath, CLI, 'cleanup')).toContain('; 0 connections lost its mark.');

@@ -91,3 +91,14 @@ test('before policies are in force there is no answer', () => {
   const early = new FlowExplainer({ node, snapshot: () => snapshot, table: () => undefined });
   expect(early.explain({ from: '1.1.1.1', to: '1.1.1.2', port: '1' })).toMatchObject({ outcome: 'not-ready' });
 });
+
+test('an agent that audits everything says what would be denied, on other nodes too', () => {
+  const compiler = new PolicyCompiler(node, { mode: 'audit' });
+  compiler.apply(set(...snapshot.namespaces, ...snapshot.pods, ...policies));
+  const { table } = compiler.compile();
+  const auditing = new FlowExplainer({ node, mode: 'audit', snapshot: () => snapshot, table: () => table });
+  expect(ask('frontend-1', '10.0.0.2', auditing)).toMatchObject({
+    verdict: 'would_deny',
+    ways: [{ egress: 'would_deny', ingress: 'would_deny', sides: { ingress: { audited: true } } }],
+  });
+});

@@ -3,6 +3,7 @@ import { FlowObserver } from '../../src/agent/flow-observer.ts';
 import type { ClusterRecord, Direction, PodRecord } from '../../src/cluster/records.ts';
 import type { FlowEvent } from '../../src/dataplane/nfqueue/flow-events.ts';
 import { ALLOWED_BY_POLICY, FRAGMENT, INGRESS_DENIED, MID_STREAM, NOT_ISOLATED } from '../../src/filter/reasons.ts';
+import type { FlowLine } from '../../src/telemetry/flow.ts';
 import { FlowLog } from '../../src/telemetry/flow-log.ts';
 
 const NODE = { name: 'here', addresses: ['10.0.1.1', 'fd00::1'] };
@@ -26,7 +27,7 @@ const PODS = [pod('web', '10.0.0.1'), pod('db', '10.0.0.2'), pod('far', '10.0.0.
 
 function event(source: number, destination: number, differences: Partial<FlowEvent> = {}): FlowEvent {
   const ends = { family: 4, protocol: 6, source: [source], destination: [destination], sourcePort: 4000 } as const;
-  return { ...ends, destinationPort: 80, reason: INGRESS_DENIED, direction: 1, ...differences };
+  return { ...ends, destinationPort: 80, reason: INGRESS_DENIED, direction: 1, audited: false, ...differences };
 }
 
 /** An observer of workers that have these events for it. */
@@ -96,6 +97,20 @@ describe('the observer of flows', () => {
       ['out spec.egress[1] 2'],
       ['in spec.ingress[0] 1'],
     ]);
+  });
+
+  it('puts what would be denied down to the audited policies, and a denied one never to them', () => {
+    const audited = (name: string) => ({ ...policy(name, 'ingress'), mode: 'audit' }) as const;
+    const line = ({ verdict, count, policies }: FlowLine) => [verdict, count, policies.map(({ name }) => name)];
+    const wouldDeny = event(WEB, DB, { audited: true });
+    const alone = observe(...PODS, audited('x'), audited('y'));
+    expect(alone.lines(wouldDeny, wouldDeny).map(line)).toEqual([['would_deny', 2, ['x', 'y']]]);
+    const beside = observe(...PODS, audited('x'), policy('y', 'ingress'));
+    expect(beside.lines(event(WEB, DB)).map(line)).toEqual([['deny', 1, ['y']]]);
+    const namespace = { kind: 'Namespace', name: 'a', labels: {}, mode: 'audit' } as const;
+    const all = observe(...PODS, namespace, policy('x', 'ingress'));
+    expect(all.lines(wouldDeny).map(line)).toEqual([['would_deny', 1, ['x']]]);
+    expect(all.lines(wouldDeny, event(WEB, DB)).map(line).slice(1)).toEqual([['deny', 1, ['x']]]);
   });
 
   it('puts a denied one down to all policies that isolate, by name, and what policies do not decide to none', () => {

@@ -5,19 +5,18 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { close, SOCK_RAW } from '../../src/sys/libc.ts';
 import { sendTo, socketAddress } from '../../src/sys/sockets.ts';
-import type { FlowLine, LeftOut } from '../../src/telemetry/flow.ts';
 import { pod, policy } from '../kube/objects.ts';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
 import { AgentWorld, CLIENT, NODE } from './agent-world.ts';
 import { open, tcpSegment } from './denied-traffic.ts';
+import { flowLines, PATIENCE, QUERIES, seenFlow } from './flow-lines.ts';
 import { getIn } from './http-in-netns.ts';
 import { app, FRIEND_ALLOWED, serverHears } from './policies.ts';
 import { CLI, type RunningAgent } from './running-agent.ts';
 
 const IPPROTO_TCP = 6;
 const SYN = 0x02;
-const QUERIES = { address: '127.0.0.1', port: 9465 };
 const CLIENT_ALLOWED = serverHears('client', app('client'), [{ port: 7001 }, { port: 7002, protocol: 'UDP' }]);
 /** Its second rule is the one that counts. */
 const CLIENT_OUT = policy('shop', 'client-out', {
@@ -26,7 +25,6 @@ const CLIENT_OUT = policy('shop', 'client-out', {
   egress: [{ to: [app('nobody')] }, { to: [app('server')] }],
 });
 const POLICIES = [FRIEND_ALLOWED, CLIENT_ALLOWED, CLIENT_OUT];
-const PATIENCE = 20_000;
 
 const podEnd = (name: string, address: string) => ({ kind: 'pod', namespace: 'shop', name, address, node: NODE });
 const SERVER_END = podEnd('server', '10.244.1.1');
@@ -54,27 +52,8 @@ describeAsRoot('Flows of a running agent', () => {
     close(fd);
   }
 
-  async function ask(query = ''): Promise<{ readonly lines: FlowLine[]; readonly leftOut: LeftOut[] }> {
-    const { status, body } = await getIn(world.node, QUERIES, `/flows?follow=no&last=100000&${query}`);
-    expect(status).toBe(200);
-    const of = (type: string) =>
-      [...body.matchAll(/^event: (.*)\ndata: (.*)$/gm)].flatMap(([, event, data = '']) =>
-        event === type ? JSON.parse(data) : [],
-      );
-    return { lines: of('flow'), leftOut: of('left-out') };
-  }
-
-  /** Asks until the answer has a line like this. */
-  async function seen(line: object, query = ''): Promise<FlowLine> {
-    const deadline = performance.now() + PATIENCE;
-    for (;;) {
-      const { lines } = await ask(query);
-      const found = lines.find((each) => expect.objectContaining(line).asymmetricMatch(each));
-      if (found !== undefined) return found;
-      if (performance.now() > deadline)
-        throw new Error(`never seen: ${JSON.stringify(line)}; ${JSON.stringify(lines)}`);
-    }
-  }
+  const ask = (query?: string) => flowLines(world.node, query);
+  const seen = (line: object, query?: string) => seenFlow(world.node, line, query);
 
   const command = (...flags: readonly string[]) =>
     world.lab.exec(world.node, [process.execPath, CLI, 'flows', ...flags]);

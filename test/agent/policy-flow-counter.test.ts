@@ -26,7 +26,7 @@ function policy(name: string, app: string, direction: Direction, port?: number):
 
 function flow(reason: number, direction: 0 | 1, port: number, sourcePort = 1): FlowEvent {
   const addresses = { source: [WEB], destination: [DB] };
-  return { family: 4, protocol: 6, ...addresses, sourcePort, destinationPort: port, reason, direction };
+  return { family: 4, protocol: 6, ...addresses, sourcePort, destinationPort: port, reason, direction, audited: false };
 }
 
 let attribution: Attribution;
@@ -72,6 +72,17 @@ describe('flows by policy', () => {
     counter.count(flow(EGRESS_DENIED, 0, 80));
     counter.count(flow(INGRESS_DENIED, 1, 82));
     expect(counts(counter)).toEqual(['out +0 -1', 'in +0 -1', 'in-81 +0 -1']);
+  });
+
+  it('that audited policies alone would deny count for those, apart from what is denied', () => {
+    const audited = { ...policy('in', 'db', 'ingress', 80), mode: 'audit' } as const;
+    const counter = counterOf(audited);
+    counter.count({ ...flow(INGRESS_DENIED, 1, 82), audited: true });
+    counter.count({ ...flow(INGRESS_DENIED, 1, 82), audited: true });
+    expect([...counter.counts()]).toMatchObject([{ name: 'in', allowed: 0, denied: 0, wouldBeDenied: 1 }]);
+    apply(counter, [{ type: 'set', record: policy('in', 'db', 'ingress', 80) }]);
+    counter.count(flow(INGRESS_DENIED, 1, 82));
+    expect([...counter.counts()]).toMatchObject([{ name: 'in', denied: 1, wouldBeDenied: 1 }]);
   });
 
   it('count once, however often a denied sender tries', () => {

@@ -79,7 +79,8 @@ export class RunningAgent {
 
   /** Resolves when /readyz says so. */
   async ready(): Promise<this> {
-    if (this.#child.stderr !== null) await this.logged('that it enforces', ({ msg }) => msg === 'enforcing');
+    if (this.#child.stderr !== null)
+      await this.logged('that it enforces or audits', ({ msg }) => /^(enforcing|auditing)/.test(msg));
     for (;;) {
       const answer = await this.get('/readyz').catch(() => undefined);
       if (answer?.status === 200) return this;

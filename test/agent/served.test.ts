@@ -38,7 +38,7 @@ describeAsRoot('What the agent serves', () => {
     // What is in the flow tables is told a little later.
     await agent.shows('thirty flows', ({ flows }) => flows.tracked >= 30);
     expect(status.packets).toEqual({
-      ...{ judged: 100, allowed: 30, denied: 70, offloaded: 30 },
+      ...{ judged: 100, allowed: 30, wouldBeDenied: 0, denied: 70, offloaded: 30 },
       deniedBy: { 'ingress-denied': 70 },
     });
     expect(status.flows).toMatchObject({ capacity: 2000, evicted: 0, rejudged: 0, revoked: 0 });
@@ -86,7 +86,7 @@ describeAsRoot('What the agent serves', () => {
     const { node, source, enforced, ready, mode } = await agent.status();
     expect({ node, ready }).toEqual({ node: NODE, ready: true });
     const { steering } = await agent.logged('by which rules', ({ msg }) => msg === 'enforcing');
-    expect(mode).toEqual({ steering, fail: 'closed', offload: true, deny: 'drop' });
+    expect(mode).toEqual({ mode: 'enforce', steering, fail: 'closed', offload: true, deny: 'drop' });
     expect(source).toMatchObject({ type: 'kubernetes', location: await world.api.call('url') });
     expect(Object.fromEntries(source.kinds.map(({ kind, records }) => [kind, records]))).toEqual({
       Namespace: 2,

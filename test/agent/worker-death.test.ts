@@ -1,10 +1,11 @@
-/** Queue workers that die are replaced while traffic flows. */
+/** Threads that judge and die are replaced while traffic flows. */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { Connections } from '../scenarios/connections.ts';
 import { AgentWorld } from './agent-world.ts';
 import { DeniedTraffic } from './denied-traffic.ts';
+import { seenFlow } from './flow-lines.ts';
 import { FRIEND_ALLOWED } from './policies.ts';
 
 const HOOK = fileURLToPath(new URL('./end-workers.ts', import.meta.url));
@@ -38,5 +39,22 @@ describeAsRoot('Workers that die', () => {
     await friend.expectNothingLost();
     await attempts.expectNothingDelivered();
     expect((await agent.get('/healthz')).status).toBe(200);
+  });
+
+  test('in audit mode too, where what was opened before is told of once', async () => {
+    await world.killAgents();
+    world.environment = { NODE_OPTIONS: `--import ${HOOK}` };
+    const agent = await world.startAgent('--mode', 'audit');
+    using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7021);
+    await stranger.flow();
+    await seenFlow(world.node, { verdict: 'would_deny', protocol: 'TCP', port: 7021, reason: 'ingress-denied' });
+    process.kill(agent.pid, 'SIGUSR2');
+    await agent.logged('that it was replaced', ({ msg }) => msg === 'a thread that judges copies was replaced');
+    await seenFlow(world.node, { verdict: 'would_deny', protocol: 'TCP', port: 7021, reason: 'revoked', count: 1 });
+    using another = new Connections(world.lab, 'shop/stranger', 'shop/server', 7023);
+    await another.flow();
+    await seenFlow(world.node, { verdict: 'would_deny', port: 7023 });
+    expect((await agent.get('/healthz')).body).toContain('1 of 1 threads that judge copies alive');
+    await stranger.expectNothingLost();
   });
 });

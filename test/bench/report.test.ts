@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { formatValue } from '../../bench/harness/format.ts';
-import { hasMarkers, targetTable, withTable } from '../../bench/harness/report.ts';
-import type { BenchResult } from '../../bench/harness/result.ts';
+import { describeMachine } from '../../bench/harness/machine.ts';
+import { hasMarkers, mixedCommits, targetTable, withTable } from '../../bench/harness/report.ts';
+import { type BenchResult, row } from '../../bench/harness/result.ts';
 import { completed, readResult } from '../../bench/harness/results.ts';
 import { resultTable } from '../../bench/harness/terminal.ts';
+import { rowsOf, type Sample } from '../../bench/soak/sample.ts';
 import { TARGETS } from '../../bench/targets.ts';
 import { MEASURED } from './measured.ts';
 
@@ -44,11 +46,54 @@ describe('the table of targets', () => {
       '| full compile of the large cluster | 2,000 ms or less | 1,800 ms | 1,700 ms to 2,100 ms | ✓ | compile |',
     );
     expect(lines).toContain('| process memory meanwhile | 500 MB or less | 612 MB | 600 MB to 612 MB | ✗ | compile |');
-    expect(lines).toContain('| drops at half that rate | none | not measured |  |  | queue |');
+    expect(lines).toContain('| packets lost at that rate | none | not measured |  |  | queue |');
+  });
+
+  test('shows a figure without a bound, and no mark beside it', () => {
+    const rows = [row('a sweeping selector, p99 of the slowest kind', 'ms', [60, 70, 80])];
+    const swept = targetTable(new Map([['compile', completed('compile', false, { ...MEASURED, rows })]]));
+    expect(swept).toContain(
+      '| a new selector of much of the cluster, p99 on the main thread |  | 70 ms | 60 ms to 80 ms |  | compile |',
+    );
   });
 
   test('says of which machine and day it is', () => {
     expect(table).toContain(`Node ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}.`);
+  });
+
+  const of = (...commits: readonly string[]) =>
+    new Map(
+      commits.map((commit, index) => {
+        const machine = { ...describeMachine(), commit };
+        return [`bench-${index}`, completed(`bench-${index}`, false, MEASURED, machine)];
+      }),
+    );
+
+  test('says of which commit it is', () => {
+    expect(targetTable(of('abc', 'abc'))).toMatch(/^Commit abc\.$/m);
+    expect(mixedCommits(of('abc', 'abc'))).toBe(false);
+  });
+
+  test.each([
+    [['abc', 'def'], '**Not from one commit**: abc (bench-0), def (bench-1).'],
+    [['abc+'], 'Commit abc+. A + is a tree with changes.'],
+    [['', 'abc'], '**Not from one commit**: without a commit (bench-0), abc (bench-1).'],
+  ])('warns of results from %j', (commits, footer) => {
+    expect(mixedCommits(of(...commits))).toBe(true);
+    expect(targetTable(of(...commits))).toContain(footer);
+  });
+
+  test('shows a soak at its start, in the middle and at its end', () => {
+    const sample = (minute: number): Sample => ({
+      ...{ minute, memory: 100e6 + minute * 1e6, heap: 20e6, flows: 10, p50: 60, p99: 90 },
+      ...{ unanswered: 0, lost: minute, dropped: 0 },
+    });
+    const rows = rowsOf(Array.from({ length: 60 }, (_, i) => sample(i)));
+    const soak = completed('soak', false, { parameters: { minutes: 60 }, rows });
+    const lines = targetTable(new Map([['soak', soak]])).split('\n');
+    expect(lines).toContain('| soak, 60 minutes | at the start | in the middle | at the end |');
+    expect(lines).toContain('| memory of the process | 102 MB | 129 MB | 156 MB |');
+    expect(lines).toContain('| datagrams of streams lost so far | 5 packets | 32 packets | 59 packets |');
   });
 
   test('replaces what is between the markers of a document and nothing else', () => {
@@ -60,9 +105,8 @@ describe('the table of targets', () => {
   });
 });
 
-test('targets have a bound each, and no two are of one row', () => {
-  for (const { atMost, atLeast } of TARGETS)
-    expect([atMost, atLeast].filter((bound) => bound === undefined)).toHaveLength(1);
+test('targets have one bound at most, and no two are of one row', () => {
+  for (const { atMost, atLeast } of TARGETS) expect([atMost, atLeast]).toContain(undefined);
   expect(new Set(TARGETS.map(({ bench, row }) => `${bench} ${row}`)).size).toBe(TARGETS.length);
 });
 

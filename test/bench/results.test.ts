@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { single } from '../../bench/harness/result.ts';
-import { completed, readResult, writePlot, writeResult } from '../../bench/harness/results.ts';
+import { completed, readReference, readResult, writePlot, writeResult } from '../../bench/harness/results.ts';
 import { MEASURED } from './measured.ts';
 
 let folder: string;
@@ -86,4 +86,20 @@ describe('the file of a result', () => {
       expect(() => readResult(folder, 'compile')).toThrow(/compile\.json is no result/);
     },
   );
+});
+
+describe('the reference run', () => {
+  test('is what a folder holds of the benchmarks', () => {
+    writeResult(folder, completed('compile', false, MEASURED));
+    expect([...readReference(folder, ['filter', 'compile']).keys()]).toEqual(['compile']);
+  });
+
+  test('has no quick results', () => {
+    writeResult(folder, completed('compile', true, MEASURED));
+    expect(() => readReference(folder, ['compile'])).toThrow(/compile\.json is of a quick run/);
+  });
+
+  test('is not nothing', () => {
+    expect(() => readReference(folder, ['compile'])).toThrow('holds no results');
+  });
 });

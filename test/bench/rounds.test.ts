@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Rounds } from '../../bench/queue/rounds.ts';
+import { orderOf } from '../../bench/queue/turns.ts';
 
 function measured(runs: Readonly<Record<string, readonly number[]>>): Rounds {
   const rounds = new Rounds();
@@ -31,4 +32,9 @@ test('failures are summed over rounds and variants', () => {
 
 test('what was not measured is an error that names it', () => {
   expect(() => measured({ one: [1] }).runs('speed', 'other')).toThrow('speed, other was not measured');
+});
+
+test('every variant is as often first and has others before it', () => {
+  const orders = [0, 1, 2, 3, 4, 5].map((round) => orderOf(['a', 'b', 'c'], round).join(''));
+  expect(orders).toEqual(['abc', 'acb', 'cab', 'cba', 'bca', 'bac']);
 });

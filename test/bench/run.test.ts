@@ -8,6 +8,7 @@ import { LARGE } from '../../bench/compile/cluster.ts';
 import { inChild } from '../../bench/harness/child.ts';
 
 const RUN = join(import.meta.dirname, '../../bench/run.ts');
+const REFERENCE = join(import.meta.dirname, '../../bench/results');
 const inCompile = (file: string) => new URL(`../../bench/compile/${file}`, import.meta.url);
 
 let folder: string;
@@ -55,6 +56,10 @@ describe('npm run bench', () => {
     [['nothing-like-it'], 'no benchmark is called nothing-like-it. There are filter, compile'],
     [['--quik'], "unknown option '--quik'"],
     [['--report'], 'holds no results'],
+    [['soak', '--minutes', 'Infinity'], 'It must be a number above 0'],
+    [['soak', '--minutes', 'NaN'], 'It must be a number above 0'],
+    [['soak', '--minutes', '0'], 'It must be a number above 0'],
+    [['filter', '--quick', '--out', REFERENCE], 'holds the reference run'],
   ])('with %j says what is wrong and runs nothing', async (args, message) => {
     const { code, stderr } = await run(args);
     expect(stderr).toContain(message);

@@ -194,6 +194,21 @@ describeAsRoot('a wire between two hosts', () => {
     expect(changes.at(-1)).toEqual({ interface: 'to-b', closed: undefined });
   });
 
+  test('is closed while an end is called otherwise', async () => {
+    await wire();
+    const rename = (from: string, to: string) =>
+      hosts.sh(
+        hosts.middle,
+        `ip link set ${from} name ${to} || (ip link set ${from} down; ip link set ${from} name ${to}; ip link set ${to} up)`,
+      );
+    rename('to-b', 'other');
+    await vi.waitFor(() => expect(traffic?.closed.map((each) => each.interface)).toEqual(['to-b']));
+    expect(hosts.pings(hosts.b, A)).toBe(false);
+    rename('other', 'to-b');
+    await vi.waitFor(() => expect(traffic?.closed).toEqual([]), { timeout: 5000 });
+    await vi.waitFor(() => expect(hosts.pings(hosts.b, A)).toBe(true), { timeout: 5000 });
+  });
+
   test('judges by a change of the cluster once it says so', async () => {
     await wire();
     expect(await delivers(Uint8Array.of(1), 7000)).toHaveLength(1);
@@ -206,13 +221,25 @@ describeAsRoot('a wire between two hosts', () => {
   });
 
   test.each([
-    ['ARP', { arp: false, neighbourDiscovery: true, groups: true }, A],
-    ['neighbour discovery', { arp: true, neighbourDiscovery: false, groups: true }, 'fd07::1'],
+    ['ARP', { arp: false }, A],
+    ['neighbour discovery', { neighbourDiscovery: false }, 'fd07::1'],
   ])('without %s hosts do not find each other', async (_, pass, address) => {
     await wire({ pass });
     expect(hosts.pings(hosts.b, address)).toBe(false);
     expect(traffic?.counters.get('linkLocalDenied')).toBeGreaterThan(0);
   });
+});
+
+describeAsRoot('addresses of the link', () => {
+  test.each([true, false])(
+    'reach each other over a wire where the flag says %s, as neighbours find each other',
+    async (linkAddresses) => {
+      for (const { name, netns } of [hosts.a, hosts.b]) hosts.sh(netns, `ip addr add fe80::${name}/64 dev eth0 nodad`);
+      await wire({ pass: { linkAddresses } });
+      expect(hosts.pings(hosts.a, 'fe80::b%eth0')).toBe(linkAddresses);
+      expect(hosts.pings(hosts.b, 'fd07::1')).toBe(true);
+    },
+  );
 });
 
 describeAsRoot('listening on an interface', () => {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import type { FlowLine } from '../../src/telemetry/flow.ts';
 import { A, B, WiredHosts } from '../capture/wired-hosts.ts';
 import { describeAsRoot } from '../root.ts';
 import { transfer } from '../scenarios/large-packets.ts';
-import { podfence, processesWith } from './podfence.ts';
+import { ended, podfence, processesWith } from './podfence.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -74,6 +74,11 @@ class Running {
     return await this.#ended;
   }
 
+  /** Its exit code, when it ends by itself. */
+  get ended(): Promise<number | null> {
+    return this.#ended;
+  }
+
   get lines(): readonly FlowLine[] {
     return this.stdout
       .split('\n')
@@ -127,6 +132,23 @@ describeAsRoot('podfence wire', () => {
     await vi.waitFor(() => expect(children.filter(isAlive)).toEqual([]));
   });
 
+  test('goes on with what it knew while manifests cannot be read, and follows them again', async () => {
+    const command = await wire();
+    const file = join(folder, 'all.yaml');
+    for (const text of ['', 'kind: Pod\nmetadata: {name: [b]}']) {
+      const before = command.stderr.length;
+      writeFileSync(file, text);
+      await vi.waitFor(() => expect(command.stderr.slice(before)).toContain('What was known stands'), 5000);
+      expect(hosts.pings(hosts.a, B)).toBe(false);
+    }
+    rmSync(folder, { recursive: true });
+    await command.says('there is no such file or folder');
+    expect(hosts.pings(hosts.a, B)).toBe(false);
+    mkdirSync(folder);
+    manifests(7001);
+    await vi.waitFor(async () => expect(await transfer(hosts.a, hosts.b, 4, 7001, 1000)).toEqual(MOVED), 20_000);
+  });
+
   test('waits for an interface that is not there, and warns of one that has an address', async () => {
     hosts.sh(hosts.middle, 'ip addr add 10.7.0.9/24 dev to-a; ip link delete to-b');
     running = new Running(hosts.middle, ['wire', 'to-a', 'to-b', '-m', folder]);
@@ -139,11 +161,30 @@ describeAsRoot('podfence wire', () => {
   test.each([
     [['to-a', 'to-a'], 'a wire has two ends: to-a was given twice', 2],
     [['to-a'], "missing required argument 'interface-b'", 2],
+    [['any', 'to-b'], 'a wire has network interfaces as its ends, and any is none', 2],
     [['to-a', 'to-b', '--buffer', '-1'], 'Give a number above 0', 2],
+    [['to-a', 'to-b', '--buffer', '2048'], 'Give a number from 1 to 2047', 2],
+    [
+      ['to-a', 'to-b', '-m', '/nowhere'],
+      'a wire carries nothing by manifests of which not everything could be read',
+      2,
+    ],
   ])('%j is refused', async (args, message, code) => {
     const outcome = await podfence(['wire', ...args, '-m', folder]);
     expect(outcome.stderr).toContain(message);
     expect(outcome.code).toBe(code);
+  });
+});
+
+describeAsRoot('podfence wire between ports of a bridge', () => {
+  test('is refused: the bridge would carry everything', async () => {
+    hosts.sh(hosts.middle, 'ip link add name bridge0 type bridge; ip link set to-b master bridge0');
+    const script = 'mount -t sysfs none /sys && exec "$0" "$@"';
+    const wireArgs = ['wire', 'to-a', 'to-b', '-m', folder, '--duration', '1'];
+    const args = ['-m', 'sh', '-c', script, process.execPath, join(ROOT, 'src/cli.ts'), ...wireArgs];
+    const { code, stderr } = await ended(hosts.middle.run(() => spawn('unshare', args)));
+    expect(stderr).toContain('podfence: to-b belongs to bridge0, which carries its frames by itself. Take it out:');
+    expect(code).toBe(2);
   });
 });
 
@@ -178,11 +219,28 @@ describeAsRoot('podfence audit', () => {
   });
 });
 
+describeAsRoot('podfence audit that cannot capture', () => {
+  test('says what was probably meant by a name that no interface has, and does not pass as a check', async () => {
+    running = new Running(hosts.middle, ['audit', '-i', 'to-x', '-m', folder, '--check', '--duration', '0.5']);
+    expect(await running.ended).toBe(3);
+    expect(running.stderr).toContain('Did you mean to-a?');
+    expect(running.stderr).toContain('podfence: nothing was captured on to-x: No such device');
+  });
+
+  test('says that it may not, and ends', async () => {
+    const args = ['--bounding-set', '-net_raw,-net_admin', process.execPath, join(ROOT, 'src/cli.ts')];
+    const child = spawn('setpriv', [...args, 'audit', '-i', 'lo', '-m', folder]);
+    const { code, stderr } = await ended(child);
+    expect(stderr).toContain('podfence: capturing needs root, or CAP_NET_RAW and CAP_NET_ADMIN');
+    expect(code).toBe(3);
+  });
+});
+
 describeAsRoot('a machine without libpcap', () => {
-  /** Runs the command line where something of the file system is hidden. */
+  /** Runs the command line where something of the file system is hidden, in a network namespace of its own. */
   const without = (hide: string, ...args: readonly string[]) => {
     const script = `${hide} && exec "$0" "$@"`;
-    const command = ['-m', 'sh', '-c', script, process.execPath, join(ROOT, 'src/cli.ts'), ...args];
+    const command = ['-mn', 'sh', '-c', script, process.execPath, join(ROOT, 'src/cli.ts'), ...args];
     const child = spawn('unshare', command, { stdio: ['ignore', 'pipe', 'pipe'] });
     let stderr = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -195,11 +253,14 @@ describeAsRoot('a machine without libpcap', () => {
   const NO_CAP = `mount -t tmpfs none ${join(ROOT, 'node_modules/cap')}`;
   const NO_LIBPCAP = 'mount --bind /dev/null "$(ldconfig -p | sed -n "s/.*libpcap.so.0.8 .* => //p" | head -n 1)"';
 
+  const AGENT = ['agent', '--mode', 'audit', '--metrics-address', '0.0.0.0:0', '--query-address', 'off'];
+
   test.each([
     ['wire', NO_CAP, ['wire', 'lo', 'x'], 'apt-get install libpcap-dev g++ make python3, then npm ci'],
     ['audit', NO_LIBPCAP, ['audit', '-i', 'lo'], 'apt-get install libpcap0.8'],
+    ['agent', NO_LIBPCAP, AGENT, 'apt-get install libpcap0.8'],
   ])('%s says what is missing, and exits with 3', async (_, hide, args, advice) => {
-    const { code, stderr } = await without(hide, ...args, '-m', folder);
+    const { code, stderr } = await without(hide, ...args, '--manifests', folder);
     expect(stderr).toContain(advice);
     expect(code).toBe(3);
   });

@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { FlowLine } from '../../src/telemetry/flow.ts';
 import { ip, tcp, udp } from '../packet/build.ts';
 import { concat, ethernet, pcap, type Recorded } from '../replay/capture-bytes.ts';
@@ -92,10 +92,10 @@ describe('podfence replay', () => {
     const { code, flows, summary, stderr } = await flowsOf(path('capture.pcap'));
     expect(flows).toEqual(FLOWS);
     expect(summary).toEqual({
-      ...{ packets: 8, denied: 3, notIp: 1, services: 1, fragments: 0, unknownLinks: {} },
+      ...{ packets: 8, denied: 3, wouldBeDenied: 0, notIp: 1, services: 1, fragments: 0, unknownLinks: {} },
       ...{ first: '2026-01-02T00:00:00.250Z', last: '2026-01-02T00:00:02.000Z' },
       reasons: { 'allowed-by-policy': 1, established: 1, 'ingress-denied': 3, 'not-isolated': 1 },
-      policies: [{ policy: 'shop/db', allowed: 1, denied: 2 }],
+      policies: [{ policy: 'shop/db', allowed: 1, denied: 2, wouldBeDenied: 0 }],
     });
     expect(stderr).toBe(
       '1 packets are not of IP.\n1 packets are from or to the address of a Service: they are judged where they show with the address of its backend.\n',
@@ -123,6 +123,52 @@ describe('podfence replay', () => {
     const { flows, summary } = await flowsOf(path('denied.pcapng'));
     expect(flows).toEqual(FLOWS.slice(1, 3));
     expect(summary.packets).toBe(3);
+  });
+
+  test.each([
+    [
+      'the capture itself',
+      'own.pcap',
+      /--write-denied: .*own\.pcap is the capture .*own\.pcap, which it would overwrite/,
+    ],
+    ['it by another name', 'link.pcap', /--write-denied: .*link\.pcap is the capture .*own\.pcap/],
+  ])('does not write over %s', async (_, name, message) => {
+    writeFileSync(path('own.pcap'), pcap(PACKETS));
+    symlinkSync(path('own.pcap'), path(name === 'own.pcap' ? 'unused.pcap' : name));
+    const { code, stderr } = await replay(path('own.pcap'), '--write-denied', path(name));
+    expect(stderr).toMatch(message);
+    expect(code).toBe(2);
+    expect(readFileSync(path('own.pcap'))).toEqual(Buffer.from(pcap(PACKETS)));
+  });
+
+  test('leaves the file for denied packets as it was where a capture cannot be read', async () => {
+    writeFileSync(path('before.pcapng'), 'as it was');
+    const { code } = await replay(path('capture.pcap'), path('nowhere.pcap'), '--write-denied', path('before.pcapng'));
+    expect(code).toBe(2);
+    expect(readFileSync(path('before.pcapng'), 'utf8')).toBe('as it was');
+  });
+
+  test('tells from when to when the packets are, in whatever order they come', async () => {
+    const [first, second] = PACKETS;
+    writeFileSync(path('reversed.pcap'), pcap([second, first] as Recorded[]));
+    const { summary } = await flowsOf(path('reversed.pcap'));
+    expect([summary.first, summary.last]).toEqual(['2026-01-02T00:00:00.250Z', '2026-01-02T00:00:00.500Z']);
+  });
+
+  test('shows what there was of a live capture that Ctrl-C ends', async () => {
+    const child = start('replay', '-m', path('all.yaml'), '-');
+    const outcome = ended(child);
+    // More than a pipe holds: it reads when all of this is written.
+    const many = Array.from({ length: 20_000 }, () => PACKETS[0] as Recorded);
+    const bytes = pcap(many);
+    await new Promise((resolve) => child.stdin?.write(bytes, resolve));
+    // All of it is read, and the next reading finds nothing.
+    await vi.waitFor(() => expect(bytesReadBy(child.pid)).toBeGreaterThan(bytes.length), 10_000);
+    child.kill('SIGINT');
+    child.stdin?.end();
+    const { code, stdout } = await outcome;
+    expect(stdout).toContain('20,000 packets in 0.0 s');
+    expect(code).toBe(0);
   });
 
   test('reads standard input, and several files as one', async () => {
@@ -166,9 +212,17 @@ describe('podfence replay', () => {
 
   test.each([
     [[], "missing required argument 'file'"],
-    [['nowhere.pcap'], 'no such file'],
+    [['nowhere.pcap'], 'nowhere.pcap: there is no such file'],
+    [['capture.pcap', '/'], '/: this is a folder, give the files in it'],
+    [['-', '-'], 'standard input is there once'],
+    [['-', '-m', '-'], 'standard input is there once'],
+    [['capture.pcap', '--write-denied', '-'], '--write-denied: give the name of a file'],
+    [
+      ['capture.pcap', '--write-denied', '/dev/full'],
+      "--write-denied: ENOSPC: no space left on device, write '/dev/full'",
+    ],
     [['all.yaml'], 'all.yaml is no capture: it is neither pcap nor pcapng'],
-    [['capture.pcap', '--verdict', 'maybe'], '--verdict is allow or deny'],
+    [['capture.pcap', '--verdict', 'maybe'], '--verdict is allow, deny or would_deny'],
     [['capture.pcap', '--node', 'x'], '--node x: expected NAME=IP'],
     [['capture.pcap', '--write-denied', '/nowhere/x'], '--write-denied: ENOENT'],
   ])('%j is refused with exit code 2', async (args, message) => {
@@ -178,3 +232,8 @@ describe('podfence replay', () => {
     expect(code).toBe(2);
   });
 });
+
+/** proc(5). */
+function bytesReadBy(pid: number | undefined): number {
+  return Number(/^rchar: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1]);
+}

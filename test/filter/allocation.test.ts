@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { FIRST_DENY } from '../../src/filter/reasons.ts';
 import * as b from '../packet/build.ts';
 import { allocated, NOISE, PACKETS } from './allocated.ts';
-import { DB, DB6, FAR, from, policy, port, rule, Scene, WEB, WEB6 } from './scene.ts';
+import { audited, DB, DB6, FAR, from, policy, port, rule, Scene, WEB, WEB6 } from './scene.ts';
 
 /** Packets in one buffer, as the queue has them. */
 class Batch {
@@ -94,6 +94,26 @@ describe('judges a million packets without allocating', () => {
       if (i % 64 === 0) filter.flows.lookahead.read();
       filter.judge(batch.view, n * 128, length, length, scene.now);
     });
+    expect(bytes).toBeLessThan(NOISE);
+  });
+
+  test('packets that only audited policies deny, of new flows, known ones and none', () => {
+    const dbIsDeaf = [audited(policy('db', { ingress: [] }))];
+    const scene = new Scene(dbIsDeaf, 1000);
+    const batch = new Batch(each(64, (n) => [syn4(n), syn6(n), ...udp(n), b.ip(FAR, DB, b.tcp(n, 80)), ...ping(n)]));
+    const { filter } = scene;
+    const tables = [filter.table];
+    scene.setPolicies(dbFromWeb);
+    tables.push(filter.table);
+    let passed = 0;
+    const bytes = allocated((i) => {
+      const n = i % batch.lengths.length;
+      if (n === 0) filter.useTable(tables[(i / batch.lengths.length) & 1] as typeof filter.table);
+      const length = batch.lengths[n] as number;
+      filter.judge(batch.view, n * 128, length, length, (i >> 4) | 0);
+      if (filter.isAudited) passed++;
+    });
+    expect(passed).toBeGreaterThan(PACKETS / 100);
     expect(bytes).toBeLessThan(NOISE);
   });
 

@@ -71,6 +71,11 @@ export function policy(app: string, rules: { ingress?: PolicyRule[]; egress?: Po
   };
 }
 
+/** The same, audited. */
+export function audited(policy: PolicyRecord): PolicyRecord {
+  return { ...policy, mode: 'audit' };
+}
+
 export class Scene {
   readonly filter: Filter;
   /** The coarse clock. */
@@ -99,6 +104,12 @@ export class Scene {
 
   get direction(): 'egress' | 'ingress' {
     return this.filter.direction === 0 ? 'egress' : 'ingress';
+  }
+
+  /** The reason of a packet's verdict; in brackets where audited policies alone deny it, so that it passes. */
+  judgeAudited(bytes: Uint8Array): string {
+    const reason = this.judge(bytes);
+    return this.filter.isAudited ? `(${reason})` : reason;
   }
 
   get flows(): number {

@@ -23,6 +23,24 @@ describe('egress isolation without DNS', () => {
       [...PODS, egress({ to: [{ podSelector: {} }] }, DNS)],
     ));
 
+  it('is told where none but an audited policy allows it, which does not count beside an enforced one', () => {
+    const dns = (mode: string) =>
+      policy(
+        { ...app('frontend'), policyTypes: ['Egress'], egress: [DNS] },
+        { name: 'dns', annotations: { 'podfence.io/mode': mode } },
+      );
+    const silent = egress(TO_BACKEND);
+    return Promise.all([
+      expectFinding(
+        'egress-without-dns',
+        /frontend may connect/,
+        [...PODS, silent, dns('audit')],
+        [...PODS, silent, dns('enforce')],
+      ),
+      expectFinding('egress-without-dns', /its pods may connect/, [silent, dns('audit')], [silent, dns('enforce')]),
+    ]);
+  });
+
   it('is told without pods as well', () =>
     expectFinding('egress-without-dns', /its pods may connect/, [egress(TO_BACKEND)], [egress(TO_BACKEND, DNS)]));
 

@@ -62,6 +62,20 @@ describe('a rule that a wider one shadows', () => {
     ]);
   });
 
+  it('is not told beside a policy in another mode, without which something would change', async () => {
+    const open = (name: string, mode: string) =>
+      policy({ ingress: [rule([app('web')])] }, { name, annotations: { 'podfence.io/mode': mode } });
+    const found = async (...modes: readonly string[]) =>
+      (
+        await findingsOf(
+          'policy-without-effect',
+          modes.map((mode, i) => open(`p${i}`, mode)),
+        )
+      ).length;
+    expect(await found('audit', 'audit')).toBe(1);
+    expect(await found('audit', 'enforce')).toBe(0);
+  });
+
   it('is not told of UDP beside TCP', async () => {
     expect(await findingsOf('shadowed-rule', [ingress(rule([], { port: 53 }, { port: 53, protocol: 'UDP' }))])).toEqual(
       [],

@@ -32,6 +32,8 @@ describe('the folder of mistakes', () => {
       'fields.yaml:30:17 PF102 error',
       'fields.yaml:31:11 PF102 error',
       'fields.yaml:34:17 PF103 error',
+      'modes.yaml:7:23 PF405 info',
+      'modes.yaml:17:23 PF103 warning',
       'open.yaml:2:1 PF404 info',
       'ports.yaml:11:17 PF301 warning',
       'ports.yaml:12:17 PF301 info',

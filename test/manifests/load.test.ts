@@ -13,6 +13,33 @@ const pod = (name: string, rest = '') => object('v1', 'Pod', name, rest);
 const policy = (name: string, spec: string) => object('networking.k8s.io/v1', 'NetworkPolicy', name, `spec: ${spec}\n`);
 const FAILS_CLOSED = '\n    The policy fails closed: every pod of namespace default stays isolated for';
 
+describe('the mode of a policy', () => {
+  const annotated = (kind: string, apiVersion: string, mode: string) =>
+    `---\napiVersion: ${apiVersion}\nkind: ${kind}\nmetadata:\n  name: shop\n  annotations: {podfence.io/mode: ${mode}}\n`;
+  const both = (mode: string) =>
+    `${annotated('Namespace', 'v1', mode)}${annotated('NetworkPolicy', 'networking.k8s.io/v1', mode)}spec: {podSelector: {}}\n`;
+
+  it('is read of namespaces and of policies', async () => {
+    const { snapshot, problems } = await load(both('audit'));
+    expect(problems).toEqual([]);
+    expect(snapshot.namespaces.find(({ name }) => name === 'shop')?.mode).toBe('audit');
+    expect(snapshot.policies[0]?.mode).toBe('audit');
+  });
+
+  it('that is none is a warning, and does not keep the policy from counting', async () => {
+    const text = both('adit');
+    const warning =
+      'warning: metadata.annotations["podfence.io/mode"]: "adit" is not a mode; modes are audit and enforce, and what is annotated so is enforced. Did you mean audit?';
+    expect(await problemsOf(text)).toEqual([
+      `6:35  Namespace shop  ${warning}`,
+      `12:35  NetworkPolicy default/shop  ${warning}`,
+    ]);
+    const { snapshot } = await load(text);
+    expect(snapshot.policies[0]).toMatchObject({ mode: 'enforce' });
+    expect(snapshot.policies[0]).not.toHaveProperty('error');
+  });
+});
+
 describe('what is loaded', () => {
   it('has a name of its own for each object that has only the beginning of one', async () => {
     const text = ['Pod', 'Job', 'Job']

@@ -50,6 +50,13 @@ describe('a deny', () => {
     expect(check('shop/web -> shop/web:8080')).toMatchObject({ flows: 6 });
   });
 
+  test('is violated by what audited policies alone deny, and an allow holds for it', () => {
+    const audited = { ...SHOP, policies: SHOP.policies.map((policy) => ({ ...policy, mode: 'audit' }) as const) };
+    expect(check('else/* -> shop/db:5432')).toMatchObject({ violations: [] });
+    expect(violations('else/* -> shop/db:5432', audited)).not.toEqual([]);
+    expect(violations('allow else/* -> shop/db:5432', audited)).toEqual([]);
+  });
+
   test('without a port is about every port of every protocol', () => {
     expect(violations('shop/web-2 -> shop/db')).toEqual(['shop/web-2 -> shop/db-1:5432/TCP x1']);
     expect(violations('10.9.0.0/16 -> shop/web-2')).toEqual(['10.9.0.1 -> shop/web-2:8080/TCP x1']);

@@ -100,7 +100,7 @@ describe('the compiled table judges as the naive evaluator does', () => {
     fc.assert(
       fc.property(grownHistory, (batches) => {
         const model = new ClusterModel();
-        const compiler = new PolicyCompiler(NODE, { peers: -1, portSets: Number.NEGATIVE_INFINITY });
+        const compiler = new PolicyCompiler(NODE, { slack: { peers: -1, portSets: Number.NEGATIVE_INFINITY } });
         for (const batch of batches) {
           model.apply(batch);
           compiler.apply(batch);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type InternedSet, InternedSets } from '../../src/policy/interned-sets.ts';
+import { finish } from '../../src/policy/pieces.ts';
 
 interface Letter {
   readonly serial: number;
@@ -15,10 +16,11 @@ function settled(sets: InternedSets<Letter>): { left: string[]; entered: string[
       .members()
       .map(({ serial }) => serial)
       .join();
-  sets.settle(
+  const pieces = sets.settleInPieces(
     (set) => told.left.push(name(set)),
     (set) => told.entered.push(name(set)),
   );
+  finish(pieces);
   return { left: told.left.sort(), entered: told.entered.sort() };
 }
 

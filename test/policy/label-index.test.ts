@@ -13,13 +13,10 @@ function selector(matchLabels: Labels, ...matchExpressions: SelectorRequirement[
 }
 
 function found(labels: LabelIndex<Labels>, wanted: LabelSelector): Labels[] | undefined {
-  const items: Labels[] = [];
   const candidates = labels.candidates(wanted);
-  candidates?.forEach((item) => {
-    items.push(item);
-  });
-  if (candidates !== undefined) expect(candidates.count).toBe(items.length);
-  return candidates && items;
+  const items = candidates && [...candidates];
+  expect(candidates?.count).toBe(items?.length);
+  return items;
 }
 
 const [web1, web2, db] = [

@@ -3,6 +3,7 @@ import type { Labels, PolicyPeer } from '../../src/cluster/records.ts';
 import { Identities } from '../../src/policy/identities.ts';
 import type { Identity, Peer } from '../../src/policy/model.ts';
 import { PeerGroups } from '../../src/policy/peer-groups.ts';
+import { finish } from '../../src/policy/pieces.ts';
 import { PortNames } from '../../src/policy/port-names.ts';
 import { matching } from './records.ts';
 
@@ -34,10 +35,11 @@ function cluster() {
     release: (peer: Peer) => groups.release(peer),
     settle(): void {
       told.length = 0;
-      groups.settle(
+      const pieces = groups.settleInPieces(
         (group) => told.push(`left ${group.members().length}`),
         (group) => told.push(`entered ${group.members().length}`),
       );
+      finish(pieces);
     },
   };
 }

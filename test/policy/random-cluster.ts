@@ -9,6 +9,7 @@ import type {
   Labels,
   NamespaceRecord,
   PodRecord,
+  PolicyMode,
   PolicyPeer,
   PolicyPort,
   PolicyRecord,
@@ -170,6 +171,20 @@ export const history: fc.Arbitrary<ClusterChange[][]> = fc.array(fc.array(change
 export const grownHistory: fc.Arbitrary<ClusterChange[][]> = fc
   .tuple(fc.array(change, { minLength: 25, maxLength: 40 }), history)
   .map(([first, later]) => [first, ...later]);
+
+/** The same history, its policies and namespaces annotated with modes, or without. */
+export function inModes(batches: fc.Arbitrary<ClusterChange[][]>): fc.Arbitrary<ClusterChange[][]> {
+  const modes = fc.array(of<PolicyMode | undefined>(['audit', 'enforce', undefined]), { minLength: 7, maxLength: 7 });
+  return fc.tuple(batches, modes).map(([history, picked]) => {
+    let next = 0;
+    return history.map((batch) =>
+      batch.map(({ type, record }): ClusterChange => {
+        const mode = picked[next++ % picked.length];
+        return record.kind === 'Pod' || mode === undefined ? { type, record } : { type, record: { ...record, mode } };
+      }),
+    );
+  });
+}
 
 /** What packets are tried: protocol, and destination port or -1. */
 export const PACKETS: readonly (readonly [protocol: number, port: number])[] = [

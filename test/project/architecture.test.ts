@@ -38,11 +38,16 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: 'agent', mayImport: EVERYTHING_BELOW },
   { path: 'kube', mayImport: ['cluster'] },
   { path: 'manifests', mayImport: ['cluster'] },
+  // Copies of packets are taken by libpcap, and judged as those of a queue are.
+  {
+    path: 'dataplane/nflog',
+    mayImport: ['dataplane/nfqueue', 'dataplane/pcap', 'filter', 'conntrack', 'packet', RULE_TABLE, SYS],
+  },
   { path: 'dataplane/nfqueue', mayImport: ['filter', 'conntrack', 'packet', RULE_TABLE, NETLINK, SYS] },
   { path: 'dataplane/ctnetlink', mayImport: ['packet', NETLINK, SYS] },
   { path: NETLINK, mayImport: [SYS] },
   { path: 'dataplane/steering', mayImport: [SYS] },
-  { path: 'dataplane/pcap', mayImport: [FLOW_EVENTS, 'filter', 'conntrack', 'packet', RULE_TABLE, SYS] },
+  { path: 'dataplane/pcap', mayImport: [FLOW_EVENTS, 'filter', 'conntrack', 'packet', RULE_TABLE, NETLINK, SYS] },
   { path: 'telemetry', mayImport: ['explain', 'cluster'] },
   { path: 'matrix', mayImport: ['explain', 'cluster'], packages: [] },
   { path: 'explain', mayImport: ['filter', 'policy', 'conntrack', 'packet', 'cluster'], packages: [] },

@@ -83,6 +83,14 @@ describe('a recorded capture', () => {
     expect((await read(later)).packets[0]?.time).toBe(3_601_000);
   });
 
+  it('of pcapng has packets without a time where no calendar has it', async () => {
+    const offset = new DataView(new ArrayBuffer(8));
+    offset.setBigInt64(0, -(2n ** 62n), true);
+    const early = pcapng([{ bytes: Uint8Array.of(1), time: TIME }], [1], true, [[14, new Uint8Array(offset.buffer)]]);
+    const late = pcapng([{ bytes: Uint8Array.of(1), time: TIME }], [1], true, [[9, Uint8Array.of(0)]], 1000);
+    for (const bytes of [early, late]) expect((await read(bytes)).packets[0]?.time).toBeNaN();
+  });
+
   it('of pcapng passes over blocks that it does not know, and reads packets without a time', async () => {
     const names = block(4, new Uint8Array(400));
     const simple = block(3, Uint8Array.of(200, 0, 0, 0, 9, 8, 7, 6));
@@ -122,6 +130,24 @@ describe('a recorded capture', () => {
     expect(noInterface.end.incomplete?.message).toContain('interface 0, which is not described');
     const short = await read(concat([pcapng([]), Uint8Array.of(6, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0)]));
     expect(short.end.incomplete?.message).toContain('a block of 4 bytes');
+  });
+
+  it('that goes on with zeros is damaged there', async () => {
+    const { packets, end } = await read(concat([pcap(PACKETS.slice(0, 1)), new Uint8Array(64)]));
+    expect(packets).toHaveLength(1);
+    expect(end.incomplete).toEqual({ reason: 'damaged', message: 'at byte 43: a packet without bytes and time' });
+  });
+
+  it('of which nobody wants more is interrupted', async () => {
+    const path = join(folder, 'long');
+    writeFileSync(path, pcap(Array.from({ length: 3000 }, () => ({ bytes: new Uint8Array(1000), time: TIME }))));
+    let packets = 0;
+    const count = () => {
+      packets++;
+    };
+    const end = await readCapture(path, count, () => packets > 0);
+    expect(end.incomplete?.reason).toBe('interrupted');
+    expect(packets).toBeLessThan(3000);
   });
 
   it('that is none is refused with what it may be', async () => {

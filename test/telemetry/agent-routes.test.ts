@@ -95,6 +95,12 @@ describe('/readyz', () => {
     expect((await readyz()).status).toBe(503);
   });
 
+  it('says that nothing is enforced in audit mode', async () => {
+    agent.state = { ready: true, since: new Date(0) };
+    agent.enforcementMode = () => ({ mode: 'audit', steering: 'nftables', offload: true });
+    expect((await readyz()).body).toMatch(/^audit mode: policies judged, and nothing enforced, since 1970/);
+  });
+
   it('stays ready while the API server is gone, and tells for how long', async () => {
     agent.state = { ready: true, since: new Date(0) };
     agent.watch = { ...agent.watch, synced: true, age: 3_600_000 };
@@ -134,7 +140,7 @@ describe('/status', () => {
         isolatedEndpoints: 0,
         isolatedAddresses: 0,
       },
-      packets: { judged: 0, allowed: 0, denied: 0, offloaded: 0, deniedBy: {} },
+      packets: { judged: 0, allowed: 0, wouldBeDenied: 0, denied: 0, offloaded: 0, deniedBy: {} },
       flows: { tracked: 0, capacity: 65_536, evicted: 0, rejudged: 0, revoked: 0 },
       steeringRepairs: 0,
       workers: { wanted: 2, alive: 2, restarts: 0 },
@@ -142,6 +148,7 @@ describe('/status', () => {
         { queue: 100, waiting: 0, droppedByKernel: 0, droppedByUser: 0 },
         { queue: 101, waiting: 0, droppedByKernel: 0, droppedByUser: 0 },
       ],
+      copies: null,
       lag: { knowledgeAgeSeconds: null, pendingChangeSeconds: 0, lastChange: null },
     });
   });
@@ -163,8 +170,9 @@ describe('/status', () => {
       ],
     };
     for (const reason of [NOT_ISOLATED, EGRESS_DENIED, EGRESS_DENIED, MID_STREAM]) agent.worker.countPacket(0, reason);
+    agent.worker.countPacket(0, EGRESS_DENIED, true);
     metrics.observeChange({ changes: 3, compile: 0.002, total: 0.02 });
-    const mode = { steering: 'nftables', fail: 'open', offload: false, deny: 'reject' } as const;
+    const mode = { mode: 'enforce', steering: 'nftables', fail: 'open', offload: false, deny: 'reject' } as const;
     agent.enforcementMode = () => mode;
     const told = await status();
     expect(told).toMatchObject({
@@ -172,7 +180,13 @@ describe('/status', () => {
       readySince: '2026-01-02T03:04:05.678Z',
       notReady: null,
       mode,
-      packets: { judged: 4, allowed: 1, denied: 3, deniedBy: { 'egress-denied': 2, 'mid-stream': 1 } },
+      packets: {
+        judged: 5,
+        allowed: 2,
+        wouldBeDenied: 1,
+        denied: 3,
+        deniedBy: { 'egress-denied': 2, 'mid-stream': 1 },
+      },
       lag: { knowledgeAgeSeconds: 1.5, lastChange: { records: 3, compileSeconds: 0.002, totalSeconds: 0.02 } },
     });
     expect(told.source.kinds).toMatchObject([

@@ -13,7 +13,7 @@ describe('the query of flows', () => {
   });
 
   test.each([
-    ['verdict=denied', 'verdict must be allow or deny, not "denied"'],
+    ['verdict=denied', 'verdict must be allow, deny or would_deny, not "denied"'],
     ['pod=web', 'pod must be NAMESPACE/NAME of a pod, not "web"'],
     ['policy=a/b/c', 'policy must be NAMESPACE/NAME of a NetworkPolicy, not "a/b/c"'],
     ['port=65536', 'port must be a port such as 5432 or 53/udp, not "65536"'],

@@ -33,6 +33,8 @@ const OWN_METRICS: Readonly<Record<string, readonly string[]>> = {
   podfence_flows_revoked_total: [],
   podfence_queue_waiting_packets: ['queue'],
   podfence_queue_dropped_packets_total: ['queue', 'cause'],
+  podfence_copies_total: ['outcome'],
+  podfence_capture_restarts_total: [],
   podfence_worker_restarts_total: [],
   podfence_steering_repairs_total: [],
   podfence_pending_change_age_seconds: [],
@@ -65,7 +67,8 @@ function busyAgent(): TestAgent {
       { ...kindStatus('NetworkPolicy'), lastEventAge: 100 },
     ],
   };
-  agent.policyFlows = () => [{ namespace: 'shop', name: 'web', allowed: 3, denied: 1 }];
+  agent.policyFlows = () => [{ namespace: 'shop', name: 'web', allowed: 3, denied: 1, wouldBeDenied: 2 }];
+  agent.copies = { taken: 7, lost: 2, restarts: 1 };
   return agent;
 }
 
@@ -146,7 +149,12 @@ describe('the metrics', () => {
     const agent = new TestAgent();
     const metrics = new Metrics(agent);
     const denied = () =>
-      valueIn(agent, 'podfence_packets_total', { direction: 'egress', reason: 'egress-denied' }, metrics);
+      valueIn(
+        agent,
+        'podfence_packets_total',
+        { direction: 'egress', verdict: 'deny', reason: 'egress-denied' },
+        metrics,
+      );
     agent.worker.countPacket(EGRESS, EGRESS_DENIED);
     expect(await denied()).toBe(1);
     expect(await denied()).toBe(1);
@@ -230,6 +238,13 @@ describe('the metrics', () => {
     expect(await valueIn(agent, 'podfence_queue_dropped_packets_total', { queue: '7', cause: 'buffer-full' })).toBe(5);
   });
 
+  it('tell of copies where they are judged instead of packets, and how many found no room', async () => {
+    expect(await seriesOf(new TestAgent(), 'podfence_copies_total')).toEqual([]);
+    expect(await valueIn(busyAgent(), 'podfence_copies_total', { outcome: 'judged' })).toBe(7);
+    expect(await valueIn(busyAgent(), 'podfence_copies_total', { outcome: 'lost' })).toBe(2);
+    expect(await valueIn(busyAgent(), 'podfence_capture_restarts_total')).toBe(1);
+  });
+
   it('have no age of the knowledge before there is any, and then have it in seconds', async () => {
     const agent = new TestAgent();
     const metrics = new Metrics(agent);
@@ -290,15 +305,22 @@ describe('the metrics', () => {
   it('name policies only where the agent counts by policy, and only so many', async () => {
     const agent = new TestAgent();
     expect((await scrape(agent)).has('podfence_policy_flows_total')).toBe(false);
-    agent.policyFlows = () => ['a', 'b', 'c'].map((name) => ({ namespace: 'shop', name, allowed: 3, denied: 1 }));
+    agent.policyFlows = () =>
+      ['a', 'b', 'c'].map((name) => ({
+        ...{ namespace: 'shop', name },
+        ...{ allowed: 3, denied: 1, wouldBeDenied: 2 },
+      }));
     const series = (await scrape(agent, { policyCap: 2 })).get('podfence_policy_flows_total')?.series ?? [];
     expect(series.map(({ labels, value }) => [Object.values(labels).join(), value])).toEqual([
       ['shop,a,allow', 3],
       ['shop,a,deny', 1],
+      ['shop,a,would_deny', 2],
       ['shop,b,allow', 3],
       ['shop,b,deny', 1],
+      ['shop,b,would_deny', 2],
       [',other,allow', 3],
       [',other,deny', 1],
+      [',other,would_deny', 2],
     ]);
   });
 

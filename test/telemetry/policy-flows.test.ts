@@ -3,13 +3,14 @@ import { describe, expect, it } from 'vitest';
 import type { PolicyFlows } from '../../src/telemetry/agent-view.ts';
 import { BoundedPolicyFlows } from '../../src/telemetry/policy-flows.ts';
 
-const flows = (name: string, allowed: number, denied = 0): PolicyFlows => ({
-  namespace: 'shop',
-  name,
-  allowed,
-  denied,
+const flows = (name: string, allowed: number, denied = 0, wouldBeDenied = 0): PolicyFlows => ({
+  ...{ namespace: 'shop', name },
+  ...{ allowed, denied, wouldBeDenied },
 });
-const other = (allowed: number, denied = 0): PolicyFlows => ({ namespace: '', name: 'other', allowed, denied });
+const other = (allowed: number, denied = 0, wouldBeDenied = 0): PolicyFlows => ({
+  ...{ namespace: '', name: 'other' },
+  ...{ allowed, denied, wouldBeDenied },
+});
 
 describe('flows by policy', () => {
   it('have a series for each policy with flows', () => {

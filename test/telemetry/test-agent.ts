@@ -1,8 +1,8 @@
 /** An agent that holds what a test says, in the shapes of the real one. */
 import { type AgentCounters, nameCounters } from '../../src/agent/counters.ts';
+import { verdictsOfReasons } from '../../src/agent/verdict.ts';
 import { STATES } from '../../src/conntrack/states.ts';
 import { WorkerCounters } from '../../src/dataplane/nfqueue/counters.ts';
-import { FIRST_DENY, REASONS } from '../../src/filter/reasons.ts';
 import { FAILURES, type Failure } from '../../src/kube/api-error.ts';
 import type { ClusterWatchStatus, KindStatus } from '../../src/kube/watch-status.ts';
 import type {
@@ -16,10 +16,7 @@ import type {
 
 const KINDS = ['Namespace', 'Pod', 'NetworkPolicy'] as const;
 
-export const REASON_WORDS = REASONS.map((reason, code) => ({
-  verdict: code < FIRST_DENY ? ('allow' as const) : ('deny' as const),
-  reason,
-}));
+export const REASON_WORDS = verdictsOfReasons();
 
 export class TestAgent implements AgentView {
   readonly version = '1.2.3';
@@ -32,6 +29,7 @@ export class TestAgent implements AgentView {
     droppedByKernel: 0,
     droppedByUser: 0,
   }));
+  copies: AgentCounters['copies'];
   readonly rest = {
     revoked: 0,
     flowCapacity: 65_536,
@@ -62,7 +60,12 @@ export class TestAgent implements AgentView {
 
   counters(): CountersView {
     this.asked++;
-    return { ...nameCounters(this.worker), ...this.rest, queues: this.queues };
+    return {
+      ...nameCounters(this.worker),
+      ...this.rest,
+      queues: this.queues,
+      ...(this.copies && { copies: this.copies }),
+    };
   }
 
   workers(): WorkersView {

@@ -2,7 +2,7 @@
  * What a worker counts, in memory that it shares with the main thread: float64, so that no count wraps. Only the worker writes, and a
  * reader sees each value as it is, not all of one instant. Layout:
  *
- *     packets        by direction and reason
+ *     packets        by direction, whether only audited policies deny it, and reason
  *     offloaded      packets after whose verdict the kernel carries the flow on
  *     unanswered     batches whose verdicts the kernel did not take
  *     latency        packets by the time from being taken out of the queue to their verdict being in force: buckets, then the sum in s
@@ -18,7 +18,7 @@ import { REASONS } from '../../filter/reasons.ts';
 export const LATENCY_BOUNDS: readonly number[] = [10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 5e-3, 20e-3, 0.1];
 
 const PACKETS = 0;
-const OFFLOADED = PACKETS + 2 * REASONS.length;
+const OFFLOADED = PACKETS + 4 * REASONS.length;
 const UNANSWERED = OFFLOADED + 1;
 const LATENCY = UNANSWERED + 1;
 const LATENCY_SUM = LATENCY + LATENCY_BOUNDS.length + 1;
@@ -46,8 +46,9 @@ export class WorkerCounters {
     for (let i = 0; i < length; i++) this.#increase(i, other.values[i] ?? 0);
   }
 
-  countPacket(direction: number, reason: number): void {
-    this.#increase(PACKETS + direction * REASONS.length + reason, 1);
+  /** @param audited only audited policies deny it */
+  countPacket(direction: number, reason: number, audited = false): void {
+    this.#increase(packetsAt(direction, reason, audited), 1);
   }
 
   countOffloaded(): void {
@@ -72,8 +73,8 @@ export class WorkerCounters {
     this.values.set(flows.lists.sizes, FLOWS);
   }
 
-  packets(direction: number, reason: number): number {
-    return this.#at(PACKETS + direction * REASONS.length + reason);
+  packets(direction: number, reason: number, audited = false): number {
+    return this.#at(packetsAt(direction, reason, audited));
   }
 
   get offloaded(): number {
@@ -111,4 +112,8 @@ export class WorkerCounters {
   #increase(index: number, by: number): void {
     this.values[index] = (this.values[index] as number) + by;
   }
+}
+
+function packetsAt(direction: number, reason: number, audited: boolean): number {
+  return PACKETS + (2 * direction + (audited ? 1 : 0)) * REASONS.length + reason;
 }

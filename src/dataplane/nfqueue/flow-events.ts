@@ -4,7 +4,7 @@
  *
  *     word 0  events written so far, wrapping      word 1  events read so far      word 2  events lost
  *     from word 16: CAPACITY events of 16 words
- *       0 family   1 protocol   2-5 source   6-9 destination   10 source port   11 destination port   12 reason   13 direction
+ *       0 family   1 protocol   2-5 source   6-9 destination   10 source port   11 destination port   12 reason   13 direction   14 audited
  */
 import { FIRST_DENY } from '../../filter/reasons.ts';
 import type { Packet } from '../../packet/packet.ts';
@@ -32,6 +32,8 @@ export interface FlowEvent {
   readonly reason: number;
   /** 0 egress, 1 ingress: the side that denied, or the side whose endpoint it is. */
   readonly direction: number;
+  /** Only audited policies deny it: it passes. */
+  readonly audited: boolean;
 }
 
 export class FlowEvents {
@@ -48,8 +50,11 @@ export class FlowEvents {
     return new SharedArrayBuffer((EVENTS + CAPACITY * EVENT_WORDS) * Int32Array.BYTES_PER_ELEMENT);
   }
 
-  /** The worker's end. Allocates nothing. `reversed` where the packet goes from the destination of its flow to the source. */
-  write(packet: Packet, reason: number, direction: number, reversed = false): void {
+  /**
+   * The worker's end. Allocates nothing. `audited` where only audited policies deny it; `reversed` where the packet goes from the destination of its flow to
+   * the source.
+   */
+  write(packet: Packet, reason: number, direction: number, audited = false, reversed = false): void {
     const words = this.#words;
     const written = words[WRITTEN] as number;
     if (((written - Atomics.load(words, READ)) | 0) >= (reason < FIRST_DENY ? CAPACITY : CAPACITY_DENIED)) {
@@ -73,6 +78,7 @@ export class FlowEvents {
     words[at + (reversed ? 10 : 11)] = packet.dstPort;
     words[at + 12] = reason;
     words[at + 13] = direction;
+    words[at + 14] = audited ? 1 : 0;
     Atomics.store(words, WRITTEN, (written + 1) | 0);
   }
 
@@ -112,6 +118,7 @@ export class FlowEvents {
       source: family === 6 ? [word(2), word(3), word(4), word(5)] : [word(2)],
       destination: family === 6 ? [word(6), word(7), word(8), word(9)] : [word(6)],
       ...{ sourcePort: word(10), destinationPort: word(11), reason: word(12), direction: word(13) },
+      audited: word(14) === 1,
     };
   }
 }

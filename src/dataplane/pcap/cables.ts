@@ -119,7 +119,7 @@ export class Cables {
   #isAllowed(view: DataView, offset: number, length: number, realLength: number, now: number): boolean {
     this.#isUnjudged = false;
     // To a group: the lowest bit of the first byte of the destination.
-    if ((view.getUint8(offset) & 1) !== 0) {
+    if ((view.getUint8(offset) & 1) !== 0 || !this.#pass.linkAddresses) {
       this.#frame.read(view, offset, length, realLength, LINKTYPE_ETHERNET, LITTLE_ENDIAN);
       const passes = passesLinkLocal(this.#pass, view, offset, this.#frame);
       if (passes !== undefined) return this.#passUnjudged(passes);
@@ -139,12 +139,13 @@ export class Cables {
     }
     if (reason === NEIGHBOUR_DISCOVERY) return this.#passUnjudged(this.#pass.neighbourDiscovery);
     // With it those that have waited for it.
-    for (let packets = 1 + this.#judge.released.length; packets > 0; packets--) this.#counters.countReason(reason);
+    for (let packets = 1 + this.#judge.released.length; packets > 0; packets--)
+      this.#counters.countReason(reason, this.#judge.isAudited);
     if (reason === RELATED) {
       const { frame, packet } = this.#judge;
       this.#forwarder.paths.learn(packet, view, transportOf(view, frame, packet), now);
     }
-    return reason < FIRST_DENY;
+    return reason < FIRST_DENY || this.#judge.isAudited;
   }
 
   #passUnjudged(passes: boolean): boolean {

@@ -11,7 +11,9 @@ import { dieWithParent } from '../../sys/parent-death.ts';
 import { mapShared } from '../../sys/shared-memory.ts';
 import { type CaptureReport, type CaptureSetup, CUT, MEMORY_FD, ROOM_FD, tagOf, WAKE_FD } from './capture-messages.ts';
 import { FrameRingWriter, RING_BYTES } from './frame-ring.ts';
+import { Interface } from './interfaces.ts';
 import * as link from './link-frame.ts';
+import { isNflog, NflogSocket } from './nflog-socket.ts';
 import { attachFilter, INCOMING_BUT_UDP, NO_FRAMES } from './packet-filter.ts';
 import { takeStatistics } from './packet-socket.ts';
 
@@ -32,7 +34,9 @@ interface Cap {
 interface Open {
   readonly cap: Cap;
   readonly buffer: Buffer;
-  readonly socket: number | undefined;
+  readonly own: Interface;
+  /** Frames that the kernel dropped since the last call. */
+  readonly takeDropped: () => number;
 }
 
 const [, , parent, text = '{}'] = process.argv;
@@ -49,6 +53,7 @@ const module = load();
 if (module !== undefined) {
   openMissing(module);
   setInterval(() => {
+    endWhereAnotherHasTheName();
     openMissing(module);
     lookForDrops();
   }, RETRY);
@@ -77,28 +82,52 @@ function openMissing({ Cap }: { readonly Cap: new () => Cap }): void {
       report({ type: 'open', index });
     } catch (error) {
       const { message } = error as Error;
-      report(message.includes('permission') ? { type: 'unavailable', message } : { type: 'closed', index, message });
+      report(
+        /permission|not permitted/.test(message)
+          ? { type: 'unavailable', message }
+          : { type: 'closed', index, message },
+      );
     }
+  }
+}
+
+/** An interface can be renamed while it is captured, and another take its name. What is open cannot be closed without a fault of cap, so that all begins again. */
+function endWhereAnotherHasTheName(): void {
+  for (const { own } of open.values()) {
+    if (!own.refresh()) continue;
+    process.stderr.write(`${own.name} is no longer the interface that it was\n`);
+    process.exit();
   }
 }
 
 function openInterface(cap: Cap, index: number, name: string): Open {
   const buffer = Buffer.alloc(LONGEST_FRAME);
+  const own = new Interface(name);
+  own.refresh();
   const before = sockets();
   const tag = tagOf(index, linkTypeOf(cap.open(name, '', setup.bufferBytes, buffer)));
   const socket = [...sockets()].find((fd) => !before.has(fd));
+  const isCopy = isNflog(name);
+  const takeDropped = droppedAt(socket, isCopy);
   let unfiltered = setup.frames === 'all' ? 0 : filterFrom(socket);
   cap.on('packet', (length) => {
     if (unfiltered > 0) {
       unfiltered--;
       return;
     }
-    // How long a frame was that cap has cut, nobody says.
-    const realLength = length === LONGEST_FRAME ? CUT : length;
+    // How long a frame was that cap has cut nobody says, nor how long the packet was of which the kernel has copied the beginning.
+    const realLength = isCopy || length === LONGEST_FRAME ? CUT : length;
     ring.write(buffer, Math.min(length, setup.snapLength), realLength, tag);
     if (--untilLook === 0) lookForDrops();
   });
-  return { cap, buffer, socket };
+  return { cap, buffer, own, takeDropped };
+}
+
+function droppedAt(socket: number | undefined, isCopy: boolean): () => number {
+  if (socket === undefined) return () => 0;
+  if (!isCopy) return () => takeStatistics(socket).dropped;
+  const nflog = new NflogSocket(socket, setup.bufferBytes);
+  return () => nflog.takeDropped();
 }
 
 /** Filters what the socket receives from now on; gives back how many frames it has received before. */
@@ -141,7 +170,5 @@ function sockets(): ReadonlySet<number> {
 
 function lookForDrops(): void {
   untilLook = FRAMES_BETWEEN_LOOKS;
-  for (const { socket } of open.values()) {
-    if (socket !== undefined) ring.countDropped(takeStatistics(socket).dropped);
-  }
+  for (const { takeDropped } of open.values()) ring.countDropped(takeDropped());
 }

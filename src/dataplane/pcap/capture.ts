@@ -133,8 +133,10 @@ export class Capture {
   #take(report: CaptureReport): void {
     switch (report.type) {
       case 'unavailable':
-        this.#stopping = true;
         this.#tried.reject(new CaptureUnavailableError(advice(report.message)));
+        for (const index of this.#options.interfaces.keys()) {
+          if (!this.isOpen(index)) this.#set(index, report.message);
+        }
         break;
       case 'open':
         this.#set(report.index, undefined);
@@ -176,7 +178,8 @@ function isExpected(line: string): boolean {
 
 /** What is missing, by what loading `cap` says. */
 function advice(message: string): string {
-  if (message.includes('permission')) return `capturing needs root, or CAP_NET_RAW and CAP_NET_ADMIN (${message})`;
+  if (/permission|not permitted/.test(message))
+    return `capturing needs root, or CAP_NET_RAW and CAP_NET_ADMIN (${message})`;
   if (message.includes('libpcap.so')) {
     return `libpcap is missing (${message}). On Debian and Ubuntu: apt-get install libpcap0.8`;
   }

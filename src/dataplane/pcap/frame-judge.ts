@@ -47,8 +47,14 @@ export const EARLY_FRAGMENT = -3;
 /** Packets of connections that are older than the capture come whenever they like: this long, in ms, as far as an int32 clock goes. */
 const ALWAYS = 0x3fffffff;
 
-/** A flow was opened, or a packet denied. `reversed` where the packet goes from the destination of its flow to the source. */
-export type FlowSighting = (packet: Packet, reason: number, direction: number, reversed: boolean) => void;
+/** A flow was opened, or a packet denied, by audited policies alone where it is `audited`. `reversed` where the packet goes from the destination of its flow to the source. */
+export type FlowSighting = (
+  packet: Packet,
+  reason: number,
+  direction: number,
+  audited: boolean,
+  reversed: boolean,
+) => void;
 
 export interface FrameJudgeOptions {
   /**
@@ -77,6 +83,7 @@ export class FrameJudge {
   readonly #flows: FlowTable;
   readonly #peeked = new Packet();
   #adoptedUntil: number | undefined;
+  #isAudited = false;
   #datagram = '';
 
   constructor(filter: Filter, places: Places, { observes, flowCapacity, tell }: FrameJudgeOptions) {
@@ -93,6 +100,11 @@ export class FrameJudge {
     return this.#datagram;
   }
 
+  /** Of what was judged last: do audited policies alone deny it, so that it passes? */
+  get isAudited(): boolean {
+    return this.#isAudited;
+  }
+
   /** As `LinkFrame.read` and `Filter.judge`: gives back a reason code, of which those below FIRST_DENY allow, or one of the above. */
   judge(
     view: DataView,
@@ -104,6 +116,7 @@ export class FrameJudge {
     now: number,
   ): number {
     const { frame, filter } = this;
+    this.#isAudited = false;
     if (this.released.length > 0) this.released = [];
     frame.read(view, offset, captured, length, linkType, littleEndian);
     if (!frame.isIp) return NOT_IP;
@@ -153,7 +166,7 @@ export class FrameJudge {
     this.#datagram = datagramOf(packet, view, this.frame.payload);
     if (!packet.isLaterFragment) {
       const said = this.#tell(reason, now);
-      this.released = this.fragments.judged(this.#datagram, said, now);
+      this.released = this.fragments.judged(this.#datagram, this.#isAudited ? ALLOWED_BY_POLICY : said, now);
       return said;
     }
     const first = this.fragments.reason(this.#datagram, now);
@@ -169,6 +182,7 @@ export class FrameJudge {
     const { packet } = filter;
     if (this.#observes && places.concernsService(packet)) return SERVICE;
     const said = reason >= FIRST_DENY && places.isLocalNode(packet) ? LOCAL_NODE : reason;
+    this.#isAudited = said >= FIRST_DENY && filter.isAudited;
     let reversed = false;
     if (said === ADOPTED) {
       filter.flows.find(packet, now);
@@ -176,11 +190,12 @@ export class FrameJudge {
     } else if (said === REVOKED) {
       if (packet.quotesFlow) return said;
       reversed = filter.flows.side === OTHER;
-    } else if (said !== ALLOWED_BY_POLICY) {
+      // What audited policies deny the filter remembers as a flow that passes.
+    } else if (said !== ALLOWED_BY_POLICY && !this.#isAudited) {
       const isStopped = said >= FIRST_DENY && !this.#observes;
       if (!isStopped) reversed = this.#remember(said, now);
     }
-    this.#tellOf(packet, said, filter.direction, reversed);
+    this.#tellOf(packet, said, filter.direction, this.#isAudited, reversed);
     return said;
   }
 

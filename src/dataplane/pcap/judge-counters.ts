@@ -22,6 +22,8 @@ const NAMES = [
   'tooLong',
   /** Captured while the other end was closed. */
   'closed',
+  /** Packets of those that are counted by a reason to deny: audited policies alone deny them, and they pass. */
+  'wouldBeDenied',
   /** UDP that the kernel dropped before it was received. */
   'udpDropped',
 ] as const;
@@ -39,8 +41,9 @@ export class JudgeCounters {
     return new SharedArrayBuffer((REASONS.length + NAMES.length) * Float64Array.BYTES_PER_ELEMENT);
   }
 
-  countReason(reason: number): void {
+  countReason(reason: number, audited: boolean): void {
     this.#values[reason] = (this.#values[reason] as number) + 1;
+    if (audited) this.count('wouldBeDenied');
   }
 
   /** Packets by index into REASONS. */

@@ -13,7 +13,7 @@ export interface WireSetup {
   readonly captured: SharedArrayBuffer;
 }
 
-/** As its workerData. */
+/** As its workerData, with a CommandChannel. */
 export interface JudgeSetup {
   /** One, or those of a wire: of the first interface of each pair, and of the second. */
   readonly captures: readonly CaptureHandle[];
@@ -30,26 +30,11 @@ export interface JudgeSetup {
   readonly events: SharedArrayBuffer;
   /** As judge-counters.ts lays it out. */
   readonly counters: SharedArrayBuffer;
-  /** One word: the number of the command that was sent last. */
-  readonly control: SharedArrayBuffer;
-  /** Eventfd that is written to after a command. */
-  readonly wake: number;
 }
 
 export type JudgeCommand =
+  /** Done when it judges. */
+  | { readonly type: 'begin' }
   /** Judge by this from now on. */
   | { readonly type: 'cluster'; readonly table: SharedArrayBuffer; readonly places: PlacesInit }
   | { readonly type: 'stop' };
-
-export interface NumberedJudgeCommand {
-  readonly number: number;
-  readonly command: JudgeCommand;
-}
-
-/** The number of no command: the thread judges from now on. */
-export const READY = 0;
-
-/** From the thread, for every command, in order: it was carried out. */
-export interface JudgeReport {
-  readonly done: number;
-}

@@ -3,6 +3,8 @@
  * nothing allocated, nothing thrown.
  */
 
+import { IPV6_HEADER } from '../../packet/ipv6-extensions.ts';
+
 /** Link types by their LINKTYPE_ numbers; those that libpcap gives as DLT_ on Linux are the same but for RAW, which is 12 there. */
 export const LINKTYPE_NULL = 0;
 export const LINKTYPE_ETHERNET = 1;
@@ -104,6 +106,8 @@ export class LinkFrame {
         break;
     }
     this.#take(this.payload, offset, captured, length);
+    // The kernel may have cut it (--nflog-size, snaplen), and does not say so: the packet itself does.
+    if (linkType === LINKTYPE_NFLOG && this.isIp) this.length = Math.max(this.length, this.#ipLength(view));
   }
 
   #take(payload: number, offset: number, captured: number, length: number): void {
@@ -129,6 +133,13 @@ export class LinkFrame {
     const version = view.getUint8(at) >> 4;
     this.etherType = version === 4 ? ETH_P_IP : version === 6 ? ETH_P_IPV6 : 0;
     this.payload = at;
+  }
+
+  /** By the IP header; 0 where that does not tell. */
+  #ipLength(view: DataView): number {
+    if (this.captured < 6) return 0;
+    const payload = view.getUint16(this.payload + 4);
+    return this.etherType === ETH_P_IP ? view.getUint16(this.payload + 2) : payload && IPV6_HEADER + payload;
   }
 
   #nflog(view: DataView, offset: number, end: number, littleEndian: boolean): void {

@@ -2,10 +2,11 @@
  * The thread that judges captured frames, and sends those on that it allows where it is told to: a batch of what has come from one capture, then one from the next, so that a
  * flood on one side takes no more than its share. Like a queue's worker it never returns to Node's event loop until it is told to stop.
  */
-import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { FlowTable } from '../../conntrack/flow-table.ts';
 import { Filter } from '../../filter/filter.ts';
 import { RuleTable } from '../../policy/rule-table.ts';
+import { type CommandChannel, CommandInbox } from '../../sys/commanded-thread.ts';
 import { inlineMore } from '../../sys/engine.ts';
 import { adviseHugePages } from '../../sys/libc.ts';
 import { FlowEvents } from '../nfqueue/flow-events.ts';
@@ -15,13 +16,7 @@ import { linkTypeOf } from './capture-messages.ts';
 import { EARLY_FRAGMENT, FrameJudge, NOT_IP, SERVICE } from './frame-judge.ts';
 import { EventWaiter, type FrameRingReader } from './frame-ring.ts';
 import { JudgeCounters } from './judge-counters.ts';
-import {
-  type JudgeCommand,
-  type JudgeReport,
-  type JudgeSetup,
-  type NumberedJudgeCommand,
-  READY,
-} from './judge-messages.ts';
+import type { JudgeCommand, JudgeSetup } from './judge-messages.ts';
 import { BATCH } from './packet-socket.ts';
 import { Places } from './places.ts';
 
@@ -31,9 +26,8 @@ const TICK = 200;
 const EXPIRE = 10_000;
 const LITTLE_ENDIAN = true;
 
-const setup = workerData as JudgeSetup;
-const port = parentPort as MessagePort;
-const control = new Int32Array(setup.control);
+const setup = workerData as JudgeSetup & CommandChannel;
+const inbox = new CommandInbox<JudgeCommand>();
 const counters = new JudgeCounters(setup.counters);
 const events = new FlowEvents(setup.events);
 const flows = new FlowTable(setup.flowCapacity);
@@ -43,7 +37,7 @@ inlineMore();
 const judge = new FrameJudge(new Filter(flows, new RuleTable(setup.table)), new Places(setup.places), {
   observes: setup.observes,
   flowCapacity: setup.flowCapacity,
-  tell: (packet, reason, direction, reversed) => events.write(packet, reason, direction, reversed),
+  tell: (packet, reason, direction, audited, reversed) => events.write(packet, reason, direction, audited, reversed),
 });
 if (setup.adopt > 0) judge.filter.adoption.adoptMidStream((now() + setup.adopt) | 0);
 const rings = setup.captures.map(readerOf);
@@ -53,11 +47,9 @@ const waiter = new EventWaiter(
   cables === undefined ? [] : [cables.udp.fd],
 );
 
-let carriedOut = 0;
 let stopping = false;
 let tickedAt = now();
 
-port.postMessage({ done: READY } satisfies JudgeReport);
 while (!stopping) turn();
 
 /** The coarse clock: ms, as an int32 that wraps. Read once a batch. */
@@ -70,7 +62,7 @@ function turn(): void {
   const time = now();
   let taken = cables?.takeUdp(time) ?? 0;
   for (const [side, ring] of rings.entries()) taken += judgeBatch(ring, side, time);
-  if (Atomics.load(control, 0) !== carriedOut) carryOutCommands();
+  if (!inbox.isEmpty) inbox.carryOut(carryOut);
   if (((time - tickedAt) | 0) >= TICK) tick(time);
   if (taken === 0 && !stopping && rings.every((ring) => ring.mayWait())) waiter.wait(TICK);
 }
@@ -89,7 +81,7 @@ function judgeBatch(ring: FrameRingReader, side: number, time: number): number {
 
 function observe({ view, offset, length, realLength, tag }: FrameRingReader, time: number): void {
   const reason = judge.judge(view, offset, length, realLength, linkTypeOf(tag), LITTLE_ENDIAN, time);
-  if (reason >= 0) counters.countReason(reason);
+  if (reason >= 0) counters.countReason(reason, judge.isAudited);
   else if (reason === NOT_IP) counters.count('notIp');
   else if (reason === SERVICE) counters.count('services');
   else if (reason === EARLY_FRAGMENT) counters.count('fragmentsLost');
@@ -101,21 +93,13 @@ function tick(time: number): void {
   cables?.refresh();
 }
 
-function carryOutCommands(): void {
-  for (;;) {
-    const received: { message: NumberedJudgeCommand } | undefined = receiveMessageOnPort(port);
-    if (received === undefined) return;
-    carryOut(received.message.command);
-    carriedOut = received.message.number;
-    port.postMessage({ done: carriedOut } satisfies JudgeReport);
-  }
-}
-
 function carryOut(command: JudgeCommand): void {
   switch (command.type) {
     case 'cluster':
       judge.filter.useTable(new RuleTable(command.table));
       judge.places = new Places(command.places);
+      break;
+    case 'begin':
       break;
     case 'stop':
       stopping = true;

@@ -39,7 +39,8 @@ const HINTS = {
   NOT_PERMITTED: 'run as root or with the capability NET_ADMIN; iptables also writes /run/xtables.lock',
   KERNEL_LACKS:
     'load or enable the kernel modules nfnetlink_queue and, for nftables, nft_queue, nft_ct and nft_reject_inet, for iptables, ' +
-    'xt_NFQUEUE, xt_connmark, xt_mark, xt_set, ip_set_hash_ip, ipt_REJECT and ip6t_REJECT; or choose the other kind of steering',
+    'xt_NFQUEUE, xt_connmark, xt_mark, xt_set, ip_set_hash_ip, ipt_REJECT and ip6t_REJECT (in audit mode nfnetlink_log with nft_log or xt_NFLOG); ' +
+    'or choose the other kind of steering',
   BUSY: 'another program holds the lock of iptables; try again',
   FAILED: 'see the words of the command',
 } as const;

@@ -3,13 +3,14 @@
  * iptables-save prints them (1.8, both variants), so that what is wanted and what is in place compare as text. See
  * iptables-extensions(8).
  */
-import { hex, type SteeringState } from './state.ts';
+import { COPY_LENGTH, hex, type SteeringState } from './state.ts';
 
 export type Family = 4 | 6;
 export type Table = 'mangle' | 'filter';
 
 /** Everything of ours begins with this; chains with other names are foreign. */
 export const CHAIN_PREFIX = 'PODFENCE-';
+export const POSTROUTING_CHAIN = `${CHAIN_PREFIX}POSTROUTING`;
 
 /** A chain of our own. */
 export interface Chain {
@@ -38,6 +39,7 @@ export function jumpOf(chain: Chain): string {
  * give one. See state.ts for what each rule means.
  */
 export function renderChains(family: Family, state: SteeringState): Chain[] {
+  if (state.copiesTo !== undefined) return [copyChain(family, state.copiesTo, state.offload)];
   const chains: Chain[] = [];
   if (state.deny === 'reject') chains.push(rejectChain(family, state));
   chains.push(postroutingChain(state), forwardChain(family, state));
@@ -60,6 +62,18 @@ function forwardChain(family: Family, { mark, offload, queues, fail }: SteeringS
   return { table: 'mangle', name: `${CHAIN_PREFIX}FORWARD`, hook: 'FORWARD', match: '', rules };
 }
 
+/** A threshold of 1: the kernel would otherwise gather packets for up to a second. One copy is enough where both ends are isolated. */
+function copyChain(family: Family, group: number, offload: boolean): Chain {
+  const set = setName(family);
+  const copy = `-j NFLOG --nflog-group ${group} --nflog-size ${COPY_LENGTH} --nflog-threshold 1`;
+  const rules = offload ? ['-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN'] : [];
+  rules.push(
+    `-m set --match-set ${set} src ${copy}`,
+    `-m set ! --match-set ${set} src -m set --match-set ${set} dst ${copy}`,
+  );
+  return { table: 'mangle', name: `${CHAIN_PREFIX}FORWARD`, hook: 'FORWARD', match: '', rules };
+}
+
 function postroutingChain({ mark, deny }: SteeringState): Chain {
   const rules: string[] = [];
   if (deny === 'reject') rules.push(`-m mark --mark ${has(mark.reject)} -j DROP`);
@@ -67,7 +81,7 @@ function postroutingChain({ mark, deny }: SteeringState): Chain {
   rules.push(`-m mark --mark ${has(mark.judged)} -j CONNMARK --save-mark --nfmask ${bit} --ctmask ${bit}`);
   rules.push(clear(mark.mask));
   const match = `-m mark ! --mark 0x0/${hex(mark.mask)} `;
-  return { table: 'mangle', name: `${CHAIN_PREFIX}POSTROUTING`, hook: 'POSTROUTING', match, rules };
+  return { table: 'mangle', name: POSTROUTING_CHAIN, hook: 'POSTROUTING', match, rules };
 }
 
 /**

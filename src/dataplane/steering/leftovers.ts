@@ -15,8 +15,8 @@ import {
   type Variant,
   writeTables,
 } from './iptables-commands.ts';
-import type { Family, Table } from './iptables-rules.ts';
-import { hasOurs } from './iptables-tables.ts';
+import { type Family, POSTROUTING_CHAIN, type Table } from './iptables-rules.ts';
+import { hasOurs, type SavedTable } from './iptables-tables.ts';
 import { TABLE } from './nftables-rules.ts';
 import type { System } from './run.ts';
 
@@ -29,6 +29,18 @@ export async function nftablesInstalled(system: System): Promise<boolean> {
   return listed?.split('\n').includes(`table inet ${TABLE}`) ?? false;
 }
 
+/**
+ * Whether rules of ours hand packets themselves over, rather than copies: then what is new is dropped while nobody judges, unless they fail open. Only such need the
+ * chains of postrouting. Throws SteeringError.
+ */
+export async function isQueueing(system: System): Promise<boolean> {
+  if (await nftablesInstalled(system)) {
+    const chains = await system.run('nft', ['list', 'table', 'inet', TABLE]);
+    if (/^\s*chain postrouting\b/m.test(chains)) return true;
+  }
+  return await anyTable(system, (saved) => saved.has(POSTROUTING_CHAIN));
+}
+
 /** Takes away the nftables table. Throws SteeringError. */
 export async function removeNftables(system: System): Promise<void> {
   // Only when it is there: to delete a base chain drops the packets of every queue of the namespace (nf_queue_nf_hook_drop).
@@ -37,16 +49,13 @@ export async function removeNftables(system: System): Promise<void> {
 
 /** Whether any chain of ours is in the mangle or filter table of any family and variant of iptables. Throws SteeringError. */
 export async function iptablesInstalled(system: System): Promise<boolean> {
-  for (const variant of await variants(system)) {
-    for (const family of FAMILIES) if (await hasChains(system, variant, family)) return true;
-  }
-  return false;
+  return await anyTable(system, hasOurs);
 }
 
 /** Takes away the chains in one variant of iptables. Throws SteeringError. */
 export async function removeChains(system: System, variant: Variant): Promise<void> {
   for (const family of FAMILIES) {
-    if (await hasChains(system, variant, family)) await writeTables(system, variant, family, []);
+    if (await anyTableOf(system, variant, family, hasOurs)) await writeTables(system, variant, family, []);
   }
 }
 
@@ -68,11 +77,24 @@ export async function removeEverything(system: System): Promise<void> {
   for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
-async function hasChains(system: System, variant: Variant, family: Family): Promise<boolean> {
+/** Does it hold for a table of any family and variant of iptables? */
+async function anyTable(system: System, holds: (saved: SavedTable) => boolean): Promise<boolean> {
+  for (const variant of await variants(system)) {
+    for (const family of FAMILIES) if (await anyTableOf(system, variant, family, holds)) return true;
+  }
+  return false;
+}
+
+async function anyTableOf(
+  system: System,
+  variant: Variant,
+  family: Family,
+  holds: (saved: SavedTable) => boolean,
+): Promise<boolean> {
   for (const table of TABLES) {
     if (!tableExists(system, variant, family, table)) continue;
     const saved = await supported(readTable(system, variant, family, table));
-    if (saved && hasOurs(saved)) return true;
+    if (saved && holds(saved)) return true;
   }
   return false;
 }

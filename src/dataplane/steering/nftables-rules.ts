@@ -5,7 +5,7 @@
  * what it is for, and a fingerprint of the rule as we wrote it.
  */
 import { createHash } from 'node:crypto';
-import { difference, hex, type SteeringState } from './state.ts';
+import { COPY_LENGTH, difference, hex, type SteeringState } from './state.ts';
 
 export const TABLE = 'podfence';
 export const SETS = { isolated4: 'ipv4_addr', isolated6: 'ipv6_addr' } as const;
@@ -45,7 +45,9 @@ export interface PresentChain {
 
 /** The chains that `state` needs, each after those that it jumps to. See state.ts for what each rule means. */
 export function renderNftChains(state: SteeringState): NftChain[] {
-  const { mark, deny } = state;
+  const { mark, deny, copiesTo, offload } = state;
+  const forwardHook = { hook: 'forward', priority: -150 };
+  if (copiesTo !== undefined) return [{ name: 'forward', hook: forwardHook, rules: copy(copiesTo, offload) }];
   const chains: NftChain[] = [];
   if (deny === 'reject') {
     // The mark is cleared first, for the answer inherits it where net.ipv4.fwmark_reflect is on, and postrouting would drop it.
@@ -66,7 +68,7 @@ export function renderNftChains(state: SteeringState): NftChain[] {
     });
   }
   chains.push({ name: 'postrouting', hook: { hook: 'postrouting', priority: -150 }, rules: postrouting(state) });
-  chains.push({ name: 'forward', hook: { hook: 'forward', priority: -150 }, rules: forward(state) });
+  chains.push({ name: 'forward', hook: forwardHook, rules: forward(state) });
   return chains;
 }
 
@@ -82,20 +84,23 @@ function forward({ mark, offload, queues, fail }: SteeringState): NftRule[] {
   // linux/netfilter/nf_tables.h): a range alone hashes addresses and protocol, the same for both directions of a flow.
   const bypass = fail === 'open' ? 'flags bypass ' : '';
   const numbers = queues.count === 1 ? `${queues.first}` : `${queues.first}-${queues.first + queues.count - 1}`;
-  for (const [protocol, set] of [
-    ['ip', 'isolated4'],
-    ['ip6', 'isolated6'],
-  ] as const) {
-    for (const side of ['saddr', 'daddr']) {
-      rules.push(
-        rule(
-          `${protocol} ${side} @${set} queue ${bypass}to ${numbers}`,
-          `isolated ${side === 'saddr' ? 'source' : 'destination'}`,
-        ),
-      );
-    }
-  }
-  return rules;
+  return [...rules, ...ofIsolated(`queue ${bypass}to ${numbers}`)];
+}
+
+/** A threshold of 1: the kernel would otherwise gather packets for up to a second. */
+function copy(group: number, offload: boolean): NftRule[] {
+  const rules = offload ? [rule('ct state established,related return', 'what the kernel carries on')] : [];
+  return [...rules, ...ofIsolated(`log group ${group} snaplen ${COPY_LENGTH} queue-threshold 1 return`)];
+}
+
+/** What becomes of a packet from or to an isolated address; it must end the chain. */
+function ofIsolated(statement: string): NftRule[] {
+  return [
+    rule(`ip saddr @isolated4 ${statement}`, 'isolated source'),
+    rule(`ip daddr @isolated4 ${statement}`, 'isolated destination'),
+    rule(`ip6 saddr @isolated6 ${statement}`, 'isolated source'),
+    rule(`ip6 daddr @isolated6 ${statement}`, 'isolated destination'),
+  ];
 }
 
 function postrouting({ mark, deny }: SteeringState): NftRule[] {

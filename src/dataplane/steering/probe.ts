@@ -12,7 +12,7 @@ export type SteeringChoice = 'auto' | SteeringKind;
 export interface ChooseOptions {
   /** The tools, and the network namespace to steer. @default that of the process. */
   readonly system?: System;
-  /** What the state will ask for. @default all: offload, and rejecting. */
+  /** What the state will ask for. @default all that queueing can: offload, and rejecting. */
   readonly needs?: Needs;
 }
 

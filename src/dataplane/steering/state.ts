@@ -28,6 +28,13 @@
  * The judged bit reaches the connection mark in postrouting only: a packet that is lost before (a filter rule, no route) leaves its flow
  * unjudged, and the flow's next packet comes to the queue again. What is forwarded past postrouting (a flow table, an eBPF redirect) does not
  * pass the forward hook either.
+ *
+ * Where only copies are handed over (`copiesTo`), forward is all there is:
+ *
+ *     forward      established, or related to such     -> go on      as the kernel carries it on under enforcement      (offload)
+ *                  source or destination isolated      -> a copy to an NFLOG group, and go on
+ *
+ * Nothing is queued, marked, dropped or answered, so nothing has to be there for packets to pass: a copy that nobody takes is gone.
  */
 import { SocketAddress } from 'node:net';
 import { SteeringError } from './error.ts';
@@ -55,8 +62,10 @@ export interface SteeringState {
   /** What becomes of a packet whose queue nobody reads: closed drops it, open lets it go on. */
   readonly fail: 'open' | 'closed';
   readonly deny: 'drop' | 'reject';
-  /** Whether judged flows go on without being queued. */
+  /** Whether judged flows go on without being queued; of copies, whether there are none of packets of established connections. */
   readonly offload: boolean;
+  /** Instead of queueing packets, hand copies of them to this NFLOG group, 0 to 65535: `queues`, `mark`, `fail` and `deny` mean nothing then. */
+  readonly copiesTo?: number;
 }
 
 export type SteeringKind = 'nftables' | 'iptables';
@@ -80,6 +89,9 @@ export interface Steering {
   remove(): Promise<void>;
 }
 
+/** Bytes of a packet that are copied: every header that is judged, the ones that an ICMP error quotes too. */
+export const COPY_LENGTH = 128;
+
 /** Throws SteeringError INVALID_STATE if the kernel could not carry out `state`, or would misread it. */
 export function validateState(state: SteeringState): void {
   const { first, count } = state.queues;
@@ -87,6 +99,9 @@ export function validateState(state: SteeringState): void {
     throw invalid(`queues ${first} to ${first + count - 1} are not within 0 to 65535`);
   }
   validateMark(state.mark);
+  const { copiesTo: group = 0 } = state;
+  if (!(Number.isInteger(group) && group >= 0 && group <= 0xffff))
+    throw invalid(`group ${group} is not within 0 to 65535`);
 }
 
 /** Throws SteeringError INVALID_STATE unless judged and reject are two different single bits within the mask. */

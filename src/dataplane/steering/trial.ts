@@ -12,7 +12,7 @@ import type { System } from './run.ts';
 import { DEFAULT_MARK, type SteeringState } from './state.ts';
 
 /** What of a state decides which parts of the kernel it needs. */
-export type Needs = Pick<SteeringState, 'deny' | 'offload'>;
+export type Needs = Pick<SteeringState, 'deny' | 'offload' | 'copiesTo'>;
 
 function demanding(needs: Needs): SteeringState {
   return {
@@ -61,7 +61,7 @@ async function tryFamily(system: System, variant: Variant, family: Family, needs
   const set = `${SET_PREFIX}probe-${pid}-${family}`;
   const rules = new Map<Table, string[]>();
   for (const { table, rules: more } of renderChains(family, demanding(needs))) {
-    rules.set(table, [...(rules.get(table) ?? []), ...more.map((rule) => rule.replace(setName(family), set))]);
+    rules.set(table, [...(rules.get(table) ?? []), ...more.map((rule) => rule.replaceAll(setName(family), set))]);
   }
   try {
     await restoreSets(system, restoreSet(family, undefined, setOf(new Set())).replaceAll(setName(family), set));

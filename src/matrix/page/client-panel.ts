@@ -53,7 +53,12 @@ export function makePanel(model: PageModel, element: HTMLElement, onClose: () =>
   function portSection(from: number, to: number, k: number): HTMLDetailsElement {
     const { title = '', argument = '', services = [] } = data.ends[to]?.ports[k] ?? {};
     const { verdict = 'deny', change } = model.state(from, to, k) ?? {};
-    const words = { allow: 'allowed', deny: 'denied', mixed: 'allowed in one address family only' };
+    const words = {
+      allow: 'allowed',
+      deny: 'denied',
+      would_deny: 'allowed, as what denies it is audited only',
+      mixed: 'allowed in one address family only',
+    };
     const look = change ?? (verdict === 'mixed' ? 'part' : verdict);
     const summary = make(
       'summary',
@@ -106,18 +111,21 @@ export function makePanel(model: PageModel, element: HTMLElement, onClose: () =>
   }
 
   function sideBlock(title: string, side: Side): HTMLElement {
+    const look = side.verdict === 'deny' ? 'deny' : 'allow';
     return make(
       'section',
-      `side ${side.verdict}`,
+      `side ${look}`,
       make(
         'h3',
         '',
-        make('span', `mark ${side.verdict}`, model.characters[side.verdict]),
-        `${title}: ${side.verdict === 'allow' ? 'allowed' : 'denied'}`,
+        make('span', `mark ${look}`, model.characters[look]),
+        `${title}: ${{ allow: 'allowed', deny: 'denied', would_deny: 'would be denied' }[side.verdict]}`,
       ),
       make('p', '', `${side.summary}${side.node === undefined ? '' : `, enforced on node ${side.node}`}.`),
       placeList('allowed by', side.allowedBy, placeText),
-      side.verdict === 'deny' ? placeList('isolated by', side.isolatedBy, placeText) : undefined,
+      side.verdict !== 'allow'
+        ? placeList(side.audited ? 'audited by' : 'isolated by', side.isolatedBy, placeText)
+        : undefined,
       placeList(
         'nearest to allowing it',
         side.nearMisses,

@@ -24,7 +24,7 @@ describe('the ring of flow events', () => {
     writer.write(packet(1), INGRESS_DENIED, 1);
     writer.write(packet(2, 6), INGRESS_DENIED, 0);
     const addresses = { source: [0x0a000001], destination: [0x0a000002] };
-    const flow = { protocol: 6, destinationPort: 80, reason: INGRESS_DENIED };
+    const flow = { protocol: 6, destinationPort: 80, reason: INGRESS_DENIED, audited: false };
     expect(drained(reader)).toEqual([
       { ...flow, ...addresses, family: 4, sourcePort: 1, direction: 1 },
       {
@@ -77,7 +77,7 @@ describe('the ring of flow events', () => {
   it('tells a packet that goes back as its flow was opened', () => {
     const events = new FlowEvents(FlowEvents.shared());
     const back = { src0: 0x0a000002, dst0: 0x0a000001, srcPort: 80, dstPort: 7 };
-    events.write(Object.assign(packet(1), back), REVOKED, 1, true);
+    events.write(Object.assign(packet(1), back), REVOKED, 1, false, true);
     events.write(packet(7), REVOKED, 1);
     const [reversed, straight] = drained(events);
     expect(reversed).toEqual(straight);

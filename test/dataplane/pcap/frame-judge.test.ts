@@ -7,7 +7,7 @@ import { Filter } from '../../../src/filter/filter.ts';
 import { REASONS } from '../../../src/filter/reasons.ts';
 import { addressText, addressWords } from '../../../src/policy/address-words.ts';
 import { PolicyCompiler } from '../../../src/policy/compiler.ts';
-import { from, policy, port, rule } from '../../filter/scene.ts';
+import { audited, from, policy, port, rule } from '../../filter/scene.ts';
 import { pod } from '../../lab/cluster.ts';
 import { icmp, ip, tcp, udp, viewOf } from '../../packet/build.ts';
 
@@ -56,7 +56,7 @@ function start(observes: boolean): void {
   judge = new FrameJudge(new Filter(new FlowTable(64), compiler.compile().table), places, {
     observes,
     flowCapacity: 64,
-    tell: ({ src0, dst0, family, src3, dst3, srcPort, dstPort }, reason, _, reversed) => {
+    tell: ({ src0, dst0, family, src3, dst3, srcPort, dstPort }, reason, _direction, _audited, reversed) => {
       const source = family === 4 ? addressText([src0]) : `::${src3}`;
       const destination = family === 4 ? addressText([dst0]) : `::${dst3}`;
       const ends = [`${source}:${srcPort}`, `${destination}:${dstPort}`];
@@ -171,6 +171,42 @@ describe('traffic that is stopped where it is denied', () => {
   it('is not adopted in the middle, and a Service is an address as any other', () => {
     expect(says(ip(WEB, DB, tcp(1000, 5432, 'A')))).toBe('mid-stream');
     expect(says(ip(WEB, SERVICE_ADDRESS, tcp(1000, 80, 'S')))).toBe('not-isolated');
+  });
+});
+
+describe('what only audited policies deny', () => {
+  beforeEach(() => {
+    start(false);
+    compiler.apply([{ type: 'set', record: audited(policy('db', { ingress: [] })) }]);
+    judge.filter.useTable(compiler.compile().table);
+  });
+
+  it('passes, and its flow after it, both ways', () => {
+    expect([says(ip(WEB, DB, tcp(1000, 80, 'S'))), judge.isAudited]).toEqual(['ingress-denied', true]);
+    expect([says(ip(DB, WEB, tcp(80, 1000, 'SA'))), judge.isAudited]).toEqual(['established', false]);
+    expect(told).toEqual([`ingress-denied ${WEB}:1000 > ${DB}:80`]);
+  });
+
+  it('is told of once where the traffic goes on whatever is said about it, and what follows is established', () => {
+    const { table } = judge.filter;
+    start(true);
+    judge.filter.useTable(table);
+    const said = [ip(WEB, DB, udp(1000, 53)), ip(DB, WEB, udp(53, 1000)), ip(WEB, DB, udp(1000, 53))].map(says);
+    expect(said).toEqual(['ingress-denied', 'established', 'established']);
+    expect(told).toHaveLength(1);
+  });
+
+  it('passes with all fragments of its datagram', () => {
+    const first = says(ip(WEB, DB, udp(1000, 53, { data: 24, length: 64 }), { more: true }));
+    expect([first, judge.isAudited]).toEqual(['ingress-denied', true]);
+    expect([says(ip(WEB, DB, udp(1, 2, { data: 24 }), { offset: 32 })), judge.isAudited]).toEqual([
+      'allowed-by-policy',
+      false,
+    ]);
+  });
+
+  it('is allowed between a pod and its own node, and told of so', () => {
+    expect([says(ip(NODE, DB, tcp(1000, 10250, 'S'))), judge.isAudited]).toEqual(['local-node', false]);
   });
 });
 

@@ -55,6 +55,14 @@ describe('a captured frame', () => {
   });
 
   it.each([
+    ['IPv4', PACKET],
+    ['IPv6', PACKET6],
+  ])('of NFLOG that the kernel has cut still tells how long its packet of %s is', (_, packet) => {
+    const cut = packet.subarray(0, packet.length - 4);
+    expect(payload(nflog(cut), 239)).toEqual({ ...found(cut), length: packet.length });
+  });
+
+  it.each([
     ['ARP', Uint8Array.from([...new Array<number>(12).fill(1), 8, 6, 0, 1]), 1],
     ['nothing', new Uint8Array(0), 101],
     ['less than a header', new Uint8Array(13), 1],

@@ -43,6 +43,23 @@ describe('iptables rules', () => {
     ]);
   });
 
+  test('hand over one copy of packets, but of established connections, and do nothing else', () => {
+    expect(listed(renderChains(6, { ...STATE, deny: 'reject', copiesTo: 7 }))).toEqual([
+      '-A FORWARD -j PODFENCE-FORWARD',
+      '-A PODFENCE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN',
+      '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-6 src -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
+      '-A PODFENCE-FORWARD -m set ! --match-set podfence-isolated-6 src -m set --match-set podfence-isolated-6 dst -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
+    ]);
+  });
+
+  test('without offload hand over copies of all packets', () => {
+    expect(listed(renderChains(4, { ...STATE, offload: false, copiesTo: 7 }))).toEqual([
+      '-A FORWARD -j PODFENCE-FORWARD',
+      '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-4 src -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
+      '-A PODFENCE-FORWARD -m set ! --match-set podfence-isolated-4 src -m set --match-set podfence-isolated-4 dst -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
+    ]);
+  });
+
   test('for IPv6 answer with the ICMPv6 code', () => {
     const rules = renderChains(6, { ...STATE, deny: 'reject' }).flatMap((chain) => chain.rules);
     expect(rules).toContain('-j REJECT --reject-with icmp6-adm-prohibited');

@@ -48,6 +48,19 @@ describe('nftables rules', () => {
     });
   });
 
+  test('hand over one copy of packets, but of established connections, and do nothing else', () => {
+    const copies = [
+      'ip saddr @isolated4 log group 7 snaplen 128 queue-threshold 1 return',
+      'ip daddr @isolated4 log group 7 snaplen 128 queue-threshold 1 return',
+      'ip6 saddr @isolated6 log group 7 snaplen 128 queue-threshold 1 return',
+      'ip6 daddr @isolated6 log group 7 snaplen 128 queue-threshold 1 return',
+    ];
+    expect(rulesOf({ ...STATE, deny: 'reject', copiesTo: 7 })).toEqual({
+      forward: ['ct state established,related return', ...copies],
+    });
+    expect(rulesOf({ ...STATE, offload: false, copiesTo: 7 })).toEqual({ forward: copies });
+  });
+
   test('without offload let only ICMP errors of judged flows go on; fail open bypasses one queue without a reader', () => {
     expect(rulesOf({ ...STATE, offload: false, fail: 'open', queues: { first: 5, count: 1 } })).toEqual({
       postrouting: [

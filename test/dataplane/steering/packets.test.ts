@@ -67,6 +67,15 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
           expect(await pods.request('b', 'c', 'tcp', family)).toBe('answered');
         });
 
+        test('of copies that nobody takes, packets pass, and nothing is marked', async () => {
+          steering = make(pods.node);
+          testRules('passed meta mark != 0 counter', 'passed ct mark != 0 counter');
+          await steering.apply({ ...state, deny: 'reject', copiesTo: 100 });
+          expect(await pods.request('a', 'b', 'udp', family)).toBe('answered');
+          expect(await pods.request('b', 'c', 'tcp', family)).toBe('answered');
+          expect(counted()).toEqual([0, 0]);
+        });
+
         test('an endpoint is isolated from the moment that setIsolated resolves, and no more after it is taken out', async () => {
           steering = make(pods.node);
           await steering.apply(state);

@@ -32,6 +32,12 @@ describe.skipIf(!root)(`choosing a kind of steering${needsRoot}`, () => {
     expect((await chooseSteering('iptables', { system: system(netns) })).kind).toBe('iptables');
   });
 
+  test('copies are tried as they are needed: no kind has to be able to queue', async () => {
+    const needs = { deny: 'drop', offload: true, copiesTo: 100 } as const;
+    expect((await chooseSteering('auto', { system: system(netns), needs })).kind).toBe('nftables');
+    expect((await chooseSteering('iptables', { system: system(netns), needs })).kind).toBe('iptables');
+  });
+
   test.skipIf(nftQueue)(
     'where nftables has no queue, auto takes iptables, and asking for nftables says what is missing',
     async () => {

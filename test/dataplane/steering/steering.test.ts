@@ -76,14 +76,21 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
 
   for (const { name, skipped, make } of kinds)
     describe.skipIf(skipped)(name, () => {
-      test('a second apply, by another process, of the same state writes nothing', async () => {
-        await make(netns).apply(state);
-        const before = everything(netns);
-        const commands: Command[] = [];
-        await make(netns, recording(commands)).apply({ ...state, isolatedIPv6: ['fd00::2', 'FD00::1', 'fd00::1'] });
-        expect(commands).toEqual([]);
-        expect(everything(netns)).toBe(before);
-      });
+      test.each<Partial<SteeringState>>([{}, { copiesTo: 100 }, { copiesTo: 100, offload: false }])(
+        'a second apply, by another process, of the same state writes nothing: with %o',
+        async (other) => {
+          await make(netns).apply({ ...state, ...other });
+          const before = everything(netns);
+          const commands: Command[] = [];
+          await make(netns, recording(commands)).apply({
+            ...state,
+            ...other,
+            isolatedIPv6: ['fd00::2', 'FD00::1', 'fd00::1'],
+          });
+          expect(commands).toEqual([]);
+          expect(everything(netns)).toBe(before);
+        },
+      );
 
       test('what was applied is in place until somebody else takes a part of it away, whatever rules stand before it', async () => {
         const steering = make(netns);
@@ -105,6 +112,7 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
         { queues: { first: 7, count: 1 } },
         { fail: 'open', isolatedIPv4: ['10.0.0.2', '10.0.0.3'], isolatedIPv6: [] },
         { mark: { judged: 0x10, reject: 0x20, mask: 0x30 } },
+        { copiesTo: 100 },
       ])('apply over the rules of an earlier process leaves what a first apply of %o installs', async (other) => {
         await make(netns).apply(state);
         await make(netns).apply({ ...state, ...other });

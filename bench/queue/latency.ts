@@ -1,0 +1,45 @@
+/** How long one exchange takes, and the first one of a flow. */
+import { inChild } from '../harness/child.ts';
+import { quantile, sorted } from '../harness/statistics.ts';
+import type { Latencies, LatencyInput } from '../traffic/latency-process.ts';
+import { SERVER_ADDRESS } from '../traffic/pod-pair.ts';
+import { ECHO_PORT, HTTP_PORT } from './measured-pair.ts';
+import { ONE_CORE, type Placement, place } from './placement.ts';
+import { rowName } from './rounds.ts';
+import type { Measure, Sizes } from './turns.ts';
+
+const LATENCY = new URL('../traffic/latency-process.ts', import.meta.url);
+/** Every measurement has so many source ports, warm-up included, which none of the next rounds has: the kernel remembers flows for a while. */
+const FIRST_SOURCE_PORT = 10_000;
+const SOURCE_PORTS = 2500;
+const QUANTILES = [0.5, 0.99, 0.999];
+/** Below, the last of the quantiles would say nothing. */
+const MANY_SAMPLES = 10_000;
+
+/** Rows and curve are called by what is measured and the placement. */
+export function latency(what: LatencyInput['what'], placement: Placement, countOf: (sizes: Sizes) => number): Measure {
+  const name = rowName(what, placement.name);
+  return {
+    name,
+    async run(pair, { round, sizes, signal }) {
+      place(pair, placement);
+      const input: LatencyInput = {
+        what,
+        address: SERVER_ADDRESS,
+        port: what === 'handshake' ? HTTP_PORT : ECHO_PORT,
+        count: countOf(sizes),
+        sourcePort: FIRST_SOURCE_PORT + SOURCE_PORTS * (2 * round + (placement === ONE_CORE ? 0 : 1)),
+        core: placement.client,
+      };
+      const { samples, lost } = await pair.client.netns.run(() => inChild<Latencies>(LATENCY, input, { signal }));
+      const ascending = sorted(samples);
+      const quantiles = QUANTILES.filter((share) => share <= 0.99 || samples.length >= MANY_SAMPLES);
+      const values = quantiles.map((share) => ({
+        name: rowName(`${what} p${Number((100 * share).toFixed(1))}`, placement.name),
+        unit: 'us',
+        value: quantile(ascending, share),
+      }));
+      return { values, samples, failed: lost };
+    },
+  };
+}

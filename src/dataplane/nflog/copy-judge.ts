@@ -1,0 +1,99 @@
+/**
+ * Copies of packets, judged: a process with libpcap that takes them from an NFLOG group, and a thread that judges them, as the main thread sees both. Both come back
+ * when they end; what went on meanwhile has gone on, and only its judgement is missing.
+ */
+import { extname } from 'node:path';
+import { CommandedThread } from '../../sys/commanded-thread.ts';
+import { JudgingThreads, type JudgingThreadsOptions } from '../nfqueue/judging-threads.ts';
+import type { Command } from '../nfqueue/protocol.ts';
+import { Capture, type CaptureChange } from '../pcap/capture.ts';
+import { nflogInterface } from '../pcap/nflog-socket.ts';
+import type { CopySetup } from './protocol.ts';
+
+export interface CopyJudgeOptions extends Omit<JudgingThreadsOptions, 'first' | 'count'> {
+  /** The NFLOG group that copies are handed to. */
+  readonly group: number;
+  /** Calls `start` in the network namespace of the group. @default that of the calling thread */
+  readonly inNamespace?: <T>(start: () => T) => T;
+  /** Also called when copies are taken again after they were not. */
+  readonly beforeBind: NonNullable<JudgingThreadsOptions['beforeBind']>;
+  /** Copies are not taken any more, and why, or they are again. */
+  readonly onChange: (change: CaptureChange) => void;
+}
+
+export interface CopyCounts {
+  /** Copies that were taken, */
+  readonly taken: number;
+  /** and those that found no room. */
+  readonly lost: number;
+  /** How often the process that takes them had to be started again. */
+  readonly restarts: number;
+}
+
+/** Of the kernel, for copies that wait. */
+const BUFFER = 32 << 20;
+/** Of a copy with what the kernel says about it: far above what it copies of a packet. */
+const SNAP_LENGTH = 1024;
+const PROGRAM = new URL(`./worker${extname(import.meta.filename)}`, import.meta.url);
+
+export class CopyJudge {
+  /** The thread. Its `bind` throws a CaptureUnavailableError where copies cannot be taken on this machine. */
+  readonly threads: JudgingThreads;
+  readonly #options: CopyJudgeOptions;
+  readonly #capture: Capture;
+  /** Whether copies can have been missed that were made for us. */
+  #hasMissed = false;
+
+  /** Starts the process and the thread. Nothing is judged before `threads.bind`. */
+  constructor(options: CopyJudgeOptions, table: SharedArrayBuffer) {
+    const { group, beforeBind, inNamespace } = options;
+    this.#options = options;
+    this.#capture = new Capture({
+      interfaces: [nflogInterface(group)],
+      frames: 'all',
+      bufferBytes: BUFFER,
+      snapLength: SNAP_LENGTH,
+      ...(inNamespace === undefined ? {} : { inNamespace }),
+      onChange: (change) => this.#changed(change),
+    });
+    const taking: typeof beforeBind = async (command) => {
+      await this.#capture.tried;
+      return await beforeBind(command);
+    };
+    const { handle } = this.#capture;
+    this.threads = new JudgingThreads(
+      { ...options, first: group, count: 1, beforeBind: taking },
+      table,
+      (_, judging) => {
+        const setup: CopySetup = { ...judging, capture: handle };
+        return new CommandedThread<Command>(PROGRAM, 'podfence-copies', setup);
+      },
+    );
+  }
+
+  /** Why copies are not taken; undefined while they are. */
+  get problem(): string | undefined {
+    const [change] = this.#capture.closed;
+    return change && `copies of packets are not taken: ${change.closed}`;
+  }
+
+  get counts(): CopyCounts {
+    const { captured, dropped, restarts } = this.#capture;
+    return { taken: captured, lost: dropped, restarts };
+  }
+
+  async stop(): Promise<void> {
+    // The thread reads the capture's memory.
+    await this.threads.stop();
+    await this.#capture.stop();
+  }
+
+  #changed(change: CaptureChange): void {
+    const { beforeBind, onChange } = this.#options;
+    onChange(change);
+    // A connection that was opened meanwhile is still there to be judged; where the kernel does not tell of it, nobody can.
+    const isOpen = change.closed === undefined;
+    if (isOpen && this.#hasMissed) beforeBind((command) => this.threads.command(command)).catch(() => undefined);
+    this.#hasMissed = !isOpen;
+  }
+}

@@ -1,0 +1,105 @@
+/** What the agent says in audit mode that enforcement would deny, held against what the same agent then denies: the three-tier example, every probe. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { NamespaceRecord } from '../../src/cluster/records.ts';
+import { Lab, type LabPod } from '../../src/lab/lab.ts';
+import { loadManifests } from '../../src/manifests/load.ts';
+import { describeAsRoot } from '../root.ts';
+import { type FlowLines, flowLines } from './flow-lines.ts';
+import { RunningAgent } from './running-agent.ts';
+
+const NODE = 'node-1';
+const EXAMPLE = 'examples/three-tier';
+const PATIENCE = 20_000;
+
+describeAsRoot('The three-tier example in audit mode', () => {
+  let lab: Lab;
+  let folder: string;
+  let denied: ReadonlySet<string>;
+
+  beforeAll(async () => {
+    const manifests = await loadManifests([EXAMPLE]);
+    const externals = [{ name: 'client', address: '192.0.2.10' }];
+    lab = await Lab.start({ manifests, nodes: [NODE], externals, agents: false });
+    folder = mkdtempSync(join(tmpdir(), 'podfence-audit-'));
+    const items = [...manifests.snapshot.namespaces.map(namespaceOf), ...lab.pods.map(podOf)];
+    writeFileSync(join(folder, 'cluster.json'), JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
+    const { results, flows } = await probeUnder('--mode', 'enforce');
+    expect(results.filter(({ observed, expected }) => observed !== expected)).toEqual([]);
+    expect(flows.filter(({ verdict }) => verdict === 'would_deny')).toEqual([]);
+    denied = setOf(flows.filter(({ verdict }) => verdict === 'deny'));
+    expect(denied.size).toBeGreaterThan(30);
+  });
+  afterAll(async () => {
+    await lab?.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** Every probe, and what the agent told of flows, which is stopped then. */
+  async function probeUnder(...flags: readonly string[]) {
+    const manifests = [`${EXAMPLE}/policies`, join(folder, 'cluster.json')].join(',');
+    const agent = new RunningAgent(lab.node(NODE), ['--node-name', NODE, '--manifests', manifests, ...flags]);
+    try {
+      await agent.ready();
+      const results = await lab.probe();
+      const { lines: flows, leftOut } = await allTold(agent);
+      expect(leftOut).toEqual([]);
+      return { results, flows };
+    } finally {
+      await agent.end();
+    }
+  }
+
+  /** What the agent told, when it has told of all that it has judged. */
+  async function allTold(agent: RunningAgent): Promise<FlowLines> {
+    const isDenial = ({ verdict }: { readonly verdict: string }) => verdict !== 'allow';
+    const sum = (counts: readonly { readonly count: number }[]) =>
+      counts.reduce((total, { count }) => total + count, 0);
+    const deadline = performance.now() + PATIENCE;
+    for (;;) {
+      const told = await flowLines(lab.node(NODE));
+      const { series = [] } = (await agent.metrics()).families.get('podfence_packets_total') ?? {};
+      const judged = series.filter(({ labels }) => labels.verdict !== 'allow');
+      const denials = judged.reduce((total, { value }) => total + value, 0);
+      if (sum(told.lines.filter(isDenial)) === denials) return told;
+      if (performance.now() > deadline) throw new Error(`of ${denials} denials ${JSON.stringify(told)} are told`);
+    }
+  }
+
+  describe.each([
+    ['iptables', 'yes'],
+    ['nftables', 'yes'],
+    ['iptables', 'no'],
+  ])('by %s, with --offload %s', (steering, offload) => {
+    test('everything passes, and what is told is exactly what enforcement then denies', async () => {
+      const { results, flows } = await probeUnder('--mode', 'audit', '--steering', steering, '--offload', offload);
+      expect(results.filter(({ observed }) => observed === 'deny')).toEqual([]);
+      expect(flows.filter(({ verdict }) => verdict === 'deny')).toEqual([]);
+      const wouldDeny = setOf(flows.filter(({ verdict }) => verdict === 'would_deny'));
+      expect([...wouldDeny].sort()).toEqual([...denied].sort());
+    });
+  });
+});
+
+function setOf(flows: FlowLines['lines']): ReadonlySet<string> {
+  return new Set(flows.map(({ from, to, protocol, port }) => `${from.address} ${to.address} ${protocol} ${port}`));
+}
+
+function namespaceOf({ name, labels }: NamespaceRecord) {
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
+}
+
+/** The pod of the lab as the API server has it. */
+function podOf({ record, addresses, node }: LabPod) {
+  const { namespace, name, labels, ports } = record;
+  const containerPorts = ports.map(({ port, ...rest }) => ({ ...rest, containerPort: port }));
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace, name, labels },
+    spec: { nodeName: node, containers: [{ name: 'main', ports: containerPorts }] },
+    status: { podIPs: addresses.map((ip) => ({ ip })) },
+  };
+}

@@ -1,0 +1,68 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { PathWatch } from '../../src/commands/path-watch.ts';
+
+let folder: string;
+let watched: PathWatch;
+let changes: number;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'podfence-watch-'));
+  changes = 0;
+});
+afterEach(() => {
+  watched.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const path = (name: string) => join(folder, name);
+
+function follow(...paths: readonly string[]): void {
+  watched = new PathWatch(paths);
+  watched.follow(() => changes++);
+}
+
+/** Resolves when what `change` does was told of. */
+async function expectTold(change: () => void): Promise<void> {
+  const before = changes;
+  change();
+  await vi.waitFor(() => expect(changes).toBeGreaterThan(before), { timeout: 3000 });
+}
+
+describe('watched paths', () => {
+  it('tell of a file whose name others take, each time', async () => {
+    writeFileSync(path('a.yaml'), '1');
+    follow(path('a.yaml'));
+    for (const text of ['2', '3', '4']) {
+      await expectTold(() => {
+        writeFileSync(path('new'), text);
+        renameSync(path('new'), path('a.yaml'));
+      });
+    }
+    await expectTold(() => writeFileSync(path('a.yaml'), '5'));
+  });
+
+  it('tell of a file and of a folder that go and come back', async () => {
+    mkdirSync(path('sub'));
+    writeFileSync(path('sub/a.yaml'), '1');
+    follow(path('sub'));
+    await expectTold(() => rmSync(path('sub'), { recursive: true }));
+    await expectTold(() => mkdirSync(path('sub')));
+    await expectTold(() => writeFileSync(path('sub/a.yaml'), '2'));
+  });
+
+  it('tell of what was not there at first', async () => {
+    follow(path('later.yaml'));
+    await expectTold(() => writeFileSync(path('later.yaml'), '1'));
+  });
+
+  it('tell of what was changed before anybody listened', async () => {
+    writeFileSync(path('a.yaml'), '1');
+    watched = new PathWatch([path('a.yaml')]);
+    writeFileSync(path('a.yaml'), '2');
+    await new Promise((resolve) => setImmediate(resolve));
+    await expectTold(() => watched.follow(() => changes++));
+  });
+});
