@@ -97,6 +97,8 @@ export const recv: (fd: number, data: Bytes, length: number, flags: number) => n
 export const poll: (descriptors: Bytes, count: number, timeout: number) => number = libcFunction(
   'int poll(void *descriptors, uint64_t count, int timeout)',
 );
+/** Lets other threads run that wait for the processor: sched_yield(2). */
+export const yieldProcessor: () => number = libcFunction('int sched_yield(void)');
 /** Raw: bytes read, or -1. */
 export const read: (fd: number, data: Bytes, length: number) => number = libcFunction(
   'int64_t read(int fd, void *data, size_t length)',

@@ -7,7 +7,9 @@ import { workerData } from 'node:worker_threads';
 import { LOOKAHEAD_FROM } from '../../conntrack/lookahead.ts';
 import { FIRST_DENY } from '../../filter/reasons.ts';
 import { type CommandChannel, CommandInbox } from '../../sys/commanded-thread.ts';
+import { yieldProcessor } from '../../sys/libc.ts';
 import { NF_ACCEPT, NF_DROP } from '../netlink/constants.ts';
+import { BusyPolling } from './busy-polling.ts';
 import { commandFilter } from './filter-commands.ts';
 import { judgingParts } from './judging-parts.ts';
 import type { Command, WorkerSetup } from './protocol.ts';
@@ -43,13 +45,28 @@ while (socket === undefined && !stopping) {
 if (socket !== undefined) serve(socket);
 
 function serve(queue: QueueSocket): void {
+  const polling = new BusyPolling();
   while (!stopping) {
     const received = queue.receive();
-    if (received > 0) judgeBatch(queue, received);
+    if (received > 0) {
+      judgeBatch(queue, received);
+      polling.found();
+    }
     if (!inbox.isEmpty) inbox.carryOut(carryOut);
     // A full batch means that more is waiting; anything less, that the queue was emptied.
-    if (received < BATCH && !stopping && !queue.wait(IDLE_TICK)) tidy(now(), EXPIRE_IDLE);
+    if (received === BATCH || stopping) continue;
+    if (polling.looksAgain()) yieldProcessor();
+    else polling.slept(sleep(queue));
   }
+}
+
+/** Until a packet or a command comes; gives back for how many ms. */
+function sleep(queue: QueueSocket): number {
+  const start = performance.now();
+  const woken = queue.wait(IDLE_TICK);
+  const end = performance.now();
+  if (!woken) tidy(end | 0, EXPIRE_IDLE);
+  return end - start;
 }
 
 /** The coarse clock: ms, as an int32 that wraps. Read once a batch. */
