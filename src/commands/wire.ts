@@ -4,9 +4,9 @@ import { networkInterfaces } from 'node:os';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { DEFAULT_FLOWS, LiveTraffic } from '../capture/live-traffic.ts';
+import { hidesObjects } from '../manifests/losses.ts';
 import type { ClusterInput } from './cluster-input.ts';
 import { InputError } from './exit-code.ts';
-import { hidesObjects } from './followed-cluster.ts';
 import {
   bufferBytes,
   exitCodeOf,

@@ -1,12 +1,9 @@
 /** Manifests as a source that lives: read at the start, and read again when a file changes. */
-import { type FSWatcher, watch } from 'node:fs';
 import type { Logger } from 'pino';
 import { type ClusterChange, type ClusterSnapshot, ClusterStore } from '../cluster/store.ts';
 import { type LoadedManifests, loadManifests } from './load.ts';
+import { ManifestReadings } from './manifest-readings.ts';
 import { formatProblem } from './problems.ts';
-
-/** An editor writes a file in several steps; what comes within this time, in ms, is read together. */
-const SETTLE = 50;
 
 export interface ManifestWatchOptions {
   readonly paths: readonly string[];
@@ -17,16 +14,14 @@ export interface ManifestWatchOptions {
   readonly onChanges: (changes: readonly ClusterChange[], receivedAt: number) => void;
 }
 
-/** Follows files and folders until it is stopped. A file that cannot be read any more fails closed as any broken manifest does: its pods go, its errors are logged. */
+/** Follows files and folders until it is stopped. What was known stands, and the log says so, while something of it cannot be read any more. */
 export class ManifestWatch {
   readonly #options: ManifestWatchOptions;
   readonly #store = new ClusterStore();
-  readonly #watchers: FSWatcher[] = [];
   readonly #firstRead = Promise.withResolvers<void>();
-  #timer: NodeJS.Timeout | undefined;
-  #noticedAt = 0;
+  #readings: ManifestReadings<LoadedManifests> | undefined;
+  #starting: Promise<void> | undefined;
   #readAt = 0;
-  #reading: Promise<void> = Promise.resolve();
 
   constructor(options: ManifestWatchOptions) {
     this.#options = options;
@@ -40,69 +35,55 @@ export class ManifestWatch {
   }
 
   start(): void {
-    try {
-      // Before the first read, so that no change falls between the two.
-      for (const path of this.#options.paths) {
-        this.#watchers.push(watch(path, { recursive: true }, () => this.#notice()));
-      }
-    } catch (error) {
-      this.#firstRead.reject(error);
-      return;
-    }
-    this.#reading = this.#read().then(this.#firstRead.resolve, this.#firstRead.reject);
+    this.#starting = this.#start().then(this.#firstRead.resolve, this.#firstRead.reject);
   }
 
   snapshot(): ClusterSnapshot {
     return this.#store.snapshot();
   }
 
-  /** Milliseconds since the files were last read. */
+  /** Milliseconds since what stands was read. */
   get age(): number {
     return performance.now() - this.#readAt;
   }
 
   async stop(): Promise<void> {
-    for (const watcher of this.#watchers) watcher.close();
-    clearTimeout(this.#timer);
     this.#firstRead.reject(new Error('stopped before the manifests were read'));
-    await this.#reading.catch(() => undefined);
+    await this.#starting;
+    await this.#readings?.stop();
   }
 
-  #notice(): void {
-    if (this.#timer !== undefined) return;
-    this.#noticedAt = performance.now();
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#reading = this.#reading.then(() => this.#reread());
-    }, SETTLE);
+  async #start(): Promise<void> {
+    const { paths, log, onChanges } = this.#options;
+    const readings = new ManifestReadings({
+      paths,
+      read: () => this.#read(),
+      onRefused: (error) =>
+        log.error(error === undefined ? {} : { err: error }, 'what was known stands until the manifests can be read'),
+    });
+    this.#readings = readings;
+    this.#take(await readings.first());
+    readings.follow((manifests, receivedAt) => {
+      const changes = this.#take(manifests);
+      if (changes.length > 0) onChanges(changes, receivedAt);
+    });
   }
 
-  async #reread(): Promise<void> {
-    const receivedAt = this.#noticedAt;
-    try {
-      const changes = await this.#load();
-      if (changes.length > 0) this.#options.onChanges(changes, receivedAt);
-    } catch (error) {
-      this.#options.log.error({ err: error }, 'the manifests could not be read; what was known stands');
-    }
-  }
-
-  async #read(): Promise<void> {
-    await this.#load();
-  }
-
-  async #load(): Promise<readonly ClusterChange[]> {
-    const { paths, log } = this.#options;
-    const manifests = await loadManifests(paths, { nodes: [this.#options.nodeName] });
+  async #read(): Promise<LoadedManifests> {
+    const { paths, nodeName, log } = this.#options;
+    const manifests = await loadManifests(paths, { nodes: [nodeName] });
     for (const problem of manifests.problems) {
       log[problem.severity === 'error' ? 'error' : 'warn'](formatProblem(problem));
     }
-    this.#readAt = performance.now();
-    return this.#store.replace(this.#placed(manifests));
+    return manifests;
   }
 
-  #placed({ snapshot }: LoadedManifests): ClusterSnapshot {
+  #take({ snapshot }: LoadedManifests): readonly ClusterChange[] {
     const { nodeName } = this.#options;
-    return { ...snapshot, pods: snapshot.pods.map((pod) => ({ ...pod, nodeName: pod.nodeName ?? nodeName })) };
+    this.#readAt = performance.now();
+    return this.#store.replace({
+      ...snapshot,
+      pods: snapshot.pods.map((pod) => ({ ...pod, nodeName: pod.nodeName ?? nodeName })),
+    });
   }
 }

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { PathWatch } from '../../src/commands/path-watch.ts';
+import { PathWatch } from '../../src/manifests/path-watch.ts';
 
 let folder: string;
 let watched: PathWatch;

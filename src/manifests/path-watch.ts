@@ -13,7 +13,7 @@ const RETRY = 500;
 
 export class PathWatch {
   readonly #paths: readonly string[];
-  #changed: (() => void) | undefined;
+  #changed: ((noticedAt: number) => void) | undefined;
   #watchers: FSWatcher[] = [];
   /** Looks for what is not there. */
   #looking: NodeJS.Timeout | undefined;
@@ -21,14 +21,23 @@ export class PathWatch {
   /** When the change began that is not told of yet. */
   #noticedAt: number | undefined;
 
-  /** Watches from now on, for as long as the process has something else to do. A path need not be there. */
+  /**
+   * Watches from now on, for as long as the process has something else to do. A path need not be there.
+   * @throws Error of fs.watch for a path that is there and cannot be watched
+   */
   constructor(paths: readonly string[]) {
     this.#paths = paths;
-    this.#watch();
+    const [failure] = this.#watch();
+    if (failure === undefined) return;
+    this.stop();
+    throw failure;
   }
 
-  /** Calls `changed` after each change, and for what was changed since the beginning. */
-  follow(changed: () => void): void {
+  /**
+   * Calls `changed` after each change, and for what was changed since the beginning.
+   * @param changed gets the time when the change was noticed, in ms of performance.now()
+   */
+  follow(changed: (noticedAt: number) => void): void {
     this.#changed = changed;
     if (this.#noticedAt !== undefined) this.#notice();
   }
@@ -39,16 +48,27 @@ export class PathWatch {
     for (const each of this.#watchers) each.close();
   }
 
-  #watch(): void {
+  /** Gives back why paths that are there cannot be watched: they are looked at again and again, as the missing ones are. */
+  #watch(): readonly unknown[] {
     this.stop();
-    this.#watchers = this.#paths.filter((path) => existsSync(path)).map((path) => this.#watcherOf(path));
-    // Afterwards: one that has gone meanwhile is missing, too.
-    const missing = this.#paths.filter((path) => !existsSync(path));
-    if (missing.length === 0) return;
+    this.#watchers = [];
+    const failures: unknown[] = [];
+    const unwatched = this.#paths.filter((path) => {
+      try {
+        if (existsSync(path)) this.#watchers.push(this.#watcherOf(path));
+      } catch (error) {
+        if (existsSync(path)) failures.push(error);
+        return true;
+      }
+      // Afterwards: one that has gone meanwhile is missing, too.
+      return !existsSync(path);
+    });
+    if (unwatched.length === 0) return failures;
     this.#looking = setInterval(() => {
-      if (missing.some((path) => existsSync(path))) this.#notice();
+      if (unwatched.some((path) => existsSync(path))) this.#notice();
     }, RETRY);
     this.#looking.unref();
+    return failures;
   }
 
   #watcherOf(path: string): FSWatcher {
@@ -66,9 +86,10 @@ export class PathWatch {
   }
 
   #tell(): void {
+    const noticedAt = this.#noticedAt ?? performance.now();
     this.#noticedAt = undefined;
     // First, so that nothing falls between.
     this.#watch();
-    this.#changed?.();
+    this.#changed?.(noticedAt);
   }
 }

@@ -1,0 +1,59 @@
+/** Readings of manifests, one after the other as the files change. One that loses something is refused: what was known stands. */
+import { losesObjects } from './losses.ts';
+import { PathWatch } from './path-watch.ts';
+import type { ManifestProblem } from './problems.ts';
+
+export interface ManifestReadingsOptions<Reading> {
+  readonly paths: readonly string[];
+  readonly read: () => Promise<Reading>;
+  /** @param error why nothing could be read; undefined where the problems of the reading say what it lost */
+  readonly onRefused: (error: unknown) => void;
+}
+
+export class ManifestReadings<Reading extends { readonly problems: readonly ManifestProblem[] }> {
+  readonly #options: ManifestReadingsOptions<Reading>;
+  readonly #watched: PathWatch;
+  /** Those of the reading that stands. */
+  #problems: readonly ManifestProblem[] = [];
+  #reading: Promise<void> = Promise.resolve();
+
+  /** Watches from now on, before the first reading, so that no change falls between the two. Throws as PathWatch does. */
+  constructor(options: ManifestReadingsOptions<Reading>) {
+    this.#options = options;
+    this.#watched = new PathWatch(options.paths);
+  }
+
+  /** It stands whatever its problems are, for nothing is known that could be lost. */
+  async first(): Promise<Reading> {
+    const reading = await this.#options.read();
+    this.#problems = reading.problems;
+    return reading;
+  }
+
+  /** @param noticedAt when the first of the changes was noticed, in ms of performance.now() */
+  follow(taken: (reading: Reading, noticedAt: number) => void): void {
+    this.#watched.follow((noticedAt) => {
+      this.#reading = this.#reading.then(() => this.#reread(taken, noticedAt));
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#watched.stop();
+    await this.#reading;
+  }
+
+  async #reread(taken: (reading: Reading, noticedAt: number) => void, noticedAt: number): Promise<void> {
+    const { read, onRefused } = this.#options;
+    try {
+      const reading = await read();
+      if (losesObjects(this.#problems, reading.problems)) {
+        onRefused(undefined);
+        return;
+      }
+      this.#problems = reading.problems;
+      taken(reading, noticedAt);
+    } catch (error) {
+      onRefused(error);
+    }
+  }
+}
