@@ -43,8 +43,9 @@ export const TARGETS: readonly Target[] = [
     bench: 'filter',
     row: 'allocated, all kinds of packet',
     unit: 'bytes/million packets',
-    what: 'allocation on the packet path',
-    atMost: 0,
+    // Looking at the heap leaves a number or two of its own.
+    what: 'allocation on the packet path (an object for each of a thousand packets would be 16,000)',
+    atMost: 1000,
   },
   {
     bench: 'queue',
@@ -136,6 +137,18 @@ export const TARGETS: readonly Target[] = [
     unit: 'us',
     what: 'added to the first packet, everything on one core, p99',
   },
+  {
+    bench: 'queue',
+    row: 'added to the first packet, p50, two cores, 500 a second, offload',
+    unit: 'us',
+    what: 'added to the first packet where few come, p50',
+  },
+  {
+    bench: 'queue',
+    row: 'added to the first packet, p99, two cores, 500 a second, offload',
+    unit: 'us',
+    what: 'added to the first packet where few come, p99',
+  },
   { bench: 'compile', row: 'full compile', unit: 'ms', what: 'full compile of the large cluster', atMost: 2000 },
   {
     bench: 'compile',
@@ -162,6 +175,7 @@ export const TARGETS: readonly Target[] = [
     row: 'a sweeping selector, longest turn, p99 of the slowest kind',
     unit: 'ms',
     what: 'of that the main thread at a stretch, p99',
+    atMost: 2,
   },
   {
     bench: 'replay',

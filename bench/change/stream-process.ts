@@ -11,7 +11,7 @@ import { dieWithParent } from '../../src/sys/parent-death.ts';
 import { peerAddress, receiveFrom, sendTo } from '../../src/sys/sockets.ts';
 import { answer, report } from '../harness/child.ts';
 import type { Target } from '../traffic/exchanges.ts';
-import { boundTo, udpTo } from '../traffic/sockets.ts';
+import { boundTo, SourcePorts, udpTo } from '../traffic/sockets.ts';
 import { monotonic } from './monotonic.ts';
 import { STREAMS, type Turn } from './stream.ts';
 
@@ -26,8 +26,7 @@ const PAUSE_US = 100;
 const TURNS_PER_FLOW = 5;
 /** What has not arrived after this many ms does not arrive. */
 const LOST_AFTER = 25;
-const FIRST_PORT = 10_000;
-const PORTS = 50_000;
+const SOURCE_PORTS = { first: 10_000, count: 50_000 };
 /** Of the steady flow, below those. */
 const STEADY_PORT = 9_999;
 /** When the last datagrams were sent is kept for so many; a power of two. */
@@ -88,10 +87,11 @@ answer(async (input: StreamInput) => {
     boundTo(input.address, SOCK_DGRAM | SOCK_NONBLOCK, input.port),
   );
   const steadyFd = udpTo(input.address, input.port, STEADY_PORT);
+  const ports = new SourcePorts(SOURCE_PORTS);
   for (let turn = 0; ; turn++) {
     steady.send(steadyFd);
     if (turn % TURNS_PER_FLOW === 0) {
-      const fd = udpTo(input.address, input.port, FIRST_PORT + ((turn / TURNS_PER_FLOW) % PORTS));
+      const fd = ports.open(input.address, input.port);
       fresh.send(fd);
       close(fd);
     }

@@ -7,9 +7,9 @@
  *     <!-- /targets -->
  */
 import { overTime } from '../soak/over-time.ts';
-import { TARGETS } from '../targets.ts';
+import { TARGETS, type Target } from '../targets.ts';
 import { formatBound, formatValue, markdownTable } from './format.ts';
-import type { BenchResult, Row } from './result.ts';
+import { type BenchResult, type MeasuredRow, reaches } from './result.ts';
 import { originOf } from './terminal.ts';
 
 const BEGIN = '<!-- targets -->';
@@ -22,7 +22,7 @@ const END = '<!-- /targets -->';
 export function targetTable(results: ReadonlyMap<string, BenchResult>): string {
   const lines = TARGETS.map((target) => {
     const found = results.get(target.bench)?.rows.find(({ name }) => name === target.row);
-    return [target.what, formatBound(target, target.unit), ...outcome(found), target.bench];
+    return [target.what, formatBound(target, target.unit), ...outcome(target, found), target.bench];
   });
   const table = markdownTable(['', 'to reach', 'measured', 'least to most', '', 'bench'], lines);
   const soak = results.get('soak');
@@ -46,11 +46,13 @@ function commitsOf(results: ReadonlyMap<string, BenchResult>): string {
   return `Commit ${[...byCommit.keys()].join()}.${changed}`;
 }
 
-function outcome(row: Row | undefined): [measured: string, spread: string, mark: string] {
+/** Against the target of today: what the file says of its own day may be of another one. */
+function outcome(target: Target, row: MeasuredRow | undefined): [measured: string, spread: string, mark: string] {
   if (row === undefined) return ['not measured', '', ''];
   const { min, max } = row.spread;
   const spread = min === max ? '' : `${formatValue(min, row.unit)} to ${formatValue(max, row.unit)}`;
-  const mark = row.target === undefined ? '' : row.target.reached ? '✓' : '✗';
+  const reached = reaches(target, row.value);
+  const mark = reached === undefined ? '' : reached ? '✓' : '✗';
   return [formatValue(row.value, row.unit), spread, mark];
 }
 

@@ -36,6 +36,12 @@ export interface Bound {
   readonly atLeast?: number;
 }
 
+/** Whether a value is within the bound; undefined of none. */
+export function reaches({ atMost, atLeast }: Bound, value: number): boolean | undefined {
+  if (atMost === undefined && atLeast === undefined) return undefined;
+  return value <= (atMost ?? value) && value >= (atLeast ?? value);
+}
+
 export interface Row extends MeasuredRow {
   readonly target?: Bound & { readonly reached: boolean };
 }
@@ -72,6 +78,11 @@ export interface BenchResult extends Measured {
 /** A row of several runs: their median, with the least and the most. */
 export function row(name: string, unit: string, runs: readonly number[]): MeasuredRow {
   return { name, unit, value: median(runs), spread: { min: Math.min(...runs), max: Math.max(...runs), runs } };
+}
+
+/** A row of what is counted: the sum of its runs, with the least and the most of one. */
+export function total(name: string, unit: string, runs: readonly number[]): MeasuredRow {
+  return { ...row(name, unit, runs), value: runs.reduce((sum, each) => sum + each, 0) };
 }
 
 /** A row of one figure, with a spread where there is one: a quantile and those of single rounds, a ratio and what it may be. */

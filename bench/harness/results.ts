@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { InputError } from '../../src/commands/exit-code.ts';
 import { type Target, targetOf } from '../targets.ts';
 import { describeMachine, type Machine } from './machine.ts';
-import type { BenchResult, Bound, Measured, MeasuredRow, Row } from './result.ts';
+import { type BenchResult, type Bound, type Measured, type MeasuredRow, type Row, reaches } from './result.ts';
 
 /** What was measured with what the harness knows. @throws Error where two rows have one name, or a value is no number */
 export function completed(
@@ -41,9 +41,9 @@ function checkRows(bench: string, rows: readonly MeasuredRow[]): void {
 function withTarget(row: MeasuredRow, target: Target | undefined): Row {
   if (target === undefined) return row;
   const { atMost, atLeast } = target;
-  if (atMost === undefined && atLeast === undefined) return row;
+  const reached = reaches(target, row.value);
+  if (reached === undefined) return row;
   const bound: Bound = { ...(atMost !== undefined && { atMost }), ...(atLeast !== undefined && { atLeast }) };
-  const reached = row.value <= (atMost ?? row.value) && row.value >= (atLeast ?? row.value);
   return { ...row, target: { ...bound, reached } };
 }
 

@@ -2,7 +2,7 @@
 import type { Bench } from '../harness/bench.ts';
 import { type BarPanel, bars, type CurvePanel, curves } from '../harness/panels.ts';
 import type { BenchResult } from '../harness/result.ts';
-import { comparisons, failures } from './comparisons.ts';
+import { comparisons } from './comparisons.ts';
 import { floorObstacle } from './floor.ts';
 import { MEASURES } from './measures.ts';
 import { ONE_CORE, placedPairs, TWO_CORES } from './placement.ts';
@@ -27,11 +27,13 @@ export const bench: Bench = {
     const rounds = await takeTurns(context, variants, MEASURES, sizes);
     return {
       parameters: { ...sizes, variants: variants.map(({ name }) => name) },
-      rows: [...comparisons(rounds), ...rounds.rows(), ...failures(rounds)],
+      rows: [...comparisons(rounds), ...rounds.rows(), ...rounds.failures()],
       curves: LATENCIES.flatMap((name) => variants.map((variant) => rounds.curve(name, variant.name))),
       notes: [
         'All variants are measured one after the other in every round; a ratio is that of one round, and its value the median of the rounds.',
         'One core: pods, servers and whoever answers the queue on the same one. Two cores: a pod on each, who answers is where the kernel puts it. Rows that name neither are of two cores.',
+        'First packets come one right after the other; "500 a second" is with evenly spaced ones, between which cores and the queue\'s thread go to sleep.',
+        'What is lost or without an answer is the sum of all rounds.',
         'CPU per packet is the run time of the threads (sender, receiver, all of the agent). What the kernel does for a packet counts for the thread in whose time it does it; in interrupts of an idle core for none.',
         'Shares in system calls are counted in timer ticks (4 ms or so), everything else by clocks of nanoseconds.',
         ...(noFloor === undefined ? [] : [`"${FLOOR}" is not measured: it ${noFloor}. So are the ratios against it.`]),

@@ -1,6 +1,7 @@
 /** What variants cost against one another, round by round. */
-import { type MeasuredRow, row, single } from '../harness/result.ts';
+import { type MeasuredRow, row, total } from '../harness/result.ts';
 import { HALF_RATE, LOST_AT_HALF } from './measures.ts';
+import { EVENLY_SPACED } from './paced-latency.ts';
 import { ONE_CORE, TWO_CORES } from './placement.ts';
 import { type Rounds, rowName } from './rounds.ts';
 import { CONNTRACK, EVERY_PACKET, FLOOR, KERNEL, MANY, OFFLOAD } from './variants.ts';
@@ -37,6 +38,7 @@ export function comparisons(rounds: Rounds): MeasuredRow[] {
         ['p50', 'p99'].map((quantile) => added(quantile, placement, variant)),
       ),
     ),
+    ...['p50', 'p99'].map((quantile) => added(quantile, EVENLY_SPACED, OFFLOAD)),
     ratio('TCP throughput', OFFLOAD, CONNTRACK),
     ratio('TCP throughput', EVERY_PACKET, CONNTRACK),
     ...(rounds.has(FLOOR)
@@ -58,16 +60,8 @@ export function comparisons(rounds: Rounds): MeasuredRow[] {
 
 /** What a variant loses at half of the most that it carries, in all rounds, and how many packets a second that is. */
 export function half(rounds: Rounds, variant: string): MeasuredRow[] {
-  const lost = rounds.runs(LOST_AT_HALF, variant);
-  const total = lost.reduce((sum, each) => sum + each, 0);
   return [
     row(`half of the packets/s, ${variant}`, 'packets/s', rounds.runs(HALF_RATE, variant)),
-    single(`lost at half of the packets/s, ${variant}`, 'packets', total, [Math.min(...lost), Math.max(...lost)]),
+    total(`lost at half of the packets/s, ${variant}`, 'packets', rounds.runs(LOST_AT_HALF, variant)),
   ];
-}
-
-export function failures(rounds: Rounds): MeasuredRow[] {
-  return [...rounds.failures].map(([measure, count]) =>
-    single(`${measure}: without an answer, all variants`, 'times', count),
-  );
 }

@@ -5,7 +5,7 @@ import type { Latencies, LatencyInput } from '../traffic/latency-process.ts';
 import { SERVER_ADDRESS } from '../traffic/pod-pair.ts';
 import { ECHO_PORT, HTTP_PORT } from './measured-pair.ts';
 import { ONE_CORE, type Placement, place } from './placement.ts';
-import { rowName } from './rounds.ts';
+import { rowName, type Value } from './rounds.ts';
 import type { Measure, Sizes } from './turns.ts';
 
 const LATENCY = new URL('../traffic/latency-process.ts', import.meta.url);
@@ -32,14 +32,24 @@ export function latency(what: LatencyInput['what'], placement: Placement, countO
         core: placement.client,
       };
       const { samples, lost } = await pair.client.netns.run(() => inChild<Latencies>(LATENCY, input, { signal }));
-      const ascending = sorted(samples);
-      const quantiles = QUANTILES.filter((share) => share <= 0.99 || samples.length >= MANY_SAMPLES);
-      const values = quantiles.map((share) => ({
-        name: rowName(`${what} p${Number((100 * share).toFixed(1))}`, placement.name),
-        unit: 'us',
-        value: quantile(ascending, share),
-      }));
-      return { values, samples, failed: lost };
+      // By what was asked: a round with an answer less has the same rows as the others.
+      const quantiles = QUANTILES.filter((share) => share <= 0.99 || input.count >= MANY_SAMPLES);
+      return { values: quantilesOf(samples, quantiles, what, placement.name), samples, failed: lost };
     },
   };
+}
+
+/** Called `<what> p<percent>, <where>`. */
+export function quantilesOf(
+  samples: Iterable<number>,
+  shares: readonly number[],
+  what: string,
+  where: string,
+): readonly Value[] {
+  const ascending = sorted(samples);
+  return shares.map((share) => ({
+    name: rowName(`${what} p${Number((100 * share).toFixed(1))}`, where),
+    unit: 'us',
+    value: quantile(ascending, share),
+  }));
 }

@@ -5,10 +5,11 @@ import { since, timeOf } from './cpu.ts';
 import { kernelQueues } from './kernel-queues.ts';
 import { latency } from './latency.ts';
 import { HTTP_PORT, type MeasuredPair } from './measured-pair.ts';
+import { pacedFirstPackets } from './paced-latency.ts';
 import { ONE_CORE, type Placement, place, TWO_CORES } from './placement.ts';
-import { type Outcome, rowName } from './rounds.ts';
+import { type Outcome, rowName, type Value } from './rounds.ts';
 import type { Measure, Turn } from './turns.ts';
-import { queuesEveryPacket } from './variants.ts';
+import { CONNTRACK, OFFLOAD, queuesEveryPacket } from './variants.ts';
 
 /** Datagrams a second at which the cost of one is compared: every variant carries so many without a loss. */
 const STEADY_RATE = 20_000;
@@ -21,6 +22,7 @@ export const MEASURES: readonly Measure[] = [
     latency('round trip', placement, ({ roundTrips }) => roundTrips),
     latency('first packet', placement, ({ firstPackets }) => firstPackets),
   ]),
+  pacedFirstPackets([CONNTRACK, OFFLOAD]),
   latency('handshake', ONE_CORE, ({ firstPackets }) => firstPackets),
   { name: 'TCP throughput', run: throughput },
   { name: DATAGRAMS, concerns: (variant) => !queuesEveryPacket(variant), run: datagrams },
@@ -66,17 +68,15 @@ export async function halfOfDatagrams({ node, answerer, ...pair }: MeasuredPair,
   const queues = answerer === undefined ? undefined : node?.netns;
   const before = queues && kernelQueues(queues).dropped;
   const { lost } = await datagramRate(pair, { seconds: turn.sizes.seconds, cores: TWO_CORES, rate });
-  const values = [
+  const values: Value[] = [
     { name: HALF_RATE, unit: 'packets/s', value: rate },
-    { name: LOST_AT_HALF, unit: 'packets', value: lost },
+    { name: LOST_AT_HALF, unit: 'packets', value: lost, counted: true },
   ];
   if (queues === undefined || before === undefined) return { values };
-  const dropped = {
-    name: 'of them dropped by the queue',
-    unit: 'packets',
-    value: kernelQueues(queues).dropped - before,
+  const dropped = kernelQueues(queues).dropped - before;
+  return {
+    values: [...values, { name: 'of them dropped by the queue', unit: 'packets', value: dropped, counted: true }],
   };
-  return { values: [...values, dropped] };
 }
 
 async function costOfPacket(pair: MeasuredPair, { sizes }: Turn): Promise<Outcome> {

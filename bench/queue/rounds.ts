@@ -1,11 +1,13 @@
 /** What all rounds gave, by what was measured and of whom. */
-import { type Curve, type MeasuredRow, row } from '../harness/result.ts';
+import { type Curve, type MeasuredRow, row, single, total } from '../harness/result.ts';
 import { cumulative } from '../harness/statistics.ts';
 
 export interface Value {
   readonly name: string;
   readonly unit: string;
   readonly value: number;
+  /** Its row is the sum of the rounds: in a median a loss of one round would not be seen. */
+  readonly counted?: true;
 }
 
 export interface Outcome {
@@ -17,18 +19,18 @@ export interface Outcome {
 }
 
 export class Rounds {
-  readonly #values = new Map<string, { readonly unit: string; readonly runs: number[] }>();
+  readonly #values = new Map<string, Omit<Value, 'name' | 'value'> & { readonly runs: number[] }>();
   readonly #samples = new Map<string, number[]>();
 
-  /** In all rounds of all variants, by measure. */
-  readonly failures = new Map<string, number>();
+  /** In all rounds, by measure and variant. */
+  readonly #failures = new Map<string, Map<string, number>>();
 
   add(measure: string, variant: string, { values, samples, failed }: Outcome): void {
-    if (failed !== undefined) this.failures.set(measure, (this.failures.get(measure) ?? 0) + failed);
-    for (const { name, unit, value } of values) {
+    if (failed !== undefined) this.#fail(measure, variant, failed);
+    for (const { name, value, ...how } of values) {
       const key = rowName(name, variant);
       const known = this.#values.get(key);
-      if (known === undefined) this.#values.set(key, { unit, runs: [value] });
+      if (known === undefined) this.#values.set(key, { ...how, runs: [value] });
       else known.runs.push(value);
     }
     if (samples === undefined) return;
@@ -38,7 +40,24 @@ export class Rounds {
   }
 
   rows(): MeasuredRow[] {
-    return [...this.#values].map(([name, { unit, runs }]) => row(name, unit, runs));
+    return [...this.#values].map(([name, { unit, counted, runs }]) => (counted ? total : row)(name, unit, runs));
+  }
+
+  /** Exchanges without an answer: of all variants together, and of each that had any. */
+  failures(): MeasuredRow[] {
+    return [...this.#failures].flatMap(([measure, byVariant]) => {
+      const all = [...byVariant.values()].reduce((sum, each) => sum + each, 0);
+      const some = [...byVariant].filter(([, count]) => count > 0);
+      return [['all variants', all] as const, ...some].map(([variant, count]) =>
+        single(rowName(`${measure}: without an answer`, variant), 'times', count),
+      );
+    });
+  }
+
+  #fail(measure: string, variant: string, failed: number): void {
+    const byVariant = this.#failures.get(measure) ?? new Map<string, number>();
+    byVariant.set(variant, (byVariant.get(variant) ?? 0) + failed);
+    this.#failures.set(measure, byVariant);
   }
 
   has(variant: string): boolean {

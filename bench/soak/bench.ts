@@ -36,18 +36,21 @@ const WAYS = ['steady flow', 'new flow', 'handshake'] as const;
 const PORTS = { port: 7000, tcpPort: 8000 };
 /** Of a turn of the streams. */
 const STREAM_SECONDS = 10;
+/** In ms, for the last of them. */
+const STREAM_PATIENCE = 60_000;
 
 export const bench: Bench = {
   obstacle: () => requirement(rootOnLinux, command('iperf3')),
   async run(context) {
     const minutes = context.minutes ?? (context.quick ? QUICK_MINUTES : MINUTES);
-    const { samples, counted } = await soak(context, minutes);
+    const { samples, counted, failure } = await soak(context, minutes);
     return {
       parameters: { minutes, ...PARAMETERS },
       rows: [...counted, ...rowsOf(samples)],
       curves: curvesOf(samples),
       notes: [
         'Start, middle and end are a tenth of the time each. In the first one tables fill and code is compiled: growth is what comes after it.',
+        ...(failure === undefined ? [] : [`The last turn of streams that failed: ${failure}`]),
       ],
     };
   },
@@ -68,6 +71,8 @@ export const bench: Bench = {
 interface Soaked {
   readonly samples: readonly Sample[];
   readonly counted: readonly MeasuredRow[];
+  /** Of a stream. */
+  readonly failure: string | undefined;
 }
 
 async function soak(context: BenchContext, minutes: number): Promise<Soaked> {
@@ -92,8 +97,10 @@ async function soak(context: BenchContext, minutes: number): Promise<Soaked> {
     const failing = Promise.race([working, allowed.ended, denied.ended]);
     const { samples, counts } = await observe(context, minutes, agent, traffic, failing);
     end.abort();
-    await working;
-    return { samples, counted: [...countRows(counts, traffic.streams, churn), ...(await statusRows(agent))] };
+    // A stream that hangs is no reason to throw the hour away.
+    await Promise.race([working, delay(STREAM_PATIENCE, undefined, { ref: false })]);
+    const counted = [...countRows(counts, traffic.streams, churn), ...(await statusRows(agent))];
+    return { samples, counted, failure: traffic.streams.failure };
   } finally {
     end.abort();
     working.catch(() => undefined);
@@ -152,12 +159,13 @@ async function observe(
   return { samples, counts };
 }
 
-function countRows(counts: Counts, { sent, lost }: Streams, { changes, cuts }: Churn): MeasuredRow[] {
+function countRows(counts: Counts, { sent, lost, failed }: Streams, { changes, cuts }: Churn): MeasuredRow[] {
   return [
     single('exchanges answered', 'exchanges', counts.answered),
     single('exchanges without an answer', 'exchanges', counts.unanswered),
     single('datagrams of streams sent', 'packets', sent),
     single('datagrams of streams lost', 'packets', lost),
+    single('turns of streams that failed', 'times', failed),
     single('denied and answered', 'exchanges', counts.deniedAndAnswered),
     single('changes of the cluster', 'changes', changes),
     single('watches cut', 'times', cuts),

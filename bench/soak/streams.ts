@@ -1,4 +1,5 @@
 /** Two streams in turns, of datagrams and of TCP, by iperf3: what goes on for long on one flow. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { datagramRate, tcpThroughput } from '../traffic/iperf.ts';
 import type { TwoPods } from '../traffic/two-pods.ts';
 
@@ -12,6 +13,10 @@ export interface StreamRates {
 export class Streams {
   sent = 0;
   lost = 0;
+  /** Turns that iperf3 did not end as it should. */
+  failed = 0;
+  /** Why the last of those did not. */
+  failure: string | undefined;
   readonly #pods: TwoPods;
   readonly #rates: StreamRates;
 
@@ -20,14 +25,28 @@ export class Streams {
     this.#rates = rates;
   }
 
-  /** Until the signal, after which the turn that runs is the last. Rejects where iperf3 fails. */
+  /** Until the signal, after which the turn that runs is the last. Where a turn fails, the next one follows: an hour of other traffic is not lost. */
   async run(signal: AbortSignal): Promise<void> {
-    const { datagramsPerSecond, megabitsPerSecond, seconds } = this.#rates;
-    while (!signal.aborted) {
-      const { sent, lost } = await datagramRate(this.#pods, { seconds, rate: datagramsPerSecond });
-      this.sent += sent;
-      this.lost += lost;
-      if (!signal.aborted) await tcpThroughput(this.#pods, { seconds, rate: megabitsPerSecond * 1e6 });
+    for (let turn = 0; !signal.aborted; turn++) {
+      try {
+        await (turn % 2 === 0 ? this.#datagrams() : this.#tcp());
+      } catch (error) {
+        this.failed++;
+        this.failure = String(error);
+        await delay(1000, undefined, { signal }).catch(() => undefined);
+      }
     }
+  }
+
+  async #datagrams(): Promise<void> {
+    const { datagramsPerSecond: rate, seconds } = this.#rates;
+    const { sent, lost } = await datagramRate(this.#pods, { seconds, rate });
+    this.sent += sent;
+    this.lost += lost;
+  }
+
+  async #tcp(): Promise<void> {
+    const { megabitsPerSecond, seconds } = this.#rates;
+    await tcpThroughput(this.#pods, { seconds, rate: megabitsPerSecond * 1e6 });
   }
 }

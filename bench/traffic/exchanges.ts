@@ -1,7 +1,7 @@
 /** Single exchanges with a pod, and how long each took: microseconds, NaN where there was no answer. */
-import { close, recv, SOCK_STREAM, send, socket } from '../../src/sys/libc.ts';
+import { close, EINTR, errno, recv, SOCK_STREAM, send, socket } from '../../src/sys/libc.ts';
 import { connect, familyOf, resetOnClose, socketAddress } from '../../src/sys/sockets.ts';
-import { udpTo } from './sockets.ts';
+import { loseHope, PATIENCE, type SourcePorts } from './sockets.ts';
 
 export interface Target {
   readonly address: string;
@@ -10,25 +10,38 @@ export interface Target {
 
 const datagram = new Uint8Array(64);
 const reply = new Uint8Array(64);
+const [question, answered] = [datagram, reply].map((bytes) => new Uint32Array(bytes.buffer, 0, 1)) as [
+  Uint32Array,
+  Uint32Array,
+];
 
-/** A datagram and its answer, on a socket of `udpTo`. */
+/** A datagram and its answer, on a socket of `udpTo`. Each has a number: what comes late for an earlier one is read, and is not this one's answer. */
 export function ask(fd: number): number {
+  question[0] = (question[0] as number) + 1;
   const start = performance.now();
   send(fd, datagram, datagram.length, 0);
-  return recv(fd, reply, reply.length, 0) > 0 ? (performance.now() - start) * 1000 : Number.NaN;
+  for (let waited = 0; waited < PATIENCE; ) {
+    const isAnswer = recv(fd, reply, reply.length, 0) > 0;
+    // The runtime's own signals interrupt a socket that has a timeout (signal(7)).
+    if (!isAnswer && errno() !== EINTR) break;
+    waited = performance.now() - start;
+    if (isAnswer && answered[0] === question[0] && waited < PATIENCE) return waited * 1000;
+  }
+  return Number.NaN;
 }
 
-/** The same, on a flow of its own. The kernel must have forgotten the last one with this port. */
-export function askOnNewFlow({ address, port }: Target, sourcePort: number): number {
-  const fd = udpTo(address, port, sourcePort);
+/** The same, on a flow of its own. The kernel must have forgotten the last one with its port. */
+export function askOnNewFlow({ address, port }: Target, ports: SourcePorts): number {
+  const fd = ports.open(address, port);
   const latency = ask(fd);
   close(fd);
   return latency;
 }
 
-/** Opens a TCP connection, and resets it. */
+/** Opens a TCP connection, and resets it. A first packet that is lost is no answer: the kernel's next one comes a second later. */
 export function shakeHands({ address, port }: Target): number {
   const fd = socket(familyOf(address), SOCK_STREAM, 0);
+  loseHope(fd);
   const peer = socketAddress(address, port);
   const start = performance.now();
   const connected = connect(fd, peer) === 0;

@@ -1,5 +1,6 @@
 /** Throughput between two pods, by iperf3 (https://software.es.net/iperf/). */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import type { Netns } from '../../src/sys/netns.ts';
 import { onCores } from './core.ts';
@@ -70,7 +71,7 @@ async function iperf(pods: TwoPods, limits: StreamLimits, flags: readonly string
 }
 
 async function iperfOnce(pods: TwoPods, { seconds, cores }: StreamLimits, flags: readonly string[]): Promise<End> {
-  using _server = await startServer(pods.server.netns, cores && [cores.server]);
+  await using _server = await startServer(pods.server.netns, cores && [cores.server]);
   const command = ['iperf3', '-c', serverAddress(pods), '-t', String(seconds), '-J', ...flags];
   const client = onCores(cores && [cores.client], command);
   const report = JSON.parse(await runIn(pods.client, client)) as { error?: string; end: End };
@@ -79,9 +80,10 @@ async function iperfOnce(pods: TwoPods, { seconds, cores }: StreamLimits, flags:
 }
 
 /** Resolves when it listens, on iperf3's own port. */
-async function startServer(netns: Netns, cores: readonly number[] | undefined): Promise<Disposable> {
+async function startServer(netns: Netns, cores: readonly number[] | undefined): Promise<AsyncDisposable> {
   const args = ['--pdeathsig', 'KILL', ...onCores(cores, ['iperf3', '--server', '--forceflush'])];
   const server = netns.run(() => spawn('setpriv', args, { stdio: ['ignore', 'pipe', 'inherit'] }));
+  const exited = once(server, 'exit');
   const listening = new Promise<void>((resolve) => {
     server.stdout.on('data', (said: Buffer) => {
       if (said.includes('listening')) resolve();
@@ -92,5 +94,11 @@ async function startServer(netns: Netns, cores: readonly number[] | undefined): 
   });
   await Promise.race([listening, ended]);
   ended.catch(() => undefined);
-  return { [Symbol.dispose]: () => void server.kill('SIGKILL') };
+  return {
+    // Until it is gone its port is in use.
+    async [Symbol.asyncDispose]() {
+      server.kill('SIGKILL');
+      await exited;
+    },
+  };
 }

@@ -3,7 +3,7 @@ import { dieWithParent } from '../../src/sys/parent-death.ts';
 import { answer } from '../harness/child.ts';
 import { keepOnCores } from './core.ts';
 import { ask, askOnNewFlow, shakeHands, type Target } from './exchanges.ts';
-import { udpTo } from './sockets.ts';
+import { SourcePorts, udpTo } from './sockets.ts';
 
 export interface LatencyInput extends Target {
   /**
@@ -37,17 +37,20 @@ answer((input: LatencyInput) => {
 function measure(input: LatencyInput): Latencies {
   const { what, address, port, count, sourcePort } = input;
   if (what === 'handshake') return repeat(count, () => shakeHands(input));
-  if (what === 'first packet') return repeat(count, (index) => askOnNewFlow(input, sourcePort + index));
+  if (what === 'first packet') {
+    const ports = new SourcePorts({ first: sourcePort, count: Math.min(WARM_UP, count) + count });
+    return repeat(count, () => askOnNewFlow(input, ports));
+  }
   const fd = udpTo(address, port, sourcePort);
   return repeat(count, () => ask(fd));
 }
 
-function repeat(count: number, once: (index: number) => number): Latencies {
+function repeat(count: number, once: () => number): Latencies {
   const warmUp = Math.min(WARM_UP, count);
   const samples = new Float64Array(count);
   let answered = 0;
   for (let index = 0; index < warmUp + count; index++) {
-    const latency = once(index);
+    const latency = once();
     if (index >= warmUp && latency >= 0) samples[answered++] = latency;
   }
   return { samples: samples.slice(0, answered), lost: count - answered };

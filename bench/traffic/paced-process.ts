@@ -1,23 +1,25 @@
 /** Exchanges with a pod at a steady pace, in turns of every way, for as long as it lives; it reports how they fared since the last report. */
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { dieWithParent } from '../../src/sys/parent-death.ts';
 import { answer, report } from '../harness/child.ts';
+import { keepOnCores } from './core.ts';
 import { ask, askOnNewFlow, shakeHands, type Target } from './exchanges.ts';
 import type { Fared, Faring, PacedInput, Way } from './paced.ts';
-import { udpTo } from './sockets.ts';
+import { SourcePorts, udpTo } from './sockets.ts';
 
-const FIRST_PORT = 10_000;
-const PORTS = 50_000;
+const SOURCE_PORTS = { first: 10_000, count: 50_000 };
 /** Of the steady flow, below those. */
 const STEADY_PORT = 9_999;
 
-answer(async ({ ways, address, port, tcpPort, perSecond, reportEvery }: PacedInput) => {
+answer(async (input: PacedInput) => {
+  const { ways, address, port, tcpPort, perSecond, reportEvery } = input;
   dieWithParent(process.ppid);
+  if (input.core !== undefined) keepOnCores([input.core], process.pid);
   const target: Target = { address, port };
   const steady = ways.includes('steady flow') ? udpTo(address, port, STEADY_PORT) : -1;
-  let flows = 0;
+  const ports = new SourcePorts(input.sourcePorts ?? SOURCE_PORTS);
   const exchange: Readonly<Record<Way, () => number>> = {
-    'new flow': () => askOnNewFlow(target, FIRST_PORT + (flows++ % PORTS)),
+    'new flow': () => askOnNewFlow(target, ports),
     'steady flow': () => ask(steady),
     handshake: () => shakeHands({ address, port: tcpPort }),
   };
@@ -39,7 +41,8 @@ answer(async ({ ways, address, port, tcpPort, perSecond, reportEvery }: PacedInp
       fared = nothing(ways);
       reported = now;
     }
-    if (next > now) await delay(next - now);
+    // Late or not, what is reported has to go out.
+    await (next > now ? delay(next - now) : setImmediate());
   }
 });
 

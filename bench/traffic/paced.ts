@@ -1,6 +1,7 @@
 /** Traffic of paced-process.ts, as a benchmark starts and reads it. */
 import { inChild } from '../harness/child.ts';
 import type { Target } from './exchanges.ts';
+import type { PortRange } from './sockets.ts';
 import { serverAddress, type TwoPods } from './two-pods.ts';
 
 /** One flow for all datagrams, a new one for each, or a TCP connection that is opened. */
@@ -22,6 +23,10 @@ export interface PacedInput extends Target {
   readonly perSecond: number;
   /** In ms. */
   readonly reportEvery: number;
+  /** Of the new flows. None may come twice while the kernel remembers its flow. @default 50,000 of them */
+  readonly sourcePorts?: PortRange;
+  /** Where it runs. @default wherever the kernel puts it */
+  readonly core?: number;
 }
 
 const PROCESS = new URL('./paced-process.ts', import.meta.url);
@@ -30,6 +35,7 @@ export class PacedTraffic implements Disposable {
   readonly #end = new AbortController();
   readonly #fared = new Map<Way, Faring>();
   readonly #ended: Promise<never>;
+  readonly #first = Promise.withResolvers<void>();
 
   constructor(pods: TwoPods, input: Omit<PacedInput, 'address'>, signal: AbortSignal) {
     this.#ended = pods.client.netns.run(() =>
@@ -43,6 +49,11 @@ export class PacedTraffic implements Disposable {
       ),
     );
     this.#ended.catch(() => undefined);
+  }
+
+  /** Resolves at the first report; rejects where there is none. */
+  get began(): Promise<void> {
+    return Promise.race([this.#first.promise, this.#ended]);
   }
 
   /** Rejects when the traffic has ended. */
@@ -62,6 +73,7 @@ export class PacedTraffic implements Disposable {
   }
 
   #add(fared: Fared): void {
+    this.#first.resolve();
     for (const [way, { samples, lost }] of Object.entries(fared)) {
       const sum = this.#fared.get(way as Way) ?? { samples: [], lost: 0 };
       for (const sample of samples) sum.samples.push(sample);

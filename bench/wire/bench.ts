@@ -43,7 +43,7 @@ export const bench: Bench = {
     const rounds = await takeTurns(context, VARIANTS, MEASURES, sizes);
     return {
       parameters: { ...sizes, variants: VARIANTS.map(({ name }) => name) },
-      rows: [...comparisons(rounds), ...half(rounds, WIRE), ...rounds.rows()],
+      rows: [...comparisons(rounds), ...half(rounds, WIRE), ...rounds.rows(), ...rounds.failures()],
       curves: VARIANTS.map(({ name }) => rounds.curve(ROUND_TRIP, name)),
       notes: [
         'A packet between two pods of a node goes through two wires, one for each pod, and through one queue.',

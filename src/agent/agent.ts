@@ -222,6 +222,7 @@ export class Agent {
                   'copies of packets are not taken; what is sent meanwhile is not judged',
                 );
             },
+            onUnread: (error) => log.error({ err: error }, 'connections that were opened meanwhile could not be read'),
           },
           steering,
           compiled,

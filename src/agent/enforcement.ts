@@ -24,7 +24,7 @@ import { addressWords } from '../policy/address-words.ts';
 import type { CompiledPolicies } from '../policy/compiler.ts';
 import { Concerned } from '../policy/concerned.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
-import { revokeJudged, seedUnjudged } from './established-flows.ts';
+import { type Allowed, revokeJudged, seedUnjudged } from './established-flows.ts';
 
 /** While the set of isolated addresses changes, in ms; it is ended explicitly, and this only bounds it where a command hangs. */
 const ADOPT_WHILE_STEERING = 2000;
@@ -33,7 +33,7 @@ const ADOPT_IN_AUDIT = 3_600_000;
 
 export interface EnforcementOptions
   extends Omit<QueueWorkersOptions, 'judgedBit' | 'rejectBit' | 'failOpen' | 'beforeBind'>,
-    Pick<CopyJudgeOptions, 'onChange'>,
+    Pick<CopyJudgeOptions, 'onChange' | 'onUnread'>,
     Pick<SteeringState, 'mark' | 'fail' | 'deny'> {
   /** `audit`: the table's policies are audited, all of them, and only copies of packets are judged; their NFLOG group has the number of the first queue. */
   readonly mode: PolicyMode;
@@ -139,6 +139,8 @@ export class Enforcement {
    * so in part, and another update brings all of it into force.
    */
   async update({ table, isolated, concerned }: CompiledPolicies): Promise<void> {
+    // Where a change has failed, nobody knows by which table what was told of.
+    const before = this.#concerned.isEmpty ? this.#table : undefined;
     this.#table = table;
     // Of a change that failed it is not known how far it came, nor by which numbers this table calls whom it concerned.
     this.#concerned = this.#concerned.isEmpty ? concerned : Concerned.everybody();
@@ -147,7 +149,7 @@ export class Enforcement {
     if (grown.length > 0) await this.#tellConnectionsOf(grown);
     // What is revoked does not wait for the kernel's rules, nor for their tools, which may fail.
     const parts = await Promise.allSettled([
-      this.#judgeAgain(this.#concerned),
+      this.#judgeAgain(this.#concerned, before),
       this.#steer(isolated, { addresses: grown, adopt: 'newly-isolated' }, ({ ipv4, ipv6 }) =>
         this.#steering.setIsolated(ipv4, ipv6),
       ),
@@ -155,7 +157,7 @@ export class Enforcement {
     for (const part of parts) if (part.status === 'rejected') throw part.reason;
     this.#isolated = new Set(isolated);
     // What was adopted meanwhile.
-    await this.#judgeAgain(addressesOf(grown));
+    await this.#judgeAgain(addressesOf(grown), before);
     this.#concerned = new Concerned();
   }
 
@@ -230,33 +232,36 @@ export class Enforcement {
   }
 
   /** Revokes offloaded flows that the table denies; in audit mode nothing is revoked, and the thread tells of them. */
-  async #judgeAgain(concerned: Concerned): Promise<void> {
+  async #judgeAgain(concerned: Concerned, before?: RuleTable): Promise<void> {
+    const reading = { table: this.#table, before, concerned, seed: this.#seed };
     if (this.#copies !== undefined) {
-      this.#rejudged += await seedUnjudged(this.#table, this.#offloadedBit, concerned, this.#seed);
+      this.#rejudged += await seedUnjudged(reading, this.#allowed);
       return;
     }
-    const { judged, revoked } = await revokeJudged(this.#table, this.#options.mark.judged, concerned, this.#seed);
+    const { judged, revoked } = await revokeJudged(reading, this.#options.mark.judged);
     this.#rejudged += judged;
     this.#revoked += revoked;
   }
 
   /** Tells the workers of the connections of these addresses. */
   async #tellConnectionsOf(addresses: readonly string[]): Promise<void> {
-    await seedUnjudged(this.#table, this.#offloadedBit, addressesOf(addresses), this.#seed);
+    const concerned = addressesOf(addresses);
+    await seedUnjudged({ table: this.#table, concerned, seed: this.#seed }, this.#allowed);
   }
 
   /** Tells a worker that knows nothing of all that it may meet; gives back how many connections the kernel has. */
   async #tellAll(command: (command: Command) => Promise<void>): Promise<number> {
     const seed = (flows: Int32Array) => command({ type: 'seed', flows });
-    return seedUnjudged(this.#table, this.#offloadedBit, Concerned.everybody(), seed);
+    return seedUnjudged({ table: this.#table, concerned: Concerned.everybody(), seed }, this.#allowed);
   }
 
   readonly #seed = (flows: Int32Array) => this.workers.command({ type: 'seed', flows });
 
-  /** 0 where no connection is marked. */
-  get #offloadedBit(): number {
-    const { offload, mode } = this.#options;
-    return offload && mode === 'enforce' ? this.#options.mark.judged : 0;
+  /** Without offload every packet of a flow is seen; with it, in audit mode, none of an established one is. */
+  get #allowed(): Allowed {
+    const { offload, mode, mark } = this.#options;
+    if (!offload) return 'known';
+    return mode === 'enforce' ? { bit: mark.judged } : 'left';
   }
 }
 

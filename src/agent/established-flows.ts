@@ -11,44 +11,56 @@ import {
   setMarks,
 } from '../dataplane/ctnetlink/kernel-flows.ts';
 import { SEED_WORDS } from '../dataplane/nfqueue/protocol.ts';
-import { AUDITED, isDenied, rule } from '../filter/decide.ts';
+import { AUDITED, isDenied, isLess, reasonOf, rule } from '../filter/decide.ts';
+import { ALLOWED_BY_POLICY } from '../filter/reasons.ts';
+import { copyFlow, copyReversed } from '../filter/tuples.ts';
 import { Packet } from '../packet/packet.ts';
 import type { Concerned } from '../policy/concerned.ts';
 import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
 
-type Seed = (flows: Int32Array) => Promise<void>;
-
 /** Up to so many addresses the kernel is asked for by each, twice; for more it tells all of its table. */
 const FEW_ADDRESSES = 4;
+/** From here on are the ports that Linux chooses for who opens a connection (net.ipv4.ip_local_port_range); few servers listen there. */
+const FIRST_EPHEMERAL = 32_768;
+
+/** What a reading of the kernel's table is about. */
+export interface Reading {
+  readonly table: RuleTable;
+  /** The table that was in force before; undefined where that is not known. What audited policies alone deny by both was told of before, and is left alone. */
+  readonly before?: RuleTable | undefined;
+  /** Whose flows are looked at. */
+  readonly concerned: Concerned;
+  /** Hands flows to the workers, in the layout of a seed command. */
+  readonly seed: (flows: Int32Array) => Promise<void>;
+}
+
+/** What becomes of flows that are allowed: the kernel carries them by this bit in their mark, or the workers know them, or nobody needs to. */
+export type Allowed = { readonly bit: number } | 'known' | 'left';
 
 /**
  * Takes their allowance away from flows with the judged bit that `table` denies: the workers know them as revoked first, then the mark goes, so that no packet
  * between the two finds a flow that nobody remembers. What audited policies alone deny loses its mark too, so that its next packet is judged, told of, and carried
  * on by the kernel again. Other flows are not touched. Gives back how many were judged, and how many of them revoked.
- * @param concerned whose flows are looked at
  */
 export async function revokeJudged(
-  table: RuleTable,
+  reading: Reading,
   judgedBit: number,
-  concerned: Concerned,
-  seed: Seed,
 ): Promise<{ readonly judged: number; readonly revoked: number }> {
   const seeds = new SeedList();
   const unmarked: KernelFlowKey[] = [];
   let judged = 0;
   let revoked = 0;
-  const visit = (flow: KernelFlow, packet: Packet) => {
+  const visit = (flow: KernelFlow, packet: Packet, ruling: number) => {
     judged++;
-    const ruling = rule(table, packet);
     const denied = isDenied(ruling);
-    if (!denied && (ruling & AUDITED) === 0) return;
+    if (!denied && ((ruling & AUDITED) === 0 || wasAudited(reading, packet))) return;
     if (denied) revoked++;
     seeds.add(packet, denied);
     unmarked.push(keyOf(flow));
   };
-  await eachConcernedFlow(table, concerned, { mask: judgedBit, value: judgedBit }, visit);
+  await eachConcernedFlow(reading, { mask: judgedBit, value: judgedBit }, visit);
   if (unmarked.length > 0) {
-    await seed(seeds.words());
+    await reading.seed(seeds.words());
     await setMarks(unmarked, judgedBit, 0);
   }
   return { judged, revoked };
@@ -56,47 +68,49 @@ export async function revokeJudged(
 
 /**
  * Judges flows that the kernel carried unjudged because no policy selected their pods. Those that `table` denies become known to the workers as
- * revoked, those that audited policies alone deny as flows to tell of. Those that it allows are offloaded by their mark, however many they are; without offload the workers get to know them as established.
- * Connections that are over are left alone.
- * @param offloadedBit the judged bit; 0 without offload
- * @param concerned whose flows are looked at
+ * revoked, those that audited policies alone deny as flows to tell of; those that it allows, however many they are, as `allowed` says. Connections that are over are left alone.
  * @returns how many of those the kernel tracks, unjudged or over
  */
-export async function seedUnjudged(
-  table: RuleTable,
-  offloadedBit: number,
-  concerned: Concerned,
-  seed: Seed,
-): Promise<number> {
+export async function seedUnjudged(reading: Reading, allowed: Allowed): Promise<number> {
+  const { table } = reading;
+  const bit = typeof allowed === 'object' ? allowed.bit : 0;
   const seeds = new SeedList();
-  const allowed: KernelFlowKey[] = [];
+  const marked: KernelFlowKey[] = [];
   let tracked = 0;
-  const visit = (flow: KernelFlow, packet: Packet) => {
+  const visit = (flow: KernelFlow, packet: Packet, ruling: number) => {
     tracked++;
-    if (flow.isOver || (flow.mark & offloadedBit) !== 0 || !isIsolated(table, packet)) return;
-    const ruling = rule(table, packet);
+    if (flow.isOver || (flow.mark & bit) !== 0 || !isIsolated(table, packet)) return;
     const denied = isDenied(ruling);
-    if (denied || (ruling & AUDITED) !== 0 || offloadedBit === 0) seeds.add(packet, denied);
-    else allowed.push(keyOf(flow));
+    if (denied || (ruling & AUDITED) !== 0) {
+      if (denied || !wasAudited(reading, packet)) seeds.add(packet, denied);
+    } else if (allowed === 'known') seeds.add(packet, false);
+    else if (allowed !== 'left') marked.push(keyOf(flow));
   };
-  await eachConcernedFlow(table, concerned, {}, visit);
-  await setMarks(allowed, offloadedBit, offloadedBit);
-  if (seeds.length > 0) await seed(seeds.words());
+  await eachConcernedFlow(reading, {}, visit);
+  await setMarks(marked, bit, bit);
+  if (seeds.length > 0) await reading.seed(seeds.words());
   return tracked;
 }
 
-/** Gives the flows of the concerned, with the packet that opens each; both are reused. One can come twice when the kernel's table changes meanwhile. */
+function wasAudited({ before }: Reading, packet: Packet): boolean {
+  return before !== undefined && (rule(before, packet) & AUDITED) !== 0;
+}
+
+/**
+ * Gives the flows of the concerned, with the packet that opens each and what the table says about that; flow and packet are reused. One can come twice when the
+ * kernel's table changes meanwhile.
+ */
 async function eachConcernedFlow(
-  table: RuleTable,
-  concerned: Concerned,
+  { table, concerned }: Reading,
   selection: KernelFlowSelection,
-  visit: (flow: KernelFlow, packet: Packet) => void,
+  visit: (flow: KernelFlow, packet: Packet, ruling: number) => void,
 ): Promise<void> {
   if (concerned.isEmpty) return;
   const packet = new Packet();
+  const visitJudged = (flow: KernelFlow) => visit(flow, packet, judgeOpening(table, flow, packet));
   const visitConcerned = (flow: KernelFlow) => {
     flow.opening(packet);
-    if (isConcerned(concerned, table, packet)) visit(flow, packet);
+    if (isConcerned(concerned, table, packet)) visitJudged(flow);
   };
   const addresses = concerned.addresses(FEW_ADDRESSES);
   if (addresses === undefined) return eachKernelFlow(visitConcerned, selection);
@@ -108,12 +122,37 @@ async function eachConcernedFlow(
     for (const role of ['opener', 'other'] as const) {
       const visitOnce = (flow: KernelFlow) => {
         if (role === 'other' && addresses.some((each) => flow.hasEnd('opener', each))) return;
-        flow.opening(packet);
-        visit(flow, packet);
+        visitJudged(flow);
       };
       await eachKernelFlow(visitOnce, { ...selection, end: { role, address } });
     }
   }
+}
+
+const reversed = new Packet();
+
+/**
+ * What the table says about the packet that opens the flow, which is filled in. A connection that the kernel met in its middle it takes for one that was opened by who
+ * sent first after that. There the ports tell, where only one of them is a client's; else it is the other side that opened it if a policy allows that. That nobody
+ * forbids it is not enough: of what ingress policies alone deny the reverse is never forbidden, and nothing could be cut.
+ */
+function judgeOpening(table: RuleTable, flow: KernelFlow, packet: Packet): number {
+  flow.opening(packet);
+  const ruling = rule(table, packet);
+  if (!flow.isPickedUp) return ruling;
+  copyReversed(packet, reversed);
+  reversed.status = packet.status;
+  const other = rule(table, reversed);
+  if (!isReverse(packet, ruling, other)) return ruling;
+  copyFlow(reversed, packet);
+  return other;
+}
+
+function isReverse({ srcPort, dstPort }: Packet, ruling: number, other: number): boolean {
+  const isFromClient = srcPort >= FIRST_EPHEMERAL;
+  const isToClient = dstPort >= FIRST_EPHEMERAL;
+  if (isFromClient !== isToClient) return isToClient;
+  return reasonOf(other) === ALLOWED_BY_POLICY && isLess(other, ruling);
 }
 
 function isConcerned(concerned: Concerned, table: RuleTable, p: Packet): boolean {

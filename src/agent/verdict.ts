@@ -1,11 +1,11 @@
 /** The verdict that a reason of the filter comes with. */
-import { FIRST_DENY, MALFORMED, REASONS, type ReasonName } from '../filter/reasons.ts';
+import { FIRST_DENY, REASONS, type ReasonName } from '../filter/reasons.ts';
 import type { Verdict } from '../telemetry/agent-view.ts';
 
-/** @param audited whether only audited policies deny it, as the filter says of a packet; no policy is about what cannot be decoded */
+/** @param audited whether it passed all the same, as the filter says of a packet that only audited policies deny */
 export function verdictOf(reason: number, audited: boolean): Verdict {
   if (reason < FIRST_DENY) return 'allow';
-  return audited && reason !== MALFORMED ? 'would_deny' : 'deny';
+  return audited ? 'would_deny' : 'deny';
 }
 
 /** Each reason with each of its verdicts. */

@@ -21,6 +21,7 @@ Stopping it leaves its kernel rules in place, so that nothing slips through unti
 
 With --mode audit nothing is held, dropped or marked, whatever happens to the agent: the kernel hands copies of packets to libpcap (NFLOG), and
 what enforcement would deny is told as would_deny, by podfence flows, podfence explain and the metrics. Switch by a restart with the other mode.
+--queues, --fail, --deny and --adopt mean nothing then.
 
 Example, on one machine without a cluster:
   podfence agent --manifests policies/ --metrics-address 127.0.0.1:9464`;

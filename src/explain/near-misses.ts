@@ -64,7 +64,11 @@ function candidatesOf(attribution: Attribution, policy: PolicyRecord, denied: De
   const selects = matchesSelector(policy.podSelector, own.labels);
   const isolates = policy.isolates.includes(direction);
   if (selects && isolates && policy.error !== undefined) {
-    const predicate = `has an error, so it isolates its pods and allows nothing: ${policy.error}`;
+    const effect =
+      attribution.modeOf(policy) === 'audit'
+        ? 'would isolate its pods and allow nothing'
+        : 'isolates its pods and allows nothing';
+    const predicate = `has an error, so it ${effect}: ${policy.error}`;
     return [{ policy, differences: ['broken-policy'], distance: 0, predicate }];
   }
   const isAside = attribution.modeOf(policy) === 'audit' && !denied.audited;

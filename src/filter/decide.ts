@@ -46,6 +46,16 @@ export function isDenied(ruling: number): boolean {
   return (ruling & 0xff) >= FIRST_DENY && (ruling & AUDITED) === 0;
 }
 
+/** Do the policies say less against the one than against the other? A denial says most, one by audited policies alone less, an allowance nothing. */
+export function isLess(ruling: number, than: number): boolean {
+  return weight(ruling) < weight(than);
+}
+
+function weight(ruling: number): number {
+  if (reasonOf(ruling) < FIRST_DENY) return 0;
+  return (ruling & AUDITED) !== 0 ? 1 : 2;
+}
+
 /** As `decide`, for a packet that is OK, with all that came to light. */
 export function rule(table: RuleTable, packet: Packet): number {
   return packet.family === 4 ? rule4(table, packet) : rule6(table, packet);

@@ -40,6 +40,7 @@ import {
   DENIED_BY_INGRESS,
   ENFORCED,
   isDenied,
+  isLess,
   reasonOf,
   rule,
   SOURCE_IS_ENDPOINT,
@@ -139,8 +140,7 @@ export class Filter {
     const { protocol } = opening;
     const ruling = rule(this.table, opening);
     if (state === 'established' && (ruling & AUDITED) !== 0) {
-      // Its next packet tells of it, once.
-      if (known === NO_SLOT) flows.insert(OPENER, settledState(protocol), UNJUDGED, 0, now);
+      this.#seedAudited(known, now);
       return;
     }
     if (known !== NO_SLOT) flows.remove(known);
@@ -148,6 +148,21 @@ export class Filter {
     const slot = flows.insert(OPENER, settledState(protocol), this.table.generation, notes, now);
     // Who read the flow may have judged it by an older table than this one.
     if (state === 'revoked' || isDenied(ruling)) flows.judged(slot, this.table.generation, true, notes, now);
+  }
+
+  /** What was judged of it stays, so that its next packet tells of it only if nobody has; but it goes both ways, and lives as long as such a flow does. */
+  #seedAudited(known: Slot, now: number): void {
+    const { flows } = this;
+    const state = settledState(this.#opening.protocol);
+    if (known === NO_SLOT) {
+      flows.insert(OPENER, state, UNJUDGED, 0, now);
+      return;
+    }
+    const opener = flows.side;
+    const generation = flows.generation(known);
+    const notes = flows.notes(known);
+    flows.remove(known);
+    flows.insert(opener, state, generation, notes, now);
   }
 
   /**
@@ -318,9 +333,4 @@ export class Filter {
 
 function notesOf(ruling: number): number {
   return (ruling >> NOTES_SHIFT) & NOTES;
-}
-
-/** Do the policies say less against the first than against the second? Less than a denial is one of audited policies, and nothing is still less. */
-function isLess(ruling: number, than: number): boolean {
-  return reasonOf(than) >= FIRST_DENY && !isDenied(ruling) && (isDenied(than) || reasonOf(ruling) < FIRST_DENY);
 }

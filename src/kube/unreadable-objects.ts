@@ -53,5 +53,5 @@ function describeOutcome(record: ClusterRecord | undefined): string {
   if (record === undefined) return 'an object without a usable name is left out';
   if (record.kind !== 'NetworkPolicy' || record.error === undefined)
     return 'what could not be read of an object is left out';
-  return 'a policy that could not be read isolates its pods and allows nothing';
+  return 'a policy that could not be read isolates its pods, unless it is audited, and allows nothing';
 }

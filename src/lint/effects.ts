@@ -34,6 +34,7 @@ export class EffectRules {
   *mistakes(policy: PolicyRecord): Iterable<Mistake> {
     for (const direction of BOTH) {
       if (policy.isolates.includes(direction)) {
+        yield* this.#auditedAllowance(policy, direction);
         yield* this.#shadowedRules(policy, direction);
         yield* this.#shadowedEntries(policy, direction);
       } else if (policy[direction].length > 0) {
@@ -41,6 +42,21 @@ export class EffectRules {
       }
     }
     yield* this.#withoutEffect(policy);
+  }
+
+  /** What an audited policy allows beside an enforced one would be allowed only if it were enforced. */
+  *#auditedAllowance(policy: PolicyRecord, direction: Direction): Iterable<Mistake> {
+    if (policy[direction].length === 0 || this.#cluster.modeOf(policy) !== 'audit') return;
+    const enforced = this.#coveringPolicies(policy).find(
+      (other) => other.isolates.includes(direction) && this.#cluster.modeOf(other) === 'enforce',
+    );
+    if (enforced === undefined) return;
+    yield {
+      rule: 'audited-allowance',
+      path: ['spec', direction],
+      message: `does not count: policy ${policy.namespace}/${enforced.name}, which is enforced, isolates the same pods, and what only this policy allows is denied`,
+      hint: 'Enforce both, or audit both.',
+    };
   }
 
   /** Within the policy itself. */
@@ -147,8 +163,15 @@ export class EffectRules {
     }
   }
 
-  /** Other policies that select at least the same pods; the first of them, where there are very many. */
+  /** Other policies of the same mode that select at least the same pods. */
   #widerPolicies(policy: PolicyRecord): readonly PolicyRecord[] {
+    // An audited policy allows nothing beside enforced ones.
+    const mode = this.#cluster.modeOf(policy);
+    return this.#coveringPolicies(policy).filter((other) => other !== policy && this.#cluster.modeOf(other) === mode);
+  }
+
+  /** Policies that select at least the same pods, itself among them; the first of them, where there are very many. */
+  #coveringPolicies(policy: PolicyRecord): readonly PolicyRecord[] {
     const { namespace, podSelector } = policy;
     const key = `${namespace} ${selectorKey(podSelector)}`;
     let wider = this.#wider.get(key);
@@ -160,9 +183,7 @@ export class EffectRules {
         .slice(0, MANY_POLICIES);
       this.#wider.set(key, wider);
     }
-    // An audited policy allows nothing beside enforced ones.
-    const mode = this.#cluster.modeOf(policy);
-    return wider.filter((other) => other !== policy && this.#cluster.modeOf(other) === mode);
+    return wider;
   }
 
   #allowsAllOf(wide: PolicyRecord, narrow: PolicyRecord): boolean {

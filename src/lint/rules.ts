@@ -108,6 +108,11 @@ export const RULES = {
     severity: 'info',
     summary: 'The policy is audited: what it denies is told of, and passes.',
   },
+  'audited-allowance': {
+    code: 'PF406',
+    severity: 'warning',
+    summary: 'An audited policy allows something to pods that an enforced one isolates: it does not count.',
+  },
 } as const satisfies Readonly<Record<string, Rule>>;
 
 export type RuleName = keyof typeof RULES;

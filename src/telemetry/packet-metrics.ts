@@ -108,10 +108,10 @@ const QUEUES: readonly ValueMetric[] = [
     name: 'podfence_copies_total',
     type: 'counter',
     labels: ['outcome'],
-    help: 'In audit mode, copies of packets that the kernel handed over: judged, or lost because the buffer was full.',
+    help: 'In audit mode, copies of packets that the kernel handed over: taken, to be judged, or lost because the buffer was full.',
     read: ({ counters: { copies } }) =>
       copies && [
-        [['judged'], copies.taken],
+        [['taken'], copies.taken],
         [['lost'], copies.lost],
       ],
   },

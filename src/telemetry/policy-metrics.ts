@@ -12,6 +12,16 @@ const IN_FORCE: readonly ValueMetric[] = [
     read: ({ readiness }) => (readiness.ready ? 1 : 0),
   },
   {
+    name: 'podfence_mode',
+    type: 'gauge',
+    labels: ['mode'],
+    help: 'Always 1, from when policies are in force: enforce, or audit where nothing is enforced.',
+    read: ({ view }) => {
+      const mode = view.enforcementMode?.()?.mode;
+      return mode === undefined ? [] : [[[mode], 1]];
+    },
+  },
+  {
     name: 'podfence_pending_change_age_seconds',
     type: 'gauge',
     labels: [],

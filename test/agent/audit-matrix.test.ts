@@ -60,7 +60,15 @@ describeAsRoot('The three-tier example in audit mode', () => {
     const deadline = performance.now() + PATIENCE;
     for (;;) {
       const told = await flowLines(lab.node(NODE));
-      const { series = [] } = (await agent.metrics()).families.get('podfence_packets_total') ?? {};
+      const metrics = await agent.metrics();
+      const { series = [] } = metrics.families.get('podfence_packets_total') ?? {};
+      // Copies come when they come.
+      const isAudit = metrics.sum('podfence_mode', { mode: 'audit' }) === 1;
+      const taken = metrics.sum('podfence_copies_total', { outcome: 'taken' });
+      if (isAudit && (taken === 0 || taken !== metrics.sum('podfence_packets_total'))) {
+        if (performance.now() > deadline) throw new Error(`${taken} copies were taken, and not all of them judged`);
+        continue;
+      }
       const judged = series.filter(({ labels }) => labels.verdict !== 'allow');
       const denials = judged.reduce((total, { value }) => total + value, 0);
       if (sum(told.lines.filter(isDenial)) === denials) return told;
@@ -84,7 +92,12 @@ describeAsRoot('The three-tier example in audit mode', () => {
 });
 
 function setOf(flows: FlowLines['lines']): ReadonlySet<string> {
-  return new Set(flows.map(({ from, to, protocol, port }) => `${from.address} ${to.address} ${protocol} ${port}`));
+  return new Set(
+    flows.map(({ from, to, protocol, port, direction, reason, policies }) => {
+      const by = policies.map(({ namespace, name }) => `${namespace}/${name}`);
+      return `${from.address} ${to.address} ${protocol} ${port}: ${direction} ${reason} ${by.join(' ')}`;
+    }),
+  );
 }
 
 function namespaceOf({ name, labels }: NamespaceRecord) {

@@ -13,6 +13,7 @@ const VALUES = [
   ...['one core', 'two cores'].flatMap((placement) =>
     ['connections/s', 'round trip p50', 'first packet p50', 'first packet p99'].map((name) => `${name}, ${placement}`),
   ),
+  ...['p50', 'p99'].map((quantile) => `first packet ${quantile}, two cores, 500 a second`),
   ...['UDP packets/s', 'TCP throughput', 'half of that rate', 'UDP lost at half the rate'],
   'CPU of who answers, at full load, per packet',
 ];
@@ -35,6 +36,14 @@ describe('the comparisons of npm run bench queue', () => {
   test('are ratios of the same round', () => {
     const ratio = comparisons(roundsOf(names)).find(({ name }) => name === 'UDP packets/s, queue floor / kernel only');
     expect(ratio?.spread.runs).toEqual([0.5, 0.25]);
+  });
+
+  test('have what is added to evenly spaced first packets', () => {
+    const added = comparisons(roundsOf(names)).filter(({ name }) => name.includes('500 a second'));
+    expect(added.map(({ name }) => name)).toEqual([
+      'added to the first packet, p50, two cores, 500 a second, offload',
+      'added to the first packet, p99, two cores, 500 a second, offload',
+    ]);
   });
 
   test('have a row for every target', () => {

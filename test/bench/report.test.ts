@@ -49,6 +49,16 @@ describe('the table of targets', () => {
     expect(lines).toContain('| packets lost at that rate | none | not measured |  |  | queue |');
   });
 
+  test('holds values against the targets of today, whatever their file says', () => {
+    const result = completed('compile', false, MEASURED);
+    const rows = result.rows.map((each) => ({ ...each, target: { atMost: 1, reached: each.value > 1e6 } }));
+    const lines = targetTable(new Map([['compile', { ...result, rows }]])).split('\n');
+    expect(lines).toContain(
+      '| full compile of the large cluster | 2,000 ms or less | 1,800 ms | 1,700 ms to 2,100 ms | ✓ | compile |',
+    );
+    expect(lines).toContain('| process memory meanwhile | 500 MB or less | 612 MB | 600 MB to 612 MB | ✗ | compile |');
+  });
+
   test('shows a figure without a bound, and no mark beside it', () => {
     const rows = [row('a sweeping selector, p99 of the slowest kind', 'ms', [60, 70, 80])];
     const swept = targetTable(new Map([['compile', completed('compile', false, { ...MEASURED, rows })]]));

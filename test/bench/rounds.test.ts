@@ -26,8 +26,30 @@ test('a row has the median of all rounds, and all of them', () => {
   });
 });
 
-test('failures are summed over rounds and variants', () => {
-  expect(measured({ one: [1, 2], other: [3] }).failures.get('speed')).toBe(3);
+test('failures have a row of all variants, and one of each that had any', () => {
+  const rounds = measured({ one: [1, 2], other: [3] });
+  rounds.add('speed', 'third', { values: [], failed: 0 });
+  expect(rounds.failures()).toMatchObject([
+    { name: 'speed: without an answer, all variants', value: 3 },
+    { name: 'speed: without an answer, one', value: 2 },
+    { name: 'speed: without an answer, other', value: 1 },
+  ]);
+});
+
+test('no failure is told too', () => {
+  const rounds = new Rounds();
+  rounds.add('speed', 'one', { values: [], failed: 0 });
+  expect(rounds.failures()).toMatchObject([{ name: 'speed: without an answer, all variants', value: 0 }]);
+});
+
+test('a row of what is counted has the sum of the rounds, so that one round shows', () => {
+  const rounds = new Rounds();
+  for (const value of [0, 7, 0]) {
+    rounds.add('half', 'one', { values: [{ name: 'lost', unit: 'packets', value, counted: true }] });
+  }
+  expect(rounds.rows()).toEqual([
+    { name: 'lost, one', unit: 'packets', value: 7, spread: { min: 0, max: 7, runs: [0, 7, 0] } },
+  ]);
 });
 
 test('what was not measured is an error that names it', () => {

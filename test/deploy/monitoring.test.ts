@@ -63,6 +63,7 @@ async function served(): Promise<ReadonlyMap<string, readonly Series[]>> {
   const agent = new TestAgent();
   agent.watch = { ...agent.watch, synced: true, age: 0 };
   agent.policyFlows = () => [{ namespace: 'shop', name: 'backend', allowed: 1, denied: 1, wouldBeDenied: 1 }];
+  agent.copies = { taken: 1, lost: 1, restarts: 0 };
   const metrics = new Metrics(agent);
   metrics.observeChange({ changes: 1, compile: 0.001, total: 0.002 });
   const families = parseExposition(await metrics.render());

@@ -220,6 +220,16 @@ describe('a flow seeded from the kernel that audited policies deny', () => {
     expect(seen.flows).toBe(1);
   });
 
+  test('lives as long as an open one, though its opening was all that was seen of it', () => {
+    const seen = scene(audited(dbFromNobody), dbSilent);
+    expect(judge(seen, there('S'))).toEqual(['(ingress-denied)']);
+    seen.now += 60_000;
+    seed(seen);
+    seen.now += 3_600_000;
+    expect(judge(seen, there('A'), back('A'))).toEqual(['established', 'established']);
+    expect(seen.flows).toBe(1);
+  });
+
   test('is told of without a packet where it is asked for, and by none then', () => {
     const seen = scene(audited(dbFromNobody), dbSilent);
     const ask = () => seen.filter.judgeSeeded(Object.assign(new Packet(), tcp), seen.now);

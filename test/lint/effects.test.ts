@@ -12,6 +12,26 @@ const ingress = (...rules: readonly object[]) => policy({ ingress: rules });
 const block = (cidr: string, ...except: readonly string[]) => ({ ipBlock: { cidr, except } });
 const rule = (peers: readonly object[], ...ports: readonly object[]) => ({ from: peers, ports });
 
+describe('what an audited policy allows', () => {
+  const audit = { annotations: { 'podfence.io/mode': 'audit' } };
+  const allowing = { podSelector: { matchLabels: { app: 'web' } }, ingress: [{}] };
+
+  it('is told not to count where an enforced policy isolates the same pods in that direction', async () => {
+    const tried = policy(allowing, { name: 'tried', ...audit });
+    await expectFinding(
+      'audited-allowance',
+      /^warning spec\.ingress: does not count: policy shop\/denying, which is enforced,/,
+      [tried, policy({}, { name: 'denying' })],
+      [tried, policy({ policyTypes: ['Egress'] }, { name: 'denying' })],
+    );
+    expect(await findingsOf('audited-allowance', [tried, policy({}, { name: 'denying', ...audit })])).toEqual([]);
+    const elsewhere = policy({ podSelector: { matchLabels: { app: 'db' } } }, { name: 'denying' });
+    expect(await findingsOf('audited-allowance', [tried, elsewhere])).toEqual([]);
+    const denying = policy({ ...allowing, ingress: [] }, { name: 'tried', ...audit });
+    expect(await findingsOf('audited-allowance', [denying, policy({}, { name: 'denying' })])).toEqual([]);
+  });
+});
+
 describe('a rule that a wider one shadows', () => {
   it.each<[string, object, object, object]>([
     ['any peer', rule([], { port: 80 }), rule([app('web')], { port: 80 }), rule([app('web')], { port: 81 })],

@@ -38,6 +38,7 @@ const OWN_METRICS: Readonly<Record<string, readonly string[]>> = {
   podfence_worker_restarts_total: [],
   podfence_steering_repairs_total: [],
   podfence_pending_change_age_seconds: [],
+  podfence_mode: ['mode'],
   podfence_workers: ['state'],
   podfence_knowledge_age_seconds: [],
   podfence_watch_last_event_age_seconds: ['kind'],
@@ -69,6 +70,7 @@ function busyAgent(): TestAgent {
   };
   agent.policyFlows = () => [{ namespace: 'shop', name: 'web', allowed: 3, denied: 1, wouldBeDenied: 2 }];
   agent.copies = { taken: 7, lost: 2, restarts: 1 };
+  agent.enforcementMode = () => ({ mode: 'audit', steering: 'iptables', offload: true });
   return agent;
 }
 
@@ -240,7 +242,7 @@ describe('the metrics', () => {
 
   it('tell of copies where they are judged instead of packets, and how many found no room', async () => {
     expect(await seriesOf(new TestAgent(), 'podfence_copies_total')).toEqual([]);
-    expect(await valueIn(busyAgent(), 'podfence_copies_total', { outcome: 'judged' })).toBe(7);
+    expect(await valueIn(busyAgent(), 'podfence_copies_total', { outcome: 'taken' })).toBe(7);
     expect(await valueIn(busyAgent(), 'podfence_copies_total', { outcome: 'lost' })).toBe(2);
     expect(await valueIn(busyAgent(), 'podfence_capture_restarts_total')).toBe(1);
   });

@@ -3,7 +3,7 @@
  *
  *     CTA_TUPLE_ORIG   nested: CTA_TUPLE_IP { addresses }, CTA_TUPLE_PROTO { number, ports or ICMP id }   as the opener sent it, before NAT
  *     CTA_TUPLE_REPLY  the same for replies: its source is where NAT sent the connection to
- *     CTA_PROTOINFO    nested: for TCP { CTA_PROTOINFO_TCP { CTA_PROTOINFO_TCP_STATE u8 } }
+ *     CTA_PROTOINFO    nested: for TCP { CTA_PROTOINFO_TCP { CTA_PROTOINFO_TCP_STATE u8, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL { u8 flags, u8 mask } } }
  *     CTA_MARK         be32
  *     CTA_ZONE         be16, absent for zone 0
  *
@@ -27,12 +27,15 @@ import {
   CTA_PROTO_SRC_PORT,
   CTA_PROTOINFO,
   CTA_PROTOINFO_TCP,
+  CTA_PROTOINFO_TCP_FLAGS_ORIGINAL,
   CTA_PROTOINFO_TCP_STATE,
   CTA_TUPLE_IP,
   CTA_TUPLE_ORIG,
   CTA_TUPLE_PROTO,
   CTA_TUPLE_REPLY,
   CTA_ZONE,
+  IP_CT_TCP_FLAG_BE_LIBERAL,
+  IP_CT_TCP_FLAG_WINDOW_SCALE,
   NLA_TYPE_MASK,
   TCP_CONNTRACK_LAST_ACK,
 } from '../netlink/constants.ts';
@@ -58,6 +61,8 @@ export class KernelFlow {
   mark = 0;
   /** A TCP connection that both sides have closed: the kernel only remembers it. */
   isOver = false;
+  /** A TCP connection whose beginning the kernel has not seen: it takes whoever sent first after that for its opener. */
+  isPickedUp = false;
   zone: number | undefined;
   readonly #original = emptyTuple();
   readonly #reply = emptyTuple();
@@ -71,6 +76,7 @@ export class KernelFlow {
     this.family = family === AF_INET ? 4 : 6;
     this.mark = 0;
     this.isOver = false;
+    this.isPickedUp = false;
     this.zone = undefined;
     this.#view = view;
     let tuples = 0;
@@ -82,7 +88,7 @@ export class KernelFlow {
       } else if (type === CTA_TUPLE_REPLY && readTuple(this.#reply, view, at, valueEnd)) {
         tuples |= 2;
       } else if (type === CTA_PROTOINFO) {
-        this.isOver = tcpState(view, at, valueEnd) >= TCP_CONNTRACK_LAST_ACK;
+        this.#readTcp(view, at, valueEnd);
       } else if (type === CTA_MARK && valueEnd - at >= 4) {
         this.mark = view.getInt32(at, false);
       } else if (type === CTA_ZONE && valueEnd - at >= 2) {
@@ -90,6 +96,18 @@ export class KernelFlow {
       }
     });
     return tuples === 3;
+  }
+
+  #readTcp(view: DataView, start: number, end: number): void {
+    eachAttribute(view, start, end, (protocol, infoStart, infoEnd) => {
+      if (protocol !== CTA_PROTOINFO_TCP) return;
+      eachAttribute(view, infoStart, infoEnd, (type, at, valueEnd) => {
+        if (valueEnd === at) return;
+        const value = view.getUint8(at);
+        if (type === CTA_PROTOINFO_TCP_STATE) this.isOver = value >= TCP_CONNTRACK_LAST_ACK;
+        else if (type === CTA_PROTOINFO_TCP_FLAGS_ORIGINAL) this.isPickedUp = isPickedUp(value);
+      });
+    });
   }
 
   /** Whether that end, as the forward hook sees it, has the address. */
@@ -139,16 +157,9 @@ function eachAttribute(
   }
 }
 
-/** 0 where it is not TCP's. */
-function tcpState(view: DataView, start: number, end: number): number {
-  let state = 0;
-  eachAttribute(view, start, end, (protocol, infoStart, infoEnd) => {
-    if (protocol !== CTA_PROTOINFO_TCP) return;
-    eachAttribute(view, infoStart, infoEnd, (type, at, valueEnd) => {
-      if (type === CTA_PROTOINFO_TCP_STATE && valueEnd > at) state = view.getUint8(at);
-    });
-  });
-  return state;
+/** The kernel is liberal too with connections that a flow table or Open vSwitch carries, but of those it has seen the SYN. */
+function isPickedUp(flags: number): boolean {
+  return (flags & (IP_CT_TCP_FLAG_BE_LIBERAL | IP_CT_TCP_FLAG_WINDOW_SCALE)) === IP_CT_TCP_FLAG_BE_LIBERAL;
 }
 
 function readTuple(tuple: Tuple, view: DataView, start: number, end: number): boolean {

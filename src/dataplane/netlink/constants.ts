@@ -52,6 +52,7 @@ export const CTA_TUPLE_REPLY = 2;
 export const CTA_PROTOINFO = 4;
 export const CTA_PROTOINFO_TCP = 1;
 export const CTA_PROTOINFO_TCP_STATE = 1;
+export const CTA_PROTOINFO_TCP_FLAGS_ORIGINAL = 4;
 export const CTA_MARK = 8;
 export const CTA_ZONE = 18;
 export const CTA_MARK_MASK = 21;
@@ -77,3 +78,7 @@ export const CTA_PROTO_ICMPV6_TYPE = 8;
 
 // linux/netfilter/nf_conntrack_tcp.h: this state and those behind it, TIME_WAIT and CLOSE, carry no data any more
 export const TCP_CONNTRACK_LAST_ACK = 6;
+/** The kernel met the connection in its middle (tcp_new in net/netfilter/nf_conntrack_proto_tcp.c), and judges its sequence numbers less strictly. */
+export const IP_CT_TCP_FLAG_BE_LIBERAL = 0x08;
+/** The kernel has seen a SYN that offers to scale windows, as nearly all do. */
+export const IP_CT_TCP_FLAG_WINDOW_SCALE = 0x01;

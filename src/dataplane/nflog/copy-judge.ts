@@ -19,6 +19,8 @@ export interface CopyJudgeOptions extends Omit<JudgingThreadsOptions, 'first' | 
   readonly beforeBind: NonNullable<JudgingThreadsOptions['beforeBind']>;
   /** Copies are not taken any more, and why, or they are again. */
   readonly onChange: (change: CaptureChange) => void;
+  /** What was opened while copies were not taken could not be read from the kernel. */
+  readonly onUnread: (error: Error) => void;
 }
 
 export interface CopyCounts {
@@ -43,6 +45,8 @@ export class CopyJudge {
   readonly #capture: Capture;
   /** Whether copies can have been missed that were made for us. */
   #hasMissed = false;
+  /** Readings of what was missed, one after the other. */
+  #catchingUp: Promise<unknown> = Promise.resolve();
 
   /** Starts the process and the thread. Nothing is judged before `threads.bind`. */
   constructor(options: CopyJudgeOptions, table: SharedArrayBuffer) {
@@ -89,11 +93,17 @@ export class CopyJudge {
   }
 
   #changed(change: CaptureChange): void {
-    const { beforeBind, onChange } = this.#options;
-    onChange(change);
-    // A connection that was opened meanwhile is still there to be judged; where the kernel does not tell of it, nobody can.
+    this.#options.onChange(change);
     const isOpen = change.closed === undefined;
-    if (isOpen && this.#hasMissed) beforeBind((command) => this.threads.command(command)).catch(() => undefined);
+    if (isOpen && this.#hasMissed) this.#catchUp();
     this.#hasMissed = !isOpen;
+  }
+
+  /** A connection that was opened meanwhile is still there to be judged; where the kernel does not tell of it, nobody can. */
+  #catchUp(): void {
+    const { beforeBind, onUnread } = this.#options;
+    this.#catchingUp = this.#catchingUp
+      .then(() => beforeBind((command) => this.threads.command(command)))
+      .catch(onUnread);
   }
 }

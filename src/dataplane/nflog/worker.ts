@@ -5,7 +5,8 @@
  * A connection whose packets the kernel does not copy, because it is established, is judged when the thread gets to know it, and counts as one packet.
  */
 import { workerData } from 'node:worker_threads';
-import { REVOKED } from '../../filter/reasons.ts';
+import { OTHER } from '../../conntrack/states.ts';
+import { MALFORMED, REVOKED } from '../../filter/reasons.ts';
 import type { Packet } from '../../packet/packet.ts';
 import { type CommandChannel, CommandInbox } from '../../sys/commanded-thread.ts';
 import { commandFilter } from '../nfqueue/filter-commands.ts';
@@ -18,8 +19,10 @@ import { EventWaiter } from '../pcap/frame-ring.ts';
 import { LinkFrame } from '../pcap/link-frame.ts';
 import type { CopySetup } from './protocol.ts';
 
-/** Copies that are judged between two looks at the commands. */
+/** Copies that are judged between two looks at the commands, */
 const BATCH = 64;
+/** and those that are judged at once when all are meant that have come: as many as the ring holds at most (frame-ring.ts), however many come meanwhile. */
+const ALL = 1 << 15;
 /** An idle thread still wakes this often, in ms, to let flows expire. */
 const TICK = 1000;
 /** What the flow table holds is told the main thread at most this often, in ms. */
@@ -73,14 +76,15 @@ function judge(time: number): void {
   frame.read(view, offset, length, realLength, linkTypeOf(tag), LITTLE_ENDIAN);
   if (!frame.isIp) return;
   const reason = filter.judge(view, frame.payload, frame.captured, frame.length, time);
-  counters.countPacket(filter.direction, reason, filter.isAudited);
+  // No policy is about what cannot be decoded, but here it has passed.
+  counters.countPacket(filter.direction, reason, filter.isAudited || reason === MALFORMED);
   if (events !== undefined && opensOrIsDenied(reason)) tell(events, filter, reason);
 }
 
 function carryOut(command: Command): void {
   switch (command.type) {
     case 'drain':
-      while (judgeBatch() > 0);
+      for (let left = ALL; left > 0 && judgeBatch() > 0; left -= BATCH);
       break;
     case 'bind':
       judging = true;
@@ -96,5 +100,5 @@ function carryOut(command: Command): void {
 function tellOfSeeded(flow: Packet): void {
   if (!filter.judgeSeeded(flow, now())) return;
   counters.countPacket(filter.direction, REVOKED, true);
-  events?.write(flow, REVOKED, filter.direction, true);
+  events?.write(flow, REVOKED, filter.direction, true, filter.flows.side === OTHER);
 }

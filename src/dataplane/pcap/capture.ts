@@ -126,7 +126,10 @@ export class Capture {
       });
     }
     child.on('message', (message: CaptureReport) => this.#take(message));
-    child.on('error', () => undefined);
+    // A process that could not be started ends in no other way.
+    child.on('error', (error) => {
+      if (child.pid === undefined) this.#ended(error.message);
+    });
     child.on('exit', (code, signal) => this.#ended(said === '' ? String(signal ?? `exit code ${code}`) : said));
   }
 
@@ -178,6 +181,9 @@ function isExpected(line: string): boolean {
 
 /** What is missing, by what loading `cap` says. */
 function advice(message: string): string {
+  // Without rights it would have failed before: nfnetlink_log gives one group to one socket.
+  if (message.includes('listen on group index'))
+    return `another program has this NFLOG group: choose a free one (${message})`;
   if (/permission|not permitted/.test(message))
     return `capturing needs root, or CAP_NET_RAW and CAP_NET_ADMIN (${message})`;
   if (message.includes('libpcap.so')) {

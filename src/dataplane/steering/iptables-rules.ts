@@ -62,11 +62,17 @@ function forwardChain(family: Family, { mark, offload, queues, fail }: SteeringS
   return { table: 'mangle', name: `${CHAIN_PREFIX}FORWARD`, hook: 'FORWARD', match: '', rules };
 }
 
-/** A threshold of 1: the kernel would otherwise gather packets for up to a second. One copy is enough where both ends are isolated. */
+/**
+ * A threshold of 1: the kernel would otherwise gather packets for up to a second. One copy is enough where both ends are isolated. The rule without a target makes
+ * the kernel track connections, so that an agent that enforces later knows those that were allowed.
+ */
 function copyChain(family: Family, group: number, offload: boolean): Chain {
   const set = setName(family);
   const copy = `-j NFLOG --nflog-group ${group} --nflog-size ${COPY_LENGTH} --nflog-threshold 1`;
-  const rules = offload ? ['-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN'] : [];
+  const error = `-p ${family === 4 ? 'icmp' : 'ipv6-icmp'} -m conntrack --ctstate RELATED`;
+  const rules = offload
+    ? ['-m conntrack --ctstate ESTABLISHED -j RETURN', `${error} -j RETURN`]
+    : ['-m conntrack --ctstate ESTABLISHED'];
   rules.push(
     `-m set --match-set ${set} src ${copy}`,
     `-m set ! --match-set ${set} src -m set --match-set ${set} dst ${copy}`,

@@ -14,7 +14,7 @@ import {
 } from './iptables-commands.ts';
 import { type Family, renderChains, setName } from './iptables-rules.ts';
 import { isHooked } from './iptables-tables.ts';
-import { removeChains, removeEverything, removeNftables, removeOtherSets } from './leftovers.ts';
+import { isQueueing, removeChains, removeEverything, removeNftables, removeOtherSets } from './leftovers.ts';
 import type { System } from './run.ts';
 import { Sequence } from './sequence.ts';
 import { canonicalAddresses, type Steering, type SteeringState, validateState } from './state.ts';
@@ -58,6 +58,8 @@ export class IptablesSteering implements Steering {
     const ipv4 = canonicalAddresses(4, state.isolatedIPv4);
     const ipv6 = canonicalAddresses(6, state.isolatedIPv6);
     this.#sets.clear();
+    // A chain that goes takes the packets of every queue with it (nf_queue_nf_hook_drop). One that only copies protects nothing, and goes before there is a queue.
+    if (!(await isQueueing(this.#system))) await removeNftables(this.#system);
     await this.#applyFamily(4, variant, state, ipv4);
     try {
       await this.#applyFamily(6, variant, state, ipv6);

@@ -87,9 +87,17 @@ function forward({ mark, offload, queues, fail }: SteeringState): NftRule[] {
   return [...rules, ...ofIsolated(`queue ${bypass}to ${numbers}`)];
 }
 
-/** A threshold of 1: the kernel would otherwise gather packets for up to a second. */
+/**
+ * A threshold of 1: the kernel would otherwise gather packets for up to a second. The rule that changes nothing makes the kernel track connections, so that an
+ * agent that enforces later knows those that were allowed.
+ */
 function copy(group: number, offload: boolean): NftRule[] {
-  const rules = offload ? [rule('ct state established,related return', 'what the kernel carries on')] : [];
+  const rules = offload
+    ? [
+        rule('ct state established return', 'what the kernel carries on'),
+        rule('meta l4proto { icmp, ipv6-icmp } ct state related return', 'and errors of it'),
+      ]
+    : [rule('ct state established continue', 'connections are tracked')];
   return [...rules, ...ofIsolated(`log group ${group} snaplen ${COPY_LENGTH} queue-threshold 1 return`)];
 }
 

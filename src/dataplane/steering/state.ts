@@ -31,7 +31,7 @@
  *
  * Where only copies are handed over (`copiesTo`), forward is all there is:
  *
- *     forward      established, or related to such     -> go on      as the kernel carries it on under enforcement      (offload)
+ *     forward      established, or an error of such    -> go on      as the kernel carries it on under enforcement      (offload)
  *                  source or destination isolated      -> a copy to an NFLOG group, and go on
  *
  * Nothing is queued, marked, dropped or answered, so nothing has to be there for packets to pass: a copy that nobody takes is gone.

@@ -76,6 +76,22 @@ describe('an entry of the connection table', () => {
     expect(flow.isOver).toBe(false);
   });
 
+  it.each([
+    ['its beginning', '03', false],
+    // IP_CT_TCP_FLAG_SACK_PERM and IP_CT_TCP_FLAG_BE_LIBERAL.
+    ['its middle', '0a', true],
+    ['its beginning, and that a flow table carries', '0b', false],
+  ])('tells of a TCP connection of which the kernel has seen %s', (_, flags, pickedUp) => {
+    const info = Buffer.from(`1800048014000180050001000300000006000400${flags}000000`, 'hex');
+    const bytes = Buffer.concat([SERVICE, info]);
+    const flow = new KernelFlow();
+    expect(flow.read(view(bytes), 0, bytes.length, 2)).toBe(true);
+    expect(flow.isPickedUp).toBe(pickedUp);
+    expect(flow.isOver).toBe(false);
+    expect(flow.read(view(ECHO), 0, ECHO.length, 2)).toBe(true);
+    expect(flow.isPickedUp).toBe(false);
+  });
+
   it('is left out where it is no IP connection', () => {
     expect(new KernelFlow().read(view(ECHO), 0, ECHO.length, 16)).toBe(false);
   });

@@ -46,15 +46,17 @@ describe('iptables rules', () => {
   test('hand over one copy of packets, but of established connections, and do nothing else', () => {
     expect(listed(renderChains(6, { ...STATE, deny: 'reject', copiesTo: 7 }))).toEqual([
       '-A FORWARD -j PODFENCE-FORWARD',
-      '-A PODFENCE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN',
+      '-A PODFENCE-FORWARD -m conntrack --ctstate ESTABLISHED -j RETURN',
+      '-A PODFENCE-FORWARD -p ipv6-icmp -m conntrack --ctstate RELATED -j RETURN',
       '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-6 src -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
       '-A PODFENCE-FORWARD -m set ! --match-set podfence-isolated-6 src -m set --match-set podfence-isolated-6 dst -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
     ]);
   });
 
-  test('without offload hand over copies of all packets', () => {
+  test('without offload hand over copies of all packets, and have connections tracked', () => {
     expect(listed(renderChains(4, { ...STATE, offload: false, copiesTo: 7 }))).toEqual([
       '-A FORWARD -j PODFENCE-FORWARD',
+      '-A PODFENCE-FORWARD -m conntrack --ctstate ESTABLISHED',
       '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-4 src -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
       '-A PODFENCE-FORWARD -m set ! --match-set podfence-isolated-4 src -m set --match-set podfence-isolated-4 dst -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
     ]);

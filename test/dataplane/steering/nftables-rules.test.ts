@@ -56,9 +56,11 @@ describe('nftables rules', () => {
       'ip6 daddr @isolated6 log group 7 snaplen 128 queue-threshold 1 return',
     ];
     expect(rulesOf({ ...STATE, deny: 'reject', copiesTo: 7 })).toEqual({
-      forward: ['ct state established,related return', ...copies],
+      forward: ['ct state established return', 'meta l4proto { icmp, ipv6-icmp } ct state related return', ...copies],
     });
-    expect(rulesOf({ ...STATE, offload: false, copiesTo: 7 })).toEqual({ forward: copies });
+    expect(rulesOf({ ...STATE, offload: false, copiesTo: 7 })).toEqual({
+      forward: ['ct state established continue', ...copies],
+    });
   });
 
   test('without offload let only ICMP errors of judged flows go on; fail open bypasses one queue without a reader', () => {
