@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { BENCHES } from '../../bench/benches.ts';
 import { formatValue } from '../../bench/harness/format.ts';
 import { describeMachine } from '../../bench/harness/machine.ts';
 import { hasMarkers, mixedCommits, targetTable, withTable } from '../../bench/harness/report.ts';
-import { type BenchResult, row } from '../../bench/harness/result.ts';
-import { completed, readResult } from '../../bench/harness/results.ts';
+import { row } from '../../bench/harness/result.ts';
+import { completed, readReference } from '../../bench/harness/results.ts';
 import { resultTable } from '../../bench/harness/terminal.ts';
 import { rowsOf, type Sample } from '../../bench/soak/sample.ts';
 import { TARGETS } from '../../bench/targets.ts';
@@ -121,11 +122,7 @@ test('targets have one bound at most, and no two are of one row', () => {
 });
 
 test('documents that show the table show it as the committed results have it', () => {
-  const results = new Map<string, BenchResult>();
-  for (const { bench } of TARGETS) {
-    const result = readResult(join(ROOT, 'bench/results'), bench);
-    if (result !== undefined) results.set(bench, result);
-  }
+  const results = readReference(join(ROOT, 'bench/results'), Object.keys(BENCHES));
   for (const path of DOCUMENTS) {
     const document = readFileSync(join(ROOT, path), 'utf8');
     if (hasMarkers(document)) expect(document, path).toBe(withTable(document, targetTable(results)));
