@@ -241,7 +241,9 @@ describeAsRoot('a machine without libpcap', () => {
   const without = (hide: string, ...args: readonly string[]) => {
     const script = `${hide} && exec "$0" "$@"`;
     const command = ['-mn', 'sh', '-c', script, process.execPath, join(ROOT, 'src/cli.ts'), ...args];
-    const child = spawn('unshare', command, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // As a user has it: the agent refuses settings that it does not know.
+    const own = Object.entries(process.env).filter(([name]) => !name.startsWith('PODFENCE_'));
+    const child = spawn('unshare', command, { stdio: ['ignore', 'pipe', 'pipe'], env: Object.fromEntries(own) });
     let stderr = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
