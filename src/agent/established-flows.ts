@@ -107,7 +107,7 @@ async function eachConcernedFlow(
 ): Promise<void> {
   if (concerned.isEmpty) return;
   const packet = new Packet();
-  const visitJudged = (flow: KernelFlow) => visit(flow, packet, judgeOpening(table, flow, packet));
+  const visitJudged = (flow: KernelFlow) => visit(flow, packet, judgeOpening(table, flow.isPickedUp, packet));
   const visitConcerned = (flow: KernelFlow) => {
     flow.opening(packet);
     if (isConcerned(concerned, table, packet)) visitJudged(flow);
@@ -122,6 +122,7 @@ async function eachConcernedFlow(
     for (const role of ['opener', 'other'] as const) {
       const visitOnce = (flow: KernelFlow) => {
         if (role === 'other' && addresses.some((each) => flow.hasEnd('opener', each))) return;
+        flow.opening(packet);
         visitJudged(flow);
       };
       await eachKernelFlow(visitOnce, { ...selection, end: { role, address } });
@@ -132,14 +133,13 @@ async function eachConcernedFlow(
 const reversed = new Packet();
 
 /**
- * What the table says about the packet that opens the flow, which is filled in. A connection that the kernel met in its middle it takes for one that was opened by who
+ * What the table says about the packet that opens a flow as the kernel has it; it is turned round where the flow was opened from the other side. A connection that the kernel met in its middle it takes for one that was opened by who
  * sent first after that. There the ports tell, where only one of them is a client's; else it is the other side that opened it if a policy allows that. That nobody
  * forbids it is not enough: of what ingress policies alone deny the reverse is never forbidden, and nothing could be cut.
  */
-function judgeOpening(table: RuleTable, flow: KernelFlow, packet: Packet): number {
-  flow.opening(packet);
+function judgeOpening(table: RuleTable, isPickedUp: boolean, packet: Packet): number {
   const ruling = rule(table, packet);
-  if (!flow.isPickedUp) return ruling;
+  if (!isPickedUp) return ruling;
   copyReversed(packet, reversed);
   reversed.status = packet.status;
   const other = rule(table, reversed);

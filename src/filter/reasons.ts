@@ -57,3 +57,20 @@ export const MALFORMED = code('malformed');
 
 /** The first reason that denies; all below allow. */
 export const FIRST_DENY = EGRESS_DENIED;
+
+/** Is it the first packet of a flow, or one that is denied? Of what belongs to an open flow, or never is a matter of policies, nobody is told. */
+export function opensOrIsDenied(reason: number): boolean {
+  switch (reason) {
+    case NOT_ISOLATED:
+    case ALLOWED_BY_POLICY:
+    case ADOPTED:
+    case EGRESS_DENIED:
+    case INGRESS_DENIED:
+    case MID_STREAM:
+    case REVOKED:
+    case FRAGMENT:
+      return true;
+    default:
+      return false;
+  }
+}

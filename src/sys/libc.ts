@@ -169,7 +169,12 @@ export interface PinnedMemory {
 
 /** `length` zeroed bytes outside the JavaScript heap. Never given back: for buffers that live as long as their thread. */
 export function pinnedMemory(length: number): PinnedMemory {
-  const pointer: unknown = c_mmap(null, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return mapMemory(length, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+/** `length` bytes to read and write, by mmap(2). */
+export function mapMemory(length: number, flags: number, fd: number): PinnedMemory {
+  const pointer: unknown = c_mmap(null, length, PROT_READ | PROT_WRITE, flags, fd, 0);
   const address = typeof pointer === 'bigint' ? pointer : koffi.address(pointer);
   if (address === 0xffffffffffffffffn || address === -1n) throw new SystemCallError('mmap', koffi.errno());
   return { buffer: koffi.view(pointer, length), address };

@@ -6,13 +6,13 @@
  */
 import { workerData } from 'node:worker_threads';
 import { OTHER } from '../../conntrack/states.ts';
-import { MALFORMED, REVOKED } from '../../filter/reasons.ts';
+import { MALFORMED, opensOrIsDenied, REVOKED } from '../../filter/reasons.ts';
 import type { Packet } from '../../packet/packet.ts';
 import { type CommandChannel, CommandInbox } from '../../sys/commanded-thread.ts';
 import { commandFilter } from '../nfqueue/filter-commands.ts';
 import { judgingParts } from '../nfqueue/judging-parts.ts';
 import type { Command } from '../nfqueue/protocol.ts';
-import { opensOrIsDenied, tell } from '../nfqueue/sightings.ts';
+import { tell } from '../nfqueue/sightings.ts';
 import { readerOf } from '../pcap/capture.ts';
 import { linkTypeOf } from '../pcap/capture-messages.ts';
 import { EventWaiter } from '../pcap/frame-ring.ts';

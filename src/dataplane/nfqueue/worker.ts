@@ -5,7 +5,7 @@
  */
 import { workerData } from 'node:worker_threads';
 import { LOOKAHEAD_FROM } from '../../conntrack/lookahead.ts';
-import { FIRST_DENY } from '../../filter/reasons.ts';
+import { FIRST_DENY, opensOrIsDenied } from '../../filter/reasons.ts';
 import { type CommandChannel, CommandInbox } from '../../sys/commanded-thread.ts';
 import { yieldProcessor } from '../../sys/libc.ts';
 import { NF_ACCEPT, NF_DROP } from '../netlink/constants.ts';
@@ -15,7 +15,7 @@ import { judgingParts } from './judging-parts.ts';
 import type { Command, WorkerSetup } from './protocol.ts';
 import { BATCH, QUEUE_LENGTH, QueueSocket } from './queue-socket.ts';
 import { QueuedPacket } from './queued-packet.ts';
-import { opensOrIsDenied, tell } from './sightings.ts';
+import { tell } from './sightings.ts';
 import { VerdictBatch } from './verdict-batch.ts';
 
 /** An idle worker still wakes this often, in ms, to let flows expire. */

@@ -25,8 +25,7 @@ import {
   ALLOWED_BY_POLICY,
   FIRST_DENY,
   LOCAL_NODE,
-  MALFORMED,
-  NOT_ISOLATED,
+  opensOrIsDenied,
   REVOKED,
   SAME_POD,
 } from '../../filter/reasons.ts';
@@ -216,15 +215,7 @@ export class FrameJudge {
 
 /** Is it the first packet of a flow, or one that is denied? Of what cannot be decoded there is nothing to tell. */
 function isTold(reason: number): boolean {
-  switch (reason) {
-    case NOT_ISOLATED:
-    case ALLOWED_BY_POLICY:
-    case SAME_POD:
-    case ADOPTED:
-      return true;
-    default:
-      return reason >= FIRST_DENY && reason !== MALFORMED;
-  }
+  return reason === SAME_POD || opensOrIsDenied(reason);
 }
 
 /** Does a packet of a flow that nobody has seen the beginning of go to who opened it? A server has the lower port. */
