@@ -67,7 +67,7 @@ const MAX_DEFAULT_QUEUES = 4;
 /** Changes that are taken note of in one go: some ms. */
 const PIECE = 500;
 /** How long the event loop may wait for compiling, in ms, the pieces of which are smaller. */
-const TURN = 3;
+const TURN = 0.5;
 /** How often the kernel's rules are looked at, in ms: other software can flush what is not its own. */
 const CHECK_STEERING = 10_000;
 /** From when on a change that is not in force is a problem, in seconds: it should take 0.1. */

@@ -9,10 +9,10 @@ export function requirementsOf({ matchLabels, matchExpressions }: LabelSelector)
 
 /** Whether `labels` satisfy every requirement of the selector. An empty selector matches everything. */
 export function matchesSelector(selector: LabelSelector, labels: Labels): boolean {
-  for (const [key, value] of Object.entries(selector.matchLabels)) {
-    if (labelOf(labels, key) !== value) return false;
-  }
-  return selector.matchExpressions.every((requirement) => matchesRequirement(requirement, labels));
+  const { matchLabels, matchExpressions } = selector;
+  for (const key in matchLabels) if (labelOf(labels, key) !== matchLabels[key]) return false;
+  for (const requirement of matchExpressions) if (!matchesRequirement(requirement, labels)) return false;
+  return true;
 }
 
 export function matchesRequirement(requirement: SelectorRequirement, labels: Labels): boolean {

@@ -49,6 +49,13 @@ interface Pod {
   addresses: readonly string[];
 }
 
+/** An address that can be read. */
+interface Claim {
+  readonly words: AddressWords;
+  /** Canonical. */
+  readonly text: string;
+}
+
 export interface CompilerCounts {
   readonly policies: number;
   readonly identities: number;
@@ -85,7 +92,8 @@ export class PolicyCompiler {
   private readonly rules: PolicyRules;
   private readonly classes: EndpointClasses;
   private readonly pods = new Map<string, Pod>();
-  private readonly endpoints = new Set<Pod>();
+  /** Each with the addresses that it claims, once they were asked for. */
+  private readonly endpoints = new Map<Pod, readonly Claim[] | undefined>();
   private readonly policies = new Map<string, Policy>();
   private nextSerial = 0;
   private generation = 0;
@@ -158,7 +166,7 @@ export class PolicyCompiler {
   /** A new table of everything applied so far. */
   compile(): CompiledPolicies {
     finish(this.settleInPieces());
-    this.isolatedEndpoints = [...this.endpoints].filter((pod) => this.isIsolated(pod)).length;
+    this.isolatedEndpoints = [...this.endpoints.keys()].filter((pod) => this.isIsolated(pod)).length;
     const table = new RuleTable(this.writer.write(++this.generation));
     const policies = new Map([...this.classes.all()].map((each) => [each.id, each.policies]));
     const concerned = this.concerned;
@@ -255,6 +263,7 @@ export class PolicyCompiler {
       this.slots.claim(address, pod.slot);
     }
     pod.addresses = texts;
+    if (this.endpoints.has(pod)) this.endpoints.set(pod, undefined);
   }
 
   private concernPod({ addresses }: Pod): void {
@@ -265,11 +274,11 @@ export class PolicyCompiler {
   private concernSelected(identities: readonly Identity[]): void {
     if (identities.length === 0) return;
     const selected = new Set(identities);
-    for (const pod of this.endpoints) if (selected.has(pod.identity)) this.concernPod(pod);
+    for (const pod of this.endpoints.keys()) if (selected.has(pod.identity)) this.concernPod(pod);
   }
 
   private addEndpoint(pod: Pod): void {
-    this.endpoints.add(pod);
+    this.endpoints.set(pod, undefined);
     if (pod.identity.endpoints++ === 0) this.classes.add(pod.identity);
   }
 
@@ -309,12 +318,11 @@ export class PolicyCompiler {
 
   private isolated(): string[] {
     const isolated: string[] = [];
-    for (const pod of this.endpoints) {
-      const { slot, addresses } = pod;
+    for (const [pod, known] of this.endpoints) {
       if (!this.isIsolated(pod)) continue;
-      for (const address of distinctAddresses(addresses)) {
-        if (this.slots.owner(address) === slot) isolated.push(addressText(address));
-      }
+      const claims = known ?? distinctAddresses(pod.addresses).map((words) => ({ words, text: addressText(words) }));
+      if (known === undefined) this.endpoints.set(pod, claims);
+      for (const { words, text } of claims) if (this.slots.owner(words) === pod.slot) isolated.push(text);
     }
     return isolated.sort();
   }

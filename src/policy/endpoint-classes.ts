@@ -59,6 +59,8 @@ export class EndpointClasses {
   /** Identities of endpoints whose class changed since the last `settle`. */
   private readonly changed = new Set<Identity>();
   private fresh: PolicySet[] = [];
+  /** Of a group's rule: record, group. */
+  private readonly ruleKey = [0, 0];
   /** By identity: its class. */
   readonly words = new GrowingWords();
   readonly directions = new GrowingWords();
@@ -130,7 +132,7 @@ export class EndpointClasses {
   /** A peer group lost its last identity. */
   groupLeft(group: PeerGroup): void {
     for (const peer of group.members()) {
-      for (const record of peer.opens.keys()) this.groupRules.delete([record, group.id]);
+      for (const record of peer.opens.keys()) this.groupRules.delete(this.keyOf(record, group));
     }
   }
 
@@ -140,7 +142,7 @@ export class EndpointClasses {
     for (const peer of group.members()) {
       for (const [record, ports] of peer.opens) append(opened, record, ports);
     }
-    for (const [record, ports] of opened) this.groupRules.set([record, group.id], this.portSets.union(ports));
+    for (const [record, ports] of opened) this.groupRules.set(this.keyOf(record, group), this.portSets.union(ports));
   }
 
   /** Builds the new classes; peer groups have settled. */
@@ -221,12 +223,24 @@ export class EndpointClasses {
   }
 
   private enterPeers({ record, peers }: ClassDirection): void {
-    const opened = new Map<PeerGroup, number[]>();
-    for (const [peer, ports] of peers) {
-      peer.opens.set(record, ports);
-      for (const group of peer.groups) append(opened, group, ports);
+    for (const [peer, ports] of peers) peer.opens.set(record, ports);
+    const [first] = peers;
+    if (first !== undefined && peers.size === 1) {
+      // Such as the peer of every pod, which has all groups there are.
+      const [peer, ports] = first;
+      for (const group of peer.groups) this.groupRules.set(this.keyOf(record, group), ports);
+      return;
     }
-    for (const [group, ports] of opened) this.groupRules.set([record, group.id], this.portSets.union(ports));
+    const opened = new Map<PeerGroup, number[]>();
+    for (const [peer, ports] of peers) for (const group of peer.groups) append(opened, group, ports);
+    for (const [group, ports] of opened) this.groupRules.set(this.keyOf(record, group), this.portSets.union(ports));
+  }
+
+  /** Good until it is asked for another. */
+  private keyOf(record: number, group: PeerGroup): readonly number[] {
+    this.ruleKey[0] = record;
+    this.ruleKey[1] = group.id;
+    return this.ruleKey;
   }
 
   private enterPrefixes({ record, prefixes }: ClassDirection): void {
@@ -249,7 +263,7 @@ export class EndpointClasses {
     for (const { record, peers, prefixes } of dropped.directions) {
       for (const peer of peers.keys()) {
         peer.opens.delete(record);
-        for (const group of peer.groups) this.groupRules.delete([record, group.id]);
+        for (const group of peer.groups) this.groupRules.delete(this.keyOf(record, group));
       }
       for (const { address, length } of prefixes) {
         if (length === 0) continue;

@@ -49,7 +49,8 @@ export class Identities {
         endpoints: undefined,
         policies: new SelectorSet(podSelectorOf),
         mode: undefined,
-        scopes: [],
+        ownScope: undefined,
+        scopes: undefined,
         indexed: undefined,
       };
       this.namespaces.set(name, namespace);
@@ -110,8 +111,9 @@ export class Identities {
 
   /** Forgets a namespace of which nothing is left; one that was forgotten before may have a successor by now, which stays. */
   forgetIfEmpty(namespace: Namespace): void {
-    const { name, labels, identities, policies, scopes } = namespace;
-    if (labels !== undefined || identities.size > 0 || policies.size > 0 || scopes.length > 0) return;
+    const { name, labels, identities, policies, ownScope, scopes } = namespace;
+    const isLookedFor = labels !== undefined || ownScope !== undefined || scopes !== undefined;
+    if (isLookedFor || identities.size > 0 || policies.size > 0) return;
     if (this.namespaces.get(name) === namespace) this.namespaces.delete(name);
   }
 

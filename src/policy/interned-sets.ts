@@ -31,6 +31,12 @@ export class InternedSet<T extends Member> {
     this.last = last;
   }
 
+  has(member: T): boolean {
+    let set: InternedSet<T> = this;
+    while (set.last !== undefined && set.last.serial > member.serial) set = set.parent as InternedSet<T>;
+    return set.last === member;
+  }
+
   /** In ascending order of serial number. */
   members(): T[] {
     const members: T[] = [];

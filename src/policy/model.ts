@@ -18,8 +18,10 @@ export interface Namespace {
   readonly policies: SelectorSet<Policy>;
   /** Of its record, for policies that have none of their own. */
   mode: PolicyMode | undefined;
-  /** What looks for peers here, the scope of all namespaces left out. */
-  scopes: Scope[];
+  /** The scope of its own policies' podSelectors; undefined while there is none. */
+  ownScope: Scope | undefined;
+  /** The scopes whose namespaceSelector matches it, the one of all namespaces left out; undefined where none does. */
+  scopes: InternedSet<Scope> | undefined;
   /** The labels under which it can be found; see peer-groups.ts. */
   indexed: Labels | undefined;
 }
@@ -43,7 +45,7 @@ export interface Identity {
 export type PeerGroup = InternedSet<Peer>;
 
 /** The namespaces in which peers are looked for: the one of the policy, or those that a namespaceSelector matches. */
-export interface Scope {
+export interface Scope extends Member {
   readonly key: string;
   /** The policy's own namespace, for a peer with a podSelector only. */
   readonly namespace: Namespace | undefined;

@@ -16,7 +16,7 @@ import type { LabelSelector, PolicyPeer } from '../cluster/records.ts';
 import { isEmptySelector, selectorKey } from '../cluster/selector.ts';
 import { GrowingWords } from './growing-words.ts';
 import type { Identities } from './identities.ts';
-import { InternedSets } from './interned-sets.ts';
+import { type InternedSet, InternedSets } from './interned-sets.ts';
 import { LabelIndex } from './label-index.ts';
 import type { Identity, Namespace, Peer, PeerGroup, Scope } from './model.ts';
 import { inPieces, type Pieces } from './pieces.ts';
@@ -24,6 +24,11 @@ import { matches, SelectorSet } from './selector-set.ts';
 
 /** That many are put into other groups within a fraction of a millisecond. */
 const FEW_IDENTITIES = 1000;
+/**
+ * Retired peers that match more than that are removed all at once when they are more: that is the same work for all of them together as for one.
+ * They are few, because each is a member of all the groups that it matches, and makes every change of those dearer.
+ */
+const MAX_RETIRED_SWEEPING = 8;
 const EVERYTHING: LabelSelector = { matchLabels: {}, matchExpressions: [] };
 
 export class PeerGroups {
@@ -31,6 +36,7 @@ export class PeerGroups {
   private readonly maxRetired: number;
   private readonly sets = new InternedSets<Peer>();
   private readonly scopes = new Map<string, Scope>();
+  private readonly scopeSets = new InternedSets<Scope>();
   private readonly clusterScopes = new SelectorSet<Scope>((scope) => scope.namespaceSelector);
   /** The scope of all namespaces whose record is known. */
   private everywhere: Scope | undefined;
@@ -39,19 +45,24 @@ export class PeerGroups {
   /** Not yet tried on the identities. */
   private freshPeers: Peer[] = [];
   private readonly peers = new Map<string, Peer>();
+  /** Retired peers that match few identities, who retired first to begin with; and those that match many. */
   private readonly retired = new Set<Peer>();
+  private readonly retiredSweeping = new Set<Peer>();
+  /** Their last user was released since the last `settle`, and may have come back. */
+  private released: Peer[] = [];
   private readonly relabelled = new Set<Namespace>();
   private readonly unplaced = new Set<Identity>();
   /** Identities in a group. */
   private placed = 0;
   private readonly labelled = new LabelIndex<Identity>();
   private readonly labelledNamespaces = new LabelIndex<Namespace>();
+  /** Of peers and scopes. */
   private nextSerial = 0;
   private readonly matched: Peer[] = [];
   /** By identity: the id of its group. */
   readonly words = new GrowingWords();
 
-  /** About `maxRetired` retired peers are kept: an edit takes a policy's peers away and brings them back. */
+  /** Up to `maxRetired` retired peers are kept, of those that match much a few: an edit takes a policy's peers away and brings them back. */
   constructor(identities: Identities, maxRetired: number) {
     this.identities = identities;
     this.maxRetired = maxRetired;
@@ -73,7 +84,7 @@ export class PeerGroups {
   }
 
   release(peer: Peer): void {
-    if (--peer.users === 0) this.retired.add(peer);
+    if (--peer.users === 0) this.released.push(peer);
   }
 
   /** The identity is new. */
@@ -106,8 +117,10 @@ export class PeerGroups {
     yield* inPieces(this.unplaced, (identity) => this.place(identity));
     this.unplaced.clear();
     yield* this.settleSets(onLeft, onEntered);
-    if (this.retired.size <= this.maxRetired) return;
-    yield* this.removeRetired();
+    this.retire();
+    const gone = this.tooManyRetired();
+    if (gone.size === 0) return;
+    yield* this.removePeers(gone);
     yield* this.settleSets(onLeft, onEntered);
   }
 
@@ -134,16 +147,20 @@ export class PeerGroups {
       scope.peers.add(peer);
       this.freshPeers.push(peer);
     }
-    if (peer.users++ === 0) this.retired.delete(peer);
+    if (peer.users++ === 0) {
+      this.retired.delete(peer);
+      this.retiredSweeping.delete(peer);
+    }
     return peer;
   }
 
   private scope(key: string, namespace: Namespace | undefined, namespaceSelector: LabelSelector): Scope {
     let scope = this.scopes.get(key);
     if (scope === undefined) {
-      scope = { key, namespace, namespaceSelector, peers: new SelectorSet((peer) => peer.podSelector) };
+      const serial = this.nextSerial++;
+      scope = { key, serial, namespace, namespaceSelector, peers: new SelectorSet((peer) => peer.podSelector) };
       this.scopes.set(key, scope);
-      if (namespace !== undefined) namespace.scopes.push(scope);
+      if (namespace !== undefined) namespace.ownScope = scope;
       else if (isEmptySelector(namespaceSelector)) this.everywhere = scope;
       else this.freshScopes.push(scope);
     }
@@ -151,15 +168,18 @@ export class PeerGroups {
   }
 
   private isLookedFor(scope: Scope, namespace: Namespace): boolean {
-    return scope === this.everywhere ? namespace.labels !== undefined : namespace.scopes.includes(scope);
+    if (scope === this.everywhere) return namespace.labels !== undefined;
+    return scope === namespace.ownScope || (namespace.scopes?.has(scope) ?? false);
   }
 
   /** Gives new scopes to the namespaces they match, and relabelled namespaces the scopes that match them now. */
   private *placeScopes(): Pieces {
     for (const scope of this.freshScopes) {
       this.clusterScopes.add(scope);
-      yield* inPieces(this.namespacesOf(scope), ({ labels, scopes }) => {
-        if (labels !== undefined && matches(scope.namespaceSelector, labels)) scopes.push(scope);
+      yield* inPieces(this.namespacesOf(scope), (namespace) => {
+        const { labels, scopes = this.scopeSets.empty } = namespace;
+        if (labels === undefined || !matches(scope.namespaceSelector, labels)) return;
+        this.setScopes(namespace, this.scopeSets.with(scopes, scope));
       });
     }
     this.freshScopes = [];
@@ -168,12 +188,23 @@ export class PeerGroups {
       if (indexed !== undefined) this.labelledNamespaces.remove(namespace, indexed);
       if (labels !== undefined) this.labelledNamespaces.add(namespace, labels);
       namespace.indexed = labels;
-      namespace.scopes = namespace.scopes.filter((scope) => scope.namespace !== undefined);
-      if (labels !== undefined) this.clusterScopes.match(labels, namespace.scopes);
+      const scopes: Scope[] = [];
+      if (labels !== undefined) this.clusterScopes.match(labels, scopes);
+      this.setScopes(namespace, this.scopeSets.withAll(this.scopeSets.empty, scopes));
       for (const identity of namespace.identities.values()) this.unplaced.add(identity);
       this.identities.forgetIfEmpty(namespace);
     });
     this.relabelled.clear();
+    yield* this.scopeSets.settleInPieces(ignore, ignore);
+  }
+
+  private setScopes(namespace: Namespace, scopes: InternedSet<Scope>): void {
+    const after = scopes === this.scopeSets.empty ? undefined : scopes;
+    if (after === namespace.scopes) return;
+    // In this order, as in `move`.
+    if (after !== undefined) this.scopeSets.use(after);
+    if (namespace.scopes !== undefined) this.scopeSets.unuse(namespace.scopes);
+    namespace.scopes = after;
   }
 
   /** Splits groups: tries the fresh peers, in the order of their serials, on identities that are in a group already. */
@@ -208,10 +239,6 @@ export class PeerGroups {
     return count;
   }
 
-  private canFindNamespaces({ namespace, namespaceSelector }: Scope): boolean {
-    return namespace !== undefined || this.labelledNamespaces.candidates(namespaceSelector) !== undefined;
-  }
-
   /** Every namespace that the scope can match. */
   private namespacesOf({ namespace, namespaceSelector }: Scope): Iterable<Namespace> {
     if (namespace !== undefined) return [namespace];
@@ -223,7 +250,9 @@ export class PeerGroups {
     const { namespace, labels } = identity;
     this.matched.length = 0;
     if (namespace.labels !== undefined) this.everywhere?.peers.match(labels, this.matched);
-    for (const scope of namespace.scopes) scope.peers.match(labels, this.matched);
+    namespace.ownScope?.peers.match(labels, this.matched);
+    for (let set = namespace.scopes; set?.last !== undefined; set = set.parent)
+      set.last.peers.match(labels, this.matched);
     this.move(identity, this.sets.withAll(this.sets.empty, this.matched));
   }
 
@@ -241,31 +270,34 @@ export class PeerGroups {
     this.words.set(identity.id, group.id);
   }
 
-  private *removeRetired(): Pieces {
-    const gone = this.tooManyRetired();
+  /** Notes the peers that nobody took up again. */
+  private retire(): void {
+    for (const peer of this.released) {
+      if (peer.users === 0) (matchesMuch(peer) ? this.retiredSweeping : this.retired).add(peer);
+    }
+    this.released = [];
+  }
+
+  /** Of those that match little, who retired first. */
+  private tooManyRetired(): Set<Peer> {
+    const { retired, retiredSweeping, maxRetired } = this;
+    const gone = new Set(retiredSweeping.size > Math.min(maxRetired, MAX_RETIRED_SWEEPING) ? retiredSweeping : []);
+    let tooMany = retired.size - maxRetired;
+    for (const peer of retired) if (tooMany-- > 0) gone.add(peer);
+    return gone;
+  }
+
+  private *removePeers(gone: ReadonlySet<Peer>): Pieces {
     yield* this.joinGroups(gone);
     const emptied = new Set<Scope>();
     for (const peer of gone) {
       this.retired.delete(peer);
+      this.retiredSweeping.delete(peer);
       this.peers.delete(peer.key);
       peer.scope.peers.delete(peer);
       if (peer.scope.peers.size === 0) emptied.add(peer.scope);
     }
     if (emptied.size > 0) yield* this.removeScopes(emptied);
-  }
-
-  /**
-   * Those that retired first. One that matches much stays until there are twice as many as may be: removing it puts all of that into other
-   * groups, which is the same work for all of them together as for one.
-   */
-  private tooManyRetired(): Set<Peer> {
-    if (this.retired.size > 2 * this.maxRetired) return new Set(this.retired);
-    const gone = new Set<Peer>();
-    for (const peer of this.retired) {
-      if (this.retired.size - gone.size <= this.maxRetired) break;
-      if (!matchesMuch(peer)) gone.add(peer);
-    }
-    return gone;
   }
 
   /** Joins the groups that only these peers kept apart. */
@@ -291,10 +323,16 @@ export class PeerGroups {
   }
 
   private *removeScopes(emptied: ReadonlySet<Scope>): Pieces {
+    const left = new Map<InternedSet<Scope>, InternedSet<Scope>>();
     const leave = (namespace: Namespace): void => {
-      if (!namespace.scopes.some((scope) => emptied.has(scope))) return;
-      namespace.scopes = namespace.scopes.filter((scope) => !emptied.has(scope));
-      this.identities.forgetIfEmpty(namespace);
+      const { scopes } = namespace;
+      if (scopes === undefined) return;
+      let kept = left.get(scopes);
+      if (kept === undefined) {
+        kept = this.scopeSets.without(scopes, (scope) => emptied.has(scope));
+        left.set(scopes, kept);
+      }
+      this.setScopes(namespace, kept);
     };
     let unfound = false;
     for (const scope of emptied) {
@@ -303,14 +341,24 @@ export class PeerGroups {
         this.everywhere = undefined;
         continue;
       }
-      if (scope.namespace === undefined) this.clusterScopes.delete(scope);
-      if (this.canFindNamespaces(scope)) yield* inPieces(this.namespacesOf(scope), leave);
-      else unfound = true;
+      if (scope.namespace !== undefined) {
+        scope.namespace.ownScope = undefined;
+        this.identities.forgetIfEmpty(scope.namespace);
+        continue;
+      }
+      this.clusterScopes.delete(scope);
+      const found = this.labelledNamespaces.candidates(scope.namespaceSelector);
+      if (found === undefined) unfound = true;
+      else yield* inPieces(found, leave);
     }
     // However many they are, once.
     if (unfound) yield* inPieces(this.identities.all(), leave);
+    yield* this.scopeSets.settleInPieces(ignore, ignore);
   }
 }
+
+/** Nobody keeps anything by sets of scopes. */
+function ignore(): void {}
 
 function matchesMuch({ groups }: Peer): boolean {
   let identities = 0;

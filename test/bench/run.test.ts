@@ -114,7 +114,7 @@ describe('a measurement in a child', () => {
   test('is ended where nobody waits for it any more', async () => {
     const abort = new AbortController();
     const onReport = () => abort.abort(new Error('enough'));
-    const input = { size: { ...LARGE, pods: 1000, policies: 100 }, count: 1e9 };
+    const input = { size: { ...LARGE, pods: 1000, policies: 100 }, counts: { common: 1e9, sweeping: 1 } };
     await expect(inChild(inCompile('events-process.ts'), input, { signal: abort.signal, onReport })).rejects.toThrow(
       'enough',
     );

@@ -33,6 +33,7 @@ function cluster() {
     },
     retain: (peer: PolicyPeer) => groups.retain(peer, namespace),
     release: (peer: Peer) => groups.release(peer),
+    scopes: () => [namespace.ownScope, ...(namespace.scopes?.members() ?? [])].filter((scope) => scope !== undefined),
     settle(): void {
       told.length = 0;
       const pieces = groups.settleInPieces(
@@ -106,7 +107,7 @@ describe('a group is what the same peers match', () => {
 });
 
 test('a namespace that had other labels is looked into once', () => {
-  const { groups, identities, identity, namespace, retain, settle } = cluster();
+  const { groups, identities, identity, namespace, retain, scopes, settle } = cluster();
   const some = identity({ app: 'web' });
   settle();
   identities.setLabels(namespace, { team: 'b' });
@@ -115,8 +116,37 @@ test('a namespace that had other labels is looked into once', () => {
   const either = { ...matching(), matchExpressions: [{ key: 'team', operator: 'In' as const, values: ['a', 'b'] }] };
   const peer = retain({ namespaceSelector: either });
   settle();
-  expect(namespace.scopes).toEqual([peer.scope]);
+  expect(scopes()).toEqual([peer.scope]);
   expect(some.group?.members()).toEqual([peer]);
+});
+
+test('namespaces that the same selectors match share one set of scopes, whenever they came', () => {
+  const { groups, identities, namespace, retain, settle } = cluster();
+  retain({ namespaceSelector: matching({ team: 'a' }) });
+  settle();
+  const later = identities.namespace('later');
+  identities.setLabels(later, { team: 'a', env: 'test' });
+  groups.relabel(later);
+  settle();
+  expect(later.scopes?.members()).toHaveLength(1);
+  expect(later.scopes).toBe(namespace.scopes);
+});
+
+test('a namespace of which only peers were left is forgotten with the last of them', () => {
+  const { groups, identities, namespace, release, retain, settle } = cluster();
+  const peers = ['1', '2', '3'].map((v) => retain({ podSelector: matching({ v }) }));
+  settle();
+  identities.setLabels(namespace, undefined);
+  groups.relabel(namespace);
+  settle();
+  expect([...identities.all()]).toEqual([namespace]);
+  // More than are kept, by peers of a namespace that stays.
+  const other = identities.namespace('other');
+  identities.setLabels(other, {});
+  const others = ['1', '2', '3'].map((v) => groups.retain({ podSelector: matching({ v }) }, other));
+  for (const peer of [...peers, ...others]) release(peer);
+  settle();
+  expect([...identities.all()]).toEqual([other]);
 });
 
 describe('retired peers', () => {
@@ -133,7 +163,7 @@ describe('retired peers', () => {
   });
 
   test('are removed when they are many, first who retired first, and the groups that they kept apart are joined', () => {
-    const { identity, namespace, release, retain, settle } = cluster();
+    const { identity, release, retain, scopes, settle } = cluster();
     const [front, back] = [identity({ app: 'web', v: '1' }), identity({ app: 'web', v: '2' })];
     const stays = retain(web);
     const first = ['1', '2'].map((v) =>
@@ -142,7 +172,7 @@ describe('retired peers', () => {
     const last = ['3', '4'].map((v) => retain({ podSelector: matching({ v }) }));
     settle();
     expect(front.group).not.toBe(back.group);
-    expect(namespace.scopes).toHaveLength(2);
+    expect(scopes()).toHaveLength(2);
     for (const peer of first) release(peer);
     settle();
     expect(front.group).not.toBe(back.group);
@@ -150,26 +180,45 @@ describe('retired peers', () => {
     settle();
     expect(front.group).toBe(back.group);
     expect(front.group?.members()).toEqual([stays]);
-    expect(namespace.scopes).toEqual([stays.scope]);
+    expect(scopes()).toEqual([stays.scope]);
     expect(retain({ podSelector: matching({ v: '4' }) })).toBe(last[1]);
   });
 
-  test('that match much are removed together, when they are twice as many as may be', () => {
+  test('that match much are removed all at once when they are many, and nobody else with them', () => {
     const { identity, release, retain, settle } = cluster();
     const many = Array.from({ length: 1001 }, (_, i) => identity({ app: 'web', v: `${i}` }));
-    const matchingMuch = ['a', 'b', 'c', 'd', 'e'].map((key) => retain({ podSelector: without(key) }));
+    const sweeping = ['a', 'b', 'c', 'd'].map((key) => retain({ podSelector: without(key) }));
+    const one = retain({ podSelector: matching({ v: '0' }) });
     settle();
-    const known = () => many.at(-1)?.group?.members().length;
-    for (const peer of matchingMuch.slice(0, 4)) release(peer);
+    const known = () => many[0]?.group?.members();
+    release(one);
+    for (const peer of sweeping.slice(0, MAX_RETIRED)) release(peer);
     settle();
-    expect(known()).toBe(5);
-    release(matchingMuch[4] as Peer);
+    expect(known()).toEqual([...sweeping, one]);
+    release(sweeping[2] as Peer);
     settle();
-    expect(known()).toBe(0);
+    expect(known()).toEqual([sweeping[3], one]);
+    expect(retain({ podSelector: without('a') })).not.toBe(sweeping[0]);
+  });
+
+  test('that match much are not removed while a policy has taken them up again', () => {
+    const { identity, release, retain, settle } = cluster();
+    const many = Array.from({ length: 1001 }, (_, i) => identity({ app: 'web', v: `${i}` }));
+    const sweeping = ['a', 'b', 'c'].map((key) => retain({ podSelector: without(key) }));
+    settle();
+    release(sweeping[0] as Peer);
+    settle();
+    expect(retain({ podSelector: without('a') })).toBe(sweeping[0]);
+    // Given back and taken up again by one change.
+    release(sweeping[0] as Peer);
+    expect(retain({ podSelector: without('a') })).toBe(sweeping[0]);
+    for (const peer of sweeping.slice(1)) release(peer);
+    settle();
+    expect(many[0]?.group?.members()).toEqual(sweeping);
   });
 
   test('of a selector that requires no label are removed from everything that they matched', () => {
-    const { identity, namespace, release, retain, settle } = cluster();
+    const { identity, release, retain, scopes, settle } = cluster();
     const front = identity({ app: 'web' });
     const peers = ['x', 'y', 'z'].map((key) => retain({ podSelector: without(key), namespaceSelector: without(key) }));
     settle();
@@ -177,7 +226,7 @@ describe('retired peers', () => {
     for (const peer of peers) release(peer);
     settle();
     expect(front.group?.members()).toEqual(peers.slice(1));
-    expect(namespace.scopes).toEqual(peers.slice(1).map(({ scope }) => scope));
+    expect(scopes()).toEqual(peers.slice(1).map(({ scope }) => scope));
   });
 });
 

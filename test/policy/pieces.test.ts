@@ -8,13 +8,13 @@ import { judgeSides } from './judge-sides.ts';
 import { allow, ingressPolicy, matching, NODE, namespace, pod, remove, set } from './records.ts';
 
 describe('work in pieces', () => {
-  const items = Array.from({ length: 250 }, (_, i) => i);
+  const items = Array.from({ length: 50 }, (_, i) => i);
 
-  test('stops after each hundred, and is done when it ends', () => {
+  test('stops after each twenty, and is done when it ends', () => {
     const done: number[] = [];
     const stops: number[] = [];
     for (const _ of inPieces(items, (item) => done.push(item))) stops.push(done.length);
-    expect(stops).toEqual([100, 200]);
+    expect(stops).toEqual([20, 40]);
     expect(done).toEqual(items);
   });
 
