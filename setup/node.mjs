@@ -103,15 +103,3 @@ export async function downloadNode(folder) {
 function currentPlatform() {
   return `${process.platform}-${process.arch}`;
 }
-
-/**
- * The flags of Node in a program's first line (`#!/usr/bin/env -S node --flag`), for whoever starts the program in another way: the line counts
- * only where the file itself is run.
- * @param {string} program its file
- * @returns {string[]}
- */
-export function nodeFlags(program) {
-  const [firstLine = ''] = readFileSync(program, 'utf8').split('\n', 1);
-  const flags = /^#!.*\bnode\b(.*)$/.exec(firstLine)?.[1] ?? '';
-  return flags.split(' ').filter((flag) => flag !== '');
-}

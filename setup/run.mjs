@@ -9,7 +9,7 @@ import { benchMistake, benchSendsPackets } from './bench.mjs';
 import { build } from './build.mjs';
 import { runInForeground, watchSignals } from './child.mjs';
 import { withLock } from './lock.mjs';
-import { downloadNode, nodeFlags, readyNode } from './node.mjs';
+import { downloadNode, readyNode } from './node.mjs';
 import { installPackages as installNpmPackages, packagesReady } from './npm.mjs';
 import { SetupError, say } from './output.mjs';
 import {
@@ -65,8 +65,7 @@ function podfence(checkout, args) {
  */
 function runSource({ root, node, env }, file, args) {
   const cwd = env.npm_lifecycle_event === undefined ? undefined : env.INIT_CWD;
-  const program = join(root, file);
-  return runInForeground(node, [...nodeFlags(program), program, ...args], cwd === undefined ? { env } : { env, cwd });
+  return runInForeground(node, [join(root, file), ...args], cwd === undefined ? { env } : { env, cwd });
 }
 
 /**

@@ -1,10 +1,5 @@
-#!/usr/bin/env -S node --max-semi-space-size=16
-/**
- * The command line. A command's code is loaded when it is used, so that each starts as fast as if it were the only one.
- *
- * The flag bounds where V8 puts new objects, in MiB. Its own choice of 32 takes 90 MB more for a large cluster, and interrupts the main thread for
- * longer; bench/README.md has the figures.
- */
+#!/usr/bin/env node
+/** The command line. A command's code is loaded when it is used, so that each starts as fast as if it were the only one. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ExitCode, InputError, UnavailableError } from './commands/exit-code.ts';

@@ -1,6 +1,4 @@
 /** `npm run bench compile`: from records to a table, for a large cluster. */
-import { fileURLToPath } from 'node:url';
-import { nodeFlags } from '../../setup/node.mjs';
 import type { Bench, BenchContext } from '../harness/bench.ts';
 import { inChild } from '../harness/child.ts';
 import { bars } from '../harness/panels.ts';
@@ -26,9 +24,6 @@ interface Parameters {
   readonly shapeEdits: number;
 }
 
-/** As the command line is run. */
-const FLAGS = nodeFlags(fileURLToPath(new URL('../../src/cli.ts', import.meta.url)));
-
 const PARAMETERS: Parameters = {
   size: LARGE,
   processes: { full: 5, events: 3, shape: 5 },
@@ -52,7 +47,7 @@ export const bench: Bench = {
     const shapes = await badShapes(context, parameters);
     const notes = [
       "Time of the thread's own CPU, which is the agent's main thread.",
-      'The target for one event is held by each of its kinds: the row is the slowest of them, beside it its spread between processes. Sweeping selectors, which are new',
+      'The target for one event is held by each of its kinds: the row is the p99 of the slowest, of all processes together; beside it, of each alone. Sweeping selectors, which are new',
       'and match a large part of the cluster, cost what they match: they are not among these kinds and have rows of their own. The agent does their',
       'work in turns, between which the main thread sees to everything else.',
     ];
@@ -96,7 +91,7 @@ async function fullCompiles(
   for (let i = 0; i < processes; i++) {
     progress(`full compile of ${size.policies.toLocaleString('en')} policies`, i + 1, processes);
     const file = new URL('./full-process.ts', import.meta.url);
-    answers.push(await inChild<FullAnswer>(file, size, { signal, flags: [...FLAGS, '--expose-gc'] }));
+    answers.push(await inChild<FullAnswer>(file, size, { signal, flags: ['--expose-gc'] }));
   }
   const of = (name: string, unit: string, take: (answer: FullAnswer) => number) => row(name, unit, answers.map(take));
   return [
@@ -123,7 +118,7 @@ async function eventTimes(
       );
     onReport(0);
     const file = new URL('./events-process.ts', import.meta.url);
-    answers.push(await inChild<EventsAnswer>(file, { size, counts }, { signal, onReport, flags: FLAGS }));
+    answers.push(await inChild<EventsAnswer>(file, { size, counts }, { signal, onReport }));
   }
   return answers;
 }
@@ -163,7 +158,7 @@ async function badShapes(
     for (const shape of names) {
       progress(shape, ++done, processes * names.length);
       const file = new URL('./shape-process.ts', import.meta.url);
-      answers.get(shape)?.push(await inChild<ShapeAnswer>(file, { shape, n, edits }, { signal, flags: FLAGS }));
+      answers.get(shape)?.push(await inChild<ShapeAnswer>(file, { shape, n, edits }, { signal }));
     }
   }
   return [...answers].flatMap(([shape, found]) => [

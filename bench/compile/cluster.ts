@@ -25,7 +25,7 @@ export const SMALL: ClusterSize = { namespaces: 250, pods: 1000, policies: 750, 
 
 export const NODE = { name: 'node-0', addresses: ['172.16.0.1'] };
 
-const APPS = ['web', 'api', 'worker', 'db'] as const;
+export const APPS = ['web', 'api', 'worker', 'db'] as const;
 const TEAMS = 200;
 const DNS: PolicyRule = {
   peers: [

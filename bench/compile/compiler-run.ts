@@ -4,6 +4,7 @@ import type { ClusterRecord } from '../../src/cluster/records.ts';
 import type { ClusterChange } from '../../src/cluster/store.ts';
 import { PolicyCompiler } from '../../src/policy/compiler.ts';
 import type { RuleTable } from '../../src/policy/rule-table.ts';
+import { keepYoungSpaceSmall } from '../../src/sys/engine.ts';
 import { threadCpuUs } from '../harness/cpu-time.ts';
 import { NODE } from './cluster.ts';
 
@@ -14,12 +15,18 @@ export interface Taken {
   readonly turnMs: number;
 }
 
-/** As in agent/agent.ts, in ms. */
+/** As in agent/agent.ts, in ms; and changes that are applied in one go. */
 const TURN = 0.5;
+const PIECE = 500;
 
+/** In a process whose heap is as the agent's. */
 export class CompilerRun {
   readonly #compiler = new PolicyCompiler(NODE);
   #table: RuleTable | undefined;
+
+  constructor() {
+    keepYoungSpaceSmall();
+  }
 
   all(records: readonly ClusterRecord[]): Promise<Taken> {
     return this.change(records.map((record) => ({ type: 'set', record })));
@@ -37,13 +44,16 @@ export class CompilerRun {
       turnMs = Math.max(turnMs, (now - used) / 1000);
       used = now;
     };
-    this.#compiler.apply(changes);
-    for (const _ of this.#compiler.settleInPieces()) {
-      if (performance.now() - start <= TURN) continue;
+    const pause = async () => {
       count();
       await setImmediate();
       count();
       start = performance.now();
+    };
+    for (let at = 0; at < changes.length; at += PIECE) {
+      if (at > 0) await pause();
+      this.#compiler.apply(changes.slice(at, at + PIECE));
+      for (const _ of this.#compiler.settleInPieces()) if (performance.now() - start > TURN) await pause();
     }
     const { table } = this.#compiler.compile();
     // As the agent does when all workers have the newer table.

@@ -8,7 +8,7 @@ import type {
   PolicyRule,
 } from '../../src/cluster/records.ts';
 import type { ClusterChange } from '../../src/cluster/store.ts';
-import { type ClusterSize, labels, namespace, pod, policy, team } from './cluster.ts';
+import { APPS, type ClusterSize, labels, namespace, pod, policy, team } from './cluster.ts';
 
 /** The change with number `i` of its kind. */
 export type EventOf = (i: number, size: ClusterSize) => ClusterChange;
@@ -39,7 +39,7 @@ export const EVENTS: Readonly<Record<string, EventOf>> = {
   'policy edited here, an ipBlock': (i, size) => set(allowingOnly(policyHere(i, size), block(i))),
   'policy deleted here': (i, size) => gone(policyHere(i, size)),
   'policy with a selector that is new to the cluster': (i) =>
-    set(allowing({ namespaceSelector: labels({}), podSelector: labels({ 'app.kubernetes.io/name': `web-${4 * i}` }) })),
+    set(allowing({ namespaceSelector: labels({}), podSelector: labels({ 'app.kubernetes.io/name': podName(i) }) })),
   'policy with a namespace selector that is new': (i) =>
     set(allowing({ namespaceSelector: labels({ team: team(3 * i + 1), env: 'staging' }) })),
   'policy that selects everything, allowing every pod': (i) =>
@@ -55,6 +55,11 @@ export const SWEEPING_EVENTS: Readonly<Record<string, EventOf>> = {
   'new selector of all namespaces, by what they have not': (i) =>
     set(allowing({ namespaceSelector: without({}, `mark-${i}`) })),
 };
+
+/** One of the 2,000 names that pods have. */
+function podName(i: number): string {
+  return `${APPS[i % APPS.length]}-${Math.floor(i / APPS.length) % 500}`;
+}
 
 function set(record: ClusterRecord): ClusterChange {
   return { type: 'set', record };

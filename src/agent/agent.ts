@@ -66,7 +66,7 @@ export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
 /** Changes that are taken note of in one go: some ms. */
 const PIECE = 500;
-/** How long the event loop may wait for compiling, in ms, the pieces of which are smaller. */
+/** After how long compiling lets others have the main thread, in ms. Its pieces are smaller, but for what ends a change: up to 0.5 ms for a large cluster. */
 const TURN = 0.5;
 /** How often the kernel's rules are looked at, in ms: other software can flush what is not its own. */
 const CHECK_STEERING = 10_000;

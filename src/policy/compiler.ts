@@ -20,7 +20,7 @@ import { type CompiledPolicies, CompiledTable } from './compiled-policies.ts';
 import { Concerned } from './concerned.ts';
 import { EndpointClasses } from './endpoint-classes.ts';
 import { Identities } from './identities.ts';
-import type { Identity, Namespace, Policy } from './model.ts';
+import { type Identity, type Namespace, NO_GROUP, type Policy } from './model.ts';
 import { PeerGroups } from './peer-groups.ts';
 import { finish, type Pieces } from './pieces.ts';
 import { PodSlots } from './pod-slots.ts';
@@ -217,7 +217,7 @@ export class PolicyCompiler {
     const namespace = this.identities.namespace(record.namespace);
     // Before the old identity is released, which may be the same.
     const identity = this.identities.retain(namespace, record.labels, record.ports);
-    if (identity.group === undefined) this.groups.add(identity);
+    if (identity.group === NO_GROUP) this.groups.add(identity);
     const endpoint = record.nodeName === this.nodeName;
     let pod = this.pods.get(key);
     if (pod === undefined) {

@@ -5,7 +5,7 @@
 
 import type { ContainerPort, LabelSelector, Labels, NamespaceRecord } from '../cluster/records.ts';
 import { GrowingWords, Numbers } from './growing-words.ts';
-import type { Identity, Namespace, Policy } from './model.ts';
+import { type Identity, type Namespace, NO_GROUP, type Policy } from './model.ts';
 import { PortNames } from './port-names.ts';
 import { SelectorSet } from './selector-set.ts';
 
@@ -20,6 +20,7 @@ export class Identities {
   private readonly labelKeys = new Map<string, number>();
   /** Identities without pods: they go at the next `settle`, unless a pod takes them up again before. */
   private readonly deserted = new Set<Identity>();
+  private readonly byId: (Identity | undefined)[] = [];
   /** By identity: its profile of named ports. */
   readonly profiles = new GrowingWords();
 
@@ -37,6 +38,11 @@ export class Identities {
 
   all(): IterableIterator<Namespace> {
     return this.namespaces.values();
+  }
+
+  /** Of all namespaces, by id: the array itself, not a copy. */
+  allIdentities(): readonly (Identity | undefined)[] {
+    return this.byId;
   }
 
   namespace(name: string): Namespace {
@@ -81,10 +87,11 @@ export class Identities {
         profileKey,
         pods: 0,
         endpoints: 0,
-        group: undefined,
+        group: NO_GROUP,
         selectedBy: undefined,
       };
       namespace.identities.set(key, identity);
+      this.byId[id] = identity;
       this.profiles.set(id, this.portNames.retainProfile(profileKey, ports));
     } else if (identity.pods === 0) {
       this.deserted.delete(identity);
@@ -103,6 +110,7 @@ export class Identities {
       onRemoved(identity);
       identity.namespace.identities.delete(identity.key);
       this.portNames.releaseProfile(identity.profileKey);
+      this.byId[identity.id] = undefined;
       this.numbers.giveBack(identity.id);
       this.forgetIfEmpty(identity.namespace);
     }

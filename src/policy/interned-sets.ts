@@ -1,6 +1,6 @@
 /**
  * Sets that exist once however many use them, so that two equal sets are one object: the peer selectors that match an identity, the
- * policies that select an endpoint.
+ * policies that select an endpoint, the scopes of a namespace.
  *
  * They are the nodes of a trie over their members in ascending order of serial number. A new member has the highest serial, so adding it
  * to a set is one step down, and "everything in this set that the new selector matches" becomes another set in constant time.
@@ -48,10 +48,16 @@ export class InternedSet<T extends Member> {
 export class InternedSets<T extends Member> {
   readonly empty = new InternedSet<T>();
   private readonly ids = new Numbers(1);
+  private readonly inUse: (InternedSet<T> | undefined)[] = [this.empty];
   private touched: InternedSet<T>[] = [];
 
   constructor() {
     this.empty.id = 0;
+  }
+
+  /** The set in use that has this id. */
+  withId(id: number): InternedSet<T> {
+    return this.inUse[id] as InternedSet<T>;
   }
 
   /** The set with one member more, whose serial is higher than that of any in it. */
@@ -83,7 +89,10 @@ export class InternedSets<T extends Member> {
 
   use(set: InternedSet<T>): void {
     if (set.users++ > 0 || set === this.empty) return;
-    if (set.id < 0) set.id = this.ids.take();
+    if (set.id < 0) {
+      set.id = this.ids.take();
+      this.inUse[set.id] = set;
+    }
     this.touch(set);
   }
 
@@ -119,7 +128,10 @@ export class InternedSets<T extends Member> {
 
   /** Takes the number back, and cuts the unused branch that ends here off the trie. */
   private forget(unused: InternedSet<T>): void {
-    if (unused.id > 0) this.ids.giveBack(unused.id);
+    if (unused.id > 0) {
+      this.inUse[unused.id] = undefined;
+      this.ids.giveBack(unused.id);
+    }
     unused.id = -1;
     let set = unused;
     while (set.parent !== undefined && set.users === 0 && !set.children?.size) {

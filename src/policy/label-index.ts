@@ -88,10 +88,12 @@ export class Candidates<T extends object> {
     this.count = buckets.reduce((count, bucket) => count + (bucket instanceof Set ? bucket.size : 1), 0);
   }
 
-  *[Symbol.iterator](): Iterator<T> {
+  items(): T[] {
+    const items: T[] = [];
     for (const bucket of this.buckets) {
-      if (bucket instanceof Set) yield* bucket;
-      else yield bucket;
+      if (bucket instanceof Set) for (const item of bucket) items.push(item);
+      else items.push(bucket);
     }
+    return items;
   }
 }

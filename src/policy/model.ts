@@ -36,13 +36,16 @@ export interface Identity {
   pods: number;
   /** Pods of it on this node. */
   endpoints: number;
-  /** The relevant peer selectors that match it; undefined until they were tried. */
-  group: InternedSet<Peer> | undefined;
+  /** Id of its peer group, NO_GROUP until selectors were tried. No reference: V8 would have to look through a hundred thousand of them for each new group. */
+  group: number;
   /** The policies that select it; undefined without endpoints. */
   selectedBy: InternedSet<Policy> | undefined;
 }
 
+/** The relevant peer selectors that match an identity. */
 export type PeerGroup = InternedSet<Peer>;
+
+export const NO_GROUP = -1;
 
 /** The namespaces in which peers are looked for: the one of the policy, or those that a namespaceSelector matches. */
 export interface Scope extends Member {
@@ -58,7 +61,7 @@ export interface Peer extends Member {
   readonly key: string;
   readonly scope: Scope;
   readonly podSelector: LabelSelector;
-  /** Rules that name it. At 0 it is retired: kept for a while, as an edited policy takes it up again at once. */
+  /** Rules that name it. Without any it is retired when that is settled next: kept for a while, as a policy may be put back. */
   users: number;
   /** Groups in use that it matches. */
   readonly groups: Set<PeerGroup>;

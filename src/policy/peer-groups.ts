@@ -18,7 +18,7 @@ import { GrowingWords } from './growing-words.ts';
 import type { Identities } from './identities.ts';
 import { type InternedSet, InternedSets } from './interned-sets.ts';
 import { LabelIndex } from './label-index.ts';
-import type { Identity, Namespace, Peer, PeerGroup, Scope } from './model.ts';
+import { type Identity, type Namespace, NO_GROUP, type Peer, type PeerGroup, type Scope } from './model.ts';
 import { inPieces, type Pieces } from './pieces.ts';
 import { matches, SelectorSet } from './selector-set.ts';
 
@@ -28,7 +28,7 @@ const FEW_IDENTITIES = 1000;
  * Retired peers that match more than that are removed all at once when they are more: that is the same work for all of them together as for one.
  * They are few, because each is a member of all the groups that it matches, and makes every change of those dearer.
  */
-const MAX_RETIRED_SWEEPING = 8;
+const MAX_RETIRED_SWEEPING = 7;
 const EVERYTHING: LabelSelector = { matchLabels: {}, matchExpressions: [] };
 
 export class PeerGroups {
@@ -62,7 +62,7 @@ export class PeerGroups {
   /** By identity: the id of its group. */
   readonly words = new GrowingWords();
 
-  /** Up to `maxRetired` retired peers are kept, of those that match much a few: an edit takes a policy's peers away and brings them back. */
+  /** Up to `maxRetired` retired peers are kept, of those that match much a few: whoever takes a policy away may bring it back. */
   constructor(identities: Identities, maxRetired: number) {
     this.identities = identities;
     this.maxRetired = maxRetired;
@@ -87,6 +87,11 @@ export class PeerGroups {
     if (--peer.users === 0) this.released.push(peer);
   }
 
+  /** The group of an identity, undefined until selectors were tried on it. */
+  groupOf({ group }: Identity): PeerGroup | undefined {
+    return group === NO_GROUP ? undefined : this.sets.withId(group);
+  }
+
   /** The identity is new. */
   add(identity: Identity): void {
     this.unplaced.add(identity);
@@ -95,11 +100,12 @@ export class PeerGroups {
   /** The identity is gone. */
   remove(identity: Identity): void {
     this.unplaced.delete(identity);
-    if (identity.group === undefined) return;
-    this.sets.unuse(identity.group);
+    const group = this.groupOf(identity);
+    if (group === undefined) return;
+    this.sets.unuse(group);
     this.labelled.remove(identity, identity.labels);
     this.placed--;
-    identity.group = undefined;
+    identity.group = NO_GROUP;
   }
 
   /** The namespace has other labels, or none any more. */
@@ -114,10 +120,10 @@ export class PeerGroups {
   *settleInPieces(onLeft: (group: PeerGroup) => void, onEntered: (group: PeerGroup) => void): Pieces {
     yield* this.placeScopes();
     yield* this.placeFreshPeers();
-    yield* inPieces(this.unplaced, (identity) => this.place(identity));
+    yield* inPieces([...this.unplaced], (identity) => this.place(identity));
     this.unplaced.clear();
     yield* this.settleSets(onLeft, onEntered);
-    this.retire();
+    yield* this.retire();
     const gone = this.tooManyRetired();
     if (gone.size === 0) return;
     yield* this.removePeers(gone);
@@ -183,7 +189,7 @@ export class PeerGroups {
       });
     }
     this.freshScopes = [];
-    yield* inPieces(this.relabelled, (namespace) => {
+    yield* inPieces([...this.relabelled], (namespace) => {
       const { labels, indexed } = namespace;
       if (indexed !== undefined) this.labelledNamespaces.remove(namespace, indexed);
       if (labels !== undefined) this.labelledNamespaces.add(namespace, labels);
@@ -217,16 +223,26 @@ export class PeerGroups {
     const { scope, podSelector } = peer;
     yield* inPieces(this.candidatesOf(peer), (identity) => {
       // One without a group is tried on all peers anyway.
-      if (identity.group === undefined || !this.isLookedFor(scope, identity.namespace)) return;
-      if (matches(podSelector, identity.labels)) this.move(identity, this.sets.with(identity.group, peer));
+      if (identity === undefined || !this.isLookedFor(scope, identity.namespace)) return;
+      const group = this.groupOf(identity);
+      if (group === undefined) return;
+      if (matches(podSelector, identity.labels)) this.move(identity, this.sets.with(group, peer));
     });
   }
 
-  /** Every identity that the peer can match, found by its labels or by those of its namespace, whichever are fewer. */
-  private *candidatesOf({ scope, podSelector }: Peer): Iterable<Identity> {
+  /**
+   * Every identity that the peer can match, and more: found by its labels, or by those of its namespace where that are fewer, or simply all where
+   * neither finds few. Undefined stands for nobody.
+   */
+  private candidatesOf({ scope, podSelector }: Peer): readonly (Identity | undefined)[] {
     const labelled = this.labelled.candidates(podSelector);
-    if (labelled !== undefined && labelled.count <= this.identitiesIn(scope, labelled.count)) yield* labelled;
-    else for (const { identities } of this.namespacesOf(scope)) yield* identities.values();
+    const enough = Math.min(labelled?.count ?? this.placed, Math.ceil(this.placed / 4));
+    if (this.identitiesIn(scope, enough) < enough) {
+      const found: Identity[] = [];
+      for (const { identities } of this.namespacesOf(scope)) for (const each of identities.values()) found.push(each);
+      return found;
+    }
+    return labelled?.items() ?? this.identities.allIdentities();
   }
 
   /** Identities in the namespaces that the scope can match; not counted further than `enough`. */
@@ -235,14 +251,14 @@ export class PeerGroups {
     const namespaces = this.labelledNamespaces.candidates(scope.namespaceSelector);
     if (namespaces === undefined || namespaces.count >= enough) return enough;
     let count = 0;
-    for (const { identities } of namespaces) count += identities.size;
+    for (const { identities } of namespaces.items()) count += identities.size;
     return count;
   }
 
   /** Every namespace that the scope can match. */
-  private namespacesOf({ namespace, namespaceSelector }: Scope): Iterable<Namespace> {
+  private namespacesOf({ namespace, namespaceSelector }: Scope): readonly Namespace[] {
     if (namespace !== undefined) return [namespace];
-    return this.labelledNamespaces.candidates(namespaceSelector) ?? this.identities.all();
+    return this.labelledNamespaces.candidates(namespaceSelector)?.items() ?? [...this.identities.all()];
   }
 
   /** Tries every peer that is looked for in the identity's namespace. */
@@ -257,33 +273,45 @@ export class PeerGroups {
   }
 
   private move(identity: Identity, group: PeerGroup): void {
-    if (identity.group === group) return;
+    const before = this.groupOf(identity);
+    if (before === group) return;
     // In this order, so that a group which is left and entered at once keeps its id.
     this.sets.use(group);
-    if (identity.group !== undefined) {
-      this.sets.unuse(identity.group);
+    if (before !== undefined) {
+      this.sets.unuse(before);
     } else {
       this.labelled.add(identity, identity.labels);
       this.placed++;
     }
-    identity.group = group;
+    identity.group = group.id;
     this.words.set(identity.id, group.id);
   }
 
   /** Notes the peers that nobody took up again. */
-  private retire(): void {
-    for (const peer of this.released) {
+  private *retire(): Pieces {
+    yield* inPieces(this.released, (peer) => {
       if (peer.users === 0) (matchesMuch(peer) ? this.retiredSweeping : this.retired).add(peer);
-    }
+    });
     this.released = [];
   }
 
   /** Of those that match little, who retired first. */
   private tooManyRetired(): Set<Peer> {
     const { retired, retiredSweeping, maxRetired } = this;
-    const gone = new Set(retiredSweeping.size > Math.min(maxRetired, MAX_RETIRED_SWEEPING) ? retiredSweeping : []);
+    const gone = new Set<Peer>();
     let tooMany = retired.size - maxRetired;
-    for (const peer of retired) if (tooMany-- > 0) gone.add(peer);
+    for (const peer of retired) {
+      if (tooMany-- <= 0) break;
+      if (!matchesMuch(peer)) {
+        gone.add(peer);
+        continue;
+      }
+      // By now, with pods that came after it was retired.
+      retired.delete(peer);
+      retiredSweeping.add(peer);
+    }
+    if (retiredSweeping.size > Math.min(maxRetired, MAX_RETIRED_SWEEPING))
+      for (const peer of retiredSweeping) gone.add(peer);
     return gone;
   }
 
@@ -304,7 +332,7 @@ export class PeerGroups {
   private *joinGroups(gone: ReadonlySet<Peer>): Pieces {
     const joined = new Map<PeerGroup, PeerGroup>();
     for (const { groups } of gone) {
-      yield* inPieces(groups, (group) => {
+      yield* inPieces([...groups], (group) => {
         if (!joined.has(group))
           joined.set(
             group,
@@ -316,8 +344,10 @@ export class PeerGroups {
       // Another one of them may have led to all of its groups' identities.
       if (![...peer.groups].some(({ users }) => users > 0)) continue;
       yield* inPieces(this.candidatesOf(peer), (identity) => {
-        const group = identity.group && joined.get(identity.group);
-        if (group !== undefined) this.move(identity, group);
+        if (identity === undefined) return;
+        const group = this.groupOf(identity);
+        const after = group && joined.get(group);
+        if (after !== undefined) this.move(identity, after);
       });
     }
   }
@@ -349,10 +379,10 @@ export class PeerGroups {
       this.clusterScopes.delete(scope);
       const found = this.labelledNamespaces.candidates(scope.namespaceSelector);
       if (found === undefined) unfound = true;
-      else yield* inPieces(found, leave);
+      else yield* inPieces(found.items(), leave);
     }
     // However many they are, once.
-    if (unfound) yield* inPieces(this.identities.all(), leave);
+    if (unfound) yield* inPieces([...this.identities.all()], leave);
     yield* this.scopeSets.settleInPieces(ignore, ignore);
   }
 }

@@ -4,11 +4,11 @@ export type Pieces = Generator<undefined, void>;
 /** Some 0.005 ms of what is done to an identity or a namespace, 0.1 ms of what is done to a set of hundreds. */
 const PIECE = 20;
 
-export function* inPieces<T>(items: Iterable<T>, work: (item: T) => void): Pieces {
-  let done = 0;
-  for (const item of items) {
-    work(item);
-    if (++done % PIECE === 0) yield;
+/** @param items an array, of which each costs nothing but the work: an iterator makes an object for each of a hundred thousand */
+export function* inPieces<T>(items: readonly T[], work: (item: T) => void): Pieces {
+  for (let i = 0; i < items.length; i++) {
+    work(items[i] as T);
+    if ((i + 1) % PIECE === 0) yield;
   }
 }
 

@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { nodeFlags } from '../../setup/node.mjs';
 import type { LabHost } from '../../src/lab/lab.ts';
 import type { Status } from '../../src/telemetry/status.ts';
 import { type Family, parseExposition } from '../telemetry/exposition.ts';
@@ -48,14 +47,10 @@ export class RunningAgent {
     const others = Object.entries(process.env).filter(([name]) => !name.startsWith('PODFENCE_'));
     const env = { ...Object.fromEntries(others), ...environment };
     this.#child = host.netns.run(() =>
-      spawn(
-        'setpriv',
-        ['--pdeathsig', 'KILL', process.execPath, ...nodeFlags(cli), cli, 'agent', ...common, ...flags],
-        {
-          stdio: ['ignore', 'ignore', stderr],
-          env,
-        },
-      ),
+      spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, cli, 'agent', ...common, ...flags], {
+        stdio: ['ignore', 'ignore', stderr],
+        env,
+      }),
     );
     this.#ended = once(this.#child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
     void this.#ended.then(() => this.#changed());

@@ -14,7 +14,7 @@ function selector(matchLabels: Labels, ...matchExpressions: SelectorRequirement[
 
 function found(labels: LabelIndex<Labels>, wanted: LabelSelector): Labels[] | undefined {
   const candidates = labels.candidates(wanted);
-  const items = candidates && [...candidates];
+  const items = candidates?.items();
   expect(candidates?.count).toBe(items?.length);
   return items;
 }

@@ -24,7 +24,7 @@ function cluster() {
     told,
     identity(labels: Labels): Identity {
       const identity = identities.retain(namespace, labels, []);
-      if (identity.group === undefined) groups.add(identity);
+      if (groups.groupOf(identity) === undefined) groups.add(identity);
       return identity;
     },
     remove(identity: Identity): void {
@@ -32,6 +32,7 @@ function cluster() {
       identities.settle((each) => groups.remove(each));
     },
     retain: (peer: PolicyPeer) => groups.retain(peer, namespace),
+    membersOf: (identity: Identity | undefined) => identity && groups.groupOf(identity)?.members(),
     release: (peer: Peer) => groups.release(peer),
     scopes: () => [namespace.ownScope, ...(namespace.scopes?.members() ?? [])].filter((scope) => scope !== undefined),
     settle(): void {
@@ -54,7 +55,7 @@ const webAnywhere: PolicyPeer = { podSelector: matching({ app: 'web' }), namespa
 
 describe('a group is what the same peers match', () => {
   test('a new peer splits the groups of what it matches, and touches no other', () => {
-    const { identity, retain, settle, told } = cluster();
+    const { groups, identity, membersOf, retain, settle, told } = cluster();
     const [front, back, other] = [
       identity({ app: 'web', v: '1' }),
       identity({ app: 'web', v: '2' }),
@@ -65,9 +66,9 @@ describe('a group is what the same peers match', () => {
     const peer = retain(web);
     settle();
     expect(told).toEqual(['entered 1']);
-    expect(front.group).toBe(back.group);
-    expect(front.group?.members()).toEqual([peer]);
-    expect(other.group?.members()).toEqual([]);
+    expect(groups.groupOf(front)).toBe(groups.groupOf(back));
+    expect(membersOf(front)).toEqual([peer]);
+    expect(membersOf(other)).toEqual([]);
   });
 
   test('a peer of another spelling is the same peer', () => {
@@ -78,7 +79,7 @@ describe('a group is what the same peers match', () => {
   });
 
   test('identities that come after a peer was looked for by label are found by the next one', () => {
-    const { identity, retain, settle } = cluster();
+    const { identity, membersOf, retain, settle } = cluster();
     identity({ app: 'web' });
     settle();
     retain(webAnywhere);
@@ -87,7 +88,7 @@ describe('a group is what the same peers match', () => {
     settle();
     const next = retain({ ...webAnywhere, namespaceSelector: matching({ team: 'a' }) });
     settle();
-    expect(late.group?.members()).toContain(next);
+    expect(membersOf(late)).toContain(next);
   });
 
   test('and those that went are not', () => {
@@ -107,7 +108,7 @@ describe('a group is what the same peers match', () => {
 });
 
 test('a namespace that had other labels is looked into once', () => {
-  const { groups, identities, identity, namespace, retain, scopes, settle } = cluster();
+  const { groups, identities, identity, membersOf, namespace, retain, scopes, settle } = cluster();
   const some = identity({ app: 'web' });
   settle();
   identities.setLabels(namespace, { team: 'b' });
@@ -117,7 +118,7 @@ test('a namespace that had other labels is looked into once', () => {
   const peer = retain({ namespaceSelector: either });
   settle();
   expect(scopes()).toEqual([peer.scope]);
-  expect(some.group?.members()).toEqual([peer]);
+  expect(membersOf(some)).toEqual([peer]);
 });
 
 test('namespaces that the same selectors match share one set of scopes, whenever they came', () => {
@@ -163,7 +164,7 @@ describe('retired peers', () => {
   });
 
   test('are removed when they are many, first who retired first, and the groups that they kept apart are joined', () => {
-    const { identity, release, retain, scopes, settle } = cluster();
+    const { groups, identity, membersOf, release, retain, scopes, settle } = cluster();
     const [front, back] = [identity({ app: 'web', v: '1' }), identity({ app: 'web', v: '2' })];
     const stays = retain(web);
     const first = ['1', '2'].map((v) =>
@@ -171,26 +172,26 @@ describe('retired peers', () => {
     );
     const last = ['3', '4'].map((v) => retain({ podSelector: matching({ v }) }));
     settle();
-    expect(front.group).not.toBe(back.group);
+    expect(groups.groupOf(front)).not.toBe(groups.groupOf(back));
     expect(scopes()).toHaveLength(2);
     for (const peer of first) release(peer);
     settle();
-    expect(front.group).not.toBe(back.group);
+    expect(groups.groupOf(front)).not.toBe(groups.groupOf(back));
     for (const peer of last) release(peer);
     settle();
-    expect(front.group).toBe(back.group);
-    expect(front.group?.members()).toEqual([stays]);
+    expect(groups.groupOf(front)).toBe(groups.groupOf(back));
+    expect(membersOf(front)).toEqual([stays]);
     expect(scopes()).toEqual([stays.scope]);
     expect(retain({ podSelector: matching({ v: '4' }) })).toBe(last[1]);
   });
 
   test('that match much are removed all at once when they are many, and nobody else with them', () => {
-    const { identity, release, retain, settle } = cluster();
+    const { identity, membersOf, release, retain, settle } = cluster();
     const many = Array.from({ length: 1001 }, (_, i) => identity({ app: 'web', v: `${i}` }));
     const sweeping = ['a', 'b', 'c', 'd'].map((key) => retain({ podSelector: without(key) }));
     const one = retain({ podSelector: matching({ v: '0' }) });
     settle();
-    const known = () => many[0]?.group?.members();
+    const known = () => membersOf(many[0]);
     release(one);
     for (const peer of sweeping.slice(0, MAX_RETIRED)) release(peer);
     settle();
@@ -201,8 +202,25 @@ describe('retired peers', () => {
     expect(retain({ podSelector: without('a') })).not.toBe(sweeping[0]);
   });
 
+  test('that match much by now are kept with those that did from the beginning', () => {
+    const { identity, membersOf, release, retain, settle } = cluster();
+    const first = identity({ app: 'web' });
+    const grown = retain({ podSelector: without('a') });
+    const others = ['1', '2'].map((v) => retain({ podSelector: matching({ v }) }));
+    settle();
+    release(grown);
+    settle();
+    for (let i = 0; i < 1001; i++) identity({ app: 'web', n: `${i}` });
+    settle();
+    for (const peer of others) release(peer);
+    settle();
+    // Three are more than may be retired, and it was the first.
+    expect(membersOf(first)).toEqual([grown]);
+    expect(retain({ podSelector: matching({ v: '1' }) })).toBe(others[0]);
+  });
+
   test('that match much are not removed while a policy has taken them up again', () => {
-    const { identity, release, retain, settle } = cluster();
+    const { identity, membersOf, release, retain, settle } = cluster();
     const many = Array.from({ length: 1001 }, (_, i) => identity({ app: 'web', v: `${i}` }));
     const sweeping = ['a', 'b', 'c'].map((key) => retain({ podSelector: without(key) }));
     settle();
@@ -214,18 +232,18 @@ describe('retired peers', () => {
     expect(retain({ podSelector: without('a') })).toBe(sweeping[0]);
     for (const peer of sweeping.slice(1)) release(peer);
     settle();
-    expect(many[0]?.group?.members()).toEqual(sweeping);
+    expect(membersOf(many[0])).toEqual(sweeping);
   });
 
   test('of a selector that requires no label are removed from everything that they matched', () => {
-    const { identity, release, retain, scopes, settle } = cluster();
+    const { identity, membersOf, release, retain, scopes, settle } = cluster();
     const front = identity({ app: 'web' });
     const peers = ['x', 'y', 'z'].map((key) => retain({ podSelector: without(key), namespaceSelector: without(key) }));
     settle();
-    expect(front.group?.members()).toEqual(peers);
+    expect(membersOf(front)).toEqual(peers);
     for (const peer of peers) release(peer);
     settle();
-    expect(front.group?.members()).toEqual(peers.slice(1));
+    expect(membersOf(front)).toEqual(peers.slice(1));
     expect(scopes()).toEqual(peers.slice(1).map(({ scope }) => scope));
   });
 });
@@ -234,18 +252,18 @@ describe('the peer of every pod', () => {
   const everyPod: PolicyPeer = { namespaceSelector: matching() };
 
   test('matches from the beginning, so that a policy that names it moves nothing', () => {
-    const { groups, identity, retain, settle, told } = cluster();
+    const { groups, identity, membersOf, retain, settle, told } = cluster();
     groups.keepEverything();
     const some = identity({ app: 'web' });
     settle();
     const peer = retain(everyPod);
     settle();
     expect(told).toEqual([]);
-    expect(some.group?.members()).toEqual([peer]);
+    expect(membersOf(some)).toEqual([peer]);
   });
 
   test('matches in a namespace from when its record is known, and until it is gone', () => {
-    const { groups, identities, identity, namespace, retain, settle } = cluster();
+    const { groups, identities, identity, membersOf, namespace, retain, settle } = cluster();
     const label = (labels: Labels | undefined) => {
       identities.setLabels(namespace, labels);
       groups.relabel(namespace);
@@ -255,13 +273,13 @@ describe('the peer of every pod', () => {
     label(undefined);
     const some = identity({ app: 'web' });
     settle();
-    expect(some.group?.members()).toEqual([]);
+    expect(membersOf(some)).toEqual([]);
     retain(webAnywhere);
     settle();
-    expect(some.group?.members()).toEqual([]);
+    expect(membersOf(some)).toEqual([]);
     label({});
-    expect(some.group?.members()).toHaveLength(2);
+    expect(membersOf(some)).toHaveLength(2);
     label(undefined);
-    expect(some.group?.members()).toEqual([]);
+    expect(membersOf(some)).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { nodeFlags, readyNode } from '../../setup/node.mjs';
+import { readyNode } from '../../setup/node.mjs';
 import { installPackages as installNpmPackages, packagesReady, packagesStamp } from '../../setup/npm.mjs';
 import { SetupError } from '../../setup/output.mjs';
 import {
@@ -218,19 +218,6 @@ describe('npm packages', () => {
       /could not install the npm packages\n {2}command: npm ci .*\n {2}\| npm error code E404\n {2}what to do: /,
     );
     expect(existsSync(join(folder, 'node_modules/.podfence-setup'))).toBe(false);
-  });
-});
-
-describe("flags of Node in a program's first line", () => {
-  it('are found, as many as there are', () => {
-    const program = write('cli.ts', '#!/usr/bin/env -S node --max-semi-space-size=16 --expose-gc\nimport "node:fs";\n');
-    expect(nodeFlags(program)).toEqual(['--max-semi-space-size=16', '--expose-gc']);
-  });
-
-  it('are none where it names none, or the line is not there', () => {
-    expect(nodeFlags(write('plain.ts', '#!/usr/bin/env node\nnode --flag\n'))).toEqual([]);
-    expect(nodeFlags(write('module.ts', '// node --flag\n'))).toEqual([]);
-    expect(nodeFlags(write('empty.ts', ''))).toEqual([]);
   });
 });
 
