@@ -54,7 +54,14 @@ export class KnownRecords<R extends ClusterRecord> {
 
   /** Takes a complete list as the whole truth. The list is not used again. */
   replace(list: RecordList<R>): void {
-    for (const [key, known] of this.#records) if (!list.records.has(key)) this.#remember(key, known);
+    let gone = this.#records.size - list.confirmed;
+    for (const [key, known] of this.#records) {
+      // Looked for no longer than there are any: in a large collection that holds up everybody.
+      if (gone === 0) break;
+      if (list.records.has(key)) continue;
+      this.#remember(key, known);
+      gone--;
+    }
     for (const key of list.changed) this.#remember(key, this.#records.get(key));
     this.#records = list.records;
   }
@@ -87,6 +94,8 @@ export class RecordList<R extends ClusterRecord> {
   readonly records = new Map<string, R>();
   /** Keys of records that are new or different, or were so while the list was read. */
   readonly changed = new Set<string>();
+  /** How many of the records that were known are in the list. */
+  confirmed = 0;
 
   constructor(known: ReadonlyMap<string, R>) {
     this.#known = known;
@@ -96,11 +105,13 @@ export class RecordList<R extends ClusterRecord> {
     const key = recordKey(record);
     const known = this.#known.get(key);
     const isSame = known !== undefined && isDeepStrictEqual(known, record);
+    if (known !== undefined && !this.records.has(key)) this.confirmed++;
     this.records.set(key, isSame ? known : record);
     if (!isSame) this.changed.add(key);
   }
 
   delete(record: R): void {
-    this.records.delete(recordKey(record));
+    const key = recordKey(record);
+    if (this.records.delete(key) && this.#known.has(key)) this.confirmed--;
   }
 }

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PodRecord } from '../../src/cluster/records.ts';
 import { errorOfStatus, toApiError } from '../../src/kube/api-error.ts';
@@ -90,6 +91,33 @@ describe('known records', () => {
     list.set(record('a', '10.0.0.1'));
     records.replace(list);
     expect(records.values()[0]).toBe(before);
+  });
+
+  it('of a list differ by what it adds, changes and has not, whatever comes and goes while it is read', () => {
+    const name = fc.constantFrom('a', 'b', 'c', 'd', 'e');
+    const steps = fc.array(fc.tuple(fc.constantFrom('set', 'delete'), name, fc.constantFrom('10.0.0.1', '10.0.0.2')));
+    fc.assert(
+      fc.property(fc.uniqueArray(name), steps, (known, listed) => {
+        const records = new KnownRecords<PodRecord>();
+        for (const each of known) records.set(record(each, '10.0.0.1'));
+        records.trackDifferences();
+        const list = records.beginList();
+        const after = new Map<string, PodRecord>();
+        for (const [step, each, address] of listed) {
+          list[step as 'set' | 'delete'](record(each, address));
+          if (step === 'set') after.set(each, record(each, address));
+          else after.delete(each);
+        }
+        records.replace(list);
+        const { deleted, set } = records.takeDifferences();
+        expect(deleted).toEqual(known.filter((each) => !after.has(each)).map((each) => record(each, '10.0.0.1')));
+        const differs = (each: PodRecord) =>
+          !known.some((name) => name === each.name) || each.addresses[0] !== '10.0.0.1';
+        const byName = (a: PodRecord, b: PodRecord) => a.name.localeCompare(b.name);
+        expect([...set].sort(byName)).toEqual([...after.values()].filter(differs).sort(byName));
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   it('of pods with the same labels and ports share them', () => {
