@@ -1,5 +1,6 @@
 /** A compiler of one cluster, and the main thread's time that each change takes it. */
 import { setImmediate } from 'node:timers/promises';
+import { FairTurns } from '../../src/agent/fair-turns.ts';
 import type { ClusterRecord } from '../../src/cluster/records.ts';
 import type { ClusterChange } from '../../src/cluster/store.ts';
 import { PolicyCompiler } from '../../src/policy/compiler.ts';
@@ -15,8 +16,7 @@ export interface Taken {
   readonly turnMs: number;
 }
 
-/** As in agent/agent.ts, in ms; and changes that are applied in one go. */
-const TURN = 0.5;
+/** Changes that are applied in one go, as in agent/agent.ts. */
 const PIECE = 500;
 
 /** In a process whose heap is as the agent's. */
@@ -36,7 +36,6 @@ export class CompilerRun {
   async change(changes: readonly ClusterChange[]): Promise<Taken> {
     let ms = 0;
     let turnMs = 0;
-    let start = performance.now();
     let used = threadCpuUs();
     const count = () => {
       const now = threadCpuUs();
@@ -44,17 +43,18 @@ export class CompilerRun {
       turnMs = Math.max(turnMs, (now - used) / 1000);
       used = now;
     };
+    const turns = new FairTurns();
     const pause = async () => {
       count();
-      await setImmediate();
+      await turns.pause();
       count();
-      start = performance.now();
     };
     for (let at = 0; at < changes.length; at += PIECE) {
       if (at > 0) await pause();
       this.#compiler.apply(changes.slice(at, at + PIECE));
-      for (const _ of this.#compiler.settleInPieces()) if (performance.now() - start > TURN) await pause();
+      for (const _ of this.#compiler.settleInPieces()) if (turns.isOver()) await pause();
     }
+    if (turns.isOver(0.5)) await pause();
     const { table } = this.#compiler.compile();
     // As the agent does when all workers have the newer table.
     if (this.#table !== undefined) this.#compiler.recycle(this.#table);

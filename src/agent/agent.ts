@@ -15,6 +15,7 @@ import type { EnforcementMode } from '../telemetry/agent-view.ts';
 import type { FlowLog } from '../telemetry/flow-log.ts';
 import { type AgentCounters, nameCounters } from './counters.ts';
 import { Enforcement } from './enforcement.ts';
+import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
 
@@ -66,8 +67,6 @@ export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
 /** Changes that are taken note of in one go: some ms. */
 const PIECE = 500;
-/** After how long compiling lets others have the main thread, in ms. Its pieces are smaller, but for what ends a change: up to 0.5 ms for a large cluster. */
-const TURN = 0.5;
 /** How often the kernel's rules are looked at, in ms: other software can flush what is not its own. */
 const CHECK_STEERING = 10_000;
 /** From when on a change that is not in force is a problem, in seconds: it should take 0.1. */
@@ -289,21 +288,16 @@ export class Agent {
 
   /** However many changes there are, and however much they concern, the event loop goes on meanwhile. Gives back how much time compiling took itself. */
   async #compile(changes: readonly ClusterChange[]): Promise<{ compiled: CompiledPolicies; seconds: number }> {
-    let milliseconds = 0;
-    let start = performance.now();
-    const pause = async () => {
-      milliseconds += performance.now() - start;
-      await setImmediate();
-      start = performance.now();
-    };
+    const turns = new FairTurns();
     for (let at = 0; at < changes.length; at += PIECE) {
-      if (at > 0) await pause();
+      if (at > 0) await turns.pause();
       this.#compiler.apply(changes.slice(at, at + PIECE));
-      for (const _ of this.#compiler.settleInPieces()) if (performance.now() - start > TURN) await pause();
+      for (const _ of this.#compiler.settleInPieces()) if (turns.isOver()) await turns.pause();
     }
+    // What is left is not cut.
+    if (turns.isOver(0.5)) await turns.pause();
     const compiled = this.#compiler.compile();
-    milliseconds += performance.now() - start;
-    return { compiled, seconds: milliseconds / 1000 };
+    return { compiled, seconds: (turns.worked + turns.elapsed) / 1000 };
   }
 
   async #bringIntoForce(

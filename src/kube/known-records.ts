@@ -87,7 +87,7 @@ export class KnownRecords<R extends ClusterRecord> {
 
 /**
  * Each record is compared as it comes, which spreads the work over the time of the list; one that is known already is let go at once.
- * It is compared with what was known when the list began, so nothing else may change the records meanwhile.
+ * It is compared with what was known when the list began, and those that are known are counted, so nothing else may change the records meanwhile.
  */
 export class RecordList<R extends ClusterRecord> {
   readonly #known: ReadonlyMap<string, R>;

@@ -159,6 +159,7 @@ export class PolicyCompiler {
       (group) => this.classes.groupLeft(group),
       (group) => this.classes.groupEntered(group),
     );
+    yield;
     this.classes.settle();
     if (this.portSets.size > 2 * this.portSetsInUse + this.slack.portSets) this.sweepPortSets();
   }

@@ -55,9 +55,11 @@ export class InternedSets<T extends Member> {
     this.empty.id = 0;
   }
 
-  /** The set in use that has this id. */
+  /** The set in use that has this id. @throws RangeError where none has */
   withId(id: number): InternedSet<T> {
-    return this.inUse[id] as InternedSet<T>;
+    const set = this.inUse[id];
+    if (set === undefined) throw new RangeError(`no set in use has the id ${id}`);
+    return set;
   }
 
   /** The set with one member more, whose serial is higher than that of any in it. */

@@ -26,7 +26,7 @@ import { matches, SelectorSet } from './selector-set.ts';
 const FEW_IDENTITIES = 1000;
 /**
  * Retired peers that match more than that are removed all at once when they are more: that is the same work for all of them together as for one.
- * They are few, because each is a member of all the groups that it matches, and makes every change of those dearer.
+ * Few are kept, because each is a member of all the groups that it matches, and makes every change of those dearer.
  */
 const MAX_RETIRED_SWEEPING = 7;
 const EVERYTHING: LabelSelector = { matchLabels: {}, matchExpressions: [] };
@@ -45,7 +45,7 @@ export class PeerGroups {
   /** Not yet tried on the identities. */
   private freshPeers: Peer[] = [];
   private readonly peers = new Map<string, Peer>();
-  /** Retired peers that match few identities, who retired first to begin with; and those that match many. */
+  /** Retired peers that matched few identities when they retired, who retired first to begin with; and those that matched many. */
   private readonly retired = new Set<Peer>();
   private readonly retiredSweeping = new Set<Peer>();
   /** Their last user was released since the last `settle`, and may have come back. */
@@ -187,6 +187,7 @@ export class PeerGroups {
         if (labels === undefined || !matches(scope.namespaceSelector, labels)) return;
         this.setScopes(namespace, this.scopeSets.with(scopes, scope));
       });
+      yield;
     }
     this.freshScopes = [];
     yield* inPieces([...this.relabelled], (namespace) => {
@@ -215,7 +216,10 @@ export class PeerGroups {
 
   /** Splits groups: tries the fresh peers, in the order of their serials, on identities that are in a group already. */
   private *placeFreshPeers(): Pieces {
-    if (this.placed > 0) for (const peer of this.freshPeers) yield* this.placeFreshPeer(peer);
+    for (const peer of this.placed > 0 ? this.freshPeers : []) {
+      yield* this.placeFreshPeer(peer);
+      yield;
+    }
     this.freshPeers = [];
   }
 
@@ -231,8 +235,8 @@ export class PeerGroups {
   }
 
   /**
-   * Every identity that the peer can match, and more: found by its labels, or by those of its namespace where that are fewer, or simply all where
-   * neither finds few. Undefined stands for nobody.
+   * Every identity that the peer can match, and more: those of the namespaces where these have few, those with a label that it requires where these are
+   * less than half of all, else simply all. Undefined stands for nobody.
    */
   private candidatesOf({ scope, podSelector }: Peer): readonly (Identity | undefined)[] {
     const labelled = this.labelled.candidates(podSelector);
@@ -242,7 +246,9 @@ export class PeerGroups {
       for (const { identities } of this.namespacesOf(scope)) for (const each of identities.values()) found.push(each);
       return found;
     }
-    return labelled?.items() ?? this.identities.allIdentities();
+    return labelled !== undefined && labelled.count < this.placed / 2
+      ? labelled.items()
+      : this.identities.allIdentities();
   }
 
   /** Identities in the namespaces that the scope can match; not counted further than `enough`. */
@@ -349,6 +355,7 @@ export class PeerGroups {
         const after = group && joined.get(group);
         if (after !== undefined) this.move(identity, after);
       });
+      yield;
     }
   }
 

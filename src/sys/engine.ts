@@ -12,7 +12,7 @@ export function inlineMore(): void {
 
 /**
  * Keeps the space for young objects as small as it is. Listing a large cluster would have it grow to over 100 MB, most of it garbage that nobody looked
- * for yet; collecting it more often costs no time that could be measured (bench/README.md).
+ * for yet; collecting it more often costs listing no time that could be measured, and each collection is short (bench/README.md).
  */
 export function keepYoungSpaceSmall(): void {
   setFlagsFromString('--semi-space-growth-factor=1');

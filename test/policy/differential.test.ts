@@ -96,11 +96,14 @@ describe('the compiled table judges as the naive evaluator does', () => {
     );
   });
 
-  test('also where nothing is kept that is out of use, and memory is recycled', () => {
+  test.each([
+    ['nothing is kept that is out of use', -1],
+    ['one selector is kept that is out of use', 1],
+  ])('also where %s, and memory is recycled', (_, peers) => {
     fc.assert(
       fc.property(grownHistory, (batches) => {
         const model = new ClusterModel();
-        const compiler = new PolicyCompiler(NODE, { slack: { peers: -1, portSets: Number.NEGATIVE_INFINITY } });
+        const compiler = new PolicyCompiler(NODE, { slack: { peers, portSets: Number.NEGATIVE_INFINITY } });
         for (const batch of batches) {
           model.apply(batch);
           compiler.apply(batch);

@@ -30,6 +30,9 @@ describe('InternedSets', () => {
     const set = sets.withAll(sets.empty, [c, a, b]);
     expect(sets.with(sets.with(sets.with(sets.empty, a), b), c)).toBe(set);
     expect(set.members()).toEqual([a, b, c]);
+    const some = sets.withAll(sets.empty, [c, a]);
+    expect([a, b, c].map((each) => some.has(each))).toEqual([true, false, true]);
+    expect(sets.empty.has(a)).toBe(false);
     expect(sets.without(set, (each) => each === b)).toBe(sets.withAll(sets.empty, [a, c]));
   });
 
@@ -47,7 +50,7 @@ describe('InternedSets', () => {
     expect(settled(sets)).toEqual({ left: ['0'], entered: [] });
   });
 
-  test('ids of sets in use are distinct, whatever falls out of use', () => {
+  test('ids of sets in use are distinct and lead to them, whatever falls out of use', () => {
     const step = fc.record({ members: fc.subarray([a, b, c], { minLength: 1 }), settles: fc.boolean() });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
@@ -61,6 +64,7 @@ describe('InternedSets', () => {
           const ids = [...inUse].map(({ id }) => id);
           expect(ids.every((id) => id > 0)).toBe(true);
           expect(new Set(ids).size).toBe(inUse.size);
+          expect([...inUse].every((each) => sets.withId(each.id) === each)).toBe(true);
         }
       }),
     );
@@ -71,8 +75,10 @@ describe('InternedSets', () => {
     const set = sets.withAll(sets.empty, [a, b, c]);
     sets.use(set);
     settled(sets);
+    const { id } = set;
     sets.unuse(set);
     settled(sets);
     expect(sets.empty.children?.size).toBe(0);
+    expect(() => sets.withId(id)).toThrow(`no set in use has the id ${id}`);
   });
 });
