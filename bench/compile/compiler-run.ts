@@ -1,5 +1,5 @@
 /** A compiler of one cluster, and the main thread's time that each change takes it. */
-import { setImmediate } from 'node:timers/promises';
+import { compileInTurns } from '../../src/agent/compile-in-turns.ts';
 import { FairTurns } from '../../src/agent/fair-turns.ts';
 import type { ClusterRecord } from '../../src/cluster/records.ts';
 import type { ClusterChange } from '../../src/cluster/store.ts';
@@ -16,8 +16,27 @@ export interface Taken {
   readonly turnMs: number;
 }
 
-/** Changes that are applied in one go, as in agent/agent.ts. */
-const PIECE = 500;
+/** Turns that count the CPU time of each, and of what Node and V8 do between them, such as collecting garbage. */
+class CountedTurns extends FairTurns implements Taken {
+  ms = 0;
+  turnMs = 0;
+  #used = threadCpuUs();
+
+  /** What was used since this was last called is one turn. */
+  count(): void {
+    const now = threadCpuUs();
+    const turn = (now - this.#used) / 1000;
+    this.ms += turn;
+    this.turnMs = Math.max(this.turnMs, turn);
+    this.#used = now;
+  }
+
+  override async pause(): Promise<void> {
+    this.count();
+    await super.pause();
+    this.count();
+  }
+}
 
 /** In a process whose heap is as the agent's. */
 export class CompilerRun {
@@ -32,36 +51,15 @@ export class CompilerRun {
     return this.change(records.map((record) => ({ type: 'set', record })));
   }
 
-  /** From the change to a table that can be published, in turns as the agent does it. What Node and V8 do between and after them, such as collecting garbage, is counted too. */
+  /** From the change to a table that can be published, as the agent does it. */
   async change(changes: readonly ClusterChange[]): Promise<Taken> {
-    let ms = 0;
-    let turnMs = 0;
-    let used = threadCpuUs();
-    const count = () => {
-      const now = threadCpuUs();
-      ms += (now - used) / 1000;
-      turnMs = Math.max(turnMs, (now - used) / 1000);
-      used = now;
-    };
-    const turns = new FairTurns();
-    const pause = async () => {
-      count();
-      await turns.pause();
-      count();
-    };
-    for (let at = 0; at < changes.length; at += PIECE) {
-      if (at > 0) await pause();
-      this.#compiler.apply(changes.slice(at, at + PIECE));
-      for (const _ of this.#compiler.settleInPieces()) if (turns.isOver()) await pause();
-    }
-    if (turns.isOver(0.5)) await pause();
-    const { table } = this.#compiler.compile();
+    const turns = new CountedTurns();
+    const { table } = await compileInTurns(this.#compiler, changes, turns);
     // As the agent does when all workers have the newer table.
     if (this.#table !== undefined) this.#compiler.recycle(this.#table);
     this.#table = table;
-    count();
-    await setImmediate();
-    count();
+    await turns.pause();
+    const { ms, turnMs } = turns;
     return { ms, turnMs };
   }
 

@@ -13,6 +13,7 @@ import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../pol
 import type { RuleTable } from '../policy/rule-table.ts';
 import type { EnforcementMode } from '../telemetry/agent-view.ts';
 import type { FlowLog } from '../telemetry/flow-log.ts';
+import { compileInTurns, PIECE } from './compile-in-turns.ts';
 import { type AgentCounters, nameCounters } from './counters.ts';
 import { Enforcement } from './enforcement.ts';
 import { FairTurns } from './fair-turns.ts';
@@ -65,8 +66,6 @@ export interface ChangeTimes {
 export const DEFAULT_FIRST_QUEUE = 9464;
 export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
-/** Changes that are taken note of in one go: some ms. */
-const PIECE = 500;
 /** How often the kernel's rules are looked at, in ms: other software can flush what is not its own. */
 const CHECK_STEERING = 10_000;
 /** From when on a change that is not in force is a problem, in seconds: it should take 0.1. */
@@ -286,26 +285,15 @@ export class Agent {
     }
   }
 
-  /** However many changes there are, and however much they concern, the event loop goes on meanwhile. Gives back how much time compiling took itself. */
-  async #compile(changes: readonly ClusterChange[]): Promise<{ compiled: CompiledPolicies; seconds: number }> {
-    const turns = new FairTurns();
-    for (let at = 0; at < changes.length; at += PIECE) {
-      if (at > 0) await turns.pause();
-      this.#compiler.apply(changes.slice(at, at + PIECE));
-      for (const _ of this.#compiler.settleInPieces()) if (turns.isOver()) await turns.pause();
-    }
-    // What is left is not cut.
-    if (turns.isOver(0.5)) await turns.pause();
-    const compiled = this.#compiler.compile();
-    return { compiled, seconds: (turns.worked + turns.elapsed) / 1000 };
-  }
-
   async #bringIntoForce(
     changes: readonly ClusterChange[],
     receivedAt: number,
     enforce: (compiled: CompiledPolicies) => Promise<void>,
   ): Promise<void> {
-    const { compiled, seconds: compile } = await this.#compile(changes);
+    const turns = new FairTurns();
+    const compiled = await compileInTurns(this.#compiler, changes, turns);
+    // Not what others took in between.
+    const compile = (turns.worked + turns.elapsed) / 1000;
     // As late as possible: what is decided before the table is published is put down to the policies of before.
     for (let at = 0; at < changes.length; at += PIECE) {
       this.#flows?.apply(changes.slice(at, at + PIECE));
