@@ -1,12 +1,12 @@
 /** A lab in a process of its own, which tells what there is of it and ends as it is told. Run by left-behind.test.ts. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { Connections } from './connections.ts';
 import { pod, World } from './world.ts';
 
 export interface LabTraces {
   /** Numbers of the child processes. */
   readonly processes: readonly number[];
-  /** `net:[…]` */
+  /** Where they can be opened while the lab is there: `/proc/PID/fd/N`. */
   readonly namespaces: readonly string[];
 }
 
@@ -39,7 +39,7 @@ process.on('message', (order) => {
 const hosts = [...lab.pods, ...lab.nodes.map(({ name }) => lab.node(name)), lab.external('outside')];
 process.send?.({
   processes: childrenOf(process.pid),
-  namespaces: [...hosts.map(({ netns }) => netns), lab.fabric].map(({ path }) => readlinkSync(path)),
+  namespaces: [...hosts.map(({ netns }) => netns), lab.fabric].map(({ path }) => path),
 } satisfies LabTraces);
 
 function childrenOf(parent: number): readonly number[] {

@@ -1,7 +1,7 @@
 /** A lab leaves nothing behind: no process, no network namespace, no file, no rule, however it ends. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { system } from '../../src/dataplane/steering/run.ts';
@@ -22,51 +22,67 @@ describeAsRoot('A lab leaves nothing behind', () => {
   });
 
   test('when it is stopped', async () => {
-    const { child, traces } = await startLab();
-    expect(remains(traces)).not.toEqual([]);
-    child.send('stop');
-    await once(child, 'exit');
-    await nothingRemains(traces);
+    using lab = await startLab();
+    expect(remains(lab)).not.toEqual([]);
+    lab.child.send('stop');
+    await once(lab.child, 'exit');
+    await nothingRemains(lab);
   });
 
   test('when its process is killed', async () => {
-    const { child, traces } = await startLab();
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-    await nothingRemains(traces);
+    using lab = await startLab();
+    lab.child.kill('SIGKILL');
+    await once(lab.child, 'exit');
+    await nothingRemains(lab);
   });
 
   test('when its process throws and nobody catches it', async () => {
-    const { child, traces } = await startLab();
-    child.send('throw');
-    await once(child, 'exit');
-    await nothingRemains(traces);
+    using lab = await startLab();
+    lab.child.send('throw');
+    await once(lab.child, 'exit');
+    await nothingRemains(lab);
   });
 });
 
-async function startLab(): Promise<{ child: ChildProcess; traces: LabTraces }> {
-  const child = fork(PROGRAM, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'], execArgv: [] });
-  const [traces] = (await once(child, 'message')) as [LabTraces];
-  return { child, traces: { ...traces, processes: [child.pid ?? 0, ...traces.processes] } };
+interface StartedLab extends Disposable {
+  readonly child: ChildProcess;
+  /** Its process and the children of that. */
+  readonly processes: readonly number[];
+  /** `net:[…]` */
+  readonly namespaces: ReadonlySet<string>;
 }
 
-async function nothingRemains(traces: LabTraces): Promise<void> {
+/** Holds the lab's namespaces open: the kernel would give the number of one that ended to the next that anybody makes. */
+async function startLab(): Promise<StartedLab> {
+  const child = fork(PROGRAM, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'], execArgv: [] });
+  const [traces] = (await once(child, 'message')) as [LabTraces];
+  const held = traces.namespaces.map((path) => openSync(path, 'r'));
+  return {
+    child,
+    processes: [child.pid ?? 0, ...traces.processes],
+    namespaces: new Set(held.map((fd) => linkOf(`/proc/self/fd/${fd}`))),
+    [Symbol.dispose]: () => {
+      for (const fd of held) closeSync(fd);
+    },
+  };
+}
+
+async function nothingRemains(lab: StartedLab): Promise<void> {
   const end = performance.now() + PATIENCE;
-  while (remains(traces).length > 0 && performance.now() < end) {
+  while (remains(lab).length > 0 && performance.now() < end) {
     // Ending takes the kernel a moment, and no event tells of it.
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  expect(remains(traces)).toEqual([]);
+  expect(remains(lab)).toEqual([]);
 }
 
-/** What there still is of a lab: processes, processes that hold one of its namespaces, files about them. */
-function remains({ processes, namespaces }: LabTraces): readonly string[] {
-  const wanted = new Set(namespaces);
-  const running = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+/** What there still is of a lab: processes, other processes that hold one of its namespaces, files about them. */
+function remains({ processes, namespaces }: StartedLab): readonly string[] {
+  const running = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
   return [
     ...running.filter((pid) => processes.includes(Number(pid))).map((pid) => `process ${pid}`),
     ...running.flatMap((pid) => {
-      const held = heldNamespaces(pid).filter((namespace) => wanted.has(namespace));
+      const held = heldNamespaces(pid).filter((namespace) => namespaces.has(namespace));
       return held.map((namespace) => `${namespace} held by ${pid}`);
     }),
     ...entries('/run/podfence').filter((file) => processes.some((pid) => textOf(file).includes(`"pid":${pid},`))),
