@@ -2,7 +2,7 @@
  * The process that holds a lab that stays: started by `lab up`, ended by `lab down` with SIGTERM. Until it has said that the lab is up it ends
  * with who started it.
  */
-import { readdirSync, readlinkSync } from 'node:fs';
+import { openSync, readdirSync, readlinkSync } from 'node:fs';
 import { listeningPorts } from '../cluster/service-ports.ts';
 import type { KeeperReply, KeepRequest } from './keeper-messages.ts';
 import { Lab } from './lab.ts';
@@ -44,7 +44,9 @@ async function takeDown(name: string, lab: Lab): Promise<void> {
     ...lab.nodes.map((node) => lab.node(node.name)),
     ...lab.externals.map((host) => lab.external(host.name)),
   ];
-  const namespaces = new Set(hosts.map(({ netns }) => readlinkSync(netns.path)));
+  // Held beyond the lab: the kernel may give the number of a namespace that nobody holds to the next one, another program's.
+  const held = hosts.map(({ netns }) => openSync(netns.path, 'r'));
+  const namespaces = new Set(held.map((fd) => readlinkSync(`/proc/self/fd/${fd}`)));
   await lab.stop();
   for (const pid of processesIn(namespaces)) process.kill(pid, 'SIGKILL');
   removeState(name);
