@@ -88,12 +88,14 @@ export class Candidates<T extends object> {
     this.count = buckets.reduce((count, bucket) => count + (bucket instanceof Set ? bucket.size : 1), 0);
   }
 
-  items(): T[] {
-    const items: T[] = [];
+  /** All of them, in collections that are not copied for it. */
+  lists(): readonly Iterable<T>[] {
+    const single: T[] = [];
+    const lists: Iterable<T>[] = [single];
     for (const bucket of this.buckets) {
-      if (bucket instanceof Set) for (const item of bucket) items.push(item);
-      else items.push(bucket);
+      if (bucket instanceof Set) lists.push(bucket);
+      else single.push(bucket);
     }
-    return items;
+    return lists;
   }
 }

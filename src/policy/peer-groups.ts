@@ -120,7 +120,7 @@ export class PeerGroups {
   *settleInPieces(onLeft: (group: PeerGroup) => void, onEntered: (group: PeerGroup) => void): Pieces {
     yield* this.placeScopes();
     yield* this.placeFreshPeers();
-    yield* inPieces([...this.unplaced], (identity) => this.place(identity));
+    yield* inPieces(this.unplaced, (identity) => this.place(identity));
     this.unplaced.clear();
     yield* this.settleSets(onLeft, onEntered);
     yield* this.retire();
@@ -182,7 +182,7 @@ export class PeerGroups {
   private *placeScopes(): Pieces {
     for (const scope of this.freshScopes) {
       this.clusterScopes.add(scope);
-      yield* inPieces(this.namespacesOf(scope), (namespace) => {
+      yield* this.inNamespacesOf(scope, (namespace) => {
         const { labels, scopes = this.scopeSets.empty } = namespace;
         if (labels === undefined || !matches(scope.namespaceSelector, labels)) return;
         this.setScopes(namespace, this.scopeSets.with(scopes, scope));
@@ -190,7 +190,7 @@ export class PeerGroups {
       yield;
     }
     this.freshScopes = [];
-    yield* inPieces([...this.relabelled], (namespace) => {
+    yield* inPieces(this.relabelled, (namespace) => {
       const { labels, indexed } = namespace;
       if (indexed !== undefined) this.labelledNamespaces.remove(namespace, indexed);
       if (labels !== undefined) this.labelledNamespaces.add(namespace, labels);
@@ -225,9 +225,9 @@ export class PeerGroups {
 
   private *placeFreshPeer(peer: Peer): Pieces {
     const { scope, podSelector } = peer;
-    yield* inPieces(this.candidatesOf(peer), (identity) => {
+    yield* this.inCandidatesOf(peer, (identity) => {
       // One without a group is tried on all peers anyway.
-      if (identity === undefined || !this.isLookedFor(scope, identity.namespace)) return;
+      if (!this.isLookedFor(scope, identity.namespace)) return;
       const group = this.groupOf(identity);
       if (group === undefined) return;
       if (matches(podSelector, identity.labels)) this.move(identity, this.sets.with(group, peer));
@@ -236,19 +236,23 @@ export class PeerGroups {
 
   /**
    * Every identity that the peer can match, and more: those of the namespaces where these have few, those with a label that it requires where these are
-   * less than half of all, else simply all. Undefined stands for nobody.
+   * less than half of all, else simply all.
    */
-  private candidatesOf({ scope, podSelector }: Peer): readonly (Identity | undefined)[] {
+  private *inCandidatesOf({ scope, podSelector }: Peer, work: (identity: Identity) => void): Pieces {
     const labelled = this.labelled.candidates(podSelector);
     const enough = Math.min(labelled?.count ?? this.placed, Math.ceil(this.placed / 4));
     if (this.identitiesIn(scope, enough) < enough) {
-      const found: Identity[] = [];
-      for (const { identities } of this.namespacesOf(scope)) for (const each of identities.values()) found.push(each);
-      return found;
+      for (const namespaces of this.namespacesOf(scope)) {
+        for (const { identities } of namespaces) {
+          yield* inPieces(identities.values(), work);
+          yield;
+        }
+      }
+    } else if (labelled !== undefined && labelled.count < this.placed / 2) {
+      for (const identities of labelled.lists()) yield* inPieces(identities, work);
+    } else {
+      yield* inPieces(this.identities.allIdentities(), (identity) => identity && work(identity));
     }
-    return labelled !== undefined && labelled.count < this.placed / 2
-      ? labelled.items()
-      : this.identities.allIdentities();
   }
 
   /** Identities in the namespaces that the scope can match; not counted further than `enough`. */
@@ -257,14 +261,18 @@ export class PeerGroups {
     const namespaces = this.labelledNamespaces.candidates(scope.namespaceSelector);
     if (namespaces === undefined || namespaces.count >= enough) return enough;
     let count = 0;
-    for (const { identities } of namespaces.items()) count += identities.size;
+    for (const list of namespaces.lists()) for (const { identities } of list) count += identities.size;
     return count;
   }
 
-  /** Every namespace that the scope can match. */
-  private namespacesOf({ namespace, namespaceSelector }: Scope): readonly Namespace[] {
-    if (namespace !== undefined) return [namespace];
-    return this.labelledNamespaces.candidates(namespaceSelector)?.items() ?? [...this.identities.all()];
+  /** Every namespace that the scope can match, and more. */
+  private namespacesOf({ namespace, namespaceSelector }: Scope): readonly Iterable<Namespace>[] {
+    if (namespace !== undefined) return [[namespace]];
+    return this.labelledNamespaces.candidates(namespaceSelector)?.lists() ?? [this.identities.all()];
+  }
+
+  private *inNamespacesOf(scope: Scope, work: (namespace: Namespace) => void): Pieces {
+    for (const namespaces of this.namespacesOf(scope)) yield* inPieces(namespaces, work);
   }
 
   /** Tries every peer that is looked for in the identity's namespace. */
@@ -338,7 +346,7 @@ export class PeerGroups {
   private *joinGroups(gone: ReadonlySet<Peer>): Pieces {
     const joined = new Map<PeerGroup, PeerGroup>();
     for (const { groups } of gone) {
-      yield* inPieces([...groups], (group) => {
+      yield* inPieces(groups, (group) => {
         if (!joined.has(group))
           joined.set(
             group,
@@ -349,8 +357,7 @@ export class PeerGroups {
     for (const peer of gone) {
       // Another one of them may have led to all of its groups' identities.
       if (![...peer.groups].some(({ users }) => users > 0)) continue;
-      yield* inPieces(this.candidatesOf(peer), (identity) => {
-        if (identity === undefined) return;
+      yield* this.inCandidatesOf(peer, (identity) => {
         const group = this.groupOf(identity);
         const after = group && joined.get(group);
         if (after !== undefined) this.move(identity, after);
@@ -386,10 +393,10 @@ export class PeerGroups {
       this.clusterScopes.delete(scope);
       const found = this.labelledNamespaces.candidates(scope.namespaceSelector);
       if (found === undefined) unfound = true;
-      else yield* inPieces(found.items(), leave);
+      else for (const namespaces of found.lists()) yield* inPieces(namespaces, leave);
     }
     // However many they are, once.
-    if (unfound) yield* inPieces([...this.identities.all()], leave);
+    if (unfound) yield* inPieces(this.identities.all(), leave);
     yield* this.scopeSets.settleInPieces(ignore, ignore);
   }
 }

@@ -10,12 +10,26 @@ import { allow, ingressPolicy, matching, NODE, namespace, pod, remove, set } fro
 describe('work in pieces', () => {
   const items = Array.from({ length: 50 }, (_, i) => i);
 
-  test('stops after each twenty, and is done when it ends', () => {
+  test.each([
+    { what: 'an array', of: items },
+    { what: 'a set', of: new Set(items) },
+    { what: 'what can be walked once', of: new Map(items.map((item) => [item, item])).values() },
+  ])('on $what stops after each twenty, and is done when it ends', ({ of }) => {
     const done: number[] = [];
     const stops: number[] = [];
-    for (const _ of inPieces(items, (item) => done.push(item))) stops.push(done.length);
+    for (const _ of inPieces(of, (item) => done.push(item))) stops.push(done.length);
     expect(stops).toEqual([20, 40]);
     expect(done).toEqual(items);
+  });
+
+  test('leaves out what is gone by the time that it gets there', () => {
+    const left = new Set(items);
+    const done: number[] = [];
+    const work = inPieces(left, (item) => done.push(item));
+    work.next();
+    left.delete(33);
+    finish(work);
+    expect(done).toEqual(items.filter((item) => item !== 33));
   });
 
   test('is done at once by whoever does not care', () => {
