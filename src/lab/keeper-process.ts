@@ -48,7 +48,7 @@ async function takeDown(name: string, lab: Lab): Promise<void> {
   const held = hosts.map(({ netns }) => openSync(netns.path, 'r'));
   const namespaces = new Set(held.map((fd) => readlinkSync(`/proc/self/fd/${fd}`)));
   await lab.stop();
-  for (const pid of processesIn(namespaces)) process.kill(pid, 'SIGKILL');
+  processesIn(namespaces).forEach(end);
   removeState(name);
   process.exit(0);
 }
@@ -64,6 +64,14 @@ function processesIn(namespaces: ReadonlySet<string>): readonly number[] {
         return false; // ended meanwhile
       }
     });
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended meanwhile.
+  }
 }
 
 function stateOf(name: string, lab: Lab): LabState {

@@ -88,7 +88,7 @@ export class Candidates<T extends object> {
     this.count = buckets.reduce((count, bucket) => count + (bucket instanceof Set ? bucket.size : 1), 0);
   }
 
-  /** All of them, in collections that are not copied for it. */
+  /** All of them; what shares a label with many others stays in the collection that it is in. */
   lists(): readonly Iterable<T>[] {
     const single: T[] = [];
     const lists: Iterable<T>[] = [single];

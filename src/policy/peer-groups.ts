@@ -19,7 +19,7 @@ import type { Identities } from './identities.ts';
 import { type InternedSet, InternedSets } from './interned-sets.ts';
 import { LabelIndex } from './label-index.ts';
 import { type Identity, type Namespace, NO_GROUP, type Peer, type PeerGroup, type Scope } from './model.ts';
-import { inPieces, type Pieces } from './pieces.ts';
+import { inPieces, inPiecesOfAll, type Pieces } from './pieces.ts';
 import { matches, SelectorSet } from './selector-set.ts';
 
 /** That many are put into other groups within a fraction of a millisecond. */
@@ -182,7 +182,7 @@ export class PeerGroups {
   private *placeScopes(): Pieces {
     for (const scope of this.freshScopes) {
       this.clusterScopes.add(scope);
-      yield* this.inNamespacesOf(scope, (namespace) => {
+      yield* inPiecesOfAll(this.namespacesOf(scope), (namespace) => {
         const { labels, scopes = this.scopeSets.empty } = namespace;
         if (labels === undefined || !matches(scope.namespaceSelector, labels)) return;
         this.setScopes(namespace, this.scopeSets.with(scopes, scope));
@@ -242,14 +242,9 @@ export class PeerGroups {
     const labelled = this.labelled.candidates(podSelector);
     const enough = Math.min(labelled?.count ?? this.placed, Math.ceil(this.placed / 4));
     if (this.identitiesIn(scope, enough) < enough) {
-      for (const namespaces of this.namespacesOf(scope)) {
-        for (const { identities } of namespaces) {
-          yield* inPieces(identities.values(), work);
-          yield;
-        }
-      }
+      yield* inPiecesOfAll(identitiesOf(this.namespacesOf(scope)), work);
     } else if (labelled !== undefined && labelled.count < this.placed / 2) {
-      for (const identities of labelled.lists()) yield* inPieces(identities, work);
+      yield* inPiecesOfAll(labelled.lists(), work);
     } else {
       yield* inPieces(this.identities.allIdentities(), (identity) => identity && work(identity));
     }
@@ -265,14 +260,10 @@ export class PeerGroups {
     return count;
   }
 
-  /** Every namespace that the scope can match, and more. */
+  /** Every namespace that the scope can match, and more. Can be walked once. */
   private namespacesOf({ namespace, namespaceSelector }: Scope): readonly Iterable<Namespace>[] {
     if (namespace !== undefined) return [[namespace]];
     return this.labelledNamespaces.candidates(namespaceSelector)?.lists() ?? [this.identities.all()];
-  }
-
-  private *inNamespacesOf(scope: Scope, work: (namespace: Namespace) => void): Pieces {
-    for (const namespaces of this.namespacesOf(scope)) yield* inPieces(namespaces, work);
   }
 
   /** Tries every peer that is looked for in the identity's namespace. */
@@ -345,15 +336,14 @@ export class PeerGroups {
   /** Joins the groups that only these peers kept apart. */
   private *joinGroups(gone: ReadonlySet<Peer>): Pieces {
     const joined = new Map<PeerGroup, PeerGroup>();
-    for (const { groups } of gone) {
-      yield* inPieces(groups, (group) => {
-        if (!joined.has(group))
-          joined.set(
-            group,
-            this.sets.without(group, (peer) => gone.has(peer)),
-          );
-      });
-    }
+    const all = [...gone].map(({ groups }) => groups);
+    yield* inPiecesOfAll(all, (group) => {
+      if (!joined.has(group))
+        joined.set(
+          group,
+          this.sets.without(group, (peer) => gone.has(peer)),
+        );
+    });
     for (const peer of gone) {
       // Another one of them may have led to all of its groups' identities.
       if (![...peer.groups].some(({ users }) => users > 0)) continue;
@@ -393,12 +383,16 @@ export class PeerGroups {
       this.clusterScopes.delete(scope);
       const found = this.labelledNamespaces.candidates(scope.namespaceSelector);
       if (found === undefined) unfound = true;
-      else for (const namespaces of found.lists()) yield* inPieces(namespaces, leave);
+      else yield* inPiecesOfAll(found.lists(), leave);
     }
     // However many they are, once.
     if (unfound) yield* inPieces(this.identities.all(), leave);
     yield* this.scopeSets.settleInPieces(ignore, ignore);
   }
+}
+
+function* identitiesOf(lists: Iterable<Iterable<Namespace>>): Generator<Iterable<Identity>> {
+  for (const namespaces of lists) for (const { identities } of namespaces) yield identities.values();
 }
 
 /** Nobody keeps anything by sets of scopes. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ClusterRecord, LabelSelector } from '../../src/cluster/records.ts';
 import type { ClusterChange } from '../../src/cluster/store.ts';
 import { PolicyCompiler } from '../../src/policy/compiler.ts';
-import { finish, inPieces } from '../../src/policy/pieces.ts';
+import { finish, inPieces, inPiecesOfAll } from '../../src/policy/pieces.ts';
 import type { RuleTable } from '../../src/policy/rule-table.ts';
 import { judgeSides } from './judge-sides.ts';
 import { allow, ingressPolicy, matching, NODE, namespace, pod, remove, set } from './records.ts';
@@ -11,15 +11,27 @@ describe('work in pieces', () => {
   const items = Array.from({ length: 50 }, (_, i) => i);
 
   test.each([
-    { what: 'an array', of: items },
-    { what: 'a set', of: new Set(items) },
-    { what: 'what can be walked once', of: new Map(items.map((item) => [item, item])).values() },
+    { what: 'an array', of: () => items },
+    { what: 'a set', of: () => new Set(items) },
+    { what: 'what can be walked once', of: () => new Map(items.map((item) => [item, item])).values() },
   ])('on $what stops after each twenty, and is done when it ends', ({ of }) => {
     const done: number[] = [];
     const stops: number[] = [];
-    for (const _ of inPieces(of, (item) => done.push(item))) stops.push(done.length);
+    for (const _ of inPieces(of(), (item) => done.push(item))) stops.push(done.length);
     expect(stops).toEqual([20, 40]);
     expect(done).toEqual(items);
+  });
+
+  test('on many short collections stops as often, and where they are empty too', () => {
+    const none = Array.from({ length: 30 }, () => []);
+    const done: number[] = [];
+    const stops: number[] = [];
+    for (const _ of inPiecesOfAll([...none, new Set([1, 2, 3]), ...items.map((item) => [item])], (item) =>
+      done.push(item),
+    ))
+      stops.push(done.length);
+    expect(stops).toEqual([0, 6, 16, 26, 36, 46]);
+    expect(done).toEqual([1, 2, 3, ...items]);
   });
 
   test('leaves out what is gone by the time that it gets there', () => {

@@ -23,7 +23,7 @@ describeAsRoot('A lab leaves nothing behind', () => {
 
   test('when it is stopped', async () => {
     using lab = await startLab();
-    expect(remains(lab)).not.toEqual([]);
+    expect(remains(lab)).toContainEqual(expect.stringMatching(/^net:/));
     lab.child.send('stop');
     await once(lab.child, 'exit');
     await nothingRemains(lab);
@@ -60,7 +60,7 @@ async function startLab(): Promise<StartedLab> {
   return {
     child,
     processes: [child.pid ?? 0, ...traces.processes],
-    namespaces: new Set(held.map((fd) => linkOf(`/proc/self/fd/${fd}`))),
+    namespaces: new Set(held.map((fd) => readlinkSync(`/proc/self/fd/${fd}`))),
     [Symbol.dispose]: () => {
       for (const fd of held) closeSync(fd);
     },
