@@ -23,7 +23,7 @@ class CountedTurns extends FairTurns implements Taken {
   #used = threadCpuUs();
 
   /** What was used since this was last called is one turn. */
-  count(): void {
+  #count(): void {
     const now = threadCpuUs();
     const turn = (now - this.#used) / 1000;
     this.ms += turn;
@@ -32,9 +32,9 @@ class CountedTurns extends FairTurns implements Taken {
   }
 
   override async pause(): Promise<void> {
-    this.count();
+    this.#count();
     await super.pause();
-    this.count();
+    this.#count();
   }
 }
 

@@ -90,12 +90,6 @@ export class Candidates<T extends object> {
 
   /** All of them; what shares a label with many others stays in the collection that it is in. */
   lists(): readonly Iterable<T>[] {
-    const single: T[] = [];
-    const lists: Iterable<T>[] = [single];
-    for (const bucket of this.buckets) {
-      if (bucket instanceof Set) lists.push(bucket);
-      else single.push(bucket);
-    }
-    return lists;
+    return this.buckets.map((bucket) => (bucket instanceof Set ? bucket : [bucket]));
   }
 }

@@ -38,7 +38,7 @@ describe('candidates of a selector', () => {
 
   test('are each there once, also where a value is given twice', () => {
     const either: SelectorRequirement = { key: 'app', operator: 'In', values: ['web', 'db', 'web'] };
-    expect(found(labels, selector({}, either))).toEqual([db, web1, web2]);
+    expect(found(labels, selector({}, either))).toEqual([web1, web2, db]);
   });
 
   test('have the key that must exist', () => {
