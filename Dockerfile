@@ -16,17 +16,31 @@ COPY src src
 RUN node_modules/.bin/tsc -p tsconfig.build.json --declaration false \
  && chmod 755 dist/cli.js
 
-# The packages that it runs with: native code for the target only, and without what only compilers and editors read.
+# The packages that it runs with: native code for the target only, and without what only compilers and editors read. `cap`, which
+# captures, comes as source: a compiler for the target builds it here, against the target's libpcap and the headers of this Node.
 FROM --platform=$BUILDPLATFORM node:24-bookworm-slim AS packages
 ARG TARGETARCH
 WORKDIR /build
-COPY package.json package-lock.json .npmrc ./
 RUN case "$TARGETARCH" in \
-      amd64) cpu=x64 ;; \
-      arm64) cpu=arm64 ;; \
+      amd64) compiler=g++-x86-64-linux-gnu ;; \
+      arm64) compiler=g++-aarch64-linux-gnu ;; \
       *) echo "there is no podfence for $TARGETARCH" >&2; exit 1 ;; \
     esac \
+ && dpkg --add-architecture $TARGETARCH \
+ && apt-get update \
+ && apt-get install -y --no-install-recommends make python3 $compiler libpcap-dev:$TARGETARCH
+COPY package.json package-lock.json .npmrc ./
+RUN case "$TARGETARCH" in \
+      amd64) cpu=x64 target=x86_64-linux-gnu ;; \
+      arm64) cpu=arm64 target=aarch64-linux-gnu ;; \
+    esac \
  && npm ci --omit=dev --ignore-scripts --os=linux --cpu=$cpu --libc=glibc --no-audit --no-fund --loglevel=error \
+ && CC=$target-gcc CXX=$target-g++ npm_config_arch=$cpu npm_config_nodedir=/usr/local \
+      npm rebuild cap --ignore-scripts=false --loglevel=error \
+ && mv node_modules/cap/build/Release/cap.node /tmp/cap.node \
+ && rm -rf node_modules/cap/build node_modules/cap/deps node_modules/cap/src node_modules/cap/test node_modules/nan \
+ && mkdir -p node_modules/cap/build/Release \
+ && mv /tmp/cap.node node_modules/cap/build/Release/ \
  && find node_modules -type f \
       \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' \
       -o -name '*.cc' -o -name '*.hh' -o -name '*.h' -o -name '*.inc' -o -name '*.asm' -o -name '*.S' \) -delete \

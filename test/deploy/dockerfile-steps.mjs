@@ -3,6 +3,7 @@
  * the network:
  *
  *     node test/deploy/dockerfile-steps.mjs           the image of this machine's architecture, all of it: 2 minutes (the first time 4)
+ *     node test/deploy/dockerfile-steps.mjs --root F  the same, and no more than that: the finished root is left in the folder F
  *     node test/deploy/dockerfile-steps.mjs arm64     another one: everything but its last stage, which would execute its programs
  *
  * debootstrap makes the root that stands for debian:bookworm-slim; with a Node 24 and the npm of this machine in it, it stands for
@@ -14,6 +15,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { parseDockerfile, substitute } from './dockerfile.ts';
 import { renderKustomization } from './kustomize.ts';
 
@@ -29,7 +31,11 @@ const DEBIAN = join(CACHE, 'debian');
 const MIRROR = process.env.DEBIAN_MIRROR === undefined ? [] : [process.env.DEBIAN_MIRROR];
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const HERE = process.arch === 'arm64' ? 'arm64' : 'amd64';
-const TARGET = process.argv[2] ?? HERE;
+const { values: FLAGS, positionals: POSITIONALS } = parseArgs({
+  allowPositionals: true,
+  options: { root: { type: 'string' } },
+});
+const TARGET = POSITIONALS[0] ?? HERE;
 
 /** @param {string} line */
 const say = (line) => console.log(line);
@@ -77,6 +83,8 @@ function images() {
   const bin = join(node, 'usr', 'local', 'bin');
   mkdirSync(bin, { recursive: true });
   cpSync(process.execPath, join(bin, 'node'));
+  // node-gyp compiles against them; the official image has them in the same place.
+  cpSync(resolve(dirname(process.execPath), '..', 'include'), join(node, 'usr', 'local', 'include'), { recursive: true });
   const npm = spawnSync('sh', ['-c', 'realpath "$(command -v npm)"'], { encoding: 'utf8' }).stdout.trim();
   const packages = join(node, 'usr', 'local', 'lib', 'node_modules');
   cpSync(resolve(dirname(npm), '..'), join(packages, 'npm'), { recursive: true });
@@ -202,10 +210,11 @@ function examine({ root, layer }) {
     `cd /opt/podfence/node_modules; for p in typescript vitest @types @biomejs; do ! test -e $p || exit 1; done`,
   );
   const libraries =
-    'ldd /usr/local/bin/node /opt/podfence/node_modules/@koromix/*/*/koffi.node /usr/lib/*/libpcap.so.0.8';
+    'ldd /usr/local/bin/node $(find /opt/podfence/node_modules -name "*.node") /usr/lib/*/libpcap.so.0.8';
   check('every library is there', `${libraries} > /tmp/ldd; ! grep 'not found' /tmp/ldd; rm /tmp/ldd`);
-  check('native code of this platform only', 'find /opt -name "*.node"; [ $(find /opt -name "*.node" | wc -l) = 1 ]');
+  check('native code of this platform only: koffi and cap', 'find /opt -name "*.node"; [ $(find /opt -name "*.node" | wc -l) = 2 ]');
   check('the agent enforces with no more than the DaemonSet gives it', ...confined(root), { SCRIPT: AGENT });
+  check('and audits', ...confined(root), { SCRIPT: AGENT, PODFENCE_MODE: 'audit' });
 }
 
 /** Starts, reports ready, stops, and is cleaned up after; in the end the kernel holds nothing of it. */
@@ -216,8 +225,10 @@ const AGENT = `
   node -e "
     const ready = () => fetch('http://127.0.0.1:9464/readyz').then((answer) => answer.ok, () => false);
     for (let i = 0; i < 100 && !(await ready()); i++) await new Promise((resolve) => setTimeout(resolve, 100));
-    console.log(await (await fetch('http://127.0.0.1:9464/readyz')).text());
-    process.exitCode = (await ready()) ? 0 : 1;
+    const text = await (await fetch('http://127.0.0.1:9464/readyz')).text();
+    console.log(text);
+    const audits = text.includes('nothing enforced');
+    process.exitCode = (await ready()) && audits === (process.env.PODFENCE_MODE === 'audit') ? 0 : 1;
   " --input-type=module
   ready=$?
   kill $agent && wait $agent && podfence cleanup && exit $ready`;
@@ -268,7 +279,7 @@ function main() {
     const last = stage === stages.at(-1);
     if (last && TARGET !== HERE) {
       const packages = built.get('packages')?.root;
-      run('sh', ['-c', `find ${packages}/build/node_modules -name '*.node' -exec od -An -tx1 -j18 -N2 {} + -print`]);
+      run('sh', ['-c', `find ${packages}/build/node_modules -name '*.node' -exec od -An -tx1 -j18 -N2 {} \\; -print`]);
       say(`the last stage would execute programs of ${TARGET}: not here`);
       return;
     }
@@ -281,9 +292,21 @@ function main() {
     built.set(stage.name, root);
     if (!last) continue;
     run('umount', [join(root.root, 'etc/resolv.conf')]);
+    if (FLAGS.root !== undefined) {
+      keep(root, FLAGS.root);
+      continue;
+    }
     examine(root);
     lab(root);
   }
+}
+
+/** Copies a finished root, without what is mounted in it.
+ * @param {BuiltStage} built
+ * @param {string} folder */
+function keep({ root }, folder) {
+  mkdirSync(folder, { recursive: true });
+  run('cp', ['-a', '--one-file-system', `${root}/.`, folder]);
 }
 
 /** A place to mount the machine's resolver on, as an engine does it.

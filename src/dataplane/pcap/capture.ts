@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { close, eventfd } from '../../sys/libc.ts';
 import { mapShared, sharedMemory } from '../../sys/shared-memory.ts';
+import { captureAdvice } from './capture-advice.ts';
 import type { CaptureReport, CaptureSetup } from './capture-messages.ts';
 import { FrameRingReader, RING_BYTES } from './frame-ring.ts';
 
@@ -136,7 +137,7 @@ export class Capture {
   #take(report: CaptureReport): void {
     switch (report.type) {
       case 'unavailable':
-        this.#tried.reject(new CaptureUnavailableError(advice(report.message)));
+        this.#tried.reject(new CaptureUnavailableError(captureAdvice(report.message)));
         for (const index of this.#options.interfaces.keys()) {
           if (!this.isOpen(index)) this.#set(index, report.message);
         }
@@ -177,20 +178,4 @@ export function readerOf({ memory, room }: CaptureHandle): FrameRingReader {
 /** What libpcap and cap say on standard error where nothing is wrong: an interface without an IPv4 address, one that has gone. */
 function isExpected(line: string): boolean {
   return line.includes('This may not actually work') || line.includes("Assertion `status == 0' failed");
-}
-
-/** What is missing, by what loading `cap` says. */
-function advice(message: string): string {
-  // Without rights it would have failed before: nfnetlink_log gives one group to one socket.
-  if (message.includes('listen on group index'))
-    return `another program has this NFLOG group: choose a free one (${message})`;
-  if (/permission|not permitted/.test(message))
-    return `capturing needs root, or CAP_NET_RAW and CAP_NET_ADMIN (${message})`;
-  if (message.includes('libpcap.so')) {
-    return `libpcap is missing (${message}). On Debian and Ubuntu: apt-get install libpcap0.8`;
-  }
-  return (
-    `the npm package cap is missing, or was not built (${message}). It is built by npm where libpcap's headers and a compiler are. ` +
-    'On Debian and Ubuntu: apt-get install libpcap-dev g++ make python3, then npm ci'
-  );
 }
