@@ -1,5 +1,5 @@
 /**
- * `node setup/run.mjs demo|podfence|test|bench|build [ARGS]`: makes a checkout ready (system packages, a Node that is new enough, npm
+ * `node setup/run.mjs demo|podfence|test|test:cluster|bench|build [ARGS]`: makes a checkout ready (system packages, a Node that is new enough, npm
  * packages) and runs the command. Plain JavaScript without packages, because nothing is installed yet and the Node may be an old one
  * (18 or newer). What is ready is recognised by a few files and one checksum; only missing things are installed, and named.
  */
@@ -18,6 +18,7 @@ import {
   installPackages as installSystemPackages,
   missingBrowser,
   missingForCapture,
+  missingForCluster,
   missingLoadGenerators,
   missingPackages,
   withAdminFolders,
@@ -44,6 +45,8 @@ const WORDS = {
   demo: (checkout, args) => podfence(checkout, ['demo', ...args]),
   podfence,
   test,
+  'test:cluster': ({ root, node, env }, args) =>
+    runInForeground(node, [join(root, 'test/on-cluster/run.ts'), ...args], { cwd: root, env }),
   bench: (checkout, args) => runSource(checkout, 'bench/run.ts', args),
   build,
 };
@@ -76,7 +79,7 @@ function runSource({ root, node, env }, file, args) {
 function sendsPackets(word, args) {
   if (word === 'podfence') return args[0] === 'lab';
   if (word === 'bench') return benchSendsPackets(args);
-  return word === 'demo' || word === 'test';
+  return word === 'demo' || word === 'test' || word === 'test:cluster';
 }
 
 /**
@@ -135,6 +138,7 @@ async function prepareSystem(word, args) {
   }
   if (obstacle !== undefined) return;
   if (word === 'test') await prepareMore(missingBrowser, 'tests that need a browser are skipped by name');
+  if (word === 'test:cluster') await prepareMore(missingForCluster, 'no cluster can be brought up on this machine');
   if (word === 'bench' && sendsPackets(word, args)) {
     await prepareMore(missingLoadGenerators, 'benchmarks that need them are left out by name');
   }

@@ -52,6 +52,14 @@ const CAPTURE_BUILD = [
   ...['g++', 'make', 'python3'].map((name) => ({ name, commands: [name], reason: 'building the capture module' })),
 ];
 
+/**
+ * What only the tests on a real cluster need: the image is built without a container engine, and an agent's clock is made to jump.
+ * @type {readonly SystemPackage[]}
+ */
+const CLUSTER = [
+  { name: 'debootstrap', commands: ['debootstrap'], reason: 'test:cluster: the image, without a container engine' },
+];
+
 /** Where administrators' commands live, whether or not a user's PATH has them. */
 const ADMIN_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
 
@@ -99,6 +107,15 @@ export function missingLoadGenerators(path) {
  */
 export function missingForCapture(path, root = '') {
   return CAPTURE_BUILD.filter((each) => isMissing(each, path, root));
+}
+
+/**
+ * As `missingPackages`, for what tests on a real cluster need besides.
+ * @param {string} path folders to look in, as in PATH
+ * @returns {readonly SystemPackage[]}
+ */
+export function missingForCluster(path) {
+  return CLUSTER.filter((each) => isMissing(each, path));
 }
 
 /**

@@ -37,7 +37,7 @@ export async function test(checkout, args) {
  * What programs read: alone on the last line.
  * @param {Results} results
  */
-function totalLine({ passed, failed, skipped }) {
+export function totalLine({ passed, failed, skipped }) {
   return `total: ${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 }
 

@@ -1,0 +1,47 @@
+/** Upstream's NetworkPolicy tests against podfence. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Cluster } from './cluster.ts';
+import { install } from './installation.ts';
+import type { Results } from './results.ts';
+import { Running, say } from './shell.ts';
+import { artifactFolder, type ClusterTarget } from './target.ts';
+
+/** In ms; 47 tests take 40 minutes on two cores. */
+const LIMIT = 100 * 60_000;
+
+/** Installs podfence and runs them all but those that need SCTP sockets, which the cluster's script leaves out. */
+export async function runUpstreamTests(target: ClusterTarget): Promise<{ results: Results | undefined; code: number }> {
+  const { scripts } = target;
+  if (scripts === undefined) throw new Error("upstream's tests run on a cluster of this machine only");
+  await install(new Cluster(target));
+  const folder = artifactFolder(target, 'e2e');
+  say("upstream's NetworkPolicy tests, 40 minutes");
+  const tests = new Running([join(scripts, 'e2e'), 'Netpol', '', folder], {
+    echo: /^(•|\[It\]|\[FAIL\]|Ran \d|Running in)/,
+  });
+  const code = (await tests.exit(LIMIT)) ?? 1;
+  const report = readdirSync(folder).find((file) => file.startsWith('junit') && file.endsWith('.xml'));
+  return { results: report === undefined ? undefined : readJunit(readFileSync(join(folder, report), 'utf8')), code };
+}
+
+/** The cases of a JUnit report that were to run: ginkgo lists all others of the binary as skipped. */
+export function readJunit(xml: string): Results {
+  const cases = [...xml.matchAll(/<testcase ([^>]*?)(\/>|>)/g)]
+    .map(([, text = '']) => ({
+      name: withoutEntities(/name="([^"]*)"/.exec(text)?.[1] ?? ''),
+      outcome: /status="([^"]*)"/.exec(text)?.[1] ?? '',
+      seconds: Math.round(Number(/time="([^"]*)"/.exec(text)?.[1] ?? 0)),
+    }))
+    .filter(({ name, outcome }) => name.startsWith('[It]') && outcome !== 'skipped');
+  const passed = cases.filter(({ outcome }) => outcome === 'passed').length;
+  return { passed, failed: cases.length - passed, skipped: 0, cases };
+}
+
+function withoutEntities(text: string): string {
+  const entities: Readonly<Record<string, string>> = { quot: '"', amp: '&', lt: '<', gt: '>', apos: "'" };
+  return text
+    .replaceAll(/&(\w+);/g, (whole, name: string) => entities[name] ?? whole)
+    .replaceAll('&#34;', '"')
+    .replaceAll('&#39;', "'");
+}

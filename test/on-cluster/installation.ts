@@ -1,0 +1,76 @@
+/** podfence on the cluster of the run, as `daemonset/base` installs it, with the image of the run. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { type Cluster, PROJECT } from './cluster.ts';
+import { until } from './until.ts';
+
+/** Variables of the agent: `{ PODFENCE_DENY: 'reject' }`. */
+export type Settings = Readonly<Record<string, string>>;
+
+/** Installs podfence, or changes its settings, and resolves when every agent enforces. */
+export async function install(cluster: Cluster, settings: Settings = {}): Promise<void> {
+  const [name = '', tag = ''] = splitImage(cluster.target.image);
+  const folder = mkdtempSync(join(tmpdir(), 'podfence-overlay-'));
+  try {
+    const env = Object.entries(settings).map(([variable, value]) => ({ name: variable, value }));
+    const agent = { name: 'agent', imagePullPolicy: 'IfNotPresent', ...(env.length === 0 ? {} : { env }) };
+    const patch = {
+      apiVersion: 'apps/v1',
+      kind: 'DaemonSet',
+      metadata: { name: 'podfence', namespace: 'podfence-system' },
+      spec: { minReadySeconds: 0, template: { spec: { containers: [agent] } } },
+    };
+    const kustomization = {
+      apiVersion: 'kustomize.config.k8s.io/v1beta1',
+      kind: 'Kustomization',
+      resources: ['base'],
+      images: [{ name: 'podfence', newName: name, newTag: tag }],
+      patches: [{ path: 'agent.yaml' }],
+    };
+    writeFileSync(join(folder, 'agent.yaml'), stringify(patch));
+    writeFileSync(join(folder, 'kustomization.yaml'), stringify(kustomization));
+    await cluster.kubectl(['version', '--client']);
+    await copyBase(folder);
+    await cluster.kubectl(['apply', '-k', folder]);
+    await rolledOut(cluster);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Kustomize takes no bases by absolute paths, and loads nothing from outside of the folder that it is given. */
+async function copyBase(folder: string): Promise<void> {
+  const { cpSync } = await import('node:fs');
+  cpSync(join(PROJECT, 'daemonset', 'base'), join(folder, 'base'), { recursive: true });
+}
+
+/** Resolves when every node has the agent that the DaemonSet asks for, and each is ready. */
+export async function rolledOut(cluster: Cluster): Promise<void> {
+  await cluster.kubectl(['-n', 'podfence-system', 'rollout', 'status', 'daemonset', 'podfence', '--timeout=120s'], {
+    timeout: 150_000,
+  });
+}
+
+/** Takes podfence away as daemonset/README.md says, and resolves when its namespace is gone. */
+export async function remove(cluster: Cluster): Promise<void> {
+  const patch = join(PROJECT, 'daemonset', 'removal.yaml');
+  await cluster.kubectl(['-n', 'podfence-system', 'patch', 'daemonset', 'podfence', '--patch-file', patch]);
+  await rolledOut(cluster);
+  await cluster.kubectl(['delete', '-k', join(PROJECT, 'daemonset', 'base'), '--timeout=60s']);
+  await until('the namespace podfence-system is gone', async () => {
+    const left = await cluster.list('namespaces', '--field-selector=metadata.name=podfence-system');
+    return left.length === 0;
+  });
+}
+
+/** Waits until each agent has its policies in force at a moment after now: asks for a change and sees it enforced. */
+export async function statusOf(cluster: Cluster, node: string): Promise<Readonly<Record<string, unknown>>> {
+  return JSON.parse(await cluster.ask(node, '/status')) as Readonly<Record<string, unknown>>;
+}
+
+function splitImage(image: string): [name: string, tag: string] {
+  const colon = image.lastIndexOf(':');
+  return colon > image.lastIndexOf('/') ? [image.slice(0, colon), image.slice(colon + 1)] : [image, 'latest'];
+}

@@ -1,0 +1,242 @@
+/** Pods of the suite's own: servers that say who they are, and clients that ask them. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ApiObject, Cluster } from './cluster.ts';
+import { Running } from './shell.ts';
+import { until } from './until.ts';
+
+const PROGRAMS = join(import.meta.dirname, 'programs');
+
+export interface PodOptions {
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly node?: string;
+  /** Of its containers; named ones for named ports. */
+  readonly ports?: readonly Readonly<Record<string, unknown>>[];
+  readonly hostNetwork?: boolean;
+  /** More of the container: probes, for example. */
+  readonly container?: Readonly<Record<string, unknown>>;
+  /** Arguments of serve.ts. @default TCP and UDP on 8080 */
+  readonly serve?: readonly string[];
+  /** A program of the suite and its arguments, instead of serve.ts. */
+  readonly program?: readonly string[];
+}
+
+/** What one question came to: the answering pod's name, `refused`, `silent`, or `error CODE`. */
+export type Outcome = string;
+
+/** A namespace of a test, with the programs that its pods run. */
+export class Namespace {
+  readonly cluster: Cluster;
+  readonly name: string;
+
+  private constructor(cluster: Cluster, name: string) {
+    this.cluster = cluster;
+    this.name = name;
+  }
+
+  static async create(
+    cluster: Cluster,
+    name: string,
+    labels: Readonly<Record<string, string>> = {},
+  ): Promise<Namespace> {
+    await cluster.apply(JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }));
+    const data = Object.fromEntries(
+      readdirSync(PROGRAMS).map((file) => [file, readFileSync(join(PROGRAMS, file), 'utf8')]),
+    );
+    const programs = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'programs', namespace: name }, data };
+    await cluster.apply(JSON.stringify(programs));
+    return new Namespace(cluster, name);
+  }
+
+  async delete(): Promise<void> {
+    await this.cluster.kubectl(['delete', 'namespace', this.name, '--ignore-not-found', '--timeout=60s']);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.delete();
+  }
+
+  /** kubectl in this namespace. */
+  kubectl(...args: readonly string[]): Promise<string> {
+    return this.cluster.kubectl(['-n', this.name, ...args]);
+  }
+
+  /** Applies manifests of objects in this namespace. */
+  async apply(...objects: readonly object[]): Promise<void> {
+    for (const object of objects) await this.cluster.apply(JSON.stringify(object), '-n', this.name);
+  }
+
+  /** Applies a NetworkPolicy by its spec. */
+  async policy(name: string, spec: object, annotations: Readonly<Record<string, string>> = {}): Promise<void> {
+    const metadata = { name, annotations };
+    await this.apply({ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata, spec });
+  }
+
+  /** The template of a pod, as a Deployment or StatefulSet has it. */
+  template({ labels = {}, node, ports = [], hostNetwork, container = {}, serve, program }: PodOptions): object {
+    const command = program ?? ['serve.ts', ...(serve ?? ['tcp:8080', 'udp:8080'])];
+    return {
+      metadata: { labels },
+      spec: {
+        terminationGracePeriodSeconds: 1,
+        automountServiceAccountToken: false,
+        enableServiceLinks: false,
+        ...(hostNetwork === undefined ? {} : { hostNetwork }),
+        ...(node === undefined ? {} : { nodeSelector: { 'kubernetes.io/hostname': node } }),
+        containers: [
+          {
+            name: 'main',
+            image: this.cluster.target.image,
+            imagePullPolicy: 'IfNotPresent',
+            command: ['node', `/programs/${command[0]}`, ...command.slice(1)],
+            ports,
+            volumeMounts: [{ name: 'programs', mountPath: '/programs' }],
+            ...container,
+          },
+        ],
+        volumes: [{ name: 'programs', configMap: { name: 'programs' } }],
+      },
+    };
+  }
+
+  /** Starts pods, all at once, and resolves when all are ready. */
+  async pods(pods: Readonly<Record<string, PodOptions>>): Promise<void> {
+    const items = Object.entries(pods).map(([name, options]) => {
+      const { metadata, spec } = this.template(options) as { metadata: object; spec: object };
+      return { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name }, spec };
+    });
+    await this.apply({ apiVersion: 'v1', kind: 'List', items });
+    await this.kubectl('wait', '--for=condition=Ready', '--timeout=90s', 'pod', ...Object.keys(pods));
+  }
+
+  pod(name: string): Promise<ApiObject> {
+    return this.cluster.get('pod', name, this.name);
+  }
+
+  async addressOf(name: string): Promise<string> {
+    const address = (await this.pod(name)).status.podIP;
+    if (address === undefined) throw new Error(`pod ${this.name}/${name} has no address`);
+    return address;
+  }
+
+  /**
+   * Asks from a pod, all targets at once: `tcp:HOST:PORT`, `udp:HOST:PORT`.
+   * @param timeout in ms, for those that stay silent
+   */
+  async ask(pod: string, targets: readonly string[], timeout = 1500): Promise<readonly Outcome[]> {
+    const command = ['exec', '-n', this.name, pod, '--', 'node', '/programs/ask.ts', String(timeout), ...targets];
+    return JSON.parse(await this.cluster.kubectl(command, { quiet: true })) as Outcome[];
+  }
+
+  /** Asks again until the outcomes are those expected. @throws Error with the last ones */
+  async asks(pod: string, expected: Readonly<Record<string, Outcome | RegExp>>, patience?: number): Promise<void> {
+    const targets = Object.keys(expected);
+    let last: readonly Outcome[] = [];
+    const holds = async () => {
+      last = await this.ask(pod, targets);
+      return last.every((outcome, i) => matches(outcome, expected[targets[i] ?? ''] ?? ''));
+    };
+    const state = () => targets.map((target, i) => `${target} ${last[i]}`).join(', ');
+    await until(`${this.name}/${pod} gets ${Object.entries(expected).join(' ')}`, holds, state, patience);
+  }
+
+  /** A stream from a running pod, in a process of its own there. */
+  stream(pod: string, host: string, port: number): Stream {
+    return new Stream(this.#program(pod, 'stream.ts', host, port));
+  }
+
+  /** New connections from a running pod, in a process of its own there. */
+  knocking(pod: string, host: string, port: number): Knocking {
+    return new Knocking(this.#program(pod, 'knock.ts', host, port));
+  }
+
+  #program(pod: string, file: string, host: string, port: number): string[] {
+    const command = ['node', `/programs/${file}`, host, String(port)];
+    return this.cluster.kubectlCommand(['exec', '-n', this.name, pod, '--', ...command]);
+  }
+}
+
+function matches(outcome: Outcome, expected: Outcome | RegExp): boolean {
+  return typeof expected === 'string' ? outcome === expected : expected.test(outcome);
+}
+
+/** A program of a pod that says in JSON, line by line, how it goes; it ends with the test. */
+class Reporting {
+  readonly running: Running;
+
+  constructor(command: readonly string[]) {
+    this.running = new Running(command);
+  }
+
+  /** The last value of a field. */
+  protected last<T>(field: string): T | undefined {
+    const line = this.running.lines.findLast((each) => each.includes(`"${field}"`));
+    return line === undefined ? undefined : ((JSON.parse(line) as Record<string, T>)[field] as T);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.running.stop();
+  }
+}
+
+/** One TCP connection that asks ten times a second; see programs/stream.ts. */
+export class Stream extends Reporting {
+  /** The number of the last answer. */
+  get answered(): number {
+    return this.last<number>('answered') ?? 0;
+  }
+
+  /** How the connection ended; undefined while it is open. */
+  get ended(): string | undefined {
+    return this.last<string>('ended');
+  }
+
+  /** Resolves with the next `count` answers. */
+  async goesOn(count = 5): Promise<void> {
+    const wanted = this.answered + count;
+    await until(
+      `the stream has answer ${wanted}`,
+      () => this.answered >= wanted,
+      () => this.#state(),
+    );
+  }
+
+  /** Resolves when no answer has come for a second and a half: fifteen questions went unanswered. */
+  async fallsSilent(): Promise<void> {
+    let last = this.answered;
+    let since = performance.now();
+    const silent = () => {
+      if (this.answered !== last) {
+        last = this.answered;
+        since = performance.now();
+      }
+      return performance.now() - since > 1500;
+    };
+    await until('the stream falls silent', silent, () => this.#state());
+  }
+
+  #state(): string {
+    return `${this.answered} answers${this.ended === undefined ? '' : `, ended: ${this.ended}`}`;
+  }
+}
+
+/** New connections, 20 a second; see programs/knock.ts. */
+export class Knocking extends Reporting {
+  get tried(): number {
+    return this.last<number>('tried') ?? 0;
+  }
+
+  get answered(): number {
+    return this.last<number>('answered') ?? 0;
+  }
+
+  /** Resolves when `count` more connections were tried. */
+  async goesOn(count = 40): Promise<void> {
+    const wanted = this.tried + count;
+    await until(
+      `${wanted} connections were tried`,
+      () => this.tried >= wanted,
+      () => `${this.tried} were`,
+    );
+  }
+}

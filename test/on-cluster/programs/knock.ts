@@ -1,0 +1,20 @@
+// knock.ts HOST PORT: a new TCP connection 20 times a second. Prints {"tried":N,"answered":M} once a second, for ever.
+import { connect } from 'node:net';
+
+const [host = '', port] = process.argv.slice(2);
+let tried = 0;
+let answered = 0;
+setInterval(() => {
+  const socket = connect({ host, port: Number(port) });
+  tried++;
+  const timer = setTimeout(() => socket.destroy(), 1000);
+  socket.on('connect', () => socket.write('knock\n'));
+  socket.on('data', () => {
+    answered++;
+    socket.destroy();
+  });
+  socket.on('error', () => undefined);
+  socket.on('close', () => clearTimeout(timer));
+}, 50);
+setInterval(() => console.log(JSON.stringify({ tried, answered })), 1000);
+process.on('SIGTERM', () => process.exit(0));

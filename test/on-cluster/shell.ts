@@ -1,0 +1,157 @@
+/** Commands as child processes, each said before it runs. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly input?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** In ms; the command is killed then. @default 120,000 */
+  readonly timeout?: number;
+  /** Says nothing: for what is asked again and again. */
+  readonly quiet?: boolean;
+  /** Of a running command: its lines, or those that match, are passed on. */
+  readonly echo?: true | RegExp;
+}
+
+/** A line of the run, with the time of day. */
+export function say(line: string): void {
+  process.stdout.write(`${new Date().toISOString().slice(11, 19)}  ${line}\n`);
+}
+
+/** Runs a command to its end, whatever its exit code. */
+export async function run(command: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const { input, env, cwd, timeout = 120_000, quiet = false } = options;
+  if (!quiet) say(`$ ${shown(command)}`);
+  const [file = '', ...args] = command;
+  const child = spawn(file, args, {
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    env: env ?? process.env,
+    ...(cwd === undefined ? {} : { cwd }),
+    signal: AbortSignal.timeout(timeout),
+    killSignal: 'SIGKILL',
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  child.stdin?.on('error', () => undefined).end(input);
+  const ended = Promise.withResolvers<Finished>();
+  child.once('error', (error) =>
+    ended.reject(
+      error.name === 'AbortError'
+        ? new CommandError(`no end after ${timeout} ms`, command, { code: null, stdout, stderr })
+        : error,
+    ),
+  );
+  child.once('close', (code) => ended.resolve({ code, stdout, stderr }));
+  return ended.promise;
+}
+
+/** Runs a command that must succeed, and gives its standard output. @throws CommandError */
+export async function output(command: readonly string[], options: RunOptions = {}): Promise<string> {
+  const finished = await run(command, options);
+  if (finished.code !== 0) throw new CommandError(`exit code ${finished.code}`, command, finished);
+  return finished.stdout;
+}
+
+/** A command that did not do what it must, with what it said. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+  readonly finished: Finished;
+
+  constructor(what: string, command: readonly string[], finished: Finished) {
+    super(`${shown(command)}: ${what}\n${(finished.stderr + finished.stdout).slice(-2000)}`);
+    this.finished = finished;
+  }
+}
+
+/** A command that goes on until it is ended, and its lines. */
+export class Running {
+  readonly lines: string[] = [];
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+  readonly #watchers = new Set<() => void>();
+
+  constructor(command: readonly string[], { env, cwd, echo }: RunOptions = {}) {
+    say(`$ ${shown(command)} &`);
+    const [file = '', ...args] = command;
+    // Its own process group, so that what it starts ends with it.
+    this.#child = spawn(file, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+      env: env ?? process.env,
+      ...(cwd === undefined ? {} : { cwd }),
+    });
+    this.#ended = once(this.#child, 'close');
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      if (stream === null) continue;
+      createInterface({ input: stream }).on('line', (line) => {
+        this.lines.push(line);
+        if (echo === true || echo?.test(line)) process.stdout.write(`${line}\n`);
+        for (const watcher of this.#watchers) watcher();
+      });
+    }
+  }
+
+  /** Resolves with the first line from number `from` on that matches. @throws Error after `timeout` ms */
+  async line(pattern: RegExp, { from = 0, timeout = 60_000 } = {}): Promise<string> {
+    const found = () => this.lines.slice(from).find((line) => pattern.test(line));
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const look = () => {
+      const line = found();
+      if (line !== undefined) resolve(line);
+    };
+    const timer = setTimeout(
+      () => reject(new Error(`no line ${pattern} in ${timeout} ms; the last ones: ${this.lines.slice(-5).join('\n')}`)),
+      timeout,
+    );
+    this.#watchers.add(look);
+    look();
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#watchers.delete(look);
+    }
+  }
+
+  /** Resolves with the exit code when it ends by itself; kills it after `timeout` ms and throws. */
+  async exit(timeout: number): Promise<number | null> {
+    const timer = setTimeout(() => void this.stop('SIGKILL'), timeout);
+    await this.#ended;
+    clearTimeout(timer);
+    return this.#child.exitCode;
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const { pid } = this.#child;
+    if (pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    process.kill(-pid, signal);
+    const force = setTimeout(() => process.kill(-pid, 'SIGKILL'), 5000);
+    await this.#ended;
+    clearTimeout(force);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}
+
+/** As a person would type it, cut where it is long. */
+function shown(command: readonly string[]): string {
+  const text = command.map((word) => (/^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word}'`)).join(' ');
+  const line = text.replaceAll(/\s+/g, ' ');
+  return line.length > 150 ? `${line.slice(0, 149)}…` : line;
+}

@@ -1,0 +1,18 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** How long anything on a cluster may take, in ms. */
+const PATIENCE = 45_000;
+
+/** Looks again and again until a condition holds; fails with what was seen last. */
+export async function until(
+  description: string,
+  condition: () => boolean | Promise<boolean>,
+  state: () => string = () => '',
+  patience = PATIENCE,
+): Promise<void> {
+  const deadline = performance.now() + patience;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`waited in vain until ${description}; ${state()}`);
+    await delay(100);
+  }
+}

@@ -1,0 +1,21 @@
+import { resolve } from 'node:path';
+import { defineConfig } from 'vitest/config';
+
+const ROOT = resolve(import.meta.dirname, '..', '..');
+
+export default defineConfig({
+  root: ROOT,
+  test: {
+    include: ['test/on-cluster/**/*.test.ts'],
+    pool: 'forks',
+    // One cluster, one installation: a file after the other, in the order of their names.
+    fileParallelism: false,
+    sequence: { sequencer: (await import('./by-name.ts')).ByName },
+    testTimeout: 180_000,
+    hookTimeout: 240_000,
+    teardownTimeout: 60_000,
+    globalSetup: ['test/on-cluster/leave-nothing.ts'],
+    setupFiles: ['test/on-cluster/on-failure.ts'],
+    disableConsoleIntercept: true,
+  },
+});
