@@ -52,11 +52,14 @@ const CAPTURE_BUILD = [
   ...['g++', 'make', 'python3'].map((name) => ({ name, commands: [name], reason: 'building the capture module' })),
 ];
 
+const FAKETIME = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/faketime/libfaketime.so.1`;
+
 /**
  * What only the tests on a real cluster need: the image is built without a container engine, and an agent's clock is made to jump.
  * @type {readonly SystemPackage[]}
  */
 const CLUSTER = [
+  { name: 'libfaketime', commands: [], files: [FAKETIME], reason: 'test:cluster: a clock that jumps' },
   { name: 'debootstrap', commands: ['debootstrap'], reason: 'test:cluster: the image, without a container engine' },
 ];
 

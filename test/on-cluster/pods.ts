@@ -28,6 +28,7 @@ export type Outcome = string;
 export class Namespace {
   readonly cluster: Cluster;
   readonly name: string;
+  readonly #askers = new Map<string, Asker>();
 
   private constructor(cluster: Cluster, name: string) {
     this.cluster = cluster;
@@ -49,6 +50,7 @@ export class Namespace {
   }
 
   async delete(): Promise<void> {
+    await Promise.all(Array.from(this.#askers.values(), (asker) => asker.stop()));
     await this.cluster.kubectl(['delete', 'namespace', this.name, '--ignore-not-found', '--timeout=60s']);
   }
 
@@ -75,6 +77,9 @@ export class Namespace {
   /** The template of a pod, as a Deployment or StatefulSet has it. */
   template({ labels = {}, node, ports = [], hostNetwork, container = {}, serve, program }: PodOptions): object {
     const command = program ?? ['serve.ts', ...(serve ?? ['tcp:8080', 'udp:8080'])];
+    // Ready means that it listens. The kubelet stops asking once it does.
+    const listens = /^(?:tcp|http):(\d+)$/.exec(command.find((word) => /^(tcp|http):/.test(word)) ?? '')?.[1];
+    const startupProbe = { tcpSocket: { port: Number(listens) }, periodSeconds: 1, failureThreshold: 60 };
     return {
       metadata: { labels },
       spec: {
@@ -91,6 +96,7 @@ export class Namespace {
             command: ['node', `/programs/${command[0]}`, ...command.slice(1)],
             ports,
             volumeMounts: [{ name: 'programs', mountPath: '/programs' }],
+            ...(listens === undefined || program !== undefined || 'command' in container ? {} : { startupProbe }),
             ...container,
           },
         ],
@@ -120,12 +126,21 @@ export class Namespace {
   }
 
   /**
-   * Asks from a pod, all targets at once: `tcp:HOST:PORT`, `udp:HOST:PORT`.
+   * Asks from a pod, all targets at once: `tcp:HOST:PORT`, `udp:HOST:PORT`. One process in the pod answers all questions, so
+   * that each costs next to nothing.
    * @param timeout in ms, for those that stay silent
    */
   async ask(pod: string, targets: readonly string[], timeout = 1500): Promise<readonly Outcome[]> {
-    const command = ['exec', '-n', this.name, pod, '--', 'node', '/programs/ask.ts', String(timeout), ...targets];
-    return JSON.parse(await this.cluster.kubectl(command, { quiet: true })) as Outcome[];
+    const asker = this.#askers.get(pod) ?? new Asker(this.#program(pod, 'ask.ts'));
+    this.#askers.set(pod, asker);
+    try {
+      return await asker.ask(targets, timeout);
+    } catch (error) {
+      // The pod, its runtime or the API server has gone: the next question starts a new process.
+      this.#askers.delete(pod);
+      await asker.stop();
+      throw error;
+    }
   }
 
   /** Asks again until the outcomes are those expected. @throws Error with the last ones */
@@ -133,7 +148,7 @@ export class Namespace {
     const targets = Object.keys(expected);
     let last: readonly Outcome[] = [];
     const holds = async () => {
-      last = await this.ask(pod, targets);
+      last = await this.ask(pod, targets).catch((error: Error) => targets.map(() => error.message));
       return last.every((outcome, i) => matches(outcome, expected[targets[i] ?? ''] ?? ''));
     };
     const state = () => targets.map((target, i) => `${target} ${last[i]}`).join(', ');
@@ -150,9 +165,15 @@ export class Namespace {
     return new Knocking(this.#program(pod, 'knock.ts', host, port));
   }
 
-  #program(pod: string, file: string, host: string, port: number): string[] {
-    const command = ['node', `/programs/${file}`, host, String(port)];
-    return this.cluster.kubectlCommand(['exec', '-n', this.name, pod, '--', ...command]);
+  /** What a pod's own program prints, read on its node: it is there while the API server and the runtime are not. */
+  followed<T extends Reporting>(Kind: new (command: readonly string[]) => T, pod: string, node: string): T {
+    const log = `/var/log/pods/${this.name}_${pod}_*/main/*.log`;
+    return new Kind(this.cluster.nodeCommand(node, `exec tail -n +1 -F ${log}`));
+  }
+
+  #program(pod: string, file: string, ...args: readonly (string | number)[]): string[] {
+    const command = ['node', `/programs/${file}`, ...args.map(String)];
+    return this.cluster.kubectlCommand(['exec', '-i', '-n', this.name, pod, '--', ...command]);
   }
 }
 
@@ -160,8 +181,34 @@ function matches(outcome: Outcome, expected: Outcome | RegExp): boolean {
   return typeof expected === 'string' ? outcome === expected : expected.test(outcome);
 }
 
+/** programs/ask.ts in a pod, which answers questions one after the other. */
+class Asker {
+  readonly #running: Running;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(command: readonly string[]) {
+    this.#running = new Running(command, { input: '' });
+  }
+
+  ask(targets: readonly string[], timeout: number): Promise<readonly Outcome[]> {
+    const answer = this.#last.then(async () => {
+      const from = this.#running.lines.length;
+      this.#running.write(`${JSON.stringify([String(timeout), ...targets])}\n`);
+      return JSON.parse(
+        await this.#running.line(/^\[|error|closed|refused/i, { from, timeout: timeout + 10_000 }),
+      ) as Outcome[];
+    });
+    this.#last = answer.catch(() => undefined);
+    return answer;
+  }
+
+  stop(): Promise<void> {
+    return this.#running.stop();
+  }
+}
+
 /** A program of a pod that says in JSON, line by line, how it goes; it ends with the test. */
-class Reporting {
+export class Reporting {
   readonly running: Running;
 
   constructor(command: readonly string[]) {
@@ -170,8 +217,10 @@ class Reporting {
 
   /** The last value of a field. */
   protected last<T>(field: string): T | undefined {
-    const line = this.running.lines.findLast((each) => each.includes(`"${field}"`));
-    return line === undefined ? undefined : ((JSON.parse(line) as Record<string, T>)[field] as T);
+    const line = this.running.lines.findLast((each) => each.includes(`{"${field}"`));
+    // A runtime's log has the time and the stream before it.
+    const json = line?.slice(line.indexOf('{'));
+    return json === undefined ? undefined : ((JSON.parse(json) as Record<string, T>)[field] as T);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

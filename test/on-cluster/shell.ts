@@ -84,16 +84,18 @@ export class Running {
   readonly #ended: Promise<unknown>;
   readonly #watchers = new Set<() => void>();
 
-  constructor(command: readonly string[], { env, cwd, echo }: RunOptions = {}) {
+  /** With any `input`, even an empty one, it can be written to. */
+  constructor(command: readonly string[], { env, cwd, echo, input }: RunOptions = {}) {
     say(`$ ${shown(command)} &`);
     const [file = '', ...args] = command;
     // Its own process group, so that what it starts ends with it.
     this.#child = spawn(file, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       detached: true,
       env: env ?? process.env,
       ...(cwd === undefined ? {} : { cwd }),
     });
+    this.#child.stdin?.on('error', () => undefined).write(input ?? '');
     this.#ended = once(this.#child, 'close');
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       if (stream === null) continue;
@@ -103,6 +105,10 @@ export class Running {
         for (const watcher of this.#watchers) watcher();
       });
     }
+  }
+
+  write(text: string): void {
+    this.#child.stdin?.write(text);
   }
 
   /** Resolves with the first line from number `from` on that matches. @throws Error after `timeout` ms */
@@ -119,8 +125,12 @@ export class Running {
     );
     this.#watchers.add(look);
     look();
+    const gone = this.#ended.then(() => {
+      throw new Error(`it has ended; its last lines: ${this.lines.slice(-5).join('\n')}`);
+    });
+    gone.catch(() => undefined);
     try {
-      return await promise;
+      return await Promise.race([promise, gone]);
     } finally {
       clearTimeout(timer);
       this.#watchers.delete(look);

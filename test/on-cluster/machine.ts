@@ -1,0 +1,214 @@
+/** Parts of a cluster of this machine, killed and started: what a node's operator, its power supply and its kernel do. */
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Cluster } from './cluster.ts';
+import { output, say } from './shell.ts';
+import { until } from './until.ts';
+
+/** What the scripts that brought the cluster up can do; for a cluster of somebody else there is none. */
+export class Machine {
+  readonly #cluster: Cluster;
+  readonly #scripts: string;
+  readonly #state: string;
+
+  private constructor(cluster: Cluster, scripts: string, state: string) {
+    this.#cluster = cluster;
+    this.#scripts = scripts;
+    this.#state = state;
+  }
+
+  static of(cluster: Cluster): Machine | undefined {
+    const { scripts, state } = cluster.target;
+    return scripts === undefined || state === undefined ? undefined : new Machine(cluster, scripts, state);
+  }
+
+  /** Kills the API server; policies stay, nobody can change them. */
+  stopApiServer(): Promise<string> {
+    return this.#script('api', 'stop', '0');
+  }
+
+  /** Starts it again, and resolves when it is ready. */
+  startApiServer(): Promise<string> {
+    return this.#script('api', 'start');
+  }
+
+  /** The API server answers nobody while `during` runs, and then goes on where it was. */
+  async whileApiServerHangs(during: () => Promise<void>): Promise<void> {
+    const pids = await this.#pids('kube-apiserver');
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    try {
+      await during();
+    } finally {
+      for (const pid of pids) process.kill(pid, 'SIGCONT');
+    }
+  }
+
+  /** Nothing of a node reaches the API server while `during` runs. */
+  async whileCutOff(node: string, during: () => Promise<void>): Promise<void> {
+    const address = (await this.#cluster.get('node', node)).status.addresses as { type: string; address: string }[];
+    const from = address.find(({ type }) => type === 'InternalIP')?.address ?? '';
+    const rule = ['-s', from, '-p', 'tcp', '--dport', '6443', '-j', 'DROP'];
+    await this.#inControlPlane('iptables', '-I', 'INPUT', ...rule);
+    try {
+      await during();
+    } finally {
+      await this.#inControlPlane('iptables', '-D', 'INPUT', ...rule);
+    }
+  }
+
+  /** Forgets all versions of objects but the newest: older watches are answered 410 from then on (etcd's v3 gateway). */
+  async compact(): Promise<void> {
+    const post = (path: string, body: object) =>
+      this.#inControlPlane('curl', '-sf', '-d', JSON.stringify(body), `http://127.0.0.1:2379/v3/kv/${path}`);
+    const { header } = JSON.parse(await post('range', { key: Buffer.from('x').toString('base64') })) as {
+      header: { revision: string };
+    };
+    await post('compaction', { revision: header.revision, physical: true });
+  }
+
+  /** Kills a node's containerd or kubelet, and starts it again as it was started; its pods go on meanwhile. */
+  async restart(part: 'containerd' | 'kubelet' | 'proxy', node: string): Promise<void> {
+    const number = numberOf(node);
+    const pidFile = join(this.#state, 'log', `${part}${number}.pid`);
+    const pid = Number(readFileSync(pidFile, 'utf8'));
+    const command = words(`/proc/${pid}/cmdline`);
+    const path = words(`/proc/${pid}/environ`).find((each) => each.startsWith('PATH=')) ?? '';
+    process.kill(pid, 'SIGKILL');
+    await until(
+      `${part} has ended`,
+      () => !existsSync(`/proc/${pid}/cmdline`) || words(`/proc/${pid}/cmdline`).length === 0,
+    );
+    const log = join(this.#state, 'log', `${part}${number}.log`);
+    const started = await this.#cluster.onNode(
+      node,
+      `${path} setsid nohup ${command.map((word) => `'${word}'`).join(' ')} >> ${log} 2>&1 < /dev/null & echo $!`,
+    );
+    writeFileSync(pidFile, started);
+  }
+
+  /** A node without power: everything of it is killed, and with its network namespace all rules go. Then it boots. */
+  async reboot(node: string, nodes: number): Promise<void> {
+    const number = numberOf(node);
+    const state = join(this.#state, `node${number}`);
+    const script = `
+      for h in /sys/fs/cgroup/*/pfc${number}; do [ -d $h ] && find $h -name cgroup.procs -exec cat {} +; done | sort -u | while read p; do kill -9 $p; done
+      kill -9 $(cat ${state}/pid) $(ip netns pids pfc${number})
+      sleep 0.5
+      ip netns del pfc${number}
+      rm -rf ${state}/run-containerd ${state}/netns ${state}/nri /run/cni-ipam-${number}
+      for i in 1 2 3; do for h in /sys/fs/cgroup/*/pfc${number}; do [ -d $h ] && find $h -depth -type d -exec rmdir {} \\;; done; done
+      true`;
+    await output(['sh', '-c', `exec 2>/dev/null; ${script}`], { env: this.#env });
+    await this.#script('node', number, String(nodes));
+  }
+
+  /** The processes of an agent: their ids on this machine. */
+  async agentPids(node: string): Promise<readonly number[]> {
+    const text = await this.#cluster.onNode(
+      node,
+      `cat /sys/fs/cgroup/pids/pfc${numberOf(node)}/kubepods/*/pod*/*/cgroup.procs`,
+      {
+        quiet: true,
+      },
+    );
+    return text
+      .split('\n')
+      .map(Number)
+      .filter((pid) => pid > 0 && words(`/proc/${pid}/cmdline`).join(' ').includes('podfence agent'));
+  }
+
+  /**
+   * Gives the agents a wall clock that can be set: libfaketime in front of the C library (Debian's package of that name), which
+   * reads the offset from a file. The machine's clock is never touched, and the monotonic clock stays true, as where somebody
+   * sets a node's time.
+   */
+  async fakeClock(cluster: Cluster): Promise<FakeClock> {
+    const folder = join(this.#state, 'faketime');
+    mkdirSync(folder, { recursive: true });
+    for (const library of FAKETIME) if (existsSync(library)) copyFileSync(library, join(folder, 'libfaketime.so.1'));
+    const offset = join(folder, 'offset');
+    writeFileSync(offset, '+0\n');
+    const variables = {
+      LD_PRELOAD: '/faketime/libfaketime.so.1',
+      FAKETIME_TIMESTAMP_FILE: '/faketime/offset',
+      FAKETIME_NO_CACHE: '1',
+      FAKETIME_DONT_FAKE_MONOTONIC: '1',
+    };
+    const daemonSet = ['-n', 'podfence-system', 'patch', 'daemonset', 'podfence', '-p'];
+    const patch = (volumes: object[], volumeMounts: object[], env: object[]) =>
+      JSON.stringify({
+        spec: { template: { spec: { volumes, containers: [{ name: 'agent', env, volumeMounts }] } } },
+      });
+    const names = Object.keys(variables);
+    await cluster.kubectl([
+      ...daemonSet,
+      patch(
+        [{ name: 'faketime', hostPath: { path: folder } }],
+        [{ name: 'faketime', mountPath: '/faketime', readOnly: true }],
+        Object.entries(variables).map(([name, value]) => ({ name, value })),
+      ),
+    ]);
+    return {
+      jump: async (to) => {
+        say(`the agents' clock jumps: ${to}`);
+        writeFileSync(offset, `${to}\n`);
+      },
+      remove: async () => {
+        const $patch = 'delete';
+        await cluster.kubectl([
+          ...daemonSet,
+          patch(
+            [{ name: 'faketime', $patch }],
+            [{ mountPath: '/faketime', $patch }],
+            names.map((name) => ({ name, $patch })),
+          ),
+        ]);
+        rmSync(folder, { recursive: true });
+      },
+    };
+  }
+
+  async #pids(program: string): Promise<readonly number[]> {
+    const text = await output(['ip', 'netns', 'pids', 'pfc0'], { quiet: true });
+    const pids = text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map(Number);
+    return pids.filter((pid) => words(`/proc/${pid}/cmdline`)[0]?.endsWith(program) === true);
+  }
+
+  #script(name: string, ...args: readonly string[]): Promise<string> {
+    return output([join(this.#scripts, name), ...args], { env: this.#env, timeout: 180_000 });
+  }
+
+  #inControlPlane(...command: readonly string[]): Promise<string> {
+    return output([join(this.#scripts, 'in'), '0', ...command], { env: this.#env });
+  }
+
+  get #env(): NodeJS.ProcessEnv {
+    return { ...process.env, PFC: this.#state };
+  }
+}
+
+export interface FakeClock {
+  /** By libfaketime's relative offsets: `+1d`, `-1d`. */
+  jump(to: string): Promise<void>;
+  remove(): Promise<void>;
+}
+
+const FAKETIME = ['x86_64', 'aarch64'].map((cpu) => `/usr/lib/${cpu}-linux-gnu/faketime/libfaketime.so.1`);
+
+function numberOf(node: string): string {
+  return /\d+$/.exec(node)?.[0] ?? '';
+}
+
+/** The words of a file in /proc that separates them by zero bytes. */
+function words(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8')
+      .split('\0')
+      .filter((word) => word !== '');
+  } catch {
+    return [];
+  }
+}
