@@ -5,7 +5,8 @@ import { Command, CommanderError } from 'commander';
 import { ExitCode, InputError, UnavailableError } from './commands/exit-code.ts';
 
 interface CommandEntry {
-  readonly summary: string;
+  /** Absent where nobody types the command: it is not listed. */
+  readonly summary?: string;
   readonly load: () => Promise<{ register(program: Command): void }>;
 }
 
@@ -17,6 +18,13 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   audit: {
     summary: 'listen on an interface and say what the policies would deny',
     load: () => import('./commands/audit.ts'),
+  },
+  canary: {
+    summary: 'prove on a cluster that denied is denied and allowed is not, whoever enforces it',
+    load: () => import('./commands/canary.ts'),
+  },
+  'canary-pod': {
+    load: () => import('./commands/canary-pod.ts'),
   },
   cleanup: {
     summary: 'remove everything that podfence installed in the kernel',
@@ -64,7 +72,11 @@ const program = new Command('podfence')
 
 const wanted = COMMANDS[process.argv[2] ?? ''];
 if (wanted) (await wanted.load()).register(program);
-else for (const [name, { summary }] of Object.entries(COMMANDS)) program.command(name).description(summary);
+else {
+  for (const [name, { summary }] of Object.entries(COMMANDS)) {
+    if (summary !== undefined) program.command(name).description(summary);
+  }
+}
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // Whoever read our output has seen enough.

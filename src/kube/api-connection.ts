@@ -23,6 +23,8 @@ const PROXY_LIMIT = 30_000;
 const UNPACKED_CHUNK = 128 * 1024;
 /** Of an error's body, so many bytes are read. */
 const MAX_ERROR_BODY = 64 * 1024;
+/** A deletion that takes its time is accepted with 202. */
+const SUCCESSES: ReadonlySet<number> = new Set([200, 201, 202]);
 
 export interface ReadOptions {
   readonly signal: AbortSignal;
@@ -34,6 +36,15 @@ export interface ReadOptions {
   readonly compressed?: boolean;
   /** Called when the answer begins, and is a success. */
   readonly onAnswer?: () => void;
+  /** Changes what is there instead of getting it; the answer is what came of it. */
+  readonly change?: Change;
+}
+
+export interface Change {
+  readonly method: 'POST' | 'PATCH' | 'DELETE';
+  /** Media type of the body. */
+  readonly type: string;
+  readonly body: string;
 }
 
 export class ApiConnection {
@@ -73,7 +84,7 @@ export class ApiConnection {
   }
 
   /**
-   * Gets `path` and yields its body as it comes. Leaving the loop ends the request.
+   * Gets or changes `path` and yields its body as it comes. Leaving the loop ends the request.
    * @param path below the server's address, with its query
    * @throws ApiError where the status is no success, or silence lasts too long; whatever socket, TLS or credentials throw
    */
@@ -82,9 +93,9 @@ export class ApiConnection {
     try {
       silence.limit(options.answerLimit, 'the API server does not answer');
       const requestOptions = await silence.endWith(this.#requestOptions(options.compressed === true));
-      const response = await this.#request(`${this.server}${path}`, requestOptions, silence);
+      const response = await this.#request(`${this.server}${path}`, requestOptions, silence, options.change);
       silence.onEnd((error) => response.destroy(error));
-      if (response.statusCode !== 200) throw await readError(response);
+      if (!SUCCESSES.has(response.statusCode ?? 0)) throw await readError(response);
       options.onAnswer?.();
       silence.limit(options.idleLimit, 'the API server went silent');
       const body = decompress(response);
@@ -98,9 +109,16 @@ export class ApiConnection {
     }
   }
 
-  #request(url: string, options: https.RequestOptions, silence: Silence): Promise<http.IncomingMessage> {
+  #request(
+    url: string,
+    options: https.RequestOptions,
+    silence: Silence,
+    change: Change | undefined,
+  ): Promise<http.IncomingMessage> {
     const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
-    const request = (url.startsWith('https:') ? https : http).get(url, options);
+    const method = change?.method ?? 'GET';
+    const request = (url.startsWith('https:') ? https : http).request(url, { ...options, method });
+    if (change !== undefined) request.setHeader('content-type', change.type);
     silence.onEnd((error) => request.destroy(error));
     request.on('error', reject);
     request.on('socket', (socket) => socket.setKeepAlive(true, KEEP_ALIVE));
@@ -109,6 +127,7 @@ export class ApiConnection {
       response.on('error', () => {});
       resolve(response);
     });
+    request.end(change?.body);
     return promise;
   }
 

@@ -1,0 +1,77 @@
+/** New connections, each asked one question: a TCP connection or a UDP socket of its own, so that each is a flow of its own. */
+import { createSocket } from 'node:dgram';
+import { connect, isIPv6 } from 'node:net';
+import type { Protocol } from './plan.ts';
+import type { Result } from './report-line.ts';
+
+/**
+ * Milliseconds until an attempt has no answer: below the second after which the kernel sends a SYN again (RFC 6298 section 2.1), so
+ * that an attempt says what was in force when it started, and nothing later.
+ */
+export const LIMIT = 900;
+
+const REFUSALS = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
+const UNREACHABLE = new Set(['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'EACCES', 'EPERM', 'ETIMEDOUT']);
+
+export function resultOf(error: NodeJS.ErrnoException): Result {
+  if (REFUSALS.has(error.code ?? '')) return 'refused';
+  return UNREACHABLE.has(error.code ?? '') ? 'unreachable' : 'failed';
+}
+
+/** Calls back after the limit, and not before what has arrived meanwhile was read: a pod that got no processor is not a silent peer. */
+export function afterLimit(callback: () => void): () => void {
+  const timer = setTimeout(() => setImmediate(callback), LIMIT);
+  return () => clearTimeout(timer);
+}
+
+export function attempt(protocol: Protocol, address: string, port: number): Promise<Result> {
+  return protocol === 'TCP' ? connectAndAsk(address, port) : sendAndWait(address, port);
+}
+
+let questions = 0;
+
+function connectAndAsk(address: string, port: number): Promise<Result> {
+  const { promise, resolve } = Promise.withResolvers<Result>();
+  const question = `${questions++}\n`;
+  let heard = '';
+  const socket = connect({ host: address, port, noDelay: true });
+  const cancel = afterLimit(() => finish('silent'));
+  socket.setEncoding('latin1');
+  socket.on('connect', () => socket.write(question));
+  socket.on('data', (text: string) => {
+    heard += text;
+    if (heard === question) finish('answered');
+  });
+  socket.on('error', (error) => finish(resultOf(error)));
+  socket.on('close', () => finish('refused'));
+  function finish(result: Result): void {
+    cancel();
+    resolve(result);
+    socket.destroy();
+  }
+  return promise;
+}
+
+function sendAndWait(address: string, port: number): Promise<Result> {
+  const { promise, resolve } = Promise.withResolvers<Result>();
+  const question = `${questions++}\n`;
+  let isOpen = true;
+  const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+  const cancel = afterLimit(() => finish('silent'));
+  socket.on('error', (error) => finish(resultOf(error)));
+  socket.on('message', (message) => {
+    if (message.toString('latin1') === question) finish('answered');
+  });
+  socket.connect(port, address, (error?: Error) => {
+    if (error !== undefined && error !== null) finish(resultOf(error));
+    else if (isOpen) socket.send(question, (failure) => failure && finish(resultOf(failure)));
+  });
+  function finish(result: Result): void {
+    if (!isOpen) return;
+    isOpen = false;
+    cancel();
+    resolve(result);
+    socket.close();
+  }
+  return promise;
+}

@@ -1,0 +1,133 @@
+/** A connection that stays open, asked again and again: does a change of the policies reach it? */
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { connect, isIPv6, type Socket } from 'node:net';
+import { afterLimit, resultOf } from './attempts.ts';
+import type { Protocol } from './plan.ts';
+import type { Result } from './report-line.ts';
+
+export interface HeldConnection {
+  /** Asks once more. `closed` is the last result that there is. */
+  ask(): Promise<Result>;
+  close(): void;
+}
+
+export function holdConnection(protocol: Protocol, address: string, port: number): HeldConnection {
+  return protocol === 'TCP' ? new HeldTcp(address, port) : new HeldUdp(address, port);
+}
+
+/** Questions that have no answer yet. */
+class Questions {
+  readonly #open = new Map<string, (result: Result) => void>();
+  #asked = 0;
+
+  ask(send: (question: string) => void): Promise<Result> {
+    const { promise, resolve } = Promise.withResolvers<Result>();
+    const question = `${this.#asked++}\n`;
+    const cancel = afterLimit(() => this.settle(question, 'silent'));
+    this.#open.set(question, (result) => {
+      cancel();
+      resolve(result);
+    });
+    send(question);
+    return promise;
+  }
+
+  settle(question: string, result: Result): void {
+    this.#open.get(question)?.(result);
+    this.#open.delete(question);
+  }
+
+  settleOldest(result: Result): void {
+    const [oldest] = this.#open.keys();
+    if (oldest !== undefined) this.settle(oldest, result);
+  }
+
+  settleAll(result: Result): void {
+    for (const question of [...this.#open.keys()]) this.settle(question, result);
+  }
+}
+
+class HeldTcp implements HeldConnection {
+  readonly #address: string;
+  readonly #port: number;
+  readonly #questions = new Questions();
+  #socket: Socket | undefined;
+  #rest = '';
+  /** It was open once: from then on an end is what we wait for, and not mended. */
+  #wasOpen = false;
+
+  constructor(address: string, port: number) {
+    this.#address = address;
+    this.#port = port;
+  }
+
+  async ask(): Promise<Result> {
+    this.#socket ??= this.#connect();
+    const socket = this.#socket;
+    const result = await this.#questions.ask((question) => socket.write(question));
+    // Nothing was open yet, so that there is nothing to hold: the next attempt connects anew.
+    if (result === 'silent' && !this.#wasOpen && socket === this.#socket) this.#drop();
+    return result;
+  }
+
+  close(): void {
+    this.#socket?.destroy();
+  }
+
+  #connect(): Socket {
+    const socket = connect({ host: this.#address, port: this.#port, noDelay: true });
+    socket.setEncoding('latin1');
+    socket.on('data', (text: string) => {
+      const lines = (this.#rest + text).split('\n');
+      this.#rest = lines.pop() ?? '';
+      this.#wasOpen = true;
+      for (const line of lines) this.#questions.settle(`${line}\n`, 'answered');
+    });
+    socket.on('error', (error) => {
+      if (!this.#wasOpen) this.#questions.settleAll(resultOf(error));
+    });
+    socket.on('close', () => {
+      if (socket !== this.#socket) return;
+      if (this.#wasOpen) this.#questions.settleAll('closed');
+      else this.#drop();
+    });
+    return socket;
+  }
+
+  #drop(): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#rest = '';
+    socket?.destroy();
+    this.#questions.settleAll('silent');
+  }
+}
+
+/** One socket, so that all its datagrams are one flow. */
+class HeldUdp implements HeldConnection {
+  readonly #questions = new Questions();
+  readonly #socket: UdpSocket;
+  readonly #connected: Promise<Result | undefined>;
+
+  constructor(address: string, port: number) {
+    this.#socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+    const { promise, resolve } = Promise.withResolvers<Result | undefined>();
+    this.#connected = promise;
+    // An ICMP error says of none of the questions that it is about it.
+    this.#socket.on('error', (error) => this.#questions.settleOldest(resultOf(error)));
+    this.#socket.on('message', (message) => this.#questions.settle(message.toString('latin1'), 'answered'));
+    this.#socket.connect(port, address, (error?: NodeJS.ErrnoException) => resolve(error && resultOf(error)));
+  }
+
+  async ask(): Promise<Result> {
+    const failure = await this.#connected;
+    if (failure !== undefined) return failure;
+    return await this.#questions.ask((question) => {
+      this.#socket.send(question, (error) => error && this.#questions.settle(question, resultOf(error)));
+    });
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}

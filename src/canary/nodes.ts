@@ -1,0 +1,43 @@
+/** On which nodes a canary runs. */
+import { CanaryError } from './error.ts';
+
+/** The fields of a Node that decide (https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/node-v1/). */
+export interface NodeObject {
+  readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
+  readonly spec?: {
+    readonly unschedulable?: boolean;
+    readonly taints?: readonly { readonly key: string; readonly effect: string }[];
+  };
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
+}
+
+/**
+ * One or two nodes that take pods: those asked for, else the first two by name.
+ * @throws CanaryError where there is none, or one that was asked for takes no pods
+ */
+export function chooseNodes(nodes: readonly NodeObject[], asked: readonly string[]): readonly string[] {
+  const obstacles = new Map(nodes.map((node) => [node.metadata.name, obstacleOf(node)]));
+  for (const name of asked) {
+    if (!obstacles.has(name)) {
+      throw new CanaryError(`there is no node ${name}; there are: ${[...obstacles.keys()].join(', ')}`, 'input');
+    }
+    const obstacle = obstacles.get(name);
+    if (obstacle !== undefined) throw new CanaryError(`node ${name} takes no pods: ${obstacle}`);
+  }
+  if (asked.length > 0) return asked;
+  const able = [...obstacles].filter(([, obstacle]) => obstacle === undefined).map(([name]) => name);
+  if (able.length === 0) {
+    const list = [...obstacles].map(([name, obstacle]) => `${name} (${obstacle})`).join(', ');
+    throw new CanaryError(`no node takes pods: ${list === '' ? 'the cluster has none' : list}`);
+  }
+  return able.sort().slice(0, 2);
+}
+
+function obstacleOf({ metadata, spec, status }: NodeObject): string | undefined {
+  const os = metadata.labels?.['kubernetes.io/os'] ?? 'linux';
+  if (os !== 'linux') return `it runs ${os}`;
+  if (status?.conditions?.find(({ type }) => type === 'Ready')?.status !== 'True') return 'it is not Ready';
+  if (spec?.unschedulable === true) return 'it is cordoned';
+  const taint = spec?.taints?.find(({ effect }) => effect !== 'PreferNoSchedule');
+  return taint && `taint ${taint.key}:${taint.effect}`;
+}
