@@ -1,5 +1,6 @@
 /** The course of a canary: pods start and connect, policies isolate them, a new pod comes, the policies go, and all that was seen is judged. */
 import { type Clock, wait } from '../kube/clock.ts';
+import { LIMIT } from './attempts.ts';
 import type { CanaryNamespace } from './canary-namespace.ts';
 import { CanaryError } from './error.ts';
 import {
@@ -31,7 +32,7 @@ import {
   selfPairs,
 } from './plan.ts';
 import { addressesOf, type PodObject, podState } from './pod-state.ts';
-import { parsePodLine, type Target, targetOf } from './report-line.ts';
+import { LINE_INTERVAL, parsePodLine, type Target, targetOf } from './report-line.ts';
 
 /** Milliseconds between two looks at what was observed, and between two looks at pods that start. */
 const LOOK = 100;
@@ -39,8 +40,8 @@ const POD_LOOK = 400;
 /** Attempts in a row without an answer until a pair is taken to be denied, and for a new pod, which makes fifty in a second. */
 const DENIED = 10;
 const NEW_POD_DENIED = 50;
-/** How long a denial is watched, in ms, from when all are denied. */
-const HOLD = 3_000;
+/** How long a denial is watched, in ms, from when all are denied. Attempts of the last two seconds do not count: they may meet the deletion. */
+const HOLD = 4_000;
 
 export interface CanaryOptions extends ImageChoice {
   /** Nodes to run on, at most two. @default the first two that take pods */
@@ -227,6 +228,8 @@ export class Canary {
     const wereStarted = isolated > 0 && this.#noNewPods === undefined;
     await this.#until('open', wereStarted ? [...denied, ...newPairs] : denied, connected(removed.answered), within);
     const over = this.#clock.now();
+    // What the witnesses asked until now is to be answered, or not.
+    await this.#pause(LIMIT + LINE_INTERVAL * 2);
     const timesOf = (policy: PolicyName): Isolation => ({
       open,
       asked: created.asked,
@@ -313,7 +316,12 @@ export class Canary {
         check,
         outcome:
           this.#noNewPods === undefined
-            ? judgeNewPod(of(check.pair), times.newcomer, witnessesOf(check.witnesses))
+            ? judgeNewPod(
+                of(check.pair),
+                this.#observations.startOf(check.pair.id),
+                times.newcomer,
+                witnessesOf(check.witnesses),
+              )
             : { outcome: 'not proved', reason: this.#noNewPods },
       })),
     };

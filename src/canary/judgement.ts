@@ -9,6 +9,8 @@ const DENIED = 10;
 const MISSES = 3;
 /** The longest silence of a pair that is open throughout: a pod that does not report proves nothing. Attempts are no further apart than 500 ms. */
 const SILENCE = 3_000;
+/** An attempt that began so many ms before isolation should have been answered before it. */
+const UNDER_WAY = 500;
 
 /** When policies were asked for and answered for by the API server, and the same of their deletion. */
 export interface Isolation {
@@ -18,7 +20,7 @@ export interface Isolation {
   readonly answered: number;
   readonly removalAsked: number;
   readonly removalAnswered: number;
-  /** When the last attempt was waited for. */
+  /** Until here the witnesses were open. All attempts that began before have ended. */
   readonly over: number;
 }
 
@@ -52,8 +54,11 @@ export type HeldOutcome =
 export type NewPodOutcome =
   | {
       readonly outcome: 'holds';
-      /** Connections that got out before the policy held, and milliseconds from the first attempt until it did. */
+      /** Connections that got out before the policy held. */
       readonly connections: number;
+      /** Milliseconds from the start of the pod's program to its first attempt. */
+      readonly firstAfter: number;
+      /** Milliseconds from the first attempt until the policy held. */
       readonly after: number;
     }
   | { readonly outcome: 'came through'; readonly connections: number }
@@ -130,9 +135,13 @@ export function judgeHeld(attempts: readonly Attempt[], times: Isolation): HeldO
   return { outcome: 'goes on' };
 }
 
-/** A new pod whose policy was there before it: what it got out counts until it is denied. */
+/**
+ * A new pod whose policy was there before it: what it got out counts until it is denied.
+ * @param started when the pod's program started
+ */
 export function judgeNewPod(
   attempts: readonly Attempt[],
+  started: number,
   times: Isolation,
   witnesses: readonly Witness[],
 ): NewPodOutcome {
@@ -153,7 +162,8 @@ export function judgeNewPod(
   }
   const closed = closedWitness(witnesses, times);
   if (closed !== undefined) return notProved(`${closed} was not open throughout`);
-  return { outcome: 'holds', connections, after: since(denied[0], during[0]?.start ?? 0) };
+  const first = during[0]?.start ?? started;
+  return { outcome: 'holds', connections, firstAfter: Math.max(0, first - started), after: since(denied[0], first) };
 }
 
 /** Whether the last attempts, made from `from` on, were answered. */
@@ -174,10 +184,8 @@ function duringIsolation(attempts: readonly Attempt[], { answered, removalAsked 
 }
 
 function isConnectedBefore(attempts: readonly Attempt[], { asked }: Isolation): boolean {
-  return isConnected(
-    attempts.filter(({ end }) => end <= asked),
-    Number.NEGATIVE_INFINITY,
-  );
+  const before = attempts.filter(({ start, end }) => end <= asked || start <= asked - UNDER_WAY);
+  return isConnected(before, Number.NEGATIVE_INFINITY);
 }
 
 function closedWitness(witnesses: readonly Witness[], times: Isolation): string | undefined {
@@ -185,7 +193,7 @@ function closedWitness(witnesses: readonly Witness[], times: Isolation): string 
 }
 
 function isOpenThroughout(attempts: readonly Attempt[], { open, over }: Isolation): boolean {
-  const between = attempts.filter(({ start, end }) => start >= open && end <= over);
+  const between = attempts.filter(({ start }) => start >= open && start <= over);
   if (firstRun(between, MISSES + 1, isUnanswered) >= 0) return false;
   const times = [open, ...between.filter(isAnswered).map(({ start }) => start), over];
   return times.every((time, index) => time - (times[index - 1] ?? time) <= SILENCE);

@@ -69,7 +69,7 @@ export function podObject(
             readOnlyRootFilesystem: true,
             capabilities: { drop: ['ALL'] },
           },
-          resources: { requests: { cpu: '10m', memory: '48Mi' }, limits: { memory: '256Mi' } },
+          resources: { requests: { cpu: '50m', memory: '48Mi' }, limits: { memory: '256Mi' } },
         },
       ],
     },

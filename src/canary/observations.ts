@@ -6,8 +6,6 @@ interface ObservedPod {
   /** The pod's clock less ours, in ms: at most what it is, by the quickest line so far. */
   offset: number;
   nextLine: number;
-  listening: boolean;
-  lastHeard: number;
 }
 
 /**
@@ -21,20 +19,18 @@ export class Observations {
 
   /** @param targets in the order in which the pod was given them */
   expect(pod: string, targets: readonly Target[]): void {
-    const observed = { targets, offset: Number.NEGATIVE_INFINITY, nextLine: 0, listening: false, lastHeard: 0 };
+    const observed = { targets, offset: Number.NEGATIVE_INFINITY, nextLine: 0 };
     this.#pods.set(pod, observed);
     for (const { id } of targets) this.#attempts.set(id, { pod: observed, list: [] });
   }
 
   /** @param arrival in ms of our clock */
-  add(pod: string, { line, now, listening, attempts }: PodLine, arrival: number): void {
+  add(pod: string, { line, now, attempts }: PodLine, arrival: number): void {
     const observed = this.#pods.get(pod);
     // A log that is read again begins with what is known.
     if (observed === undefined || line < observed.nextLine) return;
     observed.nextLine = line + 1;
     observed.offset = Math.max(observed.offset, now - arrival);
-    observed.listening = listening;
-    observed.lastHeard = arrival;
     for (const [target, start, took, result] of attempts) {
       const id = observed.targets[target]?.id ?? '';
       this.#attempts.get(id)?.list.push({ start, end: start + took, result: RESULTS[result] ?? 'failed' });
@@ -43,6 +39,11 @@ export class Observations {
 
   hasReported(pod: string): boolean {
     return (this.#pods.get(pod)?.nextLine ?? 0) > 0;
+  }
+
+  /** When the program of the pod that probes started, in ms of our clock. */
+  startOf(pair: string): number {
+    return -(this.#attempts.get(pair)?.pod.offset ?? 0);
   }
 
   /** Attempts of a pair that have ended, by their start, in ms of our clock. */

@@ -4,10 +4,7 @@ import { attempt } from './attempts.ts';
 import { type EchoServer, serveEcho } from './echo-server.ts';
 import { type HeldConnection, holdConnection } from './held-connection.ts';
 import type { Family } from './plan.ts';
-import { type PodLine, type PodTask, RESULTS, type Result, type Target } from './report-line.ts';
-
-/** Milliseconds between two lines. */
-const LINE_INTERVAL = 200;
+import { LINE_INTERVAL, type PodLine, type PodTask, RESULTS, type Result, type Target } from './report-line.ts';
 
 export class PodProgram {
   readonly #task: PodTask;
@@ -69,7 +66,7 @@ export class PodProgram {
     const attempts = this.#ended;
     this.#ended = [];
     const now = tenth(performance.now());
-    this.#write({ line: this.#lines++, now, listening: this.#server !== undefined, attempts });
+    this.#write({ line: this.#lines++, now, attempts });
   }
 }
 

@@ -39,14 +39,15 @@ export interface Attempt {
   readonly result: Result;
 }
 
+/** Milliseconds between two lines. */
+export const LINE_INTERVAL = 200;
+
 /** One line of the log. */
 export interface PodLine {
   /** Counts lines from 0, so that a log that is read again is not counted twice. */
   readonly line: number;
   /** When the line was written, in ms of the pod's clock. */
   readonly now: number;
-  /** Whether it serves. */
-  readonly listening: boolean;
   /** Index of the target, start, duration (both in ms), index of the result. */
   readonly attempts: readonly (readonly [target: number, start: number, took: number, result: number])[];
 }
@@ -59,12 +60,12 @@ export function parsePodLine(text: string): PodLine | undefined {
   } catch {
     return undefined;
   }
-  const { line, now, listening, attempts } = (value ?? {}) as Partial<Record<keyof PodLine, unknown>>;
-  if (!isCount(line) || !isCount(now) || typeof listening !== 'boolean' || !Array.isArray(attempts)) return undefined;
+  const { line, now, attempts } = (value ?? {}) as Partial<Record<keyof PodLine, unknown>>;
+  if (!isCount(line) || !isCount(now) || !Array.isArray(attempts)) return undefined;
   if (!attempts.every((attempt) => Array.isArray(attempt) && attempt.length === 4 && attempt.every(isCount))) {
     return undefined;
   }
-  return { line, now, listening, attempts: attempts as PodLine['attempts'] };
+  return { line, now, attempts: attempts as PodLine['attempts'] };
 }
 
 function isCount(value: unknown): value is number {

@@ -80,8 +80,8 @@ function newPodText({ check, outcome }: JudgedNewPod): string[] {
     case 'holds':
       return [
         outcome.connections === 0
-          ? `A new pod got no connection out ${where}: its policy held from the first one on.`
-          : `A new pod got ${counted(outcome.connections, 'connection')} out ${where} before its policy held, ${seconds(outcome.after)} after its first.`,
+          ? `A new pod got no connection out ${where}: its policy held when it first tried, ${seconds(outcome.firstAfter)} after its program started.`
+          : `A new pod got ${counted(outcome.connections, 'connection')} out ${where} before its policy held, ${seconds(outcome.after)} after the first.`,
       ];
     case 'came through':
       return [`NO policy held for a new pod: ${counted(outcome.connections, 'connection')} got out ${where}.`];

@@ -1,0 +1,218 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type Isolation,
+  isConnected,
+  isDenied,
+  judgeAllowed,
+  judgeDenied,
+  judgeHeld,
+  judgeNewPod,
+  type Witness,
+} from '../../src/canary/judgement.ts';
+import type { Attempt, Result } from '../../src/canary/report-line.ts';
+
+/** Isolation from 2 s to 6 s, answered 50 ms after it was asked for, watched until 8 s. */
+const TIMES: Isolation = {
+  open: 1000,
+  asked: 2000,
+  answered: 2050,
+  removalAsked: 6000,
+  removalAnswered: 6050,
+  over: 8000,
+};
+
+const RESULTS: Readonly<Record<string, Result>> = {
+  '+': 'answered',
+  '-': 'silent',
+  r: 'refused',
+  u: 'unreachable',
+  c: 'closed',
+  f: 'failed',
+};
+
+/** Attempts from `start` on, 100 ms apart: `+` answered after 1 ms, `-` silent for 2 s, `r` refused, `u` unreachable, `c` closed, `f` failed. */
+function series(start: number, text: string): Attempt[] {
+  return [...text].map((letter, index) => {
+    const result = RESULTS[letter] ?? 'failed';
+    const begin = start + index * 100;
+    return { start: begin, end: begin + (result === 'silent' ? 2000 : 1), result };
+  });
+}
+
+/** 20 attempts before isolation, 40 in it, 20 after it. */
+function observed(before: string, during: string, after: string): Attempt[] {
+  const fill = (text: string, count: number) => text.padEnd(count, text.at(-1)).slice(0, text === '' ? 0 : count);
+  return [...series(0, fill(before, 20)), ...series(2060, fill(during, 40)), ...series(6060, fill(after, 20))];
+}
+
+const open: Witness = { name: 'the control pair', attempts: observed('+', '+', '+') };
+
+describe('a denial', () => {
+  const judge = (before: string, during: string, after: string, witness = open) =>
+    judgeDenied(observed(before, during, after), TIMES, [witness]);
+
+  it('counts where the pair connected before isolation and again after it, with the control pair open throughout', () => {
+    expect(judge('+', '-', '+')).toMatchObject({
+      outcome: 'denied',
+      by: 'silent',
+      inForceAfter: 10,
+      openAgainAfter: 11,
+    });
+  });
+
+  it.each([
+    ['drop', '-', 'silent'],
+    ['reset', 'r', 'refused'],
+    ['ICMP error', 'u', 'unreachable'],
+  ])('counts by %s', (_, during, by) => {
+    expect(judge('+', during, '+')).toMatchObject({ outcome: 'denied', by });
+  });
+
+  it('is in force from the first attempt on that no answer follows', () => {
+    expect(judge('+', '+++-+--', '+')).toMatchObject({ outcome: 'denied', inForceAfter: 510 });
+  });
+
+  it('is open again with the first of three answers in a row', () => {
+    expect(judge('+', '-', '--+-+')).toMatchObject({ outcome: 'denied', openAgainAfter: 411 });
+  });
+
+  it('that never was is one that came through', () => {
+    expect(judge('+', '+', '+')).toEqual({ outcome: 'came through', attempts: 40, answers: 40 });
+  });
+
+  it('that was in force and is broken once came through', () => {
+    expect(judge('+', '+----------+-', '+')).toMatchObject({ outcome: 'came through', answers: 1, inForceAfter: 110 });
+  });
+
+  it('that is broken needs no control pair to have come through', () => {
+    const closed = { name: 'the control pair', attempts: observed('+', '-', '+') };
+    expect(judge('+', '+', '+', closed)).toMatchObject({ outcome: 'came through' });
+  });
+
+  it.each([
+    ['the pair did not connect before', '-', '-', '+', 'it did not connect before isolation'],
+    [
+      'the pair lost its connection just before',
+      '++++++++++++++------',
+      '-',
+      '+',
+      'it did not connect before isolation',
+    ],
+    ['the pair does not connect again', '+', '-', '-', 'it did not connect again after isolation'],
+    ['the pair connects again only now and then', '+', '-', '++-', 'it did not connect again after isolation'],
+    ['nothing was tried meanwhile', '+', '', '+', 'only 0 attempts were made during isolation'],
+    ['the pod itself failed', '+', '-----------f', '+', 'attempts failed in the pod itself'],
+  ])('is not proved where %s', (_, before, during, after, reason) => {
+    expect(judge(before, during, after)).toEqual({ outcome: 'not proved', reason });
+  });
+
+  it.each([
+    ['before isolation', '++++++++++++----++++', '+', '+'],
+    ['in isolation', '+', '++++----++++', '+'],
+    ['after isolation', '+', '+', '++----++++'],
+    ['as from a server that died and did not come back', '+', '++++++r', 'r'],
+  ])('is not proved where the control pair was closed %s', (_, before, during, after) => {
+    const witness = { name: 'the control pair', attempts: observed(before, during, after) };
+    expect(judge('+', '-', '+', witness)).toEqual({
+      outcome: 'not proved',
+      reason: 'the control pair was not open throughout',
+    });
+  });
+
+  it('is not proved where the control pair did not report for a while, and is where it lost a few packets', () => {
+    const silent = observed('+', '+', '+').filter(({ start }) => start < 2500 || start > 5600);
+    expect(judgeDenied(observed('+', '-', '+'), TIMES, [{ name: 'it', attempts: silent }])).toMatchObject({
+      outcome: 'not proved',
+    });
+    expect(judge('+', '-', '+', { name: 'it', attempts: observed('+', '++---+++++', '+') })).toMatchObject({
+      outcome: 'denied',
+    });
+  });
+
+  it('is told of no sooner than its policy was answered for, where it was in force before', () => {
+    const early = [...series(0, '+'.repeat(20)), ...series(2010, '-'.repeat(39)), ...series(6060, '+'.repeat(10))];
+    expect(judgeDenied(early, TIMES, [open])).toMatchObject({ outcome: 'denied', inForceAfter: 60 });
+  });
+});
+
+describe('an allowance', () => {
+  const judge = (during: string, witness = open) => judgeAllowed(observed('+', during, '+'), TIMES, [witness]);
+
+  it('holds where connections go on', () => {
+    expect(judge('+')).toEqual({ outcome: 'allowed', attempts: 40, answers: 40, longestGap: 0 });
+  });
+
+  it('holds after a gap, which is told of where it is more than a lost packet', () => {
+    expect(judge('++------+')).toMatchObject({ outcome: 'allowed', longestGap: 600 });
+    expect(judge('++-+')).toMatchObject({ outcome: 'allowed', longestGap: 0 });
+  });
+
+  it('is refused where nothing connects in isolation', () => {
+    expect(judge('-')).toEqual({ outcome: 'refused', attempts: 20, answers: 0 });
+  });
+
+  it('is not proved where the control pair does not connect either', () => {
+    expect(judge('-', { name: 'the control pair', attempts: observed('+', '-', '+') })).toEqual({
+      outcome: 'not proved',
+      reason: 'the control pair was not open throughout',
+    });
+  });
+
+  it('is not proved where it did not connect before', () => {
+    expect(judgeAllowed(observed('-', '+', '+'), TIMES, [open])).toMatchObject({ outcome: 'not proved' });
+  });
+});
+
+describe('an open connection', () => {
+  it.each([
+    ['goes on', '+', { outcome: 'goes on' }],
+    ['is cut by silence', '++-', { outcome: 'cut', after: 210 }],
+    ['is cut by its end', '+++c', { outcome: 'cut', after: 310 }],
+    ['goes on after lost packets', '++--++--+', { outcome: 'goes on' }],
+  ])('%s', (_, during, outcome) => {
+    const attempts = observed('+', during, '+');
+    // Nothing is asked on a connection that has ended.
+    const end = attempts.findIndex(({ result }) => result === 'closed');
+    expect(judgeHeld(end < 0 ? attempts : attempts.slice(0, end + 1), TIMES)).toEqual(outcome);
+  });
+
+  it('that was not open before isolation is not known', () => {
+    expect(judgeHeld(observed('-', '-', '+'), TIMES)).toEqual({ outcome: 'not known' });
+  });
+});
+
+describe('a new pod', () => {
+  const judge = (during: string, after = '+', witness = open) =>
+    judgeNewPod([...series(2100, during), ...series(6060, after.repeat(10))], 2000, TIMES, [witness]);
+
+  it('gets out what connects until its policy holds', () => {
+    expect(judge('-+++-+-----------')).toEqual({ outcome: 'holds', connections: 4, firstAfter: 100, after: 600 });
+  });
+
+  it('gets nothing out where the policy holds from the first attempt on', () => {
+    expect(judge('-----------')).toEqual({ outcome: 'holds', connections: 0, firstAfter: 100, after: 0 });
+  });
+
+  it('whose policy never holds came through', () => {
+    expect(judge('++++++++++++++')).toEqual({ outcome: 'came through', connections: 14 });
+  });
+
+  it('proves nothing where it does not connect when the policy is gone, or the control pair does not', () => {
+    expect(judge('-----------', '-')).toMatchObject({ outcome: 'not proved' });
+    expect(judge('-----------', '+', { name: 'it', attempts: observed('+', '-', '+') })).toMatchObject({
+      outcome: 'not proved',
+    });
+  });
+});
+
+describe('while it is waited', () => {
+  it('a pair is connected with three answers in a row, and denied with as many silences as are asked for', () => {
+    const attempts = series(0, '++-+++');
+    expect(isConnected(attempts, 0)).toBe(true);
+    expect(isConnected(attempts, 350)).toBe(false);
+    expect(isConnected(series(0, '+++-'), 0)).toBe(false);
+    expect(isDenied(series(0, '+----'), 0, 4)).toBe(true);
+    expect(isDenied(series(0, '+----'), 0, 5)).toBe(false);
+    expect(isDenied(series(0, '+----'), 250, 4)).toBe(false);
+  });
+});
