@@ -5,6 +5,7 @@ import type { CanaryNamespace } from './canary-namespace.ts';
 import { CanaryError } from './error.ts';
 import {
   type AllowedOutcome,
+  DENIED,
   type DeniedOutcome,
   type HeldOutcome,
   type Isolation,
@@ -37,11 +38,10 @@ import { LINE_INTERVAL, parsePodLine, type Target, targetOf } from './report-lin
 /** Milliseconds between two looks at what was observed, and between two looks at pods that start. */
 const LOOK = 100;
 const POD_LOOK = 400;
-/** Attempts in a row without an answer until a pair is taken to be denied, and for a new pod, which makes fifty in a second. */
-const DENIED = 10;
+/** Attempts in a row without an answer until a new pod is taken to be denied: it makes fifty in a second. */
 const NEW_POD_DENIED = 50;
-/** How long a denial is watched, in ms, from when all are denied. Attempts of the last two seconds do not count: they may meet the deletion. */
-const HOLD = 4_000;
+/** How long a denial is watched at least, in ms, from when all are denied. Attempts that end after the deletion do not count. */
+const HOLD = LIMIT + 2_000;
 
 export interface CanaryOptions extends ImageChoice {
   /** Nodes to run on, at most two. @default the first two that take pods */

@@ -11,6 +11,7 @@ const FAMILIES = [
 const ABSENT = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT']);
 
 export interface EchoServer {
+  /** May be called more than once. */
   close(): void;
 }
 
@@ -28,7 +29,7 @@ export async function serveEcho(port: number): Promise<EchoServer> {
     }
   }
   if (parts.length === 0) throw new Error('the pod has neither IPv4 nor IPv6');
-  return { close: () => parts.forEach((part) => void part.close()) };
+  return { close: () => parts.splice(0).forEach((part) => void part.close()) };
 }
 
 function serveTcp(host: string, port: number): Promise<EchoServer> {

@@ -64,9 +64,10 @@ class HeldTcp implements HeldConnection {
   async ask(): Promise<Result> {
     this.#socket ??= this.#connect();
     const socket = this.#socket;
+    if (this.#wasOpen && socket.destroyed) return 'closed';
     const result = await this.#questions.ask((question) => socket.write(question));
     // Nothing was open yet, so that there is nothing to hold: the next attempt connects anew.
-    if (result === 'silent' && !this.#wasOpen && socket === this.#socket) this.#drop();
+    if (result === 'silent' && !this.#wasOpen && socket === this.#socket) this.#drop('silent');
     return result;
   }
 
@@ -84,22 +85,22 @@ class HeldTcp implements HeldConnection {
       for (const line of lines) this.#questions.settle(`${line}\n`, 'answered');
     });
     socket.on('error', (error) => {
-      if (!this.#wasOpen) this.#questions.settleAll(resultOf(error));
+      if (!this.#wasOpen && socket === this.#socket) this.#drop(resultOf(error));
     });
     socket.on('close', () => {
       if (socket !== this.#socket) return;
       if (this.#wasOpen) this.#questions.settleAll('closed');
-      else this.#drop();
+      else this.#drop('refused');
     });
     return socket;
   }
 
-  #drop(): void {
+  #drop(result: Result): void {
     const socket = this.#socket;
     this.#socket = undefined;
     this.#rest = '';
     socket?.destroy();
-    this.#questions.settleAll('silent');
+    this.#questions.settleAll(result);
   }
 }
 

@@ -4,7 +4,7 @@ import type { Attempt, Result } from './report-line.ts';
 /** So many answers in a row, and a pair is connected. */
 const CONNECTED = 3;
 /** So many attempts in a row without an answer, and a pair is denied; an answer after that is one that came through. */
-const DENIED = 10;
+export const DENIED = 10;
 /** A pair is open throughout if it never misses more answers in a row: a network may lose a packet. */
 const MISSES = 3;
 /** The longest silence of a pair that is open throughout: a pod that does not report proves nothing. Attempts are no further apart than 500 ms. */
@@ -122,14 +122,13 @@ export function judgeAllowed(
   return { outcome: 'refused', attempts: during.length, answers };
 }
 
-/** Whether a connection that was open before isolation was used after it. */
+/** Whether a connection that was open before isolation was used after it. What waited for its answer when isolation came waits in vain where it is cut. */
 export function judgeHeld(attempts: readonly Attempt[], times: Isolation): HeldOutcome {
-  const during = duringIsolation(attempts, times);
-  const last = during.at(-1);
-  if (last === undefined || !isConnectedBefore(attempts, times)) return { outcome: 'not known' };
+  const during = attempts.filter(({ end }) => end >= times.answered && end <= times.removalAsked);
+  if (during.length === 0 || !isConnectedBefore(attempts, times)) return { outcome: 'not known' };
   const lastAnswer = during.findLastIndex(isAnswered);
   const missed = during.slice(lastAnswer + 1);
-  if (last.result === 'closed' || missed.length >= DENIED) {
+  if (missed.length >= DENIED || missed.some(({ result }) => result === 'closed')) {
     return { outcome: 'cut', after: since(missed[0], times.answered) };
   }
   return { outcome: 'goes on' };

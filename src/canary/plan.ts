@@ -67,7 +67,7 @@ export interface Plan {
 export const PORT = 8080;
 
 /** Milliseconds between attempts. What a policy is to deny is asked most often: that is how fine its times are. */
-const INTERVAL = { denied: 100, held: 100, allowed: 200, control: 200, self: 500, newcomer: 20 } as const;
+const INTERVAL = { denied: 100, held: 250, allowed: 250, control: 250, self: 500, newcomer: 20 } as const;
 
 /** @param nodes one or two names: servers run on the first, clients on each */
 export function makePlan(nodes: readonly string[], families: readonly Family[]): Plan {

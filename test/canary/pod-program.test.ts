@@ -1,0 +1,187 @@
+/** The program of the pods against real sockets, on addresses of the loopback interface and in a network namespace. */
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { attempt } from '../../src/canary/attempts.ts';
+import { type EchoServer, serveEcho } from '../../src/canary/echo-server.ts';
+import { holdConnection } from '../../src/canary/held-connection.ts';
+import { PodProgram } from '../../src/canary/pod-program.ts';
+import { type PodLine, parsePodLine, RESULTS, type Target } from '../../src/canary/report-line.ts';
+
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end();
+});
+
+/** A port that nobody has, for TCP and UDP. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function echo(): Promise<{ server: EchoServer; port: number }> {
+  const port = await freePort();
+  const server = await serveEcho(port);
+  ends.push(() => server.close());
+  return { server, port };
+}
+
+/** Takes connections and datagrams, and answers none. */
+async function mute(): Promise<number> {
+  const server = createServer((socket) => ends.push(() => socket.destroy())).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const socket = createSocket('udp4').bind(port, '127.0.0.1');
+  await once(socket, 'listening');
+  ends.push(
+    () => server.close(),
+    () => socket.close(),
+  );
+  return port;
+}
+
+const PROTOCOLS = ['TCP', 'UDP'] as const;
+
+describe.each(PROTOCOLS)('an attempt over %s', (protocol) => {
+  it.each(['127.0.0.1', '::1'])('is answered by the echo at %s', async (address) => {
+    const { port } = await echo();
+    expect(await attempt(protocol, address, port)).toBe('answered');
+  });
+
+  it('is refused where nobody listens', async () => {
+    expect(await attempt(protocol, '127.0.0.1', await freePort())).toBe('refused');
+  });
+
+  it('is silent where no answer comes: a connection alone is none', async () => {
+    expect(await attempt(protocol, '127.0.0.1', await mute())).toBe('silent');
+  });
+
+  it('cannot be made to an address that is none of a pod', async () => {
+    // Class E: the kernel has no way there (RFC 1112 section 4).
+    expect(['unreachable', 'failed']).toContain(await attempt(protocol, '255.255.255.255', 9));
+  });
+});
+
+describe.each(PROTOCOLS)('an open connection over %s', (protocol) => {
+  it('is used again and again', async () => {
+    const { port } = await echo();
+    const held = holdConnection(protocol, '127.0.0.1', port);
+    ends.push(() => held.close());
+    for (let question = 0; question < 3; question++) expect(await held.ask()).toBe('answered');
+    expect(await Promise.all([held.ask(), held.ask()])).toEqual(['answered', 'answered']);
+  });
+
+  it('is made as soon as somebody listens', async () => {
+    const port = await freePort();
+    const held = holdConnection(protocol, '127.0.0.1', port);
+    ends.push(() => held.close());
+    expect(await held.ask()).toBe('refused');
+    const server = await serveEcho(port);
+    ends.push(() => server.close());
+    expect(await held.ask()).toBe('answered');
+  });
+});
+
+it('an open TCP connection that ends is closed, and not made again', async () => {
+  const { server, port } = await echo();
+  const held = holdConnection('TCP', '127.0.0.1', port);
+  ends.push(() => held.close());
+  await held.ask();
+  server.close();
+  expect(await held.ask()).toBe('closed');
+});
+
+it('an open UDP flow whose server is gone is refused', async () => {
+  const { server, port } = await echo();
+  const held = holdConnection('UDP', '127.0.0.1', port);
+  ends.push(() => held.close());
+  await held.ask();
+  server.close();
+  expect(['refused', 'silent']).toContain(await held.ask());
+});
+
+describe('the program of a pod', () => {
+  const target = (id: string, port: number, more: Partial<Target> = {}): Target => ({
+    id,
+    address: '127.0.0.1',
+    port,
+    protocol: 'TCP',
+    family: 'IPv4',
+    held: false,
+    interval: 50,
+    ...more,
+  });
+
+  /** Runs until the test has what it waits for. */
+  async function run(listen: number | undefined, targets: readonly Target[], until: (lines: PodLine[]) => boolean) {
+    const lines: PodLine[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const program = new PodProgram({ ...(listen === undefined ? {} : { listen }), targets }, (line) => {
+      lines.push(line);
+      if (until(lines)) resolve();
+    });
+    ends.push(() => program.stop());
+    await program.start();
+    await promise;
+    return lines;
+  }
+
+  const resultsOf = (lines: readonly PodLine[], target: number) =>
+    lines.flatMap(({ attempts }) => attempts.filter(([index]) => index === target).map((each) => RESULTS[each[3]]));
+
+  it('probes each target on its schedule and writes lines that can be read again', async () => {
+    const port = await freePort();
+    const targets = [
+      target('itself', port),
+      target('udp', port, { protocol: 'UDP', held: true }),
+      target('nobody', await freePort(), { interval: 200 }),
+    ];
+    const lines = await run(port, targets, (so) => [0, 1, 2].every((index) => resultsOf(so, index).length >= 5));
+    expect(new Set(resultsOf(lines, 0))).toEqual(new Set(['answered']));
+    expect(new Set(resultsOf(lines, 1))).toEqual(new Set(['answered']));
+    expect(new Set(resultsOf(lines, 2))).toEqual(new Set(['refused']));
+    expect(lines.map(({ line }) => line)).toEqual(lines.map((_, index) => index));
+    for (const line of lines) expect(parsePodLine(JSON.stringify(line))).toEqual(line);
+  });
+
+  it('probes itself at an address of its own where it is given none', async () => {
+    const port = await freePort();
+    const { address: _, ...self } = target('self', port);
+    const lines = await run(port, [self], (so) => resultsOf(so, 0).length >= 3);
+    // A machine without any address but loopback has none to offer.
+    expect(['answered', 'failed']).toContain(resultsOf(lines, 0)[0]);
+  });
+
+  it('asks no more on a connection that has ended', async () => {
+    const { server, port } = await echo();
+    const lines = await run(undefined, [target('held', port, { held: true })], (so) => {
+      const results = resultsOf(so, 0);
+      if (results.length > 0) server.close();
+      const closed = so.findIndex(({ attempts }) => attempts.some(([, , , result]) => RESULTS[result] === 'closed'));
+      return closed >= 0 && so.length > closed + 2;
+    });
+    expect(resultsOf(lines, 0).at(-1)).toBe('closed');
+  });
+
+  it('does not start where its port is taken', async () => {
+    const { port } = await echo();
+    await expect(new PodProgram({ listen: port, targets: [] }, () => {}).start()).rejects.toMatchObject({
+      code: 'EADDRINUSE',
+    });
+  });
+});
+
+it.each([
+  ['a warning of the runtime', '(node:1) Warning: something'],
+  ['another object', '{"line":0}'],
+  ['null', 'null'],
+  ['attempts that are none', '{"line":0,"now":1,"attempts":[[0,1]]}'],
+  ['a negative number', '{"line":-1,"now":1,"attempts":[]}'],
+])('%s is no line of a pod', (_, text) => {
+  expect(parsePodLine(text)).toBeUndefined();
+});
