@@ -1,4 +1,4 @@
-/** New connections, each asked one question: a TCP connection or a UDP socket of its own, so that each is a flow of its own. */
+/** One attempt to reach a server: a TCP connection that opens, or a datagram that comes back, each a flow of its own. */
 import { createSocket } from 'node:dgram';
 import { connect, isIPv6 } from 'node:net';
 import type { Protocol } from './plan.ts';
@@ -25,25 +25,16 @@ export function afterLimit(callback: () => void): () => void {
 }
 
 export function attempt(protocol: Protocol, address: string, port: number): Promise<Result> {
-  return protocol === 'TCP' ? connectAndAsk(address, port) : sendAndWait(address, port);
+  return protocol === 'TCP' ? open(address, port) : sendAndWait(address, port);
 }
 
-let questions = 0;
-
-function connectAndAsk(address: string, port: number): Promise<Result> {
+/** A connection that opens is enough: both sides' packets have passed, and the server's kernel answers also while its pod waits for the processor. */
+function open(address: string, port: number): Promise<Result> {
   const { promise, resolve } = Promise.withResolvers<Result>();
-  const question = `${questions++}\n`;
-  let heard = '';
-  const socket = connect({ host: address, port, noDelay: true });
+  const socket = connect({ host: address, port });
   const cancel = afterLimit(() => finish('silent'));
-  socket.setEncoding('latin1');
-  socket.on('connect', () => socket.write(question));
-  socket.on('data', (text: string) => {
-    heard += text;
-    if (heard === question) finish('answered');
-  });
+  socket.on('connect', () => finish('answered'));
   socket.on('error', (error) => finish(resultOf(error)));
-  socket.on('close', () => finish('refused'));
   function finish(result: Result): void {
     cancel();
     resolve(result);
@@ -51,6 +42,8 @@ function connectAndAsk(address: string, port: number): Promise<Result> {
   }
   return promise;
 }
+
+let questions = 0;
 
 function sendAndWait(address: string, port: number): Promise<Result> {
   const { promise, resolve } = Promise.withResolvers<Result>();

@@ -19,7 +19,7 @@ import {
   type Witness,
 } from './judgement.ts';
 import { chooseNodes } from './nodes.ts';
-import { type ImageChoice, POLICIES, type PolicyName, podObject } from './objects.ts';
+import { type ImageChoice, isServer, POLICIES, type PolicyName, podObject } from './objects.ts';
 import { Observations } from './observations.ts';
 import {
   type CanaryPod,
@@ -33,7 +33,7 @@ import {
   selfPairs,
 } from './plan.ts';
 import { addressesOf, type PodObject, podState } from './pod-state.ts';
-import { LINE_INTERVAL, parsePodLine, type Target, targetOf } from './report-line.ts';
+import { parsePodLine, type Target, targetOf } from './report-line.ts';
 
 /** Milliseconds between two looks at what was observed, and between two looks at pods that start. */
 const LOOK = 100;
@@ -54,7 +54,7 @@ export interface CanaryOptions extends ImageChoice {
   readonly podLifetime: number;
 }
 
-export type CanaryStep = 'start' | 'connect' | 'isolate' | 'hold' | 'open';
+export type CanaryStep = 'start' | 'connect' | 'isolate' | 'hold' | 'open' | 'judge';
 
 export interface CanaryProgress {
   readonly step: CanaryStep;
@@ -186,7 +186,7 @@ export class Canary {
 
   async #createPod(pod: CanaryPod, targets: readonly Target[], lifetime: number): Promise<void> {
     this.#observations.expect(pod.name, targets);
-    const task = pod.role === 'server' || pod.role === 'control-server' ? { listen: PORT, targets } : { targets };
+    const task = isServer(pod.role) ? { listen: PORT, targets } : { targets };
     await this.#namespace.createPod(podObject(pod, task, this.#options, Math.ceil(lifetime / 1000)), this.#signal);
   }
 
@@ -229,7 +229,8 @@ export class Canary {
     await this.#until('open', wereStarted ? [...denied, ...newPairs] : denied, connected(removed.answered), within);
     const over = this.#clock.now();
     // What the witnesses asked until now is to be answered, or not.
-    await this.#pause(LIMIT + LINE_INTERVAL * 2);
+    const hasEnded = (pair: Pair) => this.#observations.heardUntil(pair.id) >= over + LIMIT;
+    await this.#until('judge', pairs, hasEnded, within);
     const timesOf = (policy: PolicyName): Isolation => ({
       open,
       asked: created.asked,
@@ -308,7 +309,7 @@ export class Canary {
           check,
           denied: judgeDenied(of(check.denied), isolation, witnesses),
           deniedHeld: judgeHeld(of(check.deniedHeld), isolation),
-          allowed: judgeAllowed(of(check.allowed), isolation, witnesses),
+          allowed: judgeAllowed(of(check.allowed), isolation, witnessesOf(check.allowedWitnesses)),
           allowedHeld: judgeHeld(of(check.allowedHeld), isolation),
         };
       }),

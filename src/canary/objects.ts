@@ -69,11 +69,19 @@ export function podObject(
             readOnlyRootFilesystem: true,
             capabilities: { drop: ['ALL'] },
           },
-          resources: { requests: { cpu: '50m', memory: '48Mi' }, limits: { memory: '256Mi' } },
+          resources: {
+            requests: { cpu: isServer(pod.role) ? '100m' : '20m', memory: '48Mi' },
+            limits: { memory: '256Mi' },
+          },
         },
       ],
     },
   };
+}
+
+/** Those that all others wait for get more of a busy node. */
+export function isServer(role: Role): boolean {
+  return role === 'server' || role === 'control-server';
 }
 
 function onNode(name: string) {

@@ -2,6 +2,8 @@
 import { type Attempt, type PodLine, RESULTS, type Target } from './report-line.ts';
 
 interface ObservedPod {
+  /** By the pod's clock, when it wrote its last line. */
+  now: number;
   readonly targets: readonly Target[];
   /** The pod's clock less ours, in ms: at most what it is, by the quickest line so far. */
   offset: number;
@@ -19,7 +21,7 @@ export class Observations {
 
   /** @param targets in the order in which the pod was given them */
   expect(pod: string, targets: readonly Target[]): void {
-    const observed = { targets, offset: Number.NEGATIVE_INFINITY, nextLine: 0 };
+    const observed = { now: 0, targets, offset: Number.NEGATIVE_INFINITY, nextLine: 0 };
     this.#pods.set(pod, observed);
     for (const { id } of targets) this.#attempts.set(id, { pod: observed, list: [] });
   }
@@ -30,6 +32,7 @@ export class Observations {
     // A log that is read again begins with what is known.
     if (observed === undefined || line < observed.nextLine) return;
     observed.nextLine = line + 1;
+    observed.now = now;
     observed.offset = Math.max(observed.offset, now - arrival);
     for (const [target, start, took, result] of attempts) {
       const id = observed.targets[target]?.id ?? '';
@@ -39,6 +42,12 @@ export class Observations {
 
   hasReported(pod: string): boolean {
     return (this.#pods.get(pod)?.nextLine ?? 0) > 0;
+  }
+
+  /** Until when, in ms of our clock, the attempts of a pair that have ended are known. */
+  heardUntil(pair: string): number {
+    const { pod } = this.#attempts.get(pair) ?? {};
+    return pod === undefined ? Number.NEGATIVE_INFINITY : pod.now - pod.offset;
   }
 
   /** When the program of the pod that probes started, in ms of our clock. */

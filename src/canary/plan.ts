@@ -43,8 +43,10 @@ export interface Check {
   readonly deniedHeld: Pair;
   readonly allowed: Pair;
   readonly allowedHeld: Pair;
-  /** Pairs on the same way that no policy concerns, open throughout if all is well: the control pair, and the server to itself. */
+  /** Pairs on the same way that no policy concerns, open throughout if all is well: the control pair, and the denying server to itself. */
   readonly witnesses: readonly Pair[];
+  /** The same for what is allowed. */
+  readonly allowedWitnesses: readonly Pair[];
 }
 
 /** Connections of a pod that is new, each to the control server. */
@@ -77,8 +79,9 @@ export function makePlan(nodes: readonly string[], families: readonly Family[]):
   const checks = nodes.flatMap((_, index) => checksFrom(index + 1, families));
   const newPods = nodes.map((_, index) => newPodCheck(index + 1, families[0] ?? 'IPv4'));
   const pairs = new Map<string, Pair>();
-  for (const { denied, deniedHeld, allowed, allowedHeld, witnesses } of checks) {
-    for (const pair of [denied, deniedHeld, allowed, allowedHeld, ...witnesses]) pairs.set(pair.id, pair);
+  for (const { denied, deniedHeld, allowed, allowedHeld, witnesses, allowedWitnesses } of checks) {
+    const all = [denied, deniedHeld, allowed, allowedHeld, ...witnesses, ...allowedWitnesses];
+    for (const pair of all) pairs.set(pair.id, pair);
   }
   for (const { pair } of newPods) pairs.set(pair.id, pair);
   return {
@@ -115,6 +118,7 @@ function checksFrom(number: number, families: readonly Family[]): Check[] {
           allowed: pairOf(`client-${number}`, 'server', protocol, family, 'allowed'),
           allowedHeld: pairOf(`client-${number}`, 'server', protocol, family, 'held'),
           witnesses: witnesses(number, to, protocol, family),
+          allowedWitnesses: witnesses(number, 'server', protocol, family),
         };
       }),
     ),

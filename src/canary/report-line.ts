@@ -22,7 +22,7 @@ export interface Target {
 
 /**
  * How an attempt ended.
- * - `answered` what was sent came back
+ * - `answered` the connection opened, or what was sent came back
  * - `silent` nothing came in time, as where packets are dropped
  * - `refused` a TCP reset or an ICMP port unreachable, as where packets are rejected
  * - `unreachable` another ICMP error, or the kernel did not send

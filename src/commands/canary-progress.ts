@@ -7,6 +7,7 @@ const TEXTS: Readonly<Record<CanaryStep, string>> = {
   isolate: 'isolating: pairs that are denied',
   hold: 'watching that denied stays denied, with a new pod: new pods that are denied',
   open: 'deleting the policies: pairs that connect again',
+  judge: 'hearing the last answers: pairs',
 };
 
 export class CanaryProgressLines {

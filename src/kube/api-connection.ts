@@ -118,7 +118,11 @@ export class ApiConnection {
     const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
     const method = change?.method ?? 'GET';
     const request = (url.startsWith('https:') ? https : http).request(url, { ...options, method });
-    if (change !== undefined) request.setHeader('content-type', change.type);
+    if (change !== undefined) {
+      request.setHeader('content-type', change.type);
+      // Node gives no length for the body of a DELETE, and the server would read it as the next request.
+      request.setHeader('content-length', Buffer.byteLength(change.body));
+    }
     silence.onEnd((error) => request.destroy(error));
     request.on('error', reject);
     request.on('socket', (socket) => socket.setKeepAlive(true, KEEP_ALIVE));

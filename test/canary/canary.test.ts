@@ -1,0 +1,364 @@
+/** A whole run against a cluster whose pods report what the test says. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Canary, type CanaryProgress, type CanaryResult } from '../../src/canary/canary.ts';
+import { CanaryNamespace } from '../../src/canary/canary-namespace.ts';
+import { verdictOf } from '../../src/canary/verdict.ts';
+import { canaryJson, canaryText } from '../../src/commands/canary-report.ts';
+import { ApiConnection } from '../../src/kube/api-connection.ts';
+import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
+import { ended, podfence, start } from '../commands/podfence.ts';
+import { type Asked, enforced, FakeCluster, type FakeClusterOptions, node } from './fake-cluster.ts';
+
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+const OPTIONS = {
+  image: 'podfence:test',
+  pullPolicy: 'Never',
+  nodes: [],
+  within: 60_000,
+  startLimit: 60_000,
+  podLifetime: 600_000,
+};
+
+async function clusterOf(options: FakeClusterOptions = {}): Promise<FakeCluster> {
+  const cluster = await FakeCluster.start(options);
+  ends.push(() => cluster.stop());
+  return cluster;
+}
+
+function kubeConfigOf(cluster: FakeCluster): string {
+  const folder = mkdtempSync(join(tmpdir(), 'podfence-canary-'));
+  ends.push(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'config'), cluster.kubeConfig());
+  return join(folder, 'config');
+}
+
+function namespaceIn(cluster: FakeCluster): CanaryNamespace {
+  const kubeconfig = kubeConfigOf(cluster);
+  const connection = new ApiConnection(() => loadKubeConfig({ kubeconfig }));
+  ends.push(() => connection.close());
+  return new CanaryNamespace(connection, cluster.clock, 'podfence-canary-test');
+}
+
+interface Run {
+  readonly result: Promise<CanaryResult>;
+  readonly namespace: CanaryNamespace;
+  readonly abort: AbortController;
+  readonly seen: CanaryProgress[];
+}
+
+function run(cluster: FakeCluster, options: Partial<typeof OPTIONS> = {}): Run {
+  const namespace = namespaceIn(cluster);
+  const abort = new AbortController();
+  const seen: CanaryProgress[] = [];
+  const canary = new Canary(namespace, { ...OPTIONS, ...options }, cluster.clock, abort.signal, (step) =>
+    seen.push(step),
+  );
+  return { result: canary.run(() => {}), namespace, abort, seen };
+}
+
+async function resultOf(
+  answer: FakeClusterOptions['answer'],
+  options: FakeClusterOptions = {},
+  within = OPTIONS.within,
+): Promise<CanaryResult> {
+  return await run(await clusterOf({ ...options, ...(answer === undefined ? {} : { answer }) }), { within }).result;
+}
+
+const byPolicies = (asked: Asked) => (enforced(asked) ? 'silent' : 'answered');
+
+describe('a canary', () => {
+  it('proves that policies are enforced', async () => {
+    const result = await resultOf(byPolicies);
+    expect(verdictOf(result)).toBe('proved');
+    expect(result.checks).toHaveLength(8);
+    for (const { denied, allowed, deniedHeld, allowedHeld } of result.checks) {
+      expect(denied).toMatchObject({ outcome: 'denied', by: 'silent' });
+      expect(allowed).toMatchObject({ outcome: 'allowed' });
+      expect(deniedHeld).toMatchObject({ outcome: 'cut' });
+      expect(allowedHeld).toEqual({ outcome: 'goes on' });
+    }
+    for (const { outcome } of result.newPods) {
+      expect(outcome).toMatchObject({ outcome: 'holds' });
+      // It tries every 20 ms, and 300 ms pass until the policy holds for it.
+      expect(outcome.outcome === 'holds' && outcome.connections).toBe(16);
+    }
+    expect(canaryText(result, false)).toContain(
+      'Proved: what the policies deny is denied (8 of 8), and what they allow is not.',
+    );
+    expect(canaryJson(result)).toMatchObject({ outcome: 'proved', nodes: ['node-1', 'node-2'], families: ['IPv4'] });
+  });
+
+  it('tells that nothing is enforced', async () => {
+    const result = await resultOf(() => 'answered', {}, 8_000);
+    expect(verdictOf(result)).toBe('wrong');
+    expect(result.checks.map(({ denied }) => denied.outcome)).toEqual(Array(8).fill('came through'));
+    expect(canaryText(result, false)).toContain('NOT ENFORCED: everything that the policies deny came through.');
+  });
+
+  it('tells what is not enforced where something is', async () => {
+    const result = await resultOf((asked) => (enforced(asked) && asked.to === 'server' ? 'refused' : 'answered'));
+    expect(verdictOf(result)).toBe('wrong');
+    const outcomes = result.checks.map(({ check, denied }) => `${check.direction} ${denied.outcome}`);
+    expect(new Set(outcomes)).toEqual(new Set(['ingress denied', 'egress came through']));
+    expect(canaryText(result, false)).toContain('WRONG: 4 of 8 that the policies deny came through.');
+  });
+
+  it('tells that what is allowed is refused', async () => {
+    const result = await resultOf((asked) =>
+      enforced(asked) || (asked.policies.size > 0 && asked.to === 'server' && asked.from !== 'server')
+        ? 'silent'
+        : 'answered',
+    );
+    expect(verdictOf(result)).toBe('wrong');
+    expect(canaryText(result, false)).toContain('WRONG: 8 of 8 that they allow were refused.');
+  });
+
+  it('proves nothing with a control pair that does not connect while denied pairs are denied', async () => {
+    const result = await resultOf((asked) =>
+      enforced(asked) || (asked.policies.size > 0 && asked.from.startsWith('control-client')) ? 'silent' : 'answered',
+    );
+    expect(verdictOf(result)).toBe('not proved');
+    expect(result.checks.map(({ denied }) => denied.outcome)).toEqual(Array(8).fill('not proved'));
+    expect(canaryText(result, false)).toContain('was not open throughout');
+  });
+
+  it('takes a server that died for no denial', async () => {
+    const result = await resultOf((asked) => {
+      if (asked.to === 'server' && (asked.policies.get('server-ingress') ?? 0) > 500) return 'refused';
+      return enforced(asked) ? 'silent' : 'answered';
+    });
+    const ingress = result.checks.filter(({ check }) => check.direction === 'ingress');
+    expect(ingress.map(({ denied }) => denied.outcome)).toEqual(Array(4).fill('not proved'));
+    expect(verdictOf(result)).toBe('not proved');
+  });
+
+  it('proves nothing where nothing ever connects', async () => {
+    const result = await resultOf(() => 'silent', {}, 8_000);
+    expect(verdictOf(result)).toBe('not proved');
+    expect(canaryText(result, false)).toContain('it did not connect before isolation');
+  });
+
+  it('proves nothing of pairs that do not connect again', async () => {
+    const result = await resultOf((asked) => (enforced(asked) || asked.isAfter ? 'silent' : 'answered'));
+    expect(verdictOf(result)).toBe('not proved');
+  });
+
+  it('tries both families where pods have both', async () => {
+    const result = await resultOf(byPolicies, { families: ['IPv4', 'IPv6'] });
+    expect(verdictOf(result)).toBe('proved');
+    expect(result.checks.filter(({ check }) => check.family === 'IPv6')).toHaveLength(8);
+  });
+
+  it('tries one node where there is one, and says so', async () => {
+    const tainted = node('node-0', { spec: { taints: [{ key: 'control-plane', effect: 'NoSchedule' }] } });
+    const result = await resultOf(byPolicies, {
+      nodes: [tainted, node('node-1'), node('node-2', { spec: { unschedulable: true } })],
+    });
+    expect(verdictOf(result)).toBe('proved');
+    expect(result.nodes).toEqual(['node-1']);
+    expect(new Set(result.checks.map(({ check }) => check.place))).toEqual(new Set(['one node']));
+    expect(canaryText(result, false)).toContain('One node takes pods');
+  });
+
+  it('is none the worse for logs that are cut and an API server that is away meanwhile', async () => {
+    const cluster = await clusterOf({ answer: byPolicies });
+    const { result, namespace, seen } = run(cluster);
+    await cluster.until(() => cluster.created.some(({ kind }) => kind === 'NetworkPolicy'));
+    cluster.cutConnections();
+    await cluster.until(() => seen.at(-1)?.step === 'isolate');
+    await cluster.goAway();
+    await cluster.comeBack();
+    expect(verdictOf(await result)).toBe('proved');
+    await namespace.remove(new AbortController().signal);
+    expect(cluster.namespaces.size).toBe(0);
+  });
+});
+
+describe('its objects', () => {
+  it('are those of a namespace that enforces restricted, with pods that ask for nothing', async () => {
+    const cluster = await clusterOf({ answer: byPolicies });
+    await run(cluster).result;
+    const [namespace, ...others] = cluster.created;
+    expect(namespace?.object).toMatchObject({
+      metadata: { labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+    });
+    const pods = others.filter(({ kind }) => kind === 'Pod');
+    expect(pods).toHaveLength(10);
+    for (const { object } of pods) {
+      expect(object).toMatchObject({
+        spec: {
+          automountServiceAccountToken: false,
+          restartPolicy: 'Never',
+          activeDeadlineSeconds: 600,
+          securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+          containers: [
+            {
+              securityContext: {
+                allowPrivilegeEscalation: false,
+                capabilities: { drop: ['ALL'] },
+                readOnlyRootFilesystem: true,
+              },
+            },
+          ],
+        },
+      });
+    }
+    expect(others.filter(({ kind }) => kind === 'NetworkPolicy')).toHaveLength(3);
+  });
+
+  it('go when the run is interrupted', async () => {
+    const cluster = await clusterOf({ answer: byPolicies });
+    const { result, namespace, abort } = run(cluster);
+    await cluster.until(() => cluster.created.some(({ kind }) => kind === 'NetworkPolicy'));
+    abort.abort(new Error('interrupted'));
+    await expect(result).rejects.toThrow('interrupted');
+    await namespace.remove(new AbortController().signal);
+    expect(cluster.namespaces.size).toBe(0);
+  });
+
+  it('go where the answer to their creation was lost', async () => {
+    const cluster = await clusterOf();
+    cluster.fail('POST', /namespaces$/, 'lose the answer');
+    const { result, namespace, abort } = run(cluster);
+    await cluster.until(() => cluster.created.some(({ kind }) => kind === 'Pod'));
+    abort.abort(new Error('interrupted'));
+    await expect(result).rejects.toThrow('interrupted');
+    await namespace.remove(new AbortController().signal);
+    expect(cluster.namespaces.size).toBe(0);
+  });
+
+  it('go when the API server is back', async () => {
+    const cluster = await clusterOf();
+    const { result, namespace, abort } = run(cluster);
+    await cluster.until(() => cluster.namespaces.size > 0);
+    abort.abort(new Error('interrupted'));
+    await expect(result).rejects.toThrow('interrupted');
+    await cluster.goAway();
+    const removed = namespace.remove(new AbortController().signal);
+    await cluster.comeBack();
+    await removed;
+    expect(cluster.namespaces.size).toBe(0);
+  });
+
+  it('are not looked for where nothing was made', async () => {
+    const cluster = await clusterOf();
+    await cluster.goAway();
+    await namespaceIn(cluster).remove(new AbortController().signal);
+  });
+
+  it('that stay are told of with what removes them', async () => {
+    const cluster = await clusterOf();
+    const namespace = namespaceIn(cluster);
+    await namespace.create(new AbortController().signal);
+    const given = AbortSignal.abort();
+    await expect(namespace.remove(given)).rejects.toThrow(
+      'kubectl delete namespace -l app.kubernetes.io/name=podfence-canary',
+    );
+  });
+});
+
+describe('nothing is proved, and a sentence says why,', () => {
+  it.each([
+    [
+      'the image is not on the node',
+      { waiting: { reason: 'ErrImageNeverPull', message: 'not present' } },
+      /the image podfence:test is not on the node and cannot be pulled \(ErrImageNeverPull: not present\)\. See --image/,
+    ],
+    ['a pod ends', { terminated: { exitCode: 2, reason: 'Error' } }, /pod .* ended \(Error, exit code 2\)/],
+    [
+      'a container cannot start',
+      { waiting: { reason: 'CreateContainerConfigError' } },
+      /cannot be started \(CreateContainerConfigError\)/,
+    ],
+    [
+      'pods wait for too long',
+      { waiting: { reason: 'ContainerCreating' } },
+      /did not start within 8 s: pod .* is waiting \(ContainerCreating\)/,
+    ],
+  ])('where %s', async (_, state, message) => {
+    const cluster = await clusterOf({ containerState: () => state });
+    await expect(run(cluster, { startLimit: 8_000 }).result).rejects.toThrow(message);
+  });
+
+  it('where rights are missing', async () => {
+    const cluster = await clusterOf();
+    cluster.fail('POST', /namespaces$/, 403);
+    await expect(run(cluster).result).rejects.toThrow(
+      /HTTP 403.*The rights that podfence canary needs are in docs\/canary\.md/,
+    );
+  });
+
+  it.each([
+    [
+      'no node takes pods',
+      [node('a', { spec: { unschedulable: true } })],
+      [],
+      'no node takes pods: a (it is cordoned)',
+    ],
+    ['there are no nodes', [], [], 'the cluster has none'],
+    ['a node that is asked for is not there', [node('a')], ['b'], 'there is no node b; there are: a'],
+    [
+      'a node that is asked for is not Ready',
+      [{ metadata: { name: 'a' } }],
+      ['a'],
+      'node a takes no pods: it is not Ready',
+    ],
+  ])('where %s', async (_, nodes, asked, message) => {
+    const cluster = await clusterOf({ nodes });
+    await expect(run(cluster, { nodes: asked as never[] }).result).rejects.toThrow(message);
+    expect(cluster.namespaces.size).toBe(0);
+  });
+});
+
+describe('the command', () => {
+  const waiting = { containerState: () => ({ waiting: { reason: 'ContainerCreating' } }), speed: 1 };
+
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('removes what it made after %s', async (signal, code) => {
+    const cluster = await clusterOf(waiting);
+    const child = start('canary', '--kubeconfig', kubeConfigOf(cluster));
+    const outcome = ended(child);
+    await cluster.until(() => cluster.created.some(({ kind }) => kind === 'Pod'));
+    child.kill(signal);
+    expect((await outcome).code).toBe(code);
+    expect(cluster.namespaces.size).toBe(0);
+    expect(cluster.created.length).toBeGreaterThan(0);
+  });
+
+  it('exits with 3 where nothing can be proved, and says so to programs too', async () => {
+    const cluster = await clusterOf({ containerState: () => ({ waiting: { reason: 'ErrImageNeverPull' } }), speed: 1 });
+    const { code, stdout, stderr } = await podfence(['canary', '--json', '--kubeconfig', kubeConfigOf(cluster)]);
+    expect(code).toBe(3);
+    expect(stderr).toContain('podfence: nothing is proved: the image podfence:');
+    expect(JSON.parse(stdout)).toMatchObject({ outcome: 'not proved', reason: expect.stringContaining('--image') });
+    expect(cluster.namespaces.size).toBe(0);
+  });
+
+  it('ends in time', async () => {
+    const cluster = await clusterOf(waiting);
+    const { code, stderr } = await podfence(['canary', '--timeout', '1', '--kubeconfig', kubeConfigOf(cluster)]);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/within 1 s/);
+    expect(cluster.namespaces.size).toBe(0);
+  });
+
+  it.each([
+    [['--within', 'soon'], 'It must be a whole number'],
+    [['--image-pull-policy', 'Perhaps'], 'Allowed choices are'],
+    [['--node', 'a', '--node', 'b', '--node', 'c'], 'two nodes at most'],
+    [['--kubeconfig', '/nowhere'], 'Kubeconfig /nowhere cannot be read'],
+  ])('exits with 2 for %j', async (args, message) => {
+    const { code, stderr } = await podfence(['canary', ...args]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+  });
+});
