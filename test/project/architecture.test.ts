@@ -36,6 +36,7 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   },
   { path: 'replay', mayImport: ['dataplane/pcap', 'filter', 'conntrack', 'packet', RULE_TABLE] },
   { path: 'agent', mayImport: EVERYTHING_BELOW },
+  { path: 'canary', mayImport: ['kube'] },
   { path: 'kube', mayImport: ['cluster'] },
   { path: 'manifests', mayImport: ['cluster'] },
   // Copies of packets are taken by libpcap, and judged as those of a queue are.
