@@ -34,12 +34,17 @@ import {
 } from './plan.ts';
 import { addressesOf, type PodObject, podState } from './pod-state.ts';
 import { parsePodLine, type Target, targetOf } from './report-line.ts';
+import { isWorthAnother, mergeRounds } from './rounds.ts';
 
 /** Milliseconds between two looks at what was observed, and between two looks at pods that start. */
 const LOOK = 100;
 const POD_LOOK = 400;
 /** Attempts in a row without an answer until a new pod is taken to be denied: it makes fifty in a second. */
 const NEW_POD_DENIED = 50;
+/** What was answered so many ms before a round begins shows that a pair is connected in it. */
+const RECENT = 2_000;
+/** A cluster that is too busy for three rounds is too busy. */
+const MOST_ROUNDS = 3;
 /** How long a denial is watched at least, in ms, from when all are denied. Attempts that end after the deletion do not count. */
 const HOLD = LIMIT + 2_000;
 
@@ -50,6 +55,8 @@ export interface CanaryOptions extends ImageChoice {
   readonly within: number;
   /** Milliseconds that pods may take to start. */
   readonly startLimit: number;
+  /** Milliseconds that all of it may take; it decides on another round, and nothing else. */
+  readonly limit: number;
   /** Milliseconds after which pods end by themselves. */
   readonly podLifetime: number;
 }
@@ -78,6 +85,8 @@ export interface JudgedNewPod {
 export interface CanaryResult {
   readonly nodes: readonly string[];
   readonly families: readonly Family[];
+  /** How often the pairs were isolated. */
+  readonly rounds: number;
   readonly checks: readonly JudgedCheck[];
   readonly newPods: readonly JudgedNewPod[];
 }
@@ -118,28 +127,47 @@ export class Canary {
    * @throws CanaryError where nothing can be proved; the signal's reason
    */
   async run(onNamespace: (nodes: readonly string[]) => void): Promise<CanaryResult> {
+    const began = this.#clock.now();
     try {
       const nodes = chooseNodes(await this.#namespace.nodes(this.#signal), this.#options.nodes);
       onNamespace(nodes);
       await this.#namespace.create(this.#signal);
       const { plan, addresses, families } = await this.#startServers(nodes);
       await this.#startPods(plan.clients, (pod) => targetsOf(plan, pod, addresses), plan.clients.length + 2, 2);
-      const times = await this.#isolate(plan, addresses);
-      return { nodes, families, ...this.#judge(plan, times) };
+      return await this.#rounds(nodes, families, addresses, began + this.#options.limit);
     } finally {
       this.#done.abort();
     }
   }
 
+  /** @param end when the whole run must be over: no round is begun that would not be done by then */
+  async #rounds(
+    nodes: readonly string[],
+    families: readonly Family[],
+    addresses: Addresses,
+    end: number,
+  ): Promise<CanaryResult> {
+    let result: CanaryResult | undefined;
+    while (true) {
+      const began = this.#clock.now();
+      const plan = makePlan(nodes, families, (result?.rounds ?? 0) + 1);
+      const times = await this.#isolate(plan, addresses);
+      const round = { nodes, families, rounds: 1, ...this.#judge(plan, times) };
+      result = result === undefined ? round : mergeRounds(result, round);
+      const now = this.#clock.now();
+      if (result.rounds === MOST_ROUNDS || !isWorthAnother(result) || now + (now - began) * 1.5 > end) return result;
+    }
+  }
+
   async #startServers(nodes: readonly string[]) {
-    const { servers, clients } = makePlan(nodes, []);
+    const { servers, clients } = makePlan(nodes, [], 1);
     const self = (pod: CanaryPod) => selfPairs(pod.name).map((pair) => targetOf(pair, PORT));
     const pods = await this.#startPods(servers, self, servers.length + clients.length, 0);
     const addresses = new Map(pods.map((pod) => [pod.metadata.name, addressesOf(pod)]));
     const families = (['IPv4', 'IPv6'] as const).filter((family) =>
       [...addresses.values()].every((each) => each[family] !== undefined),
     );
-    return { plan: makePlan(nodes, families), addresses, families };
+    return { plan: makePlan(nodes, families, 1), addresses, families };
   }
 
   /**
@@ -211,16 +239,17 @@ export class Canary {
 
   async #isolate(plan: Plan, addresses: Addresses): Promise<Times> {
     const { within } = this.#options;
-    const pairs = plan.pairs.filter(({ from }) => !plan.newcomers.some(({ name }) => name === from));
+    const pairs = plan.pairs.filter(({ from, held }) => !held && !plan.newcomers.some(({ name }) => name === from));
     const denied = plan.checks.map((check) => check.denied);
     const connected = (from: number) => (pair: Pair) => isConnected(this.#observations.of(pair.id), from);
-    await this.#until('connect', pairs, connected(Number.NEGATIVE_INFINITY), within);
+    await this.#until('connect', pairs, connected(this.#clock.now() - RECENT), within);
 
     const open = this.#clock.now();
     const created = await this.#change((policy) => this.#namespace.createPolicy(policy, this.#signal));
     const isHeldOff = (pair: Pair) => isDenied(this.#observations.of(pair.id), created.answered, DENIED);
     const isolated = await this.#until('isolate', denied, isHeldOff, within);
     const newPairs = plan.newPods.map(({ pair }) => pair);
+    this.#noNewPods = undefined;
     if (isolated === 0) this.#noNewPods = 'no policy came into force';
     else await this.#holdAndStartNewPods(plan, addresses, newPairs, created.answered);
 

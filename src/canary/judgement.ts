@@ -24,6 +24,13 @@ export interface Isolation {
   readonly over: number;
 }
 
+export interface NotProved {
+  readonly outcome: 'not proved';
+  readonly reason: string;
+  /** Whether it may be otherwise the next time. */
+  readonly passing?: boolean;
+}
+
 export type DeniedOutcome =
   | {
       readonly outcome: 'denied';
@@ -39,12 +46,12 @@ export type DeniedOutcome =
       readonly answers: number;
       readonly inForceAfter?: number;
     }
-  | { readonly outcome: 'not proved'; readonly reason: string };
+  | NotProved;
 
 export type AllowedOutcome =
   | { readonly outcome: 'allowed'; readonly attempts: number; readonly answers: number; readonly longestGap: number }
   | { readonly outcome: 'refused'; readonly attempts: number; readonly answers: number }
-  | { readonly outcome: 'not proved'; readonly reason: string };
+  | NotProved;
 
 export type HeldOutcome =
   | { readonly outcome: 'goes on' }
@@ -62,7 +69,7 @@ export type NewPodOutcome =
       readonly after: number;
     }
   | { readonly outcome: 'came through'; readonly connections: number }
-  | { readonly outcome: 'not proved'; readonly reason: string };
+  | NotProved;
 
 /** A witness and its attempts. */
 export interface Witness {
@@ -92,7 +99,7 @@ export function judgeDenied(
   const again = firstRun(after, CONNECTED, isAnswered);
   if (again < 0) return notProved('it did not connect again after isolation');
   const closed = closedWitness(witnesses, times);
-  if (closed !== undefined) return notProved(`${closed} was not open throughout`);
+  if (closed !== undefined) return { ...notProved(`${closed} was not open throughout`), passing: true };
   const denied = during.slice(denial);
   if (denied.some(({ result }) => result === 'failed')) return notProved('attempts failed in the pod itself');
   return {
@@ -118,7 +125,7 @@ export function judgeAllowed(
     return { outcome: 'allowed', attempts: during.length, answers, longestGap: longestGap(during) };
   }
   const closed = closedWitness(witnesses, times);
-  if (closed !== undefined) return notProved(`${closed} was not open throughout`);
+  if (closed !== undefined) return { ...notProved(`${closed} was not open throughout`), passing: true };
   return { outcome: 'refused', attempts: during.length, answers };
 }
 
@@ -160,7 +167,7 @@ export function judgeNewPod(
     return notProved('it did not connect after isolation');
   }
   const closed = closedWitness(witnesses, times);
-  if (closed !== undefined) return notProved(`${closed} was not open throughout`);
+  if (closed !== undefined) return { ...notProved(`${closed} was not open throughout`), passing: true };
   const first = during[0]?.start ?? started;
   return { outcome: 'holds', connections, firstAfter: Math.max(0, first - started), after: since(denied[0], first) };
 }
@@ -242,6 +249,6 @@ function isUnanswered({ result }: Attempt): boolean {
   return result !== 'answered';
 }
 
-function notProved(reason: string): { readonly outcome: 'not proved'; readonly reason: string } {
+function notProved(reason: string): NotProved {
   return { outcome: 'not proved', reason };
 }

@@ -71,13 +71,17 @@ export const PORT = 8080;
 /** Milliseconds between attempts. What a policy is to deny is asked most often: that is how fine its times are. */
 const INTERVAL = { denied: 100, held: 250, allowed: 250, control: 250, self: 500, newcomer: 20 } as const;
 
-/** @param nodes one or two names: servers run on the first, clients on each */
-export function makePlan(nodes: readonly string[], families: readonly Family[]): Plan {
+/**
+ * @param nodes one or two names: servers run on the first, clients on each
+ * @param round from 1: each has new pods of its own
+ */
+export function makePlan(nodes: readonly string[], families: readonly Family[], round: number): Plan {
   const [home = ''] = nodes;
   const onEach = (role: Role): CanaryPod[] =>
     nodes.map((node, index) => ({ name: `${role}-${index + 1}`, role, node }));
   const checks = nodes.flatMap((_, index) => checksFrom(index + 1, families));
-  const newPods = nodes.map((_, index) => newPodCheck(index + 1, families[0] ?? 'IPv4'));
+  const suffix = round === 1 ? '' : `-${round}`;
+  const newPods = nodes.map((_, index) => newPodCheck(index + 1, suffix, families[0] ?? 'IPv4'));
   const pairs = new Map<string, Pair>();
   for (const { denied, deniedHeld, allowed, allowedHeld, witnesses, allowedWitnesses } of checks) {
     const all = [denied, deniedHeld, allowed, allowedHeld, ...witnesses, ...allowedWitnesses];
@@ -87,7 +91,7 @@ export function makePlan(nodes: readonly string[], families: readonly Family[]):
   return {
     servers: (['server', 'control-server'] as const).map((role) => ({ name: role, role, node: home })),
     clients: (['client', 'stranger', 'control-client'] as const).flatMap(onEach),
-    newcomers: onEach('newcomer'),
+    newcomers: onEach('newcomer').map((pod) => ({ ...pod, name: `${pod.name}${suffix}` })),
     pairs: [...pairs.values()],
     checks,
     newPods,
@@ -125,10 +129,10 @@ function checksFrom(number: number, families: readonly Family[]): Check[] {
   );
 }
 
-function newPodCheck(number: number, family: Family): NewPodCheck {
+function newPodCheck(number: number, suffix: string, family: Family): NewPodCheck {
   return {
     place: placeOf(number),
-    pair: pairOf(`newcomer-${number}`, 'control-server', 'TCP', family, 'newcomer'),
+    pair: pairOf(`newcomer-${number}${suffix}`, 'control-server', 'TCP', family, 'newcomer'),
     witnesses: witnesses(number, 'control-server', 'TCP', family),
   };
 }

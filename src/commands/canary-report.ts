@@ -32,6 +32,7 @@ export function canaryJson(result: CanaryResult): unknown {
     outcome: verdictOf(result),
     nodes: result.nodes,
     families: result.families,
+    rounds: result.rounds,
     checks: result.checks.map(({ check, denied, deniedHeld, allowed, allowedHeld }) => ({
       direction: check.direction,
       place: check.place,
@@ -91,7 +92,7 @@ function newPodText({ check, outcome }: JudgedNewPod): string[] {
 }
 
 /** Why something is not proved, and where allowed connections were held up. */
-function notesOf({ checks, nodes }: CanaryResult): string[] {
+function notesOf({ checks, nodes, rounds }: CanaryResult): string[] {
   const notes = new Set<string>();
   for (const { check, denied, allowed } of checks) {
     const way = `${check.protocol} ${check.family}`;
@@ -107,6 +108,7 @@ function notesOf({ checks, nodes }: CanaryResult): string[] {
       );
     }
   }
+  if (rounds > 1) notes.add(`The pairs were isolated ${rounds} times, for the control pair was not open throughout.`);
   if (nodes.length < 2) notes.add('One node takes pods, so that nothing between nodes was tried.');
   return [...notes];
 }

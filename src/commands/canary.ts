@@ -88,6 +88,7 @@ async function canary(flags: Flags): Promise<number> {
       nodes: flags.node ?? [],
       within: flags.within * 1000,
       startLimit: Math.min(START_LIMIT, flags.timeout * 1000),
+      limit: flags.timeout * 1000,
       podLifetime: flags.timeout * 1000 + SPARE,
     },
     systemClock,

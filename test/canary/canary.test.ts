@@ -23,6 +23,7 @@ const OPTIONS = {
   nodes: [],
   within: 60_000,
   startLimit: 60_000,
+  limit: 600_000,
   podLifetime: 600_000,
 };
 
@@ -53,13 +54,18 @@ interface Run {
   readonly seen: CanaryProgress[];
 }
 
-function run(cluster: FakeCluster, options: Partial<typeof OPTIONS> = {}): Run {
+function run(
+  cluster: FakeCluster,
+  options: Partial<typeof OPTIONS> = {},
+  onProgress: (progress: CanaryProgress) => void = () => {},
+): Run {
   const namespace = namespaceIn(cluster);
   const abort = new AbortController();
   const seen: CanaryProgress[] = [];
-  const canary = new Canary(namespace, { ...OPTIONS, ...options }, cluster.clock, abort.signal, (step) =>
-    seen.push(step),
-  );
+  const canary = new Canary(namespace, { ...OPTIONS, ...options }, cluster.clock, abort.signal, (step) => {
+    seen.push(step);
+    onProgress(step);
+  });
   return { result: canary.run(() => {}), namespace, abort, seen };
 }
 
@@ -127,6 +133,22 @@ describe('a canary', () => {
     expect(verdictOf(result)).toBe('not proved');
     expect(result.checks.map(({ denied }) => denied.outcome)).toEqual(Array(8).fill('not proved'));
     expect(canaryText(result, false)).toContain('was not open throughout');
+  });
+
+  it('isolates again where the control pair was closed for a while', async () => {
+    let round = 0;
+    const cluster = await clusterOf({
+      answer: (asked) => {
+        const isClosed = round === 1 && asked.policies.size > 0 && asked.from.startsWith('control-client');
+        return enforced(asked) || isClosed ? 'silent' : 'answered';
+      },
+    });
+    const { result, seen } = run(cluster, {}, ({ step }) => {
+      if (step === 'connect' && seen.at(-2)?.step !== 'connect') round++;
+    });
+    expect(await result).toMatchObject({ rounds: 2 });
+    expect(verdictOf(await result)).toBe('proved');
+    expect(canaryText(await result, false)).toContain('The pairs were isolated 2 times');
   });
 
   it('takes a server that died for no denial', async () => {
