@@ -8,7 +8,14 @@ import { nearest } from '../cluster/nearest.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { STATES } from '../conntrack/states.ts';
 import { agentRoutes, queryRoutes } from '../telemetry/agent-routes.ts';
-import type { AgentView, EnforcementMode, Readiness, SourceView, WorkersView } from '../telemetry/agent-view.ts';
+import type {
+  AgentView,
+  EnforcementMode,
+  Readiness,
+  SourceView,
+  StartupTaintView,
+  WorkersView,
+} from '../telemetry/agent-view.ts';
 import { FlowLog } from '../telemetry/flow-log.ts';
 import { HttpServer } from '../telemetry/http-server.ts';
 import { formatListenAddress, type ListenAddress } from '../telemetry/listen-address.ts';
@@ -33,6 +40,14 @@ export interface ClusterSource {
 
 export type OnChanges = (changes: readonly ClusterChange[], receivedAt: number) => void;
 
+/** What keeps pods from the node until the policies are in force; `StartupTaint` of kube/startup-taint.ts is one. */
+export interface NodeTaint {
+  /** The policies are in force. */
+  start(): void;
+  status(): StartupTaintView;
+  stop(): Promise<void>;
+}
+
 export interface AgentProcessOptions {
   readonly agent: Omit<AgentOptions, 'onInForce' | 'log' | 'flowLog'>;
   /** Makes the source, which is to call `onChanges` with what changes after its snapshot. */
@@ -41,6 +56,8 @@ export interface AgentProcessOptions {
   readonly metricsAddress: string;
   /** The same, for questions; empty where none are answered. */
   readonly queryAddress: string;
+  /** Taken away once the policies are in force. */
+  readonly startupTaint?: NodeTaint | undefined;
   readonly version: string;
   readonly log: Logger;
   /** Lines that `log` could not write. */
@@ -57,11 +74,14 @@ export class AgentProcess implements AgentView {
   readonly logLinesLost: () => number;
   /** Present where flows are counted by policy. */
   readonly policyFlows?: () => Iterable<PolicyFlowCount>;
+  /** Present where a taint is to be taken away. */
+  readonly startupTaint?: () => StartupTaintView;
   readonly #log: Logger;
   readonly #agent: Agent;
   readonly #source: ClusterSource;
   readonly #server: HttpServer;
   readonly #queries: HttpServer | undefined;
+  readonly #taint: NodeTaint | undefined;
   #readiness: Readiness = { ready: false, reason: 'starting' };
   /** For the first snapshot. */
   #isWaiting = false;
@@ -73,7 +93,18 @@ export class AgentProcess implements AgentView {
   #stopping = false;
 
   /** Throws a ListenError for an address that makes no sense. */
-  constructor({ agent, source, metricsAddress, queryAddress, version, log, logLinesLost }: AgentProcessOptions) {
+  constructor({
+    agent,
+    source,
+    metricsAddress,
+    queryAddress,
+    startupTaint,
+    version,
+    log,
+    logLinesLost,
+  }: AgentProcessOptions) {
+    this.#taint = startupTaint;
+    if (startupTaint) this.startupTaint = () => startupTaint.status();
     if (agent.policyFlows) this.policyFlows = () => this.#agent.policyFlows() ?? [];
     const metrics = new Metrics(this);
     this.version = version;
@@ -127,6 +158,7 @@ export class AgentProcess implements AgentView {
       this.#early = [];
       if (early.length > 0) await this.#agent.apply(early, this.#earlySince);
       this.#readiness = { ready: true, since: new Date() };
+      this.#taint?.start();
       return address;
     } catch (error) {
       await this.stop();
@@ -138,6 +170,7 @@ export class AgentProcess implements AgentView {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#retry);
+    await this.#taint?.stop();
     await this.#source.stop();
     await this.#agent.stop();
     await this.#queries?.stop();

@@ -34,6 +34,8 @@ export interface AgentSettings {
   /** Empty where no questions are answered. */
   readonly queryAddress: string;
   readonly policyMetrics: boolean;
+  /** Key of a taint; undefined where none is taken away. */
+  readonly startupTaint?: string;
   readonly logLevel: LogLevel;
 }
 
@@ -103,6 +105,10 @@ export function agentOptions(hostname: string): Option[] {
     setting('--policy-metrics <yesno>', 'count allowed and denied flows by policy')
       .argParser(yesNo)
       .default(false, 'no'),
+    setting(
+      '--startup-taint <key>',
+      'taint of this node to take away once the policies are in force; it needs the right to get and patch nodes',
+    ).argParser(taintKey),
     setting('--log-level <level>', 'least urgent line of the log').choices(LOG_LEVELS).default('info'),
   ];
 }
@@ -182,6 +188,16 @@ function listenAddress(text: string): string {
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }
+}
+
+/** A qualified name, as the API has it (https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set). */
+function taintKey(text: string): string {
+  const [name = '', prefix, ...more] = text.split('/').reverse();
+  const isName = name.length <= 63 && /^[a-z\d]([\w.-]*[a-z\d])?$/i.test(name);
+  const isPrefix = prefix === undefined || (prefix.length <= 253 && /^[a-z\d]([a-z\d.-]*[a-z\d])?$/.test(prefix));
+  if (isName && isPrefix && more.length === 0) return text;
+  const hint = /[:=]/.test(text) ? ' Leave its value and effect out: every taint of the key is meant.' : '';
+  throw new InvalidArgumentError(`It must be the key of a taint, such as podfence.io/agent-not-ready.${hint}`);
 }
 
 /** The lowest bit of the mask says judged, the next one reject. */

@@ -4,6 +4,7 @@ import type { ClusterSource, OnChanges } from '../agent/agent-process.ts';
 import { ApiConnection } from '../kube/api-connection.ts';
 import { ClusterWatch } from '../kube/cluster-watch.ts';
 import { loadKubeConfig } from '../kube/kubeconfig.ts';
+import { StartupTaint } from '../kube/startup-taint.ts';
 import { ManifestWatch } from '../manifests/manifest-watch.ts';
 import { formatProblem } from '../manifests/problems.ts';
 import { missingPaths } from '../manifests/sources.ts';
@@ -18,7 +19,7 @@ export async function agentSource(
   settings: AgentSettings,
   log: Logger,
 ): Promise<(onChanges: OnChanges) => ClusterSource> {
-  const { manifests, kubeconfig, context, nodeName } = settings;
+  const { manifests, nodeName } = settings;
   if (manifests !== undefined) {
     const missing = await missingPaths(manifests);
     if (missing.length > 0) throw new InputError(missing.map(formatProblem).join('\n'));
@@ -28,8 +29,7 @@ export async function agentSource(
       return source(watch, () => ({ type: 'manifests', location, age: watch.age, kinds: [] }));
     };
   }
-  const choice = { ...(kubeconfig === undefined ? {} : { kubeconfig }), ...(context === undefined ? {} : { context }) };
-  const connection = new ApiConnection(() => loadKubeConfig(choice));
+  const connection = connectionOf(settings);
   return (onChanges) => {
     const watch = new ClusterWatch({ connection, log, onChanges });
     return source(watch, () => {
@@ -37,6 +37,17 @@ export async function agentSource(
       return { type: 'kubernetes', location: server, age, kinds };
     });
   };
+}
+
+/** What takes the start-up taint of this node away, where the settings name one. It has a connection of its own. */
+export function startupTaint(settings: AgentSettings, log: Logger): StartupTaint | undefined {
+  const { startupTaint: key, nodeName } = settings;
+  return key === undefined ? undefined : new StartupTaint({ connection: connectionOf(settings), nodeName, key, log });
+}
+
+function connectionOf({ kubeconfig, context }: Pick<AgentSettings, 'kubeconfig' | 'context'>): ApiConnection {
+  const choice = { ...(kubeconfig === undefined ? {} : { kubeconfig }), ...(context === undefined ? {} : { context }) };
+  return new ApiConnection(() => loadKubeConfig(choice));
 }
 
 function source(watch: Omit<ClusterSource, 'view'>, view: ClusterSource['view']): ClusterSource {

@@ -7,7 +7,7 @@ import { createLogger, LogDestination } from '../telemetry/logger.ts';
 import { applyConfigFile } from './agent-config.ts';
 import { checkEnvironment } from './agent-environment.ts';
 import { type AgentSettings, agentOptions, configOption, settingsOf } from './agent-options.ts';
-import { agentSource } from './agent-source.ts';
+import { agentSource, startupTaint } from './agent-source.ts';
 import { ExitCode, InputError } from './exit-code.ts';
 import { requireRootOnLinux } from './machine.ts';
 
@@ -49,7 +49,12 @@ export function register(program: Command): void {
 }
 
 /** What no single setting can tell. */
-function checkSettings({ manifests, kubeconfig, context }: AgentSettings): void {
+function checkSettings({ manifests, kubeconfig, context, startupTaint }: AgentSettings): void {
+  if (manifests !== undefined && startupTaint !== undefined) {
+    throw new InputError(
+      'startup-taint: it is taken from a node of a cluster, and manifests have none. Leave one of both out',
+    );
+  }
   if (manifests !== undefined && (kubeconfig ?? context) !== undefined) {
     throw new InputError('manifests and kubeconfig: give one or the other, for the policies come from one place');
   }
@@ -88,6 +93,7 @@ async function run(settings: AgentSettings, version: string): Promise<void> {
     source: await agentSource(settings, log),
     metricsAddress,
     queryAddress,
+    startupTaint: startupTaint(settings, log),
     version,
     log,
     logLinesLost: () => destination.linesLost,

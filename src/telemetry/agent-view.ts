@@ -18,6 +18,8 @@ export interface AgentView {
   logLinesLost?(): number;
   /** Allowed and denied flows of each policy since the agent runs. Without it there are no metrics by policy. */
   policyFlows?(): Iterable<PolicyFlows>;
+  /** Without it no taint is taken away from the node. */
+  startupTaint?(): StartupTaintView;
 }
 
 /** All names that can occur in what is counted, so that each series is there, as 0, before it first happens. */
@@ -127,6 +129,15 @@ export interface EnforcementMode {
   /** Without a meaning where nothing is enforced. */
   readonly fail?: 'closed' | 'open';
   readonly deny?: 'drop' | 'reject';
+}
+
+/** The taint that keeps pods from the node until policies are in force; `StartupTaintStatus` of kube/startup-taint.ts has these. */
+export interface StartupTaintView {
+  readonly key: string;
+  readonly state: 'waiting' | 'removing' | 'failing' | 'removed' | 'absent';
+  /** Attempts that failed. */
+  readonly failures: number;
+  readonly lastError: string | undefined;
 }
 
 /** Where the cluster's records come from; `ClusterWatchStatus` of kube/watch-status.ts has most of it. */

@@ -6,6 +6,7 @@ import type {
   CountersView,
   EnforcementMode,
   SourceView,
+  StartupTaintView,
   WatchView,
 } from './agent-view.ts';
 
@@ -63,6 +64,19 @@ export interface Status {
   readonly queues: CountersView['queues'];
   /** In audit mode. */
   readonly copies: CopyCounts | null;
+  /** null where no taint is to be taken away. */
+  readonly startupTaint: {
+    readonly key: string;
+    /**
+     * `waiting` for the policies to be in force, `removing`, `failing` and tried again, `removed`, or `absent`:
+     * the node had none.
+     */
+    readonly state: StartupTaintView['state'];
+    /** Attempts that failed. */
+    readonly failures: number;
+    /** It stays when all is well again. */
+    readonly lastError: string | null;
+  } | null;
   readonly lag: {
     /** Since the source was last heard; null before that. */
     readonly knowledgeAgeSeconds: number | null;
@@ -127,6 +141,7 @@ export function statusOf(view: AgentView, lastChange: (ChangeView & { readonly a
     workers: { ...view.workers(), restarts: counters.workerRestarts },
     queues: counters.queues,
     copies: counters.copies ?? null,
+    startupTaint: taintStatus(view.startupTaint?.()),
     lag: {
       knowledgeAgeSeconds: seconds(source.age),
       pendingChangeSeconds: counters.pendingChangeAge,
@@ -170,6 +185,10 @@ function kindStatus(watch: WatchView): KindStatus {
         ? null
         : { code: lastError.code, message: lastError.message, ageSeconds: lastError.age / 1000 },
   };
+}
+
+function taintStatus(taint: StartupTaintView | undefined): Status['startupTaint'] {
+  return taint === undefined ? null : { ...taint, lastError: taint.lastError ?? null };
 }
 
 /** How old the knowledge is, in words. */

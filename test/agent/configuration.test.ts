@@ -119,6 +119,8 @@ describeAsRoot('The configuration of podfence agent', () => {
       [['--quues', '2'], '--quues', 'Did you mean --queues?'],
       [['--node-name', ''], '--node-name <name>', 'must not be empty'],
       [['--context', ' '], '--context <name>', 'must not be empty'],
+      [['--startup-taint', 'podfence.io/'], '--startup-taint <key>', 'such as podfence.io/agent-not-ready'],
+      [['--startup-taint', 'a/b=true:NoSchedule'], '--startup-taint <key>', 'Leave its value and effect out'],
     ])('as a flag: %j', async (flags, field, allowed) => {
       expectRefused(await check(flags), field, allowed);
     });
@@ -173,6 +175,7 @@ describeAsRoot('The configuration of podfence agent', () => {
 
     test.each([
       ['a file that does not exist', ['--config', '/nowhere/config.yaml'], 'there is no such file'],
+      ['the taint of a node without a cluster', ['--manifests', 'a', '--startup-taint', 'a/b'], 'manifests have none'],
       ['two sources of policies', ['--manifests', 'a', '--kubeconfig', 'b'], 'give one or the other'],
     ])('%s', async (_, flags, words) => {
       expectRefused(await check(flags), '', words);

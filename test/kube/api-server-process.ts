@@ -44,6 +44,9 @@ function methodsOf(server: TestApiServer) {
     fail: (...args: Parameters<TestApiServer['fail']>) => server.fail(...args),
     heal: () => server.heal(),
     acceptTokens: (...args: Parameters<TestApiServer['acceptTokens']>) => server.acceptTokens(...args),
+    setNode: (...args: Parameters<TestApiServer['nodes']['set']>) => server.nodes.set(...args),
+    taintsOf: (name: string) => server.nodes.taints(name),
+    allowNodes: (isAllowed: boolean) => server.nodes.allow(isAllowed),
     listen: (...args: Parameters<TestApiServer['listen']>) => server.listen(...args),
     goAway: () => server.stop(),
   };

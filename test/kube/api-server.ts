@@ -18,6 +18,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { type Fault, Faults, type RequestType } from './faults.ts';
 import { type ApiObject, type Kind, ObjectHistory } from './object-history.ts';
 import { type Asked, ServedLists, sendStatus } from './served-lists.ts';
+import { ServedNodes } from './served-nodes.ts';
 import type { ServedWatch } from './served-watch.ts';
 import { ServedWatches, type StreamingLists } from './served-watches.ts';
 
@@ -59,6 +60,7 @@ const PATHS: Readonly<Record<string, Kind>> = {
 
 export class TestApiServer {
   readonly history = new ObjectHistory();
+  readonly nodes = new ServedNodes();
   readonly #options: ApiServerOptions;
   readonly #server: http.Server;
   readonly #sockets = new Set<Socket>();
@@ -196,6 +198,7 @@ export class TestApiServer {
   }
 
   #handle(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#isKnown(request) && this.nodes.answer(request, response)) return;
     const url = new URL(request.url ?? '/', 'http://server');
     const kind = PATHS[url.pathname];
     if (request.method !== 'GET' || kind === undefined) {

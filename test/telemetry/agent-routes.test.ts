@@ -149,6 +149,7 @@ describe('/status', () => {
         { queue: 101, waiting: 0, droppedByKernel: 0, droppedByUser: 0 },
       ],
       copies: null,
+      startupTaint: null,
       lag: { knowledgeAgeSeconds: null, pendingChangeSeconds: 0, lastChange: null },
     });
   });
@@ -174,6 +175,8 @@ describe('/status', () => {
     metrics.observeChange({ changes: 3, compile: 0.002, total: 0.02 });
     const mode = { mode: 'enforce', steering: 'nftables', fail: 'open', offload: false, deny: 'reject' } as const;
     agent.enforcementMode = () => mode;
+    const taint = { key: 'example.com/starting', state: 'removed', failures: 0 } as const;
+    agent.startupTaint = () => ({ ...taint, lastError: undefined });
     const told = await status();
     expect(told).toMatchObject({
       ready: true,
@@ -187,6 +190,7 @@ describe('/status', () => {
         denied: 3,
         deniedBy: { 'egress-denied': 2, 'mid-stream': 1 },
       },
+      startupTaint: { ...taint, lastError: null },
       lag: { knowledgeAgeSeconds: 1.5, lastChange: { records: 3, compileSeconds: 0.002, totalSeconds: 0.02 } },
     });
     expect(told.source.kinds).toMatchObject([

@@ -11,6 +11,7 @@ import type {
   EnforcementMode,
   PolicyFlows,
   Readiness,
+  StartupTaintView,
   WorkersView,
 } from '../../src/telemetry/agent-view.ts';
 
@@ -55,6 +56,7 @@ export class TestAgent implements AgentView {
   policyFlows?: () => Iterable<PolicyFlows>;
   enforcementMode?: () => EnforcementMode | undefined;
   logLinesLost?: () => number;
+  startupTaint?: () => StartupTaintView;
   /** How often the counters were asked for. */
   asked = 0;
 
