@@ -1,0 +1,136 @@
+/** install.yaml and the chart are made from daemonset/base and the settings of the agent, and are up to date. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { replace } from '../../daemonset/generate/base.ts';
+import { generatedFiles } from '../../daemonset/generate/generated-files.ts';
+import { settings } from '../../daemonset/generate/settings.ts';
+import { apiProblems } from './api-types.ts';
+import { DAEMONSET } from './folders.ts';
+import { type Schema, schemaProblems } from './json-schema.ts';
+import { identity, type KubeObject, renderKustomization } from './kustomize.ts';
+
+const generated = generatedFiles();
+const read = (path: string) => readFileSync(join(DAEMONSET, path), 'utf8');
+
+describe('what is made from daemonset/base', () => {
+  it.each([...generated.keys()])('daemonset/%s is as `npm run manifests` makes it', (path) => {
+    expect(read(path)).toBe(generated.get(path));
+  });
+
+  it('is all that the chart has', () => {
+    const files = readdirSync(join(DAEMONSET, 'chart'), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(DAEMONSET.length + 1));
+    expect(files.toSorted()).toEqual([...generated.keys()].filter((path) => path.startsWith('chart/')).toSorted());
+  });
+
+  it('fails where a place in base is not found that the chart replaces', () => {
+    expect(() => replace('base/x.yaml', 'a: 1\n', 'b: 1', 'c')).toThrow('daemonset/base/x.yaml has "b: 1" 0 times');
+    expect(() => replace('base/x.yaml', 'a: 1\na: 1\n', 'a: 1', 'c')).toThrow('2 times, and the generator expects 1');
+  });
+});
+
+describe('daemonset/install.yaml', () => {
+  it('has the objects of daemonset/base', () => {
+    const objects = parseAllDocuments(read('install.yaml')).map((document) => document.toJS() as KubeObject);
+    expect(objects).toEqual(renderKustomization(join(DAEMONSET, 'base')));
+  });
+});
+
+describe('daemonset/startup-taint', () => {
+  const objects = renderKustomization(join(DAEMONSET, 'startup-taint'));
+  const base = renderKustomization(join(DAEMONSET, 'base'));
+  const added = objects.filter((object) => !base.some((other) => identity(other) === identity(object)));
+
+  it('is the base with one setting, and a role of its own that may get and patch nodes', () => {
+    expect(objects.flatMap(apiProblems)).toEqual([]);
+    expect(added).toMatchObject([
+      { kind: 'ClusterRole', rules: [{ apiGroups: [''], resources: ['nodes'], verbs: ['get', 'patch'] }] },
+      { kind: 'ClusterRoleBinding', roleRef: { name: 'podfence-startup-taint' } },
+    ]);
+    const [agent, baseAgent] = [objects, base].map((all) =>
+      JSON.stringify(all.find(({ kind }) => kind === 'DaemonSet')),
+    );
+    const setting = '{"name":"PODFENCE_STARTUP_TAINT","value":"podfence.io/agent-not-ready"},';
+    expect(agent?.replace(setting, '')).toBe(baseAgent);
+  });
+});
+
+describe('the schema of the chart', () => {
+  const schema = JSON.parse(read('chart/values.schema.json')) as Schema;
+  const problems = (values: object) => schemaProblems(values, schema);
+  const withSetting = (name: string, value: unknown) => problems({ settings: { [name]: value } });
+
+  it('takes the values that the chart comes with', () => {
+    const values = parseAllDocuments(read('chart/values.yaml'))[0]?.toJS();
+    expect(problems(values)).toEqual([]);
+    // None is there that the schema does not know, and none that it knows is missing but what Helm adds.
+    const { properties } = schema as { properties: object };
+    expect(Object.keys(properties).filter((name) => name !== 'global')).toEqual(
+      expect.arrayContaining(Object.keys(values)),
+    );
+    expect(Object.keys(values).length).toBe(Object.keys(properties).length - 1);
+  });
+
+  it('has every setting of the agent, by its name', () => {
+    const { properties } = (schema as { properties: { settings: { properties: object } } }).properties.settings;
+    expect(Object.keys(properties)).toEqual(settings().map((option) => option.name()));
+  });
+
+  it('refuses a name that is no setting, and one that is no value', () => {
+    expect(withSetting('fial', 'open')).toEqual(['.settings.fial: is not known']);
+    expect(problems({ setings: {} })).toEqual(['.setings: is not known']);
+  });
+
+  /** Of every kind of value there is, right ones and wrong ones. */
+  const VALUES = [
+    ...[
+      'auto',
+      'enforce',
+      'audit',
+      'nftables',
+      'open',
+      'closed',
+      'drop',
+      'reject',
+      'debug',
+      'yes',
+      'no',
+      'true',
+      'false',
+      '',
+      'ajar',
+    ],
+    ...[true, false, -1, 0, 1, 64, 65, 3600, 3601, 65_471, 65_472, 16_777_216, 16_777_217, 0.5, 0x3000000],
+    ...['0x3000000', ':9464', '127.0.0.1:9464', '10.0.0.1,fd00::1', 'podfence.io/agent-not-ready', 'off'],
+  ];
+
+  it.each(settings().map((option) => [option.name(), option] as const))(
+    'takes of %s what the agent takes',
+    (name, option) => {
+      const isTaken = (value: unknown) => {
+        try {
+          option.parseArg?.(String(value), undefined);
+          return true;
+        } catch {
+          return false;
+        }
+      };
+      // A string stands for what is no number and no boolean: a chart gives it as it is.
+      const refused = VALUES.filter((value) => withSetting(name, value).length > 0);
+      const isTyped = refused.filter((value) => isTaken(value) && typeof value === 'string');
+      expect(isTyped, 'the schema refuses what the agent takes').toEqual([]);
+      const isNumberOrChoice =
+        option.argChoices !== undefined || /<(yesno|count|number|flows|seconds)>/.test(option.flags);
+      const taken = VALUES.filter((value) => !refused.includes(value));
+      expect(taken.length, 'the schema takes nothing').toBeGreaterThan(0);
+      if (isNumberOrChoice)
+        expect(
+          taken.filter((value) => !isTaken(value)),
+          'the schema takes what the agent refuses',
+        ).toEqual([]);
+    },
+  );
+});
