@@ -1,0 +1,265 @@
+/**
+ * The truth tables of examples/ on a real cluster. Each application is applied without its policies, with
+ * them, and without them again; a denial counts only if the same way was open before and is open after.
+ *
+ *     const cluster = { kubectl: (args, input) => …, image: 'podfence:dev' };
+ *     for (const table of truthTables()) {
+ *       const results = await checkOnCluster(table, cluster);
+ *       …results.filter(({ outcome }) => outcome !== 'as expected' && outcome !== 'not asked')
+ *     }
+ *
+ * Rows about hosts outside the cluster are asked where the caller has such hosts, and else are `not asked`.
+ */
+import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { projectPod } from '../../src/cluster/projection.ts';
+import { workloadName } from '../../src/matrix/workload-name.ts';
+import type { TruthRow, TruthTable } from './truth-tables.ts';
+
+export interface Cluster {
+  /** Runs kubectl to its end; gives back its standard output, and throws where it fails. */
+  kubectl(args: readonly string[], input?: string): Promise<string>;
+  /** podfence's own, which the nodes have. */
+  readonly image: string;
+  /** Hosts outside the cluster that pods reach and that reach pods, by their addresses, which are the tables'. */
+  readonly outside?: ReadonlyMap<string, OutsideHost>;
+  /** @param line what is being done */
+  readonly report?: (line: string) => void;
+  /** Rounds of questions until what the policies say must be so. @default 10 */
+  readonly rounds?: number;
+}
+
+export interface OutsideHost {
+  /** Runs examples/pod/ask.mjs there, with these arguments, to its end; gives back what it printed. */
+  ask(args: readonly string[]): Promise<string>;
+  /** Runs examples/pod/listen.mjs there on these ports, until it is disposed of. */
+  listen(ports: readonly string[]): Promise<AsyncDisposable>;
+}
+
+export interface RowResult {
+  readonly row: TruthRow;
+  /** `not proved`: it was closed without the policies too. */
+  readonly outcome: 'as expected' | 'otherwise' | 'not proved' | 'not asked';
+  /** For people. */
+  readonly detail: string;
+}
+
+const ROUNDS = 10;
+const BETWEEN_ROUNDS = 1000;
+/** Milliseconds that a question may wait for its answer: an answer takes microseconds, and a loaded node some more. */
+const PATIENCE = 2000;
+const ASK = '/opt/podfence/examples/pod/ask.mjs';
+const IMAGE = 'podfence:dev';
+
+/** Applies the example, asks every row, and takes the example away again, whatever happened. */
+export async function checkOnCluster(table: TruthTable, cluster: Cluster): Promise<readonly RowResult[]> {
+  const { report = () => {}, rounds = ROUNDS } = cluster;
+  const application = manifest([table.application], cluster);
+  const policies = manifest(table.policies, cluster);
+  await using listeners = new AsyncDisposableStack();
+  try {
+    report(`examples/${table.example}: the application`);
+    await cluster.kubectl(['apply', '-f', '-'], application);
+    for (const listening of listen(table, cluster)) listeners.use(await listening);
+    const ways = await findWays(table, cluster);
+    const asked = [...ways.values()].filter((way) => 'target' in way);
+    const all = (expected: (row: TruthRow) => boolean) => (answers: Answers) =>
+      asked.every(({ row }) => answers.get(row) === expected(row));
+
+    report(`examples/${table.example}: ${asked.length} ways, without policies`);
+    const before = await askUntil(
+      asked,
+      cluster,
+      rounds,
+      all(() => true),
+    );
+    await cluster.kubectl(['apply', '-f', '-'], policies);
+    report(`examples/${table.example}: ${asked.length} ways, with its policies`);
+    const during = await askUntil(
+      asked,
+      cluster,
+      rounds,
+      all(({ expected }) => expected === 'allow'),
+    );
+    await cluster.kubectl(['delete', '-f', '-'], policies);
+    report(`examples/${table.example}: ${asked.length} ways, without policies again`);
+    const after = await askUntil(
+      asked,
+      cluster,
+      rounds,
+      all(() => true),
+    );
+    return table.rows.map((row) => {
+      const way = ways.get(row);
+      if (way === undefined || 'why' in way) return { row, outcome: 'not asked', detail: way?.why ?? '' };
+      return resultOf(row, before.get(row), during.get(row), after.get(row));
+    });
+  } finally {
+    await cluster.kubectl(['delete', '--ignore-not-found', '--wait', '-f', '-'], application);
+  }
+}
+
+function resultOf(row: TruthRow, before = false, during = false, after = false): RowResult {
+  const words = (open: boolean) => (open ? 'open' : 'closed');
+  const detail = `${words(before)}, with the policies ${words(during)}, then ${words(after)}`;
+  if (during !== (row.expected === 'allow')) return { row, outcome: 'otherwise', detail };
+  return { row, outcome: before && after ? 'as expected' : 'not proved', detail };
+}
+
+/** Where a row's question is asked, and what it is; or why it is not asked. */
+type Way =
+  | { readonly row: TruthRow; readonly ask: Ask; readonly target: string }
+  | { readonly row: TruthRow; readonly why: string };
+type Asked = Extract<Way, { target: string }>;
+type Answers = ReadonlyMap<TruthRow, boolean>;
+
+/** One place from which questions are asked: a pod, or a host outside. */
+interface Ask {
+  readonly from: string;
+  run(args: readonly string[]): Promise<string>;
+}
+
+interface RunningPod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly workload: string;
+  readonly address: string;
+}
+
+async function findWays(table: TruthTable, cluster: Cluster): Promise<ReadonlyMap<TruthRow, Way>> {
+  const namespaces = [...new Set(ownNamespaces(table))];
+  for (const namespace of namespaces) await rolledOut(namespace, cluster);
+  const pods = (await Promise.all(namespaces.map((namespace) => podsOf(namespace, cluster)))).flat();
+  const services = await servicesOf(cluster);
+  const asks = new Map(pods.map((pod) => [pod.name, podAsk(pod, cluster)]));
+  return new Map(
+    table.rows.map((row) => {
+      const sources = pods.filter(({ workload }) => workload === row.from.name);
+      const host = cluster.outside?.get(row.from.name);
+      const source = sources[0];
+      const ask = source !== undefined ? asks.get(source.name) : host && { from: row.from.name, run: host.ask };
+      if (ask === undefined) return [row, { row, why: `nothing here asks as ${row.from.name}` }];
+      const target = targetOf(row, pods, services, cluster, source);
+      return [
+        row,
+        target === undefined ? { row, why: `nothing here answers as ${row.to.name}` } : { row, ask, target },
+      ];
+    }),
+  );
+}
+
+/** Namespaces of what rows name and the application brings. */
+function ownNamespaces({ application }: TruthTable): readonly string[] {
+  return [...readFileSync(application, 'utf8').matchAll(/^kind: Namespace\nmetadata:\n {2}name: (\S+)$/gm)].map(
+    ([, name = '']) => name,
+  );
+}
+
+/** The port of a Service where one of that name has it, else of another pod of the workload, else of a host outside. */
+function targetOf(
+  { to, port, protocol }: TruthRow,
+  pods: readonly RunningPod[],
+  services: ReadonlyMap<string, string>,
+  { outside }: Cluster,
+  source: RunningPod | undefined,
+): string | undefined {
+  const pod = pods.find(({ workload, name }) => workload === to.name && name !== source?.name);
+  const host = to.kind === 'address' && outside?.has(to.name) ? to.name : undefined;
+  const address = services.get(`${to.name}:${port}/${protocol}`) ?? pod?.address ?? host;
+  if (address === undefined) return undefined;
+  return `${address.includes(':') ? `[${address}]` : address}:${port}/${protocol.toLowerCase()}`;
+}
+
+async function rolledOut(namespace: string, { kubectl }: Cluster): Promise<void> {
+  const listed = await kubectl(['-n', namespace, 'get', 'deployments,statefulsets', '-o', 'name']);
+  for (const workload of listed.split('\n').filter(Boolean)) {
+    await kubectl(['-n', namespace, 'rollout', 'status', workload, '--timeout=120s']);
+  }
+  await kubectl(['-n', namespace, 'wait', '--for=condition=Ready', 'pods', '--all', '--timeout=120s']);
+}
+
+async function podsOf(namespace: string, { kubectl }: Cluster): Promise<readonly RunningPod[]> {
+  const { items } = JSON.parse(await kubectl(['-n', namespace, 'get', 'pods', '-o', 'json'])) as { items: object[] };
+  return items.flatMap((item) => {
+    const { record } = projectPod(item);
+    const address = record?.addresses[0];
+    if (record === undefined || address === undefined) return [];
+    return [{ namespace, name: record.name, workload: `${namespace}/${workloadName(record)}`, address }];
+  });
+}
+
+interface ListedService {
+  readonly metadata: { readonly namespace: string; readonly name: string };
+  readonly spec: { readonly clusterIP?: string; readonly ports?: { port: number; protocol?: string }[] };
+}
+
+/** Addresses by `namespace/name:port/protocol`. */
+async function servicesOf({ kubectl }: Cluster): Promise<ReadonlyMap<string, string>> {
+  const { items } = JSON.parse(await kubectl(['get', 'services', '-A', '-o', 'json'])) as { items: ListedService[] };
+  return new Map(
+    items.flatMap(({ metadata, spec: { clusterIP = 'None', ports = [] } }) =>
+      clusterIP === 'None'
+        ? []
+        : ports.map(({ port, protocol = 'TCP' }) => [
+            `${metadata.namespace}/${metadata.name}:${port}/${protocol}`,
+            clusterIP,
+          ]),
+    ),
+  );
+}
+
+/** The shell takes the exit code away, by which ask.mjs says that something gave no answer. */
+function podAsk({ namespace, name, workload }: RunningPod, { kubectl }: Cluster): Ask {
+  const shell = ['sh', '-c', `node ${ASK} "$@" || true`, 'ask'];
+  return { from: workload, run: (args) => kubectl(['-n', namespace, 'exec', name, '--', ...shell, ...args]) };
+}
+
+/** Hosts outside listen where rows are about them. */
+function listen({ rows }: TruthTable, { outside = new Map() }: Cluster): readonly Promise<AsyncDisposable>[] {
+  const toHosts = Map.groupBy(
+    rows.filter(({ to }) => outside.has(to.name)),
+    ({ to }) => to.name,
+  );
+  return [...toHosts].map(([name, own]) => {
+    const ports = new Set(own.map(({ port, protocol }) => `${port}/${protocol.toLowerCase()}`));
+    return (outside.get(name) as OutsideHost).listen([...ports]);
+  });
+}
+
+/** The first answers that are as they must be, or the last ones. */
+async function askUntil(
+  ways: readonly Asked[],
+  cluster: Cluster,
+  rounds: number,
+  holds: (answers: Answers) => boolean,
+): Promise<Answers> {
+  for (let round = 1; ; round++) {
+    const answers = await askAll(ways);
+    if (holds(answers) || round >= rounds) return answers;
+    cluster.report?.(
+      `  round ${round}: ${[...answers.values()].filter(Boolean).length} of ${ways.length} answer; asking again`,
+    );
+    await setTimeout(BETWEEN_ROUNDS);
+  }
+}
+
+async function askAll(ways: readonly Asked[]): Promise<Answers> {
+  const bySource = [...Map.groupBy(ways, ({ ask }) => ask)];
+  const answers = await Promise.all(
+    bySource.map(async ([ask, own]) => {
+      const printed = await ask.run(['--patience', String(PATIENCE), ...own.map(({ target }) => target)]);
+      const lines = printed.trimEnd().split('\n');
+      if (lines.length !== own.length) throw new Error(`${ask.from} could not ask: ${printed}`);
+      return own.map(({ row }, i) => [row, lines[i]?.includes(' answers:') ?? false] as const);
+    }),
+  );
+  return new Map(answers.flat());
+}
+
+/** The files as one text, with the cluster's image. */
+function manifest(files: readonly string[], { image }: Cluster): string {
+  return files
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('\n---\n')
+    .replaceAll(IMAGE, image);
+}

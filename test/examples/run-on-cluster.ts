@@ -1,0 +1,92 @@
+/**
+ * Holds the truth tables of examples/ against a cluster, whatever enforces there:
+ *
+ *     node test/examples/run-on-cluster.ts --image podfence:dev [--kubectl kubectl] [EXAMPLE…]
+ *     … --outside '198.51.100.10=ip netns exec backup'
+ *
+ * `--kubectl` is the command that reaches the cluster, with its arguments; `--outside` a host with that
+ * address and the command that runs programs there. A line a row; the exit code is 1 where one is otherwise
+ * than its table says, or not proved.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { parseArgs } from 'node:util';
+import { checkOnCluster, type OutsideHost } from './on-cluster.ts';
+import { truthTables } from './truth-tables.ts';
+
+const PODS = join(import.meta.dirname, '../../examples/pod');
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    image: { type: 'string', default: 'podfence:dev' },
+    kubectl: { type: 'string', default: 'kubectl' },
+    outside: { type: 'string', multiple: true, default: [] },
+  },
+});
+const [kubectlCommand = '', ...kubectlArgs] = words(values.kubectl);
+const outside = new Map(
+  values.outside.map((given) => {
+    const [address = '', ...command] = given.split('=');
+    return [address, hostBehind(words(command.join('=')))];
+  }),
+);
+const tables = truthTables().filter(({ example }) => positionals.length === 0 || positionals.includes(example));
+
+for (const table of tables) {
+  const results = await checkOnCluster(table, {
+    kubectl: (args, input) => output(kubectlCommand, [...kubectlArgs, ...args], input),
+    image: values.image,
+    outside,
+    report: (line) => console.error(line),
+  });
+  for (const { row, outcome, detail } of results) console.log(`${outcome.padEnd(12)} ${row.text}  (${detail})`);
+  const of = (wanted: string) => results.filter(({ outcome }) => outcome === wanted).length;
+  const bad = of('otherwise') + of('not proved');
+  console.log(`examples/${table.example}: ${of('as expected')} as expected, ${bad} not, ${of('not asked')} not asked`);
+  if (bad > 0) process.exitCode = 1;
+}
+
+function words(command: string): string[] {
+  return command.split(/\s+/).filter(Boolean);
+}
+
+async function output(command: string, args: readonly string[], input = ''): Promise<string> {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  child.stdin.on('error', () => {}).end(input);
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed (${code}): ${stderr}`);
+  return stdout;
+}
+
+function hostBehind([command = 'env', ...args]: readonly string[]): OutsideHost {
+  return {
+    ask: async (targets) => {
+      const shell = ['sh', '-c', `"$0" ${join(PODS, 'ask.mjs')} "$@" || true`, process.execPath];
+      return await output(command, [...args, ...shell, ...targets]);
+    },
+    listen: async (ports) => {
+      const program = [process.execPath, join(PODS, 'listen.mjs'), ...ports];
+      const child = spawn(command, [...args, ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
+      await lines(child, ports.length);
+      return {
+        [Symbol.asyncDispose]: async () => {
+          const ended = once(child, 'close');
+          child.kill();
+          await ended;
+        },
+      };
+    },
+  };
+}
+
+/** Resolves with that many lines of its output, and rejects where it ends before. */
+async function lines({ stdout }: ChildProcess, count: number): Promise<void> {
+  if (stdout === null) return;
+  let seen = 0;
+  for await (const _ of createInterface({ input: stdout })) if (++seen === count) return;
+  throw new Error('what was to listen has ended');
+}
