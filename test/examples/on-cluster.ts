@@ -27,6 +27,8 @@ export interface Cluster {
   readonly report?: (line: string) => void;
   /** Rounds of questions until what the policies say must be so. @default 10 */
   readonly rounds?: number;
+  /** Ends the check early, which then throws; the example is taken away all the same. */
+  readonly signal?: AbortSignal;
 }
 
 export interface OutsideHost {
@@ -46,8 +48,8 @@ export interface RowResult {
 
 const ROUNDS = 10;
 const BETWEEN_ROUNDS = 1000;
-/** Milliseconds that a question may wait for its answer: an answer takes microseconds, and a loaded node some more. */
-const PATIENCE = 2000;
+/** Milliseconds that a question may wait for its answer: one takes microseconds, but a loaded node seconds. */
+const PATIENCE = 5000;
 const ASK = '/opt/podfence/examples/pod/ask.mjs';
 const IMAGE = 'podfence:dev';
 
@@ -234,6 +236,7 @@ async function askUntil(
   holds: (answers: Answers) => boolean,
 ): Promise<Answers> {
   for (let round = 1; ; round++) {
+    cluster.signal?.throwIfAborted();
     const answers = await askAll(ways);
     if (holds(answers) || round >= rounds) return answers;
     cluster.report?.(

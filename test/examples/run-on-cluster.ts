@@ -34,6 +34,10 @@ const outside = new Map(
     return [address, hostBehind(words(command.join('=')))];
   }),
 );
+const interrupted = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(name, () => interrupted.abort(new Error(`${name}: the example is taken away`)));
+}
 const tables = truthTables().filter(({ example }) => positionals.length === 0 || positionals.includes(example));
 
 for (const table of tables) {
@@ -42,6 +46,7 @@ for (const table of tables) {
     image: values.image,
     outside,
     report: (line) => console.error(line),
+    signal: interrupted.signal,
   });
   for (const { row, outcome, detail } of results) console.log(`${outcome.padEnd(12)} ${row.text}  (${detail})`);
   const of = (wanted: string) => results.filter(({ outcome }) => outcome === wanted).length;
