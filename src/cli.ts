@@ -34,6 +34,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'a three-tier application, real packets, and what its policies make of them',
     load: () => import('./commands/demo.ts'),
   },
+  doctor: {
+    summary: 'say whether this node, or this cluster, can enforce, and what to do where it cannot',
+    load: () => import('./commands/doctor/doctor.ts'),
+  },
   explain: {
     summary: 'say why a flow is allowed or denied, and what would allow it',
     load: () => import('./commands/explain.ts'),

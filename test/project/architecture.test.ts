@@ -37,6 +37,8 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: 'replay', mayImport: ['dataplane/pcap', 'filter', 'conntrack', 'packet', RULE_TABLE] },
   { path: 'agent', mayImport: EVERYTHING_BELOW },
   { path: 'canary', mayImport: ['kube'] },
+  // What doctor's checks want to know of this machine.
+  { path: 'machine', mayImport: ['dataplane/ctnetlink', 'dataplane/steering', NETLINK, 'doctor', SYS] },
   { path: 'kube', mayImport: ['cluster'] },
   { path: 'manifests', mayImport: ['cluster'] },
   // Copies of packets are taken by libpcap, and judged as those of a queue are.
@@ -49,12 +51,14 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: NETLINK, mayImport: [SYS] },
   { path: 'dataplane/steering', mayImport: [SYS] },
   { path: 'dataplane/pcap', mayImport: [FLOW_EVENTS, 'filter', 'conntrack', 'packet', RULE_TABLE, NETLINK, SYS] },
-  { path: 'telemetry', mayImport: ['explain', 'cluster'] },
+  { path: 'telemetry', mayImport: ['explain', 'doctor', 'cluster'] },
   { path: 'matrix', mayImport: ['explain', 'cluster'], packages: [] },
   { path: 'explain', mayImport: ['filter', 'policy', 'conntrack', 'packet', 'cluster'], packages: [] },
   // The hot path knows the compiled table, not the compiler.
   { path: 'filter', mayImport: ['packet', 'conntrack', RULE_TABLE], packages: [] },
   { path: 'lint', mayImport: ['policy', 'cluster'], packages: [] },
+  // Facts in, findings out.
+  { path: 'doctor', mayImport: [], packages: [] },
   { path: 'policy', mayImport: ['cluster'], packages: ['ipaddr.js'] },
   { path: 'conntrack', mayImport: ['packet'], packages: [] },
   { path: 'packet', mayImport: [], packages: [] },

@@ -3,6 +3,7 @@
  */
 
 // linux/netlink.h
+export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
@@ -82,3 +83,15 @@ export const TCP_CONNTRACK_LAST_ACK = 6;
 export const IP_CT_TCP_FLAG_BE_LIBERAL = 0x08;
 /** The kernel has seen a SYN that offers to scale windows, as nearly all do. */
 export const IP_CT_TCP_FLAG_WINDOW_SCALE = 0x01;
+
+// linux/rtnetlink.h, linux/if_link.h
+export const RTM_GETLINK = 18;
+export const IFINFOMSG_LENGTH = 16;
+export const IFLA_IFNAME = 3;
+export const IFLA_MASTER = 10;
+export const IFLA_LINKINFO = 18;
+export const IFLA_LINK_NETNSID = 37;
+export const IFLA_INFO_KIND = 1;
+export const IFLA_INFO_DATA = 2;
+export const IFLA_BR_NF_CALL_IPTABLES = 36;
+export const IFLA_BR_NF_CALL_IP6TABLES = 37;

@@ -1,4 +1,4 @@
-/** A netlink socket of the netfilter family in the network namespace of the thread that opens it. */
+/** A netlink socket, of the netfilter family unless told otherwise, in the network namespace of the thread that opens it. */
 import {
   AF_NETLINK,
   bind,
@@ -46,8 +46,8 @@ export class NetlinkSocket implements Disposable {
   readonly #view = new DataView(this.#received.buffer);
 
   /** `receiveBuffer` in bytes, beyond the system's limit (SO_RCVBUFFORCE wants CAP_NET_ADMIN). */
-  constructor(receiveBuffer: number) {
-    this.fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
+  constructor(receiveBuffer: number, protocol = NETLINK_NETFILTER) {
+    this.fd = socket(AF_NETLINK, SOCK_RAW, protocol);
     const address = new Uint8Array(SOCKADDR_NL_LENGTH);
     address[0] = AF_NETLINK;
     bind(this.fd, address);

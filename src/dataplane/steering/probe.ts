@@ -39,6 +39,37 @@ export async function chooseSteering(choice: SteeringChoice, options: ChooseOpti
   throw neither(nftables, iptables);
 }
 
+/** Both kinds, and what `auto` would choose. */
+export interface SteeringSurvey {
+  /** Why it cannot steer; undefined where it can. */
+  readonly nftables: SteeringError | undefined;
+  readonly iptables: SteeringError | undefined;
+  /** Of which podfence's rules are there. */
+  readonly inPlace: SteeringKind | undefined;
+  readonly chosen: SteeringKind | undefined;
+}
+
+/**
+ * What chooseSteering goes by, all of it, for people.
+ * @param trials where to try: a network namespace that nobody uses keeps the tables that a trial of iptables makes away from `system`
+ */
+export async function surveySteering(
+  system: System,
+  trials: System = system,
+  needs: Needs = { deny: 'reject', offload: true },
+): Promise<SteeringSurvey> {
+  const nftables = await refusal(tryNftables(trials, needs));
+  const iptables = await refusal(tryIptables(trials, needs));
+  const inPlace = (await nftablesInstalled(system))
+    ? 'nftables'
+    : (await iptablesInstalled(system))
+      ? 'iptables'
+      : undefined;
+  const adopts = inPlace === 'iptables' && !iptables;
+  const chosen = !nftables && !adopts ? 'nftables' : !iptables ? 'iptables' : undefined;
+  return { nftables, iptables, inPlace, chosen };
+}
+
 /** Why a trial failed, or undefined if it did not. */
 async function refusal(trial: Promise<void>): Promise<SteeringError | undefined> {
   try {

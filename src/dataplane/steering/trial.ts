@@ -36,7 +36,18 @@ export async function tryNftables(system: System, needs: Needs): Promise<void> {
   // As regular chains: to take a base chain away again drops the packets of every queue of the namespace (nf_queue_nf_hook_drop).
   for (const chain of renderNftChains(demanding(needs)))
     lines.push(...chainLines(table, { ...chain, hook: undefined }));
-  await attempt('nftables', async () => {
+  await checkTransaction(system, 'nftables cannot steer packets here', lines);
+}
+
+/** Whether nftables takes one rule of the family inet, such as `queue to 0`, in a chain that no packet reaches. Throws SteeringError as tryNftables does. */
+export async function tryNftRule(system: System, rule: string): Promise<void> {
+  const table = `podfence-probe-${pid}`;
+  const lines = [`add table inet ${table}`, `add chain inet ${table} probe`, `add rule inet ${table} probe ${rule}`];
+  await checkTransaction(system, `nft does not take "${rule}"`, lines);
+}
+
+async function checkTransaction(system: System, refused: string, lines: readonly string[]): Promise<void> {
+  await attempt(refused, async () => {
     await system.run('nft', ['-j', 'list', 'tables', 'inet']);
     await system.run('nft', ['-c', '-f', '-'], `${lines.join('\n')}\n`);
   });
@@ -48,9 +59,9 @@ export async function tryNftables(system: System, needs: Needs): Promise<void> {
  */
 export async function tryIptables(system: System, needs: Needs): Promise<void> {
   const variant = await chosenVariant(system);
-  await attempt('iptables', () => tryFamily(system, variant, 4, needs));
+  await attempt('iptables cannot steer packets here', () => tryFamily(system, variant, 4, needs));
   try {
-    await attempt('ip6tables', () => tryFamily(system, variant, 6, needs));
+    await attempt('ip6tables cannot steer packets here', () => tryFamily(system, variant, 6, needs));
   } catch (error) {
     if (!isUnsupported(error)) throw error;
   }
@@ -77,15 +88,43 @@ async function tryFamily(system: System, variant: Variant, family: Family, needs
   }
 }
 
+/**
+ * Whether iptables takes one rule for IPv4 in the table mangle, such as `-j NFQUEUE --queue-num 0`, in a chain that no packet reaches. Makes the table where it is not there yet. Throws
+ * SteeringError as tryIptables does.
+ */
+export async function tryIptablesRule(system: System, rule: string): Promise<void> {
+  const variant = await chosenVariant(system);
+  const chain = `${CHAIN_PREFIX}PROBE-${pid}`;
+  try {
+    await attempt(`iptables does not take "${rule}"`, () =>
+      restoreTables(system, variant, 4, `*mangle\n:${chain} - [0:0]\n-A ${chain} ${rule}\nCOMMIT\n`),
+    );
+  } finally {
+    await restoreTables(system, variant, 4, `*mangle\n-F ${chain}\n-X ${chain}\nCOMMIT\n`).catch(notMade);
+  }
+}
+
+/** Whether there are sets of addresses. Throws SteeringError as tryIptables does. */
+export async function tryIpset(system: System): Promise<void> {
+  const set = `${SET_PREFIX}probe-${pid}`;
+  try {
+    await attempt('ipset has no sets of addresses here', () =>
+      restoreSets(system, restoreSet(4, undefined, setOf(new Set())).replaceAll(setName(4), set)),
+    );
+  } finally {
+    await destroySet(system, set).catch(notMade);
+  }
+}
+
 /** What a failed trial did not get to make cannot be taken away. */
 function notMade(): void {}
 
-async function attempt(what: string, trial: () => Promise<void>): Promise<void> {
+async function attempt(refused: string, trial: () => Promise<void>): Promise<void> {
   try {
     await trial();
   } catch (error) {
     if (!(error instanceof SteeringError)) throw error;
     const code = error.code === 'FAILED' ? 'KERNEL_LACKS' : error.code;
-    throw new SteeringError(code, `${what} cannot steer packets here: ${error.message}`, error.hint);
+    throw new SteeringError(code, `${refused}: ${error.message}`, error.hint);
   }
 }

@@ -1,0 +1,128 @@
+/** The agents of a cluster: one on every node, of one version, enforcing. */
+import type { PodFacts, Presence } from './enforcers.ts';
+import { type Finding, finding } from './finding.ts';
+
+/** What of an agent's /status is looked at. */
+export interface AgentStatus {
+  readonly version: string;
+  readonly ready: boolean;
+  readonly notReady: string | null;
+  readonly mode: { readonly mode: 'enforce' | 'audit' } | null;
+  /** Of its own checks; agents before those have none. */
+  readonly findings?: readonly Finding[];
+}
+
+export interface AgentFacts {
+  readonly pod: PodFacts;
+  /** Or why it could not be asked, in one line. */
+  readonly status: AgentStatus | { readonly error: string };
+}
+
+/** Pods of podfence, by the label of every way to install it. */
+export function isAgentPod({ labels, containers }: PodFacts): boolean {
+  return labels['app.kubernetes.io/name'] === 'podfence' && containers.some(({ name }) => name === 'agent');
+}
+
+export function presenceOf(agents: readonly AgentFacts[]): Presence {
+  if (agents.length === 0) return 'absent';
+  return agents.some(({ status }) => 'error' in status || status.mode?.mode !== 'audit') ? 'enforce' : 'audit';
+}
+
+/** Of one node. */
+export function agentOfNode(agents: readonly AgentFacts[], isAnywhere: boolean): Finding[] {
+  const [agent, ...more] = agents;
+  if (agent === undefined) {
+    if (!isAnywhere) return [];
+    return [
+      finding(
+        'agents',
+        'problem',
+        'certain',
+        'No agent runs here, though podfence is installed: policies have no effect on the pods of this node, but for what agents of other nodes judge at the other end.',
+        'See why the DaemonSet leaves it out: kubectl -n podfence-system describe daemonset podfence (node selector, taints).',
+      ),
+    ];
+  }
+  const found = [readiness(agent)];
+  if (more.length > 0) {
+    const names = agents.map(({ pod }) => `${pod.namespace}/${pod.name}`).join(', ');
+    found.push(
+      finding(
+        'agents',
+        'problem',
+        'certain',
+        `Several agents run here (${names}): only one can read a queue.`,
+        'Delete all DaemonSets of podfence but one.',
+      ),
+    );
+  }
+  return found;
+}
+
+function readiness({ status }: AgentFacts): Finding {
+  if ('error' in status) {
+    return finding(
+      'agent-ready',
+      'warning',
+      'certain',
+      `The agent could not be asked: ${status.error}.`,
+      'See the log of its pod. doctor asks through the API server, and needs the right to get pods/proxy.',
+    );
+  }
+  if (!status.ready) {
+    return finding(
+      'agent-ready',
+      'problem',
+      'certain',
+      `The agent is not ready: ${status.notReady ?? 'it does not say why'}.`,
+      'See the log of its pod.',
+    );
+  }
+  return status.mode?.mode === 'audit'
+    ? finding(
+        'agent-ready',
+        'info',
+        'certain',
+        'The agent is in audit mode: it enforces nothing.',
+        'PODFENCE_MODE=enforce enforces.',
+      )
+    : finding('agent-ready', 'ok', 'certain', 'The agent enforces.');
+}
+
+export function notInstalled(): Finding {
+  return finding(
+    'agents',
+    'info',
+    'certain',
+    'podfence is not installed in this cluster (no pod has the label app.kubernetes.io/name=podfence).',
+    'What a kernel can do is tried on the node only: podfence doctor there as root, or here with --run-pod --image IMAGE.',
+  );
+}
+
+export function agentVersions(agents: readonly AgentFacts[]): Finding[] {
+  const nodesOf = new Map<string, string[]>();
+  for (const { pod, status } of agents) {
+    if ('error' in status) continue;
+    nodesOf.set(status.version, [...(nodesOf.get(status.version) ?? []), pod.node]);
+  }
+  if (nodesOf.size === 0) return [];
+  const [only] = nodesOf.keys();
+  if (nodesOf.size === 1) return [finding('agent-version', 'ok', 'certain', `All agents are of version ${only}.`)];
+  const versions = [...nodesOf].map(([version, nodes]) => `${version} on ${fewNames(nodes)}`);
+  return [
+    finding(
+      'agent-version',
+      'warning',
+      'certain',
+      `Agents of different versions run: ${versions.join('; ')}. Policies may be read differently at both ends of a connection.`,
+      'While a rollout is under way this passes: kubectl -n podfence-system rollout status daemonset podfence.',
+    ),
+  ];
+}
+
+const SHOWN = 3;
+
+function fewNames(names: readonly string[]): string {
+  const more = names.length - SHOWN;
+  return `${names.slice(0, SHOWN).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}

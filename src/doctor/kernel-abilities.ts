@@ -1,0 +1,159 @@
+/** What the kernel, with the tools installed here, can do: each part tried by itself, and the steering that follows. */
+import type { CheckName } from './checks.ts';
+import { type Finding, finding } from './finding.ts';
+
+/** What came of a trial: nothing for success, or why not. */
+export interface Trial {
+  readonly ability: Ability;
+  readonly refusal?: Refusal;
+}
+
+export interface Refusal {
+  /** NOT_PERMITTED, TOOL_MISSING, KERNEL_LACKS and others of dataplane/steering/error.ts. */
+  readonly code: string;
+  /** In one line. */
+  readonly message: string;
+  readonly hint: string;
+}
+
+export type Ability = Extract<
+  CheckName,
+  | 'nft-queue'
+  | 'iptables-queue'
+  | 'ipset'
+  | 'connection-marks'
+  | 'packet-copies'
+  | 'connection-events'
+  | 'fib'
+  | 'connection-table'
+>;
+
+interface AbilityWords {
+  readonly works: string;
+  readonly without: string;
+  /** Where it is missing. */
+  readonly severity: 'info' | 'warning' | 'problem';
+}
+
+const WORDS: Readonly<Record<Ability, AbilityWords>> = {
+  'nft-queue': {
+    works: 'nftables can hand packets to a queue.',
+    without: 'nftables cannot hand packets to a queue; iptables has to.',
+    severity: 'info',
+  },
+  'iptables-queue': {
+    works: 'iptables can hand packets to a queue.',
+    without: 'iptables cannot hand packets to a queue; nftables has to.',
+    severity: 'info',
+  },
+  ipset: {
+    works: 'ipset has sets of addresses.',
+    without: 'There are no sets of addresses for iptables (ipset); only nftables can steer.',
+    severity: 'info',
+  },
+  'connection-marks': {
+    works: 'Connections can be marked, so that the kernel carries a judged one on.',
+    without:
+      'Connections cannot be marked: podfence can neither offload what it has judged nor start with the offload on.',
+    severity: 'problem',
+  },
+  'packet-copies': {
+    works: 'Rules can copy packets (NFLOG), which audit mode needs.',
+    without: 'Rules cannot copy packets (NFLOG): audit mode does not work.',
+    severity: 'warning',
+  },
+  'connection-events': {
+    works: 'The connection table can tell of its changes.',
+    without:
+      'The connection table cannot tell of its changes (CONFIG_NF_CONNTRACK_EVENTS). This version of podfence reads the table instead, and misses nothing.',
+    severity: 'info',
+  },
+  fib: {
+    works: 'Rules can look routes up, against forged senders.',
+    without: 'Rules cannot look routes up. This version of podfence does without.',
+    severity: 'info',
+  },
+  'connection-table': {
+    works: "The kernel's connection table can be read.",
+    without: "The kernel's connection table cannot be read: podfence cannot end connections that a change denies.",
+    severity: 'problem',
+  },
+};
+
+export function abilities(trials: readonly Trial[]): Finding[] {
+  return trials.map(({ ability, refusal }) => {
+    const { works, without, severity } = WORDS[ability];
+    if (refusal === undefined) return finding(ability, 'ok', 'certain', works);
+    if (refusal.code === 'NOT_PERMITTED') {
+      return finding(
+        'not-looked',
+        'info',
+        'certain',
+        `${ability} could not be tried: ${refusal.message}`,
+        sentence(refusal.hint),
+      );
+    }
+    return finding(ability, severity, 'certain', `${without} ${sentence(refusal.message)}`, sentence(refusal.hint));
+  });
+}
+
+/** Both kinds of steering tried with all that enforcing needs. */
+export interface SteeringSurvey {
+  /** Why it cannot steer; undefined where it can. */
+  readonly nftables?: Refusal;
+  readonly iptables?: Refusal;
+  /** Rules of podfence that are there. */
+  readonly inPlace?: 'nftables' | 'iptables';
+  /** What `--steering auto` takes; undefined where neither works. */
+  readonly chosen?: 'nftables' | 'iptables';
+}
+
+export function steering({ nftables, iptables, inPlace, chosen }: SteeringSurvey): Finding {
+  if (chosen === undefined) {
+    return finding(
+      'steering',
+      'problem',
+      'certain',
+      `Neither nftables nor iptables can hand packets over here, so that podfence cannot enforce. ${sentence(nftables?.message)} ${sentence(iptables?.message)}`,
+      sentence([...new Set([iptables?.hint, nftables?.hint])].filter(Boolean).join('; ')),
+    );
+  }
+  const already = inPlace === chosen ? ' Its rules are in place.' : '';
+  return finding(
+    'steering',
+    'ok',
+    'certain',
+    `podfence steers by ${chosen}: ${why({ nftables, iptables, inPlace, chosen })}.${already}`,
+  );
+}
+
+function why({
+  nftables,
+  iptables,
+  inPlace,
+  chosen,
+}: { [K in keyof SteeringSurvey]: SteeringSurvey[K] | undefined }): string {
+  if (chosen === 'iptables' && nftables !== undefined) return firstReason(nftables);
+  if (chosen === 'iptables')
+    return 'its rules are there already, and the next agent adopts them, though nftables would work too';
+  return iptables === undefined && inPlace === undefined
+    ? 'both kinds work, and nftables is preferred'
+    : iptables === undefined
+      ? 'both kinds work, and its rules are there already'
+      : firstReason(iptables);
+}
+
+/** The error's words: `nftables cannot steer packets here: …`. */
+function firstReason({ message }: Refusal): string {
+  return message.replace(/\.$/, '');
+}
+
+function sentence(text = ''): string {
+  const trimmed = text.trim();
+  if (trimmed === '') return '';
+  // Names of tools stay as they are typed.
+  const begun = /^(nft|ip6?tables|ipset|net\.)/.test(trimmed)
+    ? trimmed
+    : trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+}

@@ -1,0 +1,58 @@
+/** All checks of one node, of the facts that could be gathered: what was not looked at is undefined, and is left out. */
+import { type BridgeFacts, type BridgeSwitches, bridgeFilter } from './bridges.ts';
+import type { Presence } from './enforcers.ts';
+import { bySeverity, type Finding, finding } from './finding.ts';
+import { flowTables } from './flow-tables.ts';
+import { abilities, type SteeringSurvey, steering, type Trial } from './kernel-abilities.ts';
+import { desktopKernel, firstPackets, parseRelease } from './kernel-release.ts';
+import { kubeProxy, type ProxyFacts } from './kube-proxy.ts';
+import { type MemoryFacts, memoryLimit } from './memory.ts';
+import { nri, type RuntimeFacts } from './nri.ts';
+import { enforcersByRules } from './other-enforcers.ts';
+import { type QueueRange, queues, type ReadQueue } from './queues.ts';
+import type { RuleFacts } from './rule-dumps.ts';
+
+export interface NodeFacts {
+  /** `uname -r`. */
+  readonly release: string;
+  readonly presence: Presence;
+  readonly trials?: readonly Trial[];
+  readonly steering?: SteeringSurvey;
+  readonly bridges?: { readonly bridges: readonly BridgeFacts[]; readonly switches: BridgeSwitches };
+  readonly proxy?: ProxyFacts;
+  readonly rules?: RuleFacts;
+  /** Whether `rules` has all rules, or only names of tables and chains. */
+  readonly rulesComplete?: boolean;
+  readonly queues?: readonly ReadQueue[];
+  readonly ourQueues?: QueueRange;
+  readonly runtime?: RuntimeFacts;
+  readonly memory?: MemoryFacts;
+  /** What was tried and could not be looked at, as sentences. */
+  readonly failures?: readonly string[];
+}
+
+export function nodeFindings(facts: NodeFacts): Finding[] {
+  const { release, presence, rules, bridges, runtime } = facts;
+  const found: Finding[] = [];
+  const parsed = parseRelease(release);
+  if (parsed !== undefined) found.push(firstPackets(parsed), ...desktopKernel(parsed));
+  if (facts.steering !== undefined) found.push(steering(facts.steering));
+  if (facts.trials !== undefined) found.push(...abilities(facts.trials));
+  if (bridges !== undefined) found.push(...bridgeFilter(bridges.bridges, bridges.switches));
+  if (facts.proxy !== undefined) found.push(kubeProxy(facts.proxy));
+  if (rules !== undefined) found.push(...flowTables(rules), ...enforcersByRules(rules, presence));
+  if (facts.queues !== undefined) {
+    const { ourQueues: ours, queues: read } = facts;
+    found.push(
+      ...queues({
+        read,
+        ...(rules !== undefined && facts.rulesComplete && { rules: rules.queues }),
+        ...(ours !== undefined && { ours }),
+      }),
+    );
+  }
+  if (runtime !== undefined) found.push(...nri(runtime));
+  if (facts.memory !== undefined) found.push(memoryLimit(facts.memory));
+  found.push(...(facts.failures ?? []).map((failure) => finding('not-looked', 'info', 'certain', failure)));
+  return bySeverity(found);
+}

@@ -1,0 +1,153 @@
+/** The kernel's queues: who hands packets to them, and who reads them. */
+import { ENFORCERS } from './enforcers.ts';
+import { type Finding, finding } from './finding.ts';
+import type { RuleQueue } from './rule-dumps.ts';
+
+/** A queue that somebody reads: a line of /proc/net/netfilter/nfnetlink_queue. */
+export interface ReadQueue {
+  readonly queue: number;
+  /** Netlink port of the reader, its process number as a rule. */
+  readonly port: number;
+  /** Packets, now. */
+  readonly waiting: number;
+  /** Packets that the kernel had to drop: the queue was full, or the reader's buffer. */
+  readonly dropped: number;
+  /** Name of the reader's process, where it is known. */
+  readonly process?: string;
+}
+
+/** Queues by number, both included. */
+export interface QueueRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Reads /proc/net/netfilter/nfnetlink_queue (seq_show in the kernel's nfnetlink_queue.c): number, port, waiting, copy mode and range, dropped twice, id, 1. */
+export function readQueues(text: string): ReadQueue[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .filter((fields) => fields.length >= 8)
+    .map(([queue = 0, port = 0, waiting = 0, , , full = 0, failed = 0]) => ({
+      queue,
+      port,
+      waiting,
+      dropped: full + failed,
+    }));
+}
+
+export interface QueueFacts {
+  readonly read: readonly ReadQueue[];
+  /** Undefined where rules were not looked at. */
+  readonly rules?: readonly RuleQueue[];
+  /** Of an agent that asks about itself; otherwise its rules tell. */
+  readonly ours?: QueueRange;
+}
+
+export function queues({ read, rules = [], ours }: QueueFacts): Finding[] {
+  const ourRules = rules.filter((rule) => rule.ours);
+  const ourRanges: readonly QueueRange[] = ours === undefined ? ourRules : [ours];
+  const foreign = rules.filter((rule) => !rule.ours);
+  const found = [
+    ...unreadOurs(ourRules, read),
+    ...foreign.map((rule) => foreignRule(rule, read, ourRanges)),
+    ...read
+      .filter(({ queue }) => ![...ourRanges, ...foreign].some((range) => isIn(queue, range)))
+      .map((queue) => foreignReader(queue)),
+  ];
+  if (found.length > 0) return distinct(found);
+  const ourReaders = read.filter(({ queue }) => ourRanges.some((range) => isIn(queue, range)));
+  return [
+    finding(
+      'queues',
+      'ok',
+      'certain',
+      ourReaders.length === 0
+        ? 'No queue of the kernel is in use.'
+        : `podfence reads its ${ourReaders.length === 1 ? 'queue' : 'queues'} (${rangesText(ourReaders.map(({ queue }) => ({ first: queue, last: queue })))}), and nobody else has any.`,
+    ),
+  ];
+}
+
+function unreadOurs(rules: readonly RuleQueue[], read: readonly ReadQueue[]): Finding[] {
+  const unread = rules.filter(({ first, last }) => {
+    for (let queue = first; queue <= last; queue++) if (!read.some((each) => each.queue === queue)) return true;
+    return false;
+  });
+  const [rule] = unread;
+  if (rule === undefined) return [];
+  return [
+    finding(
+      'queues',
+      'problem',
+      'certain',
+      `Rules of podfence hand packets to ${rangesText(unread)}, which nobody reads: no agent judges here. ` +
+        (rule.bypass
+          ? 'They let packets pass meanwhile (--fail open): nothing is enforced.'
+          : 'New connections of isolated pods are dropped meanwhile (--fail closed).'),
+      'Start the agent; its log says why it stopped. Or take the rules away: podfence cleanup.',
+    ),
+  ];
+}
+
+function foreignRule(rule: RuleQueue, read: readonly ReadQueue[], ours: readonly QueueRange[]): Finding {
+  const readers = read.filter(({ queue }) => isIn(queue, rule));
+  const what = `A rule that is not podfence's (${rule.place}) hands packets to ${rangesText([rule])}`;
+  if (ours.some(({ first, last }) => first <= rule.last && last >= rule.first)) {
+    return finding(
+      'queues',
+      'problem',
+      'certain',
+      `${what}, which is podfence's own: podfence judges packets that are not meant for it.`,
+      'Give podfence other queues: --first-queue.',
+    );
+  }
+  const [reader] = readers;
+  if (reader !== undefined) {
+    return finding(
+      'queues',
+      'info',
+      'certain',
+      `${what}, read by ${readerText(reader)}. A packet that both look at passes only where both let it.`,
+    );
+  }
+  return rule.bypass
+    ? finding('queues', 'info', 'certain', `${what}, which nobody reads; its packets pass.`)
+    : finding(
+        'queues',
+        'warning',
+        'certain',
+        `${what}, which nobody reads: its packets are dropped, whatever podfence allows.`,
+        'Start what reads it, or take the rule away.',
+      );
+}
+
+function foreignReader(queue: ReadQueue): Finding {
+  return finding(
+    'queues',
+    'info',
+    'certain',
+    `Queue ${queue.queue} is read by ${readerText(queue)}. A packet that both look at passes only where both let it.`,
+  );
+}
+
+function readerText({ process, port }: ReadQueue): string {
+  const known = ENFORCERS.find((enforcer) => process !== undefined && enforcer.process?.test(process));
+  const name = process === undefined ? `a process of this node (netlink port ${port})` : `${process} (process ${port})`;
+  return known === undefined ? name : `${name}: ${known.name}`;
+}
+
+function rangesText(ranges: readonly QueueRange[]): string {
+  const texts = [...new Set(ranges.map(({ first, last }) => (first === last ? `${first}` : `${first} to ${last}`)))];
+  const many = texts.length > 1 || ranges.some(({ first, last }) => first !== last);
+  return `${many ? 'queues' : 'queue'} ${texts.join(', ')}`;
+}
+
+function isIn(queue: number, { first, last }: QueueRange): boolean {
+  return queue >= first && queue <= last;
+}
+
+/** The same rule stands for IPv4 and for IPv6. */
+function distinct(findings: readonly Finding[]): Finding[] {
+  return [...new Map(findings.map((each) => [each.message, each])).values()];
+}

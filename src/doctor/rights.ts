@@ -1,0 +1,46 @@
+/** What an agent may ask the API server. */
+import { type Finding, finding } from './finding.ts';
+
+export interface Right {
+  readonly verb: string;
+  /** '' for the core group. */
+  readonly group: string;
+  readonly resource: string;
+}
+
+/** What an agent reads, as in daemonset/base/rbac.yaml; it asks for nothing else. */
+export const AGENT_RIGHTS: readonly Right[] = [
+  { group: '', resource: 'namespaces' },
+  { group: '', resource: 'pods' },
+  { group: 'networking.k8s.io', resource: 'networkpolicies' },
+].flatMap((what) => ['list', 'watch'].map((verb) => ({ verb, ...what })));
+
+export interface RightsFacts {
+  /** Who was asked about, as the subject of a sentence: `The ServiceAccount podfence-system/podfence`. */
+  readonly subject: string;
+  /** By right: what the API server answers. */
+  readonly answers: readonly { readonly right: Right; readonly allowed: boolean }[];
+}
+
+export function apiRights({ subject, answers }: RightsFacts): Finding {
+  const missing = answers.filter(({ allowed }) => !allowed).map(({ right }) => right);
+  if (missing.length === 0) {
+    return finding(
+      'api-rights',
+      'ok',
+      'certain',
+      `${subject} may list and watch Namespaces, Pods and NetworkPolicies, which is all that an agent needs.`,
+    );
+  }
+  return finding(
+    'api-rights',
+    'problem',
+    'certain',
+    `${subject} may not ${missing.map(rightText).join(', ')}: an agent waits for its first lists, and enforces nothing until then.`,
+    'Bind the ClusterRole of daemonset/base/rbac.yaml: kubectl apply -k daemonset/base.',
+  );
+}
+
+export function rightText({ verb, group, resource }: Right): string {
+  return `${verb} ${resource}${group === '' ? '' : `.${group}`}`;
+}

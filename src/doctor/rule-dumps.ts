@@ -1,0 +1,129 @@
+/**
+ * The rules of a node as its tools print them: `nft list ruleset` (or `nft list chains` and `list flowtables`, which say less and cost little), and `iptables-save`. Only what tells who has rules
+ * there, and where packets leave the usual way, is read.
+ */
+
+export interface RuleFacts {
+  /** `inet kube-network-policies` */
+  readonly tables: ReadonlySet<string>;
+  /** Names of chains of all tables, of both tools. */
+  readonly chains: ReadonlySet<string>;
+  readonly queues: readonly RuleQueue[];
+  readonly flowTables: readonly FlowTable[];
+}
+
+/** A rule that hands packets to a queue, or to several. */
+export interface RuleQueue {
+  readonly first: number;
+  readonly last: number;
+  /** Whether packets pass while nobody reads the queue; they are dropped otherwise. */
+  readonly bypass: boolean;
+  /** Where the rule stands: `chain postrouting of table inet kube-network-policies`. */
+  readonly place: string;
+  /** Whether it is podfence's. */
+  readonly ours: boolean;
+}
+
+export interface FlowTable {
+  /** `inet filter ft` */
+  readonly name: string;
+  readonly devices: readonly string[];
+  /** Rules that put connections into it; 0 where they were not looked at or are missing. */
+  readonly rules: number;
+}
+
+export const NO_RULES: RuleFacts = { tables: new Set(), chains: new Set(), queues: [], flowTables: [] };
+
+const OUR_TABLE = 'inet podfence';
+const OUR_CHAINS = /^PODFENCE-/;
+
+/** Reads what `nft list …` prints (nft(8), versions 0.9 to 1.1). */
+export function readNft(text: string): RuleFacts {
+  const tables = new Set<string>();
+  const chains = new Set<string>();
+  const queues: RuleQueue[] = [];
+  const flowTables: { name: string; devices: string[]; rules: number }[] = [];
+  let table = '';
+  let chain = '';
+  let flowTable: (typeof flowTables)[number] | undefined;
+  for (const line of text.split('\n')) {
+    const began = /^\s*(table|chain|flowtable) (\S+(?: \S+)?) \{/.exec(line);
+    if (began?.[1] === 'table') {
+      table = began[2] ?? '';
+      tables.add(table);
+    } else if (began?.[1] === 'chain') {
+      chain = began[2] ?? '';
+      chains.add(chain);
+    } else if (began?.[1] === 'flowtable') {
+      flowTable = { name: `${table} ${began[2]}`, devices: [], rules: 0 };
+      flowTables.push(flowTable);
+    }
+    const devices = /^\s*devices = \{([^}]*)\}/.exec(line);
+    if (devices && flowTable !== undefined) flowTable.devices.push(...listed(devices[1]));
+    const queue = nftQueue(line);
+    if (queue !== undefined) {
+      queues.push({
+        ...queue,
+        place: `chain ${chain} of table ${table}`,
+        ours: table === OUR_TABLE || OUR_CHAINS.test(chain),
+      });
+    }
+    const offload = /\bflow (?:add|offload) @(\S+)/.exec(line)?.[1];
+    const target = flowTables.find(({ name }) => name === `${table} ${offload}`);
+    if (target !== undefined) target.rules++;
+  }
+  return { tables, chains, queues, flowTables };
+}
+
+/** `queue flags bypass to 100-101`, `queue num 100 bypass` in older versions; iptables-nft's rules print as `xt target NFQUEUE`, and are read by iptables-save. */
+function nftQueue(line: string): Pick<RuleQueue, 'first' | 'last' | 'bypass'> | undefined {
+  const statement = /\bqueue\b(?! to @)([a-z, ]*?)(?:to|num) (\d+)(?:-(\d+))?(.*)$/.exec(line);
+  if (statement === null || /comment ".*\bqueue\b/.test(line.slice(0, statement.index))) return undefined;
+  const [, flags = '', first, last = first, rest = ''] = statement;
+  return {
+    first: Number(first),
+    last: Number(last),
+    bypass: /\bbypass\b/.test(flags) || /^[ ,a-z]*\bbypass\b/.test(rest),
+  };
+}
+
+/** Reads what `iptables-save` prints, of all its tables. */
+export function readIptables(text: string): RuleFacts {
+  const chains = new Set<string>();
+  const queues: RuleQueue[] = [];
+  let table = '';
+  for (const line of text.split('\n')) {
+    if (line.startsWith('*')) table = line.slice(1).trim();
+    const declared = /^:(\S+) /.exec(line)?.[1];
+    if (declared !== undefined) chains.add(declared);
+    const rule = /^-A (\S+) .*-j NFQUEUE\b(.*)$/.exec(line);
+    if (rule === null) continue;
+    const [, chain = '', options = ''] = rule;
+    const balanced = /--queue-balance (\d+):(\d+)/.exec(options);
+    const first = Number(balanced?.[1] ?? /--queue-num (\d+)/.exec(options)?.[1] ?? 0);
+    queues.push({
+      first,
+      last: Number(balanced?.[2] ?? first),
+      bypass: options.includes('--queue-bypass'),
+      place: `chain ${chain} of iptables' table ${table}`,
+      ours: OUR_CHAINS.test(chain),
+    });
+  }
+  return { tables: new Set(), chains, queues, flowTables: [] };
+}
+
+export function joinRules(parts: readonly RuleFacts[]): RuleFacts {
+  return {
+    tables: new Set(parts.flatMap(({ tables }) => [...tables])),
+    chains: new Set(parts.flatMap(({ chains }) => [...chains])),
+    queues: parts.flatMap(({ queues }) => queues),
+    flowTables: parts.flatMap(({ flowTables }) => flowTables),
+  };
+}
+
+function listed(text = ''): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim().replaceAll('"', ''))
+    .filter((item) => item !== '');
+}

@@ -1,0 +1,105 @@
+/** What this kernel can do, tried part by part with the tools installed here; what cannot be tried without harm is read. */
+import { eachKernelFlow } from '../dataplane/ctnetlink/kernel-flows.ts';
+import { SteeringError } from '../dataplane/steering/error.ts';
+import { type SteeringSurvey as Survey, surveySteering } from '../dataplane/steering/probe.ts';
+import { type System, system as systemOf } from '../dataplane/steering/run.ts';
+import { DEFAULT_MARK } from '../dataplane/steering/state.ts';
+import { tryIpset, tryIptablesRule, tryNftRule } from '../dataplane/steering/trial.ts';
+import type { Ability, Refusal, SteeringSurvey, Trial } from '../doctor/kernel-abilities.ts';
+import { Netns } from '../sys/netns.ts';
+
+/** A part that either tool will do for: the first that takes it decides, the last that does not says why. */
+const EITHER: readonly { readonly ability: Ability; readonly nft: string; readonly iptables: string }[] = [
+  { ability: 'connection-marks', nft: 'ct mark set meta mark', iptables: '-j CONNMARK --save-mark' },
+  { ability: 'packet-copies', nft: 'log group 1', iptables: '-j NFLOG --nflog-group 1' },
+  { ability: 'fib', nft: 'fib saddr . iif oif missing drop', iptables: '-m rpfilter --invert -j DROP' },
+];
+
+export interface KernelTrials {
+  readonly trials: readonly Trial[];
+  readonly steering: SteeringSurvey;
+}
+
+/**
+ * Tries everything. It takes about a second, and leaves nothing: trials are made in a network namespace of their own, or, where that may not be made, in chains that no packet reaches.
+ * @param system the namespace whose rules tell which steering is in place
+ */
+export async function tryKernel(system: System): Promise<KernelTrials> {
+  using scratch = scratchNamespace();
+  const place = scratch === undefined ? system : systemOf(scratch);
+  const trials: Trial[] = [
+    await trial('nft-queue', () => tryNftRule(place, 'queue to 0')),
+    await trial('iptables-queue', () => tryIptablesRule(place, '-j NFQUEUE --queue-num 0')),
+    await trial('ipset', () => tryIpset(place)),
+  ];
+  for (const { ability, nft, iptables } of EITHER) {
+    const byNft = await trial(ability, () => tryNftRule(place, nft));
+    trials.push(byNft.refusal === undefined ? byNft : await trial(ability, () => tryIptablesRule(place, iptables)));
+  }
+  trials.push(
+    connectionEvents(system),
+    // With a mark that none has, so that the kernel tells nothing.
+    await trial('connection-table', () =>
+      eachKernelFlow(() => {}, { mask: DEFAULT_MARK.reject, value: DEFAULT_MARK.reject }),
+    ),
+  );
+  return { trials, steering: surveyFacts(await surveySteering(system, place)) };
+}
+
+/** Undefined without CAP_SYS_ADMIN, which an agent's pod has not. */
+function scratchNamespace(): Netns | undefined {
+  try {
+    return Netns.create();
+  } catch {
+    return undefined;
+  }
+}
+
+/** The switch is there where the kernel was built with it (CONFIG_NF_CONNTRACK_EVENTS). */
+function connectionEvents(system: System): Trial {
+  const value = system.read('/proc/sys/net/netfilter/nf_conntrack_events')?.trim();
+  const ability = 'connection-events';
+  if (value !== undefined && value !== '0') return { ability };
+  const [message, hint] =
+    value === undefined
+      ? [
+          'the kernel has no switch net.netfilter.nf_conntrack_events',
+          'a kernel with CONFIG_NF_CONNTRACK_EVENTS has it',
+        ]
+      : ['net.netfilter.nf_conntrack_events is 0', 'sysctl -w net.netfilter.nf_conntrack_events=1'];
+  return { ability, refusal: { code: 'KERNEL_LACKS', message, hint } };
+}
+
+async function trial(ability: Ability, action: () => Promise<void>): Promise<Trial> {
+  try {
+    await action();
+    return { ability };
+  } catch (error) {
+    return { ability, refusal: refusalOf(error) };
+  }
+}
+
+function surveyFacts({ nftables, iptables, inPlace, chosen }: Survey): SteeringSurvey {
+  return {
+    ...(nftables !== undefined && { nftables: refusalOf(nftables) }),
+    ...(iptables !== undefined && { iptables: refusalOf(iptables) }),
+    ...(inPlace !== undefined && { inPlace }),
+    ...(chosen !== undefined && { chosen }),
+  };
+}
+
+function refusalOf(error: unknown): Refusal {
+  const message = shortened(error instanceof Error ? error.message : String(error));
+  if (error instanceof SteeringError) return { code: error.code, message, hint: error.hint };
+  const code = (error as { code?: unknown }).code === 'EPERM' ? 'NOT_PERMITTED' : 'FAILED';
+  return { code, message, hint: 'run as root or with the capability NET_ADMIN' };
+}
+
+/** The tools repeat the rule, with a line that points into it; the first line says what is wrong, behind the command and the place in its input. */
+function shortened(message: string): string {
+  const [first = ''] = message.split('\n');
+  return first.replace(
+    /(nft -c -f -|ip6?tables(-\w+)?-restore --noflush -w 5): (\/dev\/stdin:[\d:-]+ |line \d+: )?(Error: )?/,
+    '',
+  );
+}

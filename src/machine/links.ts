@@ -1,0 +1,110 @@
+/** The network interfaces of a namespace by rtnetlink (rtnetlink(7)): sysfs shows those of the namespace that it was mounted in, which need not be this one. */
+import {
+  IFINFOMSG_LENGTH,
+  IFLA_BR_NF_CALL_IP6TABLES,
+  IFLA_BR_NF_CALL_IPTABLES,
+  IFLA_IFNAME,
+  IFLA_INFO_DATA,
+  IFLA_INFO_KIND,
+  IFLA_LINK_NETNSID,
+  IFLA_LINKINFO,
+  IFLA_MASTER,
+  NETLINK_ROUTE,
+  NLA_TYPE_MASK,
+  NLM_F_DUMP,
+  NLM_F_REQUEST,
+  RTM_GETLINK,
+} from '../dataplane/netlink/constants.ts';
+import { align4, MessageWriter, NFGENMSG_LEN, NLA_HDRLEN } from '../dataplane/netlink/message.ts';
+import { NetlinkSocket } from '../dataplane/netlink/socket.ts';
+import type { BridgeFacts } from '../doctor/bridges.ts';
+
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  /** `veth`, `bridge`, …; '' for those of hardware. */
+  readonly kind: string;
+  /** Index of the bridge that it is a port of; 0 where it is none's. */
+  readonly master: number;
+  /** Whether its other end is in another network namespace. */
+  readonly leadsElsewhere: boolean;
+  /** Of a bridge: its own bridge-nf-call switches. */
+  readonly callIptables: boolean;
+  readonly callIp6tables: boolean;
+}
+
+const RECEIVE_BUFFER = 1 << 20;
+/** The socket takes 4 bytes off for the nfgenmsg that netfilter's messages have; those of rtnetlink begin with an ifinfomsg. */
+const BEHIND_HEADER = IFINFOMSG_LENGTH - NFGENMSG_LEN;
+const INDEX_IN_HEADER = 4 - NFGENMSG_LEN;
+
+/** Interfaces of the network namespace of the calling thread. Throws NetlinkError or SystemCallError. */
+export async function readLinks(): Promise<Link[]> {
+  const links: Link[] = [];
+  using socket = new NetlinkSocket(RECEIVE_BUFFER, NETLINK_ROUTE);
+  const request = new MessageWriter(64).begin(0, RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 1);
+  await socket.dump('reading the network interfaces', request, (view, start, end) => {
+    links.push(readLink(view, start, end));
+  });
+  return links;
+}
+
+function readLink(view: DataView, start: number, end: number): Link {
+  const link = {
+    index: view.getInt32(start + INDEX_IN_HEADER, true),
+    name: '',
+    kind: '',
+    master: 0,
+    leadsElsewhere: false,
+    callIptables: false,
+    callIp6tables: false,
+  };
+  eachAttribute(view, start + BEHIND_HEADER, end, (type, from, to) => {
+    if (type === IFLA_IFNAME) link.name = text(view, from, to);
+    else if (type === IFLA_MASTER) link.master = view.getUint32(from, true);
+    else if (type === IFLA_LINK_NETNSID) link.leadsElsewhere = true;
+    else if (type === IFLA_LINKINFO) {
+      eachAttribute(view, from, to, (type, from, to) => {
+        if (type === IFLA_INFO_KIND) link.kind = text(view, from, to);
+        else if (type === IFLA_INFO_DATA && link.kind === 'bridge') {
+          eachAttribute(view, from, to, (type, from) => {
+            if (type === IFLA_BR_NF_CALL_IPTABLES) link.callIptables = view.getUint8(from) !== 0;
+            if (type === IFLA_BR_NF_CALL_IP6TABLES) link.callIp6tables = view.getUint8(from) !== 0;
+          });
+        }
+      });
+    }
+  });
+  return link;
+}
+
+function eachAttribute(
+  view: DataView,
+  start: number,
+  end: number,
+  visit: (type: number, from: number, to: number) => void,
+): void {
+  for (let at = start; at + NLA_HDRLEN <= end; ) {
+    const length = view.getUint16(at, true);
+    if (length < NLA_HDRLEN || at + length > end) return;
+    visit(view.getUint16(at + 2, true) & NLA_TYPE_MASK, at + NLA_HDRLEN, at + length);
+    at += align4(length);
+  }
+}
+
+/** Ends with a zero byte. */
+function text(view: DataView, from: number, to: number): string {
+  return Buffer.from(view.buffer, view.byteOffset + from, to - from - 1).toString();
+}
+
+/** Bridges with the number of ports whose other end is a pod's or container's. */
+export function bridgesOf(links: readonly Link[]): BridgeFacts[] {
+  return links
+    .filter(({ kind }) => kind === 'bridge')
+    .map(({ index, name, callIptables, callIp6tables }) => ({
+      name,
+      callIptables,
+      callIp6tables,
+      podPorts: links.filter((port) => port.master === index && port.leadsElsewhere).length,
+    }));
+}

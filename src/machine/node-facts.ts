@@ -1,0 +1,120 @@
+/** What doctor wants to know of this node, gathered: everything by `podfence doctor`, what costs little by an agent that starts. */
+import { existsSync, readFileSync } from 'node:fs';
+import { release } from 'node:os';
+import type { System } from '../dataplane/steering/run.ts';
+import type { BridgeSwitches } from '../doctor/bridges.ts';
+import type { Presence } from '../doctor/enforcers.ts';
+import { readMemoryLimit } from '../doctor/memory.ts';
+import type { NodeFacts } from '../doctor/node.ts';
+import { type QueueRange, type ReadQueue, readQueues } from '../doctor/queues.ts';
+import type { RuleFacts } from '../doctor/rule-dumps.ts';
+import { runtimeFacts } from './container-runtime.ts';
+import { tryKernel } from './kernel-trials.ts';
+import { bridgesOf, type Link, readLinks } from './links.ts';
+import { type NodeRules, readRuleNames, readRules } from './node-rules.ts';
+import { processName } from './processes.ts';
+import { askProxyMode, proxyModeByTraces } from './proxy-mode.ts';
+
+/** A pod's service account; where it is, /run is the pod's own. */
+const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io';
+
+/** Where to look. Both are about the same network namespace. */
+interface Place {
+  readonly system: System;
+  /** @default the namespace of the calling thread */
+  readonly links?: () => Promise<Link[]>;
+}
+
+export interface WholeNodeOptions extends Place {
+  /** Where the node's /run is mounted, in a pod. */
+  readonly run?: string | undefined;
+  readonly inPod?: boolean;
+}
+
+/** Needs root, or CAP_NET_ADMIN and CAP_NET_RAW. Throws nothing for a part that cannot be looked at: it is among the failures. */
+export async function wholeNode(options: WholeNodeOptions): Promise<NodeFacts> {
+  const { system, run, inPod = existsSync(SERVICE_ACCOUNT) } = options;
+  const failures: string[] = [];
+  const rules = await readRules(system);
+  const trials = await tryKernel(system);
+  const runtime = await runtimeFacts({ run, inPod });
+  return {
+    ...(await kernelFacts(options, rules, failures)),
+    ...trials,
+    presence: presenceByRules(rules.rules),
+    rulesComplete: true,
+    runtime,
+    failures: [...rules.failures, ...failures],
+  };
+}
+
+export interface AgentStart extends Place {
+  readonly presence: Presence;
+  /** Of the agent. */
+  readonly queues: QueueRange;
+  /** Of the whole cluster. */
+  readonly pods: number;
+  readonly policies: number;
+}
+
+/** What an agent can look at in passing: no rule is dumped, nothing is tried that its own start has not tried. */
+export async function cheapNode(options: AgentStart): Promise<NodeFacts> {
+  const { system, presence, queues, pods, policies } = options;
+  const failures: string[] = [];
+  const rules = await readRuleNames(system);
+  return {
+    ...(await kernelFacts(options, rules, failures)),
+    presence,
+    rulesComplete: false,
+    ourQueues: queues,
+    memory: { limit: readMemoryLimit(readIfThere), pods, policies },
+    failures: [...rules.failures, ...failures],
+  };
+}
+
+async function kernelFacts(
+  { system, links: read = readLinks }: Place,
+  { rules }: NodeRules,
+  failures: string[],
+): Promise<Pick<NodeFacts, 'release' | 'rules' | 'proxy' | 'queues' | 'bridges'>> {
+  const links = await read().catch((error: unknown) => {
+    failures.push(`The network interfaces could not be read: ${error instanceof Error ? error.message : error}.`);
+    return undefined;
+  });
+  const names = links?.map(({ name }) => name) ?? [];
+  return {
+    release: release(),
+    rules,
+    proxy: (await askProxyMode()) ?? proxyModeByTraces(system, rules, names),
+    queues: queueFacts(system),
+    ...(links !== undefined && { bridges: { bridges: bridgesOf(links), switches: bridgeSwitches(system) } }),
+  };
+}
+
+/** The switches of the whole network namespace. */
+function bridgeSwitches(system: System): BridgeSwitches {
+  const value = (name: string) => {
+    const text = system.read(`/proc/sys/net/bridge/${name}`);
+    return text === undefined ? undefined : text.trim() !== '0';
+  };
+  return { iptables: value('bridge-nf-call-iptables'), ip6tables: value('bridge-nf-call-ip6tables') };
+}
+
+function queueFacts(system: System): ReadQueue[] {
+  const text = system.read('/proc/thread-self/net/netfilter/nfnetlink_queue') ?? '';
+  return readQueues(text).map((queue) => {
+    const process = processName(queue.port);
+    return process === undefined ? queue : { ...queue, process };
+  });
+}
+
+/** podfence by its rules: those that queue enforce, those that only copy do not. */
+export function presenceByRules({ tables, chains, queues }: RuleFacts): Presence {
+  if (queues.some(({ ours }) => ours)) return 'enforce';
+  const there = tables.has('inet podfence') || [...chains].some((chain) => chain.startsWith('PODFENCE-'));
+  return there ? 'audit' : 'absent';
+}
+
+function readIfThere(path: string): string | undefined {
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+}
