@@ -89,13 +89,16 @@ function readiness({ status }: AgentFacts): Finding {
     : finding('agent-ready', 'ok', 'certain', 'The agent enforces.');
 }
 
-export function notInstalled(): Finding {
+/** @param examined whether pods of doctor's have tried the kernels */
+export function notInstalled(examined: boolean): Finding {
   return finding(
     'agents',
     'info',
     'certain',
-    'podfence is not installed in this cluster (no pod has the label app.kubernetes.io/name=podfence).',
-    'What a kernel can do is tried on the node only: podfence doctor there as root, or here with --run-pod --image IMAGE.',
+    'podfence is not installed in this cluster: no pod has the label app.kubernetes.io/name=podfence.',
+    examined
+      ? undefined
+      : 'What a kernel can do is tried on the node only: podfence doctor there as root, or here with --run-pod --image IMAGE.',
   );
 }
 

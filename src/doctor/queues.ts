@@ -6,14 +6,14 @@ import type { RuleQueue } from './rule-dumps.ts';
 /** A queue that somebody reads: a line of /proc/net/netfilter/nfnetlink_queue. */
 export interface ReadQueue {
   readonly queue: number;
-  /** Netlink port of the reader, its process number as a rule. */
+  /** Netlink port of the reader. It is no process number to rely on: one of a container is what the container has for it. */
   readonly port: number;
   /** Packets, now. */
   readonly waiting: number;
   /** Packets that the kernel had to drop: the queue was full, or the reader's buffer. */
   readonly dropped: number;
-  /** Name of the reader's process, where it is known. */
-  readonly process?: string;
+  /** The process that holds the reader's socket, where it is to be seen. */
+  readonly process?: { readonly pid: number; readonly name: string };
 }
 
 /** Queues by number, both included. */
@@ -132,9 +132,10 @@ function foreignReader(queue: ReadQueue): Finding {
 }
 
 function readerText({ process, port }: ReadQueue): string {
-  const known = ENFORCERS.find((enforcer) => process !== undefined && enforcer.process?.test(process));
-  const name = process === undefined ? `a process of this node (netlink port ${port})` : `${process} (process ${port})`;
-  return known === undefined ? name : `${name}: ${known.name}`;
+  if (process === undefined) return `a process that is not to be seen from here (netlink port ${port})`;
+  const known = ENFORCERS.find((enforcer) => enforcer.process?.test(process.name));
+  const name = `${process.name} (process ${process.pid})`;
+  return known === undefined ? name : `${name}, which is ${known.name}`;
 }
 
 function rangesText(ranges: readonly QueueRange[]): string {

@@ -12,7 +12,7 @@ import { runtimeFacts } from './container-runtime.ts';
 import { tryKernel } from './kernel-trials.ts';
 import { bridgesOf, type Link, readLinks } from './links.ts';
 import { type NodeRules, readRuleNames, readRules } from './node-rules.ts';
-import { processName } from './processes.ts';
+import { netlinkHolders } from './processes.ts';
 import { askProxyMode, proxyModeByTraces } from './proxy-mode.ts';
 
 /** A pod's service account; where it is, /run is the pod's own. */
@@ -101,9 +101,11 @@ function bridgeSwitches(system: System): BridgeSwitches {
 }
 
 function queueFacts(system: System): ReadQueue[] {
-  const text = system.read('/proc/thread-self/net/netfilter/nfnetlink_queue') ?? '';
-  return readQueues(text).map((queue) => {
-    const process = processName(queue.port);
+  const read = readQueues(system.read('/proc/thread-self/net/netfilter/nfnetlink_queue') ?? '');
+  if (read.length === 0) return [];
+  const holders = netlinkHolders(system);
+  return read.map((queue) => {
+    const process = holders.get(queue.port);
     return process === undefined ? queue : { ...queue, process };
   });
 }

@@ -1,8 +1,47 @@
 /** Other processes of the node, by /proc: without hostPID a pod sees its own only. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { System } from '../dataplane/steering/run.ts';
 
-/** The name of a process, as the kernel cuts it (15 characters); undefined where it is not to be seen. */
-export function processName(pid: number): string | undefined {
+export interface ProcessName {
+  readonly pid: number;
+  /** As the kernel cuts it: 15 characters. */
+  readonly name: string;
+}
+
+/** linux/netlink.h */
+const NETLINK_NETFILTER = 12;
+
+/** Who holds the netfilter sockets of this network namespace, by netlink port, as far as it is to be seen. */
+export function netlinkHolders(system: System): ReadonlyMap<number, ProcessName> {
+  const ports = new Map<string, number>();
+  // sk, protocol, port, groups, memory twice, dump, locks, drops, inode (netlink_native_seq_show in the kernel's af_netlink.c).
+  for (const line of (system.read('/proc/thread-self/net/netlink') ?? '').split('\n')) {
+    const [, protocol, port, , , , , , , inode] = line.trim().split(/\s+/);
+    if (Number(protocol) === NETLINK_NETFILTER) ports.set(`socket:[${inode}]`, Number(port));
+  }
+  const holders = new Map<number, ProcessName>();
+  for (const pid of pids()) {
+    for (const socket of socketsOf(pid)) {
+      const port = ports.get(socket);
+      if (port !== undefined) holders.set(port, { pid, name: nameOf(pid) ?? '?' });
+    }
+  }
+  return holders;
+}
+
+/** Processes of these names in the network namespace of this process. */
+export function processesNamed(names: readonly string[]): number[] {
+  const own = link('/proc/self/ns/net');
+  return pids().filter((pid) => names.includes(nameOf(pid) ?? '') && link(`/proc/${pid}/ns/net`) === own);
+}
+
+function pids(): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0);
+}
+
+function nameOf(pid: number): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
   } catch {
@@ -10,17 +49,18 @@ export function processName(pid: number): string | undefined {
   }
 }
 
-/** Processes of that name in the network namespace of this process. */
-export function processesNamed(names: readonly string[]): number[] {
-  const own = netnsOf('self');
-  return readdirSync('/proc')
-    .map(Number)
-    .filter((pid) => pid > 0 && names.includes(processName(pid) ?? '') && netnsOf(String(pid)) === own);
+/** What has ended meanwhile, or is somebody else's, holds nothing. */
+function socketsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => link(`/proc/${pid}/fd/${fd}`) ?? []);
+  } catch {
+    return [];
+  }
 }
 
-function netnsOf(process: string): string | undefined {
+function link(path: string): string | undefined {
   try {
-    return readlinkSync(`/proc/${process}/ns/net`);
+    return readlinkSync(path);
   } catch {
     return undefined;
   }

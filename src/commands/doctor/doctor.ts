@@ -1,41 +1,149 @@
 /** `podfence doctor`: can this node, or this cluster, enforce? */
-import { hostname } from 'node:os';
-import type { Command } from 'commander';
+import { hostname, release } from 'node:os';
+import { type Command, Option } from 'commander';
 import { system } from '../../dataplane/steering/run.ts';
+import { clusterFindings } from '../../doctor/cluster.ts';
 import { mergeNodes, type NodesFinding } from '../../doctor/finding.ts';
 import { nodeFindings } from '../../doctor/node.ts';
 import { showsColour } from '../../lab/paint.ts';
 import { wholeNode } from '../../machine/node-facts.ts';
-import { ExitCode } from '../exit-code.ts';
+import { ExitCode, InputError } from '../exit-code.ts';
 import { requireRootOnLinux } from '../machine.ts';
+import { ClusterApi } from './cluster-api.ts';
+import { readCluster } from './cluster-facts.ts';
 import { reportText } from './report.ts';
+import { examineByPods } from './run-pod.ts';
 
 interface DoctorFlags {
+  readonly node?: true;
+  readonly cluster?: true;
+  readonly kubeconfig?: string;
+  readonly context?: string;
+  readonly runPod?: true;
+  readonly image?: string;
   readonly json?: true;
   readonly nodeRun?: string;
+  readonly runtime?: string;
 }
+
+const HELP = `
+As root on Linux it looks at this node, in the network namespace that it runs in. With --kubeconfig, --context or --cluster, and where it is not root, it looks at the
+cluster: it reads nodes, pods and policies, and asks every agent through the API server. What a kernel can do is tried on the node only: nodes without an agent
+are looked at by a short-lived pod each where --run-pod allows it, from podfence's image (--image). Nothing else is changed anywhere.
+
+Each finding has a code that stays, says how sure it is (certain: seen or tried; likely: concluded; possible: concluded from what often misleads), and what to do.
+
+Exit code: 0 where nothing keeps policies from being enforced (warnings do not count), 1 where a problem was found, 2 for wrong arguments, 3 where nothing could be looked at.
+
+With --json, one document:
+  {"title":"node a, Linux 6.18.1","problems":1,"warnings":0,"findings":[
+    {"code":"PD201","check":"bridge-filter","severity":"ok|info|warning|problem","certainty":"certain|likely|possible",
+     "message":"…","advice":"…","nodes":["a"]}]}
+
+Examples:
+  sudo podfence doctor
+  podfence doctor --kubeconfig ~/.kube/config --run-pod --image podfence:0.1.0`;
 
 export function register(program: Command): void {
   program
     .command('doctor')
-    .description('Say whether this node can enforce.')
+    .description('Say whether this node, or this cluster, can enforce, and what to do where it cannot.')
+    .option('--node', 'look at this node')
+    .option('--cluster', 'look at the cluster of the default kubeconfig')
+    .option('--kubeconfig <file>', 'look at this cluster')
+    .option('--context <name>', 'context of the kubeconfig (default: its current one)')
+    .option('--run-pod', 'run a short-lived pod on each node without an agent; needs --image')
+    .option('--image <name>', "podfence's image, for --run-pod")
     .option('--json', 'print one JSON document instead of the report')
+    // For the pods of --run-pod: where the node's /run is, and the container runtime as the node object has it.
+    .addOption(new Option('--node-run <folder>').hideHelp())
+    .addOption(new Option('--runtime <version>').hideHelp())
+    .addHelpText('after', HELP)
     .action(async (flags: DoctorFlags) => {
-      requireRootOnLinux('doctor on a node', 'it tries what the kernel can; for a cluster give --kubeconfig');
-      const facts = await wholeNode({ system: system(), run: flags.nodeRun });
-      const findings = mergeNodes([[hostname(), nodeFindings(facts)]]);
-      print(findings, 1, flags);
+      checkFlags(flags);
+      if (looksAtCluster(flags)) await lookAtCluster(flags);
+      else await lookAtNode(flags);
     });
 }
 
-function print(findings: readonly NodesFinding[], nodes: number, { json }: DoctorFlags): void {
+function checkFlags({ node, cluster, kubeconfig, context, runPod, image }: DoctorFlags): void {
+  if (node && (cluster ?? kubeconfig ?? context ?? runPod) !== undefined) {
+    throw new InputError(
+      '--node looks at this node, and --cluster, --kubeconfig, --context and --run-pod at a cluster: give one or the other',
+    );
+  }
+  if (runPod && image === undefined) {
+    throw new InputError(
+      "--run-pod: give podfence's image as the nodes can pull it: --image registry.example.com/podfence:0.1.0",
+    );
+  }
+  if (image !== undefined && !runPod) throw new InputError('--image is for --run-pod, which is not given');
+}
+
+function looksAtCluster({ node, cluster, kubeconfig, context, runPod }: DoctorFlags): boolean {
+  if (node) return false;
+  if ((cluster ?? kubeconfig ?? context ?? runPod) !== undefined) return true;
+  return process.platform !== 'linux' || process.getuid?.() !== 0;
+}
+
+async function lookAtNode({ nodeRun, runtime, json }: DoctorFlags): Promise<void> {
+  requireRootOnLinux('doctor --node', "it tries what the kernel's packet filter can");
+  const facts = await wholeNode({ system: system(), run: nodeRun });
+  const known = runtime === undefined ? facts : { ...facts, runtime: { ...facts.runtime, runtime } };
+  const name = hostname();
+  print(`node ${name}, Linux ${release()}`, mergeNodes([[name, nodeFindings(known)]]), 1, json);
+}
+
+async function lookAtCluster({ kubeconfig, context, runPod, image, json }: DoctorFlags): Promise<void> {
+  const stopping = new AbortController();
+  const interrupted = stopOnSignals(stopping);
+  using api = new ClusterApi(
+    { ...(kubeconfig !== undefined && { kubeconfig }), ...(context !== undefined && { context }) },
+    stopping.signal,
+  );
+  try {
+    const { facts, unseen } = await readCluster(api, stopping.signal);
+    const examined =
+      runPod && image !== undefined && unseen.length > 0
+        ? await examineByPods({ api, image, nodes: unseen, signal: stopping.signal, say })
+        : undefined;
+    const findings = clusterFindings({ ...facts, ...(examined !== undefined && { examined }) });
+    const { length } = facts.nodes;
+    print(`cluster ${api.server}, ${length} ${length === 1 ? 'node' : 'nodes'}`, findings, length, json);
+  } catch (error) {
+    if (interrupted.code === undefined) throw error;
+    process.exitCode = interrupted.code;
+  }
+}
+
+/** The first signal ends what is under way, and what was made is removed; a second one ends the process. */
+function stopOnSignals(stopping: AbortController): { code: number | undefined } {
+  const interrupted: { code: number | undefined } = { code: undefined };
+  const stop = (code: number) => () => {
+    interrupted.code = code;
+    stopping.abort(new Error('interrupted'));
+  };
+  process.once('SIGINT', stop(ExitCode.interrupted));
+  process.once('SIGTERM', stop(ExitCode.terminated));
+  return interrupted;
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+function print(title: string, findings: readonly NodesFinding[], nodes: number, json: boolean | undefined): void {
+  const count = (severity: string) => findings.filter((each) => each.severity === severity).length;
+  const problems = count('problem');
   const text = json
-    ? JSON.stringify({ findings }, undefined, 2)
-    : reportText(findings, {
-        width: Number(process.env.COLUMNS) || process.stdout.columns || 100,
+    ? JSON.stringify({ title, problems, warnings: count('warning'), findings }, undefined, 2)
+    : reportText(title, findings, {
+        width: Number(process.env.COLUMNS) || process.stdout.columns || DEFAULT_WIDTH,
         colour: showsColour(process.stdout),
         nodes,
       });
   process.stdout.write(`${text}\n`);
-  process.exitCode = findings.some(({ severity }) => severity === 'problem') ? ExitCode.differs : ExitCode.ok;
+  process.exitCode = problems > 0 ? ExitCode.differs : ExitCode.ok;
 }
+
+const DEFAULT_WIDTH = 100;

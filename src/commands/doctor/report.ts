@@ -23,11 +23,11 @@ export interface ReportOptions {
  *              2 pods or containers are on the bridge cni0, and …
  *              → modprobe br_netfilter, and …
  */
-export function reportText(findings: readonly NodesFinding[], options: ReportOptions): string {
+export function reportText(title: string, findings: readonly NodesFinding[], options: ReportOptions): string {
   const sorted = bySeverity(findings);
   const told = sorted.filter(({ severity }) => severity !== 'ok').map((each) => findingText(each, options));
   const fine = sorted.filter(({ severity }) => severity === 'ok').map((each) => fineText(each, options));
-  return [...told, ...(fine.length > 0 ? [fine.join('\n')] : []), summaryText(findings)].join('\n\n');
+  return [title, ...told, ...(fine.length > 0 ? [fine.join('\n')] : []), summaryText(findings)].join('\n\n');
 }
 
 function findingText(found: NodesFinding, options: ReportOptions): string {
@@ -49,8 +49,10 @@ function fineText(found: NodesFinding, options: ReportOptions): string {
   );
 }
 
+/** The title has the name where there is one node only. */
 function nodesText({ nodes }: NodesFinding, { nodes: all }: ReportOptions): string {
-  if (nodes.length === 0 || (nodes.length === all && all > 1)) return nodes.length === 0 ? '' : 'all nodes';
+  if (nodes.length === 0 || all === 1) return '';
+  if (nodes.length === all) return 'all nodes';
   const more = nodes.length - SHOWN_NODES;
   return `${nodes.slice(0, SHOWN_NODES).map(printable).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }

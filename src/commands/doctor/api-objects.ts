@@ -1,0 +1,72 @@
+/** Objects of the API as doctor reads them. Whatever a server answers is read without trust: what is not as it should be is as if it were not there. */
+
+import type { NodeObject } from '../../doctor/cluster.ts';
+import type { ContainerFacts, PodFacts } from '../../doctor/enforcers.ts';
+import { bytesOf } from '../../doctor/memory.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+export function fieldsOf(value: unknown): Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+}
+
+export function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+export function itemsOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** Undefined for a node of another system, and for what is none. */
+export function readNode(object: unknown): NodeObject | undefined {
+  const { metadata, status } = fieldsOf(object);
+  const name = textOf(fieldsOf(metadata).name);
+  const info = fieldsOf(fieldsOf(status).nodeInfo);
+  if (name === '' || (textOf(info.operatingSystem) || 'linux') !== 'linux') return undefined;
+  return {
+    name,
+    kernelVersion: textOf(info.kernelVersion),
+    kubeletVersion: textOf(info.kubeletVersion),
+    containerRuntime: textOf(info.containerRuntimeVersion),
+  };
+}
+
+export interface PodObject extends PodFacts {
+  readonly phase: string;
+  readonly serviceAccount: string;
+  /** Of the container port named metrics. */
+  readonly metricsPort: number | undefined;
+}
+
+/** Undefined for what is none, and for pods that have ended. */
+export function readPod(object: unknown): PodObject | undefined {
+  const { metadata, spec, status } = fieldsOf(object);
+  const { name, namespace, labels } = fieldsOf(metadata);
+  const { nodeName, containers, serviceAccountName } = fieldsOf(spec);
+  const phase = textOf(fieldsOf(status).phase);
+  if (typeof name !== 'string' || phase === 'Succeeded' || phase === 'Failed') return undefined;
+  const ports = itemsOf(containers).flatMap((container) => itemsOf(fieldsOf(container).ports).map(fieldsOf));
+  const metricsPort = ports.find((port) => port.name === 'metrics')?.containerPort;
+  return {
+    name,
+    namespace: textOf(namespace),
+    node: textOf(nodeName),
+    labels: Object.fromEntries(Object.entries(fieldsOf(labels)).map(([key, value]) => [key, textOf(value)])),
+    containers: itemsOf(containers).map(readContainer),
+    phase,
+    serviceAccount: textOf(serviceAccountName),
+    metricsPort: typeof metricsPort === 'number' ? metricsPort : undefined,
+  };
+}
+
+function readContainer(container: unknown): ContainerFacts {
+  const { name, image, command, args, resources } = fieldsOf(container);
+  const limit = bytesOf(textOf(fieldsOf(fieldsOf(resources).limits).memory));
+  return {
+    name: textOf(name),
+    image: textOf(image),
+    command: [...itemsOf(command), ...itemsOf(args)].map(textOf),
+    ...(limit !== undefined && { memoryLimit: limit }),
+  };
+}

@@ -1,0 +1,192 @@
+/** What doctor wants to know of a cluster, asked of the API server, and through it of the agents. */
+import { setMaxListeners } from 'node:events';
+import type { AgentFacts, AgentStatus } from '../../doctor/agents.ts';
+import { isAgentPod } from '../../doctor/agents.ts';
+import { CHECKS, SEVERITIES } from '../../doctor/checks.ts';
+import type { ClusterFacts, NodeObject } from '../../doctor/cluster.ts';
+import type { Finding } from '../../doctor/finding.ts';
+import type { ProxyFacts } from '../../doctor/kube-proxy.ts';
+import { AGENT_RIGHTS, type Right, type RightsFacts } from '../../doctor/rights.ts';
+import { type ApiError, toApiError } from '../../kube/api-error.ts';
+import { UnavailableError } from '../exit-code.ts';
+import { fieldsOf, type PodObject, readNode, readPod, textOf } from './api-objects.ts';
+import type { ClusterApi } from './cluster-api.ts';
+
+const DEFAULT_METRICS_PORT = 9464;
+/** Agents asked at once. */
+const AT_ONCE = 16;
+const REVIEWS = '/apis/authorization.k8s.io/v1';
+
+export interface ReadCluster {
+  readonly facts: ClusterFacts;
+  /** Nodes of which no agent has said anything. */
+  readonly unseen: readonly NodeObject[];
+}
+
+/** Throws UnavailableError where the cluster does not answer, or Pods may not be listed. */
+export async function readCluster(api: ClusterApi, signal: AbortSignal): Promise<ReadCluster> {
+  // Every request that is under way listens for it.
+  setMaxListeners(0, signal);
+  const failures: string[] = [];
+  const pods = await podsOf(api);
+  const [listedNodes, policies, agents, proxy] = await Promise.all([
+    optional(failures, 'list nodes', () => nodesOf(api)),
+    optional(failures, 'list networkpolicies', () => countPolicies(api)),
+    askAgents(api, pods.filter(isAgentPod)),
+    optional([], 'get the ConfigMap kube-system/kube-proxy', () => proxyOf(api)),
+  ]);
+  // Without the right to list nodes the pods tell their names.
+  const nodes = listedNodes ?? nodesOfPods(pods);
+  const rights = await optional(failures, 'create subjectaccessreviews', () => rightsOf(api, agents.at(0)?.pod));
+  const seen = new Set(
+    agents.filter(({ status }) => !('error' in status) && status.findings !== undefined).map(({ pod }) => pod.node),
+  );
+  return {
+    facts: {
+      nodes,
+      pods,
+      agents,
+      failures,
+      ...(policies !== undefined && { policies }),
+      ...(proxy !== undefined && { proxy }),
+      ...(rights !== undefined && { rights }),
+    },
+    unseen: nodes.filter(({ name }) => !seen.has(name)),
+  };
+}
+
+async function podsOf(api: ClusterApi): Promise<PodObject[]> {
+  const pods: PodObject[] = [];
+  try {
+    await api.list('/api/v1/pods', 'Pod', (object) => {
+      const pod = readPod(object);
+      if (pod !== undefined) pods.push(pod);
+    });
+  } catch (error) {
+    throw new UnavailableError(`the cluster at ${api.server} cannot be looked at: ${toApiError(error).message}`);
+  }
+  return pods;
+}
+
+async function nodesOf(api: ClusterApi): Promise<NodeObject[]> {
+  const nodes: NodeObject[] = [];
+  await api.list('/api/v1/nodes', 'Node', (object) => {
+    const node = readNode(object);
+    if (node !== undefined) nodes.push(node);
+  });
+  return nodes;
+}
+
+function nodesOfPods(pods: readonly PodObject[]): NodeObject[] {
+  const names = new Set(pods.map(({ node }) => node).filter((name) => name !== ''));
+  return [...names].map((name) => ({ name, kernelVersion: '', kubeletVersion: '', containerRuntime: '' }));
+}
+
+async function countPolicies(api: ClusterApi): Promise<number> {
+  let count = 0;
+  await api.list('/apis/networking.k8s.io/v1/networkpolicies', 'NetworkPolicy', () => count++);
+  return count;
+}
+
+/** As kubeadm keeps it; clusters of other makers keep it elsewhere. */
+async function proxyOf(api: ClusterApi): Promise<ProxyFacts> {
+  const { data } = fieldsOf(await api.json('/api/v1/namespaces/kube-system/configmaps/kube-proxy'));
+  const text = textOf(fieldsOf(data)['config.conf']);
+  const mode = /^mode:\s*"?([a-z]*)"?\s*$/m.exec(text)?.[1];
+  // Empty is the default of Linux.
+  return { mode: mode === '' ? 'iptables' : mode, by: 'by the ConfigMap kube-system/kube-proxy' };
+}
+
+async function askAgents(api: ClusterApi, pods: readonly PodObject[]): Promise<AgentFacts[]> {
+  const agents: AgentFacts[] = [];
+  for (let start = 0; start < pods.length; start += AT_ONCE) {
+    const some = pods.slice(start, start + AT_ONCE);
+    agents.push(...(await Promise.all(some.map(async (pod) => ({ pod, status: await askAgent(api, pod) })))));
+  }
+  return agents;
+}
+
+/** By the API server's proxy to the pod: nothing has to be forwarded, and the answer is the one for people and scripts. */
+async function askAgent(api: ClusterApi, pod: PodObject): Promise<AgentFacts['status']> {
+  const { namespace, name, metricsPort = DEFAULT_METRICS_PORT, phase } = pod;
+  if (phase !== 'Running') return { error: `its pod is ${phase === '' ? 'not running' : phase.toLowerCase()}` };
+  try {
+    return readStatus(await api.json(`/api/v1/namespaces/${namespace}/pods/${name}:${metricsPort}/proxy/status`));
+  } catch (error) {
+    return { error: wordsOf(toApiError(error), 'get pods/proxy') };
+  }
+}
+
+function readStatus(answer: unknown): AgentStatus | { error: string } {
+  const { version, ready, notReady, mode, findings } = fieldsOf(answer);
+  if (typeof version !== 'string' || typeof ready !== 'boolean')
+    return { error: 'its answer is not the status of an agent' };
+  return {
+    version,
+    ready,
+    notReady: typeof notReady === 'string' ? notReady : null,
+    mode: textOf(fieldsOf(mode).mode) === '' ? null : { mode: fieldsOf(mode).mode === 'audit' ? 'audit' : 'enforce' },
+    ...(Array.isArray(findings) && { findings: readFindings(findings) }),
+  };
+}
+
+/** Findings of another version may be of checks that this one does not know: those are left out. */
+export function readFindings(answer: readonly unknown[]): Finding[] {
+  return answer.map(fieldsOf).flatMap((each) => {
+    const known =
+      Object.hasOwn(CHECKS, textOf(each.check)) && SEVERITIES.some((severity) => severity === each.severity);
+    return known && typeof each.message === 'string' ? [each as unknown as Finding] : [];
+  });
+}
+
+/** Of the agents' own account where there are agents, of the user's otherwise. */
+async function rightsOf(api: ClusterApi, agent: AgentFacts['pod'] | undefined): Promise<RightsFacts> {
+  const pod = agent as PodObject | undefined;
+  const account = pod?.serviceAccount || 'default';
+  const answers = await Promise.all(
+    AGENT_RIGHTS.map(async (right) => {
+      const resourceAttributes = attributesOf(right);
+      const spec =
+        pod === undefined
+          ? { resourceAttributes }
+          : {
+              user: `system:serviceaccount:${pod.namespace}:${account}`,
+              groups: groupsOf(pod.namespace),
+              resourceAttributes,
+            };
+      const kind = pod === undefined ? 'SelfSubjectAccessReview' : 'SubjectAccessReview';
+      const review = await api.create(`${REVIEWS}/${kind.toLowerCase()}s`, {
+        apiVersion: 'authorization.k8s.io/v1',
+        kind,
+        spec,
+      });
+      return { right, allowed: fieldsOf(fieldsOf(review).status).allowed === true };
+    }),
+  );
+  const subject =
+    pod === undefined ? 'The user of this kubeconfig' : `The agents' ServiceAccount ${pod.namespace}/${account}`;
+  return { subject, answers };
+}
+
+function attributesOf({ verb, group, resource }: Right) {
+  return { verb, group, resource };
+}
+
+/** Those that the API server gives a service account. */
+function groupsOf(namespace: string): string[] {
+  return ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'];
+}
+
+/** What a user may not ask, or is not there, is left out of what is known. */
+async function optional<T>(failures: string[], right: string, ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    failures.push(`doctor could not ${right}: ${wordsOf(toApiError(error), right)}.`);
+    return undefined;
+  }
+}
+
+function wordsOf({ code, message }: ApiError, right: string): string {
+  return code === 'forbidden' ? `the user of this kubeconfig lacks the right to ${right}` : message.replace(/\.$/, '');
+}

@@ -1,0 +1,198 @@
+/**
+ * `--run-pod`: a short-lived pod on each node without an agent looks at the node and prints what it found. All of it is in a namespace of its own, which is removed again, after
+ * Ctrl-C too.
+ */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { NodeObject } from '../../doctor/cluster.ts';
+import { type Finding, finding } from '../../doctor/finding.ts';
+import { toApiError } from '../../kube/api-error.ts';
+import { UnavailableError } from '../exit-code.ts';
+import { fieldsOf, itemsOf, textOf } from './api-objects.ts';
+import type { ClusterApi } from './cluster-api.ts';
+import { readFindings } from './cluster-facts.ts';
+
+export interface RunPodOptions {
+  readonly api: ClusterApi;
+  readonly image: string;
+  readonly nodes: readonly NodeObject[];
+  readonly signal: AbortSignal;
+  /** Told of each step, for people. */
+  readonly say: (line: string) => void;
+}
+
+/** Milliseconds for all pods, of which most go by with pulling the image. */
+const LIMIT = 120_000;
+const POLL = 500;
+/** The kubelet ends a pod after this, in seconds, should nobody be left to remove it. */
+const DEADLINE = 180;
+/** Milliseconds until the namespace must be gone. */
+const REMOVAL_LIMIT = 30_000;
+/** Where the node's /run is in the pod. */
+const NODE_RUN = '/host/run';
+
+/** By node: what was found there. Throws UnavailableError where no pod may be made. */
+export async function examineByPods(options: RunPodOptions): Promise<ReadonlyMap<string, readonly Finding[]>> {
+  const { api, nodes, say } = options;
+  const namespace = `podfence-doctor-${randomBytes(4).toString('hex')}`;
+  await create(api, '/api/v1/namespaces', namespaceObject(namespace));
+  try {
+    say(
+      `a pod on ${nodes.length === 1 ? nodes[0]?.name : `each of ${nodes.length} nodes`}, in the namespace ${namespace}`,
+    );
+    const names = new Map(nodes.map((node, index) => [`doctor-${index}`, node]));
+    for (const [name, node] of names)
+      await create(api, `/api/v1/namespaces/${namespace}/pods`, podObject(name, node, options.image));
+    return await collect(options, namespace, names);
+  } finally {
+    await remove(api, namespace, say);
+  }
+}
+
+async function create(api: ClusterApi, path: string, object: object): Promise<void> {
+  try {
+    await api.create(path, object);
+  } catch (error) {
+    throw new UnavailableError(`--run-pod cannot make what it needs: ${toApiError(error).message}`);
+  }
+}
+
+async function collect(
+  { api, signal }: RunPodOptions,
+  namespace: string,
+  names: ReadonlyMap<string, NodeObject>,
+): Promise<Map<string, readonly Finding[]>> {
+  const found = new Map<string, readonly Finding[]>();
+  const states = new Map<string, string>();
+  const end = performance.now() + LIMIT;
+  while (found.size < names.size && performance.now() < end) {
+    await delay(POLL, undefined, { signal });
+    const answer = fieldsOf(await api.json(`/api/v1/namespaces/${namespace}/pods`));
+    for (const object of itemsOf(answer.items)) {
+      const name = textOf(fieldsOf(fieldsOf(object).metadata).name);
+      const node = names.get(name);
+      if (node === undefined || found.has(node.name)) continue;
+      const { phase, reason } = stateOf(object);
+      states.set(node.name, reason);
+      if (phase === 'Succeeded' || phase === 'Failed')
+        found.set(node.name, await readLog(api, namespace, name, reason));
+    }
+  }
+  for (const { name } of names.values()) {
+    if (found.has(name)) continue;
+    const state = states.get(name) || 'it has not ended';
+    found.set(name, [failed(`The pod of doctor's said nothing within ${LIMIT / 1000} s: ${state}.`)]);
+  }
+  return found;
+}
+
+/** A pod ends with the exit code of what it found, so that one that failed may have said everything. */
+async function readLog(api: ClusterApi, namespace: string, name: string, reason: string): Promise<readonly Finding[]> {
+  const log = await api
+    .text(`/api/v1/namespaces/${namespace}/pods/${name}/log`)
+    .catch((error: unknown) => toApiError(error).message);
+  try {
+    return readFindings(itemsOf(fieldsOf(JSON.parse(log)).findings));
+  } catch {
+    const words = log.trim().split('\n').at(-1) || reason || 'its log is empty';
+    return [failed(`The pod of doctor's could not look: ${words.slice(0, 300).replace(/\.$/, '')}.`)];
+  }
+}
+
+function failed(message: string): Finding {
+  return finding(
+    'not-looked',
+    'warning',
+    'certain',
+    message,
+    'Is --image an image of podfence that this node can pull, and of this version?',
+  );
+}
+
+/** Why a pod waits is in its container, why it was refused in the pod. */
+function stateOf(object: unknown): { phase: string; reason: string } {
+  const { phase, reason, message, containerStatuses } = fieldsOf(fieldsOf(object).status);
+  const [container] = itemsOf(containerStatuses);
+  const waiting = fieldsOf(fieldsOf(fieldsOf(container).state).waiting);
+  const words = [textOf(waiting.reason) || textOf(reason), textOf(waiting.message) || textOf(message)];
+  return { phase: textOf(phase), reason: words.filter((word) => word !== '').join(': ') };
+}
+
+/** What was made goes whatever happened: the signal that ended the rest does not end this. */
+async function remove(api: ClusterApi, namespace: string, say: (line: string) => void): Promise<void> {
+  const signal = AbortSignal.timeout(REMOVAL_LIMIT);
+  const path = `/api/v1/namespaces/${namespace}`;
+  try {
+    // Deleted without grace, so that the namespace goes at once.
+    await api.delete(`${path}/pods`, signal);
+    await api.delete(path, signal);
+    for (;;) {
+      await api.json(path, undefined, signal);
+      await delay(POLL, undefined, { signal });
+    }
+  } catch (error) {
+    if (toApiError(error).status === 404) return;
+    say(
+      `the namespace ${namespace} is not gone yet (${toApiError(error).message}); see kubectl get namespace ${namespace}`,
+    );
+  }
+}
+
+function namespaceObject(name: string): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: {
+      name,
+      labels: {
+        'app.kubernetes.io/name': 'podfence-doctor',
+        // The node's network and NET_ADMIN: no stricter level admits it.
+        'pod-security.kubernetes.io/enforce': 'privileged',
+      },
+    },
+  };
+}
+
+/** What an agent may do, and the node's /run to look for the NRI socket, read-only. */
+function podObject(name: string, node: NodeObject, image: string): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, labels: { 'app.kubernetes.io/name': 'podfence-doctor' } },
+    spec: {
+      nodeName: node.name,
+      hostNetwork: true,
+      dnsPolicy: 'Default',
+      restartPolicy: 'Never',
+      activeDeadlineSeconds: DEADLINE,
+      terminationGracePeriodSeconds: 0,
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      tolerations: [{ operator: 'Exists' }],
+      securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [
+        {
+          name: 'doctor',
+          image,
+          imagePullPolicy: 'IfNotPresent',
+          args: ['doctor', '--node', '--json', '--node-run', NODE_RUN, '--runtime', node.containerRuntime],
+          securityContext: {
+            runAsUser: 0,
+            runAsNonRoot: false,
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW'] },
+          },
+          volumeMounts: [
+            { name: 'run', mountPath: NODE_RUN, readOnly: true },
+            { name: 'xtables-lock', mountPath: '/run/xtables.lock' },
+          ],
+        },
+      ],
+      volumes: [
+        { name: 'run', hostPath: { path: '/run', type: 'Directory' } },
+        { name: 'xtables-lock', hostPath: { path: '/run/xtables.lock', type: 'FileOrCreate' } },
+      ],
+    },
+  };
+}

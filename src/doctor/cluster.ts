@@ -1,0 +1,84 @@
+/** All checks of a cluster: by its objects, by what the agents say of their nodes, and by what short-lived pods found where there is no agent. */
+import { type AgentFacts, agentOfNode, agentVersions, isAgentPod, notInstalled, presenceOf } from './agents.ts';
+import type { CheckName } from './checks.ts';
+import type { PodFacts } from './enforcers.ts';
+import { bySeverity, type Finding, finding, mergeNodes, type NodesFinding } from './finding.ts';
+import { desktopKernel, firstPackets, parseRelease } from './kernel-release.ts';
+import { kubeProxy, type ProxyFacts } from './kube-proxy.ts';
+import { memoryLimit } from './memory.ts';
+import { nri } from './nri.ts';
+import { embeddedEnforcer, enforcersByPods } from './other-enforcers.ts';
+import { apiRights, type RightsFacts } from './rights.ts';
+
+/** A Linux node of the cluster. */
+export interface NodeObject {
+  readonly name: string;
+  /** `uname -r` */
+  readonly kernelVersion: string;
+  readonly kubeletVersion: string;
+  /** `containerd://2.2.9` */
+  readonly containerRuntime: string;
+}
+
+export interface ClusterFacts {
+  readonly nodes: readonly NodeObject[];
+  readonly pods: readonly PodFacts[];
+  /** Undefined where they may not be counted. */
+  readonly policies?: number;
+  readonly agents: readonly AgentFacts[];
+  readonly proxy?: ProxyFacts;
+  readonly rights?: RightsFacts;
+  /** By node: what a pod of doctor's found there. */
+  readonly examined?: ReadonlyMap<string, readonly Finding[]>;
+  /** What could not be looked at, as sentences. */
+  readonly failures?: readonly string[];
+}
+
+export function clusterFindings(facts: ClusterFacts): NodesFinding[] {
+  const { agents, nodes, proxy, rights, failures = [] } = facts;
+  const found = mergeNodes(nodes.map((node) => [node.name, findingsOfNode(node, facts)] as const));
+  const overall: Finding[] = [];
+  if (agents.length === 0) overall.push(notInstalled(facts.examined !== undefined));
+  overall.push(...agentVersions(agents));
+  if (rights !== undefined) overall.push(apiRights(rights));
+  if (proxy !== undefined && !found.some(({ check }) => check === 'kube-proxy')) overall.push(kubeProxy(proxy));
+  overall.push(...failures.map((failure) => finding('not-looked', 'info', 'certain', failure)));
+  return bySeverity([...found, ...overall.map((each) => ({ ...each, nodes: [] }))]);
+}
+
+/** What was seen on the node outweighs what the objects of the API let conclude. */
+function findingsOfNode(node: NodeObject, facts: ClusterFacts): Finding[] {
+  const agents = facts.agents.filter(({ pod }) => pod.node === node.name);
+  const seen =
+    facts.examined?.get(node.name) ??
+    agents.flatMap(({ status }) => ('error' in status ? [] : (status.findings ?? [])));
+  const concluded = concludedOf(node, agents, facts);
+  // The size of the cluster is newer here than it was at the agent's start.
+  const replaced = new Set<CheckName>(
+    concluded.filter(({ check }) => check === 'memory-limit').map(({ check }) => check),
+  );
+  const kept = seen.filter(({ check }) => !replaced.has(check));
+  const checks = new Set<CheckName>(kept.map(({ check }) => check));
+  return [...kept, ...concluded.filter(({ check }) => !checks.has(check))];
+}
+
+function concludedOf(
+  node: NodeObject,
+  agents: readonly AgentFacts[],
+  { pods, agents: all, policies }: ClusterFacts,
+): Finding[] {
+  const release = parseRelease(node.kernelVersion);
+  const presence = presenceOf(all);
+  const here = pods.filter((pod) => pod.node === node.name && !isAgentPod(pod));
+  const limits = agents.flatMap(({ pod }) => pod.containers.filter(({ name }) => name === 'agent')).slice(0, 1);
+  return [
+    ...agentOfNode(agents, all.length > 0),
+    ...(release === undefined ? [] : [firstPackets(release), ...desktopKernel(release)]),
+    ...enforcersByPods(here, presence),
+    ...embeddedEnforcer(node.kubeletVersion, presence),
+    ...nri({ runtime: node.containerRuntime }),
+    ...(policies === undefined
+      ? []
+      : limits.map((container) => memoryLimit({ limit: container.memoryLimit, pods: pods.length, policies }))),
+  ];
+}
