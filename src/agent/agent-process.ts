@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { nearest } from '../cluster/nearest.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { STATES } from '../conntrack/states.ts';
+import type { Finding } from '../doctor/finding.ts';
 import { agentRoutes, queryRoutes } from '../telemetry/agent-routes.ts';
 import type {
   AgentView,
@@ -23,6 +24,7 @@ import { Metrics } from '../telemetry/metrics.ts';
 import { Agent, type AgentOptions } from './agent.ts';
 import { FlowExplainer } from './flow-explainer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
+import { checkAtStart } from './start-checks.ts';
 import { verdictsOfReasons } from './verdict.ts';
 
 /** Between two attempts to bring a change into force that failed, in ms. */
@@ -89,6 +91,8 @@ export class AgentProcess implements AgentView {
   #early: ClusterChange[] = [];
   #earlySince = Number.POSITIVE_INFINITY;
   #enforcing = false;
+  /** Of the checks at the start; none until they are done. */
+  #findings: readonly Finding[] = [];
   #retry: NodeJS.Timeout | undefined;
   #stopping = false;
 
@@ -159,6 +163,7 @@ export class AgentProcess implements AgentView {
       if (early.length > 0) await this.#agent.apply(early, this.#earlySince);
       this.#readiness = { ready: true, since: new Date() };
       this.#taint?.start();
+      void this.#check(snapshot);
       return address;
     } catch (error) {
       await this.stop();
@@ -189,6 +194,10 @@ export class AgentProcess implements AgentView {
     return this.#agent.mode();
   }
 
+  findings(): readonly Finding[] {
+    return this.#findings;
+  }
+
   readiness(): Readiness {
     if (this.#stopping) return { ready: false, reason: 'stopping' };
     if (this.#isWaiting) return { ready: false, reason: waitingFor(this.#source.view()) };
@@ -208,6 +217,12 @@ export class AgentProcess implements AgentView {
     } catch (error) {
       this.#log.error({ err: error }, 'questions will not be answered');
     }
+  }
+
+  async #check({ pods, policies }: ClusterSnapshot): Promise<void> {
+    const mode = this.#agent.mode()?.mode ?? 'enforce';
+    const queues = this.#agent.queues;
+    this.#findings = await checkAtStart({ mode, queues, pods: pods.length, policies: policies.length }, this.#log);
   }
 
   /** With another name than the cluster has for this node, nothing would be enforced and nothing would look wrong. */

@@ -126,6 +126,12 @@ export class Agent {
     await this.#next;
   }
 
+  /** Numbers of its queues, both included. */
+  get queues(): { readonly first: number; readonly last: number } {
+    const first = this.#options.firstQueue ?? DEFAULT_FIRST_QUEUE;
+    return { first, last: first + this.#threads - 1 };
+  }
+
   counters(): AgentCounters {
     const enforcement = this.#enforcement;
     return {

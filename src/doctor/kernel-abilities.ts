@@ -31,6 +31,8 @@ export type Ability = Extract<
 interface AbilityWords {
   readonly works: string;
   readonly without: string;
+  /** What to do where the kernel lacks it. */
+  readonly remedy: string;
   /** Where it is missing. */
   readonly severity: 'info' | 'warning' | 'problem';
 }
@@ -39,50 +41,58 @@ const WORDS: Readonly<Record<Ability, AbilityWords>> = {
   'nft-queue': {
     works: 'nftables can hand packets to a queue.',
     without: 'nftables cannot hand packets to a queue; iptables has to.',
+    remedy: 'Nothing, where iptables can. Otherwise load the module nft_queue (CONFIG_NFT_QUEUE).',
     severity: 'info',
   },
   'iptables-queue': {
     works: 'iptables can hand packets to a queue.',
     without: 'iptables cannot hand packets to a queue; nftables has to.',
+    remedy: 'Nothing, where nftables can. Otherwise load xt_NFQUEUE and nfnetlink_queue.',
     severity: 'info',
   },
   ipset: {
     works: 'ipset has sets of addresses.',
     without: 'There are no sets of addresses for iptables (ipset); only nftables can steer.',
+    remedy: 'Nothing, where nftables can hand packets to a queue. Otherwise load ip_set_hash_ip and xt_set.',
     severity: 'info',
   },
   'connection-marks': {
     works: 'Connections can be marked, so that the kernel carries a judged one on.',
     without:
       'Connections cannot be marked: podfence can neither offload what it has judged nor start with the offload on.',
+    remedy: 'Load nft_ct, or xt_connmark and xt_mark.',
     severity: 'problem',
   },
   'packet-copies': {
     works: 'Rules can copy packets (NFLOG), which audit mode needs.',
     without: 'Rules cannot copy packets (NFLOG): audit mode does not work.',
+    remedy: 'Load nfnetlink_log, with nft_log or xt_NFLOG.',
     severity: 'warning',
   },
   'connection-events': {
     works: 'The connection table can tell of its changes.',
     without:
       'The connection table cannot tell of its changes (CONFIG_NF_CONNTRACK_EVENTS). This version of podfence reads the table instead, and misses nothing.',
+    remedy: 'Nothing.',
     severity: 'info',
   },
   fib: {
     works: 'Rules can look routes up, against forged senders.',
     without: 'Rules cannot look routes up. This version of podfence does without.',
+    remedy: 'Nothing. The modules are nft_fib_inet and ipt_rpfilter.',
     severity: 'info',
   },
   'connection-table': {
     works: "The kernel's connection table can be read.",
     without: "The kernel's connection table cannot be read: podfence cannot end connections that a change denies.",
+    remedy: 'Load nf_conntrack_netlink.',
     severity: 'problem',
   },
 };
 
 export function abilities(trials: readonly Trial[]): Finding[] {
   return trials.map(({ ability, refusal }) => {
-    const { works, without, severity } = WORDS[ability];
+    const { works, without, remedy, severity } = WORDS[ability];
     if (refusal === undefined) return finding(ability, 'ok', 'certain', works);
     if (refusal.code === 'NOT_PERMITTED') {
       return finding(
@@ -93,7 +103,8 @@ export function abilities(trials: readonly Trial[]): Finding[] {
         sentence(refusal.hint),
       );
     }
-    return finding(ability, severity, 'certain', `${without} ${sentence(refusal.message)}`, sentence(refusal.hint));
+    const advice = refusal.code === 'KERNEL_LACKS' ? remedy : sentence(refusal.hint);
+    return finding(ability, severity, 'certain', `${without} ${sentence(refusal.message)}`, advice);
   });
 }
 

@@ -46,6 +46,7 @@ export function nodeFindings(facts: NodeFacts): Finding[] {
     found.push(
       ...queues({
         read,
+        presence,
         ...(rules !== undefined && facts.rulesComplete && { rules: rules.queues }),
         ...(ours !== undefined && { ours }),
       }),

@@ -54,7 +54,7 @@ export function enforcersByRules(rules: RuleFacts, presence: Presence): Finding[
     return [described(enforcer, 'other-rules', `${enforcer.name} has rules here (${seen.join(', ')}).`, presence)];
   });
   if (found.length > 0) return found;
-  return [finding('other-rules', 'ok', 'likely', 'No rules of another enforcer that doctor knows are here.')];
+  return [finding('other-rules', 'ok', 'likely', 'No table or chain here is named as those of another enforcer are.')];
 }
 
 function described(

@@ -1,5 +1,5 @@
 /** The kernel's queues: who hands packets to them, and who reads them. */
-import { ENFORCERS } from './enforcers.ts';
+import { ENFORCERS, type Enforcer, type Presence, whoseVerdict } from './enforcers.ts';
 import { type Finding, finding } from './finding.ts';
 import type { RuleQueue } from './rule-dumps.ts';
 
@@ -42,18 +42,19 @@ export interface QueueFacts {
   readonly rules?: readonly RuleQueue[];
   /** Of an agent that asks about itself; otherwise its rules tell. */
   readonly ours?: QueueRange;
+  readonly presence: Presence;
 }
 
-export function queues({ read, rules = [], ours }: QueueFacts): Finding[] {
+export function queues({ read, rules = [], ours, presence }: QueueFacts): Finding[] {
   const ourRules = rules.filter((rule) => rule.ours);
   const ourRanges: readonly QueueRange[] = ours === undefined ? ourRules : [ours];
   const foreign = rules.filter((rule) => !rule.ours);
   const found = [
     ...unreadOurs(ourRules, read),
-    ...foreign.map((rule) => foreignRule(rule, read, ourRanges)),
+    ...foreign.map((rule) => foreignRule(rule, read, ourRanges, presence)),
     ...read
       .filter(({ queue }) => ![...ourRanges, ...foreign].some((range) => isIn(queue, range)))
-      .map((queue) => foreignReader(queue)),
+      .map((queue) => readBy(`Queue ${queue.queue} is`, queue, presence)),
   ];
   if (found.length > 0) return distinct(found);
   const ourReaders = read.filter(({ queue }) => ourRanges.some((range) => isIn(queue, range)));
@@ -90,7 +91,12 @@ function unreadOurs(rules: readonly RuleQueue[], read: readonly ReadQueue[]): Fi
   ];
 }
 
-function foreignRule(rule: RuleQueue, read: readonly ReadQueue[], ours: readonly QueueRange[]): Finding {
+function foreignRule(
+  rule: RuleQueue,
+  read: readonly ReadQueue[],
+  ours: readonly QueueRange[],
+  presence: Presence,
+): Finding {
   const readers = read.filter(({ queue }) => isIn(queue, rule));
   const what = `A rule that is not podfence's (${rule.place}) hands packets to ${rangesText([rule])}`;
   if (ours.some(({ first, last }) => first <= rule.last && last >= rule.first)) {
@@ -103,14 +109,7 @@ function foreignRule(rule: RuleQueue, read: readonly ReadQueue[], ours: readonly
     );
   }
   const [reader] = readers;
-  if (reader !== undefined) {
-    return finding(
-      'queues',
-      'info',
-      'certain',
-      `${what}, read by ${readerText(reader)}. A packet that both look at passes only where both let it.`,
-    );
-  }
+  if (reader !== undefined) return readBy(`${what},`, reader, presence);
   return rule.bypass
     ? finding('queues', 'info', 'certain', `${what}, which nobody reads; its packets pass.`)
     : finding(
@@ -122,20 +121,30 @@ function foreignRule(rule: RuleQueue, read: readonly ReadQueue[], ours: readonly
       );
 }
 
-function foreignReader(queue: ReadQueue): Finding {
+/** @param what the beginning of a sentence that goes on with "read by" */
+function readBy(what: string, reader: ReadQueue, presence: Presence): Finding {
+  const enforcer = enforcerOf(reader);
+  const verdict =
+    enforcer === undefined
+      ? 'A packet that both look at passes only where both let it.'
+      : whoseVerdict(enforcer, presence);
   return finding(
     'queues',
-    'info',
+    enforcer !== undefined && presence === 'enforce' ? 'warning' : 'info',
     'certain',
-    `Queue ${queue.queue} is read by ${readerText(queue)}. A packet that both look at passes only where both let it.`,
+    `${what} read by ${readerText(reader, enforcer)}. ${verdict}`,
+    enforcer === undefined ? undefined : `Keep one of the two. ${enforcer.off}`,
   );
 }
 
-function readerText({ process, port }: ReadQueue): string {
+function enforcerOf({ process }: ReadQueue): Enforcer | undefined {
+  return ENFORCERS.find((enforcer) => process !== undefined && enforcer.process?.test(process.name));
+}
+
+function readerText({ process, port }: ReadQueue, enforcer: Enforcer | undefined): string {
   if (process === undefined) return `a process that is not to be seen from here (netlink port ${port})`;
-  const known = ENFORCERS.find((enforcer) => enforcer.process?.test(process.name));
   const name = `${process.name} (process ${process.pid})`;
-  return known === undefined ? name : `${name}, which is ${known.name}`;
+  return enforcer === undefined ? name : `${name}, which is ${enforcer.name}`;
 }
 
 function rangesText(ranges: readonly QueueRange[]): string {

@@ -64,7 +64,7 @@ export function readNft(text: string): RuleFacts {
     if (queue !== undefined) {
       queues.push({
         ...queue,
-        place: `chain ${chain} of table ${table}`,
+        place: placeOf(chain, table),
         ours: table === OUR_TABLE || OUR_CHAINS.test(chain),
       });
     }
@@ -73,6 +73,12 @@ export function readNft(text: string): RuleFacts {
     if (target !== undefined) target.rules++;
   }
   return { tables, chains, queues, flowTables };
+}
+
+/** Tables that iptables-nft made are iptables' to people; iptables-save prints the same rules, and each is told once. */
+function placeOf(chain: string, table: string): string {
+  const iptables = /^ip6? (raw|mangle|nat|filter|security)$/.exec(table)?.[1];
+  return iptables === undefined ? `chain ${chain} of table ${table}` : `chain ${chain} of iptables' table ${iptables}`;
 }
 
 /** `queue flags bypass to 100-101`, `queue num 100 bypass` in older versions; iptables-nft's rules print as `xt target NFQUEUE`, and are read by iptables-save. */
@@ -105,7 +111,7 @@ export function readIptables(text: string): RuleFacts {
       first,
       last: Number(balanced?.[2] ?? first),
       bypass: options.includes('--queue-bypass'),
-      place: `chain ${chain} of iptables' table ${table}`,
+      place: placeOf(chain, `ip ${table}`),
       ours: OUR_CHAINS.test(chain),
     });
   }

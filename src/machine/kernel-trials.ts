@@ -62,12 +62,9 @@ function connectionEvents(system: System): Trial {
   if (value !== undefined && value !== '0') return { ability };
   const [message, hint] =
     value === undefined
-      ? [
-          'the kernel has no switch net.netfilter.nf_conntrack_events',
-          'a kernel with CONFIG_NF_CONNTRACK_EVENTS has it',
-        ]
+      ? ['the kernel has no switch net.netfilter.nf_conntrack_events', 'boot a kernel with CONFIG_NF_CONNTRACK_EVENTS']
       : ['net.netfilter.nf_conntrack_events is 0', 'sysctl -w net.netfilter.nf_conntrack_events=1'];
-  return { ability, refusal: { code: 'KERNEL_LACKS', message, hint } };
+  return { ability, refusal: { code: value === undefined ? 'KERNEL_LACKS' : 'SWITCHED_OFF', message, hint } };
 }
 
 async function trial(ability: Ability, action: () => Promise<void>): Promise<Trial> {

@@ -41,6 +41,7 @@ export async function wholeNode(options: WholeNodeOptions): Promise<NodeFacts> {
   return {
     ...(await kernelFacts(options, rules, failures)),
     ...trials,
+    queues: queuesWithReaders(system),
     presence: presenceByRules(rules.rules),
     rulesComplete: true,
     runtime,
@@ -86,7 +87,7 @@ async function kernelFacts(
     release: release(),
     rules,
     proxy: (await askProxyMode()) ?? proxyModeByTraces(system, rules, names),
-    queues: queueFacts(system),
+    queues: queuesInUse(system),
     ...(links !== undefined && { bridges: { bridges: bridgesOf(links), switches: bridgeSwitches(system) } }),
   };
 }
@@ -100,8 +101,13 @@ function bridgeSwitches(system: System): BridgeSwitches {
   return { iptables: value('bridge-nf-call-iptables'), ip6tables: value('bridge-nf-call-ip6tables') };
 }
 
-function queueFacts(system: System): ReadQueue[] {
-  const read = readQueues(system.read('/proc/thread-self/net/netfilter/nfnetlink_queue') ?? '');
+function queuesInUse(system: System): ReadQueue[] {
+  return readQueues(system.read('/proc/thread-self/net/netfilter/nfnetlink_queue') ?? '');
+}
+
+/** Looks through all processes, which takes a while. */
+function queuesWithReaders(system: System): ReadQueue[] {
+  const read = queuesInUse(system);
   if (read.length === 0) return [];
   const holders = netlinkHolders(system);
   return read.map((queue) => {

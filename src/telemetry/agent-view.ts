@@ -3,6 +3,8 @@
  * this already. Everything is read when somebody asks, on the main thread, and must not wait for anything.
  */
 
+import type { Finding } from '../doctor/finding.ts';
+
 export interface AgentView {
   /** podfence's own version. */
   readonly version: string;
@@ -16,6 +18,8 @@ export interface AgentView {
   enforcementMode?(): EnforcementMode | undefined;
   /** Lines of the log that could not be written. Without it none are lost. */
   logLinesLost?(): number;
+  /** What the checks at the start found; none before they are done. Without it nothing is checked. */
+  findings?(): readonly Finding[];
   /** Allowed and denied flows of each policy since the agent runs. Without it there are no metrics by policy. */
   policyFlows?(): Iterable<PolicyFlows>;
   /** Without it no taint is taken away from the node. */

@@ -1,4 +1,5 @@
 /** The answer of /status: what the agent does and holds, for people and scripts. Fields may be added; those here stay. */
+import type { Finding } from '../doctor/finding.ts';
 import type {
   AgentView,
   ChangeView,
@@ -77,6 +78,8 @@ export interface Status {
     /** It stays when all is well again. */
     readonly lastError: string | null;
   } | null;
+  /** Of this node, as `podfence doctor --json` has them: what the checks at the start found, good and bad. */
+  readonly findings: readonly Finding[];
   readonly lag: {
     /** Since the source was last heard; null before that. */
     readonly knowledgeAgeSeconds: number | null;
@@ -142,6 +145,7 @@ export function statusOf(view: AgentView, lastChange: (ChangeView & { readonly a
     queues: counters.queues,
     copies: counters.copies ?? null,
     startupTaint: taintStatus(view.startupTaint?.()),
+    findings: view.findings?.() ?? [],
     lag: {
       knowledgeAgeSeconds: seconds(source.age),
       pendingChangeSeconds: counters.pendingChangeAge,
