@@ -11,7 +11,7 @@ import type { RuleFacts } from '../doctor/rule-dumps.ts';
 import { runtimeFacts } from './container-runtime.ts';
 import { tryKernel } from './kernel-trials.ts';
 import { bridgesOf, type Link, readLinks } from './links.ts';
-import { type NodeRules, readRuleNames, readRules } from './node-rules.ts';
+import { readRuleNames, readRules } from './node-rules.ts';
 import { netlinkHolders } from './processes.ts';
 import { askProxyMode, proxyModeByTraces } from './proxy-mode.ts';
 
@@ -34,19 +34,19 @@ export interface WholeNodeOptions extends Place {
 /** Needs root, or CAP_NET_ADMIN and CAP_NET_RAW. Throws nothing for a part that cannot be looked at: it is among the failures. */
 export async function wholeNode(options: WholeNodeOptions): Promise<NodeFacts> {
   const { system, run, inPod = existsSync(SERVICE_ACCOUNT) } = options;
-  const failures: string[] = [];
-  const rules = await readRules(system);
+  const seen = await seenRules(system);
+  const failures = [...seen.failures];
   const trials = await tryKernel(system);
   const runtime = await runtimeFacts({ run, inPod });
-  return {
-    ...(await kernelFacts(options, rules, failures)),
-    ...trials,
-    queues: queuesWithReaders(system),
-    presence: presenceByRules(rules.rules),
-    rulesComplete: true,
-    runtime,
-    failures: [...rules.failures, ...failures],
-  };
+  return { ...(await kernelFacts(options, seen.rules, failures)), ...trials, ...seen, runtime, failures };
+}
+
+export type SeenRules = Required<Pick<NodeFacts, 'rules' | 'rulesComplete' | 'queues' | 'presence' | 'failures'>>;
+
+/** All rules, who reads the queues of the kernel, and what of podfence is there. */
+export async function seenRules(system: System): Promise<SeenRules> {
+  const { rules, failures } = await readRules(system);
+  return { rules, rulesComplete: true, queues: queuesWithReaders(system), presence: presenceByRules(rules), failures };
 }
 
 export interface AgentStart extends Place {
@@ -61,23 +61,24 @@ export interface AgentStart extends Place {
 /** What an agent can look at in passing: no rule is dumped, nothing is tried that its own start has not tried. */
 export async function cheapNode(options: AgentStart): Promise<NodeFacts> {
   const { system, presence, queues, pods, policies } = options;
-  const failures: string[] = [];
-  const rules = await readRuleNames(system);
+  const { rules, failures } = await readRuleNames(system);
   return {
     ...(await kernelFacts(options, rules, failures)),
+    rules,
     presence,
     rulesComplete: false,
+    queues: queuesInUse(system),
     ourQueues: queues,
     memory: { limit: readMemoryLimit(readIfThere), pods, policies },
-    failures: [...rules.failures, ...failures],
+    failures,
   };
 }
 
 async function kernelFacts(
   { system, links: read = readLinks }: Place,
-  { rules }: NodeRules,
+  rules: RuleFacts,
   failures: string[],
-): Promise<Pick<NodeFacts, 'release' | 'rules' | 'proxy' | 'queues' | 'bridges'>> {
+): Promise<Pick<NodeFacts, 'release' | 'proxy' | 'bridges'>> {
   const links = await read().catch((error: unknown) => {
     failures.push(`The network interfaces could not be read: ${error instanceof Error ? error.message : error}.`);
     return undefined;
@@ -85,9 +86,7 @@ async function kernelFacts(
   const names = links?.map(({ name }) => name) ?? [];
   return {
     release: release(),
-    rules,
     proxy: (await askProxyMode()) ?? proxyModeByTraces(system, rules, names),
-    queues: queuesInUse(system),
     ...(links !== undefined && { bridges: { bridges: bridgesOf(links), switches: bridgeSwitches(system) } }),
   };
 }
@@ -117,7 +116,7 @@ function queuesWithReaders(system: System): ReadQueue[] {
 }
 
 /** podfence by its rules: those that queue enforce, those that only copy do not. */
-export function presenceByRules({ tables, chains, queues }: RuleFacts): Presence {
+function presenceByRules({ tables, chains, queues }: RuleFacts): Presence {
   if (queues.some(({ ours }) => ours)) return 'enforce';
   const there = tables.has('inet podfence') || [...chains].some((chain) => chain.startsWith('PODFENCE-'));
   return there ? 'audit' : 'absent';

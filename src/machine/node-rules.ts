@@ -6,7 +6,7 @@ import { joinRules, NO_RULES, type RuleFacts, readIptables, readNft } from '../d
 export interface NodeRules {
   readonly rules: RuleFacts;
   /** What could not be read, as sentences. */
-  readonly failures: readonly string[];
+  readonly failures: string[];
 }
 
 /** Everything. With the rules of a large kube-proxy it takes seconds. */
