@@ -150,6 +150,7 @@ describe('/status', () => {
       ],
       copies: null,
       startupTaint: null,
+      findings: [],
       lag: { knowledgeAgeSeconds: null, pendingChangeSeconds: 0, lastChange: null },
     });
   });

@@ -1,0 +1,162 @@
+/** An API server that answers what doctor asks: nodes, pods, reviews, agents through the proxy, and pods of doctor's own, which end at once. */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface FakeCluster {
+  readonly nodes: readonly string[];
+  /** Agents by node: what their /status says; a number is the status of an error. */
+  readonly agents?: Readonly<Record<string, object | number>>;
+  readonly others?: readonly object[];
+  /** Of a kernel. @default '6.18.1' */
+  readonly kernelVersion?: string;
+  /** Paths that the user may not ask for. */
+  readonly forbidden?: RegExp;
+  /** What the agents' account may not: `list pods`. */
+  readonly missingRights?: readonly string[];
+  /** The log of doctor's pods; without it they never end. */
+  readonly podLog?: string;
+}
+
+const metadata = { resourceVersion: '1' };
+
+export class DoctorCluster implements AsyncDisposable {
+  /** Method and path of every request. */
+  readonly requests: string[] = [];
+  /** Doctor's own that are there now. */
+  readonly namespaces = new Set<string>();
+  readonly pods: object[] = [];
+  readonly #cluster: FakeCluster;
+  readonly #server: Server;
+  readonly #waiting = new Set<() => void>();
+
+  static async start(cluster: FakeCluster): Promise<DoctorCluster> {
+    const server = new DoctorCluster(cluster);
+    server.#server.listen(0, '127.0.0.1');
+    await once(server.#server, 'listening');
+    return server;
+  }
+
+  private constructor(cluster: FakeCluster) {
+    this.#cluster = cluster;
+    this.#server = createServer((request, response) => {
+      void body(request).then((text) => {
+        const { pathname } = new URL(request.url ?? '', 'http://server');
+        this.requests.push(`${request.method} ${pathname}`);
+        const [status, answer] = this.#answer(request.method ?? '', pathname, text);
+        response.writeHead(status, { 'content-type': 'application/json' });
+        response.end(typeof answer === 'string' ? answer : JSON.stringify(answer));
+        for (const wake of this.#waiting) wake();
+      });
+    });
+  }
+
+  get kubeConfig(): string {
+    const { port } = this.#server.address() as AddressInfo;
+    const cluster = { server: `http://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true };
+    return JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      'current-context': 'test',
+      contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
+      clusters: [{ name: 'test', cluster }],
+      users: [{ name: 'test', user: { token: 'secret' } }],
+    });
+  }
+
+  /** Resolves when such a request has come. */
+  async asked(request: RegExp): Promise<void> {
+    while (!this.requests.some((each) => request.test(each))) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.add(resolve);
+      });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  #answer(method: string, path: string, text: string): [status: number, answer: object | string] {
+    const { nodes, agents = {}, others = [], kernelVersion = '6.18.1', forbidden, missingRights = [] } = this.#cluster;
+    if (forbidden?.test(`${method} ${path}`))
+      return [403, { kind: 'Status', reason: 'Forbidden', message: `${path} is forbidden` }];
+    if (path.endsWith('accessreviews')) {
+      const { verb, resource } = JSON.parse(text).spec.resourceAttributes;
+      return [201, { status: { allowed: !missingRights.includes(`${verb} ${resource}`) } }];
+    }
+    const own = /^\/api\/v1\/namespaces(?:\/(podfence-doctor-[^/]+)(\/.*)?)?$/.exec(path);
+    if (own !== null) return this.#own(method, own[1], own[2] ?? '', text);
+    const proxied = /\/pods\/podfence-(\S+):9464\/proxy\/status$/.exec(path)?.[1];
+    if (proxied !== undefined) {
+      const status = agents[proxied] ?? 404;
+      return typeof status === 'number' ? [status, { kind: 'Status', message: 'no answer' }] : [200, status];
+    }
+    switch (path) {
+      case '/api/v1/nodes':
+        return [200, { kind: 'NodeList', metadata, items: nodes.map((name) => node(name, kernelVersion)) }];
+      case '/api/v1/pods':
+        return [200, { kind: 'PodList', metadata, items: [...Object.keys(agents).map(agentPod), ...others] }];
+      case '/apis/networking.k8s.io/v1/networkpolicies':
+        return [200, { kind: 'NetworkPolicyList', metadata, items: [] }];
+      default:
+        return [404, { kind: 'Status', reason: 'NotFound', message: `${path} not found` }];
+    }
+  }
+
+  /** The namespace of doctor's, and what is in it. */
+  #own(method: string, namespace: string | undefined, rest: string, text: string): [number, object | string] {
+    if (method === 'POST' && namespace === undefined) {
+      this.namespaces.add(JSON.parse(text).metadata.name);
+      return [201, JSON.parse(text)];
+    }
+    if (namespace === undefined || !this.namespaces.has(namespace))
+      return [404, { kind: 'Status', reason: 'NotFound' }];
+    if (method === 'DELETE') {
+      this.pods.length = 0;
+      if (rest === '') this.namespaces.delete(namespace);
+      return [200, {}];
+    }
+    if (rest === '/pods' && method === 'POST') {
+      this.pods.push(JSON.parse(text));
+      return [201, JSON.parse(text)];
+    }
+    if (rest.endsWith('/log')) return [200, this.#cluster.podLog ?? ''];
+    const phase = this.#cluster.podLog === undefined ? 'Pending' : 'Succeeded';
+    return [200, { items: this.pods.map((pod) => ({ ...pod, status: { phase } })) }];
+  }
+}
+
+function node(name: string, kernelVersion: string): object {
+  const nodeInfo = {
+    kernelVersion,
+    operatingSystem: 'linux',
+    kubeletVersion: 'v1.34.4',
+    containerRuntimeVersion: 'containerd://2.2.9',
+  };
+  return { metadata: { name }, status: { nodeInfo } };
+}
+
+function agentPod(nodeName: string): object {
+  return {
+    metadata: {
+      namespace: 'podfence-system',
+      name: `podfence-${nodeName}`,
+      labels: { 'app.kubernetes.io/name': 'podfence' },
+    },
+    spec: {
+      nodeName,
+      serviceAccountName: 'podfence',
+      containers: [{ name: 'agent', image: 'podfence:0.1.0', resources: { limits: { memory: '1Gi' } } }],
+    },
+    status: { phase: 'Running' },
+  };
+}
+
+async function body(request: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of request) text += chunk;
+  return text;
+}

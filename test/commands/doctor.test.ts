@@ -1,0 +1,225 @@
+/** `podfence doctor` as a user runs it: what it says, its exit codes, and that it leaves nothing. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import type { NodesFinding } from '../../src/doctor/finding.ts';
+import { Netns } from '../../src/sys/netns.ts';
+import { shell } from '../dataplane/steering/pods.ts';
+import { describeAsRoot } from '../root.ts';
+import { DoctorCluster, type FakeCluster } from './doctor-cluster.ts';
+import { ended, type Outcome, podfence, start } from './podfence.ts';
+
+const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
+
+interface Report {
+  readonly problems: number;
+  readonly findings: readonly NodesFinding[];
+}
+
+const enforcing = (version = '0.1.0', findings: readonly object[] = []) => ({
+  version,
+  ready: true,
+  notReady: null,
+  mode: { mode: 'enforce' },
+  findings,
+});
+
+async function cluster(fake: FakeCluster): Promise<{ api: DoctorCluster; flags: readonly string[] }> {
+  const api = await DoctorCluster.start(fake);
+  const folder = mkdtempSync(join(tmpdir(), 'podfence-doctor-'));
+  const file = join(folder, 'kubeconfig');
+  writeFileSync(file, api.kubeConfig);
+  onTestFinished(async () => {
+    rmSync(folder, { recursive: true });
+    await api[Symbol.asyncDispose]();
+  });
+  return { api, flags: ['doctor', '--kubeconfig', file] };
+}
+
+async function reportOf(
+  fake: FakeCluster,
+  ...more: readonly string[]
+): Promise<Report & { of: (check: string) => readonly NodesFinding[]; outcome: Outcome }> {
+  const { flags } = await cluster(fake);
+  const outcome = await podfence([...flags, '--json', ...more]);
+  const report = JSON.parse(outcome.stdout) as Report;
+  return { ...report, outcome, of: (check) => report.findings.filter((each) => each.check === check) };
+}
+
+test.each([
+  [['--node', '--cluster'], '--node looks at this node'],
+  [['--run-pod'], "--run-pod: give podfence's image"],
+  [['--image', 'podfence'], '--image is for --run-pod'],
+  [['--kubeconfig', '/nowhere'], 'Kubeconfig /nowhere cannot be read'],
+])('%j is wrong usage', async (flags, words) => {
+  const { code, stderr } = await podfence(['doctor', ...flags]);
+  expect([code, stderr]).toEqual([2, expect.stringContaining(words)]);
+});
+
+test('recorded: a cluster that enforces: exit code 0, each thing said once for all nodes', async () => {
+  const fake = { nodes: ['a', 'b'], agents: { a: enforcing(), b: enforcing() } };
+  const { outcome, of } = await reportOf(fake);
+  expect(outcome.code).toBe(0);
+  expect(of('agent-ready')).toEqual([expect.objectContaining({ severity: 'ok', nodes: ['a', 'b'] })]);
+  expect(of('api-rights')).toEqual([
+    expect.objectContaining({
+      severity: 'ok',
+      nodes: [],
+      message: expect.stringContaining('podfence-system/podfence'),
+    }),
+  ]);
+  expect(of('memory-limit')).toEqual([expect.objectContaining({ severity: 'ok', nodes: ['a', 'b'] })]);
+});
+
+test('recorded: agents missing, not ready, of two versions, without rights: exit code 1', async () => {
+  const broken = { ...enforcing('0.2.0'), ready: false, notReady: 'waiting for the first list of Pod' };
+  const { outcome, of } = await reportOf({
+    nodes: ['a', 'b', 'c'],
+    agents: { a: enforcing(), b: broken },
+    missingRights: ['watch networkpolicies'],
+  });
+  expect(outcome.code).toBe(1);
+  expect(of('agents')).toEqual([expect.objectContaining({ severity: 'problem', nodes: ['c'] })]);
+  expect(of('agent-ready')).toContainEqual(
+    expect.objectContaining({
+      severity: 'problem',
+      nodes: ['b'],
+      message: expect.stringContaining('waiting for the first list'),
+    }),
+  );
+  expect(of('agent-version')).toEqual([
+    expect.objectContaining({ severity: 'warning', message: expect.stringContaining('0.1.0 on a; 0.2.0 on b') }),
+  ]);
+  expect(of('api-rights')).toEqual([
+    expect.objectContaining({
+      severity: 'problem',
+      message: expect.stringContaining('may not watch networkpolicies.networking.k8s.io'),
+    }),
+  ]);
+});
+
+test('recorded: what an agent found on its node is told; what the objects say where it found nothing', async () => {
+  const bridge = {
+    code: 'PD201',
+    check: 'bridge-filter',
+    severity: 'problem',
+    certainty: 'certain',
+    message: 'On a bridge.',
+  };
+  const stranger = { ...bridge, code: 'PD999', check: 'of a later version' };
+  const { outcome, of, findings } = await reportOf({
+    nodes: ['a', 'b'],
+    kernelVersion: '6.1.0-28-amd64',
+    agents: { a: enforcing('0.1.0', [bridge, stranger]), b: enforcing() },
+  });
+  expect(outcome.code).toBe(1);
+  expect(of('bridge-filter')).toEqual([expect.objectContaining({ nodes: ['a'] })]);
+  expect(of('lost-first-packets')).toEqual([expect.objectContaining({ severity: 'warning', nodes: ['a', 'b'] })]);
+  expect(findings.map(({ code }) => code)).not.toContain('PD999');
+});
+
+test('recorded: other enforcers by their pods, on the nodes where they are', async () => {
+  const cilium = {
+    metadata: { namespace: 'kube-system', name: 'cilium-8fj2m', labels: { 'k8s-app': 'cilium' } },
+    spec: { nodeName: 'b', containers: [{ name: 'cilium-agent', image: 'quay.io/cilium/cilium:v1.16.3' }] },
+    status: { phase: 'Running' },
+  };
+  const { of } = await reportOf({ nodes: ['a', 'b'], agents: { a: enforcing(), b: enforcing() }, others: [cilium] });
+  expect(of('other-enforcer')).toEqual([expect.objectContaining({ severity: 'warning', nodes: ['b'] })]);
+});
+
+test('recorded: a user who may not ask everything is told which right is missing', async () => {
+  const { outcome, of } = await reportOf({
+    nodes: ['a'],
+    agents: { a: enforcing() },
+    forbidden: /proxy|nodes$|accessreviews/,
+  });
+  expect(outcome.code).toBe(0);
+  expect(of('agent-ready')).toEqual([
+    expect.objectContaining({
+      severity: 'warning',
+      nodes: ['a'],
+      message: expect.stringContaining('lacks the right to get pods/proxy'),
+    }),
+  ]);
+  expect(of('not-looked').map(({ message }) => message)).toEqual([
+    expect.stringContaining('lacks the right to list nodes'),
+    expect.stringContaining('lacks the right to create subjectaccessreviews'),
+  ]);
+});
+
+test('recorded: where no pods may be listed nothing can be looked at: exit code 3', async () => {
+  const { flags } = await cluster({ nodes: ['a'], forbidden: /pods$/ });
+  const { code, stderr } = await podfence(flags);
+  expect([code, stderr]).toEqual([3, expect.stringContaining('cannot be looked at: HTTP 403')]);
+});
+
+test('the report keeps within COLUMNS', async () => {
+  const { flags } = await cluster({ nodes: ['a', 'b'], kernelVersion: '6.1.0-28-amd64', agents: { a: enforcing() } });
+  const child = spawn(process.execPath, [CLI, ...flags], { env: { ...process.env, COLUMNS: '60' }, stdio: 'pipe' });
+  const { stdout, code } = await ended(child);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/^cluster http:.*, 2 nodes\n\nproblem {2}PD501 agents, certain · b\n/);
+  for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(60);
+});
+
+test('recorded: --run-pod looks at nodes without an agent, and leaves nothing', async () => {
+  const found = { code: 'PD113', check: 'ipset', severity: 'ok', certainty: 'certain', message: 'Sets.', nodes: ['x'] };
+  const { api, flags } = await cluster({
+    nodes: ['a', 'b'],
+    agents: { a: enforcing('0.1.0', [found]) },
+    podLog: JSON.stringify({ findings: [found] }),
+  });
+  const { code, stdout } = await podfence([...flags, '--json', '--run-pod', '--image', 'podfence:dev']);
+  expect(code).toBe(1);
+  const { findings } = JSON.parse(stdout) as Report;
+  expect(findings.filter(({ check }) => check === 'ipset')).toEqual([expect.objectContaining({ nodes: ['a', 'b'] })]);
+  expect(api.requests.filter((request) => /^POST .*\/pods$/.test(request))).toHaveLength(1);
+  expect([api.namespaces.size, api.pods.length]).toEqual([0, 0]);
+});
+
+test('recorded: a pod that says nothing doctor understands is told with its last words', async () => {
+  const { of } = await reportOf(
+    { nodes: ['a'], podLog: 'exec: podfence: not found\n' },
+    '--run-pod',
+    '--image',
+    'busybox',
+  );
+  expect(of('not-looked')).toEqual([
+    expect.objectContaining({
+      severity: 'warning',
+      nodes: ['a'],
+      message: expect.stringContaining('podfence: not found'),
+    }),
+  ]);
+});
+
+test.each(['SIGINT', 'SIGTERM'] as const)('recorded: %s while pods run removes them all the same', async (signal) => {
+  const { api, flags } = await cluster({ nodes: ['a'] });
+  const child = start(...flags, '--run-pod', '--image', 'podfence:dev');
+  const outcome = ended(child);
+  await api.asked(/^GET .*\/pods$/);
+  await api.asked(/^GET \/api\/v1\/namespaces\/podfence-doctor-[^/]+\/pods$/);
+  child.kill(signal);
+  expect((await outcome).code).toBe(signal === 'SIGINT' ? 130 : 143);
+  expect([api.namespaces.size, api.pods.length]).toEqual([0, 0]);
+});
+
+describeAsRoot('doctor on a node', () => {
+  test('real: exit code 1 and the problem first, where pods are on a bridge that skips the packet filter', async () => {
+    using node = Netns.create();
+    using pod = Netns.create();
+    shell(
+      node,
+      `ip link set lo up; ip link add cni0 type bridge; ip link add port1 type veth peer name eth0 netns ${pod.path}`,
+    );
+    shell(node, 'ip link set port1 master cni0; echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables');
+    const child = node.run(() => start('doctor', '--json'));
+    const { code, stdout } = await ended(child);
+    expect(code).toBe(1);
+    expect((JSON.parse(stdout) as Report).findings[0]).toMatchObject({ code: 'PD201', severity: 'problem' });
+  });
+});
