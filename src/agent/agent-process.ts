@@ -24,7 +24,6 @@ import { Metrics } from '../telemetry/metrics.ts';
 import { Agent, type AgentOptions } from './agent.ts';
 import { FlowExplainer } from './flow-explainer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
-import { checkAtStart } from './start-checks.ts';
 import { verdictsOfReasons } from './verdict.ts';
 
 /** Between two attempts to bring a change into force that failed, in ms. */
@@ -219,10 +218,18 @@ export class AgentProcess implements AgentView {
     }
   }
 
+  /** Loaded when the policies are in force: nothing of it is needed before. */
   async #check({ pods, policies }: ClusterSnapshot): Promise<void> {
-    const mode = this.#agent.mode()?.mode ?? 'enforce';
-    const queues = this.#agent.queues;
-    this.#findings = await checkAtStart({ mode, queues, pods: pods.length, policies: policies.length }, this.#log);
+    try {
+      const { checkAtStart } = await import('./start-checks.ts');
+      const inForce = this.#agent.mode();
+      if (inForce === undefined) return;
+      const { mode, steering } = inForce;
+      const sizes = { pods: pods.length, policies: policies.length };
+      this.#findings = await checkAtStart({ mode, steering, queues: this.#agent.queues, ...sizes }, this.#log);
+    } catch (error) {
+      this.#log.warn({ err: error }, 'this node could not be checked');
+    }
   }
 
   /** With another name than the cluster has for this node, nothing would be enforced and nothing would look wrong. */

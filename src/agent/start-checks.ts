@@ -8,6 +8,8 @@ import { cheapNode } from '../machine/node-facts.ts';
 
 export interface StartChecks {
   readonly mode: 'enforce' | 'audit';
+  /** In force. */
+  readonly steering: 'nftables' | 'iptables';
   /** Of this agent. */
   readonly queues: QueueRange;
   /** Of the whole cluster. */
@@ -16,8 +18,9 @@ export interface StartChecks {
 }
 
 /** Logs warnings and problems. Throws nothing. */
-export async function checkAtStart({ mode, ...rest }: StartChecks, log: Logger): Promise<readonly Finding[]> {
-  const findings = await findingsOf(mode, rest);
+export async function checkAtStart({ mode, steering, ...rest }: StartChecks, log: Logger): Promise<readonly Finding[]> {
+  const steers = finding('steering', 'ok', 'certain', `podfence steers by ${steering}.`);
+  const findings = [...(await findingsOf(mode, rest)), steers];
   for (const { severity, code, check, certainty, message, advice } of findings) {
     if (severity === 'warning' || severity === 'problem')
       log.warn({ code, check, severity, certainty, advice }, message);
@@ -27,7 +30,7 @@ export async function checkAtStart({ mode, ...rest }: StartChecks, log: Logger):
 
 async function findingsOf(
   presence: 'enforce' | 'audit',
-  facts: Omit<StartChecks, 'mode'>,
+  facts: Omit<StartChecks, 'mode' | 'steering'>,
 ): Promise<readonly Finding[]> {
   try {
     return nodeFindings(await cheapNode({ system: system(), presence, ...facts }));

@@ -221,5 +221,5 @@ describeAsRoot('doctor on a node', () => {
     const { code, stdout } = await ended(child);
     expect(code).toBe(1);
     expect((JSON.parse(stdout) as Report).findings[0]).toMatchObject({ code: 'PD201', severity: 'problem' });
-  });
+  }, 90_000);
 });
