@@ -1,8 +1,6 @@
 /** Where in the kernel Services are translated, and what podfence's place in it sees of that. */
 import { type Finding, finding } from './finding.ts';
 
-export type ProxyMode = 'iptables' | 'nftables' | 'ipvs';
-
 export interface ProxyFacts {
   /** `iptables`, `nftables`, `ipvs`; others as kube-proxy calls them. Undefined where there is no kube-proxy to be seen. */
   readonly mode: string | undefined;

@@ -41,6 +41,6 @@ export function apiRights({ subject, answers }: RightsFacts): Finding {
   );
 }
 
-export function rightText({ verb, group, resource }: Right): string {
+function rightText({ verb, group, resource }: Right): string {
   return `${verb} ${resource}${group === '' ? '' : `.${group}`}`;
 }

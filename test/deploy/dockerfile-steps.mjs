@@ -84,7 +84,9 @@ function images() {
   mkdirSync(bin, { recursive: true });
   cpSync(process.execPath, join(bin, 'node'));
   // node-gyp compiles against them; the official image has them in the same place.
-  cpSync(resolve(dirname(process.execPath), '..', 'include'), join(node, 'usr', 'local', 'include'), { recursive: true });
+  cpSync(resolve(dirname(process.execPath), '..', 'include'), join(node, 'usr', 'local', 'include'), {
+    recursive: true,
+  });
   const npm = spawnSync('sh', ['-c', 'realpath "$(command -v npm)"'], { encoding: 'utf8' }).stdout.trim();
   const packages = join(node, 'usr', 'local', 'lib', 'node_modules');
   cpSync(resolve(dirname(npm), '..'), join(packages, 'npm'), { recursive: true });
@@ -212,7 +214,10 @@ function examine({ root, layer }) {
   const libraries =
     'ldd /usr/local/bin/node $(find /opt/podfence/node_modules -name "*.node") /usr/lib/*/libpcap.so.0.8';
   check('every library is there', `${libraries} > /tmp/ldd; ! grep 'not found' /tmp/ldd; rm /tmp/ldd`);
-  check('native code of this platform only: koffi and cap', 'find /opt -name "*.node"; [ $(find /opt -name "*.node" | wc -l) = 2 ]');
+  check(
+    'native code of this platform only: koffi and cap',
+    'find /opt -name "*.node"; [ $(find /opt -name "*.node" | wc -l) = 2 ]',
+  );
   check('the agent enforces with no more than the DaemonSet gives it', ...confined(root), { SCRIPT: AGENT });
   check('and audits', ...confined(root), { SCRIPT: AGENT, PODFENCE_MODE: 'audit' });
 }

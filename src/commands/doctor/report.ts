@@ -58,7 +58,7 @@ function nodesText({ nodes }: NodesFinding, { nodes: all }: ReportOptions): stri
 }
 
 /** `1 problem, 2 warnings, 3 to know, 12 fine` */
-export function summaryText(findings: readonly NodesFinding[]): string {
+function summaryText(findings: readonly NodesFinding[]): string {
   const words: Readonly<Record<Severity, (count: number) => string>> = {
     problem: (count) => `${count} ${count === 1 ? 'problem' : 'problems'}`,
     warning: (count) => `${count} ${count === 1 ? 'warning' : 'warnings'}`,

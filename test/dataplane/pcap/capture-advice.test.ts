@@ -16,7 +16,7 @@ describe('advice about a capture that cannot start', () => {
   });
 
   it('does not blame the package where a right or a group is missing', () => {
-    for (const message of ['socket: Operation not permitted', 'Can\'t listen on group index'])
+    for (const message of ['socket: Operation not permitted', "Can't listen on group index"])
       expect(captureAdvice(message, 'checkout')).not.toContain('cap is missing');
   });
 });
