@@ -2,8 +2,9 @@
 
 /**
  * - `ended` the server ended a watch, as it does every few minutes: go on from where it was
+ * - `quiet` nothing came on a watch for a while, as where nothing happens: ask for it anew, to see that the server is there
  * - `expired` the resourceVersion or continue token is too old (410): list again
- * - `inactive` nothing came for too long, the connection is probably half-open: connect again
+ * - `inactive` an answer was due and did not come, the connection is probably half-open: connect again
  * - `connection` it could not be made, or broke
  * - `malformed` the answer is not what the API gives
  * - `unauthorized` 401: read the credentials again
@@ -14,6 +15,7 @@
  */
 export const FAILURES = [
   'ended',
+  'quiet',
   'expired',
   'inactive',
   'connection',

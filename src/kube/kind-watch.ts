@@ -30,8 +30,16 @@ const SHORTEST_WATCH = 300;
 const LONGEST_WATCH = 600;
 /** Milliseconds until an answer begins: the API server ends requests that are no watches after 60 s by itself. */
 const ANSWER_LIMIT = 75_000;
-/** Milliseconds that a watch may be silent: the server sends a bookmark about every minute. */
-const WATCH_IDLE_LIMIT = 120_000;
+/** The same for a watch. It has nothing to read before it is answered; under load it queues for 15 s, then it is refused (KEP-1040). */
+const WATCH_ANSWER_LIMIT = 25_000;
+/**
+ * A watch that was silent for so many ms is asked for anew from where it was. Silence tells nothing by itself: a bookmark is due every
+ * minute, but the API server leaves it out where the version is still the one that the watch began with (apiserver, cache_watcher.go,
+ * `process`), and where nothing of a kind changes that version only moves if etcd reports progress: every 10 minutes by default.
+ * Only the server's answer tells that the connection was not dead. With the limit above, two minutes at most.
+ */
+const SHORTEST_QUIET = 70_000;
+const LONGEST_QUIET = 90_000;
 /** Milliseconds that a list may pause. */
 const LIST_IDLE_LIMIT = 60_000;
 /** A server that cannot stream lists is asked again after so many ms: it may have been upgraded. */
@@ -69,7 +77,7 @@ export class KindWatch<R extends ClusterRecord> {
   #streamsFrom = Number.NEGATIVE_INFINITY;
   #lists = 0;
   #lastVersion: string | undefined;
-  #lastEventAt: number | undefined;
+  #lastHeardAt: number | undefined;
 
   constructor(options: KindWatchOptions<R>) {
     this.#options = options;
@@ -90,7 +98,7 @@ export class KindWatch<R extends ClusterRecord> {
       watching: this.#retries.isWatching,
       resourceVersion: this.#lastVersion,
       records: records.size,
-      lastEventAge: this.#lastEventAt === undefined ? undefined : clock.now() - this.#lastEventAt,
+      lastEventAge: this.#lastHeardAt === undefined ? undefined : clock.now() - this.#lastHeardAt,
       lists: this.#lists,
       restarts: this.#retries.counts(),
       unreadable: this.#unreadable.count,
@@ -106,7 +114,7 @@ export class KindWatch<R extends ClusterRecord> {
         if (this.#watchFrom === undefined && !streams) await this.#list(signal);
         await this.#watch(signal);
       } catch (error) {
-        if (signal.aborted) return;
+        if (signal.aborted) return this.#retries.stop();
         await wait(this.#options.clock, this.#recover(toApiError(error)), signal);
       }
     }
@@ -149,9 +157,15 @@ export class KindWatch<R extends ClusterRecord> {
         ? streamingListPath(resource.path, seconds)
         : watchPath(resource.path, this.#watchFrom, seconds);
     const onAnswer = () => {
-      if (this.#streamed === undefined) this.#retries.watchBegan();
+      if (this.#streamed !== undefined) return;
+      this.#lastHeardAt = this.#options.clock.now();
+      this.#retries.watchBegan();
     };
-    const limits = { signal, answerLimit: ANSWER_LIMIT, idleLimit: WATCH_IDLE_LIMIT };
+    const limits = {
+      signal,
+      answerLimit: this.#streamed === undefined ? WATCH_ANSWER_LIMIT : ANSWER_LIMIT,
+      idleLimit: Math.round(SHORTEST_QUIET + random() * (LONGEST_QUIET - SHORTEST_QUIET)),
+    };
     const lines = new LineScanner(MAX_OBJECT);
     const turns = new Turns();
     for await (const chunk of connection.read(path, { ...limits, onAnswer })) {
@@ -188,7 +202,7 @@ export class KindWatch<R extends ClusterRecord> {
     if (this.#streamed !== undefined) return;
     this.#watchFrom = event.resourceVersion;
     this.#lastVersion = event.resourceVersion;
-    this.#lastEventAt = clock.now();
+    this.#lastHeardAt = clock.now();
     if (records.hasDifferences) onProgress();
   }
 
@@ -198,7 +212,7 @@ export class KindWatch<R extends ClusterRecord> {
     this.#streamed = undefined;
     this.#watchFrom = resourceVersion;
     this.#lastVersion = resourceVersion;
-    this.#lastEventAt = clock.now();
+    this.#lastHeardAt = clock.now();
     this.#lists++;
     log.info({ kind: resource.kind, records: records.size, resourceVersion }, 'list complete');
     onProgress();
@@ -213,6 +227,9 @@ export class KindWatch<R extends ClusterRecord> {
   /** Decides from where to go on after a failure; gives back how many ms to wait before. */
   #recover(error: ApiError): number {
     const { connection, clock, log, resource } = this.#options;
+    if (error.code === 'inactive' && this.#retries.isWatching) {
+      return this.#retries.next(new ApiError('quiet', error.message), 'watch');
+    }
     const during = this.#paged !== undefined ? 'list' : 'watch';
     const wasStreaming = this.#streamed !== undefined;
     this.#streamed = undefined;

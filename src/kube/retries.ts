@@ -19,6 +19,9 @@ const NO_USE_LISTING: ReadonlySet<Failure> = new Set<Failure>([
   'overloaded',
 ]);
 
+/** Ends of a watch that are no failure. */
+const ROUTINE: ReadonlySet<Failure> = new Set<Failure>(['ended', 'quiet']);
+
 export interface RetriesOptions {
   readonly clock: Clock;
   readonly random: () => number;
@@ -33,6 +36,9 @@ export class Retries {
   readonly #pageBackoff: Backoff;
   readonly #counts: Record<Failure, number>;
   #watchBeganAt: number | undefined;
+  /** When the outage began that a warning told of; undefined where there is none, or its end was told as well. */
+  #warnedSince: number | undefined;
+  #cancelRecovery = () => {};
   #last: { code: Failure; message: string; at: number } | undefined;
 
   constructor(options: RetriesOptions) {
@@ -57,7 +63,15 @@ export class Retries {
   }
 
   watchBegan(): void {
-    this.#watchBeganAt = this.#options.clock.now();
+    const { clock } = this.#options;
+    this.#watchBeganAt = clock.now();
+    // One that lasts: a server that takes each watch up and ends it at once is not back.
+    if (this.#warnedSince !== undefined) this.#cancelRecovery = clock.after(HEALTHY, () => this.#reportRecovery());
+  }
+
+  /** Nothing is logged any more. */
+  stop(): void {
+    this.#cancelRecovery();
   }
 
   pageRead(): void {
@@ -82,7 +96,8 @@ export class Retries {
     const wasHealthy = this.#watchBeganAt !== undefined && now - this.#watchBeganAt >= HEALTHY;
     this.#watchBeganAt = undefined;
     this.#counts[error.code]++;
-    const isRoutine = error.code === 'ended' && wasHealthy;
+    this.#cancelRecovery();
+    const isRoutine = ROUTINE.has(error.code) && wasHealthy;
     const isNew = wasHealthy || this.#last?.code !== error.code;
     if (!isRoutine) this.#last = { code: error.code, message: error.message, at: now };
     if (wasHealthy) this.#watchBackoff.reset();
@@ -107,7 +122,14 @@ export class Retries {
     const { log, kind } = this.#options;
     const failures = Math.max(this.#watchBackoff.failures, this.#pageBackoff.failures);
     const level = isRoutine || (failures > 1 && failures % 10 !== 0) ? 'debug' : 'warn';
-    const fields = { kind, reason: error.code, error: error.message, failures, retryIn: delay };
+    if (level === 'warn') this.#warnedSince ??= this.#options.clock.now();
+    const fields = { kind, reason: error.code, error: error.message, failures, retryInSeconds: delay / 1000 };
     log[level](fields, isRoutine ? 'watch ended, going on' : 'the watch of the API server failed, trying again');
+  }
+  #reportRecovery(): void {
+    const { clock, log, kind } = this.#options;
+    const seconds = Math.round((clock.now() - HEALTHY - (this.#warnedSince ?? 0)) / 1000);
+    this.#warnedSince = undefined;
+    log.info({ kind, outageSeconds: seconds }, 'the API server is watched again');
   }
 }

@@ -11,7 +11,7 @@ export interface KindStatus {
   /** Version of the collection that is known; undefined before the first list is complete. */
   readonly resourceVersion: string | undefined;
   readonly records: number;
-  /** Milliseconds since the last event, bookmark or complete list. A server sends a bookmark about every minute. */
+  /** Milliseconds since the server was last heard of this kind: an event, a bookmark, a complete list, or that it took a watch up. */
   readonly lastEventAge: number | undefined;
   /** Complete lists so far; the first one, and one for every time that the history had expired. */
   readonly lists: number;

@@ -84,7 +84,7 @@ const SOURCE: readonly ValueMetric[] = [
     name: 'podfence_watch_last_event_age_seconds',
     type: 'gauge',
     labels: ['kind'],
-    help: 'Time since the last event, bookmark or complete list of a kind; the server sends a bookmark about every minute.',
+    help: 'Time since the server was last heard of a kind: an event, a bookmark, a complete list, or that it took a watch up. At most two minutes while all is well.',
     read: ({ source }) =>
       source.kinds.flatMap(({ kind, lastEventAge }): Sample[] =>
         lastEventAge === undefined ? [] : [[[kind], ms(lastEventAge)]],
@@ -94,7 +94,7 @@ const SOURCE: readonly ValueMetric[] = [
     name: 'podfence_watch_restarts_total',
     type: 'counter',
     labels: ['kind', 'reason'],
-    help: 'Lists and watches that had to be begun again; ended is the server closing one in its turn.',
+    help: 'Lists and watches that had to be begun again. No failures: ended is the server closing one in its turn, quiet one on which nothing happened for a while.',
     read: ({ source }) =>
       source.kinds.flatMap(({ kind, restarts }) =>
         Object.entries(restarts).map(([reason, count]): Sample => [[kind, reason], count]),

@@ -65,19 +65,61 @@ describe('a watch that breaks', () => {
     expect(cluster.status().restarts.ended).toBe(3);
   });
 
-  it('that is half-open is given up after two minutes, and nothing is missed', async () => {
+  it('is asked for anew where nothing happens and no bookmark comes, without a failure, for as long as it is so', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    const version = cluster.status().resourceVersion;
+    const from = cluster.log.length;
+    for (let round = 1; round <= 10; round++) {
+      cluster.clock.advance(79_000);
+      expect(cluster.status().lastEventAge).toBe(79_000);
+      cluster.clock.advance(1000);
+      await until('each is asked for anew', () => server.requests('watch').length === 3 * round);
+      await cluster.isWatching(server);
+    }
+    expect(server.requests('watch', 'Pod').every(({ query }) => query.resourceVersion === version)).toBe(true);
+    expect(cluster.watch.status().age).toBe(0);
+    expect(cluster.status()).toMatchObject({ lists: 1, restarts: { quiet: 10, inactive: 0 }, lastError: undefined });
+    expect(cluster.log.slice(from).filter(({ level }) => level > 20)).toEqual([]);
+  });
+
+  it('that is half-open is replaced, and nothing is missed', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     for (const watch of server.watches('Pod')) watch.freeze();
     server.set(pod('default', 'unseen'));
-    server.bookmark('Namespace');
-    cluster.clock.advance(119_000);
-    expect(cluster.status()).toMatchObject({ watching: true, lastEventAge: 119_000 });
-    cluster.clock.advance(1000);
-    await until('it is given up', () => cluster.status().restarts.inactive === 1);
-    cluster.clock.advance(1000);
+    cluster.clock.advance(80_000);
     await cluster.isDelivered('set Pod default/unseen');
-    expect(cluster.status().lastEventAge).toBeLessThan(119_000);
+  });
+
+  it('of a server that has died without a word is found out within two minutes, and told; so is its return, once', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    server.fail({ kind: 'Pod', times: 2, answer: 'hang' });
+    const told = () =>
+      cluster.log.filter(({ level, kind, msg }) => level > 20 && kind === 'Pod' && msg !== 'list complete');
+    cluster.clock.advance(80_000);
+    await until('each is asked for anew', () => server.requests('watch').length === 3);
+    await until('the others watch', () => cluster.watch.status().kinds.filter(({ watching }) => watching).length === 2);
+    cluster.clock.advance(25_000);
+    await until('it is noticed', () => cluster.status().restarts.inactive === 1);
+    expect(cluster.status()).toMatchObject({ watching: false, lastError: { code: 'inactive' } });
+    await cluster.clock.elapse(250);
+    await until('it is asked for again', () => server.requests('watch', 'Pod').length === 2);
+    await cluster.clock.elapse(25_000);
+    await cluster.clock.elapse(500);
+    await cluster.isWatching(server);
+    cluster.clock.advance(4999);
+    expect(told()).toMatchObject([{ level: 40, reason: 'inactive', retryInSeconds: 0.25 }]);
+    cluster.clock.advance(1);
+    const back = { level: 30, msg: 'the API server is watched again', outageSeconds: 26 };
+    expect(told().slice(1)).toMatchObject([back]);
+    for (const asked of [4, 5]) {
+      cluster.clock.advance(80_000);
+      await until('it is asked for anew', () => server.requests('watch', 'Pod').length === asked);
+      await cluster.isWatching(server);
+    }
+    expect(told()).toHaveLength(2);
   });
 
   it('is not given up as long as bookmarks come', async () => {
