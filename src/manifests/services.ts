@@ -18,6 +18,7 @@ export interface ServiceDraft extends ServiceRecord {
   readonly allocatesNodePorts: boolean;
 }
 
+const FAMILIES: readonly Family[] = ['IPv4', 'IPv6'];
 const TYPES: readonly string[] = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'];
 const FIRST_NODE_PORT = 30000;
 const LAST_NODE_PORT = 32767;
@@ -28,7 +29,7 @@ export function isExternalName(object: unknown): boolean {
   return new Field(object, []).child('spec').child('type').value === 'ExternalName';
 }
 
-/** @param clusterFamilies the address families of the cluster, the preferred one first. */
+/** @param clusterFamilies those in which the cluster gives Services addresses, the preferred one first; a Service that has its own may have any */
 export function projectService(
   object: unknown,
   defaultNamespace: string,
@@ -47,7 +48,9 @@ export function projectService(
   if (portFields.length === 0 && !headless && spec.child('ports').isClean)
     spec.child('ports').problem('the Service has no ports');
   const selector = readLabels(spec.child('selector'));
-  const families = readFamilies(spec, clusterFamilies);
+  // One that has its addresses, or takes none, tells what its cluster has.
+  const isAddressed = headless || clusterIPs.length > 0;
+  const families = readFamilies(spec, isAddressed ? FAMILIES : clusterFamilies);
   const allocatesNodePorts = exposed && spec.child('allocateLoadBalancerNodePorts').value !== false;
   if (name === undefined) return { record: undefined, problems };
   return {

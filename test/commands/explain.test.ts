@@ -196,6 +196,42 @@ Note: Replies pass by connection tracking and need no rule of their own.
     expect(JSON.parse(withoutServices.stdout)).toMatchObject({ to: '10.96.0.9', verdict: 'allow' });
   });
 
+  test.each(['explain', 'matrix'])(
+    '%s of a kubeconfig takes a dual-stack cluster as its objects have it',
+    async (command) => {
+      const server = await startServer();
+      const addresses = [{ ip: '10.1.0.1' }, { ip: 'fd00:1::1' }];
+      const dual = (name: string, index: number) => {
+        const object = pod('default', name, { labels: { app: name } });
+        const podIPs = addresses.map(({ ip }) => ({ ip: `${ip}${index}` }));
+        server.set({ ...object, status: { phase: 'Running', podIP: podIPs[0]?.ip, podIPs } });
+      };
+      for (const [index, name] of ['client', 'server'].entries()) dual(name, index);
+    const ingress = [{ from: [{ ipBlock: { cidr: '10.1.0.0/16' } }] }];
+    server.set(apiPolicy('default', 'ipv4', { podSelector: { matchLabels: { app: 'server' } }, ingress }));
+      for (const [name, clusterIPs] of Object.entries({ svc: ['10.96.0.9', 'fd00:96::9'], headless: ['None'] })) {
+        const spec = { type: 'ClusterIP', clusterIP: clusterIPs[0], clusterIPs, selector: { app: 'server' } };
+        const families = { ipFamilies: ['IPv4', 'IPv6'], ipFamilyPolicy: 'RequireDualStack' };
+        server.set({
+          kind: 'Service',
+          apiVersion: 'v1',
+          metadata: { namespace: 'default', name },
+          spec: { ...spec, ...families, ports: [{ port: 80, targetPort: 8080 }] },
+        });
+      }
+      const flow = ['--from', 'client', '--to', 'default/svc', '--port', '80'];
+      const asked = [command, ...(command === 'explain' ? flow : []), '--json'];
+      const { code, stdout, stderr } = await podfence([
+        ...asked,
+        '--kubeconfig',
+        file('kubeconfig', server.kubeConfig()),
+      ]);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      // Both families are judged: the policy tells them apart.
+    expect(stdout).toContain('"verdict":"mixed"');
+    },
+  );
+
   test('tells an agent the Service that is meant, by its name or its address', async () => {
     const asked: (string | null)[][] = [];
     const agent = createServer((request, response) => {

@@ -61,6 +61,12 @@ describe('a Service', () => {
     ['{ports: [{port: 80}], ipFamilies: [IPv6, IPv4]}', { families: ['IPv4', 'IPv6'] }, [/^fd00:10:96::/, /^10\.96\./]],
     ['{ports: [{port: 80}], clusterIPs: [10.1.1.1, "FD00::1"]}', {}, [/^10\.1\.1\.1$/, /^fd00::1$/]],
     ['{ports: [{port: 80}]}', { serviceRanges: ['172.30.0.0/16'] }, [/^172\.30\./]],
+    [
+      '{ports: [{port: 80}], ipFamilies: [IPv4, IPv6], clusterIPs: [10.1.1.1, "fd00::1"]}',
+      {},
+      [/^10\.1\.1\.1$/, /^fd00::1$/],
+    ],
+    ['{ports: [{port: 80}], ipFamilies: [IPv6], clusterIP: None}', {}, []],
     ['{ports: [{port: 80}], clusterIP: None}', {}, []],
     ['{clusterIPs: [None]}', {}, []],
   ])('%s with %j has the addresses %j', async (spec, options, expected) => {
