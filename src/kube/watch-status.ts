@@ -28,7 +28,7 @@ export interface ClusterWatchStatus {
   readonly server: string;
   /** The first lists of all kinds are complete: there is a snapshot. */
   readonly synced: boolean;
-  /** Age of the knowledge in ms: the greatest `lastEventAge` of all kinds. Undefined until synced. */
+  /** Age of the oldest knowledge in ms: the greatest `lastEventAge` of all kinds. Undefined until synced. */
   readonly age: number | undefined;
   readonly kinds: readonly KindStatus[];
 }

@@ -149,7 +149,7 @@ export interface SourceView {
   readonly type: 'kubernetes' | 'manifests';
   /** The address of the API server, or the paths of the manifests. */
   readonly location: string;
-  /** Age of the knowledge, in ms; undefined until there is any. */
+  /** Age of the oldest knowledge, in ms: that of the kind that was heard of the longest ago. Undefined until there is any. */
   readonly age: number | undefined;
   /** What is watched; [] for manifests. */
   readonly kinds: readonly WatchView[];

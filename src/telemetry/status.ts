@@ -81,7 +81,7 @@ export interface Status {
   /** Of this node, as `podfence doctor --json` has them: what the checks at the start found, good and bad. */
   readonly findings: readonly Finding[];
   readonly lag: {
-    /** Since the source was last heard; null before that. */
+    /** Since the source was last heard of the kind that it was heard of the longest ago; null before that. */
     readonly knowledgeAgeSeconds: number | null;
     /** Of the oldest change that is not in force yet; 0 where all are. */
     readonly pendingChangeSeconds: number;
@@ -195,13 +195,15 @@ function taintStatus(taint: StartupTaintView | undefined): Status['startupTaint'
   return taint === undefined ? null : { ...taint, lastError: taint.lastError ?? null };
 }
 
-/** How old the knowledge is, in words. */
-export function describeAge({ type, location, age }: SourceView): string {
+/** How old the knowledge is, in words: since the source was last heard at all, and for each kind where they differ. */
+export function describeAge({ type, location, age, kinds }: SourceView): string {
   const [from, verb] =
     type === 'kubernetes' ? [`the API server ${location}`, 'heard'] : [`the manifests ${location}`, 'read'];
-  return age === undefined
-    ? `nothing known yet from ${from}`
-    : `${from} last ${verb} ${(age / 1000).toFixed(1)} seconds ago`;
+  if (age === undefined) return `nothing known yet from ${from}`;
+  const since = ({ lastEventAge = age }: WatchView) => (lastEventAge / 1000).toFixed(1);
+  const youngest = Math.min(age, ...kinds.map(({ lastEventAge = age }) => lastEventAge));
+  const byKind = kinds.map((each) => `${each.kind} ${since(each)}${each.watching ? '' : ', no watch open'}`).join('; ');
+  return `${from} last ${verb} ${(youngest / 1000).toFixed(1)} seconds ago${byKind === '' ? '' : ` (${byKind})`}`;
 }
 
 function seconds(milliseconds: number | undefined): number | null {

@@ -58,7 +58,7 @@ describeAsRoot('An API server that fails', () => {
       expect(await agent.get('/readyz')).toEqual({
         status: 200,
         body: expect.stringMatching(
-          /^policies in force since \d{4}-\S+; the API server http:\S+ last heard [\d.]+ seconds ago\n$/,
+          /^policies in force since \d{4}-\S+; the API server http:\S+ last heard [\d.]+ seconds ago \(Namespace [\d.]+.*\)\n$/,
         ),
       });
     }

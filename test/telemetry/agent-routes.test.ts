@@ -1,6 +1,7 @@
 import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EGRESS_DENIED, MID_STREAM, NOT_ISOLATED } from '../../src/filter/reasons.ts';
+import type { KindStatus } from '../../src/kube/watch-status.ts';
 import { agentRoutes } from '../../src/telemetry/agent-routes.ts';
 import { HttpServer } from '../../src/telemetry/http-server.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
@@ -85,11 +86,21 @@ describe('/readyz', () => {
       status: 503,
       body: 'not ready: waiting for the first lists; nothing known yet from the API server https://10.0.0.1\n',
     });
-    agent.watch = { ...agent.watch, synced: true, age: 250 };
+    const [namespaces, pods, policies] = agent.watch.kinds.map((kind) => ({ ...kind, synced: true, watching: true }));
+    agent.watch = {
+      ...agent.watch,
+      synced: true,
+      age: 30_000,
+      kinds: [
+        { ...(namespaces as KindStatus), lastEventAge: 12_000 },
+        { ...(pods as KindStatus), lastEventAge: 250 },
+        { ...(policies as KindStatus), lastEventAge: 30_000, watching: false },
+      ],
+    };
     agent.state = { ready: true, since: new Date('2026-01-02T03:04:05.678Z') };
     expect(await readyz()).toMatchObject({
       status: 200,
-      body: 'policies in force since 2026-01-02T03:04:05.678Z; the API server https://10.0.0.1 last heard 0.3 seconds ago\n',
+      body: 'policies in force since 2026-01-02T03:04:05.678Z; the API server https://10.0.0.1 last heard 0.3 seconds ago (Namespace 12.0; Pod 0.3; NetworkPolicy 30.0, no watch open)\n',
     });
     agent.state = { ready: false, reason: 'stopping' };
     expect((await readyz()).status).toBe(503);
@@ -103,7 +114,8 @@ describe('/readyz', () => {
 
   it('stays ready while the API server is gone, and tells for how long', async () => {
     agent.state = { ready: true, since: new Date(0) };
-    agent.watch = { ...agent.watch, synced: true, age: 3_600_000 };
+    const kinds = agent.watch.kinds.map((kind) => ({ ...kind, lastEventAge: 3_600_000 }));
+    agent.watch = { ...agent.watch, synced: true, age: 3_600_000, kinds };
     const { status, body } = await readyz();
     expect(status).toBe(200);
     expect(body).toContain('last heard 3600.0 seconds ago');
