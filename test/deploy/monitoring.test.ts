@@ -25,6 +25,7 @@ interface Rule {
 interface Panel {
   readonly id: number;
   readonly title: string;
+  readonly description?: string;
   readonly type: string;
   readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
   readonly targets?: readonly { readonly expr: string; readonly legendFormat: string }[];
@@ -228,6 +229,14 @@ describe('daemonset/monitored', () => {
 });
 
 describe('the dashboard', () => {
+  it('names the switch without which a panel stays empty', () => {
+    const optional = panels.filter(({ targets = [] }) =>
+      targets.some(({ expr }) => expr.includes('podfence_policy_flows')),
+    );
+    expect(optional.length).toBeGreaterThan(0);
+    for (const { description } of optional) expect(description).toContain('PODFENCE_POLICY_METRICS=yes');
+  });
+
   it('gives each panel a number and a place of its own', () => {
     const places = panels.map(({ gridPos: { x, y, w } }) => `${y}:${x}-${x + w}`);
     expect(new Set(places).size).toBe(panels.length);
