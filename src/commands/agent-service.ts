@@ -1,24 +1,33 @@
 /** The Service that a question to an agent means: the agent itself may not read Services. */
 import type { ServiceRecord } from '../cluster/services.ts';
-import { Ends } from '../explain/ends.ts';
+import { type Destination, destinationNamed } from '../explain/destination.ts';
+import { Ends, SERVICE } from '../explain/ends.ts';
 import { FlowError } from '../explain/flow-error.ts';
+import { parsePort } from '../explain/port-query.ts';
 import type { FlowQuestion } from '../telemetry/explain-route.ts';
 import type { ClusterInput } from './cluster-input.ts';
 
-/** The question with the Service along, where it is about one; as it is otherwise. */
-export function withService(question: FlowQuestion, { snapshot, services }: ClusterInput): FlowQuestion {
-  const service = serviceNamed(question.to, new Ends(snapshot, services));
-  if (service === undefined) return question;
-  const to = `service/${service.namespace}/${service.name}`;
-  return { ...question, to, service: JSON.stringify(manifestOf(service)) };
+export interface AgentQuestion {
+  readonly question: FlowQuestion;
+  /** As in Destination: the agent cannot tell it. */
+  readonly note?: string;
 }
 
-function serviceNamed(to: string, ends: Ends): ServiceRecord | undefined {
+/** The question with the Service along, where it is about one; as it is otherwise. */
+export function withService(question: FlowQuestion, { snapshot, services }: ClusterInput): AgentQuestion {
+  const { named, note } = destinationOf(question, new Ends(snapshot, services)) ?? {};
+  const noted = note === undefined ? {} : { note };
+  if (named?.kind !== 'service') return { question, ...noted };
+  const { service } = named;
+  const to = `${SERVICE}${service.namespace}/${service.name}`;
+  return { question: { ...question, to, service: JSON.stringify(manifestOf(service)) }, ...noted };
+}
+
+function destinationOf({ to, port }: FlowQuestion, ends: Ends): Destination | undefined {
   try {
-    const named = ends.named(to);
-    return named.kind === 'service' ? named.service : undefined;
+    return destinationNamed(ends, to, parsePort(port));
   } catch (error) {
-    // The agent may know a pod of that name.
+    // The agent may know a pod of that name, and says what is wrong.
     if (error instanceof FlowError) return undefined;
     throw error;
   }

@@ -48,9 +48,10 @@ class Report {
     return this.#lines.map((line) => `${line.trimEnd()}\n`).join('');
   }
 
-  answer({ from, to, protocol, port, verdict, ways }: Answer): void {
+  answer({ from, to, protocol, port, verdict, ways, note }: Answer): void {
     const [word, colour] = VERDICTS[verdict];
     this.#lines.push(`${this.#paint(word, colour)}  ${from} -> ${to}, ${flowPortText(protocol, port)}`);
+    if (note !== undefined) this.#wrapped(note, 0);
     const [only] = ways;
     const isDirect = ways.length === 1 && only?.alike.length === 0 && endName(only.to) === to;
     for (const way of ways) {

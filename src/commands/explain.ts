@@ -6,7 +6,7 @@ import { FlowError } from '../explain/flow-error.ts';
 import { showsColour } from '../lab/paint.ts';
 import type { FlowQuestion } from '../telemetry/explain-route.ts';
 import { askAgent } from './agent-request.ts';
-import { withService } from './agent-service.ts';
+import { type AgentQuestion, withService } from './agent-service.ts';
 import { type ClusterInput, type ClusterInputFlags, readClusterInput, withClusterInput } from './cluster-input.ts';
 import { ExitCode, InputError } from './exit-code.ts';
 import { renderAnswer } from './explain-report.ts';
@@ -16,8 +16,8 @@ The verdict is that of the compiled rule table and the filter, which judge the f
 egress where the source runs, ingress where the destination runs. Policies and rules are named for it afterwards.
 
 FROM and TO are NAMESPACE/POD, the name of a pod that no other has, or an IP address; TO may be NAMESPACE/SERVICE or a Service's address
-as well (service/NAMESPACE/SERVICE where a pod has that name), and every backend is explained. A port is 5432, 53/udp, http (a port's name)
-or icmp.
+as well, and every backend is explained. Where a Pod and a Service have the same name, the one that has the port is meant, and the other is
+named: pod/NAMESPACE/POD and service/NAMESPACE/SERVICE say which. A port is 5432, 53/udp, http (a port's name) or icmp.
 
 Manifests seldom tell the addresses of pods: some are made up, from --pod-range, and a note says where an ipBlock decides by one.
 
@@ -85,14 +85,15 @@ async function explain(flags: Flags): Promise<number> {
   const { agent, manifests, kubeconfig, context } = flags;
   const isGiven = (manifests ?? kubeconfig ?? context) !== undefined;
   const input = agent === undefined || isGiven ? await readClusterInput(flags) : undefined;
-  if (agent !== undefined) print(await agentAnswer(agent, input ? withService(question, input) : question), flags);
+  if (agent !== undefined) print(await agentAnswer(agent, input ? withService(question, input) : { question }), flags);
   else if (input !== undefined) print(answer(input, question), flags);
   return input?.hasErrors ? ExitCode.badInput : ExitCode.ok;
 }
 
-async function agentAnswer(agent: string, question: FlowQuestion): Promise<Answer> {
+async function agentAnswer(agent: string, { question, note }: AgentQuestion): Promise<Answer> {
   const response = await askAgent(agent, '/explain', new URLSearchParams({ ...question }));
-  return (await response.json()) as Answer;
+  const answer = (await response.json()) as Answer;
+  return note === undefined ? answer : { ...answer, note };
 }
 
 async function batch(flags: Flags, file: string): Promise<number> {

@@ -66,7 +66,9 @@ class ClusterLists {
   /** Names, for people: whoever may not list Services can still name pods. */
   async services(): Promise<readonly ServiceRecord[]> {
     const project = (object: unknown) =>
-      isExternalName(object) ? { record: undefined, problems: [] } : projectService(object, 'default', ['IPv4', 'IPv6']);
+      isExternalName(object)
+        ? { record: undefined, problems: [] }
+        : projectService(object, 'default', ['IPv4', 'IPv6']);
     const keyOf = ({ namespace, name }: ServiceRecord) => `${namespace}/${name}`;
     try {
       return allocateServices(await this.#list(SERVICES_PATH, 'Service', project, keyOf), new Map());

@@ -30,6 +30,8 @@ export interface BatchAnswer extends Judgement {
   readonly to: string;
   readonly port: number | string | undefined;
   readonly protocol: FlowProtocol;
+  /** As in Answer. */
+  readonly note?: string;
 }
 
 export class Batch {
@@ -58,7 +60,18 @@ export class Batch {
     const { egress, ingress, verdict, reason } = worst(
       flow.ways.map((way) => this.#judge.judge(way.from, way.to, flow.protocol, way.port)),
     );
-    return { from, to, port, protocol: flow.protocol, egress, ingress, verdict, reason };
+    const { protocol: asked, note } = flow;
+    return {
+      from,
+      to,
+      port,
+      protocol: asked,
+      egress,
+      ingress,
+      verdict,
+      reason,
+      ...(note === undefined ? {} : { note }),
+    };
   }
 }
 

@@ -1,8 +1,8 @@
 /** Names -> the ends of flows: pods, Services, nodes, addresses. */
 import { canonicalAddress } from '../cluster/addresses.ts';
 import { didYouMean } from '../cluster/nearest.ts';
-import { type PodRecord, recordKey } from '../cluster/records.ts';
-import { isBehind } from '../cluster/service-ports.ts';
+import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts';
+import { isBehind, targetOn } from '../cluster/service-ports.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import type { NodeIdentity } from '../policy/compiler.ts';
@@ -15,8 +15,9 @@ export type Named =
   | { readonly kind: 'service'; readonly service: ServiceRecord }
   | { readonly kind: 'end'; readonly end: FlowEnd };
 
-/** Says that a Service is meant where a pod has its name too. */
+/** Say that a Service, or a pod, is meant where the other has its name too. */
 export const SERVICE = 'service/';
+export const POD = 'pod/';
 
 export class Ends {
   readonly #pods = new Map<string, PodRecord>();
@@ -46,18 +47,36 @@ export class Ends {
   }
 
   /**
-   * `namespace/pod`, a pod's name alone where no other has it, `namespace/service`, `service/namespace/service`, or an address, which may be a
-   * pod's, a node's or a Service's.
+   * `namespace/pod`, `pod/namespace/pod`, a pod's name alone where no other has it, `namespace/service`, `service/namespace/service`, or an address,
+   * which may be a pod's, a node's or a Service's. Of a pod and a Service with the same name it is the pod; see destination.ts.
    * @throws FlowError UNKNOWN_END
    */
   named(text: string): Named {
-    const pod = this.#pods.get(text);
+    const pod = this.#pods.get(text) ?? this.#pods.get(text.startsWith(POD) ? text.slice(POD.length) : text);
     if (pod !== undefined) return { kind: 'pod', pod };
     const service = this.#services.get(text.startsWith(SERVICE) ? text.slice(SERVICE.length) : text);
     if (service !== undefined) return { kind: 'service', service };
     const address = canonicalAddress(text);
     if (address !== undefined) return this.#atAddress(address);
     return { kind: 'pod', pod: this.#podByName(text) };
+  }
+
+  /** The pod and the Service that both have this name. */
+  sharedName(text: string): { readonly pod: PodRecord; readonly service: ServiceRecord } | undefined {
+    const [pod, service] = [this.#pods.get(text), this.#services.get(text)];
+    return pod === undefined || service === undefined ? undefined : { pod, service };
+  }
+
+  /** Ports of a pod to which Services send. */
+  portsSentTo(pod: PodRecord): readonly { readonly protocol: Protocol; readonly port: number }[] {
+    return [...this.#services.values()]
+      .filter((service) => isBehind(service, pod))
+      .flatMap(({ ports }) =>
+        ports.flatMap(({ protocol, targetPort }) => {
+          const port = targetOn(pod, protocol, targetPort);
+          return port === undefined ? [] : { protocol, port };
+        }),
+      );
   }
 
   /** The end at an address, in canonical text. */

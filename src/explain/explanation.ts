@@ -19,6 +19,8 @@ export interface Answer {
   readonly verdict: Verdict | 'mixed';
   /** At least one. */
   readonly ways: readonly Way[];
+  /** A sentence about the other one, where a pod and a Service have the name of the destination: `to` says which is meant. */
+  readonly note?: string;
 }
 
 /** Ways that differ in nothing but the pod they lead to are one. */

@@ -2,7 +2,7 @@
 import { canonicalAddress } from '../cluster/addresses.ts';
 import { type PodRecord, recordKey } from '../cluster/records.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
-import { SERVICE } from './ends.ts';
+import { POD, SERVICE } from './ends.ts';
 import { isNameServer } from './name-servers.ts';
 
 /**
@@ -22,9 +22,9 @@ export function vicinityOf({ namespaces, pods, policies }: ClusterSnapshot, ends
   };
 }
 
-/** Of `service/a/b` namespace a; service is one only in `service/a`. */
+/** Of `service/a/b` and `pod/a/b` namespace a; service is one only in `service/a`. */
 function namespacesIn(end: string): readonly string[] {
   const [namespace = '', ...rest] = end.split('/');
   if (rest.length === 0) return [];
-  return `${namespace}/` === SERVICE && rest.length > 1 ? rest.slice(0, 1) : [namespace];
+  return [SERVICE, POD].includes(`${namespace}/`) && rest.length > 1 ? rest.slice(0, 1) : [namespace];
 }

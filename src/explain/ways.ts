@@ -4,6 +4,7 @@ import { didYouMean } from '../cluster/nearest.ts';
 import { type PodRecord, recordKey } from '../cluster/records.ts';
 import { targetOn } from '../cluster/service-ports.ts';
 import type { ServicePort, ServiceRecord } from '../cluster/services.ts';
+import { destinationNamed, portOfService } from './destination.ts';
 import { type Ends, type Named, podEnd } from './ends.ts';
 import { endName, type FlowEnd } from './flow-end.ts';
 import { FlowError } from './flow-error.ts';
@@ -25,6 +26,8 @@ export interface FlowWays {
   readonly protocol: FlowProtocol;
   readonly port: number;
   readonly ways: readonly FlowWay[];
+  /** As in Destination. */
+  readonly note?: string;
 }
 
 /** Where a flow can arrive: a pod or another end, and the port there. */
@@ -43,7 +46,7 @@ interface Targets {
 /** @throws FlowError */
 export function waysOf(ends: Ends, from: string, to: string, query: PortQuery): FlowWays {
   const source = ends.named(from);
-  const destination = ends.named(to);
+  const { named: destination, note } = destinationNamed(ends, to, query);
   if (source.kind === 'service') {
     throw new FlowError('UNKNOWN_END', `${from} is a Service, which sends nothing; give a pod or an address`);
   }
@@ -54,7 +57,7 @@ export function waysOf(ends: Ends, from: string, to: string, query: PortQuery): 
   const ways = targets.flatMap((target) => waysTo(source, target));
   const names = { from: nameOf(source), to: nameOf(destination) };
   if (ways.length === 0) throw noWay(names, source, targets);
-  return { ...names, protocol, port, ways };
+  return { ...names, protocol, port, ways, ...(note === undefined ? {} : { note }) };
 }
 
 function nameOf(named: Named): string {
@@ -140,13 +143,11 @@ function whyEmpty({ selector }: ServiceRecord): string {
   return labels.length === 0 ? 'it has no selector' : `no pod has ${labels.join(' and ')}`;
 }
 
-function servicePort({ ports }: ServiceRecord, { protocol, port }: PortQuery, title: string): ServicePort {
-  const found = ports.find((each) =>
-    typeof port === 'number'
-      ? each.port === port && each.protocol === (protocol ?? 'TCP')
-      : each.name === port && (protocol === undefined || each.protocol === protocol),
-  );
+function servicePort(service: ServiceRecord, query: PortQuery, title: string): ServicePort {
+  const found = portOfService(service, query);
   if (found !== undefined) return found;
+  const { ports } = service;
+  const { protocol, port } = query;
   const known = ports.map((each) => `${flowPortText(each.protocol, each.port)}${each.name ? ` (${each.name})` : ''}`);
   const wanted =
     typeof port === 'number' ? flowPortText(protocol ?? 'TCP', port) : `port named ${JSON.stringify(port)}`;

@@ -30,6 +30,7 @@ const snapshot = {
     pod('shop/done', '', {}, { addresses: [] }),
     pod('shop/host', '10.9.0.1', {}, { hostNetwork: true, nodeName: 'node-1' }),
     pod('shop/same', '10.0.0.7', { app: 'same' }),
+    pod('shop/both', '10.0.0.8', { app: 'both' }, { ports: [{ name: 'http', port: 80, protocol: 'TCP' }] }),
   ],
   policies: [],
 };
@@ -38,6 +39,13 @@ const ends = new Ends(snapshot, [
   service('shop/headless', [], { app: 'web' }, 'TCP 80 http'),
   service('shop/empty', ['10.96.0.2'], { app: 'nobody' }, 'TCP 80'),
   service('shop/same', ['10.96.0.3'], { app: 'web' }, 'TCP 80 http'),
+  {
+    ...service('shop/both', ['10.96.0.5'], { app: 'both' }),
+    ports: [
+      { name: 'plain', protocol: 'TCP', port: 80, targetPort: 80 },
+      { name: 'tls', protocol: 'TCP', port: 443, targetPort: 8443 },
+    ],
+  },
   service('shop/elsewhere', ['10.96.0.4'], {}, 'TCP 80'),
 ]);
 
@@ -81,7 +89,25 @@ describe('the ways of a flow', () => {
       ['1.1.1.1', 'shop/headless', '7'],
       ['1.1.1.1 -> 10.0.0.1 7', '1.1.1.1 -> 10.0.0.2 7'],
     ],
-    ['a pod rather than a Service of its name', ['1.1.1.1', 'shop/same', '80'], ['1.1.1.1 -> 10.0.0.7 80']],
+    [
+      'a Service with the port rather than a pod of its name without it',
+      ['1.1.1.1', 'shop/same', '80'],
+      ['1.1.1.1 -> 10.0.0.1 8080', '1.1.1.1 -> 10.0.0.2 9090'],
+    ],
+    [
+      'a pod rather than a Service of its name that has no such port',
+      ['1.1.1.1', 'shop/same', '81'],
+      ['1.1.1.1 -> 10.0.0.7 81'],
+    ],
+    [
+      'a pod rather than a Service of its name where both have the port',
+      ['1.1.1.1', 'shop/both', '80'],
+      ['1.1.1.1 -> 10.0.0.8 80'],
+    ],
+    ['a pod to whose port Services send', ['1.1.1.1', 'shop/both', '8443'], ['1.1.1.1 -> 10.0.0.8 8443']],
+    ['the Service of the port that has this name', ['1.1.1.1', 'shop/both', 'tls'], ['1.1.1.1 -> 10.0.0.8 8443']],
+    ['a pod rather than a Service of its name for ICMP', ['1.1.1.1', 'shop/both', 'icmp'], ['1.1.1.1 -> 10.0.0.8 -1']],
+    ['a pod that is called one', ['1.1.1.1', 'pod/shop/same', '80'], ['1.1.1.1 -> 10.0.0.7 80']],
     [
       'a Service that is called one',
       ['1.1.1.1', 'service/shop/same', '80'],
@@ -99,6 +125,15 @@ describe('the ways of a flow', () => {
       to: 'service/shop/web',
     });
     expect(waysOf(ends, '1.1.1.1', 'shop/web-1', parsePort('dns'))).toMatchObject({ protocol: 'UDP', port: 53 });
+  });
+
+  test('name the other where a pod and a Service have the same name', () => {
+    const noteOf = (to: string, port: string) => waysOf(ends, '1.1.1.1', to, parsePort(port)).note;
+    expect(noteOf('shop/same', '80')).toBe(
+      'The Service shop/same has port 80, the Pod of that name has not: pod/shop/same asks about the Pod.',
+    );
+    expect(noteOf('shop/same', '81')).toBe('There is a Service shop/same as well: service/shop/same asks about it.');
+    for (const to of ['pod/shop/same', 'service/shop/same', 'shop/web']) expect(noteOf(to, '80')).toBeUndefined();
   });
 
   test('end at pods and nodes where their addresses are given', () => {
