@@ -1,7 +1,10 @@
 /** `podfence agent`: what runs on every node. */
 import { hostname, networkInterfaces } from 'node:os';
 import type { Command } from 'commander';
+import type { Logger } from 'pino';
 import { AgentProcess } from '../agent/agent-process.ts';
+import { removeQueueing } from '../dataplane/steering/leftovers.ts';
+import { system } from '../dataplane/steering/run.ts';
 import { keepYoungSpaceSmall } from '../sys/engine.ts';
 import { createLogger, LogDestination } from '../telemetry/logger.ts';
 import { applyConfigFile } from './agent-config.ts';
@@ -19,7 +22,7 @@ Without --manifests the agent watches Pods, Namespaces and NetworkPolicies of a 
 its own node, on packets that the node forwards. It must run in the node's network namespace, with the capability NET_ADMIN.
 Stopping it leaves its kernel rules in place, so that nothing slips through until the next one starts; podfence cleanup removes them.
 
-With --mode audit nothing is held, dropped or marked, whatever happens to the agent: the kernel hands copies of packets to libpcap (NFLOG), and
+With --mode audit nothing is held, dropped or marked, whatever happens to the agent: rules of an agent that enforced go first, and the kernel hands copies of packets to libpcap (NFLOG), and
 what enforcement would deny is told as would_deny, by podfence flows, podfence explain and the metrics. Switch by a restart with the other mode.
 --queues, --fail, --deny and --adopt mean nothing then.
 
@@ -72,6 +75,7 @@ async function run(settings: AgentSettings, version: string): Promise<void> {
   keepYoungSpaceSmall();
   const destination = new LogDestination();
   const log = createLogger('agent', settings.logLevel, destination);
+  if (settings.mode === 'audit') await stopEnforcing(log);
   const {
     nodeName,
     queues,
@@ -109,6 +113,15 @@ async function run(settings: AgentSettings, version: string): Promise<void> {
   await ended.promise;
   await agent.stop();
   process.exitCode = ExitCode.ok;
+}
+
+/**
+ * Rules of an agent that enforced drop what is new while nobody answers them. In audit mode nothing is dropped, so they go before anything can fail or has to be
+ * waited for: a library that is missing, a cluster that does not answer. An agent that enforces later finds no rules, and adopts connections as on its first start.
+ */
+async function stopEnforcing(log: Logger): Promise<void> {
+  if (await removeQueueing(system()))
+    log.warn('the rules of an agent that enforced are taken away: nothing is enforced any more');
 }
 
 function ownAddresses(): string[] {

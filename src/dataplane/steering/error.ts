@@ -9,6 +9,7 @@
  * TIMEOUT        a command did not end in time
  * INVALID_STATE  the desired state makes no sense
  * NOT_APPLIED    setIsolated before apply
+ * ANSWERED       rules are not to be taken away that another process answers
  * FAILED         anything else; the message has the command's own words
  */
 export type SteeringErrorCode =
@@ -20,6 +21,7 @@ export type SteeringErrorCode =
   | 'TIMEOUT'
   | 'INVALID_STATE'
   | 'NOT_APPLIED'
+  | 'ANSWERED'
   | 'FAILED';
 
 export class SteeringError extends Error {

@@ -3,7 +3,7 @@
  * is known by its name: the nftables table `podfence`, chains `PODFENCE-…`, sets `podfence-…`. Tools that are not installed, and tables
  * that the kernel does not have, hold nothing.
  */
-import { isUnsupported } from './error.ts';
+import { isUnsupported, SteeringError } from './error.ts';
 import { SET_PREFIX } from './ipset.ts';
 import {
   chosenVariant,
@@ -15,7 +15,7 @@ import {
   type Variant,
   writeTables,
 } from './iptables-commands.ts';
-import { type Family, POSTROUTING_CHAIN, type Table } from './iptables-rules.ts';
+import { CHAIN_PREFIX, type Family, POSTROUTING_CHAIN, type Table } from './iptables-rules.ts';
 import { hasOurs, type SavedTable } from './iptables-tables.ts';
 import { TABLE } from './nftables-rules.ts';
 import type { System } from './run.ts';
@@ -39,6 +39,52 @@ export async function isQueueing(system: System): Promise<boolean> {
     if (/^\s*chain postrouting\b/m.test(chains)) return true;
   }
   return await anyTable(system, (saved) => saved.has(POSTROUTING_CHAIN));
+}
+
+/**
+ * Takes away all that podfence has installed, where rules hand packets themselves over and nobody takes them. Rules that hand over copies are left alone: they hold nothing up.
+ * Gives back whether there were such rules. Throws SteeringError, ANSWERED where a process takes the packets: the rules are its own then, and stay.
+ */
+export async function removeQueueing(system: System): Promise<boolean> {
+  if (!(await isQueueing(system))) return false;
+  const bound = boundQueues(system);
+  const [answered] = (await ruleQueues(system)).filter((queue) => bound.has(queue));
+  if (answered !== undefined) throw alreadyAnswered(answered);
+  await removeEverything(system);
+  return true;
+}
+
+/** The queues that rules of ours hand packets to. */
+async function ruleQueues(system: System): Promise<number[]> {
+  const texts: string[] = [];
+  if (await nftablesInstalled(system)) texts.push(await system.run('nft', ['list', 'table', 'inet', TABLE]));
+  await anyTable(system, (saved) => {
+    for (const [chain, rules] of saved) if (chain.startsWith(CHAIN_PREFIX)) texts.push(...rules);
+    return false;
+  });
+  return texts.flatMap(queuesOf);
+}
+
+/** The queues that a listing of nft or iptables names: `queue to 1-4`, in older words `queue num 1-4`; `--queue-num 1`, `--queue-balance 1:4`. */
+export function queuesOf(listing: string): number[] {
+  const ranges = listing.matchAll(/(?:\bqueue (?:flags \S+ )?(?:to|num)|--queue-(?:num|balance)) (\d+)(?:[-:](\d+))?/g);
+  return [...ranges].flatMap(([, first, last = first]) =>
+    Array.from({ length: Number(last) - Number(first) + 1 }, (_, index) => Number(first) + index),
+  );
+}
+
+/** Those of this network namespace that a process takes packets from: a line each, the number first (nfnetlink_queue.c, seq_show). */
+function boundQueues(system: System): ReadonlySet<number> {
+  const lines = system.read('/proc/thread-self/net/netfilter/nfnetlink_queue')?.split('\n') ?? [];
+  return new Set(lines.filter((line) => line.trim() !== '').map((line) => Number.parseInt(line, 10)));
+}
+
+function alreadyAnswered(queue: number): SteeringError {
+  return new SteeringError(
+    'ANSWERED',
+    `an agent that enforces runs on this node: it answers queue ${queue}`,
+    'stop it first; two agents on one node would undo what the other does',
+  );
 }
 
 /** Takes away the nftables table. Throws SteeringError. */

@@ -1,0 +1,88 @@
+/** From enforcing to audit mode, where audit mode does not come to work: nothing is held or dropped from its start on, whatever keeps it from starting. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { describeAsRoot } from '../root.ts';
+import { Connections, expectCut } from '../scenarios/connections.ts';
+import { AgentWorld } from './agent-world.ts';
+import { FRIEND_ALLOWED } from './policies.ts';
+import { CLI } from './running-agent.ts';
+
+// Several agents one after the other, each of which may take seconds on a busy machine.
+vi.setConfig({ testTimeout: 90_000 });
+
+/** As kube-proxy has it: the kernel tracks connections, whether there is an agent or not. */
+const TRACKING = ['iptables', '-t', 'filter', '-A', 'FORWARD', '-m', 'conntrack', '--ctstate', 'ESTABLISHED'];
+
+describeAsRoot('A switch to audit mode that does not succeed', () => {
+  let world: AgentWorld;
+  beforeAll(async () => {
+    world = await AgentWorld.start([FRIEND_ALLOWED]);
+    await world.onNode(...TRACKING);
+    // In the place of libpcap.
+    writeFileSync(join(world.folder, 'libpcap.so.0.8'), '');
+  });
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+  });
+  afterEach(async () => {
+    world.environment = {};
+    await world.killAgents();
+    await world.onNode(process.execPath, CLI, 'cleanup');
+  });
+
+  const connect = (from: string, port: number) => new Connections(world.lab, from, 'shop/server', port);
+  const rules = () => world.onNode('iptables-save');
+
+  test('for want of libpcap, again and again, lets everything pass; the next agent that enforces cuts what is denied, and what is allowed loses nothing', async () => {
+    const enforcing = await world.startAgent();
+    using friend = connect('shop/friend', 7201);
+    using stranger = connect('shop/stranger', 7203);
+    await friend.flow();
+    await expectCut(stranger);
+    expect(await enforcing.terminate()).toBe(0);
+
+    world.environment = { LD_LIBRARY_PATH: world.folder };
+    for (let round = 0; round < 2; round++) expect(await world.spawnAgent('--mode', 'audit').exitCode()).toBe(3);
+    await stranger.flow();
+    using meanwhile = connect('shop/friend', 7205);
+    await meanwhile.flow();
+    expect(await rules()).not.toContain('PODFENCE');
+
+    world.environment = {};
+    await world.startAgent();
+    await expectCut(stranger);
+    await friend.expectNothingLost();
+    await meanwhile.expectNothingLost();
+  });
+
+  test('because the API server does not answer, lets everything pass', async () => {
+    const enforcing = await world.startAgent();
+    using stranger = connect('shop/stranger', 7211);
+    await expectCut(stranger);
+    expect(await enforcing.terminate()).toBe(0);
+    await world.api.call('fail', { answer: 'hang', times: 3 });
+    const agent = world.spawnAgent('--mode', 'audit');
+    await agent.serves();
+    await stranger.flow();
+    expect((await agent.get('/readyz')).status).toBe(503);
+    await world.api.call('heal');
+  });
+
+  test('because an agent still enforces, leaves its rules alone and says so', async () => {
+    const enforcing = await world.startAgent();
+    using friend = connect('shop/friend', 7221);
+    using stranger = connect('shop/stranger', 7223);
+    await friend.flow();
+    const before = await rules();
+    const refused = world.spawnAgent('--mode', 'audit');
+    expect(await refused.exitCode()).toBe(3);
+    expect(refused.words.join()).toContain('an agent that enforces runs on this node: it answers queue 9464');
+    await expectCut(stranger);
+    await friend.expectNothingLost();
+    expect(enforcing.isRunning).toBe(true);
+    const lines = (text: string) =>
+      text.split('\n').filter((line) => line.includes('PODFENCE') && !line.startsWith(':'));
+    expect(lines(await rules())).toEqual(lines(before));
+  });
+});
