@@ -15,7 +15,7 @@ import type { EnforcementMode } from '../telemetry/agent-view.ts';
 import type { FlowLog } from '../telemetry/flow-log.ts';
 import { compileInTurns, PIECE } from './compile-in-turns.ts';
 import { type AgentCounters, nameCounters } from './counters.ts';
-import { Enforcement } from './enforcement.ts';
+import { Enforcement, type Repair } from './enforcement.ts';
 import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
@@ -226,6 +226,7 @@ export class Agent {
                   'copies of packets are not taken; what is sent meanwhile is not judged',
                 );
             },
+            onRepair: (repair) => this.#repaired(repair),
             onUnread: (error) => log.error({ err: error }, 'connections that were opened meanwhile could not be read'),
           },
           steering,
@@ -280,15 +281,33 @@ export class Agent {
   async #repairSteering(): Promise<void> {
     const { log } = this.#options;
     try {
-      if (await this.#enforcement?.repair()) {
-        this.#steeringRepairs++;
-        log.warn('kernel rules of podfence were changed by other software; they are in place again');
-      }
       this.#steeringProblem = undefined;
+      await this.#enforcement?.repair();
     } catch (error) {
       this.#steeringProblem = `the kernel's rules cannot be checked or repaired: ${error instanceof Error ? error.message : String(error)}`;
       log.error({ err: error }, "the kernel's rules cannot be checked or repaired; it is tried again");
     }
+  }
+
+  #repaired({ damage, left, goodAt }: Repair): void {
+    this.#steeringRepairs++;
+    const { log } = this.#options;
+    const milliseconds = performance.now() - goodAt;
+    const fields = {
+      changed: damage.map(({ what }) => what),
+      lastGood: new Date(Date.now() - milliseconds).toISOString(),
+      ...(damage.some(({ opens }) => opens) && { unjudgedSecondsAtMost: seconds(milliseconds) }),
+    };
+    if (left.length === 0) {
+      log.warn(fields, 'kernel rules of podfence were changed by other software; they are in place again');
+      return;
+    }
+    const notInPlace = left.map(({ what }) => what);
+    this.#steeringProblem = `the kernel's rules are changed by other software: ${notInPlace.join('; ')}`;
+    log.error(
+      { ...fields, notInPlace },
+      'kernel rules of podfence were changed by other software; not all of them are in place again',
+    );
   }
 
   async #bringIntoForce(
@@ -314,4 +333,9 @@ export class Agent {
     this.#options.log.debug({ ...times, generation: compiled.table.generation }, 'in force');
     this.#options.onInForce?.(times);
   }
+}
+
+/** With a decimal place, as people say it. */
+function seconds(milliseconds: number): number {
+  return Number((milliseconds / 1000).toFixed(1));
 }

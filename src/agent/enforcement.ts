@@ -18,7 +18,7 @@ import {
   QueueWorkers,
   type QueueWorkersOptions,
 } from '../dataplane/nfqueue/queue-workers.ts';
-import type { Steering, SteeringState } from '../dataplane/steering/state.ts';
+import type { Damage, Steering, SteeringState } from '../dataplane/steering/state.ts';
 import type { GrowthAdoption } from '../filter/adoption.ts';
 import { addressWords } from '../policy/address-words.ts';
 import type { CompiledPolicies } from '../policy/compiler.ts';
@@ -41,6 +41,16 @@ export interface EnforcementOptions
   readonly adopt: number;
   /** Whether kernel rules of an earlier agent that enforced are in place. */
   readonly hasPredecessor: boolean;
+  /** Other software had changed the kernel's rules or sets, and they were put in place again. */
+  readonly onRepair: (repair: Repair) => void;
+}
+
+export interface Repair {
+  readonly damage: readonly Damage[];
+  /** What is still, or again, not in place. */
+  readonly left: readonly Damage[];
+  /** When all was last known to be in place, in ms of performance.now(): nothing was wrong before. */
+  readonly goodAt: number;
 }
 
 /** What joins the isolated addresses, and whose connections may be adopted until it is in place. */
@@ -62,6 +72,8 @@ export class Enforcement {
   #concerned = Concerned.everybody();
   #rejudged = 0;
   #revoked = 0;
+  /** When the kernel's rules and sets were last known to be in place, in ms of performance.now(). */
+  #goodAt = Number.NaN;
 
   private constructor(options: EnforcementOptions, steering: Steering, { table, isolated }: CompiledPolicies) {
     const { mark, fail, deny, firstQueue, mode } = options;
@@ -147,29 +159,50 @@ export class Enforcement {
     await this.workers.command({ type: 'table', table: table.buffer });
     const grown = isolated.filter((address) => !this.#isolated.has(address));
     if (grown.length > 0) await this.#tellConnectionsOf(grown);
+    let damage: readonly Damage[] = [];
     // What is revoked does not wait for the kernel's rules, nor for their tools, which may fail.
     const parts = await Promise.allSettled([
       this.#judgeAgain(this.#concerned, before),
-      this.#steer(isolated, { addresses: grown, adopt: 'newly-isolated' }, ({ ipv4, ipv6 }) =>
-        this.#steering.setIsolated(ipv4, ipv6),
-      ),
+      this.#steer(isolated, { addresses: grown, adopt: 'newly-isolated' }, async ({ ipv4, ipv6 }) => {
+        damage = await this.#steering.setIsolated(ipv4, ipv6);
+      }),
     ]);
     for (const part of parts) if (part.status === 'rejected') throw part.reason;
     this.#isolated = new Set(isolated);
     // What was adopted meanwhile.
     await this.#judgeAgain(addressesOf(grown), before);
     this.#concerned = new Concerned();
+    if (damage.length === 0) return;
+    // What was opened while rules were missing.
+    await this.#tellConnectionsOf(isolated);
+    await this.#reportRepair(damage, this.#goodAt);
   }
 
   /**
-   * Puts the kernel's rules and sets in place again where other software has taken them away, as if all pods had just become isolated. Gives back
-   * whether there was anything to do. Not while an update is under way.
+   * Puts the kernel's rules and sets in place again where other software has taken them away, as if all pods had just become isolated. Not while an update is
+   * under way.
    */
-  async repair(): Promise<boolean> {
-    if (await this.#steering.isInPlace()) return false;
+  async repair(): Promise<void> {
+    const { goodAt, damage } = await this.#check();
+    if (damage.length === 0) return;
     await this.#tellConnectionsOf([...this.#isolated]);
     await this.#install('all');
-    return true;
+    await this.#reportRepair(damage, goodAt);
+  }
+
+  /** Gives back what is not in place, and until when all is known to have been. */
+  async #check(): Promise<{ readonly damage: readonly Damage[]; readonly goodAt: number }> {
+    const goodAt = this.#goodAt;
+    const now = performance.now();
+    const damage = await this.#steering.findDamage();
+    if (damage.length === 0) this.#goodAt = now;
+    return { damage, goodAt };
+  }
+
+  /** Whether all that was repaired is in place is seen by looking. */
+  async #reportRepair(damage: readonly Damage[], goodAt: number): Promise<void> {
+    const { damage: left } = await this.#check();
+    this.#options.onRepair({ damage, left, goodAt });
   }
 
   /** Ends judging. The kernel's rules stay, unless `removeSteering` is set. */
@@ -195,6 +228,7 @@ export class Enforcement {
   async #install(adopt: GrowthAdoption): Promise<void> {
     const { firstQueue, count, mark, fail, deny, offload, mode } = this.#options;
     const isolated = [...this.#isolated];
+    const now = performance.now();
     await this.#steer(isolated, { addresses: isolated, adopt }, ({ ipv4, ipv6 }) =>
       this.#steering.apply({
         queues: { first: firstQueue, count },
@@ -204,6 +238,7 @@ export class Enforcement {
         ...(mode === 'audit' && { copiesTo: firstQueue }),
       }),
     );
+    this.#goodAt = now;
     await this.#judgeAgain(Concerned.everybody());
     this.#concerned = new Concerned();
   }

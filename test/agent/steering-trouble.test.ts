@@ -26,21 +26,38 @@ describeAsRoot('Trouble with the kernel rules', () => {
   });
 
   test.each([
-    { what: 'rules', command: 'iptables -t mangle -F' },
-    { what: 'addresses', command: 'for set in $(ipset list -name); do ipset flush $set; done' },
+    {
+      what: 'rules',
+      command: 'iptables -t mangle -F',
+      changed: ['POSTROUTING', 'FORWARD'].flatMap((hook) => [
+        `iptables, table mangle: chain PODFENCE-${hook} is empty`,
+        `iptables, table mangle: the jump from ${hook} to PODFENCE-${hook} is gone`,
+      ]),
+    },
+    {
+      what: 'addresses',
+      command: 'for set in $(ipset list -name); do ipset flush $set; done',
+      changed: ['set podfence-isolated-4 lacks 1 of 1 address'],
+    },
   ])(
-    '$what that other software flushes are put in place again, and what passed meanwhile is cut',
-    async ({ command }) => {
+    '$what that other software flushes are put in place again, what passed meanwhile is cut, and the log says what it was and how long nobody judged',
+    async ({ command, changed }) => {
       const agent = await world.startAgent();
       using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
       await friend.flow();
       const from = agent.log.length;
+      const flushed = Date.now();
       await world.onNode('sh', '-c', command);
       using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7003);
       using late = new Connections(world.lab, 'shop/friend', 'shop/server', 7005);
       await stranger.flow();
       await late.flow();
-      await agent.logged('that it repaired', ({ msg }) => msg.includes('in place again'), from);
+      const line = await agent.logged('that it repaired', ({ msg }) => msg.includes('are in place again'), from);
+      expect(line.changed).toEqual(changed);
+      expect(Date.parse(String(line.lastGood))).toBeLessThan(flushed + 1000);
+      expect(Number(line.unjudgedSecondsAtMost) * 1000).toBeGreaterThanOrEqual(
+        new Date(line.time as string).getTime() - flushed - 1000,
+      );
       await expectCut(stranger);
       using another = new Connections(world.lab, 'shop/stranger', 'shop/server', 7007);
       await expectCut(another);

@@ -54,9 +54,9 @@ function rehook(saved: SavedTable, wanted: readonly Chain[]): string[] {
   return [...lines, ...unseen.map((chain) => `-I ${chain.hook} 1 ${jumpOf(chain)}`)];
 }
 
-/** Whether the chain is as wanted and reached, though others may have put rules before our jump: to want the first place would be to fight for it. */
-export function isHooked(saved: SavedTable, chain: Chain): boolean {
-  return sameRules(saved.get(chain.name), chain.rules) && (saved.get(chain.hook)?.includes(jumpOf(chain)) ?? false);
+/** Whether the chain is reached, though others may have put rules before our jump: to want the first place would be to fight for it. */
+export function hasJump(saved: SavedTable, chain: Chain): boolean {
+  return saved.get(chain.hook)?.includes(jumpOf(chain)) ?? false;
 }
 
 /** Whether podfence has anything in the table. */
@@ -73,7 +73,8 @@ function targetOf(rule: string): string {
   return /(?:^| )-[jg] (\S+)/.exec(rule)?.[1] ?? '';
 }
 
-function sameRules(present: readonly string[] | undefined, wanted: readonly string[]): boolean {
+/** @param present undefined where the chain is not there */
+export function sameRules(present: readonly string[] | undefined, wanted: readonly string[]): boolean {
   return (
     present !== undefined && present.length === wanted.length && wanted.every((rule, index) => rule === present[index])
   );

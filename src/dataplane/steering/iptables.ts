@@ -1,4 +1,5 @@
 /** Steering by iptables and ipset, IPv4 and, where the machine has it, IPv6. */
+import { chainDamage, ipsetDamage } from './damage.ts';
 import { isUnsupported, notApplied, SteeringError } from './error.ts';
 import { type AddressSet, restoreSet, setOf } from './ipset.ts';
 import {
@@ -13,11 +14,10 @@ import {
   writeTables,
 } from './iptables-commands.ts';
 import { type Family, renderChains, setName } from './iptables-rules.ts';
-import { isHooked } from './iptables-tables.ts';
 import { isQueueing, removeChains, removeEverything, removeNftables, removeOtherSets } from './leftovers.ts';
 import type { System } from './run.ts';
 import { Sequence } from './sequence.ts';
-import { canonicalAddresses, type Steering, type SteeringState, validateState } from './state.ts';
+import { canonicalAddresses, type Damage, type Steering, type SteeringState, validateState } from './state.ts';
 
 export class IptablesSteering implements Steering {
   readonly kind = 'iptables';
@@ -36,12 +36,12 @@ export class IptablesSteering implements Steering {
     return this.#sequence.run(() => this.#apply(state));
   }
 
-  setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<void> {
+  setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
     return this.#sequence.run(() => this.#setIsolated(ipv4, ipv6));
   }
 
-  isInPlace(): Promise<boolean> {
-    return this.#sequence.run(() => this.#isInPlace());
+  findDamage(): Promise<readonly Damage[]> {
+    return this.#sequence.run(() => this.#findDamage());
   }
 
   remove(): Promise<void> {
@@ -74,19 +74,20 @@ export class IptablesSteering implements Steering {
     await removeOtherSets(this.#system, [setName(4), setName(6)]);
   }
 
-  async #isInPlace(): Promise<boolean> {
+  async #findDamage(): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
     const variant = await chosenVariant(this.#system);
-    for (const [family, { addresses }] of this.#sets) {
-      const set = await readSet(this.#system, family);
-      if (set === undefined || set.addresses.symmetricDifference(addresses).size > 0) return false;
+    const damage: Damage[] = [];
+    for (const [family, wanted] of this.#sets) {
+      damage.push(...ipsetDamage(setName(family), await readSet(this.#system, family), wanted));
       const chains = renderChains(family, this.#state);
-      for (const table of new Set(chains.map((chain) => chain.table))) {
+      for (const [table, ofTable] of Map.groupBy(chains, (chain) => chain.table)) {
         const saved = await readTable(this.#system, variant, family, table);
-        if (!chains.every((chain) => chain.table !== table || isHooked(saved, chain))) return false;
+        const command = family === 6 ? 'ip6tables' : 'iptables';
+        for (const chain of ofTable) damage.push(...chainDamage(command, saved, chain, chains));
       }
     }
-    return true;
+    return damage;
   }
 
   /** The set is there and filled before a rule refers to it. */
@@ -105,7 +106,7 @@ export class IptablesSteering implements Steering {
     this.#sets.set(family, wanted);
   }
 
-  async #setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<void> {
+  async #setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
     const state = { ...this.#state, isolatedIPv4: ipv4, isolatedIPv6: ipv6 };
     const wanted = new Map<Family, AddressSet>();
@@ -115,7 +116,10 @@ export class IptablesSteering implements Steering {
       const present = this.#sets.get(family);
       if (!present) {
         // Unknown after a failure, or a family that this machine cannot filter: apply finds out, and says so where it matters.
-        if (addresses.size > 0 || this.#sets.size === 0) return await this.#apply(state);
+        if (addresses.size > 0 || this.#sets.size === 0) {
+          await this.#apply(state);
+          return [];
+        }
         continue;
       }
       const set = setOf(addresses, present);
@@ -126,10 +130,13 @@ export class IptablesSteering implements Steering {
       await restoreSets(this.#system, input);
     } catch {
       // Somebody else has changed our sets. Read what is there, and put all of it right.
-      return await this.#apply(state);
+      const damage = await this.#findDamage();
+      await this.#apply(state);
+      return damage;
     }
     for (const [family, set] of wanted) this.#sets.set(family, set);
     this.#state = state;
+    return [];
   }
 }
 

@@ -169,12 +169,7 @@ export function elementLines(name: SetName, present: ReadonlySet<string>, wanted
 /** The lines that make `chain` of what is there of it. */
 export function chainLines(table: string, chain: NftChain, present?: PresentChain): string[] {
   const { name, hook, rules } = chain;
-  if (
-    present &&
-    rules.length === present.comments.length &&
-    rules.every(({ comment }, i) => comment === present.comments[i])
-  )
-    return [];
+  if (present && hasSameRules(chain, present)) return [];
   const base = hook ? ` { type filter hook ${hook.hook} priority ${hook.priority}; policy accept; }` : '';
   return [
     present ? `flush chain inet ${table} ${name}` : `add chain inet ${table} ${name}${base}`,
@@ -182,11 +177,19 @@ export function chainLines(table: string, chain: NftChain, present?: PresentChai
   ];
 }
 
+export function hasSameRules({ rules }: NftChain, { comments }: PresentChain): boolean {
+  return rules.length === comments.length && rules.every(({ comment }, i) => comment === comments[i]);
+}
+
+export function hasSameHook(chain: NftChain, present: PresentChain): boolean {
+  return present.hook?.hook === chain.hook?.hook && present.hook?.priority === chain.hook?.priority;
+}
+
 /** A hook, or the type of a set, cannot be changed: then the table is replaced as a whole, in the one transaction. */
 function isAlterable(present: PresentTable, chains: readonly NftChain[]): boolean {
   const sameHook = (chain: NftChain) => {
     const there = present.chains.get(chain.name);
-    return !there || (there.hook?.hook === chain.hook?.hook && there.hook?.priority === chain.hook?.priority);
+    return !there || hasSameHook(chain, there);
   };
   return chains.every(sameHook) && ![...present.sets.values()].includes(undefined);
 }

@@ -1,4 +1,5 @@
 /** Steering by nftables: one table of family inet, changed by one transaction at a time. */
+import { nftablesDamage } from './damage.ts';
 import { notApplied } from './error.ts';
 import { nftablesInstalled, removeEverything, removeIptables } from './leftovers.ts';
 import {
@@ -13,7 +14,7 @@ import {
 } from './nftables-rules.ts';
 import type { System } from './run.ts';
 import { Sequence } from './sequence.ts';
-import { canonicalAddresses, type Steering, type SteeringState, validateState } from './state.ts';
+import { canonicalAddresses, type Damage, type Steering, type SteeringState, validateState } from './state.ts';
 
 type Isolated = Readonly<Record<SetName, ReadonlySet<string>>>;
 
@@ -34,12 +35,12 @@ export class NftablesSteering implements Steering {
     return this.#sequence.run(() => this.#apply(state));
   }
 
-  setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<void> {
+  setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
     return this.#sequence.run(() => this.#setIsolated(ipv4, ipv6));
   }
 
-  isInPlace(): Promise<boolean> {
-    return this.#sequence.run(() => this.#isInPlace());
+  findDamage(): Promise<readonly Damage[]> {
+    return this.#sequence.run(() => this.#findDamage());
   }
 
   remove(): Promise<void> {
@@ -62,29 +63,34 @@ export class NftablesSteering implements Steering {
     await removeIptables(this.#system);
   }
 
-  async #setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<void> {
+  async #setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
     const state = { ...this.#state, isolatedIPv4: ipv4, isolatedIPv6: ipv6 };
     const present = this.#isolated;
-    if (!present) return await this.#apply(state);
+    if (!present) {
+      await this.#apply(state);
+      return [];
+    }
     const wanted = isolatedOf(ipv4, ipv6);
     const names = Object.keys(SETS) as SetName[];
     try {
       await this.#commit(names.flatMap((name) => elementLines(name, present[name], wanted[name])).join('\n'));
     } catch {
       // Somebody else has changed our table. Read what is there, and put all of it right.
-      return await this.#apply(state);
+      const damage = await this.#findDamage();
+      await this.#apply(state);
+      return damage;
     }
     this.#isolated = wanted;
     this.#state = state;
+    return [];
   }
 
-  async #isInPlace(): Promise<boolean> {
+  async #findDamage(): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
     const { isolatedIPv4, isolatedIPv6 } = this.#state;
-    if (!(await nftablesInstalled(this.#system))) return false;
-    const isolated = isolatedOf(isolatedIPv4, isolatedIPv6);
-    return renderTransaction(await this.#read(), renderNftChains(this.#state), isolated) === '';
+    const present = (await nftablesInstalled(this.#system)) ? await this.#read() : undefined;
+    return nftablesDamage(present, renderNftChains(this.#state), isolatedOf(isolatedIPv4, isolatedIPv6));
   }
 
   async #commit(transaction: string): Promise<void> {

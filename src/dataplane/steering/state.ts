@@ -68,6 +68,14 @@ export interface SteeringState {
   readonly copiesTo?: number;
 }
 
+/** A part of steering that is not as it was applied. */
+export interface Damage {
+  /** `iptables, table mangle: the jump from FORWARD to PODFENCE-FORWARD is gone`. */
+  readonly what: string;
+  /** Whether packets may have passed that the policies deny; otherwise judged flows were not carried on, or denied senders not answered. */
+  readonly opens: boolean;
+}
+
 export type SteeringKind = 'nftables' | 'iptables';
 
 /** One way to bring a SteeringState into force. Calls may overlap: they are carried out one after the other. */
@@ -78,13 +86,16 @@ export interface Steering {
    * from or to an endpoint that is isolated before and after pass unjudged. Throws SteeringError.
    */
   apply(state: SteeringState): Promise<void>;
-  /** Replaces the isolated addresses of the state applied last, writing only the differences. Throws SteeringError. */
-  setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<void>;
   /**
-   * Whether all that was applied last is still in place: other software can flush what is not its own. Throws SteeringError, NOT_APPLIED where nothing
+   * Replaces the isolated addresses of the state applied last, writing only the differences. Where what other software has changed stands in the way, all of the
+   * state is brought into force again; gives back what that was. Throws SteeringError.
+   */
+  setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]>;
+  /**
+   * What of the state applied last is not in place any more: other software can flush what is not its own. Throws SteeringError, NOT_APPLIED where nothing
    * was applied.
    */
-  isInPlace(): Promise<boolean>;
+  findDamage(): Promise<readonly Damage[]>;
   /** Takes away all that podfence ever installed, of either kind, and nothing else. Throws SteeringError after having tried all of it. */
   remove(): Promise<void>;
 }

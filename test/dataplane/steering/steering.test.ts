@@ -1,6 +1,6 @@
 /** What every kind of steering puts into a real kernel, and takes out again: read back with the tools' own listings. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { SteeringState } from '../../../src/dataplane/steering/state.ts';
+import type { SteeringKind, SteeringState } from '../../../src/dataplane/steering/state.ts';
 import { Netns } from '../../../src/sys/netns.ts';
 import { type Command, kinds, recording, STATE } from './kinds.ts';
 import { needsRoot, root, shell } from './pods.ts';
@@ -55,16 +55,38 @@ const FOREIGN = `
   nft add chain inet foreign forward '{ type filter hook forward priority -150; }'
   nft add rule inet foreign forward meta mark 7 counter drop`;
 
-/** What other software does to rules that are not its own. */
-const FLUSHES = {
-  nftables: ['nft flush ruleset', 'nft flush chain inet podfence forward', 'nft flush set inet podfence isolated4'],
-  iptables: [
-    'for v in nft legacy; do iptables-$v -t mangle -F; done',
-    'for v in nft legacy; do iptables-$v -t mangle -F FORWARD; ip6tables-$v -t mangle -F POSTROUTING; done',
-    'for v in nft legacy; do ip6tables-$v -t filter -F; done',
-    'for set in $(ipset list -name | grep podfence); do ipset flush $set; done',
-  ],
-} as const;
+/** What other software does to rules that are not its own, and what is said of it then. */
+const FLUSHES: Readonly<Record<SteeringKind, Readonly<Record<string, readonly string[]>>>> = {
+  nftables: {
+    'nft flush ruleset': ['nftables, table inet podfence is gone'],
+    'nft flush chain inet podfence forward': ['nftables, table inet podfence: chain forward is empty'],
+    'nft insert rule inet podfence postrouting accept': [
+      'nftables, table inet podfence: chain postrouting has other rules',
+    ],
+    'nft add chain inet podfence more': ["nftables, table inet podfence: chain more is not podfence's"],
+    'nft flush set inet podfence isolated4': ['set isolated4 lacks 1 of 1 address'],
+  },
+  iptables: {
+    'for v in nft legacy; do iptables-$v -t mangle -F; done': [
+      'iptables, table mangle: chain PODFENCE-POSTROUTING is empty',
+      'iptables, table mangle: the jump from POSTROUTING to PODFENCE-POSTROUTING is gone',
+      'iptables, table mangle: chain PODFENCE-FORWARD is empty',
+      'iptables, table mangle: the jump from FORWARD to PODFENCE-FORWARD is gone',
+    ],
+    'for v in nft legacy; do iptables-$v -t mangle -F FORWARD; ip6tables-$v -t mangle -F POSTROUTING; done': [
+      'iptables, table mangle: the jump from FORWARD to PODFENCE-FORWARD is gone',
+      'ip6tables, table mangle: the jump from POSTROUTING to PODFENCE-POSTROUTING is gone',
+    ],
+    'for v in nft legacy; do ip6tables-$v -t filter -F; done': [
+      'ip6tables, table filter: chain PODFENCE-REJECT is empty',
+      'ip6tables, table filter: the jump from FORWARD to PODFENCE-REJECT is gone',
+    ],
+    'for set in $(ipset list -name | grep podfence); do ipset flush $set; ipset add $set fd00::9 || true; done': [
+      'set podfence-isolated-4 lacks 1 of 1 address',
+      'set podfence-isolated-6 has 1 address too many',
+    ],
+  },
+};
 
 describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
   let netns: Netns;
@@ -96,14 +118,17 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
         const steering = make(netns);
         await steering.apply(state);
         shell(netns, 'iptables -t mangle -I FORWARD -m mark --mark 0x7 -j ACCEPT');
-        expect(await steering.isInPlace()).toBe(true);
+        expect(await steering.findDamage()).toEqual([]);
         await steering.setIsolated(['10.0.0.1'], []);
-        expect(await steering.isInPlace()).toBe(true);
-        for (const flush of FLUSHES[steering.kind]) {
+        expect(await steering.findDamage()).toEqual([]);
+        for (const [flush, damage] of Object.entries(FLUSHES[steering.kind])) {
           shell(netns, flush);
-          expect(await steering.isInPlace(), flush).toBe(false);
+          expect(
+            (await steering.findDamage()).map(({ what }) => what),
+            flush,
+          ).toEqual(damage);
           await steering.apply({ ...state, isolatedIPv4: ['10.0.0.1'], isolatedIPv6: [] });
-          expect(await steering.isInPlace(), flush).toBe(true);
+          expect(await steering.findDamage(), flush).toEqual([]);
         }
       });
 

@@ -1,0 +1,97 @@
+/** What other software has changed of the steering that was applied, in words for the log. */
+import type { AddressSet } from './ipset.ts';
+import type { Chain } from './iptables-rules.ts';
+import { hasJump, type SavedTable, sameRules } from './iptables-tables.ts';
+import {
+  hasSameHook,
+  hasSameRules,
+  type NftChain,
+  type PresentTable,
+  SETS,
+  type SetName,
+  TABLE,
+} from './nftables-rules.ts';
+import { type Damage, difference } from './state.ts';
+
+/** Of a set of isolated addresses. */
+export function setDamage(
+  name: string,
+  present: ReadonlySet<string> | undefined,
+  wanted: ReadonlySet<string>,
+): readonly Damage[] {
+  if (present === undefined)
+    return [{ what: `set ${name} is gone, with ${count(wanted.size, 'address')}`, opens: true }];
+  const { add: missing, remove: foreign } = difference(present, wanted);
+  const damage: Damage[] = [];
+  if (missing.length > 0)
+    damage.push({ what: `set ${name} lacks ${missing.length} of ${count(wanted.size, 'address')}`, opens: true });
+  if (foreign.length > 0)
+    damage.push({ what: `set ${name} has ${count(foreign.length, 'address')} too many`, opens: false });
+  return damage;
+}
+
+/** Of an ipset. */
+export function ipsetDamage(name: string, present: AddressSet | undefined, wanted: AddressSet): readonly Damage[] {
+  return setDamage(name, present?.addresses, wanted.addresses);
+}
+
+/**
+ * Of a chain of iptables and its jump.
+ * @param command iptables or ip6tables
+ * @param saved the table of the chain
+ */
+export function chainDamage(
+  command: string,
+  saved: SavedTable,
+  chain: Chain,
+  chains: readonly Chain[],
+): readonly Damage[] {
+  const where = `${command}, table ${chain.table}`;
+  const opens = isOpenWithout(chain, chains);
+  const damage: Damage[] = [];
+  const rules = saved.get(chain.name);
+  if (!sameRules(rules, chain.rules)) damage.push({ what: `${where}: ${changed(chain.name, rules?.length)}`, opens });
+  if (!hasJump(saved, chain))
+    damage.push({ what: `${where}: the jump from ${chain.hook} to ${chain.name} is gone`, opens });
+  return damage;
+}
+
+/** Of the nftables table. */
+export function nftablesDamage(
+  present: PresentTable | undefined,
+  chains: readonly NftChain[],
+  sets: Readonly<Record<SetName, ReadonlySet<string>>>,
+): readonly Damage[] {
+  if (present === undefined) return [{ what: `nftables, table inet ${TABLE} is gone`, opens: true }];
+  const where = `nftables, table inet ${TABLE}`;
+  const damage: Damage[] = [];
+  for (const name of Object.keys(SETS) as SetName[])
+    damage.push(...setDamage(name, present.sets.get(name), sets[name]));
+  for (const chain of chains) {
+    const there = present.chains.get(chain.name);
+    if (there !== undefined && hasSameRules(chain, there) && hasSameHook(chain, there)) continue;
+    const opens = chain.name === 'forward' || chains.some(({ name }) => name === 'answer');
+    damage.push({ what: `${where}: ${changed(chain.name, there?.comments.length)}`, opens });
+  }
+  for (const name of present.chains.keys()) {
+    if (!chains.some((chain) => chain.name === name))
+      damage.push({ what: `${where}: chain ${name} is not podfence's`, opens: false });
+  }
+  return damage;
+}
+
+/** A packet that is to be answered with a reject is accepted by the worker, and stopped by the other chains. */
+function isOpenWithout({ table, hook }: Chain, chains: readonly Chain[]): boolean {
+  const rejects = chains.some((each) => each.table === 'filter');
+  return rejects || (table === 'mangle' && hook === 'FORWARD');
+}
+
+/** @param rules that it has; undefined where it is gone */
+function changed(chain: string, rules: number | undefined): string {
+  if (rules === undefined) return `chain ${chain} is gone`;
+  return rules === 0 ? `chain ${chain} is empty` : `chain ${chain} has other rules`;
+}
+
+function count(number: number, noun: 'address'): string {
+  return `${number} ${number === 1 ? noun : `${noun}es`}`;
+}
