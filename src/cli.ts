@@ -2,7 +2,7 @@
 /** The command line. A command's code is loaded when it is used, so that each starts as fast as if it were the only one. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { ExitCode, InputError, UnavailableError } from './commands/exit-code.ts';
+import { ExitCode, exitCodeOf, InputError, UnavailableError } from './commands/exit-code.ts';
 
 interface CommandEntry {
   /** Absent where nobody types the command: it is not listed. */
@@ -102,9 +102,9 @@ try {
 function explain(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.badInput;
   process.stderr.write(`podfence: ${error instanceof Error ? error.message : String(error)}\n`);
-  if (error instanceof InputError) return ExitCode.badInput;
-  if (!(error instanceof UnavailableError) && process.env.PODFENCE_DEBUG) console.error(error);
-  return ExitCode.unavailable;
+  const isExpected = error instanceof InputError || error instanceof UnavailableError;
+  if (!isExpected && process.env.PODFENCE_DEBUG) console.error(error);
+  return exitCodeOf(error);
 }
 
 function version(): string {

@@ -238,7 +238,7 @@ export class AgentProcess implements AgentView {
     if (nodes.size === 0 || nodes.has(this.nodeName)) return;
     const [anyOther] = nodes;
     this.#log.warn(
-      { node: this.nodeName, nodesWithPods: nodes.size, nearest: nearest(this.nodeName, nodes) ?? anyOther },
+      { nodesWithPods: nodes.size, nearest: nearest(this.nodeName, nodes) ?? anyOther },
       'no pod of the cluster is on this node, so that nothing is enforced: is --node-name right?',
     );
   }

@@ -6,9 +6,10 @@ import type { PodRecord, PolicyMode } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { WorkerCounters } from '../dataplane/nfqueue/counters.ts';
 import { isQueueing } from '../dataplane/steering/leftovers.ts';
+import { findPredecessor } from '../dataplane/steering/predecessor.ts';
 import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe.ts';
 import { system } from '../dataplane/steering/run.ts';
-import { DEFAULT_MARK, type MarkBits } from '../dataplane/steering/state.ts';
+import { DEFAULT_MARK, type MarkBits, type SteeringKind } from '../dataplane/steering/state.ts';
 import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import type { EnforcementMode } from '../telemetry/agent-view.ts';
@@ -19,6 +20,7 @@ import { Enforcement, type Repair } from './enforcement.ts';
 import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
+import { successionOf } from './succession.ts';
 
 export interface AgentOptions {
   readonly node: NodeIdentity;
@@ -68,6 +70,8 @@ export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
 /** How often the kernel's rules are looked at, in ms: other software can flush what is not its own. */
 const CHECK_STEERING = 10_000;
+/** How often the kernel gets a sign that this agent is there, in ms. */
+const SIGN = 10_000;
 /** From when on a change that is not in force is a problem, in seconds: it should take 0.1. */
 const LONG_PENDING = 5;
 
@@ -84,6 +88,7 @@ export class Agent {
   #workerRestarts = 0;
   #steeringRepairs = 0;
   #checking: NodeJS.Timeout | undefined;
+  #signing: NodeJS.Timeout | undefined;
   #steeringProblem: string | undefined;
   /** Since when a change is being brought into force, in ms of performance.now(). */
   #applyingSince = Number.POSITIVE_INFINITY;
@@ -187,6 +192,7 @@ export class Agent {
     // What fails was already reported to whoever asked for it.
     await Promise.allSettled([this.#starting]);
     clearTimeout(this.#checking);
+    clearInterval(this.#signing);
     await this.#last;
     this.#flows?.stop();
     await this.#enforcement?.stop(removeSteering);
@@ -199,7 +205,9 @@ export class Agent {
     const worker = audits ? 'thread that judges copies' : 'queue worker';
     const needs = audits ? { needs: { deny, offload, copiesTo: firstQueue } } : {};
     const steering = await chooseSteering(this.#options.steering ?? 'auto', needs);
-    const hasPredecessor = await isQueueing(system());
+    const predecessor = await findPredecessor(system());
+    const lookedAt = performance.now();
+    const hasPredecessor = predecessor !== undefined && (await isQueueing(system()));
     // What selects comes before what is selected, and this node's pods, which make policies relevant, before the rest: each is placed once.
     const isHere = (pod: PodRecord) => pod.nodeName === this.#options.node.name;
     const elsewhere = pods.filter((pod) => !isHere(pod));
@@ -239,9 +247,37 @@ export class Agent {
       : { mode, steering: steering.kind, fail, offload, deny };
     if (this.#enforcement !== undefined) this.#flows?.start(this.#enforcement.workers);
     this.#checkSteeringLater();
-    const isolated = this.#enforcement?.isolated;
-    if (audits) log.info({ steering: steering.kind, group: firstQueue, isolated }, 'auditing: nothing is enforced');
-    else log.info({ steering: steering.kind, queues: this.#threads, isolated }, 'enforcing');
+    this.#signNowAndThen();
+    this.#logStart(steering.kind);
+    if (predecessor === undefined || this.#enforcement === undefined) return;
+    const { level, fields, message } = successionOf(predecessor, {
+      since: (this.#enforcement.judgingSince - lookedAt) / 1000,
+      period: SIGN / 1000,
+    });
+    log[level](fields, message);
+  }
+
+  /** Whom the policies are about: pods of this node and their addresses. */
+  #logStart(steering: SteeringKind): void {
+    const { mode, firstQueue = DEFAULT_FIRST_QUEUE, log } = this.#options;
+    const { isolatedEndpoints: pods, policies: policiesOfCluster } = this.#compiler.counts();
+    const addresses = this.#enforcement?.isolated;
+    if (mode === 'audit') {
+      const selected = { selectedPods: pods, selectedAddresses: addresses, policiesOfCluster };
+      log.info({ steering, group: firstQueue, ...selected }, 'auditing: nothing is enforced');
+    } else {
+      const isolated = { isolatedPods: pods, isolatedAddresses: addresses, policiesOfCluster };
+      log.info({ steering, queues: this.#threads, ...isolated }, 'enforcing');
+    }
+  }
+
+  /** For the next agent to tell how long nobody judged; that it fails changes nothing for this one. */
+  #signNowAndThen(): void {
+    const sign = () => {
+      this.#enforcement?.sign().catch((error) => this.#options.log.debug({ err: error }, 'the sign was not renewed'));
+    };
+    sign();
+    this.#signing = setInterval(sign, SIGN);
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {

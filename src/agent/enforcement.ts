@@ -72,6 +72,8 @@ export class Enforcement {
   #concerned = Concerned.everybody();
   #rejudged = 0;
   #revoked = 0;
+  /** Since when packets are taken, in ms of performance.now(). */
+  #judgingSince = Number.NaN;
   /** When the kernel's rules and sets were last known to be in place, in ms of performance.now(). */
   #goodAt = Number.NaN;
 
@@ -114,6 +116,11 @@ export class Enforcement {
       await enforcement.#endThreads();
       throw error;
     }
+  }
+
+  /** Since when packets are judged, in ms of performance.now(). */
+  get judgingSince(): number {
+    return this.#judgingSince;
   }
 
   /** Isolated addresses of this node. */
@@ -205,10 +212,17 @@ export class Enforcement {
     this.#options.onRepair({ damage, left, goodAt });
   }
 
+  /** Tells the next agent that this one is there; see steering/sign.ts. Throws SteeringError. */
+  async sign(): Promise<void> {
+    await this.#steering.sign('judging');
+  }
+
   /** Ends judging. The kernel's rules stay, unless `removeSteering` is set. */
   async stop(removeSteering: boolean): Promise<void> {
     if (removeSteering) await this.#steering.remove();
     await this.#endThreads();
+    // A sign is no more than a word to the next agent.
+    if (!removeSteering) await this.#steering.sign('stopped').catch(() => undefined);
   }
 
   async #endThreads(): Promise<void> {
@@ -218,6 +232,7 @@ export class Enforcement {
   async #start(): Promise<void> {
     const { fail, adopt, hasPredecessor } = this.#options;
     const tracked = await this.workers.bind();
+    this.#judgingSince = performance.now();
     // A predecessor's rules have dropped everything new while nobody judged: there what is unknown was never allowed.
     await this.#install(hasPredecessor && fail === 'closed' ? 'nothing' : 'all');
     if (tracked > 0) return;

@@ -11,8 +11,11 @@ import { applyConfigFile } from './agent-config.ts';
 import { checkEnvironment } from './agent-environment.ts';
 import { type AgentSettings, agentOptions, configOption, settingsOf } from './agent-options.ts';
 import { agentSource, startupTaint } from './agent-source.ts';
-import { ExitCode, InputError } from './exit-code.ts';
+import { ExitCode, exitCodeOf, InputError } from './exit-code.ts';
 import { requireRootOnLinux } from './machine.ts';
+
+/** As Node has it. */
+const CRASHED = 1;
 
 const HELP = `
 Every setting is a flag, a variable of the environment, or a key of the --config file (YAML; the flag's name without the dashes).
@@ -69,12 +72,38 @@ async function check(settings: AgentSettings): Promise<void> {
   process.stdout.write('The configuration is right.\n');
 }
 
-/** Runs until SIGTERM or Ctrl-C. */
+/** Runs until SIGTERM or Ctrl-C. What ends it otherwise is the last line of the log, as JSON like the others. */
 async function run(settings: AgentSettings, version: string): Promise<void> {
+  const destination = new LogDestination();
+  const log = createLogger('agent', settings.logLevel, { node: settings.nodeName, destination });
+  // Without a log the command line says it.
+  const isLogged = log.isLevelEnabled('fatal');
+  if (isLogged) process.on('uncaughtException', (error) => crash(error, log));
+  try {
+    await runLogged(settings, version, log, destination);
+  } catch (error) {
+    if (!isLogged) throw error;
+    process.exitCode = exitCodeOf(error);
+    const { message, hint } = error as Error & { hint?: string };
+    const fields = { err: error, exitCode: process.exitCode, ...(hint !== undefined && { hint }) };
+    log.fatal(fields, `the agent could not start: ${message}`);
+  }
+}
+
+/** An exception that nobody catches, or a rejected promise: Node would end the process too, with words of its own. */
+function crash(error: Error, log: Logger): void {
+  log.fatal({ err: error, exitCode: CRASHED }, `the agent crashed: ${error.message}; the kernel rules stay`);
+  process.exit(CRASHED);
+}
+
+async function runLogged(
+  settings: AgentSettings,
+  version: string,
+  log: Logger,
+  destination: LogDestination,
+): Promise<void> {
   requireRootOnLinux('the agent');
   keepYoungSpaceSmall();
-  const destination = new LogDestination();
-  const log = createLogger('agent', settings.logLevel, destination);
   if (settings.mode === 'audit') await stopEnforcing(log);
   const {
     nodeName,

@@ -11,6 +11,11 @@ export const ExitCode = {
   terminated: 143,
 } as const;
 
+/** The code that stands for an error that ends a command. */
+export function exitCodeOf(error: unknown): number {
+  return error instanceof InputError ? ExitCode.badInput : ExitCode.unavailable;
+}
+
 /** Wrong input, explained in one line. */
 export class InputError extends Error {
   override readonly name = 'InputError';

@@ -1,11 +1,11 @@
 /** The cluster of a command that runs until it is ended: what it knows follows the manifests, or the cluster, as they change. */
-import { pino } from 'pino';
 import { WholeCluster } from '../capture/whole-cluster.ts';
 import { ApiConnection } from '../kube/api-connection.ts';
 import { ClusterWatch } from '../kube/cluster-watch.ts';
 import { loadKubeConfig } from '../kube/kubeconfig.ts';
 import { ManifestReadings } from '../manifests/manifest-readings.ts';
 import type { NodeIdentity } from '../policy/compiler.ts';
+import { createLogger } from '../telemetry/logger.ts';
 import { type ClusterInput, type ClusterInputFlags, readClusterInput } from './cluster-input.ts';
 
 export interface FollowedCluster {
@@ -60,7 +60,7 @@ function followKube(
   input: ClusterInput,
 ): FollowedCluster {
   const choice = { ...(kubeconfig === undefined ? {} : { kubeconfig }), ...(context === undefined ? {} : { context }) };
-  const log = pino({ level: 'warn' }, pino.destination({ dest: 2, sync: true }));
+  const log = createLogger('watch', 'warn');
   let following: ClusterWatch | undefined;
   return {
     cluster,

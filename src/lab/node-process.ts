@@ -2,9 +2,9 @@
  * The agent of one lab node, as a process of its own in the node's network namespace: started by `NodeAgent`, which is its parent. It may
  * not outlive the lab, for it would hold the namespace.
  */
-import { pino } from 'pino';
 import { Agent } from '../agent/agent.ts';
 import { dieWithParent } from '../sys/parent-death.ts';
+import { createLogger } from '../telemetry/logger.ts';
 import type { NodeReply, NodeRequest } from './node-messages.ts';
 import { NodeWire } from './node-wire.ts';
 
@@ -28,7 +28,7 @@ process.on('message', async ({ request, body }: { request: number; body: NodeReq
 async function handle(body: NodeRequest): Promise<unknown> {
   if (body.type === 'start') {
     const { logLevel = 'warn', ...flags } = body.flags;
-    const log = pino({ level: logLevel, base: { node: body.node.name } }, pino.destination({ dest: 2, sync: true }));
+    const log = createLogger('agent', logLevel, { node: body.node.name });
     agent = new Agent({ ...flags, node: body.node, log });
     return await agent.start(body.snapshot);
   }

@@ -42,7 +42,27 @@ export class LogDestination {
   }
 }
 
-/** A logger whose lines name `component`. A level below `level` costs nothing. */
-export function createLogger(component: string, level: LogLevel, destination = new LogDestination()): Logger {
-  return pino({ name: 'podfence', level, base: { component } }, destination);
+export interface LoggerOptions {
+  /** The Kubernetes node, where there is one. */
+  readonly node?: string;
+  /** @default standard error */
+  readonly destination?: LogDestination;
+}
+
+/**
+ * A logger whose lines have the level as a word, the time as ISO 8601 in UTC, and name `component` and the node. A level below `level` costs nothing.
+ */
+export function createLogger(
+  component: string,
+  level: LogLevel,
+  { node, destination = new LogDestination() }: LoggerOptions = {},
+): Logger {
+  return pino(
+    {
+      ...{ name: 'podfence', level, timestamp: pino.stdTimeFunctions.isoTime },
+      base: { component, ...(node !== undefined && { node }) },
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination,
+  );
 }

@@ -10,7 +10,7 @@ import { Netns } from '../../src/sys/netns.ts';
 import { familyOf, listen, socketAddress, tryBind } from '../../src/sys/sockets.ts';
 import { describeAsRoot } from '../root.ts';
 import { getIn } from './http-in-netns.ts';
-import { CLI, RunningAgent } from './running-agent.ts';
+import { CLI, type LogLine, RunningAgent } from './running-agent.ts';
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -189,7 +189,12 @@ describeAsRoot('The configuration of podfence agent', () => {
       await first.serves();
       const second = new RunningAgent(host, flags);
       expect(await second.exitCode()).toBe(3);
-      expect(second.words).toEqual([expect.stringMatching(/^podfence: .*127\.0\.0\.1:9464 is in use/)]);
+      expect(second.words).toEqual([]);
+      expect(second.log.at(-1)).toMatchObject({
+        level: 'fatal',
+        msg: expect.stringMatching(/^the agent could not start: .*127\.0\.0\.1:9464 is in use/),
+        exitCode: 3,
+      });
       await first.end();
     });
 
@@ -232,6 +237,9 @@ function expectRefused({ code, stdout, stderr }: CommandResult, field: string, a
 }
 
 function expectOneLine({ code, stdout, stderr }: CommandResult, expected: number, words: string): void {
-  expect(stderr.trim().split('\n')).toEqual([expect.stringContaining(words)]);
+  const [line = '', ...others] = stderr.trim().split('\n');
+  // A start says it by the log.
+  const said = line.startsWith('{') ? (JSON.parse(line) as LogLine).msg : line;
+  expect([said, ...others]).toEqual([expect.stringContaining(words)]);
   expect({ code, stdout }).toEqual({ code: expected, stdout: '' });
 }

@@ -15,7 +15,8 @@ const METRICS = { address: '127.0.0.1', port: 9464 };
 const PATIENCE = 25_000;
 
 export interface LogLine {
-  readonly level: number;
+  /** As a word. */
+  readonly level: string;
   readonly msg: string;
   readonly [field: string]: unknown;
 }

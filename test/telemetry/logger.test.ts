@@ -17,17 +17,19 @@ function open(path: string, flags: number): number {
   return fd;
 }
 
-test('a line is written at once, as JSON that names the component', () => {
+test('a line is written at once, as JSON with its time, its level as a word, the component and the node', () => {
   const path = join(temporaryFolder(), 'log');
   const destination = new LogDestination(open(path, constants.O_CREAT | constants.O_WRONLY));
-  createLogger('agent', 'info', destination).info({ queue: 3 }, 'a word');
-  expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({ component: 'agent', queue: 3, msg: 'a word' });
+  createLogger('agent', 'info', { node: 'node-1', destination }).info({ queue: 3 }, 'a word');
+  const line = JSON.parse(readFileSync(path, 'utf8'));
+  expect(line).toMatchObject({ level: 'info', component: 'agent', node: 'node-1', queue: 3, msg: 'a word' });
+  expect(line.time).toBe(new Date(line.time).toISOString());
   expect(destination.linesLost).toBe(0);
 });
 
 test('lines that a full disk does not take are counted, and throw nothing', () => {
   const destination = new LogDestination(open('/dev/full', constants.O_WRONLY));
-  const log = createLogger('agent', 'info', destination);
+  const log = createLogger('agent', 'info', { destination });
   for (let i = 0; i < 1000; i++) log.error(new Error('x'.repeat(1000)));
   expect(destination.linesLost).toBe(1000);
 });

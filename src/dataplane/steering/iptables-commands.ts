@@ -28,7 +28,7 @@ export function otherVariant({ legacy }: Variant): Variant {
 
 /** One table as it is in place. Throws SteeringError. */
 export async function readTable(system: System, variant: Variant, family: Family, table: Table): Promise<SavedTable> {
-  return parseSave(await system.run(`${command(family, variant)}-save`, ['-t', table]));
+  return parseSave(await system.run(`${commandOf(family, variant)}-save`, ['-t', table]));
 }
 
 /** Whether the table exists. To ask legacy iptables about a table that does not makes it. */
@@ -77,10 +77,11 @@ export async function writeTables(
 
 /** Hands `input` to iptables-restore, which waits up to 5 s for the lock of legacy iptables. Throws SteeringError. */
 export async function restoreTables(system: System, variant: Variant, family: Family, input: string): Promise<void> {
-  await system.run(`${command(family, variant)}-restore`, ['--noflush', '-w', '5'], input);
+  await system.run(`${commandOf(family, variant)}-restore`, ['--noflush', '-w', '5'], input);
 }
 
-function command(family: Family, { suffix }: Variant): string {
+/** `iptables`, `ip6tables-legacy`. */
+export function commandOf(family: Family, { suffix }: Variant): string {
   return `ip${family === 6 ? '6' : ''}tables${suffix}`;
 }
 
@@ -93,7 +94,12 @@ export async function listSets(system: System): Promise<string[]> {
 export async function readSet(system: System, family: Family): Promise<AddressSet | undefined> {
   const name = setName(family);
   if (!(await listSets(system)).includes(name)) return undefined;
-  return parseSet(await system.run('ipset', ['save', name]), name);
+  return parseSet(await readSetText(system, name), name);
+}
+
+/** A set that is in place, as `ipset save` prints it. Throws SteeringError. */
+export async function readSetText(system: System, name: string): Promise<string> {
+  return await system.run('ipset', ['save', name]);
 }
 
 /** Hands `input` to `ipset restore`, unless it is empty. What is there or gone already is no error. Throws SteeringError. */

@@ -17,7 +17,15 @@ import { type Family, renderChains, setName } from './iptables-rules.ts';
 import { isQueueing, removeChains, removeEverything, removeNftables, removeOtherSets } from './leftovers.ts';
 import type { System } from './run.ts';
 import { Sequence } from './sequence.ts';
-import { canonicalAddresses, type Damage, type Steering, type SteeringState, validateState } from './state.ts';
+import { ipsetSign, SIGN_IPSET } from './sign.ts';
+import {
+  canonicalAddresses,
+  type Damage,
+  type SignWord,
+  type Steering,
+  type SteeringState,
+  validateState,
+} from './state.ts';
 
 export class IptablesSteering implements Steering {
   readonly kind = 'iptables';
@@ -42,6 +50,12 @@ export class IptablesSteering implements Steering {
 
   findDamage(): Promise<readonly Damage[]> {
     return this.#sequence.run(() => this.#findDamage());
+  }
+
+  sign(word: SignWord): Promise<void> {
+    return this.#sequence.run(async () => {
+      if (this.#state) await restoreSets(this.#system, ipsetSign(word));
+    });
   }
 
   remove(): Promise<void> {
@@ -71,7 +85,7 @@ export class IptablesSteering implements Steering {
     // Only now that ours are in force: until here what an earlier process left is what stops a denied packet.
     await removeChains(this.#system, otherVariant(variant));
     await removeNftables(this.#system);
-    await removeOtherSets(this.#system, [setName(4), setName(6)]);
+    await removeOtherSets(this.#system, [setName(4), setName(6), SIGN_IPSET]);
   }
 
   async #findDamage(): Promise<readonly Damage[]> {

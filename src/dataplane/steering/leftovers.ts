@@ -7,6 +7,7 @@ import { isUnsupported, SteeringError } from './error.ts';
 import { SET_PREFIX } from './ipset.ts';
 import {
   chosenVariant,
+  commandOf,
   destroySet,
   listSets,
   otherVariant,
@@ -95,13 +96,15 @@ export async function removeNftables(system: System): Promise<void> {
 
 /** Whether any chain of ours is in the mangle or filter table of any family and variant of iptables. Throws SteeringError. */
 export async function iptablesInstalled(system: System): Promise<boolean> {
-  return await anyTable(system, hasOurs);
+  return await anyTable(system, () => true);
 }
 
 /** Takes away the chains in one variant of iptables. Throws SteeringError. */
 export async function removeChains(system: System, variant: Variant): Promise<void> {
   for (const family of FAMILIES) {
-    if (await anyTableOf(system, variant, family, hasOurs)) await writeTables(system, variant, family, []);
+    let isThere = false;
+    for await (const [, saved] of tablesOf(system, variant, family)) isThere ||= hasOurs(saved);
+    if (isThere) await writeTables(system, variant, family, []);
   }
 }
 
@@ -123,26 +126,38 @@ export async function removeEverything(system: System): Promise<void> {
   for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
+/** A table of iptables that has chains of ours. */
+export interface OurTable {
+  /** iptables or ip6tables, with the variant where it is not the one that `iptables` stands for here. */
+  readonly command: string;
+  readonly table: Table;
+  readonly saved: SavedTable;
+}
+
+/** All of any family and variant. Throws SteeringError. */
+export async function* ourTables(system: System): AsyncGenerator<OurTable> {
+  for (const variant of await variants(system)) {
+    for (const family of FAMILIES) {
+      const command = commandOf(family, variant);
+      for await (const [table, saved] of tablesOf(system, variant, family)) {
+        if (hasOurs(saved)) yield { command, table, saved };
+      }
+    }
+  }
+}
+
 /** Does it hold for a table of any family and variant of iptables? */
 async function anyTable(system: System, holds: (saved: SavedTable) => boolean): Promise<boolean> {
-  for (const variant of await variants(system)) {
-    for (const family of FAMILIES) if (await anyTableOf(system, variant, family, holds)) return true;
-  }
+  for await (const { saved } of ourTables(system)) if (holds(saved)) return true;
   return false;
 }
 
-async function anyTableOf(
-  system: System,
-  variant: Variant,
-  family: Family,
-  holds: (saved: SavedTable) => boolean,
-): Promise<boolean> {
+async function* tablesOf(system: System, variant: Variant, family: Family): AsyncGenerator<[Table, SavedTable]> {
   for (const table of TABLES) {
     if (!tableExists(system, variant, family, table)) continue;
     const saved = await supported(readTable(system, variant, family, table));
-    if (saved && holds(saved)) return true;
+    if (saved) yield [table, saved];
   }
-  return false;
 }
 
 async function variants(system: System): Promise<Variant[]> {
@@ -151,7 +166,7 @@ async function variants(system: System): Promise<Variant[]> {
 }
 
 /** Undefined where the machine cannot have it. */
-async function supported<T>(answer: Promise<T>): Promise<T | undefined> {
+export async function supported<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;
   } catch (error) {

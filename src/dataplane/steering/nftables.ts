@@ -14,7 +14,15 @@ import {
 } from './nftables-rules.ts';
 import type { System } from './run.ts';
 import { Sequence } from './sequence.ts';
-import { canonicalAddresses, type Damage, type Steering, type SteeringState, validateState } from './state.ts';
+import { nftSign, SIGN_SET } from './sign.ts';
+import {
+  canonicalAddresses,
+  type Damage,
+  type SignWord,
+  type Steering,
+  type SteeringState,
+  validateState,
+} from './state.ts';
 
 type Isolated = Readonly<Record<SetName, ReadonlySet<string>>>;
 
@@ -41,6 +49,12 @@ export class NftablesSteering implements Steering {
 
   findDamage(): Promise<readonly Damage[]> {
     return this.#sequence.run(() => this.#findDamage());
+  }
+
+  sign(word: SignWord): Promise<void> {
+    return this.#sequence.run(async () => {
+      if (this.#state) await this.#commit(nftSign(word));
+    });
   }
 
   remove(): Promise<void> {
@@ -124,7 +138,7 @@ export function parseTable(json: string): PresentTable {
       chains.set(chain.name, { hook, comments: [] });
     }
     if (rule) chains.get(rule.chain)?.comments.push(rule.comment ?? '');
-    if (set) sets.set(set.name, elementsOf(set));
+    if (set && set.name !== SIGN_SET) sets.set(set.name, elementsOf(set));
   }
   return { chains, sets };
 }

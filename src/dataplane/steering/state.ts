@@ -76,6 +76,9 @@ export interface Damage {
   readonly opens: boolean;
 }
 
+/** `judging`: an agent judges, and was there when its sign was renewed. `stopped`: it ended then, in order. */
+export type SignWord = 'judging' | 'stopped';
+
 export type SteeringKind = 'nftables' | 'iptables';
 
 /** One way to bring a SteeringState into force. Calls may overlap: they are carried out one after the other. */
@@ -96,6 +99,8 @@ export interface Steering {
    * was applied.
    */
   findDamage(): Promise<readonly Damage[]>;
+  /** Renews the sign beside the rules; see sign.ts. Does nothing where nothing was applied. Throws SteeringError. */
+  sign(word: SignWord): Promise<void>;
   /** Takes away all that podfence ever installed, of either kind, and nothing else. Throws SteeringError after having tried all of it. */
   remove(): Promise<void>;
 }
