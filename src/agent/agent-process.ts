@@ -15,6 +15,7 @@ import type {
   Readiness,
   SourceView,
   StartupTaintView,
+  UnknownPortNamesView,
   WorkersView,
 } from '../telemetry/agent-view.ts';
 import { FlowLog } from '../telemetry/flow-log.ts';
@@ -195,6 +196,10 @@ export class AgentProcess implements AgentView {
 
   findings(): readonly Finding[] {
     return this.#findings;
+  }
+
+  unknownPortNames(): UnknownPortNamesView {
+    return this.#agent.unknownPortNames();
   }
 
   readiness(): Readiness {

@@ -12,7 +12,7 @@ import { system } from '../dataplane/steering/run.ts';
 import { DEFAULT_MARK, type MarkBits, type SteeringKind } from '../dataplane/steering/state.ts';
 import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
-import type { EnforcementMode } from '../telemetry/agent-view.ts';
+import type { EnforcementMode, UnknownPortNamesView } from '../telemetry/agent-view.ts';
 import type { FlowLog } from '../telemetry/flow-log.ts';
 import { compileInTurns, PIECE } from './compile-in-turns.ts';
 import { type AgentCounters, nameCounters } from './counters.ts';
@@ -20,6 +20,7 @@ import { Enforcement, type Repair } from './enforcement.ts';
 import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
+import { PortNameWatch } from './port-name-watch.ts';
 import { successionOf } from './succession.ts';
 
 export interface AgentOptions {
@@ -72,6 +73,10 @@ const MAX_DEFAULT_QUEUES = 4;
 const CHECK_STEERING = 10_000;
 /** How often the kernel gets a sign that this agent is there, in ms. */
 const SIGN = 10_000;
+/** From a change until its named ports are looked at, how long that may take at once, and the pause before it goes on, in ms. */
+const LOOK_AT_NAMES = 1000;
+const LOOK_TURN = 2;
+const LOOK_PAUSE = 100;
 /** From when on a change that is not in force is a problem, in seconds: it should take 0.1. */
 const LONG_PENDING = 5;
 
@@ -81,6 +86,9 @@ export class Agent {
   readonly #flowCapacity: number;
   readonly #compiler: PolicyCompiler;
   readonly #flows: FlowObserver | undefined;
+  readonly #portNames: PortNameWatch;
+  /** The next look at named ports. */
+  #looking: NodeJS.Timeout | undefined;
   #starting: Promise<void> | undefined;
   #enforcement: Enforcement | undefined;
   #compiled: CompiledPolicies | undefined;
@@ -106,6 +114,7 @@ export class Agent {
     this.#threads = mode === 'audit' ? 1 : (options.queues ?? Math.min(availableParallelism(), MAX_DEFAULT_QUEUES));
     this.#flowCapacity = options.flowCapacity ?? DEFAULT_FLOW_CAPACITY;
     this.#compiler = new PolicyCompiler(options.node, { mode });
+    this.#portNames = new PortNameWatch(this.#compiler.unknownPortNames, options.log);
     const { node, flowLog: log, policyFlows: byPolicy = false } = options;
     this.#flows = byPolicy || log !== undefined ? new FlowObserver({ node, mode, log, byPolicy }) : undefined;
   }
@@ -166,6 +175,11 @@ export class Agent {
     return this.#flows?.policyFlows();
   }
 
+  /** Named ports of policies that no pod in question has, as of the last look. */
+  unknownPortNames(): UnknownPortNamesView {
+    return this.#portNames.view();
+  }
+
   /** What new flows are judged by; undefined before the first policies are compiled. */
   get table(): RuleTable | undefined {
     return this.#compiled?.table;
@@ -193,6 +207,7 @@ export class Agent {
     await Promise.allSettled([this.#starting]);
     clearTimeout(this.#checking);
     clearInterval(this.#signing);
+    clearTimeout(this.#looking);
     await this.#last;
     this.#flows?.stop();
     await this.#enforcement?.stop(removeSteering);
@@ -368,6 +383,16 @@ export class Agent {
     const times: ChangeTimes = { changes: changes.length, compile, total: (performance.now() - receivedAt) / 1000 };
     this.#options.log.debug({ ...times, generation: compiled.table.generation }, 'in force');
     this.#options.onInForce?.(times);
+    this.#lookAtNamesLater(LOOK_AT_NAMES);
+  }
+
+  /** In short turns between changes: nothing is held up by it, and of many changes in a row not each is looked at. */
+  #lookAtNamesLater(milliseconds: number): void {
+    const look = async () => {
+      this.#looking = undefined;
+      if (!this.#portNames.look(LOOK_TURN)) this.#lookAtNamesLater(LOOK_PAUSE);
+    };
+    this.#looking ??= setTimeout(() => void this.#inTurn(look), milliseconds);
   }
 }
 

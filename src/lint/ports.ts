@@ -1,6 +1,6 @@
 /** Ports that none of the pods in question has. */
-import { type Path, show } from '../cluster/field.ts';
-import { didYouMean, editDistance } from '../cluster/nearest.ts';
+import type { Path } from '../cluster/field.ts';
+import { editDistance } from '../cluster/nearest.ts';
 import type {
   ContainerPort,
   Direction,
@@ -15,8 +15,7 @@ import { isDnsPort } from './dns.ts';
 import type { Mistake } from './finding.ts';
 import type { KnownService } from './input.ts';
 import type { KnownCluster } from './known-cluster.ts';
-
-const MOST_LISTED = 6;
+import { MOST_LISTED, unknownNamedPort, WHOSE } from './named-port.ts';
 
 /** What the containers of some pods say about their ports. */
 interface DeclaredPorts {
@@ -39,10 +38,10 @@ export class PortRules {
       for (const [index, rule] of policy[direction].entries()) {
         const pods = this.#podsWithPorts(policy, direction, rule);
         if (pods === undefined || pods.length === 0) continue;
-        const whose = direction === 'ingress' ? 'that the policy selects' : 'that the rule leads to';
+        const whose = WHOSE[direction];
         for (const [at, port] of rule.ports.entries()) {
           const path = ['spec', direction, index, 'ports', at, 'port'];
-          if (typeof port.port === 'string') yield* this.#named(pods, port, port.port, whose, path);
+          if (typeof port.port === 'string') yield* this.#named(pods, port, port.port, direction, path);
           else if (port.port !== undefined) yield* this.#numbered(pods, port, port.port, whose, path);
         }
       }
@@ -63,23 +62,20 @@ export class PortRules {
     return pods.length === 1 ? pods[0] : [...new Set(pods.flat())];
   }
 
-  *#named(pods: readonly PodRecord[], port: PolicyPort, name: string, whose: string, path: Path): Iterable<Mistake> {
+  *#named(
+    pods: readonly PodRecord[],
+    port: PolicyPort,
+    name: string,
+    direction: Direction,
+    path: Path,
+  ): Iterable<Mistake> {
     const { ports } = this.#declaredBy(pods);
     if (ports.some((each) => each.name === name && each.protocol === port.protocol)) return;
-    const other = ports.find((each) => each.name === name);
-    const names = [...new Set(ports.flatMap((each) => each.name ?? []))];
-    const service = other === undefined ? this.#serviceWith(pods, (each) => each.name === name) : undefined;
+    const service = () => this.#serviceWith(pods, (each) => each.name === name);
     yield {
       rule: 'unknown-named-port',
       path,
-      message: `no container of the pods ${whose} has a ${port.protocol} port named ${show(name)}: the entry allows nothing`,
-      hint:
-        (other && `${show(name)} is a ${other.protocol} port there. Did you mean protocol: ${other.protocol}?`) ??
-        (service && `It is a port of Service ${service}; policies go by the names of container ports.`) ??
-        didYouMean(name, names) ??
-        (names.length > 0
-          ? `Names there: ${names.slice(0, MOST_LISTED).join(', ')}.`
-          : 'Their ports have no names; write the number.'),
+      ...unknownNamedPort({ name, protocol: port.protocol }, ports, direction, service),
     };
   }
 

@@ -31,6 +31,7 @@ import { RuleTable } from './rule-table.ts';
 import { matches } from './selector-set.ts';
 import { NODE_SLOT } from './table-layout.ts';
 import { TableWriter } from './table-writer.ts';
+import { UnknownPortNames } from './unknown-port-names.ts';
 
 export type { CompiledPolicies } from './compiled-policies.ts';
 
@@ -91,6 +92,8 @@ export class PolicyCompiler {
   private readonly groups: PeerGroups;
   private readonly rules: PolicyRules;
   private readonly classes: EndpointClasses;
+  /** Of the policies that select a pod of this node. */
+  readonly unknownPortNames: UnknownPortNames;
   private readonly pods = new Map<string, Pod>();
   /** Each with the addresses that it claims, once they were asked for. */
   private readonly endpoints = new Map<Pod, readonly Claim[] | undefined>();
@@ -110,7 +113,8 @@ export class PolicyCompiler {
     this.slack = slack;
     this.groups = new PeerGroups(this.identities, slack.peers);
     this.groups.keepEverything();
-    this.rules = new PolicyRules(this.groups, this.portSets);
+    this.unknownPortNames = new UnknownPortNames(this.identities, this.portNames);
+    this.rules = new PolicyRules(this.groups, this.portSets, this.unknownPortNames);
     this.classes = new EndpointClasses(this.rules, this.portSets, this.seed);
     this.writer = new TableWriter(this.seed, {
       addresses4: this.slots.addresses4,

@@ -21,6 +21,8 @@ export class Identities {
   /** Identities without pods: they go at the next `settle`, unless a pod takes them up again before. */
   private readonly deserted = new Set<Identity>();
   private readonly byId: (Identity | undefined)[] = [];
+  /** Grows with every identity that comes or goes, and where namespaces get other labels. */
+  version = 0;
   /** By identity: its profile of named ports. */
   readonly profiles = new GrowingWords();
 
@@ -38,6 +40,11 @@ export class Identities {
 
   all(): IterableIterator<Namespace> {
     return this.namespaces.values();
+  }
+
+  /** Whether it is one of these still. */
+  isKnown(identity: Identity): boolean {
+    return this.byId[identity.id] === identity;
   }
 
   /** Of all namespaces, by id: the array itself, not a copy. */
@@ -69,6 +76,7 @@ export class Identities {
     const before = namespace.labels === undefined ? undefined : this.labelsKey(namespace.labels);
     const after = labels === undefined ? undefined : this.labelsKey(labels);
     namespace.labels = labels;
+    if (before !== after) this.version++;
     return before !== after;
   }
 
@@ -92,6 +100,7 @@ export class Identities {
       };
       namespace.identities.set(key, identity);
       this.byId[id] = identity;
+      this.version++;
       this.profiles.set(id, this.portNames.retainProfile(profileKey, ports));
     } else if (identity.pods === 0) {
       this.deserted.delete(identity);
@@ -107,6 +116,7 @@ export class Identities {
   /** Removes the identities that have no pods, after telling `onRemoved` of each. */
   settle(onRemoved: (identity: Identity) => void): void {
     for (const identity of this.deserted) {
+      this.version++;
       onRemoved(identity);
       identity.namespace.identities.delete(identity.key);
       this.portNames.releaseProfile(identity.profileKey);

@@ -8,20 +8,30 @@ import type { PeerGroups } from './peer-groups.ts';
 import type { PortSets } from './port-set.ts';
 import { type DirectionIndex, EGRESS } from './rule-table.ts';
 
+/** Is told which policies select an endpoint of this node. */
+interface RelevanceObserver {
+  add(policy: Policy): void;
+  remove(policy: Policy): void;
+}
+
 export class PolicyRules {
   private readonly groups: PeerGroups;
   private readonly portSets: PortSets;
   private readonly relevant = new Set<Policy>();
 
-  constructor(groups: PeerGroups, portSets: PortSets) {
+  private readonly observer: RelevanceObserver;
+
+  constructor(groups: PeerGroups, portSets: PortSets, observer: RelevanceObserver) {
     this.groups = groups;
     this.portSets = portSets;
+    this.observer = observer;
   }
 
   retain(policy: Policy): void {
     if (policy.users++ > 0) return;
     policy.rules = [this.compile(policy, 'egress'), this.compile(policy, 'ingress')];
     this.relevant.add(policy);
+    this.observer.add(policy);
   }
 
   release(policy: Policy): void {
@@ -31,6 +41,7 @@ export class PolicyRules {
     }
     policy.rules = undefined;
     this.relevant.delete(policy);
+    this.observer.remove(policy);
   }
 
   /** Adds the port sets in use to `live`. */

@@ -80,6 +80,11 @@ export class PortNames {
     this.version++;
   }
 
+  /** The named ports of a profile that is in use; [] of the one without. */
+  portsOf(key: string): readonly ContainerPort[] {
+    return this.profiles.get(key)?.ports ?? [];
+  }
+
   /** The section `namedPorts` of a RuleTable. */
   words(): Int32Array {
     this.section ??= this.encode();

@@ -16,6 +16,8 @@ export interface AgentView {
   source(): SourceView;
   /** How packets are handed over and judged; undefined while the agent is not that far yet. */
   enforcementMode?(): EnforcementMode | undefined;
+  /** Named ports of policies that no pod in question has. Without it nobody looks. */
+  unknownPortNames?(): UnknownPortNamesView;
   /** Lines of the log that could not be written. Without it none are lost. */
   logLinesLost?(): number;
   /** What the checks at the start found; none before they are done. Without it nothing is checked. */
@@ -181,6 +183,20 @@ export interface ChangeView {
   readonly compile: number;
   /** From when the first of the events was received until all were in force. */
   readonly total: number;
+}
+
+export interface UnknownPortNamesView {
+  /** Entries of policies that select a pod of this node, now. */
+  readonly count: number;
+  /** Some of them. */
+  readonly listed: readonly {
+    /** `namespace/name`. */
+    readonly policy: string;
+    /** `spec.ingress[0].ports[0].port`. */
+    readonly field: string;
+    readonly message: string;
+    readonly hint: string;
+  }[];
 }
 
 export interface PolicyFlows {

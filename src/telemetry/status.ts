@@ -8,6 +8,7 @@ import type {
   EnforcementMode,
   SourceView,
   StartupTaintView,
+  UnknownPortNamesView,
   WatchView,
 } from './agent-view.ts';
 
@@ -41,6 +42,8 @@ export interface Status {
     readonly isolatedEndpoints: number;
     readonly isolatedAddresses: number;
   };
+  /** Named ports that no pod in question has, in policies that select a pod of this node: such an entry allows nothing. `listed` has the first 50. */
+  readonly unknownPortNames: UnknownPortNamesView;
   readonly packets: {
     readonly judged: number;
     readonly allowed: number;
@@ -132,6 +135,7 @@ export function statusOf(view: AgentView, lastChange: (ChangeView & { readonly a
       isolatedEndpoints: counters.isolatedEndpoints,
       isolatedAddresses: counters.isolated,
     },
+    unknownPortNames: view.unknownPortNames?.() ?? { count: 0, listed: [] },
     packets: packetStatus(counters),
     flows: {
       tracked: sum(counters.flows.map(({ count }) => count)),
