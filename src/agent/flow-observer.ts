@@ -65,6 +65,20 @@ export class FlowObserver {
     this.#ends.apply(changes);
     this.#counter?.apply(changes);
     this.#log?.namesChanged();
+    this.#nameEnds(changes);
+  }
+
+  /** A pod's first packets can be seen before its record tells its address: the lines that they made get its name. */
+  #nameEnds(changes: readonly ClusterChange[]): void {
+    if (this.#log === undefined) return;
+    for (const { type, record } of changes) {
+      if (type === 'delete' || record.kind !== 'Pod' || record.startedAt === undefined) continue;
+      for (const address of record.addresses) {
+        const end = this.#ends.at(address);
+        if (end.kind === 'pod' && end.namespace === record.namespace && end.name === record.name)
+          this.#log.nameEnd(end, record.startedAt * 1000);
+      }
+    }
   }
 
   /** Allowed and denied flows by policy; undefined where they are not counted. */

@@ -36,17 +36,28 @@ export function projectPod(object: unknown, defaultNamespace = 'default'): Proje
   const spec = root.child('spec');
   spec.keys();
   const nodeName = spec.child('nodeName').text();
-  const addresses = readAddresses(root.child('status'));
+  const status = root.child('status');
+  const addresses = readAddresses(status);
   const hostNetwork = spec.child('hostNetwork').flag();
   const ports = readContainerPorts(spec);
   if (name === undefined) return { record: undefined, problems };
   const scheduled = nodeName === undefined || nodeName === '' ? {} : { nodeName };
-  return { record: { kind: 'Pod', namespace, name, labels, ...scheduled, addresses, hostNetwork, ports }, problems };
+  // With the addresses only: it comes before them, and would be a change of the record by itself.
+  const started = addresses.length === 0 ? {} : readStart(status.child('startTime').value);
+  const record: PodRecord = {
+    ...{ kind: 'Pod', namespace, name, labels, ...scheduled, addresses, ...started, hostNetwork, ports },
+  };
+  return { record, problems };
 }
 
 /** A pod that has ended gives its address back, and another pod may already have it. */
 export function isTerminated(phase: unknown): boolean {
   return phase === 'Succeeded' || phase === 'Failed';
+}
+
+function readStart(value: unknown): Pick<PodRecord, 'startedAt'> {
+  const milliseconds = typeof value === 'string' ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(milliseconds) ? {} : { startedAt: Math.floor(milliseconds / 1000) };
 }
 
 function readAddresses(status: Field): readonly string[] {

@@ -37,6 +37,11 @@ export interface PodRecord {
   readonly nodeName?: string;
   /** `status.podIPs`, textual, in the API's order. Empty without an address, and for Succeeded and Failed pods. */
   readonly addresses: readonly string[];
+  /**
+   * `status.startTime` in whole seconds since 1970, of pods with addresses: the node took the pod up then, and its addresses are its own from some time after. Absent where it is
+   * not known. It decides no packet; a flow that was seen before is another pod's.
+   */
+  readonly startedAt?: number;
   /** A pod in the node's network namespace: not subject to policies, and no podSelector matches it. */
   readonly hostNetwork: boolean;
   /** Ports of all containers, of init containers too where `restartPolicy: Always` makes them sidecars. */

@@ -14,7 +14,7 @@ it judges, those of isolated pods of its node; names are those of the time at wh
 is noted is left out, and counted. BY names the policies: of an allowed flow those that allow it, with the rule, counted from 1 as
 podfence explain does; of a denied one those that isolate the pod. DIRECTION is the one that decides: - where the pods are not isolated.
 
-With --json, one line a flow, and again when its count has grown (the same id):
+With --json, one line a flow, and again when its count has grown or a pod of it got its name (the same id):
   {"id":17,"first":"…Z","last":"…Z","count":3,"verdict":"deny","direction":"ingress","reason":"ingress-denied","protocol":"TCP",
    "port":5432,"from":{"kind":"pod","namespace":"shop","name":"web-1","address":"10.0.0.7","node":"node-1"},"to":{…},
    "policies":[{"direction":"ingress","namespace":"shop","name":"db","rule":null,"field":null}],"sourcePort":40112}

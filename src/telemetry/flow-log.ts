@@ -6,6 +6,7 @@
  *
  * A reader is given what lies behind its place; what leaves the log before, it is told the number of.
  */
+import type { FlowEnd } from '../explain/flow-end.ts';
 import type { Verdict } from './agent-view.ts';
 import type { Flow } from './flow.ts';
 import type { FlowQuery } from './flow-query.ts';
@@ -45,6 +46,8 @@ export class FlowLog implements FlowLines {
   readonly #current = new Map<string, LoggedFlow>();
   /** Lines that have grown since they got their place. */
   readonly #grown = new Set<LoggedFlow>();
+  /** Lines with an end of which no more than its address is known, by that. */
+  readonly #nameless = new Map<string, Set<LoggedFlow>>();
   readonly #readers = new Set<FlowReader>();
   readonly #newLines: Readonly<Record<Verdict, TokenBucket>>;
   #lastId = 0;
@@ -89,6 +92,23 @@ export class FlowLog implements FlowLines {
     this.#names++;
   }
 
+  /**
+   * An address has turned out to be `end`'s, since `since` in ms since 1970. Lines that know no more than the address get the name, but for those that begin before: they may be
+   * about whoever had the address then. Readers are given such a line again, as if it had grown.
+   */
+  nameEnd(end: FlowEnd, since: number): void {
+    for (const line of this.#nameless.get(end.address) ?? []) {
+      if (line.first < since) continue;
+      const { from, to } = line.flow;
+      const named = (old: FlowEnd) => (old.kind === 'address' && old.address === end.address ? end : old);
+      this.#forgetNameless(line);
+      line.flow = { ...line.flow, from: named(from), to: named(to) };
+      line.text = JSON.stringify(line.flow);
+      this.#rememberNameless(line);
+      this.#grown.add(line);
+    }
+  }
+
   /** Tells the readers what was noted since the last time. */
   publish(now: number): void {
     for (const line of this.#grown) {
@@ -120,6 +140,7 @@ export class FlowLog implements FlowLines {
       ...{ leftOut: this.#leftOut, names: this.#names },
     };
     this.#current.set(key, line);
+    this.#rememberNameless(line);
     this.#place(line, now);
     const [oldest] = this.#lines;
     if (this.#lines.size > this.#limits.lines && oldest !== undefined) this.#drop(oldest);
@@ -136,7 +157,28 @@ export class FlowLog implements FlowLines {
   #drop(line: LoggedFlow): void {
     this.#lines.delete(line);
     this.#grown.delete(line);
+    this.#forgetNameless(line);
     if (this.#current.get(line.key) === line) this.#current.delete(line.key);
     for (const reader of this.#readers) reader.dropped(line);
   }
+
+  #rememberNameless(line: LoggedFlow): void {
+    for (const address of namelessAddresses(line)) {
+      const lines = this.#nameless.get(address);
+      if (lines === undefined) this.#nameless.set(address, new Set([line]));
+      else lines.add(line);
+    }
+  }
+
+  #forgetNameless(line: LoggedFlow): void {
+    for (const address of namelessAddresses(line)) {
+      const lines = this.#nameless.get(address);
+      lines?.delete(line);
+      if (lines?.size === 0) this.#nameless.delete(address);
+    }
+  }
+}
+
+function namelessAddresses({ flow: { from, to } }: LoggedFlow): readonly string[] {
+  return [from, to].flatMap(({ kind, address }) => (kind === 'address' ? [address] : []));
 }

@@ -7,9 +7,10 @@ export interface LoggedFlow {
   readonly id: number;
   /** What the flow has in common with its repeats. */
   readonly key: string;
-  readonly flow: Flow;
+  /** Its ends may get names later. */
+  flow: Flow;
   /** JSON of `flow`. */
-  readonly text: string;
+  text: string;
   readonly first: number;
   last: number;
   count: number;

@@ -1,7 +1,7 @@
 /**
  * `/flows`: the log of flows as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
  *
- *     event: flow          data: a FlowLine; the same id again when its count has grown
+ *     event: flow          data: a FlowLine; the same id again when its count has grown or an end got its name
  *     event: left-out      data: a LeftOut, what was not shown since the last one
  */
 import type { FlowLog } from './flow-log.ts';

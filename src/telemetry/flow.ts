@@ -2,7 +2,7 @@
 import type { FlowEnd } from '../explain/flow-end.ts';
 import type { Direction, Verdict } from './agent-view.ts';
 
-/** Names are those of the time at which it was noted. */
+/** Names are those of the time at which it was noted; an end of which only the address was known gets the name of the pod whose record came later. */
 export interface Flow {
   readonly verdict: Verdict;
   /** Of a flow that is or would be denied the direction that does it; of an allowed one egress where its source is a pod of this node, or else ingress. */

@@ -142,6 +142,27 @@ describe('the observer of flows', () => {
     ]);
   });
 
+  it('gives a pod whose record comes late its name, and never that of one which came after', () => {
+    const now = Date.now() / 1000;
+    const late = (name: string, startedAt: number) => ({ ...pod(name, '10.0.0.9'), startedAt });
+    const seen = event(0x0a000009, DB);
+    const names = ({ from }: FlowLine) => (from.kind === 'pod' ? from.name : from.address);
+    const one = observe(...PODS);
+    expect(one.lines(seen).map(names)).toEqual(['10.0.0.9']);
+    one.set(late('after', now + 60));
+    expect(one.lines().map(names)).toEqual(['10.0.0.9']);
+    const other = observe(...PODS);
+    other.lines(seen);
+    other.set(late('late', now - 60));
+    expect(other.lines().map(names)).toEqual(['late']);
+    other.set({ ...late('late', now - 60), addresses: [] }, late('next', now - 30));
+    expect(other.lines(seen).map(names)).toEqual(['late', 'next']);
+    const unknown = observe(...PODS);
+    unknown.lines(seen);
+    unknown.set(pod('nobody knows when', '10.0.0.9'));
+    expect(unknown.lines().map(names)).toEqual(['10.0.0.9']);
+  });
+
   it('tells what was seen before a change as things were, and what there is no time for not at all', () => {
     const one = observe(...PODS, policy('in', 'ingress'));
     one.events.push(event(WEB, DB));

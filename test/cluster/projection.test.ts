@@ -16,6 +16,15 @@ function read(spec: unknown, status?: unknown) {
 }
 
 describe('projectPod', () => {
+  it('knows since when a pod has been where it is, of those with an address', () => {
+    const startTime = '2026-11-30T03:04:05Z';
+    const started = (status: object) => read({ containers: [] }, { phase: 'Running', ...status })?.startedAt;
+    expect(started({ startTime, podIP: '10.0.0.1' })).toBe(Date.parse(startTime) / 1000);
+    expect(read({ containers: [] }, { startTime })).not.toHaveProperty('startedAt');
+    for (const other of [undefined, 'yesterday', 7])
+      expect(started({ startTime: other, podIP: '10.0.0.1' })).toBeUndefined();
+  });
+
   it('reads what decides a packet and nothing else', () => {
     const containers = [
       {

@@ -13,6 +13,8 @@ export function namespace(name: string, labels: Record<string, string> = {}): Ap
 
 export interface PodShape {
   readonly ip?: string;
+  /** When its node took it up, ISO 8601. */
+  readonly started?: string;
   readonly node?: string;
   readonly labels?: Record<string, string>;
   readonly annotations?: Record<string, string>;
@@ -20,13 +22,17 @@ export interface PodShape {
 }
 
 export function pod(namespace: string, name: string, shape: PodShape = {}): ApiObject {
-  const { ip, node = 'node-1', labels = { app: name }, annotations, ports = [] } = shape;
+  const { ip, started, node = 'node-1', labels = { app: name }, annotations, ports = [] } = shape;
   return {
     kind: 'Pod',
     apiVersion: 'v1',
     metadata: { namespace, name, labels, ...(annotations === undefined ? {} : { annotations }) },
     spec: { nodeName: node, containers: [{ name: 'main', image: 'registry.example/main:1', ports }] },
-    status: { phase: 'Running', ...(ip === undefined ? {} : { podIP: ip, podIPs: [{ ip }] }) },
+    status: {
+      phase: 'Running',
+      ...(started === undefined ? {} : { startTime: started }),
+      ...(ip === undefined ? {} : { podIP: ip, podIPs: [{ ip }] }),
+    },
   };
 }
 

@@ -48,6 +48,70 @@ describe('the log of flows', () => {
     expect(ports(log)).toEqual(['80 x10', '80 x5']);
   });
 
+  describe('where an end was known by its address only', () => {
+    const address = '10.0.0.9';
+    const NAMELESS = { kind: 'address', address } as const;
+    const LATE = { kind: 'pod', namespace: 'shop', name: 'late', address, node: 'n' } as const;
+    const ends = (log: FlowLog) =>
+      log
+        .open({})
+        ?.take(ALL)
+        .map(({ id, from, to }) => [id, from.kind, to.kind]);
+
+    it('gives the name to the lines that begin no earlier than the pod', () => {
+      const log = new FlowLog();
+      note(log, flow(1, { from: NAMELESS }), 999);
+      note(log, flow(2, { from: NAMELESS }), 1000);
+      note(log, flow(3, { to: NAMELESS }), 2000);
+      note(log, flow(4, { from: { ...NAMELESS, address: '10.0.0.8' } }), 2000);
+      note(log, flow(5, { from: { ...LATE, name: 'older' } }), 2000);
+      log.nameEnd(LATE, 1000);
+      expect(ends(log)).toEqual([
+        [1, 'address', 'pod'],
+        [2, 'pod', 'pod'],
+        [3, 'pod', 'pod'],
+        [4, 'address', 'pod'],
+        [5, 'pod', 'pod'],
+      ]);
+      const names = log
+        .open({ pod: 'shop/late' })
+        ?.take(ALL)
+        .map(({ port }) => port);
+      expect(names).toEqual([2, 3]);
+    });
+
+    it('counts what comes later on the same line, where nothing else is told of it', () => {
+      const log = new FlowLog();
+      note(log, flow(1, { from: NAMELESS }), 0);
+      log.namesChanged();
+      log.nameEnd(LATE, 0);
+      note(log, flow(1, { from: LATE }), 10);
+      expect(log.open({})?.take(ALL)).toMatchObject([{ count: 2, from: LATE }]);
+    });
+
+    it('gives the line again to those who follow, as the one that it was, and to those who wait for the pod', () => {
+      const log = new FlowLog({ repeat: 1000 });
+      note(log, flow(1, { from: NAMELESS }), 0);
+      const [all, one] = [log.open({}), log.open({ pod: 'shop/late' })];
+      expect(all?.take(ALL)).toMatchObject([{ id: 1, from: NAMELESS }]);
+      log.nameEnd(LATE, 0);
+      log.publish(500);
+      expect(all?.take(ALL)).toEqual([]);
+      log.publish(1000);
+      expect(all?.take(ALL)).toMatchObject([{ id: 1, count: 1, from: LATE }]);
+      expect(one?.take(ALL)).toMatchObject([{ id: 1, from: LATE }]);
+    });
+
+    it('forgets addresses with their lines', () => {
+      const log = new FlowLog({ lines: 1 });
+      note(log, flow(1, { from: NAMELESS }), 0);
+      note(log, flow(2), 0);
+      log.nameEnd(LATE, 0);
+      log.publish(5000);
+      expect(ends(log)).toEqual([[2, 'pod', 'pod']]);
+    });
+  });
+
   it('holds so many lines, and lets those go that nothing was seen of for the longest time', () => {
     const log = new FlowLog({ lines: 3, repeat: 0 });
     for (const port of [1, 2, 3]) note(log, flow(port), 0);
