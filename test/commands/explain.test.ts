@@ -207,8 +207,8 @@ Note: Replies pass by connection tracking and need no rule of their own.
         server.set({ ...object, status: { phase: 'Running', podIP: podIPs[0]?.ip, podIPs } });
       };
       for (const [index, name] of ['client', 'server'].entries()) dual(name, index);
-    const ingress = [{ from: [{ ipBlock: { cidr: '10.1.0.0/16' } }] }];
-    server.set(apiPolicy('default', 'ipv4', { podSelector: { matchLabels: { app: 'server' } }, ingress }));
+      const ingress = [{ from: [{ ipBlock: { cidr: '10.1.0.0/16' } }] }];
+      server.set(apiPolicy('default', 'ipv4', { podSelector: { matchLabels: { app: 'server' } }, ingress }));
       for (const [name, clusterIPs] of Object.entries({ svc: ['10.96.0.9', 'fd00:96::9'], headless: ['None'] })) {
         const spec = { type: 'ClusterIP', clusterIP: clusterIPs[0], clusterIPs, selector: { app: 'server' } };
         const families = { ipFamilies: ['IPv4', 'IPv6'], ipFamilyPolicy: 'RequireDualStack' };
@@ -228,7 +228,7 @@ Note: Replies pass by connection tracking and need no rule of their own.
       ]);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       // Both families are judged: the policy tells them apart.
-    expect(stdout).toContain('"verdict":"mixed"');
+      expect(stdout).toContain('"verdict":"mixed"');
     },
   );
 

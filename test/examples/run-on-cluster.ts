@@ -8,16 +8,10 @@
  * address and the command that runs programs there. A line a row; the exit code is 1 where one is otherwise
  * than its table says, or not proved.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
-import { checkOnCluster, type OutsideHost } from './on-cluster.ts';
+import { checkOnCluster } from './on-cluster.ts';
+import { hostBehind, output } from './outside-host.ts';
 import { truthTables } from './truth-tables.ts';
-
-const PODS = join(import.meta.dirname, '../../examples/pod');
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -57,41 +51,4 @@ for (const table of tables) {
 
 function words(command: string): string[] {
   return command.split(/\s+/).filter(Boolean);
-}
-
-async function output(command: string, args: readonly string[], input = ''): Promise<string> {
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
-  child.stdin.on('error', () => {}).end(input);
-  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-  if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed (${code}): ${stderr}`);
-  return stdout;
-}
-
-function hostBehind([command = 'env', ...args]: readonly string[]): OutsideHost {
-  return {
-    ask: async (targets) => {
-      const shell = ['sh', '-c', `"$0" ${join(PODS, 'ask.mjs')} "$@" || true`, process.execPath];
-      return await output(command, [...args, ...shell, ...targets]);
-    },
-    listen: async (ports) => {
-      const program = [process.execPath, join(PODS, 'listen.mjs'), ...ports];
-      const child = spawn(command, [...args, ...program], { stdio: ['ignore', 'pipe', 'inherit'] });
-      await lines(child, ports.length);
-      return {
-        [Symbol.asyncDispose]: async () => {
-          const ended = once(child, 'close');
-          child.kill();
-          await ended;
-        },
-      };
-    },
-  };
-}
-
-/** Resolves with that many lines of its output, and rejects where it ends before. */
-async function lines({ stdout }: ChildProcess, count: number): Promise<void> {
-  if (stdout === null) return;
-  let seen = 0;
-  for await (const _ of createInterface({ input: stdout })) if (++seen === count) return;
-  throw new Error('what was to listen has ended');
 }

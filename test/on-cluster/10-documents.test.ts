@@ -9,6 +9,7 @@ import { until } from './until.ts';
 
 const cluster = new Cluster();
 const documented = new Documented([
+  ['README.md', 'Can it enforce here?'],
   ['README.md', 'On a kind cluster'],
   ['daemonset/README.md', 'Installing'],
   ['daemonset/README.md', 'Settings'],
@@ -39,6 +40,17 @@ beforeAll(async () => {
 afterAll(() => log?.stop());
 
 describe('a newcomer on a kind cluster', () => {
+  test('asks whether it can enforce here', async () => {
+    documented.elsewhere(/^sudo podfence doctor/, 'the next one runs a pod on each node that asks the same');
+    const command = documented
+      .command(/^podfence doctor --kubeconfig/)
+      .replace('~/.kube/config', cluster.target.kubeconfig);
+    const { code, stdout } = await cluster.asDocumented(command, { timeout: 150_000 });
+    // 1: it has found something to complain about, on a cluster without an agent.
+    expect([0, 1]).toContain(code);
+    expect(stdout).toContain('nftables');
+  });
+
   test('makes the cluster and the image', () => {
     documented.elsewhere(/^kind create cluster/, 'the cluster is there');
     documented.elsewhere(/^docker build/, "test/deploy/dockerfile-steps.mjs carries the Dockerfile's steps out");
@@ -50,13 +62,10 @@ describe('a newcomer on a kind cluster', () => {
   });
 
   test('has a client that asks a server', async () => {
-    const command = documented.command(/^kubectl apply -f examples\/try.yaml/);
-    expect(command).toMatch(/ && kubectl -n try logs -f client$/);
-    // The last part goes on until it is ended.
-    const [tail = '', ...head] = command.split(' && ').reverse();
-    expect((await cluster.asDocumented(head.reverse().join(' && '))).code).toBe(0);
+    await runs(/^kubectl apply -f examples\/try.yaml/);
     node = (await cluster.get('pod', 'server', 'try')).spec.nodeName ?? '';
-    log = cluster.runningAsDocumented(tail);
+    // It goes on until it is ended.
+    log = cluster.runningAsDocumented(documented.command(/^kubectl -n try logs -f client$/));
     await log.line(/answers: /);
   });
 
@@ -74,6 +83,10 @@ describe('a newcomer on a kind cluster', () => {
     expect(await onNode(documented.command(/^curl localhost:9464\/metrics/))).toMatch(
       /^podfence_packets_total\{.*deny/m,
     );
+  });
+
+  test('proves it', async () => {
+    expect(await runs(/^podfence canary /)).toMatch(/proved/);
   });
 
   test('opens it again', async () => {

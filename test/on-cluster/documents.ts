@@ -16,7 +16,7 @@ export function documentedCommands(file: string, heading: string): readonly stri
   const length = lines.slice(start + 1).findIndex((line) => /^##? /.test(line));
   const section = lines.slice(start + 1, length < 0 ? undefined : start + 1 + length);
   const commands = section
-    .filter((line) => /^ {4}(kubectl|podfence|curl|sed|helm|kind|docker|kubelet) /.test(line))
+    .filter((line) => /^ {4}(kubectl|podfence|curl|sed|sudo|helm|kind|docker|kubelet) /.test(line))
     .map((line) => line.trim().replace(/ {2,}#.*$/, ''));
   if (commands.length === 0) throw new Error(`${file}, "${heading}": no commands`);
   return commands;

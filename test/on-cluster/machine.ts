@@ -10,6 +10,7 @@ export class Machine {
   readonly #cluster: Cluster;
   readonly #scripts: string;
   readonly #state: string;
+  #outsideHosts = 0;
 
   private constructor(cluster: Cluster, scripts: string, state: string) {
     this.#cluster = cluster;
@@ -166,6 +167,29 @@ export class Machine {
         rmSync(folder, { recursive: true });
       },
     };
+  }
+
+  /**
+   * A host beside the nodes, with an address that no pod has; pods reach it and it reaches pods without any translation.
+   * @returns the command that runs programs there; it goes with the cluster
+   */
+  async outsideHost(address: string): Promise<readonly string[]> {
+    const number = ++this.#outsideHosts;
+    const [name, link, own] = [`pfc9${number}`, `outside${number}`, `172.30.0.20${number}`];
+    const ip = (...args: readonly string[]) => output(['ip', ...args], { quiet: true });
+    await ip('netns', 'add', name);
+    await ip('-n', 'pfc0', 'link', 'add', link, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
+    await ip('-n', 'pfc0', 'link', 'set', link, 'master', 'br0', 'up');
+    await ip('-n', name, 'address', 'add', `${own}/24`, 'dev', 'eth0');
+    await ip('-n', name, 'address', 'add', `${address}/32`, 'dev', 'lo');
+    for (const device of ['lo', 'eth0']) await ip('-n', name, 'link', 'set', device, 'up');
+    for (const node of await this.#cluster.list('nodes')) {
+      const { addresses } = node.status as { addresses: { type: string; address: string }[] };
+      const via = addresses.find(({ type }) => type === 'InternalIP')?.address ?? '';
+      await ip('-n', name, 'route', 'add', String(node.spec.podCIDR), 'via', via, 'src', address);
+      await this.#cluster.onNode(node.metadata.name, `ip route replace ${address}/32 via ${own}`, { quiet: true });
+    }
+    return ['ip', 'netns', 'exec', name];
   }
 
   async #pids(program: string): Promise<readonly number[]> {
