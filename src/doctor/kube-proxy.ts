@@ -19,7 +19,7 @@ export function kubeProxy({ mode, by = '', certain = false }: ProxyFacts): Findi
       certainty,
       `kube-proxy uses IPVS${known}. A packet of a pod to a Service then goes from the hook input, where IPVS takes it, to output and postrouting, and never passes the hook forward, where podfence ` +
         'looks: connections through a Service are not judged on the way there, and their answers, which do pass forward, belong to no connection that podfence knows. Packets from pod to pod by their own addresses are judged.',
-      'Switch kube-proxy to mode nftables or iptables (Kubernetes deprecates IPVS from 1.35 on), then restart it on every node and run kube-proxy --cleanup once.',
+      'Switch kube-proxy to mode nftables or iptables, then restart it on every node and run kube-proxy --cleanup once.',
     );
   }
   if (mode === 'iptables' || mode === 'nftables') {

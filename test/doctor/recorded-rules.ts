@@ -1,6 +1,7 @@
 /**
- * Rules as nft and iptables-save print them where others enforce, cut down to what tells something. They are put together from the names and rules in those projects' sources and issue threads, for
- * none of them but kube-network-policies runs where these tests were written.
+ * Rules in the form in which nft and iptables-save print them where others enforce, cut down to what
+ * tells something. We wrote them from what is known of those projects' table and chain names; only
+ * kube-network-policies was seen running. A dump from a real node takes the place of its text here.
  */
 
 /** kindnetd of kind 0.27 (nft 1.0.6). */
