@@ -45,20 +45,37 @@ function open(address: string, port: number): Promise<Result> {
 
 let questions = 0;
 
+/**
+ * Source ports for datagrams, below those that the kernel gives by itself (32768 on). Each is used once, until there are no more: a port that was used
+ * before isolation is, for connection tracking, an open flow, which an enforcer may let go on.
+ */
+const PORTS = { first: 10_000, count: 20_000 };
+let portsUsed = 0;
+
+function nextPort(): number {
+  return PORTS.first + (portsUsed++ % PORTS.count);
+}
+
 function sendAndWait(address: string, port: number): Promise<Result> {
   const { promise, resolve } = Promise.withResolvers<Result>();
   const question = `${questions++}\n`;
   let isOpen = true;
   const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
   const cancel = afterLimit(() => finish('silent'));
-  socket.on('error', (error) => finish(resultOf(error)));
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EADDRINUSE' && isOpen) socket.bind(nextPort());
+    else finish(resultOf(error));
+  });
   socket.on('message', (message) => {
     if (message.toString('latin1') === question) finish('answered');
   });
-  socket.connect(port, address, (error?: Error) => {
-    if (error !== undefined && error !== null) finish(resultOf(error));
-    else if (isOpen) socket.send(question, (failure) => failure && finish(resultOf(failure)));
+  socket.on('listening', () => {
+    socket.connect(port, address, (error?: Error) => {
+      if (error !== undefined && error !== null) finish(resultOf(error));
+      else if (isOpen) socket.send(question, (failure) => failure && finish(resultOf(failure)));
+    });
   });
+  socket.bind(nextPort());
   function finish(result: Result): void {
     if (!isOpen) return;
     isOpen = false;

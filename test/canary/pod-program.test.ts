@@ -67,6 +67,34 @@ describe.each(PROTOCOLS)('an attempt over %s', (protocol) => {
   });
 });
 
+it('no two attempts over UDP have one source port, so that none goes by the flow of another', async () => {
+  const ports: number[] = [];
+  const server = createSocket('udp4').bind(0, '127.0.0.1');
+  ends.push(() => server.close());
+  server.on('message', (message, { port, address }) => {
+    ports.push(port);
+    server.send(message, port, address);
+  });
+  await once(server, 'listening');
+  for (let count = 0; count < 200; count++) await attempt('UDP', '127.0.0.1', server.address().port);
+  expect(new Set(ports).size).toBe(200);
+});
+
+it('an attempt over UDP takes another source port where one is taken', async () => {
+  const seen = createSocket('udp4').bind(0, '127.0.0.1');
+  ends.push(() => seen.close());
+  const asked = once(seen, 'message');
+  await once(seen, 'listening');
+  const first = attempt('UDP', '127.0.0.1', seen.address().port);
+  const [, { port }] = await asked;
+  const taken = createSocket('udp4').bind(port + 1);
+  ends.push(() => taken.close());
+  await once(taken, 'listening');
+  const { port: echoPort } = await echo();
+  expect(await attempt('UDP', '127.0.0.1', echoPort)).toBe('answered');
+  expect(await first).toBe('silent');
+});
+
 describe.each(PROTOCOLS)('an open connection over %s', (protocol) => {
   it('is used again and again', async () => {
     const { port } = await echo();
