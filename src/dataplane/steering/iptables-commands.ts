@@ -93,8 +93,13 @@ export async function listSets(system: System): Promise<string[]> {
 /** The set of isolated addresses as it is in place, if it is. Throws SteeringError. */
 export async function readSet(system: System, family: Family): Promise<AddressSet | undefined> {
   const name = setName(family);
-  if (!(await listSets(system)).includes(name)) return undefined;
-  return parseSet(await readSetText(system, name), name);
+  try {
+    return parseSet(await readSetText(system, name), name);
+  } catch (error) {
+    if (error instanceof SteeringError && error.message.includes('set with the given name does not exist'))
+      return undefined;
+    throw error;
+  }
 }
 
 /** A set that is in place, as `ipset save` prints it. Throws SteeringError. */

@@ -14,7 +14,14 @@ import {
   writeTables,
 } from './iptables-commands.ts';
 import { type Family, renderChains, setName } from './iptables-rules.ts';
-import { isQueueing, removeChains, removeEverything, removeNftables, removeOtherSets } from './leftovers.ts';
+import {
+  isQueueing,
+  nftablesInstalled,
+  removeChains,
+  removeEverything,
+  removeNftables,
+  removeOtherSets,
+} from './leftovers.ts';
 import type { System } from './run.ts';
 import { Sequence } from './sequence.ts';
 import { ipsetSign, SIGN_IPSET } from './sign.ts';
@@ -33,6 +40,8 @@ export class IptablesSteering implements Steering {
   readonly #sequence = new Sequence();
   /** What was applied last. */
   #state: SteeringState | undefined;
+  /** As it was when that was applied. Every tool that is run costs the agent more than the tool: its process is forked for it. */
+  #variant: Variant | undefined;
   /** The sets as they are in place; without a family where the machine cannot filter it, empty when that is unknown. */
   readonly #sets = new Map<Family, AddressSet>();
 
@@ -73,7 +82,8 @@ export class IptablesSteering implements Steering {
     const ipv6 = canonicalAddresses(6, state.isolatedIPv6);
     this.#sets.clear();
     // A chain that goes takes the packets of every queue with it (nf_queue_nf_hook_drop). One that only copies protects nothing, and goes before there is a queue.
-    if (!(await isQueueing(this.#system))) await removeNftables(this.#system);
+    const hasNftables = await nftablesInstalled(this.#system);
+    if (hasNftables && !(await isQueueing(this.#system))) await removeNftables(this.#system);
     await this.#applyFamily(4, variant, state, ipv4);
     try {
       await this.#applyFamily(6, variant, state, ipv6);
@@ -82,15 +92,16 @@ export class IptablesSteering implements Steering {
       if (ipv6.size > 0) throw ipv6Missing(error.message);
     }
     this.#state = state;
+    this.#variant = variant;
     // Only now that ours are in force: until here what an earlier process left is what stops a denied packet.
     await removeChains(this.#system, otherVariant(variant));
-    await removeNftables(this.#system);
+    if (hasNftables) await removeNftables(this.#system);
     await removeOtherSets(this.#system, [setName(4), setName(6), SIGN_IPSET]);
   }
 
   async #findDamage(): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
-    const variant = await chosenVariant(this.#system);
+    const variant = this.#variant ?? (await chosenVariant(this.#system));
     const damage: Damage[] = [];
     for (const [family, wanted] of this.#sets) {
       damage.push(...ipsetDamage(setName(family), await readSet(this.#system, family), wanted));
@@ -112,8 +123,9 @@ export class IptablesSteering implements Steering {
     isolated: ReadonlySet<string>,
   ): Promise<void> {
     const unfinished = `${setName(family)}-new`;
-    if ((await listSets(this.#system)).includes(unfinished)) await destroySet(this.#system, unfinished);
-    const present = await readSet(this.#system, family);
+    const names = await listSets(this.#system);
+    if (names.includes(unfinished)) await destroySet(this.#system, unfinished);
+    const present = names.includes(setName(family)) ? await readSet(this.#system, family) : undefined;
     const wanted = setOf(isolated, present);
     await restoreSets(this.#system, restoreSet(family, present, wanted));
     await writeTables(this.#system, variant, family, renderChains(family, state));

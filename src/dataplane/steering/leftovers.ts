@@ -39,7 +39,7 @@ export async function isQueueing(system: System): Promise<boolean> {
     const chains = await system.run('nft', ['list', 'table', 'inet', TABLE]);
     if (/^\s*chain postrouting\b/m.test(chains)) return true;
   }
-  return await anyTable(system, (saved) => saved.has(POSTROUTING_CHAIN));
+  return await anyTable(system, (saved) => saved.has(POSTROUTING_CHAIN), ['mangle']);
 }
 
 /**
@@ -135,11 +135,11 @@ export interface OurTable {
 }
 
 /** All of any family and variant. Throws SteeringError. */
-export async function* ourTables(system: System): AsyncGenerator<OurTable> {
+export async function* ourTables(system: System, tables: readonly Table[] = TABLES): AsyncGenerator<OurTable> {
   for (const variant of await variants(system)) {
     for (const family of FAMILIES) {
       const command = commandOf(family, variant);
-      for await (const [table, saved] of tablesOf(system, variant, family)) {
+      for await (const [table, saved] of tablesOf(system, variant, family, tables)) {
         if (hasOurs(saved)) yield { command, table, saved };
       }
     }
@@ -147,13 +147,22 @@ export async function* ourTables(system: System): AsyncGenerator<OurTable> {
 }
 
 /** Does it hold for a table of any family and variant of iptables? */
-async function anyTable(system: System, holds: (saved: SavedTable) => boolean): Promise<boolean> {
-  for await (const { saved } of ourTables(system)) if (holds(saved)) return true;
+async function anyTable(
+  system: System,
+  holds: (saved: SavedTable) => boolean,
+  tables: readonly Table[] = TABLES,
+): Promise<boolean> {
+  for await (const { saved } of ourTables(system, tables)) if (holds(saved)) return true;
   return false;
 }
 
-async function* tablesOf(system: System, variant: Variant, family: Family): AsyncGenerator<[Table, SavedTable]> {
-  for (const table of TABLES) {
+async function* tablesOf(
+  system: System,
+  variant: Variant,
+  family: Family,
+  tables: readonly Table[] = TABLES,
+): AsyncGenerator<[Table, SavedTable]> {
+  for (const table of tables) {
     if (!tableExists(system, variant, family, table)) continue;
     const saved = await supported(readTable(system, variant, family, table));
     if (saved) yield [table, saved];

@@ -74,16 +74,19 @@ async function tryFamily(system: System, variant: Variant, family: Family, needs
   for (const { table, rules: more } of renderChains(family, demanding(needs))) {
     rules.set(table, [...(rules.get(table) ?? []), ...more.map((rule) => rule.replaceAll(setName(family), set))]);
   }
+  const removal = (table: Table) => `*${table}\n-F ${chain}\n-X ${chain}\nCOMMIT\n`;
+  // Made and taken away by one run of the tool.
+  const input = [...rules].map(([table, lines]) => {
+    const added = lines.map((rule) => `-A ${chain} ${rule}\n`);
+    return `*${table}\n:${chain} - [0:0]\n${added.join('')}COMMIT\n${removal(table)}`;
+  });
   try {
     await restoreSets(system, restoreSet(family, undefined, setOf(new Set())).replaceAll(setName(family), set));
-    for (const [table, lines] of rules) {
-      const input = [`*${table}`, `:${chain} - [0:0]`, ...lines.map((rule) => `-A ${chain} ${rule}`), 'COMMIT', ''];
-      await restoreTables(system, variant, family, input.join('\n'));
-    }
+    await restoreTables(system, variant, family, input.join(''));
+  } catch (error) {
+    for (const table of rules.keys()) await restoreTables(system, variant, family, removal(table)).catch(notMade);
+    throw error;
   } finally {
-    for (const table of rules.keys()) {
-      await restoreTables(system, variant, family, `*${table}\n-F ${chain}\n-X ${chain}\nCOMMIT\n`).catch(notMade);
-    }
     await destroySet(system, set).catch(notMade);
   }
 }

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { toolMissing } from '../../../src/dataplane/steering/error.ts';
 import { IptablesSteering } from '../../../src/dataplane/steering/iptables.ts';
+import { renderChains } from '../../../src/dataplane/steering/iptables-rules.ts';
 import { type System, system } from '../../../src/dataplane/steering/run.ts';
 import { Netns } from '../../../src/sys/netns.ts';
 import { STATE, withVariant } from './kinds.ts';
@@ -31,6 +32,27 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
       expect.stringMatching(/^create podfence-isolated-4 .* maxelem 8 /),
       expect.stringMatching(/^create podfence-isolated-6 /),
     ]);
+  });
+
+  test('a look at what is in place runs a tool for each set and each table, and none beside', async () => {
+    const inner = withVariant('nft', system(netns));
+    const tools: string[] = [];
+    const counting: System = {
+      read: inner.read,
+      run: (command, args, input) => {
+        tools.push([command, ...args].join(' '));
+        return inner.run(command, args, input);
+      },
+    };
+    const steering = new IptablesSteering(counting);
+    await steering.apply(STATE);
+    tools.length = 0;
+    expect(await steering.findDamage()).toEqual([]);
+    const tables = new Set([4, 6].flatMap((family) => renderChains(family as 4 | 6, STATE).map(({ table }) => table)));
+    const saves = [...tables].flatMap((table) => [`iptables-save -t ${table}`, `ip6tables-save -t ${table}`]);
+    expect(tools.sort()).toEqual(['ipset save podfence-isolated-4', 'ipset save podfence-isolated-6', ...saves].sort());
+    shell(netns, 'iptables-nft -t mangle -F; iptables-nft -t filter -F; ipset destroy podfence-isolated-4');
+    expect((await steering.findDamage()).length).toBeGreaterThan(0);
   });
 
   test('a jump that others have put rules before is first again after apply', async () => {
