@@ -167,7 +167,9 @@ function targetOf(
 ): string | undefined {
   const pod = pods.find(({ workload, name }) => workload === to.name && name !== source?.name);
   const host = to.kind === 'address' && outside?.has(to.name) ? to.name : undefined;
-  const address = services.get(`${to.name}:${port}/${protocol}`) ?? pod?.address ?? host;
+  // The address of a Service is known on nodes only.
+  const service = source === undefined ? undefined : services.get(`${to.name}:${port}/${protocol}`);
+  const address = service ?? pod?.address ?? host;
   if (address === undefined) return undefined;
   return `${address.includes(':') ? `[${address}]` : address}:${port}/${protocol.toLowerCase()}`;
 }
