@@ -9,7 +9,7 @@ import { PROJECT } from './cluster.ts';
  * @param heading of the section, without its #s
  * @throws Error where there is no such section, or no command in it
  */
-export function documentedCommands(file: string, heading: string): readonly string[] {
+function documentedCommands(file: string, heading: string): readonly string[] {
   const lines = readFileSync(join(PROJECT, file), 'utf8').split('\n');
   const start = lines.findIndex((line) => line.replace(/^#+ /, '') === heading && line.startsWith('#'));
   if (start < 0) throw new Error(`${file} has no section "${heading}"`);

@@ -26,7 +26,7 @@ export async function runUpstreamTests(target: ClusterTarget): Promise<{ results
 }
 
 /** The cases of a JUnit report that were to run: ginkgo lists all others of the binary as skipped. */
-export function readJunit(xml: string): Results {
+function readJunit(xml: string): Results {
   const cases = [...xml.matchAll(/<testcase ([^>]*?)(\/>|>)/g)]
     .map(([, text = '']) => ({
       name: withoutEntities(/name="([^"]*)"/.exec(text)?.[1] ?? ''),

@@ -1,5 +1,5 @@
 /** podfence on the cluster of the run, as `daemonset/base` installs it, with the image of the run. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -31,19 +31,13 @@ export async function install(cluster: Cluster, settings: Settings = {}): Promis
     };
     writeFileSync(join(folder, 'agent.yaml'), stringify(patch));
     writeFileSync(join(folder, 'kustomization.yaml'), stringify(kustomization));
-    await cluster.kubectl(['version', '--client']);
-    await copyBase(folder);
+    // Kustomize takes no base by an absolute path, and loads nothing from outside of the folder that it is given.
+    cpSync(join(PROJECT, 'daemonset', 'base'), join(folder, 'base'), { recursive: true });
     await cluster.kubectl(['apply', '-k', folder]);
     await rolledOut(cluster);
   } finally {
     rmSync(folder, { recursive: true });
   }
-}
-
-/** Kustomize takes no bases by absolute paths, and loads nothing from outside of the folder that it is given. */
-async function copyBase(folder: string): Promise<void> {
-  const { cpSync } = await import('node:fs');
-  cpSync(join(PROJECT, 'daemonset', 'base'), join(folder, 'base'), { recursive: true });
 }
 
 /** Resolves when every node has the agent that the DaemonSet asks for, and each is ready. */
@@ -63,11 +57,6 @@ export async function remove(cluster: Cluster): Promise<void> {
     const left = await cluster.list('namespaces', '--field-selector=metadata.name=podfence-system');
     return left.length === 0;
   });
-}
-
-/** Waits until each agent has its policies in force at a moment after now: asks for a change and sees it enforced. */
-export async function statusOf(cluster: Cluster, node: string): Promise<Readonly<Record<string, unknown>>> {
-  return JSON.parse(await cluster.ask(node, '/status')) as Readonly<Record<string, unknown>>;
 }
 
 function splitImage(image: string): [name: string, tag: string] {

@@ -10,7 +10,7 @@ import { PROJECT } from './cluster.ts';
 import { output, Running, run, say } from './shell.ts';
 import type { ClusterTarget } from './target.ts';
 
-export const SCRIPTS = resolve(PROJECT, '..', 'shared', 'cluster');
+const SCRIPTS = resolve(PROJECT, '..', 'shared', 'cluster');
 /** Where the scripts keep binaries, images and what runs; PFC moves it. */
 const STATE = process.env.PFC ?? '/var/lib/pfc';
 const IMAGE = 'podfence:dev';

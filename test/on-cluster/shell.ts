@@ -67,7 +67,7 @@ export async function output(command: readonly string[], options: RunOptions = {
 }
 
 /** A command that did not do what it must, with what it said. */
-export class CommandError extends Error {
+class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly finished: Finished;
 

@@ -14,7 +14,7 @@ import {
 import { type Damage, difference } from './state.ts';
 
 /** Of a set of isolated addresses. */
-export function setDamage(
+function setDamage(
   name: string,
   present: ReadonlySet<string> | undefined,
   wanted: ReadonlySet<string>,
