@@ -21,17 +21,7 @@ import {
 import { chooseNodes } from './nodes.ts';
 import { type ImageChoice, isServer, POLICIES, type PolicyName, podObject } from './objects.ts';
 import { Observations } from './observations.ts';
-import {
-  type CanaryPod,
-  type Check,
-  type Family,
-  makePlan,
-  type NewPodCheck,
-  type Pair,
-  type Plan,
-  PORT,
-  selfPairs,
-} from './plan.ts';
+import { type CanaryPod, type Family, makePlan, type Pair, type Plan, PORT, selfPairs } from './plan.ts';
 import { addressesOf, type PodObject, podState } from './pod-state.ts';
 import { parsePodLine, type Target, targetOf } from './report-line.ts';
 import { isWorthAnother, mergeRounds } from './rounds.ts';
