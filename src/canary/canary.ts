@@ -4,10 +4,7 @@ import { LIMIT } from './attempts.ts';
 import type { CanaryNamespace } from './canary-namespace.ts';
 import { CanaryError } from './error.ts';
 import {
-  type AllowedOutcome,
   DENIED,
-  type DeniedOutcome,
-  type HeldOutcome,
   type Isolation,
   isConnected,
   isDenied,
@@ -15,7 +12,6 @@ import {
   judgeDenied,
   judgeHeld,
   judgeNewPod,
-  type NewPodOutcome,
   type Witness,
 } from './judgement.ts';
 import { chooseNodes } from './nodes.ts';
@@ -24,6 +20,7 @@ import { Observations } from './observations.ts';
 import { type CanaryPod, type Family, makePlan, type Pair, type Plan, PORT, selfPairs } from './plan.ts';
 import { addressesOf, type PodObject, podState } from './pod-state.ts';
 import { parsePodLine, type Target, targetOf } from './report-line.ts';
+import type { CanaryResult } from './result.ts';
 import { isWorthAnother, mergeRounds } from './rounds.ts';
 
 /** Milliseconds between two looks at what was observed, and between two looks at pods that start. */
@@ -57,28 +54,6 @@ export interface CanaryProgress {
   readonly step: CanaryStep;
   readonly done: number;
   readonly total: number;
-}
-
-export interface JudgedCheck {
-  readonly check: Check;
-  readonly denied: DeniedOutcome;
-  readonly deniedHeld: HeldOutcome;
-  readonly allowed: AllowedOutcome;
-  readonly allowedHeld: HeldOutcome;
-}
-
-export interface JudgedNewPod {
-  readonly check: NewPodCheck;
-  readonly outcome: NewPodOutcome;
-}
-
-export interface CanaryResult {
-  readonly nodes: readonly string[];
-  readonly families: readonly Family[];
-  /** How often the pairs were isolated. */
-  readonly rounds: number;
-  readonly checks: readonly JudgedCheck[];
-  readonly newPods: readonly JudgedNewPod[];
 }
 
 export class Canary {

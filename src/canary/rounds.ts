@@ -2,8 +2,9 @@
  * Isolation is repeated where the control pair was not open throughout, as on a machine that is too busy for a while. What was proved once is proved; what
  * came through once came through.
  */
-import type { CanaryResult, JudgedCheck, JudgedNewPod } from './canary.ts';
+
 import type { HeldOutcome } from './judgement.ts';
+import type { CanaryResult, JudgedCheck, JudgedNewPod } from './result.ts';
 import { verdictOf } from './verdict.ts';
 
 /** Whether another round may prove what this one has not. */

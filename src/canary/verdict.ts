@@ -1,5 +1,5 @@
 /** What all of it comes to. */
-import type { CanaryResult } from './canary.ts';
+import type { CanaryResult } from './result.ts';
 
 /**
  * - `proved` every denial counted, and what is allowed still connected

@@ -1,6 +1,7 @@
 /** The result of a canary: a table for people, an object for programs. */
-import type { CanaryResult, JudgedCheck, JudgedNewPod } from '../canary/canary.ts';
+
 import type { HeldOutcome } from '../canary/judgement.ts';
+import type { CanaryResult, JudgedCheck, JudgedNewPod } from '../canary/result.ts';
 import { type Verdict, verdictOf } from '../canary/verdict.ts';
 import { type Colour, paint } from '../lab/paint.ts';
 import { Columns } from './columns.ts';

@@ -1,9 +1,10 @@
 /** `podfence canary`: proves on a cluster that policies are enforced, whoever does it. */
 import { randomInt } from 'node:crypto';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { Canary, type CanaryResult } from '../canary/canary.ts';
+import { Canary } from '../canary/canary.ts';
 import { CanaryNamespace } from '../canary/canary-namespace.ts';
 import { CanaryError } from '../canary/error.ts';
+import type { CanaryResult } from '../canary/result.ts';
 import { type Verdict, verdictOf } from '../canary/verdict.ts';
 import { ApiConnection } from '../kube/api-connection.ts';
 import { systemClock } from '../kube/clock.ts';

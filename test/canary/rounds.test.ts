@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { CanaryResult } from '../../src/canary/canary.ts';
 import type { AllowedOutcome, DeniedOutcome, HeldOutcome, NewPodOutcome } from '../../src/canary/judgement.ts';
 import { makePlan } from '../../src/canary/plan.ts';
+import type { CanaryResult } from '../../src/canary/result.ts';
 import { isWorthAnother, mergeRounds } from '../../src/canary/rounds.ts';
 import { verdictOf } from '../../src/canary/verdict.ts';
 
