@@ -10,7 +10,7 @@ import { PROJECT } from './cluster.ts';
 import { runUpstreamTests } from './e2e.ts';
 import { isUp, MachineCluster, obstacle, PLAIN, VARIANTS, type Variant } from './machine-cluster.ts';
 import { keepResults, type Results } from './results.ts';
-import { output, Running, say } from './shell.ts';
+import { output, Running, say, stopRunning } from './shell.ts';
 import type { ClusterTarget } from './target.ts';
 
 const HELP = `usage: npm run test:cluster -- [FILE …] [FLAGS]
@@ -132,9 +132,8 @@ async function onGivenCluster(kubeconfig: string, wanted: Wanted, artifacts: str
 async function onOwnClusters(wanted: Wanted, artifacts: string): Promise<number> {
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const variant of wanted.variants) {
+    if (interrupted) break;
     const cluster = new MachineCluster(variant, artifacts);
-    const down = () => (wanted.keep ? undefined : cluster.stop());
-    ending = down;
     try {
       say(`a cluster is brought up on this machine: ${variant.name}`);
       await cluster.start();
@@ -151,25 +150,22 @@ async function onOwnClusters(wanted: Wanted, artifacts: string): Promise<number>
       console.log(error instanceof Error ? error.message : error);
       total.failed++;
     } finally {
-      ending = undefined;
-      await down();
+      if (!wanted.keep || interrupted) await cluster.stop();
     }
   }
   console.log(totalLine(total));
   return total.failed > 0 || total.passed === 0 ? 1 : 0;
 }
 
-/** What must still be done where the run is interrupted. */
-let ending: (() => Promise<void> | undefined) | undefined;
+// What runs ends, and with it the run, which takes the cluster down on its way out.
+let interrupted = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, async () => {
-    say(`${signal}: the run ends`);
-    await tests?.stop(signal);
-    await ending?.();
-    process.exit(1);
+  process.on(signal, () => {
+    say(interrupted ? 'the run is ending' : `${signal}: the run ends`);
+    interrupted = true;
+    void stopRunning(signal);
   });
 }
-let tests: Running | undefined;
 
 /** vitest with this suite, its lines passed on as they come. */
 async function runTests(
@@ -184,7 +180,7 @@ async function runTests(
   const vitest = join(PROJECT, 'node_modules', '.bin', 'vitest');
   const config = join(PROJECT, 'test', 'on-cluster', 'vitest.config.ts');
   try {
-    tests = new Running([vitest, 'run', '--config', config, '--no-color', ...reporters, ...json, ...files], {
+    const tests = new Running([vitest, 'run', '--config', config, '--no-color', ...reporters, ...json, ...files], {
       cwd: PROJECT,
       env: { ...process.env, TMPDIR: folder, PODFENCE_TEST_RESULTS: file, PODFENCE_CLUSTER: JSON.stringify(target) },
       echo: true,
@@ -193,7 +189,6 @@ async function runTests(
     const results = existsSync(file) ? readResults(file, named) : undefined;
     return { results, code };
   } finally {
-    tests = undefined;
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -77,6 +77,14 @@ class CommandError extends Error {
   }
 }
 
+/** Every command that goes on. */
+const running = new Set<Running>();
+
+/** Ends all of them. */
+export async function stopRunning(signal: NodeJS.Signals): Promise<void> {
+  await Promise.all(Array.from(running, (each) => each.stop(signal)));
+}
+
 /** A command that goes on until it is ended, and its lines. */
 export class Running {
   readonly lines: string[] = [];
@@ -97,6 +105,8 @@ export class Running {
     });
     this.#child.stdin?.on('error', () => undefined).write(input ?? '');
     this.#ended = once(this.#child, 'close');
+    running.add(this);
+    void this.#ended.finally(() => running.delete(this)).catch(() => undefined);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       if (stream === null) continue;
       createInterface({ input: stream }).on('line', (line) => {
