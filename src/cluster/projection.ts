@@ -44,10 +44,8 @@ export function projectPod(object: unknown, defaultNamespace = 'default'): Proje
   const scheduled = nodeName === undefined || nodeName === '' ? {} : { nodeName };
   // With the addresses only: it comes before them, and would be a change of the record by itself.
   const started = addresses.length === 0 ? {} : readStart(status.child('startTime').value);
-  const record: PodRecord = {
-    ...{ kind: 'Pod', namespace, name, labels, ...scheduled, addresses, ...started, hostNetwork, ports },
-  };
-  return { record, problems };
+  const placed = { ...scheduled, addresses, ...started, hostNetwork };
+  return { record: { kind: 'Pod', namespace, name, labels, ...placed, ports }, problems };
 }
 
 /** A pod that has ended gives its address back, and another pod may already have it. */

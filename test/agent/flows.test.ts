@@ -58,25 +58,6 @@ describeAsRoot('Flows of a running agent', () => {
   const command = (...flags: readonly string[]) =>
     world.lab.exec(world.node, [process.execPath, CLI, 'flows', ...flags]);
 
-  test('one of a pod whose record comes late gains its name; not that of a later pod with its address', async () => {
-    const late = (name: string, started: Date) =>
-      pod('shop', name, { ip: CLIENT_END.address, started: started.toISOString() });
-    await world.change(agent, POLICIES, { without: [CLIENT] });
-    sendSyns('shop/client', [[40_091, 7091]]);
-    const { id, first } = await seen({ from: { kind: 'address', address: CLIENT_END.address }, port: 7091 });
-    await world.change(agent, POLICIES, {
-      without: [CLIENT],
-      others: [late('after', new Date(Date.parse(first) + 60_000))],
-    });
-    expect((await ask('port=7091')).lines).toMatchObject([{ id, from: { kind: 'address' } }]);
-    await world.change(agent, POLICIES, {
-      without: [CLIENT],
-      others: [late('late', new Date(Date.parse(first) - 60_000))],
-    });
-    expect((await ask('port=7091')).lines).toMatchObject([{ id, count: 1, from: podEnd('late', CLIENT_END.address) }]);
-    await world.change(agent, POLICIES);
-  });
-
   test('an allowed one has the names of both ends, and in each direction the policy and rule that allow it', async () => {
     using client = new Connections(world.lab, 'shop/client', 'shop/server', 7001);
     await client.flow();
@@ -183,6 +164,25 @@ describeAsRoot('Flows of a running agent', () => {
     sendSyns('shop/client', [[44_000, 6003]]);
     await seen({ port: 6003, from: podEnd('heir', CLIENT_END.address), count: 1 });
     await seen({ port: 6003, from: CLIENT_END, count: 1 });
+    await world.change(agent, POLICIES);
+  });
+
+  test('one of a pod whose record comes late gains its name; not that of a later pod with its address', async () => {
+    const late = (name: string, started: Date) =>
+      pod('shop', name, { ip: CLIENT_END.address, started: started.toISOString() });
+    await world.change(agent, POLICIES, { without: [CLIENT] });
+    sendSyns('shop/client', [[40_091, 7091]]);
+    const { id, first } = await seen({ from: { kind: 'address', address: CLIENT_END.address }, port: 7091 });
+    await world.change(agent, POLICIES, {
+      without: [CLIENT],
+      others: [late('after', new Date(Date.parse(first) + 60_000))],
+    });
+    expect((await ask('port=7091')).lines).toMatchObject([{ id, from: { kind: 'address' } }]);
+    await world.change(agent, POLICIES, {
+      without: [CLIENT],
+      others: [late('late', new Date(Date.parse(first) - 60_000))],
+    });
+    expect((await ask('port=7091')).lines).toMatchObject([{ id, count: 1, from: podEnd('late', CLIENT_END.address) }]);
     await world.change(agent, POLICIES);
   });
 
