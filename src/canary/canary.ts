@@ -116,7 +116,7 @@ export class Canary {
     while (true) {
       const began = this.#clock.now();
       const plan = makePlan(nodes, families, (result?.rounds ?? 0) + 1);
-      const times = await this.#isolate(plan, addresses);
+      const times = await this.#isolate(plan, addresses, result === undefined);
       const round = { nodes, families, rounds: 1, ...this.#judge(plan, times) };
       result = result === undefined ? round : mergeRounds(result, round);
       const now = this.#clock.now();
@@ -202,9 +202,12 @@ export class Canary {
     return words === undefined ? reason : `${reason}: ${words}`;
   }
 
-  async #isolate(plan: Plan, addresses: Addresses): Promise<Times> {
+  async #isolate(plan: Plan, addresses: Addresses, isFirst: boolean): Promise<Times> {
     const { within } = this.#options;
-    const pairs = plan.pairs.filter(({ from, held }) => !held && !plan.newcomers.some(({ name }) => name === from));
+    // What was cut in one round is not open in the next.
+    const pairs = plan.pairs.filter(
+      ({ from, held }) => (isFirst || !held) && !plan.newcomers.some(({ name }) => name === from),
+    );
     const denied = plan.checks.map((check) => check.denied);
     const connected = (from: number) => (pair: Pair) => isConnected(this.#observations.of(pair.id), from);
     await this.#until('connect', pairs, connected(this.#clock.now() - RECENT), within);
