@@ -107,7 +107,7 @@ export function judgeDenied(
     by: mostFrequent(denied),
     attempts: denied.length,
     inForceAfter: since(denied[0], times.answered),
-    openAgainAfter: Math.max(0, (after[again]?.end ?? 0) - times.removalAnswered),
+    openAgainAfter: Math.max(0, firstAnswer(after.slice(again)) - times.removalAnswered),
   };
 }
 
@@ -234,6 +234,11 @@ function mostFrequent(attempts: readonly Attempt[]): Result {
   const counts = new Map<Result, number>();
   for (const { result } of attempts) counts.set(result, (counts.get(result) ?? 0) + 1);
   return [...counts].reduce((most, each) => (each[1] > most[1] ? each : most), ['silent', 0] as [Result, number])[0];
+}
+
+/** The first answer is not always that of the first attempt, whose SYN may have been dropped and sent again a second later. */
+function firstAnswer(attempts: readonly Attempt[]): number {
+  return attempts.filter(isAnswered).reduce((first, { end }) => Math.min(first, end), Number.POSITIVE_INFINITY);
 }
 
 /** A change may be in force before its answer has come. */

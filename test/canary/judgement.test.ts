@@ -76,6 +76,14 @@ describe('a denial', () => {
     expect(judge('+', '-', '--+-+')).toMatchObject({ outcome: 'denied', openAgainAfter: 411 });
   });
 
+  it('is open again with the first answer, not with that of an attempt whose SYN was sent again', () => {
+    const attempts = observed('+', '-', '');
+    const late = { start: 6010, end: 7010, result: 'answered' } as const;
+    expect(judgeDenied([...attempts, late, ...series(6110, '+'.repeat(10))], TIMES, [open])).toMatchObject({
+      openAgainAfter: 61,
+    });
+  });
+
   it('that never was is one that came through', () => {
     expect(judge('+', '+', '+')).toEqual({ outcome: 'came through', attempts: 40, answers: 40 });
   });
