@@ -198,7 +198,8 @@ export class TestApiServer {
   }
 
   #handle(request: IncomingMessage, response: ServerResponse): void {
-    if (this.#isKnown(request) && this.nodes.answer(request, response)) return;
+    const isKnown = this.#isKnown(request);
+    if (this.nodes.answer(request, response, isKnown)) return;
     const url = new URL(request.url ?? '/', 'http://server');
     const kind = PATHS[url.pathname];
     if (request.method !== 'GET' || kind === undefined) {
@@ -209,7 +210,7 @@ export class TestApiServer {
     const type = query.watch !== 'true' ? 'list' : query.sendInitialEvents === 'true' ? 'streaming-list' : 'watch';
     const { authorization } = request.headers;
     this.#requests.push({ type, kind, query, authorization, clientPort: request.socket.remotePort });
-    if (this.#isKnown(request)) this.#answer(type, { kind, query, request, response });
+    if (isKnown) this.#answer(type, { kind, query, request, response });
     else sendStatus(response, { status: 401, reason: 'Unauthorized' });
   }
 

@@ -45,11 +45,12 @@ export class ServedNodes {
   }
 
   /** Gives back whether the request is about a node, and was answered. */
-  answer(request: IncomingMessage, response: ServerResponse): boolean {
+  answer(request: IncomingMessage, response: ServerResponse, isKnown: boolean): boolean {
     const name = PATH.exec(new URL(request.url ?? '/', 'http://server').pathname)?.[1];
     if (name === undefined) return false;
     if (request.method === 'PATCH') this.patches++;
-    if (!this.#isAllowed) sendStatus(response, { status: 403, reason: 'Forbidden' });
+    if (!isKnown) sendStatus(response, { status: 401, reason: 'Unauthorized' });
+    else if (!this.#isAllowed) sendStatus(response, { status: 403, reason: 'Forbidden' });
     else if (!this.#taints.has(name)) sendStatus(response, { status: 404, reason: 'NotFound' });
     else if (request.method === 'GET') this.#send(response, name);
     else if (request.method === 'PATCH') void this.#patch(name, request, response);

@@ -13,11 +13,11 @@ const GPU = { key: 'example.com/gpu', value: 'true', effect: 'NoSchedule' };
 const CORDONED = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
 
 /** What takes the taint from node-1, not started, with waits of 250, 500, 1000 ms and so on that the clock of the test passes. */
-function startupTaint(server: TestApiServer) {
+function startupTaint(server: TestApiServer, token = () => 'secret') {
   const clock = new TestClock();
   const log: LogLine[] = [];
   const taint = new StartupTaint({
-    connection: new ApiConnection(() => configOf(server.kubeConfig()), clock),
+    connection: new ApiConnection(() => configOf(server.kubeConfig({ token: token() })), clock),
     nodeName: 'node-1',
     key: KEY,
     log: pino({ level: 'debug' }, { write: (line) => log.push(JSON.parse(line)) }),
@@ -109,11 +109,12 @@ describe('the start-up taint', () => {
   it('is asked for again with new credentials after a 401', async () => {
     const server = await startServer();
     server.nodes.set('node-1', [OURS]);
-    server.acceptTokens(['another']);
-    const { taint, clock, becomes } = startupTaint(server);
+    server.acceptTokens(['renewed']);
+    let token = 'expired';
+    const { taint, clock, becomes } = startupTaint(server, () => token);
     taint.start();
     await becomes('failing');
-    server.acceptTokens(['secret']);
+    token = 'renewed';
     await clock.elapse(250);
     await becomes('removed');
   });
