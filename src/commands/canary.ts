@@ -24,7 +24,7 @@ where pods have both. The namespace is removed, after Ctrl-C too.
 AFTER and OPEN AGAIN: from the API server's answer to the creation or deletion of a policy until a new connection met it. OPEN CONNECTIONS: what became of a
 connection that was open before the policy, first one that the policy denies, then one that it allows; reported, for the API does not say.
 
-With --json, one object, durations in ms: {"outcome":"proved"|"wrong"|"not proved","nodes":[…],"families":[…],
+With --json, one object, durations in ms: {"outcome":"proved"|"wrong"|"not proved","nodes":[…],"families":[…],"rounds":1,
 "checks":[{"direction","place","protocol","family","denied":{"from","to","outcome",…},"allowed":{…},"openConnections":{"denied":{…},"allowed":{…}}}],
 "newPods":[{"place","outcome","connections",…}]}, or {"outcome":"not proved","reason":"…"}.
 
