@@ -132,6 +132,8 @@ export class Cluster {
   }
 
   #documented(): RunOptions {
-    return { cwd: PROJECT, env: { ...process.env, PATH: `${this.shims()}:${process.env.PATH}` } };
+    const { kubeconfig } = this.target;
+    const PATH = `${this.shims()}:${process.env.PATH}`;
+    return { cwd: PROJECT, env: { ...process.env, KUBECONFIG: kubeconfig, PATH } };
   }
 }
