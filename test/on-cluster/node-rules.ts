@@ -10,13 +10,16 @@ const TOOLS = [
   'ipset save',
 ];
 
+/** A built-in chain that holds nothing and accepts: iptables makes it at its first use of a table, and never takes it away. */
+const EMPTY_CHAIN = /chain \w+ \{\s*type [^\n]*; policy accept;\s*\}/g;
+
 /** A line for each rule and set, sorted, without counters and without what depends on the time of day. */
 export async function rulesOf(cluster: Cluster, node: string): Promise<readonly string[]> {
   const script = TOOLS.map((tool) => `echo "== ${tool}"; ${tool} 2>/dev/null`).join('; ');
   const text = await cluster.onNode(node, `{ ${script}; }`);
   const rules: string[] = [];
   let tool = '';
-  for (const line of text.split('\n')) {
+  for (const line of text.replaceAll(EMPTY_CHAIN, '').split('\n')) {
     if (line.startsWith('== ')) tool = line.slice(3);
     const rule = line
       .trim()
