@@ -77,16 +77,15 @@ describe('a newcomer on a kind cluster', () => {
 
   test.skipIf(cluster.target.onNode === undefined)('sees on a node that it is enforcing', async () => {
     const onNode = (command: string) => cluster.onNode(node, command);
+    const metrics = documented.command(/^curl localhost:9464\/metrics/);
     expect(await onNode(documented.command(/^curl localhost:9464\/readyz/))).toMatch(/^policies in force since /);
     const status = JSON.parse(await onNode(documented.command(/^curl localhost:9464\/status/)));
     expect(status.node).toBe(node);
-    expect(await onNode(documented.command(/^curl localhost:9464\/metrics/))).toMatch(
-      /^podfence_packets_total\{.*deny/m,
-    );
+    expect(await onNode(metrics)).toMatch(/^podfence_packets_total\{.*deny/m);
   });
 
   test('proves it', async () => {
-    expect(await runs(/^podfence canary /)).toMatch(/proved/);
+    expect(await runs(/^podfence canary /)).toMatch(/^Proved: /m);
   });
 
   test('opens it again', async () => {
@@ -198,24 +197,54 @@ function documentedSetting(): string {
 }
 
 describe('the other ways to install', () => {
-  test('one file', async () => {
+  /** As daemonset/README.md says, whatever brought it. */
+  async function removeWith(remove: readonly string[]): Promise<void> {
+    const patch = ['patch', 'daemonset', 'podfence', '--patch-file', 'daemonset/removal.yaml'];
+    await cluster.kubectl(['-n', 'podfence-system', ...patch]);
+    await rolledOut(cluster);
+    expect((await cluster.asDocumented(remove.join(' '))).code).toBe(0);
+  }
+
+  test('one file, and the client and server by the name of the image', async () => {
     await runs(/daemonset\/install\.yaml \| kubectl apply -f -$/, ownImage);
     await rolledOut(cluster);
-    await cluster.kubectl([
-      '-n',
-      'podfence-system',
-      'patch',
-      'daemonset',
-      'podfence',
-      '--patch-file',
-      'daemonset/removal.yaml',
-    ]);
-    await rolledOut(cluster);
-    await cluster.kubectl(['delete', '-f', 'daemonset/install.yaml', '--timeout=60s']);
+    await runs(/examples\/try\.yaml \| kubectl apply -f -$/, ownImage);
+    await cluster.kubectl(['-n', 'try', 'wait', '--for=condition=Ready', 'pod', '--all']);
+    await cluster.kubectl(['delete', '-f', 'examples/try.yaml', '--timeout=60s']);
+    await removeWith(['kubectl delete -f daemonset/install.yaml --timeout=60s']);
   });
+
+  test.skipIf(cluster.helm === undefined)('a Helm chart', async () => {
+    await runs(/^kubectl apply -f daemonset\/base\/namespace.yaml/);
+    const [repository, tag] = cluster.target.image.split(':');
+    const image = `image.repository=${repository},image.tag=${tag}`;
+    await runs(/^helm install podfence /, (command) => command.replace(/image\.repository=\S+/, image));
+    await rolledOut(cluster);
+    await removeWith(['helm uninstall podfence -n podfence-system && kubectl delete -f daemonset/base/namespace.yaml']);
+  });
+
+  // It is base with its own image, which only a cluster of this machine has by that name.
+  test.skipIf(cluster.target.scripts === undefined)(
+    'with a start-up taint, which goes once policies are in force',
+    async () => {
+      const tainted = nodes[0] ?? '';
+      await cluster.kubectl(['taint', 'node', tainted, 'podfence.io/agent-not-ready=:NoSchedule']);
+      await runs(/^kubectl apply -k daemonset\/startup-taint/);
+      await rolledOut(cluster);
+      await until('the taint is gone', async () => (await cluster.get('node', tainted)).spec.taints === undefined);
+      await removeWith(['kubectl delete -k daemonset/startup-taint --timeout=60s']);
+    },
+  );
 });
 
 test('every documented command was executed', () => {
   documented.elsewhere(/^kubectl apply -k OVERLAY/, 'the kind overlay is one');
+  documented.elsewhere(/^helm … /, 'a part of a command; test/deploy/chart.test.ts renders it');
+  documented.elsewhere(/^kubelet /, 'a part of a command, of somebody else');
+  if (cluster.helm === undefined) {
+    documented.elsewhere(/^kubectl apply -f daemonset\/base\/namespace.yaml/, 'there is no helm');
+    documented.elsewhere(/^helm install /, 'there is no helm');
+  }
+  if (cluster.target.scripts === undefined) documented.elsewhere(/startup-taint$/, 'the image has another name');
   expect(documented.left).toEqual([]);
 });

@@ -1,7 +1,7 @@
 /** The cluster of a run, for its tests: kubectl, the command line, nodes. */
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { type Finished, output, Running, type RunOptions, run } from './shell.ts';
 import { type ClusterTarget, prefixOfNode, targetOfRun } from './target.ts';
 
@@ -100,6 +100,16 @@ export class Cluster {
     return this.kubectl(['get', '--raw', url], { quiet: true });
   }
 
+  /** The helm to call; undefined where there is none. */
+  get helm(): string | undefined {
+    const { state } = this.target;
+    const folders = [
+      ...(state === undefined ? [] : [join(state, 'bin')]),
+      ...(process.env.PATH ?? '').split(delimiter),
+    ];
+    return folders.map((folder) => join(folder, 'helm')).find((file) => existsSync(file));
+  }
+
   /**
    * A folder with kubectl, podfence and curl as the documents call them; first in PATH, a documented command runs as it stands.
    * It goes with the run's temporary folder.
@@ -114,6 +124,7 @@ export class Cluster {
       chmodSync(join(folder, name), 0o755);
     };
     shim('kubectl', this.kubectlCommand([]));
+    if (this.helm !== undefined) shim('helm', [...enter, this.helm]);
     shim('podfence', this.podfenceCommand([]));
     // Behind a prefix curl would find itself again.
     shim('curl', [...enter, '/usr/bin/curl', '-sS']);

@@ -77,7 +77,8 @@ export class MachineCluster {
       if (this.#variant.bridge) await this.#useBridge();
       await built;
       say('the image goes to every node');
-      await output([join(SCRIPTS, 'image'), IMAGE, root, '--entrypoint', 'podfence'], {
+      // By the name that daemonset/base has, too.
+      await output([join(SCRIPTS, 'image'), IMAGE, root, '--entrypoint', 'podfence', '--also', 'podfence:0.1.0'], {
         env: this.#env,
         timeout: 300_000,
         quiet: true,
