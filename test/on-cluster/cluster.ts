@@ -1,9 +1,8 @@
 /** The cluster of a run, for its tests: kubectl, the command line, nodes. */
-import { chmodSync, existsSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import { type Finished, output, Running, type RunOptions, run } from './shell.ts';
-import { type ClusterTarget, prefixOfNode, targetOfRun } from './target.ts';
+import { artifactFolder, type ClusterTarget, prefixOfNode, targetOfRun } from './target.ts';
 
 export const PROJECT = resolve(import.meta.dirname, '..', '..');
 const CLI = join(PROJECT, 'src', 'cli.ts');
@@ -112,11 +111,10 @@ export class Cluster {
 
   /**
    * A folder with kubectl, podfence and curl as the documents call them; first in PATH, a documented command runs as it stands.
-   * It goes with the run's temporary folder.
    */
   shims(): string {
     if (this.#shims !== undefined) return this.#shims;
-    const folder = mkdtempSync(join(tmpdir(), 'podfence-shims-'));
+    const folder = artifactFolder(this.target, 'shims');
     const { enter } = this.target;
     const shim = (name: string, command: readonly string[]) => {
       const words = command.map((word) => `'${word}'`).join(' ');

@@ -182,7 +182,7 @@ async function runTests(
   try {
     const tests = new Running([vitest, 'run', '--config', config, '--no-color', ...reporters, ...json, ...files], {
       cwd: PROJECT,
-      env: { ...process.env, TMPDIR: folder, PODFENCE_TEST_RESULTS: file, PODFENCE_CLUSTER: JSON.stringify(target) },
+      env: { ...process.env, PODFENCE_TEST_RESULTS: file, PODFENCE_CLUSTER: JSON.stringify(target) },
       echo: true,
     });
     const code = (await tests.exit(LIMIT)) ?? 1;
