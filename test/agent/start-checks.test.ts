@@ -33,7 +33,11 @@ describeAsRoot('An agent that starts', () => {
 
     const warned = agent.log.filter(({ code }) => code !== undefined);
     expect(warned).toEqual([
-      expect.objectContaining({ level: 40, code: 'PD201', advice: expect.stringContaining('modprobe br_netfilter') }),
+      expect.objectContaining({
+        level: 'warn',
+        code: 'PD201',
+        advice: expect.stringContaining('modprobe br_netfilter'),
+      }),
     ]);
   });
 });

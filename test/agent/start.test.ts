@@ -36,7 +36,7 @@ describeAsRoot('The agent starts', () => {
     const doubt = agent.log.find(({ msg }) => msg.startsWith('no pod of the cluster is on this node'));
     expect(doubt).toMatchObject({ level: 'warn', node: 'node-l', nearest: NODE });
     expect((await agent.status()).enforced).toMatchObject({ policies: 1, isolatedEndpoints: 0 });
-    await agent.end();
+    expect(await agent.terminate()).toBe(0);
     const right = await world.startAgent();
     expect(right.log.filter(({ level }) => ['warn', 'error', 'fatal'].includes(level))).toEqual([]);
   });

@@ -142,7 +142,7 @@ export class MachineCluster {
 /** The Dockerfile's steps; the finished root is left in the folder. */
 async function carryOutDockerfile(root: string): Promise<void> {
   const steps = join(PROJECT, 'test', 'deploy', 'dockerfile-steps.mjs');
-  const build = new Running([process.execPath, steps, '--root', root]);
+  const build = new Running([process.execPath, steps, '--root', root], { echo: /^\[\w+\] / });
   const code = await build.exit(900_000);
   if (code !== 0) throw new Error(`the image could not be built:\n${build.lines.slice(-20).join('\n')}`);
   say('the image is built');

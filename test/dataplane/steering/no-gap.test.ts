@@ -1,8 +1,11 @@
 /** That no packet of an isolated endpoint slips through while steering is changed under it. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { SteeringState } from '../../../src/dataplane/steering/state.ts';
 import { kinds, STATE } from './kinds.ts';
 import { addressOf, needsRoot, Pods, root, shell } from './pods.ts';
+
+// Every kind of steering after every other one: some 300 runs of tools.
+vi.setConfig({ testTimeout: 120_000 });
 
 /** Nobody reads the queues: under fail closed nothing from or to b passes. */
 const state: SteeringState = { ...STATE, isolatedIPv4: [addressOf('b', 4)], isolatedIPv6: [addressOf('b', 6)] };
