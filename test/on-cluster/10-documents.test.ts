@@ -1,8 +1,10 @@
 /** README.md and daemonset/README.md: their commands as they stand, and what they promise to show. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Cluster } from './cluster.ts';
+import { Cluster, PROJECT } from './cluster.ts';
 import { Documented } from './documents.ts';
-import { rolledOut } from './installation.ts';
+import { cleanNodes, rolledOut } from './installation.ts';
 import { markedConnections, rulesOf } from './node-rules.ts';
 import type { Running } from './shell.ts';
 import { until } from './until.ts';
@@ -191,17 +193,18 @@ function difference(was: readonly string[], is: readonly string[]): string {
   return [...gone, ...come].join('\n');
 }
 
-/** It stands within a sentence. */
+/** It stands within a sentence, over two lines. @throws Error where the document has another one */
 function documentedSetting(): string {
-  return 'kubectl -n podfence-system set env daemonset podfence PODFENCE_DENY=reject';
+  const setting = 'kubectl -n podfence-system set env daemonset podfence PODFENCE_DENY=reject';
+  const text = readFileSync(join(PROJECT, 'daemonset', 'README.md'), 'utf8').replaceAll(/\s+/g, ' ');
+  if (!text.includes(`\`${setting}\``)) throw new Error(`daemonset/README.md has no longer: ${setting}`);
+  return setting;
 }
 
 describe('the other ways to install', () => {
   /** As daemonset/README.md says, whatever brought it. */
   async function removeWith(remove: readonly string[]): Promise<void> {
-    const patch = ['patch', 'daemonset', 'podfence', '--patch-file', 'daemonset/removal.yaml'];
-    await cluster.kubectl(['-n', 'podfence-system', ...patch]);
-    await rolledOut(cluster);
+    await cleanNodes(cluster);
     expect((await cluster.asDocumented(remove.join(' '))).code).toBe(0);
   }
 

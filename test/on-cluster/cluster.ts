@@ -57,10 +57,6 @@ export class Cluster {
   }
 
   /** podfence's command line from the checkout, where the API server is reachable. */
-  podfence(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-    return run(this.podfenceCommand(args), options);
-  }
-
   podfenceCommand(args: readonly string[]): string[] {
     return [...this.target.enter, process.execPath, CLI, ...args];
   }
@@ -91,12 +87,9 @@ export class Cluster {
     return new Map(pods.map((pod) => [pod.spec.nodeName ?? '', pod]));
   }
 
-  /** What an agent's HTTP endpoint answers; asked through the API server's proxy of its pod. */
-  async ask(node: string, path: string): Promise<string> {
-    const agent = (await this.agents()).get(node);
-    if (agent === undefined) throw new Error(`there is no agent on ${node}`);
-    const url = `/api/v1/namespaces/podfence-system/pods/${agent.metadata.name}:9464/proxy${path}`;
-    return this.kubectl(['get', '--raw', url], { quiet: true });
+  /** Where the API server's proxy has an agent's HTTP endpoint. */
+  agentUrl(pod: string, path: string): string {
+    return `/api/v1/namespaces/podfence-system/pods/${pod}:9464/proxy${path}`;
   }
 
   /** The helm to call; undefined where there is none. */

@@ -47,11 +47,16 @@ export async function rolledOut(cluster: Cluster): Promise<void> {
   });
 }
 
-/** Takes podfence away as daemonset/README.md says, and resolves when its namespace is gone. */
-export async function remove(cluster: Cluster): Promise<void> {
+/** Lets each agent take its rules away, as daemonset/removal.yaml does, and resolves when all nodes are clean. */
+export async function cleanNodes(cluster: Cluster): Promise<void> {
   const patch = join(PROJECT, 'daemonset', 'removal.yaml');
   await cluster.kubectl(['-n', 'podfence-system', 'patch', 'daemonset', 'podfence', '--patch-file', patch]);
   await rolledOut(cluster);
+}
+
+/** Takes podfence away as daemonset/README.md says, and resolves when its namespace is gone. */
+export async function remove(cluster: Cluster): Promise<void> {
+  await cleanNodes(cluster);
   await cluster.kubectl(['delete', '-k', join(PROJECT, 'daemonset', 'base'), '--timeout=60s']);
   await until('the namespace podfence-system is gone', async () => {
     const left = await cluster.list('namespaces', '--field-selector=metadata.name=podfence-system');

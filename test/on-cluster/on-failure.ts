@@ -32,16 +32,18 @@ async function collect(cluster: Cluster, folder: string): Promise<void> {
     const pod = ['-n', 'podfence-system', metadata.name];
     await keep(`${node}.log`, cluster.kubectlCommand(['logs', ...pod]));
     await keep(`${node}.previous.log`, cluster.kubectlCommand(['logs', '--previous', ...pod]));
-    await keep(`${node}.status.json`, cluster.kubectlCommand(['get', '--raw', proxied(metadata.name, '/status')]));
-    await keep(`${node}.readyz.txt`, cluster.kubectlCommand(['get', '--raw', proxied(metadata.name, '/readyz')]));
+    await keep(
+      `${node}.status.json`,
+      cluster.kubectlCommand(['get', '--raw', cluster.agentUrl(metadata.name, '/status')]),
+    );
+    await keep(
+      `${node}.readyz.txt`,
+      cluster.kubectlCommand(['get', '--raw', cluster.agentUrl(metadata.name, '/readyz')]),
+    );
   }
   if (cluster.target.onNode === undefined) return;
   const RULES =
     'nft list ruleset; iptables-save; iptables-legacy-save; ip6tables-save; ipset list -t; ip route; ip address';
   for (const node of await cluster.nodes().catch(() => []))
     await keep(`${node}.rules.txt`, cluster.nodeCommand(node, `{ ${RULES}; } 2>&1`));
-}
-
-function proxied(pod: string, path: string): string {
-  return `/api/v1/namespaces/podfence-system/pods/${pod}:9464/proxy${path}`;
 }
