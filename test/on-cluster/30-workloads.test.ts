@@ -164,6 +164,26 @@ describe('a Service', () => {
     },
   );
 
+  test('with a NodePort shows the node, not the client, to a pod on another node', async () => {
+    await own.pods({ behind: { labels: { app: 'behind' }, node: first } });
+    await own.apply(service('behind', { app: 'behind' }, { type: 'NodePort', externalTrafficPolicy: 'Cluster' }));
+    const [{ nodePort }] = (await cluster.get('service', 'behind', own.name)).spec.ports as [{ nodePort: number }];
+    // The clients' own node: without the pod, so that it masquerades what it sends on.
+    const node = (await own.pod('client')).status.hostIP;
+    const way = `tcp:${node}:${nodePort}`;
+    const both = (outcome: string) =>
+      Promise.all(['client', 'stranger'].map((pod) => own.asks(pod, { [way]: outcome })));
+    await both('behind');
+    // A peer that is a pod is not the node.
+    await allowClients({ app: 'behind' });
+    await both(first === second ? 'behind' : 'silent');
+    await own.policy('clients', {
+      podSelector: { matchLabels: { app: 'behind' } },
+      ingress: [{ from: [{ ipBlock: { cidr: `${node}/32` } }] }],
+    });
+    await both('behind');
+  });
+
   test('leads to pods whose port of one name has different numbers', async () => {
     const named = (number: number) => ({
       labels: { app: 'named' },

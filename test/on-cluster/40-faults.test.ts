@@ -180,6 +180,52 @@ describeOnMachine(title('while pods talk'), () => {
   });
 });
 
+describeOnMachine(title('pods on a bridge that hands nothing to the packet filter (bridge-nf-call is off)'), () => {
+  test('are open to each other, and the agent and doctor say so', async () => {
+    const bridgeFilter = (value: 0 | 1) =>
+      cluster.onNode(
+        first,
+        `sysctl -w net.bridge.bridge-nf-call-iptables=${value} net.bridge.bridge-nf-call-ip6tables=${value}`,
+      );
+    const { back } = machine.wireToBridge(first);
+    try {
+      await bridgeFilter(1);
+      await own.pods({
+        bridged: { labels: { app: 'server' }, node: first },
+        beside: { labels: { app: 'stranger' }, node: first },
+      });
+      const bridged = `tcp:${await own.addressOf('bridged')}:8080`;
+      await own.asks('beside', { [bridged]: 'silent' });
+      await bridgeFilter(0);
+      await own.asks('beside', { [bridged]: 'bridged' });
+      const told = /on the bridge cni0, and IPv4(?: and IPv6)? packets between them do not pass the packet filter/;
+      expect(await statusOfNewAgent(first)).toMatch(told);
+      const { stdout } = await cluster.asDocumented('podfence doctor');
+      expect(stdout.replaceAll(/\s+/g, ' ')).toMatch(told);
+      await bridgeFilter(1);
+      await own.asks('beside', { [bridged]: 'silent' });
+      expect(await statusOfNewAgent(first)).not.toMatch(told);
+    } finally {
+      await bridgeFilter(1);
+      await own.kubectl('delete', 'pod', 'bridged', 'beside', '--ignore-not-found');
+      await back();
+    }
+  });
+
+  /** What an agent says that looks at its node anew, once it has looked. */
+  async function statusOfNewAgent(node: string): Promise<string> {
+    const name = async () => (await cluster.agents()).get(node)?.metadata.name ?? '';
+    await cluster.kubectl(['-n', 'podfence-system', 'delete', 'pod', await name()]);
+    await rolledOut(cluster);
+    let status = '';
+    await until('the agent has looked at its node', async () => {
+      status = await cluster.kubectl(['get', '--raw', cluster.agentUrl(await name(), '/status')], { quiet: true });
+      return (JSON.parse(status) as { findings: readonly unknown[] }).findings.length > 0;
+    });
+    return status;
+  }
+});
+
 describeOnMachine(title('a node that loses its power'), () => {
   test('enforces again when it is back, for the pods that start there', async () => {
     await machine.reboot(first, nodes);

@@ -3,10 +3,11 @@
  * it up lie beside the checkout, in ../shared/cluster; its README says what they make.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { PROJECT } from './cluster.ts';
+import { wireToBridge } from './machine.ts';
 import { output, Running, run, say } from './shell.ts';
 import type { ClusterTarget } from './target.ts';
 
@@ -123,13 +124,7 @@ export class MachineCluster {
   /** Pods are wired to a bridge, as with many CNIs, instead of by ptp; those that run are made again. */
   async #useBridge(): Promise<void> {
     say('pods on a bridge: the CNI configuration of every node is changed');
-    for (const node of readdirSync(STATE).filter((name) => /^node\d+$/.test(name))) {
-      const file = join(STATE, node, 'cni', '10-pfc.conflist');
-      const list = JSON.parse(readFileSync(file, 'utf8')) as { plugins: Record<string, unknown>[] };
-      const [ptp, ...others] = list.plugins;
-      const bridge = { ...ptp, type: 'bridge', bridge: 'cni0', isGateway: true, hairpinMode: true };
-      writeFileSync(file, JSON.stringify({ ...list, plugins: [bridge, ...others] }));
-    }
+    for (const node of readdirSync(STATE).filter((name) => /^node\d+$/.test(name))) wireToBridge(STATE, node);
     const kubectl = join(SCRIPTS, 'kubectl');
     await output([kubectl, '-n', 'kube-system', 'delete', 'pods', '--all'], { env: this.#env });
     await output([kubectl, '-n', 'kube-system', 'rollout', 'status', 'deployment/coredns', '--timeout=120s'], {

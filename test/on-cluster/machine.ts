@@ -103,6 +103,17 @@ export class Machine {
     await this.#script('node', number, String(nodes));
   }
 
+  /** From now on new pods of a node are wired to a bridge; `back` wires those after it as before. */
+  wireToBridge(node: string): { readonly back: () => Promise<void> } {
+    const back = wireToBridge(this.#state, `node${numberOf(node)}`);
+    return {
+      back: async () => {
+        if (!back()) return;
+        await this.#cluster.onNode(node, `ip link del ${BRIDGE}`);
+      },
+    };
+  }
+
   /** The processes of an agent: their ids on this machine. */
   async agentPids(node: string): Promise<readonly number[]> {
     const text = await this.#cluster.onNode(
@@ -218,6 +229,28 @@ export interface FakeClock {
   /** By libfaketime's relative offsets: `+1d`, `-1d`. */
   jump(to: string): Promise<void>;
   remove(): Promise<void>;
+}
+
+/** As flannel and the plugin's own documentation name it. */
+const BRIDGE = 'cni0';
+
+/**
+ * Exchanges the CNI plugin ptp for bridge in a node's configuration, for pods that start from then on.
+ * @param node the folder of the node in the cluster's state
+ * @returns what puts the configuration back; it says whether there was anything to exchange
+ */
+export function wireToBridge(state: string, node: string): () => boolean {
+  const file = join(state, node, 'cni', '10-pfc.conflist');
+  const before = readFileSync(file, 'utf8');
+  const list = JSON.parse(before) as { plugins: Record<string, unknown>[] };
+  const [wiring, ...others] = list.plugins;
+  if (wiring?.type === 'bridge') return () => false;
+  const bridge = { ...wiring, type: 'bridge', bridge: BRIDGE, isGateway: true, hairpinMode: true };
+  writeFileSync(file, JSON.stringify({ ...list, plugins: [bridge, ...others] }));
+  return () => {
+    writeFileSync(file, before);
+    return true;
+  };
 }
 
 const FAKETIME = ['x86_64', 'aarch64'].map((cpu) => `/usr/lib/${cpu}-linux-gnu/faketime/libfaketime.so.1`);
