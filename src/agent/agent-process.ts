@@ -8,6 +8,7 @@ import { nearest } from '../cluster/nearest.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { STATES } from '../conntrack/states.ts';
 import type { Finding } from '../doctor/finding.ts';
+import { SequenceEnded } from '../sys/sequence.ts';
 import { agentRoutes, queryRoutes } from '../telemetry/agent-routes.ts';
 import type {
   AgentView,
@@ -25,6 +26,7 @@ import { Metrics } from '../telemetry/metrics.ts';
 import { Agent, type AgentOptions } from './agent.ts';
 import { FlowExplainer } from './flow-explainer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
+import { beginStep } from './start-steps.ts';
 import { verdictsOfReasons } from './verdict.ts';
 
 /** Between two attempts to bring a change into force that failed, in ms. */
@@ -142,11 +144,15 @@ export class AgentProcess implements AgentView {
 
   /** Resolves when the policies are in force, or it was stopped: gives back where it serves. Throws what keeps them from it; nothing runs then. */
   async start(): Promise<ListenAddress> {
+    beginStep('serving');
     const address = await this.#server.start();
     try {
       this.#log.info({ address: formatListenAddress(address) }, 'serving');
+      if (this.#stopping) return address;
+      beginStep('answering questions');
       await this.#startAnswering();
       if (this.#stopping) return address;
+      beginStep('reading the cluster');
       this.#source.start();
       this.#isWaiting = true;
       await this.#source.synced.finally(() => {
@@ -156,28 +162,31 @@ export class AgentProcess implements AgentView {
       const snapshot = this.#source.snapshot();
       this.#doubtNodeName(snapshot);
       await this.#agent.start(snapshot);
-      if (this.#stopping) return address;
       this.#enforcing = true;
       const early = this.#early;
       this.#early = [];
+      beginStep('bringing early changes into force');
       if (early.length > 0) await this.#agent.apply(early, this.#earlySince);
       this.#readiness = { ready: true, since: new Date() };
       this.#taint?.start();
       void this.#check(snapshot);
       return address;
     } catch (error) {
+      if (error instanceof SequenceEnded) return address;
       await this.stop();
       throw error;
     }
   }
 
-  /** Ends judging and leaves the kernel's rules to the next agent. */
+  /** Ends judging and leaves the kernel's rules to the next agent; before the policies are in force it leaves them as they were found. */
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#retry);
+    // First of all, so that a start that is under way goes no further.
+    const stopped = this.#agent.stop();
     await this.#taint?.stop();
     await this.#source.stop();
-    await this.#agent.stop();
+    await stopped;
     await this.#queries?.stop();
     await this.#server.stop();
   }

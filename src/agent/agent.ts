@@ -5,13 +5,14 @@ import type { Logger } from 'pino';
 import type { PodRecord, PolicyMode } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { WorkerCounters } from '../dataplane/nfqueue/counters.ts';
-import { isQueueing } from '../dataplane/steering/leftovers.ts';
-import { findPredecessor } from '../dataplane/steering/predecessor.ts';
+import { retract } from '../dataplane/steering/leftovers.ts';
+import { findPredecessor, type Predecessor } from '../dataplane/steering/predecessor.ts';
 import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe.ts';
 import { system } from '../dataplane/steering/run.ts';
-import { DEFAULT_MARK, type MarkBits, type SteeringKind } from '../dataplane/steering/state.ts';
+import { DEFAULT_MARK, type MarkBits, type Steering, type SteeringKind } from '../dataplane/steering/state.ts';
 import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
+import { Sequence } from '../sys/sequence.ts';
 import type { EnforcementMode, UnknownPortNamesView } from '../telemetry/agent-view.ts';
 import type { FlowLog } from '../telemetry/flow-log.ts';
 import { compileInTurns, PIECE } from './compile-in-turns.ts';
@@ -21,6 +22,7 @@ import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
 import { PortNameWatch } from './port-name-watch.ts';
+import { beginStep } from './start-steps.ts';
 import { successionOf } from './succession.ts';
 
 export interface AgentOptions {
@@ -69,10 +71,8 @@ export interface ChangeTimes {
 export const DEFAULT_FIRST_QUEUE = 9464;
 export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
-/** How often the kernel's rules are looked at, in ms: other software can flush what is not its own. */
+/** How often the kernel's rules are looked at, for other software can flush what is not its own, and get a sign that this agent is there, in ms. */
 const CHECK_STEERING = 10_000;
-/** How often the kernel gets a sign that this agent is there, in ms. */
-const SIGN = 10_000;
 /** From a change until its named ports are looked at, how long that may take at once, and the pause before it goes on, in ms. */
 const LOOK_AT_NAMES = 1000;
 const LOOK_TURN = 2;
@@ -87,16 +87,15 @@ export class Agent {
   readonly #compiler: PolicyCompiler;
   readonly #flows: FlowObserver | undefined;
   readonly #portNames: PortNameWatch;
-  /** The next look at named ports. */
-  #looking: NodeJS.Timeout | undefined;
-  #starting: Promise<void> | undefined;
+  /** All that changes the kernel's state, or the threads that judge. */
+  readonly #sequence = new Sequence();
+  /** Whether a look at named ports is to come. */
+  #willLook = false;
   #enforcement: Enforcement | undefined;
   #compiled: CompiledPolicies | undefined;
   #mode: EnforcementMode | undefined;
   #workerRestarts = 0;
   #steeringRepairs = 0;
-  #checking: NodeJS.Timeout | undefined;
-  #signing: NodeJS.Timeout | undefined;
   #steeringProblem: string | undefined;
   /** Since when a change is being brought into force, in ms of performance.now(). */
   #applyingSince = Number.POSITIVE_INFINITY;
@@ -105,8 +104,6 @@ export class Agent {
   #pendingSince = Number.POSITIVE_INFINITY;
   /** The pending changes' turn, once they wait for it. */
   #next: Promise<void> | undefined;
-  /** What is under way, or was last: changes and checks take turns. */
-  #last: Promise<void> = Promise.resolve();
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -121,11 +118,10 @@ export class Agent {
 
   /**
    * Compiles, starts the queues, steers. When it resolves, everything is in force. Throws SteeringError, NetlinkError or SystemCallError where
-   * the machine does not allow it; no thread is then left running.
+   * the machine does not allow it, and SequenceEnded where it is stopped; then no thread is left running, and no kernel rule that was not there before.
    */
   start(snapshot: ClusterSnapshot): Promise<void> {
-    this.#starting = this.#start(snapshot);
-    return this.#starting;
+    return this.#sequence.run((signal) => this.#start(snapshot, signal));
   }
 
   /**
@@ -136,7 +132,7 @@ export class Agent {
   async apply(changes: readonly ClusterChange[], receivedAt = performance.now()): Promise<void> {
     for (const change of changes) this.#pending.push(change);
     this.#pendingSince = Math.min(this.#pendingSince, receivedAt);
-    this.#next ??= this.#inTurn(() => this.#applyPending());
+    this.#next ??= this.#sequence.run((signal) => this.#applyPending(signal));
     await this.#next;
   }
 
@@ -200,42 +196,71 @@ export class Agent {
 
   /**
    * Ends judging. Unless `removeSteering` is set the kernel's rules stay: established offloaded flows go on, and new ones wait for the
-   * next agent as `fail` says. A start or change that is under way is finished first.
+   * next agent as `fail` says. A start that is under way is undone. So is a change that is being compiled; one that is being brought into force is finished first.
    */
-  async stop({ removeSteering = false } = {}): Promise<void> {
-    // What fails was already reported to whoever asked for it.
-    await Promise.allSettled([this.#starting]);
-    clearTimeout(this.#checking);
-    clearInterval(this.#signing);
-    clearTimeout(this.#looking);
-    await this.#last;
-    this.#flows?.stop();
-    await this.#enforcement?.stop(removeSteering);
+  stop({ removeSteering = false } = {}): Promise<void> {
+    return this.#sequence.end(async () => {
+      this.#flows?.stop();
+      await this.#enforcement?.stop(removeSteering);
+    });
   }
 
-  async #start({ namespaces, pods, policies }: ClusterSnapshot): Promise<void> {
-    const { firstQueue = DEFAULT_FIRST_QUEUE, mark = DEFAULT_MARK, log, adopt = 0 } = this.#options;
-    const { mode = 'enforce', fail = 'closed', deny = 'drop', offload = true } = this.#options;
-    const audits = mode === 'audit';
-    const worker = audits ? 'thread that judges copies' : 'queue worker';
-    const needs = audits ? { needs: { deny, offload, copiesTo: firstQueue } } : {};
+  async #start(snapshot: ClusterSnapshot, signal: AbortSignal): Promise<void> {
+    const { firstQueue = DEFAULT_FIRST_QUEUE, log } = this.#options;
+    const { mode = 'enforce', deny = 'drop', offload = true } = this.#options;
+    beginStep('choosing steering');
+    const needs = mode === 'audit' ? { needs: { deny, offload, copiesTo: firstQueue } } : {};
     const steering = await chooseSteering(this.#options.steering ?? 'auto', needs);
+    signal.throwIfAborted();
+    beginStep('looking for an earlier agent');
     const predecessor = await findPredecessor(system());
     const lookedAt = performance.now();
-    const hasPredecessor = predecessor !== undefined && (await isQueueing(system()));
+    signal.throwIfAborted();
+    const queueing = predecessor?.queueing ?? [];
+    try {
+      this.#enforcement = await this.#enforce(snapshot, steering, queueing.length > 0, signal);
+    } catch (error) {
+      await retract(system(), steering.kind, queueing).catch((err) =>
+        log.error({ err }, "the kernel rules of a start that failed could not be taken away; 'podfence cleanup' does"),
+      );
+      throw error;
+    }
+    const { fail = 'closed' } = this.#options;
+    this.#mode =
+      mode === 'audit'
+        ? { mode, steering: steering.kind, offload }
+        : { mode, steering: steering.kind, fail, offload, deny };
+    this.#flows?.start(this.#enforcement.workers);
+    this.#checkSteeringLater();
+    this.#logStart(steering.kind);
+    if (predecessor !== undefined) this.#logSuccession(predecessor, this.#enforcement.judgingSince - lookedAt);
+  }
+
+  async #enforce(
+    { namespaces, pods, policies }: ClusterSnapshot,
+    steering: Steering,
+    hasPredecessor: boolean,
+    signal: AbortSignal,
+  ): Promise<Enforcement> {
+    const { firstQueue = DEFAULT_FIRST_QUEUE, mark = DEFAULT_MARK, log, adopt = 0 } = this.#options;
+    const { mode = 'enforce', fail = 'closed', deny = 'drop', offload = true } = this.#options;
+    const worker = mode === 'audit' ? 'thread that judges copies' : 'queue worker';
+    beginStep('compiling');
     // What selects comes before what is selected, and this node's pods, which make policies relevant, before the rest: each is placed once.
     const isHere = (pod: PodRecord) => pod.nodeName === this.#options.node.name;
     const elsewhere = pods.filter((pod) => !isHere(pod));
     const records = [...namespaces, ...policies, ...pods.filter(isHere), ...elsewhere];
-    await this.#bringIntoForce(
+    return await this.#bringIntoForce(
       records.map((record) => ({ type: 'set', record })),
       performance.now(),
-      async (compiled) => {
-        this.#enforcement = await Enforcement.start(
+      signal,
+      (compiled) =>
+        Enforcement.start(
           {
             ...{ firstQueue, count: this.#threads, flowCapacity: this.#flowCapacity },
             ...{ mode, mark, fail, deny, offload, adopt, hasPredecessor },
             flowEvents: this.#flows !== undefined,
+            sequence: this.#sequence,
             onFailure: (queue, error) => {
               this.#workerRestarts++;
               log.error({ queue, err: error }, `a ${worker} ended; it is replaced`);
@@ -250,26 +275,21 @@ export class Agent {
                 );
             },
             onRepair: (repair) => this.#repaired(repair),
+            onUnsigned: (error) => log.debug({ err: error }, 'the sign was not renewed'),
             onUnread: (error) => log.error({ err: error }, 'connections that were opened meanwhile could not be read'),
           },
           steering,
           compiled,
-        );
-      },
+          signal,
+        ),
     );
-    this.#mode = audits
-      ? { mode, steering: steering.kind, offload }
-      : { mode, steering: steering.kind, fail, offload, deny };
-    if (this.#enforcement !== undefined) this.#flows?.start(this.#enforcement.workers);
-    this.#checkSteeringLater();
-    this.#signNowAndThen();
-    this.#logStart(steering.kind);
-    if (predecessor === undefined || this.#enforcement === undefined) return;
-    const { level, fields, message } = successionOf(predecessor, {
-      since: (this.#enforcement.judgingSince - lookedAt) / 1000,
-      period: SIGN / 1000,
-    });
-    log[level](fields, message);
+  }
+
+  /** @param milliseconds from when the predecessor's sign was read until packets were judged */
+  #logSuccession(predecessor: Predecessor, milliseconds: number): void {
+    const times = { since: milliseconds / 1000, period: CHECK_STEERING / 1000 };
+    const { level, fields, message } = successionOf(predecessor, times);
+    this.#options.log[level](fields, message);
   }
 
   /** Whom the policies are about: pods of this node and their addresses. */
@@ -286,23 +306,7 @@ export class Agent {
     }
   }
 
-  /** For the next agent to tell how long nobody judged; that it fails changes nothing for this one. */
-  #signNowAndThen(): void {
-    const sign = () => {
-      this.#enforcement?.sign().catch((error) => this.#options.log.debug({ err: error }, 'the sign was not renewed'));
-    };
-    sign();
-    this.#signing = setInterval(sign, SIGN);
-  }
-
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const turn = this.#last.then(work);
-    // What fails is told to whoever asked for it.
-    this.#last = turn.catch(() => undefined);
-    return turn;
-  }
-
-  async #applyPending(): Promise<void> {
+  async #applyPending(signal: AbortSignal): Promise<void> {
     this.#next = undefined;
     const enforcement = this.#enforcement;
     if (enforcement === undefined) throw new Error('the agent was not started');
@@ -311,7 +315,7 @@ export class Agent {
     this.#pending = [];
     this.#pendingSince = Number.POSITIVE_INFINITY;
     this.#applyingSince = Math.min(this.#applyingSince, receivedAt);
-    await this.#bringIntoForce(changes, receivedAt, (compiled) => enforcement.update(compiled));
+    await this.#bringIntoForce(changes, receivedAt, signal, (compiled) => enforcement.update(compiled));
     this.#applyingSince = Number.POSITIVE_INFINITY;
   }
 
@@ -322,11 +326,11 @@ export class Agent {
   }
 
   #checkSteeringLater(): void {
-    const check = async () => {
-      await this.#inTurn(() => this.#repairSteering());
+    this.#sequence.after(CHECK_STEERING, async () => {
+      await this.#repairSteering();
+      await this.#enforcement?.sign();
       this.#checkSteeringLater();
-    };
-    this.#checking = setTimeout(() => void check(), CHECK_STEERING);
+    });
   }
 
   async #repairSteering(): Promise<void> {
@@ -361,13 +365,14 @@ export class Agent {
     );
   }
 
-  async #bringIntoForce(
+  async #bringIntoForce<T>(
     changes: readonly ClusterChange[],
     receivedAt: number,
-    enforce: (compiled: CompiledPolicies) => Promise<void>,
-  ): Promise<void> {
+    signal: AbortSignal,
+    enforce: (compiled: CompiledPolicies) => Promise<T>,
+  ): Promise<T> {
     const turns = new FairTurns();
-    const compiled = await compileInTurns(this.#compiler, changes, turns);
+    const compiled = await compileInTurns(this.#compiler, changes, turns, signal);
     // Not what others took in between.
     const compile = (turns.worked + turns.elapsed) / 1000;
     // As late as possible: what is decided before the table is published is put down to the policies of before.
@@ -377,22 +382,24 @@ export class Agent {
     }
     const before = this.#compiled;
     this.#compiled = compiled;
-    await enforce(compiled);
+    const inForce = await enforce(compiled);
     // Every worker has said that it judges by the new one.
     if (before !== undefined) this.#compiler.recycle(before.table);
     const times: ChangeTimes = { changes: changes.length, compile, total: (performance.now() - receivedAt) / 1000 };
     this.#options.log.debug({ ...times, generation: compiled.table.generation }, 'in force');
     this.#options.onInForce?.(times);
     this.#lookAtNamesLater(LOOK_AT_NAMES);
+    return inForce;
   }
 
   /** In short turns between changes: nothing is held up by it, and of many changes in a row not each is looked at. */
   #lookAtNamesLater(milliseconds: number): void {
-    const look = async () => {
-      this.#looking = undefined;
+    if (this.#willLook) return;
+    this.#willLook = true;
+    this.#sequence.after(milliseconds, async () => {
+      this.#willLook = false;
       if (!this.#portNames.look(LOOK_TURN)) this.#lookAtNamesLater(LOOK_PAUSE);
-    };
-    this.#looking ??= setTimeout(() => void this.#inTurn(look), milliseconds);
+    });
   }
 }
 

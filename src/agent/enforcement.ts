@@ -25,6 +25,7 @@ import type { CompiledPolicies } from '../policy/compiler.ts';
 import { Concerned } from '../policy/concerned.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import { type Allowed, revokeJudged, seedUnjudged } from './established-flows.ts';
+import { beginStep } from './start-steps.ts';
 
 /** While the set of isolated addresses changes, in ms; it is ended explicitly, and this only bounds it where a command hangs. */
 const ADOPT_WHILE_STEERING = 2000;
@@ -39,8 +40,10 @@ export interface EnforcementOptions
   readonly mode: PolicyMode;
   /** How long mid-stream packets pass at first where the kernel tracked no connection before, in ms; not of audit mode. */
   readonly adopt: number;
-  /** Whether kernel rules of an earlier agent that enforced are in place. */
+  /** Whether kernel rules of an earlier agent that handed packets over are in place. */
   readonly hasPredecessor: boolean;
+  /** The sign for the next agent could not be renewed. */
+  readonly onUnsigned: (error: Error) => void;
   /** Other software had changed the kernel's rules or sets, and they were put in place again. */
   readonly onRepair: (repair: Repair) => void;
 }
@@ -102,15 +105,20 @@ export class Enforcement {
     this.workers = this.#queues;
   }
 
-  /** Brings the first table into force, adopting kernel rules that are in place. Throws what steering or the queues throw; no thread is then left running. */
+  /**
+   * Brings the first table into force, adopting kernel rules that are in place. Throws what steering or the queues throw, and the reason of `signal` where it is aborted; no
+   * thread is then left running, but rules may be left.
+   */
   static async start(
     options: EnforcementOptions,
     steering: Steering,
     compiled: CompiledPolicies,
+    signal: AbortSignal,
   ): Promise<Enforcement> {
+    beginStep('starting threads');
     const enforcement = new Enforcement(options, steering, compiled);
     try {
-      await enforcement.#start();
+      await enforcement.#start(signal);
       return enforcement;
     } catch (error) {
       await enforcement.#endThreads();
@@ -187,7 +195,7 @@ export class Enforcement {
 
   /**
    * Puts the kernel's rules and sets in place again where other software has taken them away, as if all pods had just become isolated. Not while an update is
-   * under way.
+   * under way. Throws SteeringError.
    */
   async repair(): Promise<void> {
     const { goodAt, damage } = await this.#check();
@@ -212,9 +220,9 @@ export class Enforcement {
     this.#options.onRepair({ damage, left, goodAt });
   }
 
-  /** Tells the next agent that this one is there; see steering/sign.ts. Throws SteeringError. */
+  /** Tells the next agent that this one is there; see steering/sign.ts. That it fails changes nothing for this one. */
   async sign(): Promise<void> {
-    await this.#steering.sign('judging');
+    await this.#steering.sign('judging').catch(this.#options.onUnsigned);
   }
 
   /** Ends judging. The kernel's rules stay, unless `removeSteering` is set. */
@@ -229,29 +237,37 @@ export class Enforcement {
     await (this.#copies ?? this.workers).stop();
   }
 
-  async #start(): Promise<void> {
+  async #start(signal: AbortSignal): Promise<void> {
     const { fail, adopt, hasPredecessor } = this.#options;
+    beginStep('binding queues');
     const tracked = await this.workers.bind();
+    signal.throwIfAborted();
     this.#judgingSince = performance.now();
+    beginStep('steering');
     // A predecessor's rules have dropped everything new while nobody judged: there what is unknown was never allowed.
-    await this.#install(hasPredecessor && fail === 'closed' ? 'nothing' : 'all');
-    if (tracked > 0) return;
+    await this.#install(hasPredecessor && fail === 'closed' ? 'nothing' : 'all', signal);
     const milliseconds = this.#copies === undefined ? adopt : ADOPT_IN_AUDIT;
-    if (milliseconds > 0) await this.workers.command({ type: 'adopt-mid-stream', milliseconds });
+    if (tracked === 0 && milliseconds > 0) await this.workers.command({ type: 'adopt-mid-stream', milliseconds });
+    beginStep('signing');
+    await this.sign();
+    signal.throwIfAborted();
   }
 
-  async #install(adopt: GrowthAdoption): Promise<void> {
+  async #install(adopt: GrowthAdoption, signal?: AbortSignal): Promise<void> {
     const { firstQueue, count, mark, fail, deny, offload, mode } = this.#options;
     const isolated = [...this.#isolated];
     const now = performance.now();
     await this.#steer(isolated, { addresses: isolated, adopt }, ({ ipv4, ipv6 }) =>
-      this.#steering.apply({
-        queues: { first: firstQueue, count },
-        isolatedIPv4: ipv4,
-        isolatedIPv6: ipv6,
-        ...{ mark, fail, deny, offload },
-        ...(mode === 'audit' && { copiesTo: firstQueue }),
-      }),
+      this.#steering.apply(
+        {
+          queues: { first: firstQueue, count },
+          isolatedIPv4: ipv4,
+          isolatedIPv6: ipv6,
+          ...{ mark, fail, deny, offload },
+          ...(mode === 'audit' && { copiesTo: firstQueue }),
+        },
+        signal,
+      ),
     );
     this.#goodAt = now;
     await this.#judgeAgain(Concerned.everybody());

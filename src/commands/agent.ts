@@ -104,7 +104,17 @@ async function runLogged(
 ): Promise<void> {
   requireRootOnLinux('the agent');
   keepYoungSpaceSmall();
-  if (settings.mode === 'audit') await stopEnforcing(log);
+  const ended = Promise.withResolvers<void>();
+  let agent: AgentProcess | undefined;
+  const end = (signal: NodeJS.Signals) => {
+    const isInForce = agent?.enforcementMode() !== undefined;
+    const rules = isInForce ? 'the kernel rules stay' : 'the policies are not in force yet, and what was found is left';
+    log.info({ signal }, `stopping; ${rules}`);
+    ended.resolve();
+  };
+  // Before anything is touched.
+  process.once('SIGTERM', end);
+  process.once('SIGINT', end);
   const {
     nodeName,
     queues,
@@ -115,7 +125,7 @@ async function runLogged(
     policyMetrics,
     ...others
   } = settings;
-  const agent = new AgentProcess({
+  agent = new AgentProcess({
     agent: {
       ...others,
       ...(queues === undefined ? {} : { queues }),
@@ -131,13 +141,8 @@ async function runLogged(
     log,
     logLinesLost: () => destination.linesLost,
   });
-  const ended = Promise.withResolvers<void>();
-  const end = (signal: NodeJS.Signals) => {
-    log.info({ signal }, 'stopping; the kernel rules stay');
-    ended.resolve();
-  };
-  process.once('SIGTERM', end);
-  process.once('SIGINT', end);
+  // Wrong settings have been refused by now.
+  if (settings.mode === 'audit') await stopEnforcing(log);
   await Promise.race([agent.start(), ended.promise]);
   await ended.promise;
   await agent.stop();

@@ -111,7 +111,7 @@ export class Replay {
     else if (reason === EARLY_FRAGMENT) this.#fragments++;
     if (((now - this.#expiredAt) | 0) < 1000) return;
     this.#expiredAt = now;
-    this.#judge.filter.flows.expire(now, EXPIRE);
+    this.#judge.expire(now, EXPIRE);
   };
 
   counts(): ReplayCounts {

@@ -6,7 +6,7 @@ const FOUND = ['iptables, table mangle: chain PODFENCE-FORWARD'];
 const TIMES = { since: 1.5, period: 10 };
 
 function said(sign: Predecessor['sign'], meanwhile: Predecessor['meanwhile'] = 'dropped') {
-  const { level, fields, message } = successionOf({ found: FOUND, meanwhile, sign }, TIMES);
+  const { level, fields, message } = successionOf({ found: FOUND, queueing: ['iptables'], meanwhile, sign }, TIMES);
   expect(fields.found).toBe(FOUND);
   return { level, how: fields.earlierAgent, message };
 }

@@ -4,6 +4,7 @@
  */
 import { extname } from 'node:path';
 import { CommandedThread } from '../../sys/commanded-thread.ts';
+import { SequenceEnded } from '../../sys/sequence.ts';
 import { JudgingThreads, type JudgingThreadsOptions } from '../nfqueue/judging-threads.ts';
 import type { Command } from '../nfqueue/protocol.ts';
 import { Capture, type CaptureChange } from '../pcap/capture.ts';
@@ -45,8 +46,6 @@ export class CopyJudge {
   readonly #capture: Capture;
   /** Whether copies can have been missed that were made for us. */
   #hasMissed = false;
-  /** Readings of what was missed, one after the other. */
-  #catchingUp: Promise<unknown> = Promise.resolve();
 
   /** Starts the process and the thread. Nothing is judged before `threads.bind`. */
   constructor(options: CopyJudgeOptions, table: SharedArrayBuffer) {
@@ -101,9 +100,10 @@ export class CopyJudge {
 
   /** A connection that was opened meanwhile is still there to be judged; where the kernel does not tell of it, nobody can. */
   #catchUp(): void {
-    const { beforeBind, onUnread } = this.#options;
-    this.#catchingUp = this.#catchingUp
-      .then(() => beforeBind((command) => this.threads.command(command)))
-      .catch(onUnread);
+    const { beforeBind, onUnread, sequence } = this.#options;
+    const read = () => beforeBind((command) => this.threads.command(command));
+    sequence.run(read).catch((error: Error) => {
+      if (!(error instanceof SequenceEnded)) onUnread(error);
+    });
   }
 }

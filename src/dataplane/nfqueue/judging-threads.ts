@@ -1,5 +1,6 @@
 /** Threads that judge packets by one table, as the main thread sees them: start, publish, seed, count, replace, stop. */
 import type { CommandedThread } from '../../sys/commanded-thread.ts';
+import { type Sequence, unlessEnded } from '../../sys/sequence.ts';
 import { WorkerCounters } from './counters.ts';
 import { type FlowEvent, FlowEvents } from './flow-events.ts';
 import type { Command, JudgingSetup } from './protocol.ts';
@@ -15,6 +16,8 @@ export interface JudgingThreadsOptions extends Pick<JudgingSetup, 'flowCapacity'
    * `bind` hands on.
    */
   readonly beforeBind?: (command: (command: Command) => Promise<void>) => Promise<number>;
+  /** What is told to all threads and a replacement take turns in it: a thread that joins between two steps of a change would know half of it. */
+  readonly sequence: Sequence;
   /** A thread has ended without being told to. Until it is replaced nobody takes its packets. */
   readonly onFailure: (number: number, error: Error) => void;
   /** A thread has taken the place of one that had ended: it judges by the table in force, and knows no flow. */
@@ -35,7 +38,6 @@ export class JudgingThreads {
   readonly #ended = new WorkerCounters();
   #table: SharedArrayBuffer;
   #stopping = false;
-  #retry: NodeJS.Timeout | undefined;
 
   /** Starts them. None takes packets before `bind`. */
   constructor(options: JudgingThreadsOptions, table: SharedArrayBuffer, startThread: StartThread) {
@@ -95,7 +97,6 @@ export class JudgingThreads {
   /** Ends all threads; nobody takes their packets from then on. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    clearTimeout(this.#retry);
     await Promise.all(this.#threads.map(stop));
   }
 
@@ -116,25 +117,24 @@ export class JudgingThreads {
       if (this.#stopping) return;
       this.#options.onFailure(this.#options.first + index, error);
       this.#ended.add(counters, true);
-      this.#replace(index);
+      this.#options.sequence.run(() => this.#replace(index)).catch(unlessEnded);
     });
   }
 
-  #replace(index: number): void {
+  async #replace(index: number): Promise<void> {
+    const { first, sequence, onFailure, onReplaced } = this.#options;
     const thread = this.#start(index);
     this.#threads[index] = thread;
-    this.#bind(thread).then(
-      () => {
-        this.#replaceWhenEnded(index, thread);
-        if (!this.#stopping) this.#options.onReplaced(this.#options.first + index);
-      },
-      async (error: Error) => {
-        await stop(thread);
-        if (this.#stopping) return;
-        this.#options.onFailure(this.#options.first + index, error);
-        this.#retry = setTimeout(() => this.#replace(index), RETRY);
-      },
-    );
+    try {
+      await this.#bind(thread);
+    } catch (error) {
+      await stop(thread);
+      onFailure(first + index, error as Error);
+      sequence.after(RETRY, () => this.#replace(index));
+      return;
+    }
+    this.#replaceWhenEnded(index, thread);
+    onReplaced(first + index);
   }
 
   async #bind({ thread }: JudgingThread): Promise<number> {

@@ -128,6 +128,17 @@ export class FrameJudge {
     return this.#tell(reason, now);
   }
 
+  /** Forgets flows that have been idle for their timeout, at most `limit` of the filter's and as many of those that the filter remembers nothing of. */
+  expire(now: number, limit: number): void {
+    this.filter.flows.expire(now, limit);
+    this.#flows.expire(now, limit);
+  }
+
+  /** Flows that the filter remembers nothing of, and that are remembered here. */
+  get rememberedFlows(): number {
+    return this.#flows.size;
+  }
+
   /** What was said about the flow of the packet, and still holds; -1 where it is to be judged. */
   #recall(view: DataView, now: number): number {
     const { frame, filter } = this;

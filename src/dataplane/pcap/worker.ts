@@ -89,7 +89,7 @@ function observe({ view, offset, length, realLength, tag }: FrameRingReader, tim
 
 function tick(time: number): void {
   tickedAt = time;
-  judge.filter.flows.expire(time, EXPIRE);
+  judge.expire(time, EXPIRE);
   cables?.refresh();
 }
 

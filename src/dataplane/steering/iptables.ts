@@ -23,7 +23,6 @@ import {
   removeOtherSets,
 } from './leftovers.ts';
 import type { System } from './run.ts';
-import { Sequence } from './sequence.ts';
 import { ipsetSign, SIGN_IPSET } from './sign.ts';
 import {
   canonicalAddresses,
@@ -37,7 +36,6 @@ import {
 export class IptablesSteering implements Steering {
   readonly kind = 'iptables';
   readonly #system: System;
-  readonly #sequence = new Sequence();
   /** What was applied last. */
   #state: SteeringState | undefined;
   /** As it was when that was applied. Every tool that is run costs the agent more than the tool: its process is forked for it. */
@@ -49,33 +47,17 @@ export class IptablesSteering implements Steering {
     this.#system = system;
   }
 
-  apply(state: SteeringState): Promise<void> {
-    return this.#sequence.run(() => this.#apply(state));
+  async sign(word: SignWord): Promise<void> {
+    if (this.#state) await restoreSets(this.#system, ipsetSign(word));
   }
 
-  setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
-    return this.#sequence.run(() => this.#setIsolated(ipv4, ipv6));
+  async remove(): Promise<void> {
+    this.#state = undefined;
+    this.#sets.clear();
+    await removeEverything(this.#system);
   }
 
-  findDamage(): Promise<readonly Damage[]> {
-    return this.#sequence.run(() => this.#findDamage());
-  }
-
-  sign(word: SignWord): Promise<void> {
-    return this.#sequence.run(async () => {
-      if (this.#state) await restoreSets(this.#system, ipsetSign(word));
-    });
-  }
-
-  remove(): Promise<void> {
-    return this.#sequence.run(async () => {
-      this.#state = undefined;
-      this.#sets.clear();
-      await removeEverything(this.#system);
-    });
-  }
-
-  async #apply(state: SteeringState): Promise<void> {
+  async apply(state: SteeringState, signal?: AbortSignal): Promise<void> {
     validateState(state);
     const variant = await chosenVariant(this.#system);
     const ipv4 = canonicalAddresses(4, state.isolatedIPv4);
@@ -84,13 +66,16 @@ export class IptablesSteering implements Steering {
     // A chain that goes takes the packets of every queue with it (nf_queue_nf_hook_drop). One that only copies protects nothing, and goes before there is a queue.
     const hasNftables = await nftablesInstalled(this.#system);
     if (hasNftables && !(await isQueueing(this.#system))) await removeNftables(this.#system);
+    signal?.throwIfAborted();
     await this.#applyFamily(4, variant, state, ipv4);
+    signal?.throwIfAborted();
     try {
       await this.#applyFamily(6, variant, state, ipv6);
     } catch (error) {
       if (!isUnsupported(error)) throw error;
       if (ipv6.size > 0) throw ipv6Missing(error.message);
     }
+    signal?.throwIfAborted();
     this.#state = state;
     this.#variant = variant;
     // Only now that ours are in force: until here what an earlier process left is what stops a denied packet.
@@ -99,7 +84,7 @@ export class IptablesSteering implements Steering {
     await removeOtherSets(this.#system, [setName(4), setName(6), SIGN_IPSET]);
   }
 
-  async #findDamage(): Promise<readonly Damage[]> {
+  async findDamage(): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
     const variant = this.#variant ?? (await chosenVariant(this.#system));
     const damage: Damage[] = [];
@@ -132,7 +117,7 @@ export class IptablesSteering implements Steering {
     this.#sets.set(family, wanted);
   }
 
-  async #setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
+  async setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
     const state = { ...this.#state, isolatedIPv4: ipv4, isolatedIPv6: ipv6 };
     const wanted = new Map<Family, AddressSet>();
@@ -143,7 +128,7 @@ export class IptablesSteering implements Steering {
       if (!present) {
         // Unknown after a failure, or a family that this machine cannot filter: apply finds out, and says so where it matters.
         if (addresses.size > 0 || this.#sets.size === 0) {
-          await this.#apply(state);
+          await this.apply(state);
           return [];
         }
         continue;
@@ -156,8 +141,8 @@ export class IptablesSteering implements Steering {
       await restoreSets(this.#system, input);
     } catch {
       // Somebody else has changed our sets. Read what is there, and put all of it right.
-      const damage = await this.#findDamage();
-      await this.#apply(state);
+      const damage = await this.findDamage();
+      await this.apply(state);
       return damage;
     }
     for (const [family, set] of wanted) this.#sets.set(family, set);

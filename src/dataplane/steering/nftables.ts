@@ -13,7 +13,6 @@ import {
   TABLE,
 } from './nftables-rules.ts';
 import type { System } from './run.ts';
-import { Sequence } from './sequence.ts';
 import { nftSign, SIGN_SET } from './sign.ts';
 import {
   canonicalAddresses,
@@ -29,7 +28,6 @@ type Isolated = Readonly<Record<SetName, ReadonlySet<string>>>;
 export class NftablesSteering implements Steering {
   readonly kind = 'nftables';
   readonly #system: System;
-  readonly #sequence = new Sequence();
   /** What was applied last. */
   #state: SteeringState | undefined;
   /** The sets as they are in place; undefined when that is unknown. */
@@ -39,37 +37,22 @@ export class NftablesSteering implements Steering {
     this.#system = system;
   }
 
-  apply(state: SteeringState): Promise<void> {
-    return this.#sequence.run(() => this.#apply(state));
+  async sign(word: SignWord): Promise<void> {
+    if (this.#state) await this.#commit(nftSign(word));
   }
 
-  setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
-    return this.#sequence.run(() => this.#setIsolated(ipv4, ipv6));
+  async remove(): Promise<void> {
+    this.#state = undefined;
+    this.#isolated = undefined;
+    await removeEverything(this.#system);
   }
 
-  findDamage(): Promise<readonly Damage[]> {
-    return this.#sequence.run(() => this.#findDamage());
-  }
-
-  sign(word: SignWord): Promise<void> {
-    return this.#sequence.run(async () => {
-      if (this.#state) await this.#commit(nftSign(word));
-    });
-  }
-
-  remove(): Promise<void> {
-    return this.#sequence.run(async () => {
-      this.#state = undefined;
-      this.#isolated = undefined;
-      await removeEverything(this.#system);
-    });
-  }
-
-  async #apply(state: SteeringState): Promise<void> {
+  async apply(state: SteeringState, signal?: AbortSignal): Promise<void> {
     validateState(state);
     const isolated = isolatedOf(state.isolatedIPv4, state.isolatedIPv6);
     this.#isolated = undefined;
     const present = (await nftablesInstalled(this.#system)) ? await this.#read() : undefined;
+    signal?.throwIfAborted();
     await this.#commit(renderTransaction(present, renderNftChains(state), isolated));
     this.#isolated = isolated;
     this.#state = state;
@@ -77,12 +60,12 @@ export class NftablesSteering implements Steering {
     await removeIptables(this.#system);
   }
 
-  async #setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
+  async setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
     const state = { ...this.#state, isolatedIPv4: ipv4, isolatedIPv6: ipv6 };
     const present = this.#isolated;
     if (!present) {
-      await this.#apply(state);
+      await this.apply(state);
       return [];
     }
     const wanted = isolatedOf(ipv4, ipv6);
@@ -91,8 +74,8 @@ export class NftablesSteering implements Steering {
       await this.#commit(names.flatMap((name) => elementLines(name, present[name], wanted[name])).join('\n'));
     } catch {
       // Somebody else has changed our table. Read what is there, and put all of it right.
-      const damage = await this.#findDamage();
-      await this.#apply(state);
+      const damage = await this.findDamage();
+      await this.apply(state);
       return damage;
     }
     this.#isolated = wanted;
@@ -100,7 +83,7 @@ export class NftablesSteering implements Steering {
     return [];
   }
 
-  async #findDamage(): Promise<readonly Damage[]> {
+  async findDamage(): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
     const { isolatedIPv4, isolatedIPv6 } = this.#state;
     const present = (await nftablesInstalled(this.#system)) ? await this.#read() : undefined;

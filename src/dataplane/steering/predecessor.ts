@@ -7,8 +7,11 @@ import { nftablesInstalled, ourTables, supported } from './leftovers.ts';
 import { TABLE } from './nftables-rules.ts';
 import type { System } from './run.ts';
 import { parseIpsetSign, parseNftSign, SIGN_IPSET, type Sign } from './sign.ts';
+import type { SteeringKind } from './state.ts';
 
 export interface Predecessor {
+  /** Kinds whose rules hand packets themselves over, rather than copies. */
+  readonly queueing: readonly SteeringKind[];
   /** `iptables, table mangle: chain PODFENCE-FORWARD`. */
   readonly found: readonly string[];
   /** What becomes of new connections of isolated pods while nobody judges: dropped, or let pass; nothing is handed over, or only copies are, where it is `passed`. */
@@ -20,27 +23,31 @@ export interface Predecessor {
 /** Undefined where there is nothing of podfence's. Throws SteeringError. */
 export async function findPredecessor(system: System): Promise<Predecessor | undefined> {
   const found: string[] = [];
-  /** Rules, as they are listed. */
-  const rules: string[] = [];
+  /** Rules that hand packets over. */
+  const queueing = new Map<SteeringKind, string[]>();
+  const look = (kind: SteeringKind, rules: readonly string[]) => {
+    // `queue to 9464` of nftables, `-j NFQUEUE --queue-num 9464` of iptables.
+    const those = rules.filter((rule) => /\bqueue (flags|to|num)\b|-j NFQUEUE\b/.test(rule));
+    if (those.length > 0) queueing.set(kind, [...(queueing.get(kind) ?? []), ...those]);
+  };
   let sign: Sign | undefined;
   if (await nftablesInstalled(system)) {
     found.push(`nftables, table inet ${TABLE}`);
-    rules.push(...(await system.run('nft', ['list', 'table', 'inet', TABLE])).split('\n'));
+    look('nftables', (await system.run('nft', ['list', 'table', 'inet', TABLE])).split('\n'));
     sign = parseNftSign(await system.run('nft', ['-j', 'list', 'table', 'inet', TABLE]));
   }
   for await (const { command, table, saved } of ourTables(system)) {
     for (const [chain, lines] of saved) {
       if (!chain.startsWith(CHAIN_PREFIX)) continue;
       found.push(`${command}, table ${table}: chain ${chain}`);
-      rules.push(...lines);
+      look('iptables', lines);
     }
   }
   const sets = ((await supported(listSets(system))) ?? []).filter((name) => name.startsWith(SET_PREFIX));
   found.push(...sets.filter((name) => name !== SIGN_IPSET).map((name) => `set ${name}`));
   if (sets.includes(SIGN_IPSET)) sign ??= parseIpsetSign(await readSetText(system, SIGN_IPSET));
   if (found.length === 0) return undefined;
-  // `queue to 9464` of nftables, `-j NFQUEUE --queue-num 9464` of iptables; with bypass a queue that nobody reads lets pass.
-  const queueing = rules.filter((rule) => /\bqueue (flags|to|num)\b|-j NFQUEUE\b/.test(rule));
-  const meanwhile = queueing.some((rule) => !/\bbypass\b/.test(rule)) ? 'dropped' : 'passed';
-  return { found, meanwhile, sign };
+  // With bypass a queue that nobody reads lets pass.
+  const holds = queueing.values().some((rules) => rules.some((rule) => !/\bbypass\b/.test(rule)));
+  return { queueing: [...queueing.keys()], found, meanwhile: holds ? 'dropped' : 'passed', sign };
 }

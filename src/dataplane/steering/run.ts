@@ -1,5 +1,6 @@
 /** Running the kernel's packet-filter tools, in the network namespace that is to be steered. */
 import { spawn } from 'node:child_process';
+import { channel } from 'node:diagnostics_channel';
 import { existsSync, readFileSync } from 'node:fs';
 import type { Netns } from '../../sys/netns.ts';
 import { commandFailed, SteeringError, toolMissing } from './error.ts';
@@ -14,6 +15,9 @@ export interface System {
   /** The contents of a file under /proc as this namespace shows it, or undefined where there is none. */
   read(path: string): string | undefined;
 }
+
+/** Told of each command line before it is run; tests stop an agent between any two. */
+const RUNS = channel('podfence:tool');
 
 /** Longer than the longest wait for the lock of iptables (iptables.ts). */
 const TIMEOUT_MS = 15_000;
@@ -39,6 +43,7 @@ type Enter = <T>(action: () => T) => T;
 function runCommand(enter: Enter, command: string, args: readonly string[], input: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const line = [command, ...args].join(' ');
+  RUNS.publish(line);
   const child = enter(() => spawn(command, args, { env: ENVIRONMENT, stdio: 'pipe', timeout: TIMEOUT_MS }));
   const output: Buffer[] = [];
   const errors: Buffer[] = [];

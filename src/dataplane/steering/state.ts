@@ -81,14 +81,15 @@ export type SignWord = 'judging' | 'stopped';
 
 export type SteeringKind = 'nftables' | 'iptables';
 
-/** One way to bring a SteeringState into force. Calls may overlap: they are carried out one after the other. */
+/** One way to bring a SteeringState into force. One call at a time. */
 export interface Steering {
   readonly kind: SteeringKind;
   /**
    * Brings the whole state into force. What is in place already is adopted, and only what differs is changed; at no moment does a packet
-   * from or to an endpoint that is isolated before and after pass unjudged. Throws SteeringError.
+   * from or to an endpoint that is isolated before and after pass unjudged. Where `signal` is aborted half-way it throws the signal's reason, and part of the state
+   * is in force: see `retract` of leftovers.ts. Throws SteeringError.
    */
-  apply(state: SteeringState): Promise<void>;
+  apply(state: SteeringState, signal?: AbortSignal): Promise<void>;
   /**
    * Replaces the isolated addresses of the state applied last, writing only the differences. Where what other software has changed stands in the way, all of the
    * state is brought into force again; gives back what that was. Throws SteeringError.

@@ -9,6 +9,7 @@ import { REASONS, type ReasonName } from '../../../src/filter/reasons.ts';
 import { PolicyCompiler } from '../../../src/policy/compiler.ts';
 import * as libc from '../../../src/sys/libc.ts';
 import { SOCK_RAW, socket } from '../../../src/sys/libc.ts';
+import { Sequence } from '../../../src/sys/sequence.ts';
 import { sendTo, socketAddress } from '../../../src/sys/sockets.ts';
 import { describeAsRoot } from '../../root.ts';
 import { TwoPods } from '../two-pods.ts';
@@ -68,6 +69,7 @@ function withDefaults(options: Partial<QueueWorkersOptions>): QueueWorkersOption
     ...{ firstQueue: QUEUE, count: 1, flowCapacity: 1024, failOpen: false },
     ...{ judgedBit: JUDGED, rejectBit: 0, offload: true },
     inNamespace: (start) => pods.node.run(start),
+    sequence: new Sequence(),
     onFailure: (_, error) => failures.push(error.message),
     onReplaced: () => undefined,
     ...options,

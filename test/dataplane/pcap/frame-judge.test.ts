@@ -78,6 +78,15 @@ function says(packet: Uint8Array): string {
 describe('traffic that goes on whatever is said about it', () => {
   beforeEach(() => start(true));
 
+  it('is forgotten flow by flow, those too that no policy is about', () => {
+    expect(says(ip(WEB, DB, udp(1000, 5432)))).toBe('allowed-by-policy');
+    expect(says(ip(WEB, '192.0.2.1', udp(5000, 53)))).toBe('not-isolated');
+    const known = () => [judge.filter.flows.size, judge.rememberedFlows];
+    expect(known()).toEqual([1, 1]);
+    judge.expire(1000 + 3_600_000, 64);
+    expect(known()).toEqual([0, 0]);
+  });
+
   it('is told of once a flow, and what follows on a denied packet is denied with it, both ways', () => {
     expect(says(ip(WEB, DB, tcp(1000, 80, 'S')))).toBe('ingress-denied');
     expect(says(ip(DB, WEB, tcp(80, 1000, 'SA')))).toBe('ingress-denied');

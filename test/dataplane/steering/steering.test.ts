@@ -208,18 +208,6 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
         expect(contents(netns)).toEqual(before);
       });
 
-      test('overlapping calls are carried out in order', async () => {
-        const steering = make(netns);
-        const calls = [
-          steering.apply(state),
-          steering.setIsolated(['10.0.0.7'], []),
-          steering.setIsolated(['10.0.0.8'], []),
-        ];
-        await Promise.all(calls);
-        expect(everything(netns)).toMatch(/10\.0\.0\.8/);
-        expect(everything(netns)).not.toMatch(/10\.0\.0\.[127]\b|fd00::1/);
-      });
-
       test('setIsolated before apply is an error', async () => {
         await expect(make(netns).setIsolated([], [])).rejects.toMatchObject({ code: 'NOT_APPLIED' });
       });

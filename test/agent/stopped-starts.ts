@@ -1,0 +1,68 @@
+/**
+ * A process that starts the agent again and again, with its own arguments as flags, in whatever network namespace it runs in. Each start is ended by SIGTERM one
+ * step, or one run of a tool, later than the one before, until one comes to its end. Tells what became of each. With `once` as its first argument it starts the agent
+ * once, to the end.
+ */
+import { spawnSync } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { Command } from 'commander';
+import type { StartStep } from '../../src/agent/start-steps.ts';
+import { register } from '../../src/commands/agent.ts';
+
+export interface StoppedStart {
+  /** The step, or the command line, with which SIGTERM came; `in force` for the one that came to its end. */
+  readonly at: string;
+  /** From SIGTERM to the end, in ms. */
+  readonly took: number;
+  /** Rules and sets of podfence before and after it. */
+  readonly before: string;
+  readonly after: string;
+}
+
+const CHANNELS = ['podfence:start-step', 'podfence:tool'];
+/** The first step when all is in force. */
+const LAST = 'bringing early changes into force' satisfies StartStep;
+/** More than there are. */
+const MOST = 200;
+
+async function startAndStop(at: number, flags: readonly string[]): Promise<StoppedStart> {
+  const before = rules();
+  let count = 0;
+  let reached = '';
+  let stoppedAt = Number.NaN;
+  const watch = (message: unknown) => {
+    if (reached !== '' || (count++ < at && message !== LAST)) return;
+    reached = message === LAST ? 'in force' : String(message);
+    stoppedAt = performance.now();
+    process.kill(process.pid, 'SIGTERM');
+  };
+  for (const channel of CHANNELS) subscribe(channel, watch);
+  const program = new Command();
+  register(program);
+  await program.parseAsync(['agent', ...flags], { from: 'user' });
+  const took = performance.now() - stoppedAt;
+  for (const channel of CHANNELS) unsubscribe(channel, watch);
+  return { at: reached, took, before, after: rules() };
+}
+
+/** Lines that name podfence; without times that run, and without what the sign for the next agent says. */
+function rules(): string {
+  const commands = ['iptables-save', 'ip6tables-save', 'ipset save', 'nft list ruleset'];
+  return commands
+    .flatMap((command) => spawnSync('sh', ['-c', command], { encoding: 'utf8' }).stdout.split('\n'))
+    .filter(
+      (line) => /podfence/i.test(line) && !line.includes('comment "judging"') && !line.includes('comment "stopped"'),
+    )
+    .map((line) => line.replace(/^create (\S+) .*/, 'create $1').replaceAll(/\[\d+:\d+\]/g, ''))
+    .join('\n');
+}
+
+const [first = '', ...others] = process.argv.slice(2);
+const isOnce = first === 'once';
+const flags = isOnce ? others : [first, ...others];
+const stopped: StoppedStart[] = [];
+// The agent's handlers of each start.
+process.setMaxListeners(0);
+do stopped.push(await startAndStop(isOnce ? MOST : stopped.length, flags));
+while (stopped.at(-1)?.at !== 'in force' && stopped.length < MOST);
+process.send?.(stopped);
