@@ -2,13 +2,7 @@
 import { createSocket } from 'node:dgram';
 import { connect, isIPv6 } from 'node:net';
 import type { Protocol } from './plan.ts';
-import type { Result } from './report-line.ts';
-
-/**
- * Milliseconds until an attempt has no answer. The kernel sends a SYN again after one second and after three (RFC 6298 section 2.1), so that a
- * lost packet is no silence, and neither is a peer that waits for the processor: on a busy CI machine for seconds.
- */
-export const LIMIT = 4000;
+import { LIMIT, type Result } from './report-line.ts';
 
 const REFUSALS = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE']);
 const UNREACHABLE = new Set(['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'EACCES', 'EPERM', 'ETIMEDOUT']);

@@ -74,17 +74,25 @@ export class CanaryNamespace {
   /**
    * Hands on the lines of a pod's log as they come, from the first on each time that it has to be asked for anew. Resolves when `signal` is
    * aborted.
+   * @param onTrouble is told why the log could not be read; it is asked for again all the same
+   * @throws CanaryError where logs may not be read
    */
-  async followLog(pod: string, signal: AbortSignal, onLine: (line: string) => void): Promise<void> {
+  async followLog(
+    pod: string,
+    signal: AbortSignal,
+    onLine: (line: string) => void,
+    onTrouble: (reason: string) => void,
+  ): Promise<void> {
     while (!signal.aborted) {
       const scanner = new LineScanner(MAX_LINE);
       try {
         const log = this.#connection.read(`${this.#path}/pods/${pod}/log?follow=true`, { ...LOG_LIMITS, signal });
         for await (const chunk of log) for (const line of scanner.push(chunk)) onLine(line.toString());
       } catch (error) {
-        const { code, message } = toApiError(error);
-        if (code === 'forbidden' && !signal.aborted)
-          throw new CanaryError(`the pods' logs may not be read: ${message}`);
+        const { code, message } = this.#toApiError(error);
+        if (signal.aborted) return;
+        if (code === 'forbidden') throw new CanaryError(`the pods' logs may not be read: ${message}`);
+        onTrouble(message);
       }
       await wait(this.#clock, PAUSE, signal);
     }
@@ -153,15 +161,18 @@ export class CanaryNamespace {
     }
   }
 
-  /** Tries until it succeeds or `signal` is aborted, as long as the reason is one that goes away by itself. */
+  /** Tries until it succeeds or `signal` is aborted, as long as the reason is one that goes away by itself, or by new credentials. */
   async #persist<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
+    let areCredentialsNew = false;
     while (true) {
       try {
         return await act();
       } catch (error) {
         const failure = this.#toApiError(error);
         if (signal.aborted) throw signal.reason;
-        if (!isPassing(failure)) throw explained(failure);
+        const isWorthAnother = isPassing(failure) || (failure.code === 'unauthorized' && !areCredentialsNew);
+        if (!isWorthAnother) throw explained(failure);
+        areCredentialsNew ||= failure.code === 'unauthorized';
         await wait(this.#clock, Math.max(PAUSE, failure.retryAfter), signal);
         if (signal.aborted) throw new CanaryError(`the API server did not answer in time: ${failure.message}`);
       }

@@ -1,59 +1,41 @@
 /** The course of a canary: pods start and connect, policies isolate them, a new pod comes, the policies go, and all that was seen is judged. */
-import { type Clock, wait } from '../kube/clock.ts';
-import { LIMIT } from './attempts.ts';
+import type { Clock } from '../kube/clock.ts';
 import type { CanaryNamespace } from './canary-namespace.ts';
+import { CanaryPods, type PodOptions } from './canary-pods.ts';
 import { CanaryError } from './error.ts';
-import {
-  DENIED,
-  type Isolation,
-  isConnected,
-  isDenied,
-  judgeAllowed,
-  judgeDenied,
-  judgeHeld,
-  judgeNewPod,
-  type Witness,
-} from './judgement.ts';
+import { type Isolation, judgeAllowed, judgeDenied, judgeHeld, judgeNewPod, type Witness } from './judgement.ts';
 import { chooseNodes } from './nodes.ts';
-import { type ImageChoice, isServer, POLICIES, type PolicyName, podObject } from './objects.ts';
+import { POLICIES, type PolicyName } from './objects.ts';
 import { Observations } from './observations.ts';
 import { type CanaryPod, type Family, makePlan, type Pair, type Plan, PORT, selfPairs } from './plan.ts';
-import { addressesOf, type PodObject, podState } from './pod-state.ts';
-import { parsePodLine, type Target, targetOf } from './report-line.ts';
+import { addressesOf } from './pod-state.ts';
+import type { CanaryProgress, CanaryStep } from './progress.ts';
+import { LIMIT, type Target, targetOf } from './report-line.ts';
 import type { CanaryResult } from './result.ts';
 import { isWorthAnother, mergeRounds } from './rounds.ts';
+import { DENIED, isConnected, isDenied } from './series.ts';
 
-/** Milliseconds between two looks at what was observed, and between two looks at pods that start. */
+/** Milliseconds between two looks at what was observed. */
 const LOOK = 100;
-const POD_LOOK = 400;
 /** Attempts in a row without an answer until a new pod is taken to be denied: it makes fifty in a second. */
 const NEW_POD_DENIED = 50;
 /** What was answered so many ms before a round begins shows that a pair is connected in it. */
 const RECENT = 2_000;
 /** A cluster that is too busy for three rounds is too busy. */
 const MOST_ROUNDS = 3;
-/** How long a denial is watched at least, in ms, from when all are denied. Attempts that end after the deletion do not count. */
-const HOLD = LIMIT + 2_000;
+/**
+ * How long the policies are watched at least, in ms, from when they are in force. What is allowed is judged by attempts that have all their time before the
+ * deletion: sixteen of them.
+ */
+const HOLD = LIMIT + 4_000;
 
-export interface CanaryOptions extends ImageChoice {
+export interface CanaryOptions extends PodOptions {
   /** Nodes to run on, at most two. @default the first two that take pods */
   readonly nodes: readonly string[];
   /** Milliseconds that a policy may take to come into force, and to go. */
   readonly within: number;
-  /** Milliseconds that pods may take to start. */
-  readonly startLimit: number;
   /** Milliseconds that all of it may take; it decides on another round, and nothing else. */
   readonly limit: number;
-  /** Milliseconds after which pods end by themselves. */
-  readonly podLifetime: number;
-}
-
-export type CanaryStep = 'start' | 'connect' | 'isolate' | 'hold' | 'open' | 'judge';
-
-export interface CanaryProgress {
-  readonly step: CanaryStep;
-  readonly done: number;
-  readonly total: number;
 }
 
 export class Canary {
@@ -63,13 +45,9 @@ export class Canary {
   readonly #signal: AbortSignal;
   readonly #onProgress: (progress: CanaryProgress) => void;
   readonly #observations = new Observations();
-  /** Ends the reading of logs. */
-  readonly #done = new AbortController();
-  /** What a pod wrote that was no report. */
-  readonly #lastWords = new Map<string, string>();
+  readonly #pods: CanaryPods;
   /** Why new pods were not tried. */
   #noNewPods: string | undefined;
-  #failure: unknown;
 
   /** @param signal ends the run, by its reason */
   constructor(
@@ -84,6 +62,7 @@ export class Canary {
     this.#clock = clock;
     this.#signal = signal;
     this.#onProgress = onProgress;
+    this.#pods = new CanaryPods(namespace, this.#observations, options, clock, signal, onProgress);
   }
 
   /**
@@ -98,10 +77,10 @@ export class Canary {
       onNamespace(nodes);
       await this.#namespace.create(this.#signal);
       const { plan, addresses, families } = await this.#startServers(nodes);
-      await this.#startPods(plan.clients, (pod) => targetsOf(plan, pod, addresses), plan.clients.length + 2, 2);
+      await this.#pods.start(plan.clients, (pod) => targetsOf(plan, pod, addresses), plan.clients.length + 2, 2);
       return await this.#rounds(nodes, families, addresses, began + this.#options.limit);
     } finally {
-      this.#done.abort();
+      this.#pods.close();
     }
   }
 
@@ -127,79 +106,12 @@ export class Canary {
   async #startServers(nodes: readonly string[]) {
     const { servers, clients } = makePlan(nodes, [], 1);
     const self = (pod: CanaryPod) => selfPairs(pod.name).map((pair) => targetOf(pair, PORT));
-    const pods = await this.#startPods(servers, self, servers.length + clients.length, 0);
+    const pods = await this.#pods.start(servers, self, servers.length + clients.length, 0);
     const addresses = new Map(pods.map((pod) => [pod.metadata.name, addressesOf(pod)]));
     const families = (['IPv4', 'IPv6'] as const).filter((family) =>
       [...addresses.values()].every((each) => each[family] !== undefined),
     );
     return { plan: makePlan(nodes, families, 1), addresses, families };
-  }
-
-  /**
-   * Creates pods and waits until each has reported.
-   * @param total of all pods, and `before` of those that were started before: for the progress
-   * @returns the pods as the API server has them
-   */
-  async #startPods(
-    pods: readonly CanaryPod[],
-    targetsFor: (pod: CanaryPod) => readonly Target[],
-    total: number,
-    before: number,
-  ): Promise<readonly PodObject[]> {
-    const { podLifetime, startLimit, image } = this.#options;
-    this.#onProgress({ step: 'start', done: before, total });
-    await Promise.all(pods.map((pod) => this.#createPod(pod, targetsFor(pod), podLifetime)));
-    const names = new Set(pods.map(({ name }) => name));
-    const followed = new Set<string>();
-    const givenUp = this.#clock.now() + startLimit;
-    while (true) {
-      const seen = (await this.#namespace.pods(this.#signal)).filter(({ metadata }) => names.has(metadata.name));
-      const waiting: string[] = [];
-      for (const pod of seen) {
-        const { name } = pod.metadata;
-        const { state, reason } = podState(pod, image);
-        if (state !== 'pending' && !followed.has(name)) {
-          followed.add(name);
-          this.#follow(name);
-        }
-        if (state === 'hopeless') throw new CanaryError(await this.#withLastWords(name, reason));
-        if (!this.#observations.hasReported(name)) waiting.push(reason || `pod ${name} runs and has not reported yet`);
-      }
-      this.#throwFailure();
-      this.#onProgress({ step: 'start', done: before + pods.length - waiting.length, total });
-      if (waiting.length === 0 && seen.length === pods.length) return seen;
-      if (this.#clock.now() > givenUp) {
-        throw new CanaryError(
-          `pods did not start within ${Math.round(startLimit / 1000)} s: ${waiting[0] ?? 'they are not there'}`,
-        );
-      }
-      await this.#pause(POD_LOOK);
-    }
-  }
-
-  async #createPod(pod: CanaryPod, targets: readonly Target[], lifetime: number): Promise<void> {
-    this.#observations.expect(pod.name, targets);
-    const task = isServer(pod.role) ? { listen: PORT, targets } : { targets };
-    await this.#namespace.createPod(podObject(pod, task, this.#options, Math.ceil(lifetime / 1000)), this.#signal);
-  }
-
-  #follow(pod: string): void {
-    const take = (text: string) => {
-      const arrival = this.#clock.now();
-      const line = parsePodLine(text);
-      if (line !== undefined) this.#observations.add(pod, line, arrival);
-      else if (text.trim() !== '') this.#lastWords.set(pod, text.trim().slice(0, 300));
-    };
-    this.#namespace.followLog(pod, this.#done.signal, take).catch((error: unknown) => {
-      this.#failure ??= error;
-    });
-  }
-
-  async #withLastWords(pod: string, reason: string): Promise<string> {
-    // The log of a pod that has ended is there at once.
-    await this.#pause(POD_LOOK * 2);
-    const words = this.#lastWords.get(pod);
-    return words === undefined ? reason : `${reason}: ${words}`;
   }
 
   async #isolate(plan: Plan, addresses: Addresses, isFirst: boolean): Promise<Times> {
@@ -216,14 +128,19 @@ export class Canary {
     const created = await this.#change((policy) => this.#namespace.createPolicy(policy, this.#signal));
     const isHeldOff = (pair: Pair) => isDenied(this.#observations.of(pair.id), created.answered, DENIED);
     const isolated = await this.#until('isolate', denied, isHeldOff, within);
+    const inForce = isolated === 0 ? created.answered : this.#clock.now();
     const newPairs = plan.newPods.map(({ pair }) => pair);
     this.#noNewPods = undefined;
     if (isolated === 0) this.#noNewPods = 'no policy came into force';
-    else await this.#holdAndStartNewPods(plan, addresses, newPairs, created.answered);
+    else {
+      await this.#startNewPods(plan, addresses, newPairs, created.answered);
+      await this.#pods.pause(inForce + HOLD - this.#clock.now());
+    }
 
     const removed = await this.#change((policy) => this.#namespace.deletePolicy(policy, this.#signal));
-    const wereStarted = isolated > 0 && this.#noNewPods === undefined;
-    await this.#until('open', wereStarted ? [...denied, ...newPairs] : denied, connected(removed.answered), within);
+    const isolatedPairs = plan.checks.flatMap((check) => [check.denied, check.allowed]);
+    const started = this.#noNewPods === undefined ? newPairs : [];
+    await this.#until('open', [...isolatedPairs, ...started], connected(removed.answered), within);
     const over = this.#clock.now();
     // What the witnesses asked until now is to be answered, or not.
     const hasEnded = (pair: Pair) => this.#observations.heardUntil(pair.id) >= over + LIMIT;
@@ -232,6 +149,7 @@ export class Canary {
       open,
       asked: created.asked,
       answered: created.answers[policy],
+      inForce,
       removalAsked: removed.asked,
       removalAnswered: removed.answers[policy],
       over,
@@ -239,10 +157,9 @@ export class Canary {
     return { ingress: timesOf('ingress'), egress: timesOf('egress'), newcomer: timesOf('newcomer') };
   }
 
-  async #holdAndStartNewPods(plan: Plan, addresses: Addresses, pairs: readonly Pair[], from: number): Promise<void> {
-    const held = this.#clock.now() + HOLD;
+  async #startNewPods(plan: Plan, addresses: Addresses, pairs: readonly Pair[], from: number): Promise<void> {
     try {
-      await this.#startPods(plan.newcomers, (pod) => targetsOf(plan, pod, addresses), plan.newcomers.length, 0);
+      await this.#pods.start(plan.newcomers, (pod) => targetsOf(plan, pod, addresses), plan.newcomers.length, 0);
     } catch (error) {
       // What was seen of the others counts all the same.
       if (!(error instanceof CanaryError)) throw error;
@@ -251,7 +168,6 @@ export class Canary {
     }
     const isHeldOff = (pair: Pair) => isDenied(this.#observations.of(pair.id), from, NEW_POD_DENIED);
     await this.#until('hold', pairs, isHeldOff, this.#options.within);
-    await this.#pause(held - this.#clock.now());
   }
 
   /** Changes all policies at once, and notes when that was asked for and answered. */
@@ -280,18 +196,8 @@ export class Canary {
       const done = pairs.filter(test).length;
       this.#onProgress({ step, done, total: pairs.length });
       if (done === pairs.length || this.#clock.now() > givenUp) return done;
-      await this.#pause(LOOK);
+      await this.#pods.pause(LOOK);
     }
-  }
-
-  async #pause(milliseconds: number): Promise<void> {
-    await wait(this.#clock, milliseconds, this.#signal);
-    this.#signal.throwIfAborted();
-    this.#throwFailure();
-  }
-
-  #throwFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure;
   }
 
   #judge({ checks, newPods }: Plan, times: Times): Pick<CanaryResult, 'checks' | 'newPods'> {

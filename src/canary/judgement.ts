@@ -1,14 +1,20 @@
 /** What the attempts of a pair prove. Pure: attempts and times in, outcomes out; all times in ms of one clock. */
-import type { Attempt, Result } from './report-line.ts';
+import { type Attempt, LIMIT, type Result } from './report-line.ts';
+import {
+  areNearlyAllAnswered,
+  CONNECTED,
+  DENIED,
+  firstAnswer,
+  firstRun,
+  isAnswered,
+  isConnected,
+  isFailed,
+  isOpenThroughout,
+  isTurnedAway,
+  longestGap,
+  mostFrequent,
+} from './series.ts';
 
-/** So many answers in a row, and a pair is connected. */
-const CONNECTED = 3;
-/** So many attempts in a row without an answer, and a pair is denied; an answer after that is one that came through. */
-export const DENIED = 10;
-/** A pair is open throughout if it never misses more answers in a row: a network may lose a packet. */
-const MISSES = 3;
-/** The longest silence of a pair that is open throughout: a pod that does not report proves nothing. Attempts are no further apart than 500 ms. */
-const SILENCE = 3_000;
 /** An attempt that began so many ms before isolation should have been answered before it. */
 const UNDER_WAY = 500;
 
@@ -18,6 +24,8 @@ export interface Isolation {
   readonly open: number;
   readonly asked: number;
   readonly answered: number;
+  /** From here on the policies are in force: every pair that they deny was seen to be denied, or was waited for in vain. */
+  readonly inForce: number;
   readonly removalAsked: number;
   readonly removalAnswered: number;
   /** Until here the witnesses were open. All attempts that began before have ended. */
@@ -50,6 +58,7 @@ export type DeniedOutcome =
 
 export type AllowedOutcome =
   | { readonly outcome: 'allowed'; readonly attempts: number; readonly answers: number; readonly longestGap: number }
+  /** Counted from when the policies were in force. */
   | { readonly outcome: 'refused'; readonly attempts: number; readonly answers: number }
   | NotProved;
 
@@ -68,7 +77,12 @@ export type NewPodOutcome =
       /** Milliseconds from the first attempt until the policy held. */
       readonly after: number;
     }
-  | { readonly outcome: 'came through'; readonly connections: number }
+  | {
+      readonly outcome: 'came through';
+      readonly connections: number;
+      /** Milliseconds from the first attempt until the policy held, where it did before a connection came through. */
+      readonly after?: number;
+    }
   | NotProved;
 
 /** A witness and its attempts. */
@@ -87,46 +101,55 @@ export function judgeDenied(
   witnesses: readonly Witness[],
 ): DeniedOutcome {
   const during = duringIsolation(attempts, times);
-  const denial = firstRun(during, DENIED, isUnanswered);
-  const answers = during.slice(Math.max(denial, 0)).filter(isAnswered).length;
-  if (answers > 0 && (denial >= 0 || during.length >= DENIED)) {
+  const denial = firstRun(during, DENIED, isTurnedAway);
+  const answers = answersAfter(during, denial);
+  if (answers > 0) {
     const cameThrough = { outcome: 'came through', attempts: during.length, answers } as const;
     return denial < 0 ? cameThrough : { ...cameThrough, inForceAfter: since(during[denial], times.answered) };
   }
   if (!isConnectedBefore(attempts, times)) return notProved('it did not connect before isolation');
-  if (denial < 0) return notProved(`only ${during.length} attempts were made during isolation`);
-  const after = attempts.filter(({ start }) => start >= times.removalAsked);
-  const again = firstRun(after, CONNECTED, isAnswered);
-  if (again < 0) return notProved('it did not connect again after isolation');
-  const closed = closedWitness(witnesses, times);
-  if (closed !== undefined) return { ...notProved(`${closed} was not open throughout`), passing: true };
+  const doubt = doubtOf(during, denial) ?? obstacleOf(attempts, times, witnesses);
+  if (doubt !== undefined) return doubt;
   const denied = during.slice(denial);
-  if (denied.some(({ result }) => result === 'failed')) return notProved('attempts failed in the pod itself');
+  const after = attempts.filter(({ start }) => start >= times.removalAsked);
   return {
     outcome: 'denied',
     by: mostFrequent(denied),
     attempts: denied.length,
     inForceAfter: since(denied[0], times.answered),
-    openAgainAfter: Math.max(0, firstAnswer(after.slice(again)) - times.removalAnswered),
+    openAgainAfter: Math.max(
+      0,
+      firstAnswer(after.slice(firstRun(after, CONNECTED, isAnswered))) - times.removalAnswered,
+    ),
   };
 }
 
-/** Allowed is what still connects when isolation is in force. Where it does not, but the witnesses do, the policies are enforced wrongly. */
+/**
+ * Allowed is what still connects while the policies are in force; what is lost while they come is told of, no more. Where it does not connect, but did before and
+ * does again after, and the witnesses do throughout, the policies are enforced wrongly.
+ */
 export function judgeAllowed(
   attempts: readonly Attempt[],
   times: Isolation,
   witnesses: readonly Witness[],
 ): AllowedOutcome {
-  const during = duringIsolation(attempts, times);
   if (!isConnectedBefore(attempts, times)) return notProved('it did not connect before isolation');
-  if (during.length < DENIED) return notProved(`only ${during.length} attempts were made during isolation`);
-  const answers = during.filter(isAnswered).length;
-  if (during.slice(-DENIED).filter(isAnswered).length > DENIED / 2) {
+  const inForce = whileInForce(attempts, times);
+  if (inForce.length < DENIED) {
+    return notProved(`only ${inForce.length} attempts were made while the policies were in force`);
+  }
+  if (areNearlyAllAnswered(inForce)) {
+    const during = attempts.filter(({ start }) => start >= times.answered && start <= times.removalAsked - LIMIT);
+    const answers = during.filter(isAnswered).length;
     return { outcome: 'allowed', attempts: during.length, answers, longestGap: longestGap(during) };
   }
-  const closed = closedWitness(witnesses, times);
-  if (closed !== undefined) return { ...notProved(`${closed} was not open throughout`), passing: true };
-  return { outcome: 'refused', attempts: during.length, answers };
+  if (inForce.some(isFailed)) return notProved(FAILED);
+  const obstacle = obstacleOf(attempts, times, witnesses);
+  if (obstacle !== undefined) return obstacle;
+  // A network that loses this much of everything is no enforcer.
+  const lossy = witnesses.find((witness) => !areNearlyAllAnswered(whileInForce(witness.attempts, times)));
+  if (lossy !== undefined) return { ...notProved(`${lossy.name} lost packets too`), passing: true };
+  return { outcome: 'refused', attempts: inForce.length, answers: inForce.filter(isAnswered).length };
 }
 
 /** Whether a connection that was open before isolation was used after it. What waited for its answer when isolation came waits in vain where it is cut. */
@@ -142,7 +165,7 @@ export function judgeHeld(attempts: readonly Attempt[], times: Isolation): HeldO
 }
 
 /**
- * A new pod whose policy was there before it: what it got out counts until it is denied.
+ * A new pod whose policy was there before it: what it got out counts until it is denied. What comes through after that came through.
  * @param started when the pod's program started
  */
 export function judgeNewPod(
@@ -152,36 +175,16 @@ export function judgeNewPod(
   witnesses: readonly Witness[],
 ): NewPodOutcome {
   const during = duringIsolation(attempts, times);
-  const lastAnswer = during.findLastIndex(isAnswered);
-  const denied = during.slice(lastAnswer + 1);
-  const connections = during.filter(isAnswered).length;
-  if (during.length < DENIED) return notProved(`only ${during.length} attempts were made during isolation`);
-  if (denied.length < DENIED) return { outcome: 'came through', connections };
-  if (
-    firstRun(
-      attempts.filter(({ start }) => start >= times.removalAsked),
-      CONNECTED,
-      isAnswered,
-    ) < 0
-  ) {
-    return notProved('it did not connect after isolation');
-  }
-  const closed = closedWitness(witnesses, times);
-  if (closed !== undefined) return { ...notProved(`${closed} was not open throughout`), passing: true };
   const first = during[0]?.start ?? started;
-  return { outcome: 'holds', connections, firstAfter: Math.max(0, first - started), after: since(denied[0], first) };
-}
-
-/** Whether the last attempts, made from `from` on, were answered. */
-export function isConnected(attempts: readonly Attempt[], from: number): boolean {
-  const last = attempts.filter(({ start }) => start >= from).slice(-CONNECTED);
-  return last.length === CONNECTED && last.every(isAnswered);
-}
-
-/** Whether the last `count` attempts, made from `from` on, were not. */
-export function isDenied(attempts: readonly Attempt[], from: number, count: number): boolean {
-  const last = attempts.filter(({ start }) => start >= from).slice(-count);
-  return last.length === count && last.every(isUnanswered);
+  const connections = during.filter(isAnswered).length;
+  const denial = firstRun(during, DENIED, isTurnedAway);
+  const after = since(during[denial], first);
+  if (answersAfter(during, denial) > 0) {
+    const cameThrough = { outcome: 'came through', connections } as const;
+    return denial < 0 ? cameThrough : { ...cameThrough, after };
+  }
+  const doubt = doubtOf(during, denial) ?? obstacleOf(attempts, times, witnesses);
+  return doubt ?? { outcome: 'holds', connections, firstAfter: Math.max(0, first - started), after };
 }
 
 /** Attempts that can only have met isolation, and answers that came while it was. */
@@ -194,51 +197,33 @@ function isConnectedBefore(attempts: readonly Attempt[], { asked }: Isolation): 
   return isConnected(before, Number.NEGATIVE_INFINITY);
 }
 
-function closedWitness(witnesses: readonly Witness[], times: Isolation): string | undefined {
-  return witnesses.find(({ attempts }) => !isOpenThroughout(attempts, times))?.name;
+/** Attempts that only the policies in force can have kept from an answer: each had all its time before they went. */
+function whileInForce(attempts: readonly Attempt[], { inForce, removalAsked }: Isolation): Attempt[] {
+  return attempts.filter(({ start }) => start >= inForce && start <= removalAsked - LIMIT);
 }
 
-function isOpenThroughout(attempts: readonly Attempt[], { open, over }: Isolation): boolean {
-  const between = attempts.filter(({ start }) => start >= open && start <= over);
-  if (firstRun(between, MISSES + 1, isUnanswered) >= 0) return false;
-  const times = [open, ...between.filter(isAnswered).map(({ start }) => start), over];
-  return times.every((time, index) => time - (times[index - 1] ?? time) <= SILENCE);
+/** Answers that came through: after the denial, or any where there was none, and time enough for it. */
+function answersAfter(during: readonly Attempt[], denial: number): number {
+  if (denial < 0 && during.length < DENIED) return 0;
+  return during.slice(Math.max(denial, 0)).filter(isAnswered).length;
 }
 
-/** Where the first run of so many begins, or -1. */
-function firstRun(attempts: readonly Attempt[], count: number, test: (attempt: Attempt) => boolean): number {
-  let run = 0;
-  for (const [index, attempt] of attempts.entries()) {
-    run = test(attempt) ? run + 1 : 0;
-    if (run === count) return index - count + 1;
-  }
-  return -1;
+/** Why a pair without an answer may not have been denied. */
+function doubtOf(during: readonly Attempt[], denial: number): NotProved | undefined {
+  if (during.slice(Math.max(denial, 0)).some(isFailed)) return notProved(FAILED);
+  return denial < 0 ? notProved(`only ${during.length} attempts were made during isolation`) : undefined;
 }
 
-/** Milliseconds from the first of the attempts without an answer to the next answer, where they are more than a lost packet. */
-function longestGap(attempts: readonly Attempt[]): number {
-  let longest = 0;
-  let first = -1;
-  for (const [index, { start, result }] of attempts.entries()) {
-    if (result !== 'answered') {
-      if (first < 0) first = index;
-    } else if (first >= 0) {
-      if (index - first > MISSES) longest = Math.max(longest, start - (attempts[first]?.start ?? start));
-      first = -1;
-    }
-  }
-  return longest;
-}
-
-function mostFrequent(attempts: readonly Attempt[]): Result {
-  const counts = new Map<Result, number>();
-  for (const { result } of attempts) counts.set(result, (counts.get(result) ?? 0) + 1);
-  return [...counts].reduce((most, each) => (each[1] > most[1] ? each : most), ['silent', 0] as [Result, number])[0];
-}
-
-/** The first answer is not always that of the first attempt, whose SYN may have been dropped and sent again a second later. */
-function firstAnswer(attempts: readonly Attempt[]): number {
-  return attempts.filter(isAnswered).reduce((first, { end }) => Math.min(first, end), Number.POSITIVE_INFINITY);
+/** Why what did not connect during isolation says nothing about the policies: it does not connect without them either, or a witness did not connect. */
+function obstacleOf(
+  attempts: readonly Attempt[],
+  { open, removalAsked, over }: Isolation,
+  witnesses: readonly Witness[],
+): NotProved | undefined {
+  const after = attempts.filter(({ start }) => start >= removalAsked);
+  if (firstRun(after, CONNECTED, isAnswered) < 0) return notProved('it did not connect again after isolation');
+  const closed = witnesses.find((witness) => !isOpenThroughout(witness.attempts, open, over));
+  return closed && { ...notProved(`${closed.name} was not open throughout`), passing: true };
 }
 
 /** A change may be in force before its answer has come. */
@@ -246,13 +231,7 @@ function since(attempt: Attempt | undefined, moment: number): number {
   return Math.max(0, (attempt?.start ?? moment) - moment);
 }
 
-function isAnswered({ result }: Attempt): boolean {
-  return result === 'answered';
-}
-
-function isUnanswered({ result }: Attempt): boolean {
-  return result !== 'answered';
-}
+const FAILED = 'attempts failed in the pod itself';
 
 function notProved(reason: string): NotProved {
   return { outcome: 'not proved', reason };

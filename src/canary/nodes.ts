@@ -13,10 +13,17 @@ export interface NodeObject {
 
 /**
  * One or two nodes that take pods: those asked for, else the first two by name.
- * @throws CanaryError where there is none, or one that was asked for takes no pods
+ * @throws CanaryError where there is none, or one that was asked for takes no pods, or one is asked for twice
  */
 export function chooseNodes(nodes: readonly NodeObject[], asked: readonly string[]): readonly string[] {
   const obstacles = new Map(nodes.map((node) => [node.metadata.name, obstacleOf(node)]));
+  const twice = asked.find((name, index) => asked.indexOf(name) !== index);
+  if (twice !== undefined) {
+    throw new CanaryError(
+      `node ${twice} is given twice: nothing between nodes can be tried on one. Give it once`,
+      'input',
+    );
+  }
   for (const name of asked) {
     if (!obstacles.has(name)) {
       throw new CanaryError(`there is no node ${name}; there are: ${[...obstacles.keys()].join(', ')}`, 'input');

@@ -32,6 +32,12 @@ export interface Target {
 export const RESULTS = ['answered', 'silent', 'refused', 'unreachable', 'closed', 'failed'] as const;
 export type Result = (typeof RESULTS)[number];
 
+/**
+ * Milliseconds until an attempt has no answer. The kernel sends a SYN again after one second and after three (RFC 6298 section 2.1), so that a
+ * lost packet is no silence, and neither is a peer that waits for the processor: on a busy CI machine for seconds.
+ */
+export const LIMIT = 4000;
+
 /** Milliseconds of the pod's own clock, which begins with its process. */
 export interface Attempt {
   readonly start: number;

@@ -17,16 +17,13 @@ export function isWorthAnother(result: CanaryResult): boolean {
   return outcomes.some((outcome) => outcome.outcome === 'not proved' && outcome.passing === true);
 }
 
-/** Both rounds are of the same checks, in the same order; the later one leaves out new pods that need not be tried again. */
+/** Both rounds are of the same checks, in the same order, each with new pods of its own. */
 export function mergeRounds(earlier: CanaryResult, later: CanaryResult): CanaryResult {
   return {
     ...earlier,
     rounds: earlier.rounds + later.rounds,
     checks: earlier.checks.map((check, index) => mergeChecks(check, later.checks[index] ?? check)),
-    newPods: earlier.newPods.map((each) => {
-      const again = later.newPods.find(({ check }) => check.place === each.check.place);
-      return again === undefined ? each : mergeNewPods(each, again);
-    }),
+    newPods: earlier.newPods.map((each, index) => mergeNewPods(each, later.newPods[index] ?? each)),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Where a canary stands, on standard error: a line a step, and on a terminal the count of what is done. */
-import type { CanaryProgress, CanaryStep } from '../canary/canary.ts';
+import type { CanaryProgress, CanaryStep } from '../canary/progress.ts';
 
 const TEXTS: Readonly<Record<CanaryStep, string>> = {
   start: 'starting pods',

@@ -1,6 +1,6 @@
 /** The result of a canary: a table for people, an object for programs. */
 
-import type { HeldOutcome } from '../canary/judgement.ts';
+import type { AllowedOutcome, DeniedOutcome, HeldOutcome } from '../canary/judgement.ts';
 import type { CanaryResult, JudgedCheck, JudgedNewPod } from '../canary/result.ts';
 import { type Verdict, verdictOf } from '../canary/verdict.ts';
 import { type Colour, paint } from '../lab/paint.ts';
@@ -57,7 +57,7 @@ export function canaryJson(result: CanaryResult): unknown {
 function cells({ check, denied, deniedHeld, allowed, allowedHeld }: JudgedCheck): string[] {
   const place = [check.direction, check.place, `${check.protocol} ${check.family}`];
   const open = `${heldText(deniedHeld)}, allowed ${heldText(allowedHeld)}`;
-  const isAllowed = { allowed: 'yes', refused: 'NO', 'not proved': 'not proved' }[allowed.outcome];
+  const isAllowed = allowedText(allowed);
   switch (denied.outcome) {
     case 'denied': {
       const how = HOW[denied.by as keyof typeof HOW] ?? denied.by;
@@ -69,6 +69,17 @@ function cells({ check, denied, deniedHeld, allowed, allowedHeld }: JudgedCheck)
     }
     case 'not proved':
       return [...place, 'not proved', '', '', isAllowed, open];
+  }
+}
+
+function allowedText(allowed: AllowedOutcome): string {
+  switch (allowed.outcome) {
+    case 'allowed':
+      return 'yes';
+    case 'refused':
+      return allowed.answers === 0 ? 'NO' : `NO: ${allowed.attempts - allowed.answers} of ${allowed.attempts} lost`;
+    case 'not proved':
+      return 'not proved';
   }
 }
 
@@ -85,8 +96,14 @@ function newPodText({ check, outcome }: JudgedNewPod): string[] {
           ? `A new pod got no connection out ${where}: its policy held when it first tried, ${seconds(outcome.firstAfter)} after its program started.`
           : `A new pod got ${counted(outcome.connections, 'connection')} out ${where} before its policy held, ${seconds(outcome.after)} after the first.`,
       ];
-    case 'came through':
-      return [`NO policy held for a new pod: ${counted(outcome.connections, 'connection')} got out ${where}.`];
+    case 'came through': {
+      const got = `${counted(outcome.connections, 'connection')} got out ${where}`;
+      return [
+        outcome.after === undefined
+          ? `NO policy held for a new pod: ${got}.`
+          : `NO policy held for a new pod for good: it did ${seconds(outcome.after)} after the first attempt, and did not later. ${got} in all.`,
+      ];
+    }
     case 'not proved':
       return [`A new pod that connects ${where}: not proved, for ${outcome.reason}.`];
   }
@@ -103,10 +120,11 @@ function notesOf({ checks, nodes, rounds }: CanaryResult): string[] {
     if (allowed.outcome === 'not proved') {
       notes.add(`Not proved, ${check.allowed.from} to ${check.allowed.to} by ${way}: ${allowed.reason}.`);
     }
-    if (allowed.outcome === 'allowed' && allowed.longestGap > 0) {
-      notes.add(
-        `Allowed, but without an answer for ${seconds(allowed.longestGap)} when the policies came: ${check.allowed.from} to ${check.allowed.to} by ${way}.`,
-      );
+    if (allowed.outcome === 'allowed' && allowed.answers < allowed.attempts) {
+      const pair = `${check.allowed.from} to ${check.allowed.to} by ${way}`;
+      const lost = `${allowed.attempts - allowed.answers} of ${allowed.attempts} attempts had no answer`;
+      const gap = allowed.longestGap > 0 ? ` (none for ${seconds(allowed.longestGap)})` : '';
+      notes.add(`Allowed, but ${lost}${gap}: ${pair}.`);
     }
   }
   if (rounds > 1) notes.add(`The pairs were isolated ${rounds} times, for the control pair was not open throughout.`);
@@ -128,15 +146,22 @@ function summary(result: CanaryResult): string {
     case 'wrong': {
       const through = checks.filter(({ denied }) => denied.outcome === 'came through').length;
       const refused = checks.filter(({ allowed }) => allowed.outcome === 'refused').length;
-      if (through === checks.length) return 'NOT ENFORCED: everything that the policies deny came through.';
+      if (checks.every(({ denied }) => wasNeverDenied(denied)))
+        return 'NOT ENFORCED: everything that the policies deny came through.';
       const parts = [
         ...(through > 0 ? [`${through} of ${checks.length} that the policies deny came through`] : []),
         ...(refused > 0 ? [`${refused} of ${checks.length} that they allow were refused`] : []),
-        ...(through + refused === 0 ? ['the policy of a new pod never held'] : []),
+        ...(through + refused === 0 ? ['a new pod got out what its policy denies'] : []),
       ];
       return `WRONG: ${parts.join('; ')}.`;
     }
   }
+}
+
+/** A packet may be lost where nothing is enforced. */
+function wasNeverDenied(denied: DeniedOutcome): boolean {
+  if (denied.outcome !== 'came through' || denied.inForceAfter !== undefined) return false;
+  return denied.answers > denied.attempts * 0.9;
 }
 
 function seconds(milliseconds: number): string {

@@ -28,7 +28,7 @@ With --json, one object, durations in ms: {"outcome":"proved"|"wrong"|"not prove
 "checks":[{"direction","place","protocol","family","denied":{"from","to","outcome",…},"allowed":{…},"openConnections":{"denied":{…},"allowed":{…}}}],
 "newPods":[{"place","outcome","connections",…}]}, or {"outcome":"not proved","reason":"…"}.
 
-Exit code: 0 if all of it is proved, 1 where something denied came through or something allowed was refused, 2 for wrong arguments, 3 where something could not be
+Exit code: 0 if all of it is proved, 1 where something denied came through or something allowed was refused or lost in part, 2 for wrong arguments, 3 where something could not be
 proved.
 
 Examples:
@@ -103,11 +103,16 @@ async function canary(flags: Flags): Promise<number> {
   } catch (error) {
     failure = overdue.aborted && !signals.first.aborted ? overdueError(flags.timeout) : error;
   }
+  // Before the removal, which takes its time and may be interrupted: what was found is not lost with it.
+  if (result !== undefined) {
+    progress.clear();
+    report(result, flags.json === true);
+  }
   await remove(namespace, signals.second, progress);
   signals.release();
   connection.close();
   if (signals.exitCode !== undefined) return signals.exitCode;
-  if (result !== undefined) return report(result, flags.json === true);
+  if (result !== undefined) return CODES[verdictOf(result)];
   if (!(failure instanceof CanaryError)) throw failure;
   if (failure.blame === 'input') throw new InputError(failure.message);
   if (flags.json) printJson({ outcome: 'not proved', reason: failure.message });
@@ -120,10 +125,9 @@ const CODES: Readonly<Record<Verdict, number>> = {
   'not proved': ExitCode.unavailable,
 };
 
-function report(result: CanaryResult, json: boolean): number {
+function report(result: CanaryResult, json: boolean): void {
   if (json) printJson(canaryJson(result));
   else process.stdout.write(`\n${canaryText(result, showsColour(process.stdout))}`);
-  return CODES[verdictOf(result)];
 }
 
 function printJson(value: unknown): void {

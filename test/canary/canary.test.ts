@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Canary, type CanaryProgress } from '../../src/canary/canary.ts';
+import { Canary } from '../../src/canary/canary.ts';
 import { CanaryNamespace } from '../../src/canary/canary-namespace.ts';
+import type { CanaryProgress } from '../../src/canary/progress.ts';
 import type { CanaryResult } from '../../src/canary/result.ts';
 import { verdictOf } from '../../src/canary/verdict.ts';
 import { canaryJson, canaryText } from '../../src/commands/canary-report.ts';
@@ -41,9 +42,12 @@ function kubeConfigOf(cluster: FakeCluster): string {
   return join(folder, 'config');
 }
 
-function namespaceIn(cluster: FakeCluster): CanaryNamespace {
+function namespaceIn(cluster: FakeCluster, onLoad = () => {}): CanaryNamespace {
   const kubeconfig = kubeConfigOf(cluster);
-  const connection = new ApiConnection(() => loadKubeConfig({ kubeconfig }));
+  const connection = new ApiConnection(() => {
+    onLoad();
+    return loadKubeConfig({ kubeconfig });
+  });
   ends.push(() => connection.close());
   return new CanaryNamespace(connection, cluster.clock, 'podfence-canary-test');
 }
@@ -53,6 +57,8 @@ interface Run {
   readonly namespace: CanaryNamespace;
   readonly abort: AbortController;
   readonly seen: CanaryProgress[];
+  /** How often the kubeconfig was read. */
+  readonly configs: () => number;
 }
 
 function run(
@@ -60,14 +66,15 @@ function run(
   options: Partial<typeof OPTIONS> = {},
   onProgress: (progress: CanaryProgress) => void = () => {},
 ): Run {
-  const namespace = namespaceIn(cluster);
+  let loads = 0;
+  const namespace = namespaceIn(cluster, () => loads++);
   const abort = new AbortController();
   const seen: CanaryProgress[] = [];
   const canary = new Canary(namespace, { ...OPTIONS, ...options }, cluster.clock, abort.signal, (step) => {
     seen.push(step);
     onProgress(step);
   });
-  return { result: canary.run(() => {}), namespace, abort, seen };
+  return { result: canary.run(() => {}), namespace, abort, seen, configs: () => loads };
 }
 
 async function resultOf(
@@ -125,6 +132,57 @@ describe('a canary', () => {
     );
     expect(verdictOf(result)).toBe('wrong');
     expect(canaryText(result, false)).toContain('WRONG: 8 of 8 that they allow were refused.');
+  });
+
+  it('tells that some of what is allowed is lost without a word', async () => {
+    const result = await resultOf((asked) => {
+      const isAllowed = asked.from.startsWith('client') && asked.to === 'server';
+      if (asked.policies.size > 0 && isAllowed && asked.target.protocol === 'UDP' && !asked.target.held) {
+        return Math.round(asked.age / asked.target.interval) % 2 === 0 ? 'silent' : 'answered';
+      }
+      return byPolicies(asked);
+    });
+    expect(verdictOf(result)).toBe('wrong');
+    const refused = result.checks.filter(({ allowed }) => allowed.outcome === 'refused');
+    expect(new Set(refused.map(({ check }) => check.protocol))).toEqual(new Set(['UDP']));
+    expect(canaryText(result, false)).toMatch(/dropped .* NO: \d+ of \d+ lost/);
+  });
+
+  it('tells what came through after it was denied from what was never denied', async () => {
+    const leaks = new Set<string>();
+    const result = await resultOf((asked) => {
+      if (!enforced(asked)) return 'answered';
+      // One connection of each pair, six seconds after its policy.
+      if (Math.max(...asked.policies.values()) < 6_000 || leaks.has(asked.target.id)) return 'silent';
+      leaks.add(asked.target.id);
+      return 'answered';
+    });
+    expect(result.checks.map(({ denied }) => denied)).toEqual(
+      Array(8).fill(expect.objectContaining({ outcome: 'came through', answers: 1 })),
+    );
+    const text = canaryText(result, false);
+    expect(text).toContain('WRONG: 8 of 8 that the policies deny came through.');
+    expect(text).not.toContain('NOT ENFORCED');
+  });
+
+  it('watches denials as long where new pods do not start', async () => {
+    let oldest = 0;
+    const result = await resultOf(
+      (asked) => {
+        oldest = Math.max(oldest, asked.policies.get('server-ingress') ?? 0);
+        return byPolicies(asked);
+      },
+      {
+        containerState: (pod) =>
+          pod.startsWith('newcomer') ? { waiting: { reason: 'ErrImageNeverPull' } } : undefined,
+      },
+    );
+    expect(result.newPods.map(({ outcome }) => outcome)).toEqual(
+      Array(2).fill({ outcome: 'not proved', reason: expect.stringContaining('ErrImageNeverPull') }),
+    );
+    expect(result.checks.map(({ denied }) => denied.outcome)).toEqual(Array(8).fill('denied'));
+    // Denied for the first time, ten times without an answer for four seconds, and eight seconds more.
+    expect(oldest).toBeGreaterThan(300 + 900 + 4_000 + 8_000);
   });
 
   it('proves nothing with a control pair that does not connect while denied pairs are denied', async () => {
@@ -201,6 +259,24 @@ describe('a canary', () => {
     expect(verdictOf(await result)).toBe('proved');
     await namespace.remove(new AbortController().signal);
     expect(cluster.namespaces.size).toBe(0);
+  });
+});
+
+describe('credentials that have run out', () => {
+  it('are read again, for logs too', async () => {
+    const cluster = await clusterOf({ answer: byPolicies });
+    cluster.fail('GET', /nodes$/, 401);
+    cluster.fail('GET', /pods$/, 401);
+    cluster.fail('GET', /log$/, 401);
+    const { result, configs } = run(cluster);
+    expect(verdictOf(await result)).toBe('proved');
+    expect(configs()).toBe(4);
+  });
+
+  it('end the run where new ones are refused too', async () => {
+    const cluster = await clusterOf();
+    cluster.failAlways('GET', /nodes$/, 401);
+    await expect(run(cluster).result).rejects.toThrow('the API server refuses: HTTP 401');
   });
 });
 
@@ -310,6 +386,14 @@ describe('nothing is proved, and a sentence says why,', () => {
     await expect(run(cluster, { startLimit: 8_000 }).result).rejects.toThrow(message);
   });
 
+  it('where logs cannot be read', async () => {
+    const cluster = await clusterOf();
+    cluster.failAlways('GET', /log$/, 502);
+    await expect(run(cluster, { startLimit: 8_000 }).result).rejects.toThrow(
+      /pod server runs and has not reported yet: its log cannot be read: HTTP 502: a fault of the test/,
+    );
+  });
+
   it('where rights are missing', async () => {
     const cluster = await clusterOf();
     cluster.fail('POST', /namespaces$/, 403);
@@ -327,6 +411,7 @@ describe('nothing is proved, and a sentence says why,', () => {
     ],
     ['there are no nodes', [], [], 'the cluster has none'],
     ['a node that is asked for is not there', [node('a')], ['b'], 'there is no node b; there are: a'],
+    ['a node is asked for twice', [node('a'), node('b')], ['a', 'a'], 'node a is given twice'],
     [
       'a node that is asked for is not Ready',
       [{ metadata: { name: 'a' } }],
@@ -364,6 +449,21 @@ describe('the command', () => {
     expect(stderr).toContain('podfence: nothing is proved: the image podfence:');
     expect(JSON.parse(stdout)).toMatchObject({ outcome: 'not proved', reason: expect.stringContaining('--image') });
     expect(cluster.namespaces.size).toBe(0);
+  });
+
+  it('tells what it found before it removes the namespace, so that an interrupted removal takes nothing away', async () => {
+    const cluster = await clusterOf({ nodes: [node('node-1')], speed: 1 });
+    const removal = ['DELETE', /namespaces.podfence-canary-[^/]*$/] as const;
+    cluster.failAlways(...removal, 503);
+    const child = start('canary', '--within', '2', '--kubeconfig', kubeConfigOf(cluster));
+    const outcome = ended(child);
+    await cluster.asked(...removal);
+    child.kill('SIGINT');
+    await cluster.asked(...removal);
+    child.kill('SIGINT');
+    const { code, stdout } = await outcome;
+    expect(code).toBe(130);
+    expect(stdout).toContain('NOT ENFORCED: everything that the policies deny came through.');
   });
 
   it('ends in time', async () => {

@@ -4,9 +4,9 @@
  */
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { LIMIT } from '../../src/canary/attempts.ts';
 import type { Family } from '../../src/canary/plan.ts';
 import {
+  LIMIT,
   LINE_INTERVAL,
   type PodLine,
   type PodTask,
@@ -37,7 +37,7 @@ export interface FakeClusterOptions {
   /** @default everything is answered */
   readonly answer?: (asked: Asked) => Result;
   /** The status of a pod's container. @default it runs */
-  readonly containerState?: (pod: string) => object;
+  readonly containerState?: (pod: string) => object | undefined;
 }
 
 interface FakePod {
@@ -69,8 +69,13 @@ export class FakeCluster {
   readonly #sockets = new Set<Socket>();
   readonly #pods = new Map<string, FakePod>();
   readonly #changes: PolicyChange[] = [];
-  readonly #faults: { readonly method: string; readonly path: RegExp; readonly fault: number | 'lose the answer' }[] =
-    [];
+  readonly #faults: {
+    readonly method: string;
+    readonly path: RegExp;
+    readonly fault: number | 'lose the answer';
+    readonly isLasting?: true;
+  }[] = [];
+  readonly #listeners = new Set<(request: { readonly method: string; readonly path: string }) => void>();
   readonly #waiting: { readonly test: () => boolean; readonly resolve: () => void }[] = [];
   #writer: NodeJS.Timeout | undefined;
   #port = 0;
@@ -117,6 +122,20 @@ export class FakeCluster {
     this.#faults.push({ method, path, fault });
   }
 
+  /** The same for every request of this kind. */
+  failAlways(method: string, path: RegExp, fault: number): void {
+    this.#faults.push({ method, path, fault, isLasting: true });
+  }
+
+  /** Resolves with the next request of this kind. */
+  async asked(method: string, path: RegExp): Promise<void> {
+    let isAsked = false;
+    this.#listeners.add((request) => {
+      isAsked ||= request.method === method && path.test(request.path);
+    });
+    await this.until(() => isAsked);
+  }
+
   /** The API server is not there until it comes back. Pods go on. */
   async goAway(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -154,8 +173,10 @@ export class FakeCluster {
     const method = request.method ?? '';
     let body = '';
     for await (const chunk of request) body += chunk;
-    const found = this.#faults.findIndex((each) => each.method === method && each.path.test(pathname));
-    const [{ fault } = { fault: undefined }] = found < 0 ? [] : this.#faults.splice(found, 1);
+    for (const listener of this.#listeners) listener({ method, path: pathname });
+    const found = this.#faults.find((each) => each.method === method && each.path.test(pathname));
+    if (found !== undefined && !found.isLasting) this.#faults.splice(this.#faults.indexOf(found), 1);
+    const fault = found?.fault;
     if (typeof fault === 'number')
       send(response, fault, { kind: 'Status', code: fault, message: 'a fault of the test' });
     else {

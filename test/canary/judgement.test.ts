@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
   type Isolation,
-  isConnected,
-  isDenied,
   judgeAllowed,
   judgeDenied,
   judgeHeld,
@@ -10,15 +8,17 @@ import {
   type Witness,
 } from '../../src/canary/judgement.ts';
 import type { Attempt, Result } from '../../src/canary/report-line.ts';
+import { isConnected, isDenied } from '../../src/canary/series.ts';
 
-/** Isolation from 2 s to 6 s, answered 50 ms after it was asked for, watched until 8 s. */
+/** Isolation from 2 s to 10 s, answered 50 ms after it was asked for, in force from 3 s on, watched until 12 s. */
 const TIMES: Isolation = {
   open: 1000,
   asked: 2000,
   answered: 2050,
-  removalAsked: 6000,
-  removalAnswered: 6050,
-  over: 8000,
+  inForce: 3000,
+  removalAsked: 10_000,
+  removalAnswered: 10_050,
+  over: 12_000,
 };
 
 const RESULTS: Readonly<Record<string, Result>> = {
@@ -30,19 +30,19 @@ const RESULTS: Readonly<Record<string, Result>> = {
   f: 'failed',
 };
 
-/** Attempts from `start` on, 100 ms apart: `+` answered after 1 ms, `-` silent for 2 s, `r` refused, `u` unreachable, `c` closed, `f` failed. */
+/** Attempts from `start` on, 100 ms apart: `+` answered after 1 ms, `-` silent for 4 s, `r` refused, `u` unreachable, `c` closed, `f` failed. */
 function series(start: number, text: string): Attempt[] {
   return [...text].map((letter, index) => {
     const result = RESULTS[letter] ?? 'failed';
     const begin = start + index * 100;
-    return { start: begin, end: begin + (result === 'silent' ? 2000 : 1), result };
+    return { start: begin, end: begin + (result === 'silent' ? 4000 : 1), result };
   });
 }
 
-/** 20 attempts before isolation, 40 in it, 20 after it. */
+/** 20 attempts before isolation, 79 in it, 20 after it. */
 function observed(before: string, during: string, after: string): Attempt[] {
   const fill = (text: string, count: number) => text.padEnd(count, text.at(-1)).slice(0, text === '' ? 0 : count);
-  return [...series(0, fill(before, 20)), ...series(2060, fill(during, 40)), ...series(6060, fill(after, 20))];
+  return [...series(0, fill(before, 20)), ...series(2060, fill(during, 79)), ...series(10_060, fill(after, 20))];
 }
 
 const open: Witness = { name: 'the control pair', attempts: observed('+', '+', '+') };
@@ -78,14 +78,14 @@ describe('a denial', () => {
 
   it('is open again with the first answer, not with that of an attempt whose SYN was sent again', () => {
     const attempts = observed('+', '-', '');
-    const late = { start: 6010, end: 7010, result: 'answered' } as const;
-    expect(judgeDenied([...attempts, late, ...series(6110, '+'.repeat(10))], TIMES, [open])).toMatchObject({
+    const late = { start: 10_010, end: 11_010, result: 'answered' } as const;
+    expect(judgeDenied([...attempts, late, ...series(10_110, '+'.repeat(10))], TIMES, [open])).toMatchObject({
       openAgainAfter: 61,
     });
   });
 
   it('that never was is one that came through', () => {
-    expect(judge('+', '+', '+')).toEqual({ outcome: 'came through', attempts: 40, answers: 40 });
+    expect(judge('+', '+', '+')).toEqual({ outcome: 'came through', attempts: 79, answers: 79 });
   });
 
   it('that was in force and is broken once came through', () => {
@@ -110,6 +110,7 @@ describe('a denial', () => {
     ['the pair connects again only now and then', '+', '-', '++-', 'it did not connect again after isolation'],
     ['nothing was tried meanwhile', '+', '', '+', 'only 0 attempts were made during isolation'],
     ['the pod itself failed', '+', '-----------f', '+', 'attempts failed in the pod itself'],
+    ['the pod itself failed all the time', '+', 'f', '+', 'attempts failed in the pod itself'],
   ])('is not proved where %s', (_, before, during, after, reason) => {
     expect(judge(before, during, after)).toEqual({ outcome: 'not proved', reason });
   });
@@ -129,7 +130,7 @@ describe('a denial', () => {
   });
 
   it('is not proved where the control pair did not report for a while, and is where it lost a few packets', () => {
-    const silent = observed('+', '+', '+').filter(({ start }) => start < 2500 || start > 5600);
+    const silent = observed('+', '+', '+').filter(({ start }) => start < 2500 || start > 9600);
     expect(judgeDenied(observed('+', '-', '+'), TIMES, [{ name: 'it', attempts: silent }])).toMatchObject({
       outcome: 'not proved',
     });
@@ -139,31 +140,61 @@ describe('a denial', () => {
   });
 
   it('is told of no sooner than its policy was answered for, where it was in force before', () => {
-    const early = [...series(0, '+'.repeat(20)), ...series(2010, '-'.repeat(39)), ...series(6060, '+'.repeat(10))];
+    const early = [...series(0, '+'.repeat(20)), ...series(2010, '-'.repeat(79)), ...series(10_060, '+'.repeat(10))];
     expect(judgeDenied(early, TIMES, [open])).toMatchObject({ outcome: 'denied', inForceAfter: 60 });
   });
 });
 
 describe('an allowance', () => {
-  const judge = (during: string, witness = open) => judgeAllowed(observed('+', during, '+'), TIMES, [witness]);
+  const judge = (during: string, witness = open, after = '+') =>
+    judgeAllowed(observed('+', during, after), TIMES, [witness]);
+  const alternating = '+-'.repeat(40);
 
   it('holds where connections go on', () => {
     expect(judge('+')).toEqual({ outcome: 'allowed', attempts: 40, answers: 40, longestGap: 0 });
   });
 
-  it('holds after a gap, which is told of where it is more than a lost packet', () => {
-    expect(judge('++------+')).toMatchObject({ outcome: 'allowed', longestGap: 600 });
-    expect(judge('++-+')).toMatchObject({ outcome: 'allowed', longestGap: 0 });
+  it('holds after a gap while the policies come, which is told of', () => {
+    expect(judge('++------+')).toMatchObject({ outcome: 'allowed', attempts: 40, answers: 34, longestGap: 600 });
+    expect(judge('++-+')).toMatchObject({ outcome: 'allowed', answers: 39, longestGap: 0 });
   });
 
   it('is refused where nothing connects in isolation', () => {
-    expect(judge('-')).toEqual({ outcome: 'refused', attempts: 20, answers: 0 });
+    expect(judge('-')).toEqual({ outcome: 'refused', attempts: 30, answers: 0 });
+    expect(judge('r')).toEqual({ outcome: 'refused', attempts: 30, answers: 0 });
   });
 
-  it('is not proved where the control pair does not connect either', () => {
-    expect(judge('-', { name: 'the control pair', attempts: observed('+', '-', '+') })).toEqual({
+  it.each([
+    ['half', alternating, 15],
+    ['a third', '++-'.repeat(27), 20],
+    ['all after a while', `${'+'.repeat(20)}-`, 10],
+  ])('is refused where %s of the connections are lost without a word', (_, during, answers) => {
+    expect(judge(during)).toEqual({ outcome: 'refused', attempts: 30, answers });
+  });
+
+  it('holds where a few are lost, as a network may lose them', () => {
+    expect(judge(`${'+'.repeat(15)}-++-+++-+`)).toMatchObject({ outcome: 'allowed', attempts: 40, answers: 37 });
+  });
+
+  it('is judged by attempts that had all their time before the policies went', () => {
+    expect(judge(`${'+'.repeat(40)}-`)).toMatchObject({ outcome: 'allowed', attempts: 40, answers: 40 });
+  });
+
+  it.each([
+    ['it does not connect again either', '-', open, '-', 'it did not connect again after isolation'],
+    ['the pod itself failed', 'f', open, '+', 'attempts failed in the pod itself'],
+    ['nothing was tried', '', open, '+', 'only 0 attempts were made while the policies were in force'],
+  ])('is not proved to be refused where %s', (_, during, witness, after, reason) => {
+    expect(judge(during, witness, after)).toEqual({ outcome: 'not proved', reason });
+  });
+
+  it.each([
+    ['does not connect either', '-', '-', 'was not open throughout'],
+    ['loses as much', alternating, alternating, 'lost packets too'],
+  ])('is not proved where the control pair %s', (_, during, control, words) => {
+    expect(judge(during, { name: 'the control pair', attempts: observed('+', control, '+') })).toEqual({
       outcome: 'not proved',
-      reason: 'the control pair was not open throughout',
+      reason: `the control pair ${words}`,
       passing: true,
     });
   });
@@ -193,7 +224,7 @@ describe('an open connection', () => {
 
 describe('a new pod', () => {
   const judge = (during: string, after = '+', witness = open) =>
-    judgeNewPod([...series(2100, during), ...series(6060, after.repeat(10))], 2000, TIMES, [witness]);
+    judgeNewPod([...series(2100, during), ...series(10_060, after.repeat(10))], 2000, TIMES, [witness]);
 
   it('gets out what connects until its policy holds', () => {
     expect(judge('-+++-+-----------')).toEqual({ outcome: 'holds', connections: 4, firstAfter: 100, after: 600 });
@@ -207,8 +238,24 @@ describe('a new pod', () => {
     expect(judge('++++++++++++++')).toEqual({ outcome: 'came through', connections: 14 });
   });
 
-  it('proves nothing where it does not connect when the policy is gone, or the control pair does not', () => {
-    expect(judge('-----------', '-')).toMatchObject({ outcome: 'not proved' });
+  it('whose policy held and then let a connection out came through', () => {
+    expect(judge('+----------+----------')).toEqual({ outcome: 'came through', connections: 2, after: 100 });
+  });
+
+  it('is denied by what comes from the network, not by failures of its own', () => {
+    expect(judge('ffffffffffff-----------')).toMatchObject({ outcome: 'holds', connections: 0, after: 1200 });
+  });
+
+  it.each([
+    ['it does not connect when the policy is gone', '-----------', '-', 'it did not connect again after isolation'],
+    ['the pod itself failed', '-----------f', '+', 'attempts failed in the pod itself'],
+    ['the pod itself failed all the time', 'ffffffffffff', '+', 'attempts failed in the pod itself'],
+    ['it tried too seldom', '---', '+', 'only 3 attempts were made during isolation'],
+  ])('proves nothing where %s', (_, during, after, reason) => {
+    expect(judge(during, after)).toEqual({ outcome: 'not proved', reason });
+  });
+
+  it('proves nothing where the control pair does not connect', () => {
     expect(judge('-----------', '+', { name: 'it', attempts: observed('+', '-', '+') })).toMatchObject({
       outcome: 'not proved',
     });

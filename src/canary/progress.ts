@@ -1,0 +1,9 @@
+/** Where a canary stands. */
+
+export type CanaryStep = 'start' | 'connect' | 'isolate' | 'hold' | 'open' | 'judge';
+
+export interface CanaryProgress {
+  readonly step: CanaryStep;
+  readonly done: number;
+  readonly total: number;
+}
