@@ -14,8 +14,8 @@ export interface AgentStatus {
 
 export interface AgentFacts {
   readonly pod: PodFacts;
-  /** Or why it could not be asked, in one line. */
-  readonly status: AgentStatus | { readonly error: string };
+  /** Or why it could not be asked, in one line; `down` where its pod does not run, or is not Ready. */
+  readonly status: AgentStatus | { readonly error: string; readonly down?: true };
 }
 
 /** Pods of podfence, by the label of every way to install it. */
@@ -23,9 +23,13 @@ export function isAgentPod({ labels, containers }: PodFacts): boolean {
   return labels['app.kubernetes.io/name'] === 'podfence' && containers.some(({ name }) => name === 'agent');
 }
 
+/** Whether any of them enforces. One that could not be asked does, unless its pod is down. */
 export function presenceOf(agents: readonly AgentFacts[]): Presence {
-  if (agents.length === 0) return 'absent';
-  return agents.some(({ status }) => 'error' in status || status.mode?.mode !== 'audit') ? 'enforce' : 'audit';
+  const presences = agents.map(({ status }): Presence => {
+    if ('error' in status) return status.down ? 'absent' : 'enforce';
+    return status.mode?.mode ?? 'absent';
+  });
+  return (['enforce', 'audit'] as const).find((presence) => presences.includes(presence)) ?? 'absent';
 }
 
 /** Of one node. */
@@ -60,6 +64,15 @@ export function agentOfNode(agents: readonly AgentFacts[], isAnywhere: boolean):
 }
 
 function readiness({ status }: AgentFacts): Finding {
+  if ('error' in status && status.down) {
+    return finding(
+      'agent-ready',
+      'problem',
+      'certain',
+      `The agent does not run: ${status.error}. Policies have no effect on new pods of this node. Where an agent ran before, its kernel rules stay, and drop new connections of pods that were isolated then (--fail closed).`,
+      'See its log, and why its pod does not run: kubectl -n podfence-system describe pods.',
+    );
+  }
   if ('error' in status) {
     return finding(
       'agent-ready',

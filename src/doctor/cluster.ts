@@ -35,13 +35,12 @@ export interface ClusterFacts {
 }
 
 export function clusterFindings(facts: ClusterFacts): NodesFinding[] {
-  const { agents, nodes, proxy, rights, failures = [] } = facts;
+  const { agents, nodes, rights, failures = [] } = facts;
   const found = mergeNodes(nodes.map((node) => [node.name, findingsOfNode(node, facts)] as const));
   const overall: Finding[] = [];
   if (agents.length === 0) overall.push(notInstalled(facts.examined !== undefined));
   overall.push(...agentVersions(agents));
   if (rights !== undefined) overall.push(apiRights(rights));
-  if (proxy !== undefined && !found.some(({ check }) => check === 'kube-proxy')) overall.push(kubeProxy(proxy));
   overall.push(...failures.map((failure) => finding('not-looked', 'info', 'certain', failure)));
   return bySeverity([...found, ...overall.map((each) => ({ ...each, nodes: [] }))]);
 }
@@ -53,11 +52,14 @@ function findingsOfNode(node: NodeObject, facts: ClusterFacts): Finding[] {
     facts.examined?.get(node.name) ??
     agents.flatMap(({ status }) => ('error' in status ? [] : (status.findings ?? [])));
   const concluded = concludedOf(node, agents, facts);
-  // The size of the cluster is newer here than it was at the agent's start.
-  const replaced = new Set<CheckName>(
-    concluded.filter(({ check }) => check === 'memory-limit').map(({ check }) => check),
+  const concludes = (name: CheckName) => concluded.some(({ check }) => check === name);
+  const kept = seen.filter(
+    ({ check, severity }) =>
+      // The size of the cluster is newer here than it was when the agent looked.
+      !(check === 'memory-limit' && concludes(check)) &&
+      // A node where no kube-proxy is to be seen, which may come up later than the agent, knows less than the ConfigMap.
+      !(check === 'kube-proxy' && severity === 'info' && concludes(check)),
   );
-  const kept = seen.filter(({ check }) => !replaced.has(check));
   const checks = new Set<CheckName>(kept.map(({ check }) => check));
   return [...kept, ...concluded.filter(({ check }) => !checks.has(check))];
 }
@@ -65,7 +67,7 @@ function findingsOfNode(node: NodeObject, facts: ClusterFacts): Finding[] {
 function concludedOf(
   node: NodeObject,
   agents: readonly AgentFacts[],
-  { pods, agents: all, policies }: ClusterFacts,
+  { pods, agents: all, policies, proxy }: ClusterFacts,
 ): Finding[] {
   const release = parseRelease(node.kernelVersion);
   const presence = presenceOf(all);
@@ -77,6 +79,7 @@ function concludedOf(
     ...enforcersByPods(here, presence),
     ...embeddedEnforcer(node.kubeletVersion, presence),
     ...nri({ runtime: node.containerRuntime }),
+    ...(proxy?.mode === undefined ? [] : kubeProxy(proxy)),
     ...(policies === undefined
       ? []
       : limits.map((container) => memoryLimit({ limit: container.memoryLimit, pods: pods.length, policies }))),

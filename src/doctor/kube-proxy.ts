@@ -7,9 +7,30 @@ export interface ProxyFacts {
   /** How it is known, as the end of a sentence: `by /proc/net/ip_vs`. */
   readonly by?: string;
   readonly certain?: boolean;
+  /** Whether IPVS has Services here, whoever made them. */
+  readonly ipvs?: boolean;
 }
 
-export function kubeProxy({ mode, by = '', certain = false }: ProxyFacts): Finding {
+export function kubeProxy(facts: ProxyFacts): Finding[] {
+  const { mode, ipvs = false } = facts;
+  if (mode === 'ipvs' || !ipvs) return [modeOfProxy(facts)];
+  return [...(mode === undefined ? [] : [modeOfProxy(facts)]), otherIpvs(mode)];
+}
+
+/** kube-router's service proxy and keepalived use it too, and a kube-proxy that had this mode before leaves its Services there. */
+function otherIpvs(mode: string | undefined): Finding {
+  const whose = mode === undefined ? 'no kube-proxy is to be seen' : `kube-proxy uses ${mode}`;
+  return finding(
+    'kube-proxy',
+    'warning',
+    'likely',
+    `IPVS is in use here, though ${whose} (/proc/net/ip_vs has Services). A packet of a pod to such a Service never passes the hook forward, where podfence looks: it is not judged on the way there.`,
+    'ipvsadm -Ln shows whose Services they are. What kube-proxy left behind goes by kube-proxy --cleanup; in place of kube-router --run-service-proxy, kube-proxy translates Services in mode nftables or iptables. ' +
+      'Those that no pod connects to, such as addresses of keepalived, do not matter.',
+  );
+}
+
+function modeOfProxy({ mode, by = '', certain = false }: ProxyFacts): Finding {
   const certainty = certain ? 'certain' : 'likely';
   const known = by === '' ? '' : ` (${by})`;
   if (mode === 'ipvs') {

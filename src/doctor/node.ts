@@ -39,7 +39,7 @@ export function nodeFindings(facts: NodeFacts): Finding[] {
   if (facts.steering !== undefined) found.push(steering(facts.steering));
   if (facts.trials !== undefined) found.push(...abilities(facts.trials));
   if (bridges !== undefined) found.push(...bridgeFilter(bridges.bridges, bridges.switches));
-  if (facts.proxy !== undefined) found.push(kubeProxy(facts.proxy));
+  if (facts.proxy !== undefined) found.push(...kubeProxy(facts.proxy));
   if (rules !== undefined) found.push(...flowTables(rules), ...enforcersByRules(rules, presence));
   if (facts.queues !== undefined) {
     const { ourQueues: ours, queues: read } = facts;

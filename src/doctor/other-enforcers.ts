@@ -66,7 +66,7 @@ function described(
   const { note, off } = enforcer;
   const advice =
     presence === 'absent'
-      ? `Decide for one of the two before podfence is installed. ${off}`
+      ? `Decide for one of the two before podfence enforces. ${off}`
       : `Keep one of the two. ${off}`;
   const rest = check === 'other-rules' ? ' Rules alone can be left over from what was taken away.' : '';
   return finding(

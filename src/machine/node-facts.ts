@@ -13,7 +13,7 @@ import { tryKernel } from './kernel-trials.ts';
 import { bridgesOf, type Link, readLinks } from './links.ts';
 import { readRuleNames, readRules } from './node-rules.ts';
 import { netlinkHolders } from './processes.ts';
-import { askProxyMode, proxyModeByTraces } from './proxy-mode.ts';
+import { askProxyMode, hasIpvsServices, proxyModeByTraces } from './proxy-mode.ts';
 
 /** A pod's service account; where it is, /run is the pod's own. */
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io';
@@ -86,7 +86,7 @@ async function kernelFacts(
   const names = links?.map(({ name }) => name) ?? [];
   return {
     release: release(),
-    proxy: (await askProxyMode()) ?? proxyModeByTraces(system, rules, names),
+    proxy: { ...((await askProxyMode()) ?? proxyModeByTraces(system, rules, names)), ipvs: hasIpvsServices(system) },
     ...(links !== undefined && { bridges: { bridges: bridgesOf(links), switches: bridgeSwitches(system) } }),
   };
 }

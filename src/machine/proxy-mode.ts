@@ -19,18 +19,22 @@ export async function askProxyMode(): Promise<ProxyFacts | undefined> {
   }
 }
 
+/** Whether IPVS has Services, whoever made them. */
+export function hasIpvsServices(system: System): boolean {
+  // A header of three lines, then a line a Service (net/netfilter/ipvs/ip_vs_ctl.c).
+  return /^(TCP|UDP|SCTP|FWM)/m.test(system.read('/proc/thread-self/net/ip_vs') ?? '');
+}
+
 /**
- * By its traces. IPVS outweighs rules: kube-proxy in its mode ipvs keeps a few rules too.
+ * By its traces. The interface kube-ipvs0, which no other program makes, outweighs rules: kube-proxy in its mode ipvs keeps a few rules too.
  * @param interfaces names of the node's network interfaces
  */
 export function proxyModeByTraces(system: System, rules: RuleFacts, interfaces: readonly string[]): ProxyFacts {
-  // A header of three lines, then a line a Service (net/netfilter/ipvs/ip_vs_ctl.c).
-  const services = (system.read('/proc/thread-self/net/ip_vs') ?? '')
-    .split('\n')
-    .filter((line) => /^(TCP|UDP|SCTP|FWM)/.test(line));
-  if (services.length > 0) return { mode: 'ipvs', by: '/proc/net/ip_vs has Services', certain: true };
-  if (interfaces.includes('kube-ipvs0'))
-    return { mode: 'ipvs', by: 'its interface kube-ipvs0 is there', certain: false };
+  if (interfaces.includes('kube-ipvs0')) {
+    return hasIpvsServices(system)
+      ? { mode: 'ipvs', by: 'its interface kube-ipvs0 is there, and /proc/net/ip_vs has Services', certain: true }
+      : { mode: 'ipvs', by: 'its interface kube-ipvs0 is there', certain: false };
+  }
   if ([...rules.tables].some((table) => /^ip6? kube-proxy$/.test(table))) {
     return { mode: 'nftables', by: 'its table kube-proxy is there', certain: false };
   }

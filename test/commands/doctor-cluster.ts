@@ -10,6 +10,10 @@ export interface FakeCluster {
   readonly others?: readonly object[];
   /** Of a kernel. @default '6.18.1' */
   readonly kernelVersion?: string;
+  /** Pods of agents that are not Running and Ready, by node: their status. */
+  readonly podStatus?: Readonly<Record<string, object>>;
+  /** In the ConfigMap of kube-proxy; there is none without it. */
+  readonly proxyMode?: string;
   /** Paths that the user may not ask for. */
   readonly forbidden?: RegExp;
   /** What the agents' account may not: `list pods`. */
@@ -80,7 +84,8 @@ export class DoctorCluster implements AsyncDisposable {
   }
 
   #answer(method: string, path: string, text: string): [status: number, answer: object | string] {
-    const { nodes, agents = {}, others = [], kernelVersion = '6.18.1', forbidden, missingRights = [] } = this.#cluster;
+    const { nodes, agents = {}, others = [], podStatus = {}, proxyMode, missingRights = [] } = this.#cluster;
+    const { kernelVersion = '6.18.1', forbidden } = this.#cluster;
     if (forbidden?.test(`${method} ${path}`))
       return [403, { kind: 'Status', reason: 'Forbidden', message: `${path} is forbidden` }];
     if (path.endsWith('accessreviews')) {
@@ -98,7 +103,20 @@ export class DoctorCluster implements AsyncDisposable {
       case '/api/v1/nodes':
         return [200, { kind: 'NodeList', metadata, items: nodes.map((name) => node(name, kernelVersion)) }];
       case '/api/v1/pods':
-        return [200, { kind: 'PodList', metadata, items: [...Object.keys(agents).map(agentPod), ...others] }];
+        return [
+          200,
+          {
+            kind: 'PodList',
+            metadata,
+            items: [...Object.keys(agents).map((name) => agentPod(name, podStatus[name])), ...others],
+          },
+        ];
+      case '/api/v1/namespaces/kube-system/configmaps/kube-proxy':
+        if (proxyMode === undefined) return [404, { kind: 'Status', reason: 'NotFound' }];
+        return [
+          200,
+          { data: { 'config.conf': `kind: KubeProxyConfiguration\nmode: ${proxyMode}\nnodePortAddresses: null\n` } },
+        ];
       case '/apis/networking.k8s.io/v1/networkpolicies':
         return [200, { kind: 'NetworkPolicyList', metadata, items: [] }];
       default:
@@ -139,7 +157,7 @@ function node(name: string, kernelVersion: string): object {
   return { metadata: { name }, status: { nodeInfo } };
 }
 
-function agentPod(nodeName: string): object {
+function agentPod(nodeName: string, status: object = RUNNING): object {
   return {
     metadata: {
       namespace: 'podfence-system',
@@ -151,9 +169,11 @@ function agentPod(nodeName: string): object {
       serviceAccountName: 'podfence',
       containers: [{ name: 'agent', image: 'podfence:0.1.0', resources: { limits: { memory: '1Gi' } } }],
     },
-    status: { phase: 'Running' },
+    status,
   };
 }
+
+const RUNNING = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] };
 
 async function body(request: IncomingMessage): Promise<string> {
   let text = '';

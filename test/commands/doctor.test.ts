@@ -19,6 +19,12 @@ interface Report {
   readonly findings: readonly NodesFinding[];
 }
 
+const CILIUM = {
+  metadata: { namespace: 'kube-system', name: 'cilium-8fj2m', labels: { 'k8s-app': 'cilium' } },
+  spec: { nodeName: 'b', containers: [{ name: 'cilium-agent', image: 'quay.io/cilium/cilium:v1.16.3' }] },
+  status: { phase: 'Running' },
+};
+
 const enforcing = (version = '0.1.0', findings: readonly object[] = []) => ({
   version,
   ready: true,
@@ -101,6 +107,101 @@ test('recorded: agents missing, not ready, of two versions, without rights: exit
   ]);
 });
 
+const PENDING = {
+  phase: 'Pending',
+  conditions: [{ type: 'Ready', status: 'False', reason: 'ContainersNotReady' }],
+  containerStatuses: [{ state: { waiting: { reason: 'ImagePullBackOff' } } }],
+};
+const CRASHING = {
+  phase: 'Running',
+  conditions: [{ type: 'Ready', status: 'False', reason: 'ContainersNotReady' }],
+  containerStatuses: [{ state: { waiting: { reason: 'CrashLoopBackOff' } } }],
+};
+
+test.each([
+  ['wait for their image', PENDING, 'its pod is pending (ImagePullBackOff)', undefined],
+  ['crash again and again', CRASHING, 'its pod is not Ready (CrashLoopBackOff)', undefined],
+  ['crash, and may not be asked', CRASHING, 'its pod is not Ready (CrashLoopBackOff)', /proxy/],
+])('recorded: agents that %s are a problem: exit code 1', async (_, status, words, forbidden) => {
+  const { outcome, of } = await reportOf({
+    nodes: ['a', 'b'],
+    agents: { a: 503, b: 503 },
+    podStatus: { a: status, b: status },
+    others: [CILIUM],
+    ...(forbidden !== undefined && { forbidden }),
+  });
+  expect(outcome.code).toBe(1);
+  expect(of('agent-ready')).toEqual([
+    expect.objectContaining({ severity: 'problem', nodes: ['a', 'b'], message: expect.stringContaining(words) }),
+  ]);
+  // Nobody is beside it that enforces.
+  expect(of('other-enforcer')).toEqual([expect.objectContaining({ severity: 'info' })]);
+});
+
+test('recorded: an agent whose pod is Ready, and that does not answer, is a warning', async () => {
+  const { outcome, of } = await reportOf({ nodes: ['a'], agents: { a: 503 } });
+  expect(outcome.code).toBe(0);
+  expect(of('agent-ready')).toEqual([
+    expect.objectContaining({ severity: 'warning', message: expect.stringContaining('could not be asked') }),
+  ]);
+});
+
+test('recorded: an agent in audit mode is told of, and the verdict of another enforcer alone counts', async () => {
+  const auditing = { ...enforcing(), mode: { mode: 'audit' } };
+  const { outcome, of } = await reportOf({ nodes: ['b'], agents: { b: auditing }, others: [CILIUM] });
+  expect(outcome.code).toBe(0);
+  expect(of('agent-ready')).toEqual([
+    expect.objectContaining({ severity: 'info', message: expect.stringContaining('it enforces nothing') }),
+  ]);
+  expect(of('other-enforcer')[0]?.message).toContain('Its verdict alone counts: podfence is in audit mode');
+});
+
+test('recorded: several agents on a node are a problem, with their names', async () => {
+  const second = {
+    metadata: { namespace: 'default', name: 'podfence-x', labels: { 'app.kubernetes.io/name': 'podfence' } },
+    spec: { nodeName: 'a', containers: [{ name: 'agent', image: 'podfence:0.1.0' }] },
+    status: { phase: 'Running' },
+  };
+  const { outcome, of } = await reportOf({ nodes: ['a'], agents: { a: enforcing() }, others: [second] });
+  expect(outcome.code).toBe(1);
+  expect(of('agents')).toEqual([
+    expect.objectContaining({
+      severity: 'problem',
+      nodes: ['a'],
+      message: expect.stringContaining('podfence-system/podfence-a, default/podfence-x'),
+    }),
+  ]);
+});
+
+test('recorded: before podfence is installed nothing is missing, and the rights of the user are nobody’s', async () => {
+  const { outcome, of } = await reportOf({ nodes: ['a'], missingRights: ['watch pods', 'watch networkpolicies'] });
+  expect(outcome.code).toBe(0);
+  expect(of('agents')).toEqual([
+    expect.objectContaining({ severity: 'info', message: expect.stringContaining('podfence is not installed') }),
+  ]);
+  expect(of('api-rights')).toEqual([]);
+});
+
+test('recorded: kube-proxy’s ConfigMap speaks for nodes whose agent saw no kube-proxy, and for no others', async () => {
+  const proxy = { code: 'PD202', check: 'kube-proxy', certainty: 'likely' };
+  const unseen = { ...proxy, severity: 'info', message: 'No kube-proxy is to be seen.' };
+  const seen = { ...proxy, severity: 'ok', message: 'kube-proxy uses iptables.' };
+  const { outcome, of } = await reportOf({
+    nodes: ['a', 'b', 'c'],
+    agents: { a: enforcing('0.1.0', [unseen]), b: enforcing('0.1.0', [seen]), c: enforcing() },
+    proxyMode: 'ipvs # of old',
+  });
+  expect(outcome.code).toBe(1);
+  expect(of('kube-proxy')).toEqual([
+    expect.objectContaining({
+      severity: 'problem',
+      nodes: ['a', 'c'],
+      message: expect.stringContaining('IPVS (by the ConfigMap kube-system/kube-proxy)'),
+    }),
+    expect.objectContaining({ severity: 'ok', nodes: ['b'] }),
+  ]);
+});
+
 test('recorded: what an agent found on its node is told; what the objects say where it found nothing', async () => {
   const bridge = {
     code: 'PD201',
@@ -122,12 +223,7 @@ test('recorded: what an agent found on its node is told; what the objects say wh
 });
 
 test('recorded: other enforcers by their pods, on the nodes where they are', async () => {
-  const cilium = {
-    metadata: { namespace: 'kube-system', name: 'cilium-8fj2m', labels: { 'k8s-app': 'cilium' } },
-    spec: { nodeName: 'b', containers: [{ name: 'cilium-agent', image: 'quay.io/cilium/cilium:v1.16.3' }] },
-    status: { phase: 'Running' },
-  };
-  const { of } = await reportOf({ nodes: ['a', 'b'], agents: { a: enforcing(), b: enforcing() }, others: [cilium] });
+  const { of } = await reportOf({ nodes: ['a', 'b'], agents: { a: enforcing(), b: enforcing() }, others: [CILIUM] });
   expect(of('other-enforcer')).toEqual([expect.objectContaining({ severity: 'warning', nodes: ['b'] })]);
 });
 
@@ -181,13 +277,14 @@ test('recorded: --run-pod looks at nodes without an agent, and leaves nothing', 
   expect([api.namespaces.size, api.pods.length]).toEqual([0, 0]);
 });
 
-test('recorded: a pod that says nothing doctor understands is told with its last words', async () => {
-  const { of } = await reportOf(
+test('recorded: a pod that says nothing doctor understands is told with its last words: exit code 3', async () => {
+  const { of, outcome } = await reportOf(
     { nodes: ['a'], podLog: 'exec: podfence: not found\n' },
     '--run-pod',
     '--image',
     'busybox',
   );
+  expect(outcome.code).toBe(3);
   expect(of('not-looked')).toEqual([
     expect.objectContaining({
       severity: 'warning',

@@ -117,7 +117,7 @@ describe('whose verdict counts', () => {
 
   test('recorded: before podfence is installed it is to be known, no more', () => {
     expect(enforcersByPods(calico, 'absent')).toEqual([
-      expect.objectContaining({ severity: 'info', advice: expect.stringContaining('before podfence is installed') }),
+      expect.objectContaining({ severity: 'info', advice: expect.stringContaining('before podfence enforces') }),
     ]);
   });
 });

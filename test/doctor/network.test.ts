@@ -48,9 +48,10 @@ describe('bridges', () => {
 
 describe('kube-proxy', () => {
   test('recorded: IPVS is a problem, and says what is not judged', () => {
-    const found = kubeProxy({ mode: 'ipvs', by: '/proc/net/ip_vs has Services', certain: true });
+    const [found, ...more] = kubeProxy({ mode: 'ipvs', by: 'as it says itself', certain: true, ipvs: true });
+    expect(more).toEqual([]);
     expect(found).toMatchObject({ code: 'PD202', severity: 'problem', certainty: 'certain' });
-    expect(found.message).toContain('never passes the hook forward');
+    expect(found?.message).toContain('never passes the hook forward');
   });
 
   test.each([
@@ -59,7 +60,18 @@ describe('kube-proxy', () => {
     ['kernelspace', 'warning'],
     [undefined, 'info'],
   ])('recorded: mode %s: %s', (mode, severity) => {
-    expect(kubeProxy({ mode })).toMatchObject({ code: 'PD202', severity });
+    expect(kubeProxy({ mode })).toEqual([expect.objectContaining({ code: 'PD202', severity })]);
+  });
+
+  test('recorded: IPVS of others, such as kube-router and keepalived, is not said to be kube-proxy’s', () => {
+    const warning = { code: 'PD202', severity: 'warning', certainty: 'likely' };
+    expect(kubeProxy({ mode: undefined, ipvs: true })).toEqual([
+      expect.objectContaining({ ...warning, message: expect.stringContaining('though no kube-proxy is to be seen') }),
+    ]);
+    expect(kubeProxy({ mode: 'iptables', ipvs: true })).toEqual([
+      expect.objectContaining({ severity: 'ok' }),
+      expect.objectContaining({ ...warning, message: expect.stringContaining('though kube-proxy uses iptables') }),
+    ]);
   });
 });
 

@@ -53,7 +53,7 @@ describeAsRoot('doctor on a node', () => {
 
   const of = (check: CheckName, findings: readonly Finding[]) => findings.filter((each) => each.check === check);
 
-  async function proxyByTraces(): Promise<Finding> {
+  async function proxyByTraces(): Promise<readonly Finding[]> {
     const names = (await links()).map(({ name }) => name);
     return kubeProxy(proxyModeByTraces(system(node), (await seenRules(system(node))).rules, names));
   }
@@ -199,7 +199,7 @@ describeAsRoot('doctor on a node', () => {
     ['ipvs', 'iptables-nft -t nat -N KUBE-SERVICES; ip link add kube-ipvs0 type bridge'],
   ])('real: kube-proxy in mode %s by its traces', async (mode, command) => {
     shell(node, command);
-    expect([await proxyByTraces()]).toEqual([
+    expect(await proxyByTraces()).toEqual([
       expect.objectContaining({
         severity: mode === 'ipvs' ? 'problem' : 'ok',
         certainty: 'likely',
@@ -208,7 +208,7 @@ describeAsRoot('doctor on a node', () => {
     ]);
   });
 
-  test('recorded: /proc/net/ip_vs with a Service, for this kernel has no IPVS', async () => {
+  test('recorded: /proc/net/ip_vs with a Service, for this kernel has no IPVS: kube-proxy’s where kube-ipvs0 is there, of others else', async () => {
     const real = system(node);
     const table = `IP Virtual Server version 1.2.1 (size=4096)
 Prot LocalAddress:Port Scheduler Flags
@@ -217,12 +217,22 @@ TCP  0A600001:01BB rr
   -> AC1E000A:192B      Masq    1      0          0
 `;
     const withIpvs: System = { run: real.run, read: (path) => (path.endsWith('/net/ip_vs') ? table : real.read(path)) };
-    const { rules } = await seenRules(real);
-    expect(kubeProxy(proxyModeByTraces(withIpvs, rules, ['eth0']))).toMatchObject({
-      severity: 'problem',
-      certainty: 'certain',
-      message: expect.stringContaining('/proc/net/ip_vs'),
-    });
+    const proxyFindings = async () => of('kube-proxy', await look({ system: withIpvs }));
+    expect(await proxyFindings()).toEqual([
+      expect.objectContaining({
+        severity: 'warning',
+        certainty: 'likely',
+        message: expect.stringContaining('IPVS is in use here'),
+      }),
+    ]);
+    shell(node, 'ip link add kube-ipvs0 type bridge');
+    expect(await proxyFindings()).toEqual([
+      expect.objectContaining({
+        severity: 'problem',
+        certainty: 'certain',
+        message: expect.stringContaining('/proc/net/ip_vs'),
+      }),
+    ]);
   });
 
   test('real: an NRI socket, and none', async () => {

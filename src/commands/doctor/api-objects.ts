@@ -34,6 +34,8 @@ export function readNode(object: unknown): NodeObject | undefined {
 
 export interface PodObject extends PodFacts {
   readonly phase: string;
+  /** Why it does not run, or is not Ready; undefined where it is. */
+  readonly obstacle: string | undefined;
   readonly serviceAccount: string;
   /** Of the container port named metrics. */
   readonly metricsPort: number | undefined;
@@ -55,9 +57,23 @@ export function readPod(object: unknown): PodObject | undefined {
     labels: Object.fromEntries(Object.entries(fieldsOf(labels)).map(([key, value]) => [key, textOf(value)])),
     containers: itemsOf(containers).map(readContainer),
     phase,
+    obstacle: obstacleOf(fieldsOf(status)),
     serviceAccount: textOf(serviceAccountName),
     metricsPort: typeof metricsPort === 'number' ? metricsPort : undefined,
   };
+}
+
+/** `it is pending`, `it is not Ready (CrashLoopBackOff)`: the container's words, or those of the condition. */
+function obstacleOf({ phase, conditions, containerStatuses }: Fields): string | undefined {
+  const states = itemsOf(containerStatuses).map((each) => fieldsOf(fieldsOf(each).state));
+  const waiting = states.map((state) => textOf(fieldsOf(state.waiting).reason)).find((reason) => reason !== '');
+  const failed = itemsOf(conditions)
+    .map(fieldsOf)
+    .filter(({ type, status }) => (type === 'Ready' || type === 'PodScheduled') && status !== 'True');
+  if (phase === 'Running' && failed.length === 0) return undefined;
+  const words = waiting ?? failed.map(({ reason }) => textOf(reason)).find((reason) => reason !== '');
+  const state = phase === 'Running' ? 'not Ready' : textOf(phase).toLowerCase() || 'not running';
+  return `its pod is ${state}${words === undefined ? '' : ` (${words})`}`;
 }
 
 function readContainer(container: unknown): ContainerFacts {

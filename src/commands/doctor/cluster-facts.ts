@@ -37,7 +37,9 @@ export async function readCluster(api: ClusterApi, signal: AbortSignal): Promise
   ]);
   // Without the right to list nodes the pods tell their names.
   const nodes = listedNodes ?? nodesOfPods(pods);
-  const rights = await optional(failures, 'create subjectaccessreviews', () => rightsOf(api, agents.at(0)?.pod));
+  const [agent] = pods.filter(isAgentPod);
+  const rights =
+    agent && (await optional(failures, 'create subjectaccessreviews', async () => await rightsOf(api, agent)));
   const seen = new Set(
     agents.filter(({ status }) => !('error' in status) && status.findings !== undefined).map(({ pod }) => pod.node),
   );
@@ -92,7 +94,7 @@ async function countPolicies(api: ClusterApi): Promise<number> {
 async function proxyOf(api: ClusterApi): Promise<ProxyFacts> {
   const { data } = fieldsOf(await api.json('/api/v1/namespaces/kube-system/configmaps/kube-proxy'));
   const text = textOf(fieldsOf(data)['config.conf']);
-  const mode = /^mode:\s*"?([a-z]*)"?\s*$/m.exec(text)?.[1];
+  const mode = /^mode:\s*"?([a-z]*)"?\s*(#.*)?$/m.exec(text)?.[1];
   // Empty is the default of Linux.
   return { mode: mode === '' ? 'iptables' : mode, by: 'by the ConfigMap kube-system/kube-proxy' };
 }
@@ -108,11 +110,13 @@ async function askAgents(api: ClusterApi, pods: readonly PodObject[]): Promise<A
 
 /** By the API server's proxy to the pod: nothing has to be forwarded, and the answer is the one for people and scripts. */
 async function askAgent(api: ClusterApi, pod: PodObject): Promise<AgentFacts['status']> {
-  const { namespace, name, metricsPort = DEFAULT_METRICS_PORT, phase } = pod;
-  if (phase !== 'Running') return { error: `its pod is ${phase === '' ? 'not running' : phase.toLowerCase()}` };
+  const { namespace, name, metricsPort = DEFAULT_METRICS_PORT, phase, obstacle } = pod;
+  if (phase !== 'Running') return { error: obstacle ?? 'its pod is not running', down: true };
   try {
     return readStatus(await api.json(`/api/v1/namespaces/${namespace}/pods/${name}:${metricsPort}/proxy/status`));
   } catch (error) {
+    // One that is not Ready and cannot be asked: whatever keeps the user from it, it does not enforce.
+    if (obstacle !== undefined) return { error: obstacle, down: true };
     return { error: wordsOf(toApiError(error), 'get pods/proxy') };
   }
 }
@@ -139,33 +143,24 @@ export function readFindings(answer: readonly unknown[]): Finding[] {
   });
 }
 
-/** Of the agents' own account where there are agents, of the user's otherwise. */
-async function rightsOf(api: ClusterApi, agent: AgentFacts['pod'] | undefined): Promise<RightsFacts> {
-  const pod = agent as PodObject | undefined;
-  const account = pod?.serviceAccount || 'default';
+/** Of the agents' own account. */
+async function rightsOf(api: ClusterApi, { namespace, serviceAccount }: PodObject): Promise<RightsFacts> {
+  const account = serviceAccount || 'default';
   const answers = await Promise.all(
     AGENT_RIGHTS.map(async (right) => {
-      const resourceAttributes = attributesOf(right);
-      const spec =
-        pod === undefined
-          ? { resourceAttributes }
-          : {
-              user: `system:serviceaccount:${pod.namespace}:${account}`,
-              groups: groupsOf(pod.namespace),
-              resourceAttributes,
-            };
-      const kind = pod === undefined ? 'SelfSubjectAccessReview' : 'SubjectAccessReview';
-      const review = await api.create(`${REVIEWS}/${kind.toLowerCase()}s`, {
+      const review = await api.create(`${REVIEWS}/subjectaccessreviews`, {
         apiVersion: 'authorization.k8s.io/v1',
-        kind,
-        spec,
+        kind: 'SubjectAccessReview',
+        spec: {
+          user: `system:serviceaccount:${namespace}:${account}`,
+          groups: groupsOf(namespace),
+          resourceAttributes: attributesOf(right),
+        },
       });
       return { right, allowed: fieldsOf(fieldsOf(review).status).allowed === true };
     }),
   );
-  const subject =
-    pod === undefined ? 'The user of this kubeconfig' : `The agents' ServiceAccount ${pod.namespace}/${account}`;
-  return { subject, answers };
+  return { subject: `The agents' ServiceAccount ${namespace}/${account}`, answers };
 }
 
 function attributesOf({ verb, group, resource }: Right) {

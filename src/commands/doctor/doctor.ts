@@ -3,7 +3,7 @@ import { hostname, release } from 'node:os';
 import { type Command, Option } from 'commander';
 import { system } from '../../dataplane/steering/run.ts';
 import { clusterFindings } from '../../doctor/cluster.ts';
-import { mergeNodes, type NodesFinding } from '../../doctor/finding.ts';
+import { type Finding, mergeNodes, type NodesFinding } from '../../doctor/finding.ts';
 import { nodeFindings } from '../../doctor/node.ts';
 import { showsColour } from '../../lab/paint.ts';
 import { wholeNode } from '../../machine/node-facts.ts';
@@ -33,7 +33,8 @@ are looked at by a short-lived pod each where --run-pod allows it, from podfence
 
 Each finding has a code that stays, says how sure it is (certain: seen or tried; likely: concluded; possible: concluded from what often misleads), and what to do.
 
-Exit code: 0 where nothing keeps policies from being enforced (warnings do not count), 1 where a problem was found, 2 for wrong arguments, 3 where nothing could be looked at.
+Exit code: 0 where nothing keeps policies from being enforced (warnings do not count), 1 where a problem was found, 2 for wrong arguments, 3 where nothing could be looked at, or by none of the
+pods of --run-pod.
 
 With --json, one document:
   {"title":"node a, Linux 6.18.1","problems":1,"warnings":0,"findings":[
@@ -110,10 +111,18 @@ async function lookAtCluster({ kubeconfig, context, runPod, image, json }: Docto
     const findings = clusterFindings({ ...facts, ...(examined !== undefined && { examined }) });
     const { length } = facts.nodes;
     print(`cluster ${api.server}, ${length} ${length === 1 ? 'node' : 'nodes'}`, findings, length, json);
+    if (process.exitCode === ExitCode.ok && examined !== undefined && isBlind(examined)) {
+      process.exitCode = ExitCode.unavailable;
+    }
   } catch (error) {
     if (interrupted.code === undefined) throw error;
     process.exitCode = interrupted.code;
   }
+}
+
+/** Whether none of doctor's pods could look at its node. */
+function isBlind(examined: ReadonlyMap<string, readonly Finding[]>): boolean {
+  return [...examined.values()].flat().every(({ check }) => check === 'not-looked');
 }
 
 /** The first signal ends what is under way, and what was made is removed; a second one ends the process. */
