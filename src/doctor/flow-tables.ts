@@ -1,8 +1,10 @@
 /** Flow tables of nftables: they carry packets of known connections from the ingress hook to the way out, past every hook in between. */
 import { type Finding, finding } from './finding.ts';
-import type { RuleFacts } from './rule-dumps.ts';
+import type { RuleFacts, RuleKind } from './rule-dumps.ts';
 
-export function flowTables({ flowTables }: RuleFacts): Finding[] {
+/** @param unread whose rules could not be read: then there may be some all the same */
+export function flowTables({ flowTables }: RuleFacts, unread: ReadonlySet<RuleKind> = new Set()): Finding[] {
+  if (flowTables.length === 0 && unread.has('nftables')) return [];
   if (flowTables.length === 0)
     return [finding('flow-table', 'ok', 'certain', 'No flow table carries connections past podfence.')];
   return flowTables.map(({ name, devices, rules }) => {

@@ -10,7 +10,7 @@ import { type MemoryFacts, memoryLimit } from './memory.ts';
 import { nri, type RuntimeFacts } from './nri.ts';
 import { enforcersByRules } from './other-enforcers.ts';
 import { type QueueRange, queues, type ReadQueue } from './queues.ts';
-import type { RuleFacts } from './rule-dumps.ts';
+import type { RuleFacts, RuleKind } from './rule-dumps.ts';
 
 export interface NodeFacts {
   /** `uname -r`. */
@@ -23,6 +23,8 @@ export interface NodeFacts {
   readonly rules?: RuleFacts;
   /** Whether `rules` has all rules, or only names of tables and chains. */
   readonly rulesComplete?: boolean;
+  /** Whose rules could not be read, or not all of them. @default none */
+  readonly unread?: ReadonlySet<RuleKind>;
   readonly queues?: readonly ReadQueue[];
   readonly ourQueues?: QueueRange;
   readonly runtime?: RuntimeFacts;
@@ -32,7 +34,7 @@ export interface NodeFacts {
 }
 
 export function nodeFindings(facts: NodeFacts): Finding[] {
-  const { release, presence, rules, bridges, runtime } = facts;
+  const { release, presence, rules, unread, bridges, runtime } = facts;
   const found: Finding[] = [];
   const parsed = parseRelease(release);
   if (parsed !== undefined) found.push(firstPackets(parsed), ...desktopKernel(parsed));
@@ -40,7 +42,7 @@ export function nodeFindings(facts: NodeFacts): Finding[] {
   if (facts.trials !== undefined) found.push(...abilities(facts.trials));
   if (bridges !== undefined) found.push(...bridgeFilter(bridges.bridges, bridges.switches));
   if (facts.proxy !== undefined) found.push(...kubeProxy(facts.proxy));
-  if (rules !== undefined) found.push(...flowTables(rules), ...enforcersByRules(rules, presence));
+  if (rules !== undefined) found.push(...flowTables(rules, unread), ...enforcersByRules(rules, presence, unread));
   if (facts.queues !== undefined) {
     const { ourQueues: ours, queues: read } = facts;
     found.push(

@@ -1,7 +1,7 @@
 /** Another enforcer beside podfence, or before it is installed: by pods and by rules. */
 import { ENFORCERS, type Enforcer, type PodFacts, type Presence, whoseVerdict } from './enforcers.ts';
 import { type Finding, finding } from './finding.ts';
-import type { RuleFacts } from './rule-dumps.ts';
+import type { RuleFacts, RuleKind } from './rule-dumps.ts';
 
 /** By the pods of one node. Pods that do not run yet count: they will. */
 export function enforcersByPods(pods: readonly PodFacts[], presence: Presence): Finding[] {
@@ -39,8 +39,15 @@ export function embeddedEnforcer(kubeletVersion: string, presence: Presence): Fi
   ];
 }
 
-/** By rules. They can be left behind by what was taken away. */
-export function enforcersByRules(rules: RuleFacts, presence: Presence): Finding[] {
+/**
+ * By rules. They can be left behind by what was taken away.
+ * @param unread whose rules could not be read: then there may be more
+ */
+export function enforcersByRules(
+  rules: RuleFacts,
+  presence: Presence,
+  unread: ReadonlySet<RuleKind> = new Set(),
+): Finding[] {
   const found = ENFORCERS.flatMap((enforcer) => {
     const tables = [...rules.tables].filter((table) => enforcer.tables?.test(table));
     const chains = [...rules.chains].filter((chain) => enforcer.chains?.test(chain));
@@ -53,7 +60,7 @@ export function enforcersByRules(rules: RuleFacts, presence: Presence): Finding[
     ];
     return [described(enforcer, 'other-rules', `${enforcer.name} has rules here (${seen.join(', ')}).`, presence)];
   });
-  if (found.length > 0) return found;
+  if (found.length > 0 || unread.size > 0) return found;
   return [finding('other-rules', 'ok', 'likely', 'No table or chain here is named as those of another enforcer are.')];
 }
 

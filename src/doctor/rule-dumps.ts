@@ -3,6 +3,9 @@
  * there, and where packets leave the usual way, is read.
  */
 
+/** Whose rules: those of iptables-nft count as iptables'. */
+export type RuleKind = 'nftables' | 'iptables';
+
 export interface RuleFacts {
   /** `inet kube-network-policies` */
   readonly tables: ReadonlySet<string>;

@@ -17,16 +17,20 @@ const EITHER: readonly { readonly ability: Ability; readonly nft: string; readon
 
 export interface KernelTrials {
   readonly trials: readonly Trial[];
-  readonly steering: SteeringSurvey;
+  /** Undefined where what is in place could not be read. */
+  readonly steering?: SteeringSurvey;
+  /** What could not be tried, as sentences. */
+  readonly failures: readonly string[];
 }
 
 /**
  * Tries everything. It takes about a second, and leaves nothing: trials are made in a network namespace of their own, or, where that may not be made, in chains that no packet reaches.
  * @param system the namespace whose rules tell which steering is in place
+ * @param elsewhere where to try instead of such a namespace
  */
-export async function tryKernel(system: System): Promise<KernelTrials> {
-  using scratch = scratchNamespace();
-  const place = scratch === undefined ? system : systemOf(scratch);
+export async function tryKernel(system: System, elsewhere?: System): Promise<KernelTrials> {
+  using scratch = elsewhere === undefined ? scratchNamespace() : undefined;
+  const place = elsewhere ?? (scratch === undefined ? system : systemOf(scratch));
   const trials: Trial[] = [
     await trial('nft-queue', () => tryNftRule(place, 'queue to 0')),
     await trial('iptables-queue', () => tryIptablesRule(place, '-j NFQUEUE --queue-num 0')),
@@ -43,7 +47,11 @@ export async function tryKernel(system: System): Promise<KernelTrials> {
       eachKernelFlow(() => {}, { mask: DEFAULT_MARK.reject, value: DEFAULT_MARK.reject }),
     ),
   );
-  return { trials, steering: surveyFacts(await surveySteering(system, place)) };
+  try {
+    return { trials, steering: surveyFacts(await surveySteering(system, place)), failures: [] };
+  } catch (error) {
+    return { trials, failures: [`The steering could not be chosen: ${refusalOf(error).message.replace(/\.$/, '')}.`] };
+  }
 }
 
 /** Undefined without CAP_SYS_ADMIN, which an agent's pod has not. */
@@ -85,11 +93,22 @@ function surveyFacts({ nftables, iptables, inPlace, chosen }: Survey): SteeringS
   };
 }
 
-function refusalOf(error: unknown): Refusal {
+/**
+ * Names of error numbers by which netlink says that the kernel has no such part, or that its module is not loaded. EINVAL is what nfnetlink answers where
+ * nobody serves a subsystem (nfnetlink_rcv_msg in the kernel's nfnetlink.c).
+ */
+const LACKING = new Set(['EINVAL', 'ENOENT', 'EPROTONOSUPPORT', 'EOPNOTSUPP', 'EAFNOSUPPORT']);
+
+/** Of a tool, or of netlink itself. */
+export function refusalOf(error: unknown): Refusal {
   const message = shortened(error instanceof Error ? error.message : String(error));
   if (error instanceof SteeringError) return { code: error.code, message, hint: error.hint };
-  const code = (error as { code?: unknown }).code === 'EPERM' ? 'NOT_PERMITTED' : 'FAILED';
-  return { code, message, hint: 'run as root or with the capability NET_ADMIN' };
+  const { code: name } = error as { code?: unknown };
+  if (name === 'EPERM') return { code: 'NOT_PERMITTED', message, hint: 'run as root or with the capability NET_ADMIN' };
+  if (typeof name === 'string' && LACKING.has(name)) {
+    return { code: 'KERNEL_LACKS', message, hint: 'load the kernel module for it' };
+  }
+  return { code: 'FAILED', message, hint: 'see the words of the kernel' };
 }
 
 /** The tools repeat the rule, with a line that points into it; the first line says what is wrong, behind the command and the place in its input. */

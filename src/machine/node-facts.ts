@@ -4,6 +4,7 @@ import { release } from 'node:os';
 import type { System } from '../dataplane/steering/run.ts';
 import type { BridgeSwitches } from '../doctor/bridges.ts';
 import type { Presence } from '../doctor/enforcers.ts';
+import type { ProxyFacts } from '../doctor/kube-proxy.ts';
 import { readMemoryLimit } from '../doctor/memory.ts';
 import type { NodeFacts } from '../doctor/node.ts';
 import { type QueueRange, type ReadQueue, readQueues } from '../doctor/queues.ts';
@@ -23,30 +24,41 @@ interface Place {
   readonly system: System;
   /** @default the namespace of the calling thread */
   readonly links?: () => Promise<Link[]>;
+  /** @default kube-proxy is asked, in the namespace of the process */
+  readonly askProxy?: () => Promise<ProxyFacts | undefined>;
 }
 
 export interface WholeNodeOptions extends Place {
   /** Where the node's /run is mounted, in a pod. */
   readonly run?: string | undefined;
   readonly inPod?: boolean;
+  /** Where parts of the kernel are tried. @default a network namespace of its own */
+  readonly trials?: System;
 }
 
 /** Needs root, or CAP_NET_ADMIN and CAP_NET_RAW. Throws nothing for a part that cannot be looked at: it is among the failures. */
 export async function wholeNode(options: WholeNodeOptions): Promise<NodeFacts> {
   const { system, run, inPod = existsSync(SERVICE_ACCOUNT) } = options;
   const seen = await seenRules(system);
-  const failures = [...seen.failures];
-  const trials = await tryKernel(system);
+  const trials = await tryKernel(system, options.trials);
+  const failures = [...seen.failures, ...trials.failures];
   const runtime = await runtimeFacts({ run, inPod });
-  return { ...(await kernelFacts(options, seen.rules, failures)), ...trials, ...seen, runtime, failures };
+  return { ...(await kernelFacts(options, seen, failures)), ...trials, ...seen, runtime, failures };
 }
 
-export type SeenRules = Required<Pick<NodeFacts, 'rules' | 'rulesComplete' | 'queues' | 'presence' | 'failures'>>;
+export type SeenRules = Required<
+  Pick<NodeFacts, 'rules' | 'rulesComplete' | 'unread' | 'queues' | 'presence' | 'failures'>
+>;
 
 /** All rules, who reads the queues of the kernel, and what of podfence is there. */
 export async function seenRules(system: System): Promise<SeenRules> {
-  const { rules, failures } = await readRules(system);
-  return { rules, rulesComplete: true, queues: queuesWithReaders(system), presence: presenceByRules(rules), failures };
+  const read = await readRules(system);
+  return {
+    ...read,
+    rulesComplete: true,
+    queues: queuesWithReaders(system),
+    presence: presenceByRules(read.rules),
+  };
 }
 
 export interface AgentStart extends Place {
@@ -61,10 +73,11 @@ export interface AgentStart extends Place {
 /** What an agent can look at in passing: no rule is dumped, nothing is tried that its own start has not tried. */
 export async function cheapNode(options: AgentStart): Promise<NodeFacts> {
   const { system, presence, queues, pods, policies } = options;
-  const { rules, failures } = await readRuleNames(system);
+  const read = await readRuleNames(system);
+  const failures = [...read.failures];
   return {
-    ...(await kernelFacts(options, rules, failures)),
-    rules,
+    ...(await kernelFacts(options, read, failures)),
+    ...read,
     presence,
     rulesComplete: false,
     queues: queuesInUse(system),
@@ -75,8 +88,8 @@ export async function cheapNode(options: AgentStart): Promise<NodeFacts> {
 }
 
 async function kernelFacts(
-  { system, links: read = readLinks }: Place,
-  rules: RuleFacts,
+  { system, links: read = readLinks, askProxy = askProxyMode }: Place,
+  { rules, unread }: Pick<SeenRules, 'rules' | 'unread'>,
   failures: string[],
 ): Promise<Pick<NodeFacts, 'release' | 'proxy' | 'bridges'>> {
   const links = await read().catch((error: unknown) => {
@@ -84,9 +97,13 @@ async function kernelFacts(
     return undefined;
   });
   const names = links?.map(({ name }) => name) ?? [];
+  const ipvs = hasIpvsServices(system);
+  const proxy = (await askProxy()) ?? proxyModeByTraces(system, rules, names);
+  // Where not everything could be read, kube-proxy may be there all the same.
+  const isKnown = proxy.mode !== undefined || ipvs || (links !== undefined && unread.size === 0);
   return {
     release: release(),
-    proxy: { ...((await askProxyMode()) ?? proxyModeByTraces(system, rules, names)), ipvs: hasIpvsServices(system) },
+    ...(isKnown && { proxy: { ...proxy, ipvs } }),
     ...(links !== undefined && { bridges: { bridges: bridgesOf(links), switches: bridgeSwitches(system) } }),
   };
 }

@@ -1,24 +1,29 @@
 /** Findings that this kernel can make true, in network namespaces of their own. */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { NLM_F_DUMP, NLM_F_REQUEST } from '../../src/dataplane/netlink/constants.ts';
+import { MessageWriter } from '../../src/dataplane/netlink/message.ts';
+import { NetlinkSocket } from '../../src/dataplane/netlink/socket.ts';
 import { QueueSocket } from '../../src/dataplane/nfqueue/queue-socket.ts';
-import { toolMissing } from '../../src/dataplane/steering/error.ts';
+import { commandFailed, toolMissing } from '../../src/dataplane/steering/error.ts';
 import { IptablesSteering } from '../../src/dataplane/steering/iptables.ts';
 import { chooseSteering, surveySteering } from '../../src/dataplane/steering/probe.ts';
 import { type System, system } from '../../src/dataplane/steering/run.ts';
 import type { SteeringKind } from '../../src/dataplane/steering/state.ts';
 import type { CheckName } from '../../src/doctor/checks.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
+import { abilities } from '../../src/doctor/kernel-abilities.ts';
 import { kubeProxy } from '../../src/doctor/kube-proxy.ts';
 import { nodeFindings } from '../../src/doctor/node.ts';
 import { runtimeFacts } from '../../src/machine/container-runtime.ts';
+import { refusalOf } from '../../src/machine/kernel-trials.ts';
 import { readLinks } from '../../src/machine/links.ts';
 import { cheapNode, seenRules, type WholeNodeOptions, wholeNode } from '../../src/machine/node-facts.ts';
 import { proxyModeByTraces } from '../../src/machine/proxy-mode.ts';
-import { close } from '../../src/sys/libc.ts';
+import { close, SystemCallError } from '../../src/sys/libc.ts';
 import { Netns } from '../../src/sys/netns.ts';
 import { nftQueue, STATE, withoutNftQueue } from '../dataplane/steering/kinds.ts';
 import { shell } from '../dataplane/steering/pods.ts';
@@ -34,16 +39,28 @@ describeAsRoot('doctor on a node', () => {
   });
 
   const links = () => node.run(() => readLinks());
+  /** Nobody answers: a kube-proxy of the machine that runs the tests is not the node's. */
+  const askProxy = () => Promise.resolve(undefined);
+
+  /** The node, but that these commands fail. */
+  function failing(commands: RegExp, errorOf: (command: string) => Error): System {
+    const real = system(node);
+    return {
+      read: real.read,
+      run: (command, args, input) =>
+        commands.test(command) ? Promise.reject(errorOf(command)) : real.run(command, args, input),
+    };
+  }
 
   /** Everything, as the command looks. */
   async function look(options: Partial<WholeNodeOptions> = {}): Promise<readonly Finding[]> {
-    return nodeFindings(await wholeNode({ system: system(node), links, inPod: false, ...options }));
+    return nodeFindings(await wholeNode({ system: system(node), links, askProxy, inPod: false, ...options }));
   }
 
   /** Only what an agent looks at in passing. */
-  async function pass(): Promise<readonly Finding[]> {
+  async function pass(place: System = system(node)): Promise<readonly Finding[]> {
     const start = { presence: 'enforce', queues: { first: 9464, last: 9465 }, pods: 10, policies: 1 } as const;
-    return nodeFindings(await cheapNode({ system: system(node), links, ...start }));
+    return nodeFindings(await cheapNode({ system: place, links, askProxy, ...start }));
   }
 
   /** Only rules and queues. */
@@ -117,16 +134,83 @@ describeAsRoot('doctor on a node', () => {
   });
 
   test('real: without the tools nothing can steer, which is a problem, with what to install', async () => {
-    const real = system(node);
-    const bare: System = {
-      read: real.read,
-      run: (command, args, input) =>
-        /^(nft|ip6?tables.*|ipset)$/.test(command)
-          ? Promise.reject(toolMissing(command))
-          : real.run(command, args, input),
-    };
-    const { nftables, iptables, chosen } = await surveySteering(bare);
-    expect([nftables?.code, iptables?.code, chosen]).toEqual(['TOOL_MISSING', 'TOOL_MISSING', undefined]);
+    const bare = failing(/^(nft|ip6?tables.*|ipset)$/, toolMissing);
+    const findings = await look({ system: bare, trials: bare });
+    expect(findings[0]).toMatchObject({ code: 'PD101', severity: 'problem', certainty: 'certain' });
+    expect(findings[0]?.message).toMatch(/podfence cannot enforce.* nft is not installed.* iptables/);
+    expect(findings[0]?.advice).toMatch(/install the package iptables; install the package nftables/i);
+  });
+
+  test.each([
+    ['is not installed', toolMissing, 'The rules of nftables could not be read: nft is not installed.'],
+    [
+      'fails',
+      () => commandFailed('nft list', 1, 'netlink: Error: cache initialization failed: Interrupted system call'),
+      'The rules of nftables could not be read: nft list: netlink: Error: cache initialization failed',
+    ],
+  ])('real: where nft %s, nothing is concluded from what was not seen', async (_, errorOf, words) => {
+    const without = failing(/^nft$/, errorOf);
+    for (const findings of [await look({ system: without }), await pass(without)]) {
+      for (const check of ['flow-table', 'other-rules', 'kube-proxy'] as const) expect(of(check, findings)).toEqual([]);
+      expect(of('not-looked', findings)).toContainEqual(
+        expect.objectContaining({ severity: 'info', message: expect.stringContaining(words) }),
+      );
+    }
+    // What the other tool shows counts all the same.
+    shell(node, 'iptables-nft -N cali-FORWARD; iptables-nft -t nat -N KUBE-SERVICES');
+    const findings = await look({ system: without });
+    expect(of('other-rules', findings)).toEqual([expect.objectContaining({ severity: 'info' })]);
+    expect(of('kube-proxy', findings)).toEqual([expect.objectContaining({ severity: 'ok' })]);
+  });
+
+  test('real: where nothing is of iptables, its tools need not be installed; where something is, they must be', async () => {
+    const without = failing(/^ip6?tables/, toolMissing);
+    expect(of('not-looked', await look({ system: without }))).toEqual([]);
+    expect(of('other-rules', await look({ system: without }))).toEqual([expect.objectContaining({ severity: 'ok' })]);
+    shell(node, 'iptables-nft -t mangle -N harmless');
+    expect(of('not-looked', await look({ system: without }))).toEqual([
+      expect.objectContaining({ message: expect.stringContaining('iptables-nft-save is not installed') }),
+    ]);
+    expect(of('other-rules', await look({ system: without }))).toEqual([]);
+  });
+
+  test('real: an agent does not look into legacy iptables, and says so', async () => {
+    expect(of('other-rules', await pass())).toEqual([expect.objectContaining({ severity: 'ok' })]);
+    shell(node, 'iptables-legacy -N KUBE-ROUTER-FORWARD');
+    const findings = await pass();
+    expect(of('other-rules', findings)).toEqual([]);
+    expect(of('not-looked', findings)).toEqual([
+      expect.objectContaining({ message: expect.stringContaining('Legacy iptables has tables here') }),
+    ]);
+    expect(of('flow-table', findings)).toEqual([expect.objectContaining({ severity: 'ok' })]);
+  });
+
+  test('real: a part of netlink that this kernel does not have is told as that', async () => {
+    using netlink = new NetlinkSocket(1 << 16);
+    const request = new MessageWriter(64);
+    // Subsystems of nfnetlink end at 12.
+    request.begin(99, 0, NLM_F_REQUEST | NLM_F_DUMP, 1, 0);
+    const error: unknown = await netlink.dump('asking nobody', request, () => {}).catch((reason: unknown) => reason);
+    expect(refusalOf(error)).toMatchObject({
+      code: 'KERNEL_LACKS',
+      message: 'asking nobody: the kernel answered EINVAL',
+    });
+    expect(abilities([{ ability: 'connection-table', refusal: refusalOf(error) }])).toEqual([
+      expect.objectContaining({ severity: 'problem', advice: 'Load nf_conntrack_netlink.' }),
+    ]);
+  });
+
+  test.each([
+    ['ENOENT', 'KERNEL_LACKS'],
+    ['EPROTONOSUPPORT', 'KERNEL_LACKS'],
+    ['EOPNOTSUPP', 'KERNEL_LACKS'],
+    ['EPERM', 'NOT_PERMITTED'],
+    ['ENOMEM', 'FAILED'],
+  ])('recorded: netlink answers %s: %s', (name, code) => {
+    const number = constants.errno[name as 'ENOENT'];
+    const refusal = refusalOf(new SystemCallError('socket', number));
+    expect(refusal.code).toBe(code);
+    expect(/root/.test(refusal.hint)).toBe(name === 'EPERM');
   });
 
   test('real: the survey names the kind that auto takes, whatever is in place', async () => {
