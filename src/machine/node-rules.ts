@@ -76,7 +76,6 @@ class Reading {
 
   leaveOut(kind: RuleKind, sentence: string): void {
     this.unread.add(kind);
-
     if (!this.failures.includes(sentence)) this.failures.push(sentence);
   }
 }

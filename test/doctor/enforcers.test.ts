@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { PodFacts } from '../../src/doctor/enforcers.ts';
 import { embeddedEnforcer, enforcersByPods, enforcersByRules } from '../../src/doctor/other-enforcers.ts';
 import { queues, type ReadQueue, readQueues } from '../../src/doctor/queues.ts';
-import { joinRules, readIptables, readNft } from '../../src/doctor/rule-dumps.ts';
+import { joinRules, type RuleFacts, readIptables, readNft } from '../../src/doctor/rule-dumps.ts';
 import { ANTREA, CALICO, CILIUM, K3S, KINDNETD, OLDER_NFT, PODFENCE, SURICATA } from './recorded-rules.ts';
 
 function pod(name: string, image: string, more: Partial<PodFacts> & { command?: readonly string[] } = {}): PodFacts {
@@ -53,6 +53,7 @@ describe('by pods', () => {
         labels: { app: 'ovnkube-node' },
       }),
     ],
+    ['Kube-OVN', pod('kube-ovn-cni-2kx8p', 'docker.io/kubeovn/kube-ovn:v1.13.0', { labels: { app: 'kube-ovn-cni' } })],
   ])('recorded: %s', (name, enforcer) => {
     const [found, ...more] = enforcersByPods([pod('web-1', 'nginx:1.27'), enforcer], 'enforce');
     expect(more).toEqual([]);
@@ -122,6 +123,12 @@ describe('whose verdict counts', () => {
   });
 });
 
+/** Chains as iptables-save declares them, beside those that every node has. */
+function chainsOf(...names: readonly string[]): RuleFacts {
+  const declared = ['KUBE-SERVICES', ...names].map((name) => `:${name} - [0:0]\n`);
+  return readIptables(`*filter\n:FORWARD ACCEPT [0:0]\n${declared.join('')}COMMIT\n`);
+}
+
 describe('by rules', () => {
   test.each([
     ['kindnetd', 'table inet kindnet-network-policies', readNft(KINDNETD)],
@@ -130,12 +137,26 @@ describe('by rules', () => {
     ['kube-router', '3 chains such as KUBE-NWPLCY-DEFAULT', readIptables(K3S)],
     ['Cilium', '2 chains such as CILIUM_POST_mangle', readIptables(CILIUM)],
     ['Antrea', '2 chains such as ANTREA-OUTPUT', readIptables(ANTREA)],
+    [
+      "Azure's network policy manager",
+      '3 chains such as AZURE-NPM',
+      chainsOf('AZURE-NPM', 'AZURE-NPM-INGRESS', 'AZURE-NPM-ACCEPT'),
+    ],
+    ['Weave Net', '2 chains such as WEAVE-NPC', chainsOf('WEAVE-NPC', 'WEAVE-NPC-DEFAULT', 'WEAVE')],
+    ['OVN-Kubernetes', '2 chains such as OVN-KUBE-EXTERNALIP', chainsOf('OVN-KUBE-EXTERNALIP', 'OVN-KUBE-NODEPORT')],
+    ['Kube-OVN', '2 chains such as OVN-MASQUERADE', chainsOf('OVN-PREROUTING', 'OVN-MASQUERADE')],
   ])('recorded: %s by %s', (name, seen, rules) => {
     const [found, ...more] = enforcersByRules(rules, 'enforce');
     expect(more).toEqual([]);
     expect(found).toMatchObject({ code: 'PD302', severity: 'warning', certainty: 'likely' });
     expect(found?.message).toContain(name);
     expect(found?.message).toContain(`(${seen})`);
+  });
+
+  test('recorded: where rules could not be read, none are said to be missing, and those that were seen are told', () => {
+    const unread = new Set(['nftables'] as const);
+    expect(enforcersByRules(readNft(''), 'enforce', unread)).toEqual([]);
+    expect(enforcersByRules(readIptables(CALICO), 'enforce', unread)).toHaveLength(1);
   });
 
   test('recorded: podfence’s own rules are no other enforcer’s', () => {
