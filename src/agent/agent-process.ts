@@ -32,6 +32,9 @@ import { verdictsOfReasons } from './verdict.ts';
 /** Between two attempts to bring a change into force that failed, in ms. */
 const RETRY = 1000;
 
+/** Between two looks at the node, in ms. A look runs nft twice. */
+const LOOK_INTERVAL = 180_000;
+
 /** Where the records come from: the API server, or manifests. */
 export interface ClusterSource {
   start(): void;
@@ -66,6 +69,8 @@ export interface AgentProcessOptions {
   readonly log: Logger;
   /** Lines that `log` could not write. */
   readonly logLinesLost: () => number;
+  /** Milliseconds between two looks at the node. @default three minutes */
+  readonly lookInterval?: number;
 }
 
 export class AgentProcess implements AgentView {
@@ -93,8 +98,10 @@ export class AgentProcess implements AgentView {
   #early: ClusterChange[] = [];
   #earlySince = Number.POSITIVE_INFINITY;
   #enforcing = false;
-  /** Of the checks at the start; none until they are done. */
+  readonly #lookInterval: number;
+  /** Of the last look at the node; none until there was one. */
   #findings: readonly Finding[] = [];
+  #lookedAt: number | undefined;
   #retry: NodeJS.Timeout | undefined;
   #stopping = false;
 
@@ -108,6 +115,7 @@ export class AgentProcess implements AgentView {
     version,
     log,
     logLinesLost,
+    lookInterval = LOOK_INTERVAL,
   }: AgentProcessOptions) {
     this.#taint = startupTaint;
     if (startupTaint) this.startupTaint = () => startupTaint.status();
@@ -117,6 +125,7 @@ export class AgentProcess implements AgentView {
     this.nodeName = agent.node.name;
     this.#log = log;
     this.logLinesLost = logLinesLost;
+    this.#lookInterval = lookInterval;
     const flowLog = new FlowLog();
     const answers = queryAddress !== '';
     this.#agent = new Agent({
@@ -169,7 +178,7 @@ export class AgentProcess implements AgentView {
       if (early.length > 0) await this.#agent.apply(early, this.#earlySince);
       this.#readiness = { ready: true, since: new Date() };
       this.#taint?.start();
-      void this.#check(snapshot);
+      void this.#lookAtNode();
       return address;
     } catch (error) {
       if (error instanceof SequenceEnded) return address;
@@ -207,6 +216,10 @@ export class AgentProcess implements AgentView {
     return this.#findings;
   }
 
+  findingsAge(): number | undefined {
+    return this.#lookedAt === undefined ? undefined : performance.now() - this.#lookedAt;
+  }
+
   unknownPortNames(): UnknownPortNamesView {
     return this.#agent.unknownPortNames();
   }
@@ -232,18 +245,23 @@ export class AgentProcess implements AgentView {
     }
   }
 
-  /** Loaded when the policies are in force: nothing of it is needed before. */
-  async #check({ pods, policies }: ClusterSnapshot): Promise<void> {
+  /**
+   * Once the policies are in force, and now and then: bridges, kube-proxy and other enforcers come and go. Loaded then: nothing of it is needed
+   * before. What fails is told, and tried again.
+   */
+  async #lookAtNode(): Promise<void> {
     try {
-      const { checkAtStart } = await import('./start-checks.ts');
+      const { lookAtNode } = await import('./node-checks.ts');
       const inForce = this.#agent.mode();
-      if (inForce === undefined) return;
-      const { mode, steering } = inForce;
-      const sizes = { pods: pods.length, policies: policies.length };
-      this.#findings = await checkAtStart({ mode, steering, queues: this.#agent.queues, ...sizes }, this.#log);
+      if (this.#stopping || inForce === undefined) return;
+      const { pods, policies } = this.#source.snapshot();
+      const facts = { ...inForce, queues: this.#agent.queues, pods: pods.length, policies: policies.length };
+      this.#findings = await lookAtNode(facts, this.#findings, this.#log);
+      this.#lookedAt = performance.now();
     } catch (error) {
-      this.#log.warn({ err: error }, 'this node could not be checked');
+      this.#log.warn({ err: error }, 'this node could not be looked at');
     }
+    setTimeout(() => void this.#lookAtNode(), this.#lookInterval).unref();
   }
 
   /** With another name than the cluster has for this node, nothing would be enforced and nothing would look wrong. */

@@ -10,6 +10,8 @@ export interface AgentStatus {
   readonly mode: { readonly mode: 'enforce' | 'audit' } | null;
   /** Of its own checks; agents before those have none. */
   readonly findings?: readonly Finding[];
+  /** How old these are; agents before this looked at their start only. */
+  readonly findingsAgeSeconds?: number;
 }
 
 export interface AgentFacts {
@@ -100,6 +102,16 @@ function readiness({ status }: AgentFacts): Finding {
         'PODFENCE_MODE=enforce enforces.',
       )
     : finding('agent-ready', 'ok', 'certain', 'The agent enforces.');
+}
+
+/** How old at most what agents say of their nodes is; undefined where none says anything. */
+export function ageOfFindings(agents: readonly AgentFacts[]): string | undefined {
+  const told = agents.flatMap(({ status }) => ('error' in status || !status.findings?.length ? [] : [status]));
+  if (told.length === 0) return undefined;
+  const ages = told.map(({ findingsAgeSeconds }) => findingsAgeSeconds ?? Number.POSITIVE_INFINITY);
+  const oldest = Math.max(...ages);
+  if (oldest === Number.POSITIVE_INFINITY) return 'which agents looked at when they started';
+  return `which agents looked at ${oldest < 120 ? `${Math.ceil(oldest)} s` : `${Math.ceil(oldest / 60)} min`} ago or less`;
 }
 
 /** @param examined whether pods of doctor's have tried the kernels */

@@ -1,4 +1,4 @@
-/** What doctor wants to know of this node, gathered: everything by `podfence doctor`, what costs little by an agent that starts. */
+/** What doctor wants to know of this node, gathered: everything by `podfence doctor`, what costs little by a running agent. */
 import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import type { System } from '../dataplane/steering/run.ts';
@@ -61,7 +61,7 @@ export async function seenRules(system: System): Promise<SeenRules> {
   };
 }
 
-export interface AgentStart extends Place {
+export interface AgentLook extends Place {
   readonly presence: Presence;
   /** Of the agent. */
   readonly queues: QueueRange;
@@ -70,8 +70,8 @@ export interface AgentStart extends Place {
   readonly policies: number;
 }
 
-/** What an agent can look at in passing: no rule is dumped, nothing is tried that its own start has not tried. */
-export async function cheapNode(options: AgentStart): Promise<NodeFacts> {
+/** What an agent can look at in passing: no rule is dumped, nothing is tried. */
+export async function cheapNode(options: AgentLook): Promise<NodeFacts> {
   const { system, presence, queues, pods, policies } = options;
   const read = await readRuleNames(system);
   const failures = [...read.failures];

@@ -20,8 +20,10 @@ export interface AgentView {
   unknownPortNames?(): UnknownPortNamesView;
   /** Lines of the log that could not be written. Without it none are lost. */
   logLinesLost?(): number;
-  /** What the checks at the start found; none before they are done. Without it nothing is checked. */
+  /** What the last look at the node found; none before the first one. Without it nobody looks. */
   findings?(): readonly Finding[];
+  /** Milliseconds since then. */
+  findingsAge?(): number | undefined;
   /** Allowed and denied flows of each policy since the agent runs. Without it there are no metrics by policy. */
   policyFlows?(): Iterable<PolicyFlows>;
   /** Without it no taint is taken away from the node. */

@@ -81,8 +81,10 @@ export interface Status {
     /** It stays when all is well again. */
     readonly lastError: string | null;
   } | null;
-  /** Of this node, as `podfence doctor --json` has them: what the checks at the start found, good and bad. */
+  /** Of this node, as `podfence doctor --json` has them: what the last look at it found, good and bad. */
   readonly findings: readonly Finding[];
+  /** Since that look, of which there is one every three minutes; null before the first. */
+  readonly findingsAgeSeconds: number | null;
   readonly lag: {
     /** Since the source was last heard of the kind that it was heard of the longest ago; null before that. */
     readonly knowledgeAgeSeconds: number | null;
@@ -150,6 +152,7 @@ export function statusOf(view: AgentView, lastChange: (ChangeView & { readonly a
     copies: counters.copies ?? null,
     startupTaint: taintStatus(view.startupTaint?.()),
     findings: view.findings?.() ?? [],
+    findingsAgeSeconds: seconds(view.findingsAge?.()),
     lag: {
       knowledgeAgeSeconds: seconds(source.age),
       pendingChangeSeconds: counters.pendingChangeAge,

@@ -202,6 +202,18 @@ test('recorded: kube-proxy’s ConfigMap speaks for nodes whose agent saw no kub
   ]);
 });
 
+test.each([
+  [{ findingsAgeSeconds: 12.3 }, { findingsAgeSeconds: 170 }, '2 nodes, which agents looked at 3 min ago or less'],
+  [{ findingsAgeSeconds: 12.3 }, { findings: [] }, '2 nodes, which agents looked at 13 s ago or less'],
+  [{ findingsAgeSeconds: 12.3 }, {}, '2 nodes, which agents looked at when they started'],
+])('recorded: how old what agents say is stands in the title: %j and %j', async (a, b, title) => {
+  const fine = { code: 'PD203', check: 'flow-table', severity: 'ok', certainty: 'certain', message: 'None.' };
+  const agents = { a: { ...enforcing('0.1.0', [fine]), ...a }, b: { ...enforcing('0.1.0', [fine]), ...b } };
+  const { flags } = await cluster({ nodes: ['a', 'b'], agents });
+  const { stdout } = await podfence(flags);
+  expect(stdout.replace(/\n */, ' ')).toContain(title);
+});
+
 test('recorded: what an agent found on its node is told; what the objects say where it found nothing', async () => {
   const bridge = {
     code: 'PD201',

@@ -164,6 +164,7 @@ describe('/status', () => {
       copies: null,
       startupTaint: null,
       findings: [],
+      findingsAgeSeconds: null,
       lag: { knowledgeAgeSeconds: null, pendingChangeSeconds: 0, lastChange: null },
     });
   });

@@ -122,7 +122,7 @@ async function askAgent(api: ClusterApi, pod: PodObject): Promise<AgentFacts['st
 }
 
 function readStatus(answer: unknown): AgentStatus | { error: string } {
-  const { version, ready, notReady, mode, findings } = fieldsOf(answer);
+  const { version, ready, notReady, mode, findings, findingsAgeSeconds } = fieldsOf(answer);
   if (typeof version !== 'string' || typeof ready !== 'boolean')
     return { error: 'its answer is not the status of an agent' };
   return {
@@ -131,6 +131,7 @@ function readStatus(answer: unknown): AgentStatus | { error: string } {
     notReady: typeof notReady === 'string' ? notReady : null,
     mode: textOf(fieldsOf(mode).mode) === '' ? null : { mode: fieldsOf(mode).mode === 'audit' ? 'audit' : 'enforce' },
     ...(Array.isArray(findings) && { findings: readFindings(findings) }),
+    ...(typeof findingsAgeSeconds === 'number' && { findingsAgeSeconds }),
   };
 }
 

@@ -2,6 +2,7 @@
 import { hostname, release } from 'node:os';
 import { type Command, Option } from 'commander';
 import { system } from '../../dataplane/steering/run.ts';
+import { ageOfFindings } from '../../doctor/agents.ts';
 import { clusterFindings } from '../../doctor/cluster.ts';
 import { type Finding, mergeNodes, type NodesFinding } from '../../doctor/finding.ts';
 import { nodeFindings } from '../../doctor/node.ts';
@@ -110,7 +111,12 @@ async function lookAtCluster({ kubeconfig, context, runPod, image, json }: Docto
         : undefined;
     const findings = clusterFindings({ ...facts, ...(examined !== undefined && { examined }) });
     const { length } = facts.nodes;
-    print(`cluster ${api.server}, ${length} ${length === 1 ? 'node' : 'nodes'}`, findings, length, json);
+    const title = [
+      `cluster ${api.server}`,
+      `${length} ${length === 1 ? 'node' : 'nodes'}`,
+      ageOfFindings(facts.agents),
+    ];
+    print(title.filter((part) => part !== undefined).join(', '), findings, length, json);
     if (process.exitCode === ExitCode.ok && examined !== undefined && isBlind(examined)) {
       process.exitCode = ExitCode.unavailable;
     }
