@@ -1,6 +1,6 @@
 /** An API server that answers what doctor asks: nodes, pods, reviews, agents through the proxy, and pods of doctor's own, which end at once. */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface FakeCluster {
@@ -20,6 +20,10 @@ export interface FakeCluster {
   readonly missingRights?: readonly string[];
   /** The log of doctor's pods; without it they never end. */
   readonly podLog?: string;
+  /** What becomes of requests, by method and path, each once: a status instead of the answer, or done and no answer. */
+  readonly faults?: readonly (readonly [request: RegExp, fault: number | 'lost'])[];
+  /** Requests that are done, and answered when `release` is called. */
+  readonly held?: RegExp;
 }
 
 const metadata = { resourceVersion: '1' };
@@ -33,6 +37,10 @@ export class DoctorCluster implements AsyncDisposable {
   readonly #cluster: FakeCluster;
   readonly #server: Server;
   readonly #waiting = new Set<() => void>();
+  readonly #faults: (readonly [RegExp, number | 'lost'])[];
+  readonly #released = Promise.withResolvers<void>();
+  /** Answers what was held. */
+  readonly release = this.#released.resolve;
 
   static async start(cluster: FakeCluster): Promise<DoctorCluster> {
     const server = new DoctorCluster(cluster);
@@ -43,16 +51,26 @@ export class DoctorCluster implements AsyncDisposable {
 
   private constructor(cluster: FakeCluster) {
     this.#cluster = cluster;
-    this.#server = createServer((request, response) => {
-      void body(request).then((text) => {
-        const { pathname } = new URL(request.url ?? '', 'http://server');
-        this.requests.push(`${request.method} ${pathname}`);
-        const [status, answer] = this.#answer(request.method ?? '', pathname, text);
-        response.writeHead(status, { 'content-type': 'application/json' });
-        response.end(typeof answer === 'string' ? answer : JSON.stringify(answer));
-        for (const wake of this.#waiting) wake();
-      });
-    });
+    this.#faults = [...(cluster.faults ?? [])];
+    this.#server = createServer((request, response) => void this.#handle(request, response));
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const text = await body(request);
+    const { pathname } = new URL(request.url ?? '', 'http://server');
+    const asked = `${request.method} ${pathname}`;
+    this.requests.push(asked);
+    const index = this.#faults.findIndex(([pattern]) => pattern.test(asked));
+    const [, fault] = (index < 0 ? undefined : this.#faults.splice(index, 1)[0]) ?? [];
+    const [status, answer] =
+      typeof fault === 'number' ? [fault, {}] : this.#answer(request.method ?? '', pathname, text);
+    for (const wake of this.#waiting) wake();
+    if (this.#cluster.held?.test(asked)) await this.#released.promise;
+    if (fault === 'lost') response.destroy();
+    else {
+      response.writeHead(status, { 'content-type': 'application/json' });
+      response.end(typeof answer === 'string' ? answer : JSON.stringify(answer));
+    }
   }
 
   get kubeConfig(): string {

@@ -317,6 +317,53 @@ test.each(['SIGINT', 'SIGTERM'] as const)('recorded: %s while pods run removes t
   expect([api.namespaces.size, api.pods.length]).toEqual([0, 0]);
 });
 
+test('recorded: Ctrl-C while the namespace is made removes it all the same', async () => {
+  const { api, flags } = await cluster({ nodes: ['a'], held: /^POST .*\/namespaces$/ });
+  const child = start(...flags, '--run-pod', '--image', 'podfence:dev');
+  const outcome = ended(child);
+  await api.asked(/^POST .*\/namespaces$/);
+  child.kill('SIGINT');
+  api.release();
+  expect((await outcome).code).toBe(130);
+  expect([api.namespaces.size, api.pods.length]).toEqual([0, 0]);
+});
+
+test('recorded: a namespace whose creation was not answered, and whose removal is refused for a while, goes all the same', async () => {
+  const removal = /^DELETE .*\/podfence-doctor-[^/]+$/;
+  const { api, flags } = await cluster({
+    nodes: ['a'],
+    podLog: JSON.stringify({ findings: [] }),
+    faults: [
+      [/^POST .*\/namespaces$/, 'lost'],
+      [removal, 429],
+      [removal, 'lost'],
+      [removal, 500],
+    ],
+  });
+  const { code } = await podfence([...flags, '--run-pod', '--image', 'podfence:dev']);
+  expect(code).toBe(3);
+  expect([api.namespaces.size, api.pods.length]).toEqual([0, 0]);
+});
+
+test('recorded: a user who may not remove the namespace is told at once what does', async () => {
+  const { api, flags } = await cluster({
+    nodes: ['a'],
+    podLog: '{}',
+    forbidden: /^DELETE/,
+  });
+  const { stderr } = await podfence([...flags, '--run-pod', '--image', 'podfence:dev']);
+  const [name] = api.namespaces;
+  expect(stderr).toContain(`the namespace ${name} could not be removed: HTTP 403`);
+  expect(stderr).toContain(`kubectl delete namespace ${name}`);
+});
+
+test('recorded: a user who may not make the namespace is told so, and nothing is looked for', async () => {
+  const { api, flags } = await cluster({ nodes: ['a'], forbidden: /^(POST|DELETE) .*namespaces/ });
+  const { code, stderr } = await podfence([...flags, '--run-pod', '--image', 'podfence:dev']);
+  expect([code, stderr]).toEqual([3, expect.stringContaining('--run-pod cannot make what it needs: HTTP 403')]);
+  expect(api.requests.filter((request) => request.startsWith('DELETE'))).toEqual([]);
+});
+
 describeAsRoot('doctor on a node', () => {
   test('real: exit code 1 and the problem first, where pods are on a bridge that skips the packet filter', async () => {
     using node = Netns.create();

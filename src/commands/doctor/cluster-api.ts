@@ -1,8 +1,10 @@
 /** Requests of doctor to the API server: for a person who waits, and each named by the right that it needs. */
 import { ApiConnection, type Change } from '../../kube/api-connection.ts';
 import { ApiError, toApiError } from '../../kube/api-error.ts';
+import { systemClock } from '../../kube/clock.ts';
 import { type KubeConfigChoice, KubeConfigError, loadKubeConfig } from '../../kube/kubeconfig.ts';
 import { listObjects } from '../../kube/list-objects.ts';
+import { PersistentRequests } from '../../kube/persistent-requests.ts';
 import { InputError } from '../exit-code.ts';
 
 /** Milliseconds until an answer begins, and that it may pause. */
@@ -24,6 +26,11 @@ export class ClusterApi implements Disposable {
     }
   }
 
+  /** For what is made in the cluster, which is to go again however this ends. */
+  get requests(): PersistentRequests {
+    return new PersistentRequests(this.#connection, systemClock);
+  }
+
   get server(): string {
     return this.#connection.server;
   }
@@ -37,14 +44,14 @@ export class ClusterApi implements Disposable {
     }
   }
 
-  /** Throws ApiError. @param signal instead of the one that ends everything: what tidies up goes on behind it */
-  async text(path: string, change?: Change, signal = this.#signal): Promise<string> {
+  /** Throws ApiError. */
+  async text(path: string, change?: Change): Promise<string> {
     const chunks: Buffer[] = [];
     let size = 0;
     try {
       for await (const chunk of this.#connection.read(path, {
         ...LIMITS,
-        signal,
+        signal: this.#signal,
         ...(change !== undefined && { change }),
       })) {
         chunks.push(chunk);
@@ -58,8 +65,8 @@ export class ClusterApi implements Disposable {
   }
 
   /** The same, parsed. */
-  async json(path: string, change?: Change, signal?: AbortSignal): Promise<unknown> {
-    const text = await this.text(path, change, signal);
+  async json(path: string, change?: Change): Promise<unknown> {
+    const text = await this.text(path, change);
     try {
       return JSON.parse(text);
     } catch {
@@ -69,12 +76,6 @@ export class ClusterApi implements Disposable {
 
   async create(path: string, object: object): Promise<unknown> {
     return await this.json(path, { method: 'POST', type: 'application/json', body: JSON.stringify(object) });
-  }
-
-  /** At once. How is in the query, not in a body: Node sends that of a DELETE without its length, and the server takes it for the next request. */
-  async delete(path: string, signal: AbortSignal): Promise<void> {
-    const change: Change = { method: 'DELETE', type: 'application/json', body: '' };
-    await this.text(`${path}?gracePeriodSeconds=0`, change, signal);
   }
 
   [Symbol.dispose](): void {

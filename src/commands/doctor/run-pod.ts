@@ -7,6 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { NodeObject } from '../../doctor/cluster.ts';
 import { type Finding, finding } from '../../doctor/finding.ts';
 import { toApiError } from '../../kube/api-error.ts';
+import { systemClock } from '../../kube/clock.ts';
+import { type NamespaceObject, ShortLivedNamespace } from '../../kube/short-lived-namespace.ts';
 import { UnavailableError } from '../exit-code.ts';
 import { fieldsOf, itemsOf, textOf } from './api-objects.ts';
 import type { ClusterApi } from './cluster-api.ts';
@@ -26,37 +28,38 @@ const LIMIT = 120_000;
 const POLL = 500;
 /** The kubelet ends a pod after this, in seconds, should nobody be left to remove it. */
 const DEADLINE = 180;
-/** Milliseconds until the namespace must be gone. */
-const REMOVAL_LIMIT = 30_000;
 /** Where the node's /run is in the pod. */
 const NODE_RUN = '/host/run';
 
 /** By node: what was found there. Throws UnavailableError where no pod may be made. */
 export async function examineByPods(options: RunPodOptions): Promise<ReadonlyMap<string, readonly Finding[]>> {
-  const { api, nodes, say } = options;
-  const namespace = `podfence-doctor-${randomBytes(4).toString('hex')}`;
-  await create(api, '/api/v1/namespaces', namespaceObject(namespace));
+  const { api, nodes, say, signal } = options;
+  const { requests } = api;
+  const object = namespaceObject(`podfence-doctor-${randomBytes(4).toString('hex')}`);
+  const namespace = new ShortLivedNamespace(requests, systemClock, object);
   try {
+    await made(namespace.create(signal));
     say(
-      `a pod on ${nodes.length === 1 ? nodes[0]?.name : `each of ${nodes.length} nodes`}, in the namespace ${namespace}`,
+      `a pod on ${nodes.length === 1 ? nodes[0]?.name : `each of ${nodes.length} nodes`}, in the namespace ${namespace.name}`,
     );
     const names = new Map(nodes.map((node, index) => [`doctor-${index}`, node]));
     for (const [name, node] of names)
-      await create(api, `/api/v1/namespaces/${namespace}/pods`, podObject(name, node, options.image));
-    return await collect(options, namespace, names);
+      await made(requests.create(`${namespace.path}/pods`, podObject(name, node, options.image), signal));
+    return await collect(options, namespace.path, names);
   } finally {
-    await remove(api, namespace, say);
+    await remove(namespace, say);
   }
 }
 
-async function create(api: ClusterApi, path: string, object: object): Promise<void> {
+async function made(request: Promise<void>): Promise<void> {
   try {
-    await api.create(path, object);
+    await request;
   } catch (error) {
     throw new UnavailableError(`--run-pod cannot make what it needs: ${toApiError(error).message}`);
   }
 }
 
+/** @param namespace its path */
 async function collect(
   { api, signal }: RunPodOptions,
   namespace: string,
@@ -67,7 +70,7 @@ async function collect(
   const end = performance.now() + LIMIT;
   while (found.size < names.size && performance.now() < end) {
     await delay(POLL, undefined, { signal });
-    const answer = fieldsOf(await api.json(`/api/v1/namespaces/${namespace}/pods`));
+    const answer = fieldsOf(await api.json(`${namespace}/pods`));
     for (const object of itemsOf(answer.items)) {
       const name = textOf(fieldsOf(fieldsOf(object).metadata).name);
       const node = names.get(name);
@@ -88,9 +91,7 @@ async function collect(
 
 /** A pod ends with the exit code of what it found, so that one that failed may have said everything. */
 async function readLog(api: ClusterApi, namespace: string, name: string, reason: string): Promise<readonly Finding[]> {
-  const log = await api
-    .text(`/api/v1/namespaces/${namespace}/pods/${name}/log`)
-    .catch((error: unknown) => toApiError(error).message);
+  const log = await api.text(`${namespace}/pods/${name}/log`).catch((error: unknown) => toApiError(error).message);
   try {
     return readFindings(itemsOf(fieldsOf(JSON.parse(log)).findings));
   } catch {
@@ -118,27 +119,16 @@ function stateOf(object: unknown): { phase: string; reason: string } {
   return { phase: textOf(phase), reason: words.filter((word) => word !== '').join(': ') };
 }
 
-/** What was made goes whatever happened: the signal that ended the rest does not end this. */
-async function remove(api: ClusterApi, namespace: string, say: (line: string) => void): Promise<void> {
-  const signal = AbortSignal.timeout(REMOVAL_LIMIT);
-  const path = `/api/v1/namespaces/${namespace}`;
-  try {
-    // Deleted without grace, so that the namespace goes at once.
-    await api.delete(`${path}/pods`, signal);
-    await api.delete(path, signal);
-    for (;;) {
-      await api.json(path, undefined, signal);
-      await delay(POLL, undefined, { signal });
-    }
-  } catch (error) {
-    if (toApiError(error).status === 404) return;
-    say(
-      `the namespace ${namespace} is not gone yet (${toApiError(error).message}); see kubectl get namespace ${namespace}`,
-    );
-  }
+/** What was made goes whatever happened: the signal that ended the rest does not end this. Its pods have no grace period, and go with it at once. */
+async function remove(namespace: ShortLivedNamespace, say: (line: string) => void): Promise<void> {
+  const reason = await namespace.remove(new AbortController().signal);
+  if (reason === undefined) return;
+  say(
+    `the namespace ${namespace.name} could not be removed: ${reason}. Remove it: kubectl delete namespace ${namespace.name}`,
+  );
 }
 
-function namespaceObject(name: string): object {
+function namespaceObject(name: string): NamespaceObject {
   return {
     apiVersion: 'v1',
     kind: 'Namespace',
