@@ -14,7 +14,7 @@ export function isAnswered({ result }: Attempt): boolean {
   return result === 'answered';
 }
 
-export function isUnanswered({ result }: Attempt): boolean {
+function isUnanswered({ result }: Attempt): boolean {
   return result !== 'answered';
 }
 

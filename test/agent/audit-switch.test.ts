@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
-import { AgentWorld } from './agent-world.ts';
+import { AgentWorld, NODE } from './agent-world.ts';
 import { FRIEND_ALLOWED } from './policies.ts';
-import { CLI } from './running-agent.ts';
+import { CLI, RunningAgent } from './running-agent.ts';
 
 // Several agents one after the other, each of which may take seconds on a busy machine.
 vi.setConfig({ testTimeout: 90_000 });
@@ -33,6 +33,7 @@ describeAsRoot('A switch to audit mode that does not succeed', () => {
 
   const connect = (from: string, port: number) => new Connections(world.lab, from, 'shop/server', port);
   const rules = () => world.onNode('iptables-save');
+  const lines = (text: string) => text.split('\n').filter((line) => line.includes('PODFENCE') && !line.startsWith(':'));
 
   test('for want of libpcap, again and again, lets everything pass; the next agent that enforces cuts what is denied, and what is allowed loses nothing', async () => {
     const enforcing = await world.startAgent();
@@ -81,8 +82,21 @@ describeAsRoot('A switch to audit mode that does not succeed', () => {
     await expectCut(stranger);
     await friend.expectNothingLost();
     expect(enforcing.isRunning).toBe(true);
-    const lines = (text: string) =>
-      text.split('\n').filter((line) => line.includes('PODFENCE') && !line.startsWith(':'));
+    expect(lines(await rules())).toEqual(lines(before));
+  });
+
+  test.each([
+    ['manifests that are not there', ['--manifests', '/nowhere'], 'nowhere'],
+    ['a context that the kubeconfig does not have', ['--kubeconfig', 'KUBECONFIG', '--context', 'other'], 'other'],
+  ])('because the settings name %s, leaves what enforces as it is', async (_, source, words) => {
+    const enforcing = await world.startAgent();
+    expect(await enforcing.terminate()).toBe(0);
+    const before = await rules();
+    const flags = source.map((flag) => (flag === 'KUBECONFIG' ? world.kubeConfig : flag));
+    const refused = new RunningAgent(world.node, ['--node-name', NODE, '--mode', 'audit', ...flags]);
+    expect(await refused.exitCode()).toBe(words === 'nowhere' ? 2 : 3);
+    expect(refused.log.at(-1)?.msg).toContain(words);
+    expect(before).toContain('NFQUEUE');
     expect(lines(await rules())).toEqual(lines(before));
   });
 });
