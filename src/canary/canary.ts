@@ -3,7 +3,15 @@ import type { Clock } from '../kube/clock.ts';
 import type { CanaryNamespace } from './canary-namespace.ts';
 import { CanaryPods, type PodOptions } from './canary-pods.ts';
 import { CanaryError } from './error.ts';
-import { type Isolation, judgeAllowed, judgeDenied, judgeHeld, judgeNewPod, type Witness } from './judgement.ts';
+import {
+  type Isolation,
+  judgeAllowed,
+  judgeDenied,
+  judgeHeld,
+  judgeNewPod,
+  type NotProved,
+  type Witness,
+} from './judgement.ts';
 import { chooseNodes } from './nodes.ts';
 import { POLICIES, type PolicyName } from './objects.ts';
 import { Observations } from './observations.ts';
@@ -13,7 +21,7 @@ import type { CanaryProgress, CanaryStep } from './progress.ts';
 import { LIMIT, type Target, targetOf } from './report-line.ts';
 import type { CanaryResult } from './result.ts';
 import { isWorthAnother, mergeRounds } from './rounds.ts';
-import { DENIED, isConnected, isDenied } from './series.ts';
+import { DENIED, isAnswered, isConnected, isDenied } from './series.ts';
 
 /** Milliseconds between two looks at what was observed. */
 const LOOK = 100;
@@ -48,6 +56,11 @@ export class Canary {
   readonly #pods: CanaryPods;
   /** Why new pods were not tried. */
   #noNewPods: string | undefined;
+  /** Of the rounds that are over. */
+  #result: CanaryResult | undefined;
+  /** The round that is under way, and since when its policies are there. */
+  #round: { readonly nodes: readonly string[]; readonly families: readonly Family[]; readonly plan: Plan } | undefined;
+  #answered: number | undefined;
 
   /** @param signal ends the run, by its reason */
   constructor(
@@ -91,16 +104,47 @@ export class Canary {
     addresses: Addresses,
     end: number,
   ): Promise<CanaryResult> {
-    let result: CanaryResult | undefined;
     while (true) {
       const began = this.#clock.now();
-      const plan = makePlan(nodes, families, (result?.rounds ?? 0) + 1);
-      const times = await this.#isolate(plan, addresses, result === undefined);
+      const plan = makePlan(nodes, families, (this.#result?.rounds ?? 0) + 1);
+      this.#round = { nodes, families, plan };
+      const times = await this.#isolate(plan, addresses, this.#result === undefined);
       const round = { nodes, families, rounds: 1, ...this.#judge(plan, times) };
-      result = result === undefined ? round : mergeRounds(result, round);
+      const result = this.#result === undefined ? round : mergeRounds(this.#result, round);
+      this.#result = result;
       const now = this.#clock.now();
       if (result.rounds === MOST_ROUNDS || !isWorthAnother(result) || now + (now - began) * 1.5 > end) return result;
     }
+  }
+
+  /** What was seen of a run that did not come to its end: nothing of it is proved. Undefined where nothing had begun. */
+  soFar(): CanaryResult | undefined {
+    if (this.#result !== undefined || this.#round === undefined) return this.#result;
+    const { nodes, families, plan } = this.#round;
+    const unknown = { outcome: 'not known' } as const;
+    return {
+      nodes,
+      families,
+      rounds: 1,
+      checks: plan.checks.map((check) => ({
+        check,
+        denied: this.#unproved(check.denied),
+        deniedHeld: unknown,
+        allowed: this.#unproved(check.allowed),
+        allowedHeld: unknown,
+      })),
+      newPods: plan.newPods.map((check) => ({ check, outcome: this.#unproved(check.pair) })),
+    };
+  }
+
+  #unproved({ id }: Pair): NotProved {
+    const answered = this.#answered;
+    if (answered === undefined)
+      return { outcome: 'not proved', reason: 'it was not done in time: the policies were not there yet' };
+    const during = this.#observations.of(id).filter(({ start }) => start >= answered);
+    const answers = during.filter(isAnswered).length;
+    const reason = `it was not done in time: until then, with the policies there, ${answers} of ${during.length} attempts were answered`;
+    return { outcome: 'not proved', reason };
   }
 
   async #startServers(nodes: readonly string[]) {
@@ -126,6 +170,7 @@ export class Canary {
 
     const open = this.#clock.now();
     const created = await this.#change((policy) => this.#namespace.createPolicy(policy, this.#signal));
+    this.#answered = created.answered;
     const isHeldOff = (pair: Pair) => isDenied(this.#observations.of(pair.id), created.answered, DENIED);
     const isolated = await this.#until('isolate', denied, isHeldOff, within);
     const inForce = isolated === 0 ? created.answered : this.#clock.now();

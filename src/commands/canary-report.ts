@@ -28,7 +28,7 @@ export function canaryText(result: CanaryResult, colour: boolean): string {
 }
 
 /** For programs: durations in ms, from the API server's answer. */
-export function canaryJson(result: CanaryResult): unknown {
+export function canaryJson(result: CanaryResult): object {
   return rounded({
     outcome: verdictOf(result),
     nodes: result.nodes,
@@ -173,6 +173,6 @@ function counted(number: number, one: string): string {
 }
 
 /** Whole milliseconds: more is not known. */
-function rounded(value: unknown): unknown {
+function rounded(value: object): object {
   return JSON.parse(JSON.stringify(value, (_, each) => (typeof each === 'number' ? Math.round(each) : each)));
 }

@@ -26,7 +26,7 @@ connection that was open before the policy, first one that the policy denies, th
 
 With --json, one object, durations in ms: {"outcome":"proved"|"wrong"|"not proved","nodes":[…],"families":[…],"rounds":1,
 "checks":[{"direction","place","protocol","family","denied":{"from","to","outcome",…},"allowed":{…},"openConnections":{"denied":{…},"allowed":{…}}}],
-"newPods":[{"place","outcome","connections",…}]}, or {"outcome":"not proved","reason":"…"}.
+"newPods":[{"place","outcome","connections",…}]}, or {"outcome":"not proved","reason":"…"}; after --timeout both.
 
 Exit code: 0 if all of it is proved, 1 where something denied came through or something allowed was refused or lost in part, 2 for wrong arguments, 3 where something could not be
 proved.
@@ -104,9 +104,11 @@ async function canary(flags: Flags): Promise<number> {
     failure = overdue.aborted && !signals.first.aborted ? overdueError(flags.timeout) : error;
   }
   // Before the removal, which takes its time and may be interrupted: what was found is not lost with it.
-  if (result !== undefined) {
+  const isOverdue = overdue.aborted && signals.exitCode === undefined;
+  const seen = result ?? (isOverdue ? run.soFar() : undefined);
+  if (seen !== undefined) {
     progress.clear();
-    report(result, flags.json === true);
+    report(seen, flags.json === true, failure instanceof CanaryError ? failure.message : undefined);
   }
   await remove(namespace, signals.second, progress);
   signals.release();
@@ -115,7 +117,7 @@ async function canary(flags: Flags): Promise<number> {
   if (result !== undefined) return CODES[verdictOf(result)];
   if (!(failure instanceof CanaryError)) throw failure;
   if (failure.blame === 'input') throw new InputError(failure.message);
-  if (flags.json) printJson({ outcome: 'not proved', reason: failure.message });
+  if (flags.json && seen === undefined) printJson({ outcome: 'not proved', reason: failure.message });
   throw new UnavailableError(`nothing is proved: ${failure.message}`);
 }
 
@@ -125,8 +127,9 @@ const CODES: Readonly<Record<Verdict, number>> = {
   'not proved': ExitCode.unavailable,
 };
 
-function report(result: CanaryResult, json: boolean): void {
-  if (json) printJson(canaryJson(result));
+/** @param reason why it did not come to its end */
+function report(result: CanaryResult, json: boolean, reason: string | undefined): void {
+  if (json) printJson({ ...canaryJson(result), ...(reason !== undefined && { reason }) });
   else process.stdout.write(`\n${canaryText(result, showsColour(process.stdout))}`);
 }
 

@@ -22,12 +22,14 @@ describeAsRoot('An agent that starts', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  test('real: says that pods of its node are on a bridge that skips the packet filter, and what else it found', async () => {
+  test('real: warns of pods on a bridge that skips the packet filter and of IPVS, and says what else it found', async () => {
     const { netns } = world.node;
     using pod = Netns.create();
     shell(netns, `ip link add cni0 type bridge; ip link add port1 type veth peer name eth0 netns ${pod.path}`);
     shell(netns, 'ip link set port1 master cni0');
     shell(netns, 'for each in iptables ip6tables; do echo 0 > /proc/sys/net/bridge/bridge-nf-call-$each; done');
+    // As kube-proxy names its own in the mode ipvs.
+    shell(netns, 'ip link add kube-ipvs0 type bridge');
 
     const agent = await world.startAgent();
     const { findings, findingsAgeSeconds } = await agent.shows('what it found', (status) => status.findings.length > 0);
@@ -46,6 +48,13 @@ describeAsRoot('An agent that starts', () => {
         level: 'warn',
         code: 'PD201',
         advice: expect.stringContaining('modprobe br_netfilter'),
+      }),
+      expect.objectContaining({
+        level: 'warn',
+        code: 'PD202',
+        severity: 'problem',
+        msg: expect.stringContaining('kube-proxy uses IPVS'),
+        advice: expect.stringContaining('mode nftables or iptables'),
       }),
     ]);
   });

@@ -57,6 +57,7 @@ interface Run {
   readonly namespace: CanaryNamespace;
   readonly abort: AbortController;
   readonly seen: CanaryProgress[];
+  readonly soFar: () => CanaryResult | undefined;
   /** How often the kubeconfig was read. */
   readonly configs: () => number;
 }
@@ -74,7 +75,7 @@ function run(
     seen.push(step);
     onProgress(step);
   });
-  return { result: canary.run(() => {}), namespace, abort, seen, configs: () => loads };
+  return { result: canary.run(() => {}), namespace, abort, seen, configs: () => loads, soFar: () => canary.soFar() };
 }
 
 async function resultOf(
@@ -208,6 +209,18 @@ describe('a canary', () => {
     expect(await result).toMatchObject({ rounds: 2 });
     expect(verdictOf(await result)).toBe('proved');
     expect(canaryText(await result, false)).toContain('The pairs were isolated 2 times');
+  });
+
+  it('tells what it saw of a run that is ended, as not proved', async () => {
+    const cluster = await clusterOf({ answer: byPolicies });
+    const { result, abort, soFar } = run(cluster, {}, ({ step }) => step === 'hold' && abort.abort(new Error('late')));
+    expect(soFar()).toBeUndefined();
+    await expect(result).rejects.toThrow('late');
+    const seen = soFar();
+    expect(seen && verdictOf(seen)).toBe('not proved');
+    expect(seen && canaryText(seen, false)).toMatch(
+      /Not proved, stranger-1 to server by TCP IPv4: it was not done in time: until then, with the policies there, \d+ of \d+ attempts were answered\./,
+    );
   });
 
   it('takes a server that died for no denial', async () => {
@@ -464,6 +477,22 @@ describe('the command', () => {
     const { code, stdout } = await outcome;
     expect(code).toBe(130);
     expect(stdout).toContain('NOT ENFORCED: everything that the policies deny came through.');
+  });
+
+  it('tells what it saw until its time was over, as not proved', async () => {
+    const cluster = await clusterOf({ nodes: [node('node-1')], speed: 1 });
+    const args = ['canary', '--json', '--timeout', '15', '--kubeconfig', kubeConfigOf(cluster)];
+    const { code, stdout, stderr } = await podfence(args);
+    expect(code).toBe(3);
+    expect(stderr).toContain('within 15 s');
+    const told = JSON.parse(stdout);
+    expect(told).toMatchObject({ outcome: 'not proved', reason: expect.stringContaining('--timeout') });
+    expect(told.checks).toHaveLength(4);
+    for (const { denied, allowed } of told.checks) {
+      expect([denied.outcome, allowed.outcome]).toEqual(['not proved', 'not proved']);
+      expect(denied.reason).toMatch(/with the policies there, \d+ of \d+ attempts were answered|not there yet/);
+    }
+    expect(cluster.namespaces.size).toBe(0);
   });
 
   it('ends in time', async () => {
