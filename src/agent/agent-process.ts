@@ -25,15 +25,14 @@ import { formatListenAddress, type ListenAddress } from '../telemetry/listen-add
 import { Metrics } from '../telemetry/metrics.ts';
 import { Agent, type AgentOptions } from './agent.ts';
 import { FlowExplainer } from './flow-explainer.ts';
+import type { NodeChecks } from './node-checks.ts';
+import { NodeLooks } from './node-looks.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
 import { beginStep } from './start-steps.ts';
 import { verdictsOfReasons } from './verdict.ts';
 
 /** Between two attempts to bring a change into force that failed, in ms. */
 const RETRY = 1000;
-
-/** Between two looks at the node, in ms. A look runs nft twice. */
-const LOOK_INTERVAL = 180_000;
 
 /** Where the records come from: the API server, or manifests. */
 export interface ClusterSource {
@@ -98,10 +97,7 @@ export class AgentProcess implements AgentView {
   #early: ClusterChange[] = [];
   #earlySince = Number.POSITIVE_INFINITY;
   #enforcing = false;
-  readonly #lookInterval: number;
-  /** Of the last look at the node; none until there was one. */
-  #findings: readonly Finding[] = [];
-  #lookedAt: number | undefined;
+  readonly #looks: NodeLooks;
   #retry: NodeJS.Timeout | undefined;
   #stopping = false;
 
@@ -115,7 +111,7 @@ export class AgentProcess implements AgentView {
     version,
     log,
     logLinesLost,
-    lookInterval = LOOK_INTERVAL,
+    lookInterval,
   }: AgentProcessOptions) {
     this.#taint = startupTaint;
     if (startupTaint) this.startupTaint = () => startupTaint.status();
@@ -125,7 +121,7 @@ export class AgentProcess implements AgentView {
     this.nodeName = agent.node.name;
     this.#log = log;
     this.logLinesLost = logLinesLost;
-    this.#lookInterval = lookInterval;
+    this.#looks = new NodeLooks(() => this.#nodeFacts(), log, lookInterval);
     const flowLog = new FlowLog();
     const answers = queryAddress !== '';
     this.#agent = new Agent({
@@ -178,7 +174,7 @@ export class AgentProcess implements AgentView {
       if (early.length > 0) await this.#agent.apply(early, this.#earlySince);
       this.#readiness = { ready: true, since: new Date() };
       this.#taint?.start();
-      void this.#lookAtNode();
+      void this.#looks.start();
       return address;
     } catch (error) {
       if (error instanceof SequenceEnded) return address;
@@ -213,11 +209,11 @@ export class AgentProcess implements AgentView {
   }
 
   findings(): readonly Finding[] {
-    return this.#findings;
+    return this.#looks.findings;
   }
 
   findingsAge(): number | undefined {
-    return this.#lookedAt === undefined ? undefined : performance.now() - this.#lookedAt;
+    return this.#looks.age();
   }
 
   unknownPortNames(): UnknownPortNamesView {
@@ -245,23 +241,11 @@ export class AgentProcess implements AgentView {
     }
   }
 
-  /**
-   * Once the policies are in force, and now and then: bridges, kube-proxy and other enforcers come and go. Loaded then: nothing of it is needed
-   * before. What fails is told, and tried again.
-   */
-  async #lookAtNode(): Promise<void> {
-    try {
-      const { lookAtNode } = await import('./node-checks.ts');
-      const inForce = this.#agent.mode();
-      if (this.#stopping || inForce === undefined) return;
-      const { pods, policies } = this.#source.snapshot();
-      const facts = { ...inForce, queues: this.#agent.queues, pods: pods.length, policies: policies.length };
-      this.#findings = await lookAtNode(facts, this.#findings, this.#log);
-      this.#lookedAt = performance.now();
-    } catch (error) {
-      this.#log.warn({ err: error }, 'this node could not be looked at');
-    }
-    setTimeout(() => void this.#lookAtNode(), this.#lookInterval).unref();
+  #nodeFacts(): NodeChecks | undefined {
+    const inForce = this.#agent.mode();
+    if (this.#stopping || inForce === undefined) return undefined;
+    const { pods, policies } = this.#source.snapshot();
+    return { ...inForce, queues: this.#agent.queues, pods: pods.length, policies: policies.length };
   }
 
   /** With another name than the cluster has for this node, nothing would be enforced and nothing would look wrong. */

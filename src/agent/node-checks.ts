@@ -1,4 +1,7 @@
-/** The checks of doctor that cost little, made by a running agent now and then: they delay nothing, and what they find is told and changes nothing. */
+/**
+ * The checks of doctor that cost little, made by a running agent now and then: they delay nothing,
+ * and what they find is told and changes nothing.
+ */
 import type { Logger } from 'pino';
 import { system } from '../dataplane/steering/run.ts';
 import { type Finding, finding } from '../doctor/finding.ts';
@@ -50,7 +53,9 @@ function isLogged({ severity }: Finding): boolean {
   return severity === 'warning' || severity === 'problem';
 }
 
-/** Numbers go up and down with the pods of the node and the cluster, and what is so stays the same. */
+/**
+ * Numbers go up and down with the pods of the node and the cluster, and what is so stays the same.
+ */
 function identity({ code, severity, message }: Finding): string {
   return `${code} ${severity} ${message.replaceAll(/\b\d[\d,]*\b/g, 'n').replace('n pod or container is', 'n pods or containers are')}`;
 }

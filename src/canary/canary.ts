@@ -32,8 +32,8 @@ const RECENT = 2_000;
 /** A cluster that is too busy for three rounds is too busy. */
 const MOST_ROUNDS = 3;
 /**
- * How long the policies are watched at least, in ms, from when they are in force. What is allowed is judged by attempts that have all their time before the
- * deletion: sixteen of them.
+ * How long the policies are watched at least, in ms, from when they are in force. What is allowed
+ * is judged by attempts that have all their time before the deletion: sixteen of them.
  */
 const HOLD = LIMIT + 4_000;
 
@@ -117,7 +117,10 @@ export class Canary {
     }
   }
 
-  /** What was seen of a run that did not come to its end: nothing of it is proved. Undefined where nothing had begun. */
+  /**
+   * What was seen of a run that did not come to its end: nothing of it is proved. Undefined where
+   * nothing had begun.
+   */
   soFar(): CanaryResult | undefined {
     if (this.#result !== undefined || this.#round === undefined) return this.#result;
     const { nodes, families, plan } = this.#round;

@@ -24,7 +24,10 @@ export interface Isolation {
   readonly open: number;
   readonly asked: number;
   readonly answered: number;
-  /** From here on the policies are in force: every pair that they deny was seen to be denied, or was waited for in vain. */
+  /**
+   * From here on the policies are in force: every pair that they deny was seen to be denied, or was
+   * waited for in vain.
+   */
   readonly inForce: number;
   readonly removalAsked: number;
   readonly removalAnswered: number;
@@ -80,7 +83,10 @@ export type NewPodOutcome =
   | {
       readonly outcome: 'came through';
       readonly connections: number;
-      /** Milliseconds from the first attempt until the policy held, where it did before a connection came through. */
+      /**
+       * Milliseconds from the first attempt until the policy held, where it did before a connection
+       * came through.
+       */
       readonly after?: number;
     }
   | NotProved;
@@ -125,8 +131,9 @@ export function judgeDenied(
 }
 
 /**
- * Allowed is what still connects while the policies are in force; what is lost while they come is told of, no more. Where it does not connect, but did before and
- * does again after, and the witnesses do throughout, the policies are enforced wrongly.
+ * Allowed is what still connects while the policies are in force; what is lost while they come is
+ * told of, no more. Where it does not connect, but did before and does again after, and the
+ * witnesses do throughout, the policies are enforced wrongly.
  */
 export function judgeAllowed(
   attempts: readonly Attempt[],
@@ -165,7 +172,8 @@ export function judgeHeld(attempts: readonly Attempt[], times: Isolation): HeldO
 }
 
 /**
- * A new pod whose policy was there before it: what it got out counts until it is denied. What comes through after that came through.
+ * A new pod whose policy was there before it: what it got out counts until it is denied. What comes
+ * through after that came through.
  * @param started when the pod's program started
  */
 export function judgeNewPod(
@@ -197,12 +205,17 @@ function isConnectedBefore(attempts: readonly Attempt[], { asked }: Isolation): 
   return isConnected(before, Number.NEGATIVE_INFINITY);
 }
 
-/** Attempts that only the policies in force can have kept from an answer: each had all its time before they went. */
+/**
+ * Attempts that only the policies in force can have kept from an answer: each had all its time
+ * before they went.
+ */
 function whileInForce(attempts: readonly Attempt[], { inForce, removalAsked }: Isolation): Attempt[] {
   return attempts.filter(({ start }) => start >= inForce && start <= removalAsked - LIMIT);
 }
 
-/** Answers that came through: after the denial, or any where there was none, and time enough for it. */
+/**
+ * Answers that came through: after the denial, or any where there was none, and time enough for it.
+ */
 function answersAfter(during: readonly Attempt[], denial: number): number {
   if (denial < 0 && during.length < DENIED) return 0;
   return during.slice(Math.max(denial, 0)).filter(isAnswered).length;
@@ -214,7 +227,10 @@ function doubtOf(during: readonly Attempt[], denial: number): NotProved | undefi
   return denial < 0 ? notProved(`only ${during.length} attempts were made during isolation`) : undefined;
 }
 
-/** Why what did not connect during isolation says nothing about the policies: it does not connect without them either, or a witness did not connect. */
+/**
+ * Why what did not connect during isolation says nothing about the policies: it does not connect
+ * without them either, or a witness did not connect.
+ */
 function obstacleOf(
   attempts: readonly Attempt[],
   { open, removalAsked, over }: Isolation,

@@ -13,7 +13,8 @@ export interface NodeObject {
 
 /**
  * One or two nodes that take pods: those asked for, else the first two by name.
- * @throws CanaryError where there is none, or one that was asked for takes no pods, or one is asked for twice
+ * @throws CanaryError where there is none, or one that was asked for takes no pods, or one is asked
+ * for twice
  */
 export function chooseNodes(nodes: readonly NodeObject[], asked: readonly string[]): readonly string[] {
   const obstacles = new Map(nodes.map((node) => [node.metadata.name, obstacleOf(node)]));

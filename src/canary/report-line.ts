@@ -33,8 +33,9 @@ export const RESULTS = ['answered', 'silent', 'refused', 'unreachable', 'closed'
 export type Result = (typeof RESULTS)[number];
 
 /**
- * Milliseconds until an attempt has no answer. The kernel sends a SYN again after one second and after three (RFC 6298 section 2.1), so that a
- * lost packet is no silence, and neither is a peer that waits for the processor: on a busy CI machine for seconds.
+ * Milliseconds until an attempt has no answer. The kernel sends a SYN again after one second and
+ * after three (RFC 6298 section 2.1), so that a lost packet is no silence, and neither is a peer
+ * that waits for the processor: on a busy CI machine for seconds.
  */
 export const LIMIT = 4000;
 

@@ -1,13 +1,22 @@
-/** What the attempts of one pair show, by themselves. Pure; attempts are in the order of their start. */
+/**
+ * What the attempts of one pair show, by themselves. Pure; attempts are in the order of their
+ * start.
+ */
 import type { Attempt, Result } from './report-line.ts';
 
 /** So many answers in a row, and a pair is connected. */
 export const CONNECTED = 3;
-/** So many attempts in a row without an answer, and a pair is denied; an answer after that is one that came through. */
+/**
+ * So many attempts in a row without an answer, and a pair is denied; an answer after that is one
+ * that came through.
+ */
 export const DENIED = 10;
 /** A network may lose so many packets, and no more in a row. */
 const MISSES = 3;
-/** The longest silence of a pair that is open throughout: a pod that does not report proves nothing. Attempts are no further apart than 500 ms. */
+/**
+ * The longest silence of a pair that is open throughout: a pod that does not report proves nothing.
+ * Attempts are no further apart than 500 ms.
+ */
 const SILENCE = 3_000;
 
 export function isAnswered({ result }: Attempt): boolean {
@@ -63,7 +72,10 @@ export function firstRun(attempts: readonly Attempt[], count: number, test: (att
   return -1;
 }
 
-/** Milliseconds from the first of the attempts without an answer to the next answer, where they are more than a lost packet. */
+/**
+ * Milliseconds from the first of the attempts without an answer to the next answer, where they are
+ * more than a lost packet.
+ */
 export function longestGap(attempts: readonly Attempt[]): number {
   let longest = 0;
   let first = -1;
@@ -84,7 +96,10 @@ export function mostFrequent(attempts: readonly Attempt[]): Result {
   return [...counts].reduce((most, each) => (each[1] > most[1] ? each : most), ['silent', 0] as [Result, number])[0];
 }
 
-/** The first answer is not always that of the first attempt, whose SYN may have been dropped and sent again a second later. */
+/**
+ * The first answer is not always that of the first attempt, whose SYN may have been dropped and
+ * sent again a second later.
+ */
 export function firstAnswer(attempts: readonly Attempt[]): number {
   return attempts.filter(isAnswered).reduce((first, { end }) => Math.min(first, end), Number.POSITIVE_INFINITY);
 }

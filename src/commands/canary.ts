@@ -103,7 +103,8 @@ async function canary(flags: Flags): Promise<number> {
   } catch (error) {
     failure = overdue.aborted && !signals.first.aborted ? overdueError(flags.timeout) : error;
   }
-  // Before the removal, which takes its time and may be interrupted: what was found is not lost with it.
+  // Before the removal, which takes its time and may be interrupted: what was found is not lost
+  // with it.
   const isOverdue = overdue.aborted && signals.exitCode === undefined;
   const seen = result ?? (isOverdue ? run.soFar() : undefined);
   if (seen !== undefined) {

@@ -16,7 +16,9 @@ export interface AgentStatus {
 
 export interface AgentFacts {
   readonly pod: PodFacts;
-  /** Or why it could not be asked, in one line; `down` where its pod does not run, or is not Ready. */
+  /**
+   * Or why it could not be asked, in one line; `down` where its pod does not run, or is not Ready.
+   */
   readonly status: AgentStatus | { readonly error: string; readonly down?: true };
 }
 

@@ -57,7 +57,8 @@ function findingsOfNode(node: NodeObject, facts: ClusterFacts): Finding[] {
     ({ check, severity }) =>
       // The size of the cluster is newer here than it was when the agent looked.
       !(check === 'memory-limit' && concludes(check)) &&
-      // A node where no kube-proxy is to be seen, which may come up later than the agent, knows less than the ConfigMap.
+      // A node where no kube-proxy is to be seen, which may come up later than the agent, knows
+      // less than the ConfigMap.
       !(check === 'kube-proxy' && severity === 'info' && concludes(check)),
   );
   const checks = new Set<CheckName>(kept.map(({ check }) => check));

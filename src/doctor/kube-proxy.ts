@@ -17,7 +17,10 @@ export function kubeProxy(facts: ProxyFacts): Finding[] {
   return [...(mode === undefined ? [] : [modeOfProxy(facts)]), otherIpvs(mode)];
 }
 
-/** kube-router's service proxy and keepalived use it too, and a kube-proxy that had this mode before leaves its Services there. */
+/**
+ * kube-router's service proxy and keepalived use it too, and a kube-proxy that had this mode before
+ * leaves its Services there.
+ */
 function otherIpvs(mode: string | undefined): Finding {
   const whose = mode === undefined ? 'no kube-proxy is to be seen' : `kube-proxy uses ${mode}`;
   return finding(

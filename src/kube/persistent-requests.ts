@@ -1,4 +1,7 @@
-/** Requests that are made again while the API server is away, overloaded, or asks for new credentials. */
+/**
+ * Requests that are made again while the API server is away, overloaded, or asks for new
+ * credentials.
+ */
 import type { ApiConnection, Change } from './api-connection.ts';
 import { ApiError, toApiError } from './api-error.ts';
 import { type Clock, wait } from './clock.ts';
@@ -23,7 +26,8 @@ export class PersistentRequests {
   }
 
   /**
-   * Asked again after an answer that was lost, it finds what it made. Throws ApiError, or the signal's reason.
+   * Asked again after an answer that was lost, it finds what it made. Throws ApiError, or the
+   * signal's reason.
    * @param whole what was sent is waited for, whoever interrupts
    * @param onDoubt is called when an answer was lost: it may have been made all the same
    */
@@ -77,7 +81,10 @@ export class PersistentRequests {
     return failure;
   }
 
-  /** Tries until it succeeds or `signal` is aborted, as long as the reason is one that goes away by itself, or by new credentials. */
+  /**
+   * Tries until it succeeds or `signal` is aborted, as long as the reason is one that goes away by
+   * itself, or by new credentials.
+   */
   async #persist<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
     let areCredentialsNew = false;
     while (true) {
@@ -105,7 +112,9 @@ export class PersistentRequests {
   }
 }
 
-/** A new namespace has no service account for a moment, and pods are refused with 403 until then. */
+/**
+ * A new namespace has no service account for a moment, and pods are refused with 403 until then.
+ */
 function isPassing({ code, message }: ApiError): boolean {
   if (code === 'forbidden') return /serviceaccount .* not found/.test(message);
   return code === 'connection' || code === 'inactive' || code === 'overloaded' || code === 'server-error';

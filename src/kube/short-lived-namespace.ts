@@ -2,7 +2,10 @@
 import { type Clock, wait } from './clock.ts';
 import type { PersistentRequests } from './persistent-requests.ts';
 
-/** Milliseconds that removal may take. A namespace goes when its pods have: seconds, a minute where a node is slow. */
+/**
+ * Milliseconds that removal may take. A namespace goes when its pods have: seconds, a minute where
+ * a node is slow.
+ */
 const REMOVAL_LIMIT = 120_000;
 /** Milliseconds between two looks whether it is gone. */
 const PAUSE = 500;
@@ -11,7 +14,10 @@ const ON_ITS_WAY = 3_000;
 
 const NAMESPACES = '/api/v1/namespaces';
 
-/** A Namespace of the API (https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/namespace-v1/). */
+/**
+ * A Namespace of the API
+ * (https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/namespace-v1/).
+ */
 export interface NamespaceObject {
   readonly apiVersion: string;
   readonly kind: string;
@@ -34,7 +40,10 @@ export class ShortLivedNamespace {
     this.path = `${NAMESPACES}/${this.name}`;
   }
 
-  /** What was sent is waited for, whoever interrupts: a namespace that comes after its removal would stay. Throws ApiError, or the signal's reason. */
+  /**
+   * What was sent is waited for, whoever interrupts: a namespace that comes after its removal would
+   * stay. Throws ApiError, or the signal's reason.
+   */
   async create(signal: AbortSignal): Promise<void> {
     const onDoubt = () => {
       this.#isMade = 'perhaps';

@@ -94,8 +94,9 @@ function surveyFacts({ nftables, iptables, inPlace, chosen }: Survey): SteeringS
 }
 
 /**
- * Names of error numbers by which netlink says that the kernel has no such part, or that its module is not loaded. EINVAL is what nfnetlink answers where
- * nobody serves a subsystem (nfnetlink_rcv_msg in the kernel's nfnetlink.c).
+ * Names of error numbers by which netlink says that the kernel has no such part, or that its module
+ * is not loaded. EINVAL is what nfnetlink answers where nobody serves a subsystem
+ * (nfnetlink_rcv_msg in the kernel's nfnetlink.c).
  */
 const LACKING = new Set(['EINVAL', 'ENOENT', 'EPROTONOSUPPORT', 'EOPNOTSUPP', 'EAFNOSUPPORT']);
 

@@ -1,4 +1,7 @@
-/** What doctor wants to know of this node, gathered: everything by `podfence doctor`, what costs little by a running agent. */
+/**
+ * What doctor wants to know of this node, gathered: everything by `podfence doctor`, what costs
+ * little by a running agent.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import type { System } from '../dataplane/steering/run.ts';

@@ -5,7 +5,9 @@ import { joinRules, NO_RULES, type RuleFacts, type RuleKind, readIptables, readN
 
 export interface NodeRules {
   readonly rules: RuleFacts;
-  /** Whose rules could not be read, or not all of them: nothing follows from what is not in `rules`. */
+  /**
+   * Whose rules could not be read, or not all of them: nothing follows from what is not in `rules`.
+   */
   readonly unread: ReadonlySet<RuleKind>;
   /** What could not be read, as sentences. */
   readonly failures: string[];
@@ -17,7 +19,8 @@ export async function readRules(system: System): Promise<NodeRules> {
   const nft = readNft(await reading.output('nftables', 'nft', ['list', 'ruleset']));
   const parts = [nft];
   for (const family of ['ip', 'ip6']) {
-    // Rules of iptables-nft are in tables of nftables. Where there are none, it need not be installed.
+    // Rules of iptables-nft are in tables of nftables. Where there are none, it need not be
+    // installed.
     const tables = new RegExp(`^${family} (raw|mangle|nat|filter|security)$`);
     if (reading.unread.has('nftables') || [...nft.tables].some((table) => tables.test(table))) {
       parts.push(readIptables(await reading.output('iptables', `${family}tables-nft-save`, [])));
@@ -62,7 +65,10 @@ class Reading {
     this.#system = system;
   }
 
-  /** Empty where the kernel's part for it is missing: then there are no rules of it. Without the tool nobody knows. */
+  /**
+   * Empty where the kernel's part for it is missing: then there are no rules of it. Without the
+   * tool nobody knows.
+   */
   async output(kind: RuleKind, command: string, args: readonly string[]): Promise<string> {
     try {
       return await this.#system.run(command, args);

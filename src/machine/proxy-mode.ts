@@ -26,7 +26,8 @@ export function hasIpvsServices(system: System): boolean {
 }
 
 /**
- * By its traces. The interface kube-ipvs0, which no other program makes, outweighs rules: kube-proxy in its mode ipvs keeps a few rules too.
+ * By its traces. The interface kube-ipvs0, which no other program makes, outweighs rules:
+ * kube-proxy in its mode ipvs keeps a few rules too.
  * @param interfaces names of the node's network interfaces
  */
 export function proxyModeByTraces(system: System, rules: RuleFacts, interfaces: readonly string[]): ProxyFacts {

@@ -81,7 +81,10 @@ export interface Status {
     /** It stays when all is well again. */
     readonly lastError: string | null;
   } | null;
-  /** Of this node, as `podfence doctor --json` has them: what the last look at it found, good and bad. */
+  /**
+   * Of this node, as `podfence doctor --json` has them: what the last look at it found, good and
+   * bad.
+   */
   readonly findings: readonly Finding[];
   /** Since that look, of which there is one every three minutes; null before the first. */
   readonly findingsAgeSeconds: number | null;

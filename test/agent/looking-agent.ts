@@ -1,4 +1,7 @@
-/** A process that runs an agent, in whatever network namespace it is started, which looks at its node without a pause. It tells what changes in its findings, and its log. */
+/**
+ * A process that runs an agent, in whatever network namespace it is started, which looks at its
+ * node without a pause. It tells what changes in its findings, and its log.
+ */
 import pino from 'pino';
 import { AgentProcess } from '../../src/agent/agent-process.ts';
 import { formatListenAddress } from '../../src/telemetry/listen-address.ts';

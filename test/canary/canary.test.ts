@@ -182,7 +182,8 @@ describe('a canary', () => {
       Array(2).fill({ outcome: 'not proved', reason: expect.stringContaining('ErrImageNeverPull') }),
     );
     expect(result.checks.map(({ denied }) => denied.outcome)).toEqual(Array(8).fill('denied'));
-    // Denied for the first time, ten times without an answer for four seconds, and eight seconds more.
+    // Denied for the first time, ten times without an answer for four seconds, and eight seconds
+    // more.
     expect(oldest).toBeGreaterThan(300 + 900 + 4_000 + 8_000);
   });
 

@@ -10,7 +10,10 @@ import {
 import type { Attempt, Result } from '../../src/canary/report-line.ts';
 import { isConnected, isDenied } from '../../src/canary/series.ts';
 
-/** Isolation from 2 s to 10 s, answered 50 ms after it was asked for, in force from 3 s on, watched until 12 s. */
+/**
+ * Isolation from 2 s to 10 s, answered 50 ms after it was asked for, in force from 3 s on, watched
+ * until 12 s.
+ */
 const TIMES: Isolation = {
   open: 1000,
   asked: 2000,
@@ -30,7 +33,10 @@ const RESULTS: Readonly<Record<string, Result>> = {
   f: 'failed',
 };
 
-/** Attempts from `start` on, 100 ms apart: `+` answered after 1 ms, `-` silent for 4 s, `r` refused, `u` unreachable, `c` closed, `f` failed. */
+/**
+ * Attempts from `start` on, 100 ms apart: `+` answered after 1 ms, `-` silent for 4 s, `r` refused,
+ * `u` unreachable, `c` closed, `f` failed.
+ */
 function series(start: number, text: string): Attempt[] {
   return [...text].map((letter, index) => {
     const result = RESULTS[letter] ?? 'failed';

@@ -20,7 +20,10 @@ export interface FakeCluster {
   readonly missingRights?: readonly string[];
   /** The log of doctor's pods; without it they never end. */
   readonly podLog?: string;
-  /** What becomes of requests, by method and path, each once: a status instead of the answer, or done and no answer. */
+  /**
+   * What becomes of requests, by method and path, each once: a status instead of the answer, or
+   * done and no answer.
+   */
   readonly faults?: readonly (readonly [request: RegExp, fault: number | 'lost'])[];
   /** Requests that are done, and answered when `release` is called. */
   readonly held?: RegExp;

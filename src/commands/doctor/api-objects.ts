@@ -63,7 +63,10 @@ export function readPod(object: unknown): PodObject | undefined {
   };
 }
 
-/** `it is pending`, `it is not Ready (CrashLoopBackOff)`: the container's words, or those of the condition. */
+/**
+ * `it is pending`, `it is not Ready (CrashLoopBackOff)`: the container's words, or those of the
+ * condition.
+ */
 function obstacleOf({ phase, conditions, containerStatuses }: Fields): string | undefined {
   const states = itemsOf(containerStatuses).map((each) => fieldsOf(fieldsOf(each).state));
   const waiting = states.map((state) => textOf(fieldsOf(state.waiting).reason)).find((reason) => reason !== '');

@@ -115,7 +115,8 @@ async function askAgent(api: ClusterApi, pod: PodObject): Promise<AgentFacts['st
   try {
     return readStatus(await api.json(`/api/v1/namespaces/${namespace}/pods/${name}:${metricsPort}/proxy/status`));
   } catch (error) {
-    // One that is not Ready and cannot be asked: whatever keeps the user from it, it does not enforce.
+    // One that is not Ready and cannot be asked: whatever keeps the user from it, it does not
+    // enforce.
     if (obstacle !== undefined) return { error: obstacle, down: true };
     return { error: wordsOf(toApiError(error), 'get pods/proxy') };
   }

@@ -119,7 +119,10 @@ function stateOf(object: unknown): { phase: string; reason: string } {
   return { phase: textOf(phase), reason: words.filter((word) => word !== '').join(': ') };
 }
 
-/** What was made goes whatever happened: the signal that ended the rest does not end this. Its pods have no grace period, and go with it at once. */
+/**
+ * What was made goes whatever happened: the signal that ended the rest does not end this. Its pods
+ * have no grace period, and go with it at once.
+ */
 async function remove(namespace: ShortLivedNamespace, say: (line: string) => void): Promise<void> {
   const reason = await namespace.remove(new AbortController().signal);
   if (reason === undefined) return;
