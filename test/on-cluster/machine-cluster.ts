@@ -64,6 +64,7 @@ export class MachineCluster {
       image: IMAGE,
       scripts: SCRIPTS,
       state: STATE,
+      env: variant.env,
       artifacts,
     };
   }

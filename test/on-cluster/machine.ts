@@ -221,7 +221,7 @@ export class Machine {
   }
 
   get #env(): NodeJS.ProcessEnv {
-    return { ...process.env, PFC: this.#state };
+    return { ...process.env, ...this.#cluster.target.env, PFC: this.#state };
   }
 }
 
@@ -235,20 +235,21 @@ export interface FakeClock {
 const BRIDGE = 'cni0';
 
 /**
- * Exchanges the CNI plugin ptp for bridge in a node's configuration, for pods that start from then on.
+ * Puts the CNI plugin bridge in the place of ptp, for pods that start from then on. The file goes before the one that the scripts
+ * write, and a reboot leaves it alone.
  * @param node the folder of the node in the cluster's state
- * @returns what puts the configuration back; it says whether there was anything to exchange
+ * @returns what takes the file away again; it says whether there was anything to take away
  */
 export function wireToBridge(state: string, node: string): () => boolean {
-  const file = join(state, node, 'cni', '10-pfc.conflist');
-  const before = readFileSync(file, 'utf8');
-  const list = JSON.parse(before) as { plugins: Record<string, unknown>[] };
+  const folder = join(state, node, 'cni');
+  const file = join(folder, '00-bridge.conflist');
+  if (existsSync(file)) return () => false;
+  const list = JSON.parse(readFileSync(join(folder, '10-pfc.conflist'), 'utf8')) as { plugins: object[] };
   const [wiring, ...others] = list.plugins;
-  if (wiring?.type === 'bridge') return () => false;
   const bridge = { ...wiring, type: 'bridge', bridge: BRIDGE, isGateway: true, hairpinMode: true };
   writeFileSync(file, JSON.stringify({ ...list, plugins: [bridge, ...others] }));
   return () => {
-    writeFileSync(file, before);
+    rmSync(file);
     return true;
   };
 }

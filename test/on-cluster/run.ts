@@ -122,6 +122,7 @@ async function onGivenCluster(kubeconfig: string, wanted: Wanted, artifacts: str
     image: wanted.image,
     scripts: undefined,
     state: undefined,
+    env: {},
     artifacts,
   };
   const { results, code } = await runTests(target, wanted.files);

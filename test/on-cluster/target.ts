@@ -21,6 +21,8 @@ export interface ClusterTarget {
   readonly scripts: string | undefined;
   /** State of the cluster's scripts (PFC), where there are any. */
   readonly state: string | undefined;
+  /** Variables that the cluster's scripts need to make a node like the others: the variant's. */
+  readonly env: Readonly<Record<string, string>>;
   /** Folder for logs of what failed, and for results that are kept. */
   readonly artifacts: string;
 }
