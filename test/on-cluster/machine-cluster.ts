@@ -3,12 +3,12 @@
  * it up lie beside the checkout, in ../shared/cluster; its README says what they make.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { PROJECT } from './cluster.ts';
 import { wireToBridge } from './machine.ts';
-import { output, Running, run, say } from './shell.ts';
+import { output, Running, say } from './shell.ts';
 import type { ClusterTarget } from './target.ts';
 
 const SCRIPTS = resolve(PROJECT, '..', 'shared', 'cluster');
@@ -72,12 +72,13 @@ export class MachineCluster {
   /** Brings the cluster up and builds podfence's image meanwhile, then gives the image to every node. */
   async start(): Promise<void> {
     const root = mkdtempSync(join(tmpdir(), 'podfence-image-'));
+    const steps = join(PROJECT, 'test', 'deploy', 'dockerfile-steps.mjs');
     try {
-      const up = this.#script('up', ['2'], /^\d\d:\d\d:\d\d|^installing/);
-      const built = carryOutDockerfile(root);
-      await up;
+      await together([
+        ['the cluster', this.#up(), 300_000],
+        ['the image', new Running([process.execPath, steps, '--root', root], { echo: /^\[\w+\] / }), 900_000],
+      ]);
       if (this.#variant.bridge) await this.#useBridge();
-      await built;
       say('the image goes to every node');
       // By the name that daemonset/base has, too.
       await output([join(SCRIPTS, 'image'), IMAGE, root, '--entrypoint', 'podfence', '--also', 'podfence:0.1.0'], {
@@ -90,10 +91,17 @@ export class MachineCluster {
     }
   }
 
-  /** Ends all of it; what was not there before goes. */
+  /**
+   * Ends all of it; what was not there before goes.
+   * @throws Error that names what is left; the state then stays, for whoever looks for the reason
+   */
   async stop(): Promise<void> {
     say('the cluster is taken down');
-    await run([join(SCRIPTS, 'down')], { env: this.#env, quiet: true });
+    await output([join(SCRIPTS, 'down')], { env: this.#env, quiet: true });
+    // What was killed a moment ago may hold a cgroup still.
+    if (leftOvers().length > 0) await output([join(SCRIPTS, 'down')], { env: this.#env, quiet: true });
+    const left = leftOvers();
+    if (left.length > 0) throw new Error(`the cluster has left something behind:\n${left.join('\n')}`);
     if (!this.#wasThere) {
       rmSync(STATE, { recursive: true, force: true });
       return;
@@ -109,17 +117,11 @@ export class MachineCluster {
     return { ...process.env, ...this.#variant.env, PFC: STATE };
   }
 
-  async #script(name: string, args: readonly string[], shown: RegExp): Promise<void> {
-    const script = new Running([join(SCRIPTS, name), ...args], { env: this.#env });
-    let said = 0;
-    const timer = setInterval(() => {
-      for (const line of script.lines.slice(said))
-        if (shown.test(line)) say(line.replace(/^\d\d:\d\d:\d\d /, `${name}: `));
-      said = script.lines.length;
-    }, 500);
-    const code = await script.exit(300_000);
-    clearInterval(timer);
-    if (code !== 0) throw new Error(`${name} ended with exit code ${code}:\n${script.lines.slice(-20).join('\n')}`);
+  #up(): Running {
+    const show = (line: string) => {
+      if (/^\d\d:\d\d:\d\d|^installing/.test(line)) say(line.replace(/^\d\d:\d\d:\d\d /, 'up: '));
+    };
+    return new Running([join(SCRIPTS, 'up'), '2'], { env: this.#env, echo: show });
   }
 
   /** Pods are wired to a bridge, as with many CNIs, instead of by ptp; those that run are made again. */
@@ -135,11 +137,31 @@ export class MachineCluster {
   }
 }
 
-/** The Dockerfile's steps; the finished root is left in the folder. */
-async function carryOutDockerfile(root: string): Promise<void> {
-  const steps = join(PROJECT, 'test', 'deploy', 'dockerfile-steps.mjs');
-  const build = new Running([process.execPath, steps, '--root', root], { echo: /^\[\w+\] / });
-  const code = await build.exit(900_000);
-  if (code !== 0) throw new Error(`the image could not be built:\n${build.lines.slice(-20).join('\n')}`);
-  say('the image is built');
+/** Resolves when all have succeeded. Where one fails the others are ended first. @throws Error about the first that failed */
+async function together(parts: readonly (readonly [what: string, Running, timeout: number])[]): Promise<void> {
+  const failures: Error[] = [];
+  const ended = parts.map(async ([what, running, timeout]) => {
+    const code = await running.exit(timeout);
+    if (code === 0) return say(`${what} is there`);
+    failures.push(new Error(`${what}: exit code ${code}\n${running.lines.slice(-20).join('\n')}`));
+    for (const [, other] of parts) void other.stop();
+  });
+  await Promise.all(ended);
+  if (failures[0] !== undefined) throw failures[0];
+}
+
+/** What of a cluster is on this machine: network namespaces, mounts and cgroups. */
+function leftOvers(): readonly string[] {
+  const namespaces = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' }).stdout.split('\n');
+  const mounts = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '');
+  const cgroups = globSync('/sys/fs/cgroup/*/pfc[0-9]*');
+  return [
+    ...namespaces.filter((name) => /^pfc\d/.test(name)).map((name) => `network namespace ${name}`),
+    ...mounts
+      .filter((mount) => /\/pfc\d/.test(mount) || mount.startsWith(`${STATE}/node`))
+      .map((mount) => `mount ${mount}`),
+    ...cgroups.map((cgroup) => `cgroup ${cgroup}`),
+  ];
 }

@@ -150,8 +150,13 @@ async function onOwnClusters(wanted: Wanted, artifacts: string): Promise<number>
     } catch (error) {
       console.log(error instanceof Error ? error.message : error);
       total.failed++;
-    } finally {
-      if (!wanted.keep || interrupted) await cluster.stop();
+    }
+    if (wanted.keep && !interrupted) continue;
+    try {
+      await cluster.stop();
+    } catch (error) {
+      console.log(error instanceof Error ? error.message : error);
+      total.failed++;
     }
   }
   console.log(totalLine(total));

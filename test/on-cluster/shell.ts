@@ -17,8 +17,8 @@ export interface RunOptions {
   readonly timeout?: number;
   /** Says nothing: for what is asked again and again. */
   readonly quiet?: boolean;
-  /** Of a running command: its lines, or those that match, are passed on. */
-  readonly echo?: true | RegExp;
+  /** Of a running command: its lines, or those that match, are passed on, or given to a function. */
+  readonly echo?: true | RegExp | ((line: string) => void);
 }
 
 /** A line of the run, with the time of day. */
@@ -111,7 +111,8 @@ export class Running {
       if (stream === null) continue;
       createInterface({ input: stream }).on('line', (line) => {
         this.lines.push(line);
-        if (echo === true || echo?.test(line)) process.stdout.write(`${line}\n`);
+        if (typeof echo === 'function') echo(line);
+        else if (echo === true || echo?.test(line)) process.stdout.write(`${line}\n`);
         for (const watcher of this.#watchers) watcher();
       });
     }
@@ -147,7 +148,7 @@ export class Running {
     }
   }
 
-  /** Resolves with the exit code when it ends by itself; kills it after `timeout` ms and throws. */
+  /** Resolves with the exit code when it ends; null where it was killed, which happens after `timeout` ms too. */
   async exit(timeout: number): Promise<number | null> {
     const timer = setTimeout(() => void this.stop('SIGKILL'), timeout);
     await this.#ended;
