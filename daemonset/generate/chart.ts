@@ -161,7 +161,10 @@ function monitoring(name: string): string {
   const file = `monitoring/prometheus-operator/${name}`;
   // Prometheus has braces of its own.
   const escaped = read(file).replaceAll(/\{\{|\}\}/g, (braces) => `{{ "${braces}" }}`);
-  const text = replace(file, escaped, 'namespace: podfence-system', 'namespace: {{ .Release.Namespace }}');
+  const text = replace(file, escaped, 'namespace: podfence-system', 'namespace: {{ .Release.Namespace }}').replaceAll(
+    '-n podfence-system ',
+    '-n {{ .Release.Namespace }} ',
+  );
   return `{{- if .Values.prometheusOperator }}\n${text}{{- end }}\n`;
 }
 
@@ -253,9 +256,10 @@ Is it running, and are the policies in force? An agent is ready when they are:
 
 {{- if eq (get .Values.settings "mode" | default "enforce") "audit" }}
 
-It audits: nothing is denied. What enforcement would deny is told by
+It audits: nothing is denied. What enforcement would deny on the node of an agent is told by
 
-    podfence flows --verdict would_deny
+    kubectl -n {{ .Release.Namespace }} port-forward daemonset/podfence 9465
+    podfence flows --verdict would_deny           # in another terminal
 {{- else }}
 
 Does it enforce? A client asks a server once a second, and says in its log what came of it. With the policy

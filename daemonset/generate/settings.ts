@@ -18,8 +18,9 @@ const LISTS = ['node-addresses', 'manifests'];
 /** It may be empty, for nowhere. */
 const QUERY_ADDRESS = 'query-address';
 
-/** A chart takes the port of the probes and of the Service from it. */
+/** A chart takes the port of the probes and of the Service from it. The kubelet asks at the node's address, so it is one of all addresses. */
 const METRICS_ADDRESS = 'metrics-address';
+const ALL_ADDRESSES = '^(0\\.0\\.0\\.0|\\[::\\])?:[0-9]{1,5}$';
 
 /** All settings: a variable of the environment each. */
 export function settings(): readonly Option[] {
@@ -48,6 +49,6 @@ function typeOf(option: Option): Schema {
   if (option.flags.includes('<yesno>')) return { enum: [true, false, 'yes', 'no', 'true', 'false'] };
   if (name === 'mark-mask') return { type: ['string', 'integer'], pattern: '^(0x[0-9a-fA-F]{1,8}|[0-9]{1,10})$' };
   if (LISTS.includes(name)) return { type: ['string', 'array'], minLength: 1, minItems: 1, items: { type: 'string' } };
-  if (name === METRICS_ADDRESS) return { type: 'string', pattern: ':[0-9]{1,5}$' };
+  if (name === METRICS_ADDRESS) return { type: 'string', pattern: ALL_ADDRESSES };
   return name === QUERY_ADDRESS ? { type: 'string' } : { type: 'string', minLength: 1 };
 }

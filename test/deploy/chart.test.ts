@@ -150,6 +150,7 @@ describe.skipIf(!Helm.isThere)(Helm.isThere ? 'The Helm chart' : 'The Helm chart
     ['a wrong choice', ['settings.deny=bounce'], "'drop', 'reject'"],
     ['a string for a number', ['settings.queues=two'], 'got string, want integer'],
     ['a number that is too great', ['settings.queues=65'], '64'],
+    ['an address at which no probe asks', ['settings.metrics-address=127.0.0.1:9464'], 'does not match pattern'],
     ['a wrong type beside the settings', ['image.pullPolicy=Sometimes'], "'IfNotPresent'"],
     ['a list for an object', ['resources={a}'], 'want object'],
   ])('refuses %s, by its name', (_, values, words) => {
@@ -178,7 +179,9 @@ describe.skipIf(!Helm.isThere)(Helm.isThere ? 'The Helm chart' : 'The Helm chart
     expect(enforcing).toContain('curl localhost:9999/readyz');
     expect(enforcing).toMatch(/sed 's\|podfence:dev\|r\.example\/p:[\d.]+\|' examples\/try\.yaml/);
     expect(enforcing).toContain('helm -n podfence-system uninstall podfence');
-    expect(notes('--set', 'settings.mode=audit')).toContain('It audits: nothing is denied.');
+    const auditing = notes('--set', 'settings.mode=audit');
+    expect(auditing).toContain('It audits: nothing is denied.');
+    expect(auditing).toContain('kubectl -n podfence-system port-forward daemonset/podfence 9465');
   });
 
   it('is found right by helm lint', () => {
