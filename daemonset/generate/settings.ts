@@ -18,7 +18,10 @@ const LISTS = ['node-addresses', 'manifests'];
 /** It may be empty, for nowhere. */
 const QUERY_ADDRESS = 'query-address';
 
-/** A chart takes the port of the probes and of the Service from it. The kubelet asks at the node's address, so it is one of all addresses. */
+/**
+ * A chart takes the port of the probes and of the Service from it. The kubelet asks at the node's
+ * address, so it is one of all addresses.
+ */
 const METRICS_ADDRESS = 'metrics-address';
 const ALL_ADDRESSES = '^(0\\.0\\.0\\.0|\\[::\\])?:[0-9]{1,5}$';
 

@@ -53,11 +53,19 @@ const PATIENCE = 5000;
 const ASK = '/opt/podfence/examples/pod/ask.mjs';
 const IMAGE = 'podfence:dev';
 
-/** Applies the example, asks every row, and takes the example away again, whatever happened. */
+/**
+ * Applies the example, asks every row, and takes the example away again, whatever happened.
+ * @throws Error where the cluster has one of its namespaces already; then nothing is touched
+ */
 export async function checkOnCluster(table: TruthTable, cluster: Cluster): Promise<readonly RowResult[]> {
   const { report = () => {}, rounds = ROUNDS } = cluster;
   const application = manifest([table.application], cluster);
   const policies = manifest(table.policies, cluster);
+  for (const name of ownNamespaces(table)) {
+    const found = await cluster.kubectl(['get', 'namespace', name, '--ignore-not-found', '-o', 'name']);
+    if (found.trim() !== '')
+      throw new Error(`the cluster has a namespace ${name} already, which the example would change`);
+  }
   await using listeners = new AsyncDisposableStack();
   try {
     report(`examples/${table.example}: the application`);

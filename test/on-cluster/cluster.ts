@@ -1,8 +1,8 @@
 /** The cluster of a run, for its tests: kubectl, the command line, nodes. */
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 import { type Finished, output, Running, type RunOptions, run } from './shell.ts';
-import { artifactFolder, type ClusterTarget, prefixOfNode, targetOfRun } from './target.ts';
+import { type ClusterTarget, prefixOfNode, targetOfRun } from './target.ts';
 
 export const PROJECT = resolve(import.meta.dirname, '..', '..');
 const CLI = join(PROJECT, 'src', 'cli.ts');
@@ -21,6 +21,22 @@ export interface ApiObject {
     readonly podIP?: string;
     readonly podIPs?: readonly { readonly ip: string }[];
   };
+}
+
+/**
+ * The path of a program; undefined where PATH has none. A shim of the same name calls it by this.
+ */
+export function inPath(program: string): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter).map((folder) => resolve(folder));
+  return folders.map((folder) => join(folder, program)).find((file) => existsSync(file));
+}
+
+/** What the tests look at in an agent's `/status`. */
+export interface AgentStatus {
+  readonly node: string;
+  readonly source: { readonly kinds: readonly { kind: string; restarts: Readonly<Record<string, number>> }[] };
+  readonly lag: { readonly lastChange: { readonly at: string } | null };
+  readonly findings: readonly unknown[];
 }
 
 export class Cluster {
@@ -54,6 +70,10 @@ export class Cluster {
   async list(kind: string, ...args: readonly string[]): Promise<readonly ApiObject[]> {
     const text = await this.kubectl(['get', kind, ...args, '-o', 'json'], { quiet: true });
     return (JSON.parse(text) as { items: readonly ApiObject[] }).items;
+  }
+
+  async hasNamespace(name: string): Promise<boolean> {
+    return (await this.list('namespaces', `--field-selector=metadata.name=${name}`)).length > 0;
   }
 
   /** podfence's command line from the checkout, where the API server is reachable. */
@@ -92,22 +112,26 @@ export class Cluster {
     return `/api/v1/namespaces/podfence-system/pods/${pod}:9464/proxy${path}`;
   }
 
+  /** What the agent of a node says of itself. */
+  async statusOf(node: string): Promise<AgentStatus> {
+    const url = this.agentUrl((await this.agents()).get(node)?.metadata.name ?? '', '/status');
+    return JSON.parse(await this.kubectl(['get', '--raw', url], { quiet: true })) as AgentStatus;
+  }
+
   /** The helm to call; undefined where there is none. */
   get helm(): string | undefined {
     const { state } = this.target;
-    const folders = [
-      ...(state === undefined ? [] : [join(state, 'bin')]),
-      ...(process.env.PATH ?? '').split(delimiter),
-    ];
-    return folders.map((folder) => join(folder, 'helm')).find((file) => existsSync(file));
+    const own = state === undefined ? undefined : join(state, 'bin', 'helm');
+    return own !== undefined && existsSync(own) ? own : inPath('helm');
   }
 
   /**
-   * A folder with kubectl, podfence and curl as the documents call them; first in PATH, a documented command runs as it stands.
+   * A folder with kubectl, podfence and curl as the documents call them. With it first in PATH, a
+   * documented command runs as it stands.
    */
   shims(): string {
     if (this.#shims !== undefined) return this.#shims;
-    const folder = artifactFolder(this.target, 'shims');
+    const folder = mkdtempSync(join(this.target.temporary, 'shims-'));
     const { enter } = this.target;
     const shim = (name: string, command: readonly string[]) => {
       const words = command.map((word) => `'${word}'`).join(' ');
@@ -117,8 +141,8 @@ export class Cluster {
     shim('kubectl', this.kubectlCommand([]));
     if (this.helm !== undefined) shim('helm', [...enter, this.helm]);
     shim('podfence', this.podfenceCommand([]));
-    // Behind a prefix curl would find itself again.
-    shim('curl', [...enter, '/usr/bin/curl', '-sS']);
+    // By its path, or it would find itself again.
+    shim('curl', [...enter, inPath('curl') ?? '/usr/bin/curl', '-sS']);
     this.#shims = folder;
     return folder;
   }

@@ -3,19 +3,15 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { type Cluster, PROJECT } from './cluster.ts';
+import { type ApiObject, type Cluster, PROJECT } from './cluster.ts';
 import { until } from './until.ts';
 
-/** Variables of the agent: `{ PODFENCE_DENY: 'reject' }`. */
-export type Settings = Readonly<Record<string, string>>;
-
-/** Installs podfence, or changes its settings, and resolves when every agent enforces. */
-export async function install(cluster: Cluster, settings: Settings = {}): Promise<void> {
+/** Installs podfence, or makes it again what base has, and resolves when every agent enforces. */
+export async function install(cluster: Cluster): Promise<void> {
   const [name = '', tag = ''] = splitImage(cluster.target.image);
   const folder = mkdtempSync(join(tmpdir(), 'podfence-overlay-'));
   try {
-    const env = Object.entries(settings).map(([variable, value]) => ({ name: variable, value }));
-    const agent = { name: 'agent', imagePullPolicy: 'IfNotPresent', ...(env.length === 0 ? {} : { env }) };
+    const agent = { name: 'agent', imagePullPolicy: 'IfNotPresent' };
     const patch = {
       apiVersion: 'apps/v1',
       kind: 'DaemonSet',
@@ -47,6 +43,36 @@ export async function rolledOut(cluster: Cluster): Promise<void> {
   });
 }
 
+interface ContainerStatus {
+  readonly containerID?: string;
+  readonly ready: boolean;
+  readonly restartCount: number;
+  readonly lastState?: { readonly terminated?: { readonly reason: string } };
+}
+
+/** The container of a node's agent; undefined while its pod is being replaced. */
+export async function agentContainer(cluster: Cluster, node: string): Promise<ContainerStatus | undefined> {
+  return containerOf((await cluster.agents()).get(node));
+}
+
+/** How often each agent was started again, by its node. */
+export async function restartsOfAgents(cluster: Cluster): Promise<ReadonlyMap<string, number>> {
+  const agents = [...(await cluster.agents())];
+  return new Map(agents.map(([node, pod]) => [node, containerOf(pod)?.restartCount ?? 0]));
+}
+
+function containerOf(pod: ApiObject | undefined): ContainerStatus | undefined {
+  return (pod?.status.containerStatuses as readonly ContainerStatus[] | undefined)?.[0];
+}
+
+/** By the log of a node's agent, in ms. NaN where it does not say so. */
+export async function enforcingSince(cluster: Cluster, node: string): Promise<number> {
+  const agent = (await cluster.agents()).get(node)?.metadata.name ?? '';
+  const lines = (await cluster.kubectl(['-n', 'podfence-system', 'logs', agent])).trim().split('\n');
+  const logged = lines.map((line) => JSON.parse(line) as { msg: string; time: string });
+  return Date.parse(logged.find(({ msg }) => msg === 'enforcing')?.time ?? '');
+}
+
 /** Lets each agent take its rules away, as daemonset/removal.yaml does, and resolves when all nodes are clean. */
 export async function cleanNodes(cluster: Cluster): Promise<void> {
   const patch = join(PROJECT, 'daemonset', 'removal.yaml');
@@ -58,13 +84,11 @@ export async function cleanNodes(cluster: Cluster): Promise<void> {
 export async function remove(cluster: Cluster): Promise<void> {
   await cleanNodes(cluster);
   await cluster.kubectl(['delete', '-k', join(PROJECT, 'daemonset', 'base'), '--timeout=60s']);
-  await until('the namespace podfence-system is gone', async () => {
-    const left = await cluster.list('namespaces', '--field-selector=metadata.name=podfence-system');
-    return left.length === 0;
-  });
+  await until('the namespace podfence-system is gone', async () => !(await cluster.hasNamespace('podfence-system')));
 }
 
-function splitImage(image: string): [name: string, tag: string] {
+/** An image's name and tag; a registry's port is no tag. */
+export function splitImage(image: string): [name: string, tag: string] {
   const colon = image.lastIndexOf(':');
   return colon > image.lastIndexOf('/') ? [image.slice(0, colon), image.slice(colon + 1)] : [image, 'latest'];
 }

@@ -1,16 +1,20 @@
-/** Before the first test: is podfence installed already? Then it is somebody's, and the suite does not touch it. After the last: it goes. */
-import { Cluster } from './cluster.ts';
+/** What a run must not find on a cluster, and what it must not leave there. */
+import type { Cluster } from './cluster.ts';
 import { remove } from './installation.ts';
+import { OF_THE_SUITE } from './pods.ts';
 
-const isInstalled = async (cluster: Cluster) =>
-  (await cluster.list('namespaces', '--field-selector=metadata.name=podfence-system')).length > 0;
-
-export async function setup(): Promise<void> {
-  if (await isInstalled(new Cluster()))
+/**
+ * @throws Error where podfence is installed already: then it is somebody's, and the suite does not
+ * touch it
+ */
+export async function mustBeFree(cluster: Cluster): Promise<void> {
+  if (await cluster.hasNamespace('podfence-system'))
     throw new Error('podfence is installed on this cluster already (namespace podfence-system): remove it first');
 }
 
-export async function teardown(): Promise<void> {
-  const cluster = new Cluster();
-  if (await isInstalled(cluster)) await remove(cluster);
+/** Removes the namespaces of a run, and podfence: a run that was interrupted has left them. */
+export async function leaveNothing(cluster: Cluster): Promise<void> {
+  const label = Object.entries(OF_THE_SUITE).map((pair) => pair.join('='));
+  await cluster.kubectl(['delete', 'namespaces', '-l', label.join(), '--timeout=120s'], { timeout: 150_000 });
+  if (await cluster.hasNamespace('podfence-system')) await remove(cluster);
 }

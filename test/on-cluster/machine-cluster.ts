@@ -54,7 +54,7 @@ export class MachineCluster {
   /** Images that a run before has left, and binaries, are not ours to take away. */
   readonly #imagesBefore = new Set(existsSync(join(STATE, 'images')) ? readdirSync(join(STATE, 'images')) : []);
 
-  constructor(variant: Variant, artifacts: string) {
+  constructor(variant: Variant, folders: Pick<ClusterTarget, 'artifacts' | 'temporary'>) {
     this.#variant = variant;
     this.target = {
       kubeconfig: join(STATE, 'pki', 'admin.conf'),
@@ -65,7 +65,7 @@ export class MachineCluster {
       scripts: SCRIPTS,
       state: STATE,
       env: variant.env,
-      artifacts,
+      ...folders,
     };
   }
 
@@ -137,7 +137,10 @@ export class MachineCluster {
   }
 }
 
-/** Resolves when all have succeeded. Where one fails the others are ended first. @throws Error about the first that failed */
+/**
+ * Resolves when all have succeeded. Where one fails the others are ended first.
+ * @throws Error about the first that failed
+ */
 async function together(parts: readonly (readonly [what: string, Running, timeout: number])[]): Promise<void> {
   const failures: Error[] = [];
   const ended = parts.map(async ([what, running, timeout]) => {

@@ -21,6 +21,9 @@ export interface PodOptions {
   readonly program?: readonly string[];
 }
 
+/** Label of every namespace that the suite makes for itself. */
+export const OF_THE_SUITE = { 'podfence.io/made-by': 'test-cluster' };
+
 /** What one question came to: the answering pod's name, `refused`, `silent`, or `error CODE`. */
 export type Outcome = string;
 
@@ -35,12 +38,19 @@ export class Namespace {
     this.name = name;
   }
 
+  /**
+   * A namespace that was not there before, named `podfence-test-` and `purpose`.
+   * @throws Error where there is one of that name
+   */
   static async create(
     cluster: Cluster,
-    name: string,
+    purpose: string,
     labels: Readonly<Record<string, string>> = {},
   ): Promise<Namespace> {
-    await cluster.apply(JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }));
+    const name = `podfence-test-${purpose}`;
+    const metadata = { name, labels: { ...labels, ...OF_THE_SUITE } };
+    const input = JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata });
+    await cluster.kubectl(['create', '-f', '-'], { input });
     const data = Object.fromEntries(
       readdirSync(PROGRAMS).map((file) => [file, readFileSync(join(PROGRAMS, file), 'utf8')]),
     );
@@ -54,10 +64,6 @@ export class Namespace {
     await this.cluster.kubectl(['delete', 'namespace', this.name, '--ignore-not-found', '--timeout=60s']);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.delete();
-  }
-
   /** kubectl in this namespace. */
   kubectl(...args: readonly string[]): Promise<string> {
     return this.cluster.kubectl(['-n', this.name, ...args]);
@@ -69,9 +75,8 @@ export class Namespace {
   }
 
   /** Applies a NetworkPolicy by its spec. */
-  async policy(name: string, spec: object, annotations: Readonly<Record<string, string>> = {}): Promise<void> {
-    const metadata = { name, annotations };
-    await this.apply({ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata, spec });
+  async policy(name: string, spec: object): Promise<void> {
+    await this.apply({ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name }, spec });
   }
 
   /** The template of a pod, as a Deployment or StatefulSet has it. */
@@ -158,11 +163,6 @@ export class Namespace {
   /** A stream from a running pod, in a process of its own there. */
   stream(pod: string, host: string, port: number): Stream {
     return new Stream(this.#program(pod, 'stream.ts', host, port));
-  }
-
-  /** New connections from a running pod, in a process of its own there. */
-  knocking(pod: string, host: string, port: number): Knocking {
-    return new Knocking(this.#program(pod, 'knock.ts', host, port));
   }
 
   /** What a pod's own program prints, read on its node: it is there while the API server and the runtime are not. */

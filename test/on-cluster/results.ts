@@ -18,7 +18,7 @@ export async function keepResults(name: string, target: ClusterTarget, results: 
   const folder = join(PROJECT, 'test', 'on-cluster', 'results');
   mkdirSync(folder, { recursive: true });
   const git = async (...args: string[]) => (await output(['git', '-C', PROJECT, ...args], { quiet: true })).trim();
-  const changed = (await git('status', '--porcelain', '--', 'src', 'daemonset', 'Dockerfile')) !== '';
+  const changed = (await git('status', '--porcelain', '--', '.', ':!test/on-cluster/results')) !== '';
   const [node] = await new Cluster(target).list('nodes');
   const { nodeInfo } = (node?.status ?? {}) as { nodeInfo?: Readonly<Record<string, string>> };
   const kept = {

@@ -1,13 +1,15 @@
 /**
  * `npm run test:cluster -- [FILE …] [FLAGS]`: podfence on a real cluster. See HELP.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { totalLine } from '../../setup/test.mjs';
-import { PROJECT } from './cluster.ts';
+import { Cluster, inPath, PROJECT } from './cluster.ts';
+import { collect, collectClusterLogs } from './collected.ts';
 import { runUpstreamTests } from './e2e.ts';
+import { leaveNothing, mustBeFree } from './leave-nothing.ts';
 import { isUp, MachineCluster, obstacle, PLAIN, VARIANTS, type Variant } from './machine-cluster.ts';
 import { keepResults, type Results } from './results.ts';
 import { output, Running, say, stopRunning } from './shell.ts';
@@ -20,7 +22,8 @@ FILE names tests by a part of their path; without one all of the short suite run
 
 Which cluster:
   KUBECONFIG           the cluster that this variable names: the tests install podfence there and make namespaces of their
-                       own. Without it a cluster is brought up on this machine, by ../shared/cluster, and taken down again.
+                       own (podfence-test-…, try and those of examples/), which must not be there yet. Without it a cluster is
+                       brought up on this machine, by ../shared/cluster, and taken down again.
   --image NAME         podfence's image, which the nodes have or can pull                       (podfence:dev)
   --load COMMAND       loads the image into the nodes, for example
                        'kind load docker-image podfence:dev --name podfence'
@@ -33,7 +36,8 @@ What runs besides, on a cluster of this machine:
   --variant NAME       on one of them
   --keep               leaves the cluster up afterwards
 
-Logs of what failed are in .cache/test-cluster; results of --e2e and --matrix are kept in test/on-cluster/results.
+Logs of what failed are in .cache/test-cluster; results of --e2e, --matrix and --variant are kept in test/on-cluster/results,
+unless FILE names a part of the tests.
 `;
 
 class UsageError extends Error {}
@@ -48,7 +52,12 @@ interface Wanted {
   readonly variants: readonly Variant[];
   /** The outcome becomes a file of the project. */
   readonly isKept: boolean;
+  /** All of the short suite, once. */
+  readonly isShort: boolean;
 }
+
+/** How long all of the short suite may take with all that is around it, in minutes. */
+const MADE_FOR = 20;
 
 function parse(args: readonly string[]): Wanted | undefined {
   const string = { type: 'string' } as const;
@@ -72,6 +81,7 @@ function parse(args: readonly string[]): Wanted | undefined {
     values.variant === undefined ? undefined : [PLAIN, ...VARIANTS].find(({ name }) => name === values.variant);
   if (values.variant !== undefined && named === undefined)
     throw new UsageError(`--variant: there is ${[PLAIN, ...VARIANTS].map(({ name }) => name).join(', ')}`);
+  const isKept = values.e2e || values.matrix || named !== undefined;
   return {
     files: positionals,
     image: values.image ?? 'podfence:dev',
@@ -80,8 +90,25 @@ function parse(args: readonly string[]): Wanted | undefined {
     e2e: values.e2e,
     keep: values.keep,
     variants: values.matrix ? VARIANTS : [named ?? PLAIN],
-    isKept: values.e2e || values.matrix || named !== undefined,
+    isKept,
+    isShort: !isKept && positionals.length === 0,
   };
+}
+
+type Counts = Omit<Results, 'cases'>;
+type Folders = Pick<ClusterTarget, 'artifacts' | 'temporary'>;
+
+/** What the tests came to so far; every failure of the run itself counts, too. */
+const total: { -readonly [Key in keyof Counts]: Counts[Key] } = { passed: 0, failed: 0, skipped: 0 };
+
+/** Whatever fails is said and counted, and what must follow follows. */
+async function counted(step: () => Promise<void>): Promise<void> {
+  try {
+    await step();
+  } catch (error) {
+    console.log(error instanceof Error ? error.message : error);
+    total.failed++;
+  }
 }
 
 async function main(): Promise<number> {
@@ -90,77 +117,83 @@ async function main(): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  const artifacts = join(PROJECT, '.cache', 'test-cluster');
-  rmSync(artifacts, { recursive: true, force: true });
-  mkdirSync(artifacts, { recursive: true });
   const given = process.env.KUBECONFIG;
-  if (given !== undefined) return onGivenCluster(given, wanted, artifacts);
-  const why = obstacle();
+  if (given !== undefined && (wanted.isKept || wanted.keep))
+    throw new UsageError(
+      '--e2e, --matrix, --variant and --keep need a cluster of this machine; KUBECONFIG names another',
+    );
+  const why = given === undefined ? obstacle() : undefined;
   if (why !== undefined) {
     console.log(`Skipped:\n  test:cluster (${why})`);
-    console.log(totalLine({ passed: 0, failed: 0, skipped: 1 }));
-    return 0;
-  }
-  if (isUp()) {
+    total.skipped++;
+  } else if (given === undefined && isUp()) {
     console.log(
       'A cluster is up on this machine that this run did not start; nothing was touched.\n' +
         'Take it down (../shared/cluster/down), or name it by KUBECONFIG.',
     );
-    console.log(totalLine({ passed: 0, failed: 1, skipped: 0 }));
-    return 1;
+    total.failed++;
+  } else {
+    const artifacts = join(PROJECT, '.cache', 'test-cluster');
+    rmSync(artifacts, { recursive: true, force: true });
+    const temporary = mkdtempSync(join(tmpdir(), 'podfence-cluster-'));
+    if (given !== undefined) await counted(() => onGivenCluster(given, wanted, { artifacts, temporary }));
+    else
+      for (const variant of wanted.variants)
+        await onOwnCluster(variant, wanted, { artifacts: join(artifacts, variant.name), temporary });
+    rmSync(temporary, { recursive: true, force: true });
   }
-  return onOwnClusters(wanted, artifacts);
+  const minutes = performance.now() / 60_000;
+  say(`the run took ${minutes.toFixed(1)} minutes`);
+  if (wanted.isShort && minutes > MADE_FOR)
+    say(`warning: the short suite is to take ${MADE_FOR} minutes at most, all included`);
+  console.log(totalLine(total));
+  return total.failed > 0 || (total.passed === 0 && why === undefined) ? 1 : 0;
 }
 
-async function onGivenCluster(kubeconfig: string, wanted: Wanted, artifacts: string): Promise<number> {
+async function onGivenCluster(kubeconfig: string, wanted: Wanted, folders: Folders): Promise<void> {
+  const kubectl = inPath('kubectl');
+  if (kubectl === undefined) throw new Error('there is no kubectl');
   if (wanted.load !== undefined) await output(['sh', '-c', wanted.load], { timeout: 600_000 });
   const target: ClusterTarget = {
     kubeconfig: resolve(kubeconfig.replace(/^~(?=\/)/, homedir())),
     enter: [],
-    kubectl: 'kubectl',
+    kubectl,
     onNode: wanted.onNode?.split(/\s+/),
     image: wanted.image,
     scripts: undefined,
     state: undefined,
     env: {},
-    artifacts,
+    ...folders,
   };
-  const { results, code } = await runTests(target, wanted.files);
-  console.log(totalLine(counts(results, code)));
-  return code;
+  await mustBeFree(new Cluster(target));
+  try {
+    count(await shortSuite(target, wanted.files));
+    if (total.failed > 0) await collect(target, 'at-the-end');
+  } finally {
+    await leaveNothing(new Cluster(target));
+  }
 }
 
-async function onOwnClusters(wanted: Wanted, artifacts: string): Promise<number> {
-  const total = { passed: 0, failed: 0, skipped: 0 };
-  for (const variant of wanted.variants) {
-    if (interrupted) break;
-    const cluster = new MachineCluster(variant, artifacts);
-    try {
-      say(`a cluster is brought up on this machine: ${variant.name}`);
-      await cluster.start();
-      const outcome = wanted.e2e
-        ? await runUpstreamTests(cluster.target)
-        : await runTests(cluster.target, wanted.files);
-      if (wanted.isKept && outcome.results !== undefined)
-        await keepResults(wanted.e2e ? `e2e-${variant.name}` : variant.name, cluster.target, outcome.results);
-      const { passed, failed, skipped } = counts(outcome.results, outcome.code);
-      total.passed += passed;
-      total.failed += failed;
-      total.skipped += skipped;
-    } catch (error) {
-      console.log(error instanceof Error ? error.message : error);
-      total.failed++;
-    }
-    if (wanted.keep && !interrupted) continue;
-    try {
-      await cluster.stop();
-    } catch (error) {
-      console.log(error instanceof Error ? error.message : error);
-      total.failed++;
-    }
+async function onOwnCluster(variant: Variant, wanted: Wanted, folders: Folders): Promise<void> {
+  if (interrupted) return;
+  const cluster = new MachineCluster(variant, folders);
+  const { target } = cluster;
+  const failedBefore = total.failed;
+  await counted(async () => {
+    say(`a cluster is brought up on this machine: ${variant.name}`);
+    await cluster.start();
+    const outcome = wanted.e2e ? await runUpstreamTests(target) : await shortSuite(target, wanted.files);
+    // A part of the tests says nothing about the rest.
+    if (wanted.isKept && wanted.files.length === 0 && outcome.results !== undefined)
+      await keepResults(wanted.e2e ? `e2e-${variant.name}` : variant.name, target, outcome.results);
+    count(outcome);
+  });
+  if (total.failed > failedBefore) {
+    await counted(() => collect(target, 'at-the-end'));
+    collectClusterLogs(target);
   }
-  console.log(totalLine(total));
-  return total.failed > 0 || total.passed === 0 ? 1 : 0;
+  if (!wanted.keep || interrupted) await counted(() => cluster.stop());
+  else await counted(() => leaveNothing(new Cluster(target)));
 }
 
 // What runs ends, and with it the run, which takes the cluster down on its way out.
@@ -173,34 +206,32 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
+interface Outcome {
+  readonly results: Results | undefined;
+  readonly code: number;
+}
+
+/** In minutes. A suite that takes this long hangs, and is ended. */
+const HANGS_AFTER = 30;
+
 /** vitest with this suite, its lines passed on as they come. */
-async function runTests(
-  target: ClusterTarget,
-  files: readonly string[],
-): Promise<{ results: Results | undefined; code: number }> {
-  const folder = mkdtempSync(join(tmpdir(), 'podfence-cluster-'));
-  const file = join(folder, 'results.json');
-  const named = join(folder, 'tests.json');
+async function shortSuite(target: ClusterTarget, files: readonly string[]): Promise<Outcome> {
+  const file = join(target.temporary, 'results.json');
+  const named = join(target.temporary, 'tests.json');
   const reporters = [`--reporter=${join(PROJECT, 'setup', 'results-reporter.mjs')}`, '--reporter=verbose'];
   const json = ['--reporter=json', `--outputFile.json=${named}`];
   const vitest = join(PROJECT, 'node_modules', '.bin', 'vitest');
   const config = join(PROJECT, 'test', 'on-cluster', 'vitest.config.ts');
-  try {
-    const tests = new Running([vitest, 'run', '--config', config, '--no-color', ...reporters, ...json, ...files], {
-      cwd: PROJECT,
-      env: { ...process.env, PODFENCE_TEST_RESULTS: file, PODFENCE_CLUSTER: JSON.stringify(target) },
-      echo: true,
-    });
-    const code = (await tests.exit(LIMIT)) ?? 1;
-    const results = existsSync(file) ? readResults(file, named) : undefined;
-    return { results, code };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  for (const each of [file, named]) rmSync(each, { force: true });
+  const tests = new Running([vitest, 'run', '--config', config, '--no-color', ...reporters, ...json, ...files], {
+    cwd: PROJECT,
+    env: { ...process.env, PODFENCE_TEST_RESULTS: file, PODFENCE_CLUSTER: JSON.stringify(target) },
+    echo: true,
+  });
+  const code = await tests.exit(HANGS_AFTER * 60_000);
+  if (code === null && !interrupted) say(`the tests were ended: they hung for more than ${HANGS_AFTER} minutes`);
+  return { results: existsSync(file) ? readResults(file, named) : undefined, code: code ?? 1 };
 }
-
-/** For one run of the short suite, in ms; it is made for 20 minutes with all that is around it. */
-const LIMIT = 30 * 60_000;
 
 function readResults(file: string, named: string): Results {
   const cases = existsSync(named)
@@ -220,9 +251,11 @@ function readResults(file: string, named: string): Results {
 }
 
 /** A run that ended without a result, or badly without a failed test, counts as one failure. */
-function counts(results: Results | undefined, code: number): Omit<Results, 'cases'> {
+function count({ results, code }: Outcome): void {
   const { passed = 0, failed = 0, skipped = 0 } = results ?? {};
-  return { passed, failed: failed === 0 && (code !== 0 || passed === 0) ? 1 : failed, skipped };
+  total.passed += passed;
+  total.failed += failed === 0 && (code !== 0 || passed === 0) ? 1 : failed;
+  total.skipped += skipped;
 }
 
 try {

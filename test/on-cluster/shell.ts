@@ -17,7 +17,9 @@ export interface RunOptions {
   readonly timeout?: number;
   /** Says nothing: for what is asked again and again. */
   readonly quiet?: boolean;
-  /** Of a running command: its lines, or those that match, are passed on, or given to a function. */
+  /**
+   * Of a running command: its lines, or those that match, are passed on, or given to a function.
+   */
   readonly echo?: true | RegExp | ((line: string) => void);
 }
 
@@ -85,6 +87,20 @@ export async function stopRunning(signal: NodeJS.Signals): Promise<void> {
   await Promise.all(Array.from(running, (each) => each.stop(signal)));
 }
 
+/** From now on none of them outlives this process, whether it ends by itself or by a signal. */
+export function stopWithProcess(): void {
+  const stop = () => {
+    for (const each of running) each.kill('SIGKILL');
+  };
+  process.on('exit', stop);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      stop();
+      process.kill(process.pid, signal);
+    });
+  }
+}
+
 /** A command that goes on until it is ended, and its lines. */
 export class Running {
   readonly lines: string[] = [];
@@ -148,7 +164,10 @@ export class Running {
     }
   }
 
-  /** Resolves with the exit code when it ends; null where it was killed, which happens after `timeout` ms too. */
+  /**
+   * Resolves with the exit code when it ends; null where it was killed, which happens after
+   * `timeout` ms too.
+   */
   async exit(timeout: number): Promise<number | null> {
     const timer = setTimeout(() => void this.stop('SIGKILL'), timeout);
     await this.#ended;
@@ -157,12 +176,16 @@ export class Running {
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    const { pid } = this.#child;
-    if (pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    process.kill(-pid, signal);
-    const force = setTimeout(() => process.kill(-pid, 'SIGKILL'), 5000);
+    if (!this.kill(signal)) return;
+    const force = setTimeout(() => this.kill('SIGKILL'), 5000);
     await this.#ended;
     clearTimeout(force);
+  }
+
+  /** Sends a signal to it and to what it has started; false where it has ended. */
+  kill(signal: NodeJS.Signals): boolean {
+    const { pid, exitCode, signalCode } = this.#child;
+    return pid !== undefined && exitCode === null && signalCode === null && process.kill(-pid, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

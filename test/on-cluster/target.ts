@@ -8,7 +8,7 @@ export interface ClusterTarget {
   readonly kubeconfig: string;
   /** Commands that talk to the API server are run behind this prefix: it is not reachable from everywhere. */
   readonly enter: readonly string[];
-  /** The kubectl to call, behind `enter`. */
+  /** Path of the kubectl to call, behind `enter`. */
   readonly kubectl: string;
   /**
    * Prefix of a command that runs as root on a node, in its network and mounts: `{node}` stands for the node's name and
@@ -23,8 +23,10 @@ export interface ClusterTarget {
   readonly state: string | undefined;
   /** Variables that the cluster's scripts need to make a node like the others: the variant's. */
   readonly env: Readonly<Record<string, string>>;
-  /** Folder for logs of what failed, and for results that are kept. */
+  /** Folder for logs of what failed; it stays. */
   readonly artifacts: string;
+  /** Folder for what goes with the run. */
+  readonly temporary: string;
 }
 
 /** @throws Error where no run has set the variable */

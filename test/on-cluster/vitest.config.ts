@@ -13,8 +13,6 @@ export default defineConfig({
     sequence: { sequencer: (await import('./by-name.ts')).ByName },
     testTimeout: 180_000,
     hookTimeout: 240_000,
-    teardownTimeout: 60_000,
-    globalSetup: ['test/on-cluster/leave-nothing.ts'],
     setupFiles: ['test/on-cluster/on-failure.ts'],
     disableConsoleIntercept: true,
   },
