@@ -1,22 +1,29 @@
 /** What the kernel of a node has of rules, sets and marks, to be compared before and after. */
 import type { Cluster } from './cluster.ts';
+import { until } from './until.ts';
 
-const TOOLS = [
-  'nft list ruleset',
-  'iptables-save',
-  'ip6tables-save',
-  'iptables-legacy-save',
-  'ip6tables-legacy-save',
-  'ipset save',
-];
+/**
+ * Each prints rules or sets of its own. Where one fails on a node, nothing can be said about it.
+ */
+const TOOLS = ['nft list ruleset', 'iptables-save', 'ip6tables-save', 'ipset save'];
+/** Debian's second iptables, which many nodes go without. */
+const LEGACY = ['iptables-legacy-save', 'ip6tables-legacy-save'];
 
 /** A built-in chain that holds nothing and accepts: iptables makes it at its first use of a table, and never takes it away. */
 const EMPTY_CHAIN = /chain \w+ \{\s*type [^\n]*; policy accept;\s*\}/g;
 
-/** A line for each rule and set, sorted, without counters and without what depends on the time of day. */
-export async function rulesOf(cluster: Cluster, node: string): Promise<readonly string[]> {
-  const script = TOOLS.map((tool) => `echo "== ${tool}"; ${tool} 2>/dev/null`).join('; ');
-  const text = await cluster.onNode(node, `{ ${script}; }`);
+/**
+ * A line for each rule and set, sorted, without counters and without what depends on the time of
+ * day.
+ * @throws Error where the node lacks a tool
+ */
+async function rulesOf(cluster: Cluster, node: string): Promise<readonly string[]> {
+  const shown = (tool: string, otherwise: string) => `echo '== ${tool}'; ${tool} ${otherwise}`;
+  const script = [
+    ...TOOLS.map((tool) => shown(tool, '|| exit 1')),
+    ...LEGACY.map((tool) => shown(tool, '2>/dev/null || true')),
+  ];
+  const text = await cluster.onNode(node, script.join('\n'));
   const rules: string[] = [];
   let tool = '';
   for (const line of text.replaceAll(EMPTY_CHAIN, '').split('\n')) {
@@ -31,8 +38,60 @@ export async function rulesOf(cluster: Cluster, node: string): Promise<readonly 
   return rules.sort();
 }
 
-/** Connections of a node's kernel that carry any mark. */
-export async function markedConnections(cluster: Cluster, node: string): Promise<readonly string[]> {
-  const text = await cluster.onNode(node, 'conntrack -L 2>/dev/null; conntrack -L -f ipv6 2>/dev/null; true');
+/**
+ * What of them is podfence's: its table, chains and sets by their names. Services and pods may be
+ * called podfence, too.
+ */
+export async function ownRulesOf(cluster: Cluster, node: string): Promise<readonly string[]> {
+  const rules = await rulesOf(cluster, node);
+  return rules.filter((rule) => /\bPODFENCE-|\bpodfence-isolated|\btable \w+ podfence\b/.test(rule));
+}
+
+/**
+ * Connections of a node's kernel that carry any mark.
+ * @throws Error where the node lacks the tool
+ */
+async function markedConnections(cluster: Cluster, node: string): Promise<readonly string[]> {
+  const text = await cluster.onNode(node, 'conntrack -L && conntrack -L -f ipv6');
   return text.split('\n').filter((line) => /mark=[1-9]/.test(line));
+}
+
+/** The rules and sets of all nodes at one time. */
+export class NodeRules {
+  readonly #cluster: Cluster;
+  readonly #rules: ReadonlyMap<string, readonly string[]>;
+
+  private constructor(cluster: Cluster, rules: ReadonlyMap<string, readonly string[]>) {
+    this.#cluster = cluster;
+    this.#rules = rules;
+  }
+
+  static async of(cluster: Cluster, nodes: readonly string[]): Promise<NodeRules> {
+    const rules = nodes.map(async (node) => [node, await rulesOf(cluster, node)] as const);
+    return new NodeRules(cluster, new Map(await Promise.all(rules)));
+  }
+
+  /**
+   * Resolves when every node has the same again, and no connection has a mark.
+   * @throws Error with the difference
+   */
+  async isBack(): Promise<void> {
+    for (const [node, was] of this.#rules) {
+      const marked = await markedConnections(this.#cluster, node);
+      if (marked.length > 0) throw new Error(`${node} has marked connections:\n${marked.join('\n')}`);
+      // kube-proxy writes its own rules, of the Services that went, a moment later.
+      let is: readonly string[] = [];
+      const same = async () => {
+        is = await rulesOf(this.#cluster, node);
+        return JSON.stringify(is) === JSON.stringify(was);
+      };
+      await until(`${node} has its rules of before`, same, () => difference(was, is));
+    }
+  }
+}
+
+function difference(was: readonly string[], is: readonly string[]): string {
+  const gone = was.filter((line) => !is.includes(line)).map((line) => `- ${line}`);
+  const come = is.filter((line) => !was.includes(line)).map((line) => `+ ${line}`);
+  return [...gone, ...come].join('\n');
 }
