@@ -1,8 +1,8 @@
 /** Parts of a cluster of this machine, killed and started: what a node's operator, its power supply and its kernel do. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Cluster } from './cluster.ts';
-import { output, say } from './shell.ts';
+import { Cluster } from './cluster.ts';
+import { output } from './shell.ts';
 import { until } from './until.ts';
 
 /** What the scripts that brought the cluster up can do; for a cluster of somebody else there is none. */
@@ -44,16 +44,22 @@ export class Machine {
     }
   }
 
-  /** Nothing of a node reaches the API server while `during` runs. */
+  /** No packet passes between a node and the API server while `during` runs. */
   async whileCutOff(node: string, during: () => Promise<void>): Promise<void> {
-    const address = (await this.#cluster.get('node', node)).status.addresses as { type: string; address: string }[];
-    const from = address.find(({ type }) => type === 'InternalIP')?.address ?? '';
-    const rule = ['-s', from, '-p', 'tcp', '--dport', '6443', '-j', 'DROP'];
-    await this.#inControlPlane('iptables', '-I', 'INPUT', ...rule);
+    const addresses = (await this.#cluster.get('node', node)).status.addresses as { type: string; address: string }[];
+    const address = addresses.find(({ type }) => type === 'InternalIP')?.address ?? '';
+    const rules = [
+      `INPUT -s ${address} -p tcp --dport 6443 -j DROP`,
+      `OUTPUT -d ${address} -p tcp --sport 6443 -j DROP`,
+    ];
+    const cut = async (verb: '-I' | '-D') => {
+      for (const rule of rules) await this.#inControlPlane('iptables', verb, ...rule.split(' '));
+    };
+    await cut('-I');
     try {
       await during();
     } finally {
-      await this.#inControlPlane('iptables', '-D', 'INPUT', ...rule);
+      await cut('-D');
     }
   }
 
@@ -68,7 +74,7 @@ export class Machine {
   }
 
   /** Kills a node's containerd or kubelet, and starts it again as it was started; its pods go on meanwhile. */
-  async restart(part: 'containerd' | 'kubelet' | 'proxy', node: string): Promise<void> {
+  async restart(part: 'containerd' | 'kubelet', node: string): Promise<void> {
     const number = numberOf(node);
     const pidFile = join(this.#state, 'log', `${part}${number}.pid`);
     const pid = Number(readFileSync(pidFile, 'utf8'));
@@ -87,20 +93,28 @@ export class Machine {
     writeFileSync(pidFile, started);
   }
 
-  /** A node without power: everything of it is killed, and with its network namespace all rules go. Then it boots. */
+  /**
+   * A node without power: everything of it is killed, and with its network namespace all rules go.
+   * Then it boots; what runs on it comes back a few seconds later.
+   */
   async reboot(node: string, nodes: number): Promise<void> {
     const number = numberOf(node);
     const state = join(this.#state, `node${number}`);
-    const script = `
-      for h in /sys/fs/cgroup/*/pfc${number}; do [ -d $h ] && find $h -name cgroup.procs -exec cat {} +; done | sort -u | while read p; do kill -9 $p; done
-      kill -9 $(cat ${state}/pid) $(ip netns pids pfc${number})
-      sleep 0.5
+    const script = `set -e
+      within_10s() { for i in $(seq 100); do if "$@"; then return; fi; sleep 0.1; done; echo "not in 10 s: $*"; exit 1; }
+      cgroups() { find /sys/fs/cgroup/*/pfc${number} "$@"; }
+      nothing_runs() {
+        pids=$({ cgroups -name cgroup.procs -exec cat {} + ; ip netns pids pfc${number}; } | sort -u)
+        [ -z "$pids" ] || { kill -9 $pids; return 1; }
+      }
+      no_cgroups() { cgroups -depth -type d -exec rmdir {} + 2>/dev/null; }
+      within_10s nothing_runs
       ip netns del pfc${number}
-      rm -rf ${state}/run-containerd ${state}/netns ${state}/nri /run/cni-ipam-${number}
-      for i in 1 2 3; do for h in /sys/fs/cgroup/*/pfc${number}; do [ -d $h ] && find $h -depth -type d -exec rmdir {} \\;; done; done
-      true`;
-    await output(['sh', '-c', `exec 2>/dev/null; ${script}`], { env: this.#env });
+      rm -r ${state}/pid ${state}/run-containerd ${state}/netns ${state}/nri /run/cni-ipam-${number}
+      within_10s no_cgroups`;
+    await output(['sh', '-c', script], { env: this.#env });
     await this.#script('node', number, String(nodes));
+    await until(`${node} boots`, () => existsSync(join(state, 'pid')));
   }
 
   /** From now on new pods of a node are wired to a bridge; `back` wires those after it as before. */
@@ -112,6 +126,17 @@ export class Machine {
         await this.#cluster.onNode(node, `ip link del ${BRIDGE}`);
       },
     };
+  }
+
+  /**
+   * The next pod of a node gets this IPv4 address, once nobody has it: CNI's host-local goes on
+   * after the last one that it gave.
+   */
+  async giveAgain(node: string, address: string): Promise<void> {
+    const folder = `/run/cni-ipam-${numberOf(node)}/pfc`;
+    await until(`${address} is free`, () => !existsSync(join(folder, address)));
+    const [, network, host] = /^(.*\.)(\d+)$/.exec(address) ?? [];
+    writeFileSync(join(folder, 'last_reserved_ip.0'), `${network}${Number(host) - 1}`);
   }
 
   /** The processes of an agent: their ids on this machine. */
@@ -127,57 +152,6 @@ export class Machine {
       .split('\n')
       .map(Number)
       .filter((pid) => pid > 0 && words(`/proc/${pid}/cmdline`).join(' ').includes('podfence agent'));
-  }
-
-  /**
-   * Gives the agents a wall clock that can be set: libfaketime in front of the C library (Debian's package of that name), which
-   * reads the offset from a file. The machine's clock is never touched, and the monotonic clock stays true, as where somebody
-   * sets a node's time.
-   */
-  async fakeClock(cluster: Cluster): Promise<FakeClock> {
-    const folder = join(this.#state, 'faketime');
-    mkdirSync(folder, { recursive: true });
-    for (const library of FAKETIME) if (existsSync(library)) copyFileSync(library, join(folder, 'libfaketime.so.1'));
-    const offset = join(folder, 'offset');
-    writeFileSync(offset, '+0\n');
-    const variables = {
-      LD_PRELOAD: '/faketime/libfaketime.so.1',
-      FAKETIME_TIMESTAMP_FILE: '/faketime/offset',
-      FAKETIME_NO_CACHE: '1',
-      FAKETIME_DONT_FAKE_MONOTONIC: '1',
-    };
-    const daemonSet = ['-n', 'podfence-system', 'patch', 'daemonset', 'podfence', '-p'];
-    const patch = (volumes: object[], volumeMounts: object[], env: object[]) =>
-      JSON.stringify({
-        spec: { template: { spec: { volumes, containers: [{ name: 'agent', env, volumeMounts }] } } },
-      });
-    const names = Object.keys(variables);
-    await cluster.kubectl([
-      ...daemonSet,
-      patch(
-        [{ name: 'faketime', hostPath: { path: folder } }],
-        [{ name: 'faketime', mountPath: '/faketime', readOnly: true }],
-        Object.entries(variables).map(([name, value]) => ({ name, value })),
-      ),
-    ]);
-    return {
-      jump: async (to) => {
-        say(`the agents' clock jumps: ${to}`);
-        writeFileSync(offset, `${to}\n`);
-      },
-      remove: async () => {
-        const $patch = 'delete';
-        await cluster.kubectl([
-          ...daemonSet,
-          patch(
-            [{ name: 'faketime', $patch }],
-            [{ mountPath: '/faketime', $patch }],
-            names.map((name) => ({ name, $patch })),
-          ),
-        ]);
-        rmSync(folder, { recursive: true });
-      },
-    };
   }
 
   /**
@@ -225,18 +199,17 @@ export class Machine {
   }
 }
 
-export interface FakeClock {
-  /** By libfaketime's relative offsets: `+1d`, `-1d`. */
-  jump(to: string): Promise<void>;
-  remove(): Promise<void>;
+/** The title of a test that needs what this file does; it says so where it is skipped. */
+export function onMachine(title: string): string {
+  return Machine.of(new Cluster()) === undefined ? `${title} (needs a cluster of this machine)` : title;
 }
 
 /** As flannel and the plugin's own documentation name it. */
 const BRIDGE = 'cni0';
 
 /**
- * Puts the CNI plugin bridge in the place of ptp, for pods that start from then on. The file goes before the one that the scripts
- * write, and a reboot leaves it alone.
+ * Puts the CNI plugin bridge in the place of ptp, for pods that start from then on. The file goes
+ * before the one that the scripts write, and a reboot leaves it alone.
  * @param node the folder of the node in the cluster's state
  * @returns what takes the file away again; it says whether there was anything to take away
  */
@@ -253,8 +226,6 @@ export function wireToBridge(state: string, node: string): () => boolean {
     return true;
   };
 }
-
-const FAKETIME = ['x86_64', 'aarch64'].map((cpu) => `/usr/lib/${cpu}-linux-gnu/faketime/libfaketime.so.1`);
 
 function numberOf(node: string): string {
   return /\d+$/.exec(node)?.[0] ?? '';
