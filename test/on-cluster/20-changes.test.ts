@@ -2,9 +2,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cluster } from './cluster.ts';
 import { install } from './installation.ts';
+import { Machine, onMachine } from './machine.ts';
 import { Namespace, type Stream } from './pods.ts';
 
 const cluster = new Cluster();
+const machine = Machine.of(cluster);
 const SERVER = { podSelector: { matchLabels: { app: 'server' } } };
 const fromPods = (labels: object) => ({ ...SERVER, ingress: [{ from: [{ podSelector: { matchLabels: labels } }] }] });
 
@@ -12,13 +14,16 @@ let own: Namespace;
 let other: Namespace;
 /** Between pods that no policy of this file is about. */
 let bystander: Stream;
+/** Where the server is not. */
+let second = '';
 let tcp: string;
 let udp: string;
 
 beforeAll(async () => {
   await install(cluster);
-  const [first, second = first] = await cluster.nodes();
-  if (first === undefined || second === undefined) throw new Error('no node takes pods');
+  const [first, ...others] = await cluster.nodes();
+  if (first === undefined) throw new Error('no node takes pods');
+  second = others[0] ?? first;
   own = await Namespace.create(cluster, 'changes', { team: 'blue' });
   other = await Namespace.create(cluster, 'changes-other', { team: 'red' });
   await Promise.all([
@@ -128,6 +133,32 @@ describe('labels', () => {
     await cluster.kubectl(['label', 'namespace', other.name, 'team=red', '--overwrite']);
     await reaches('visitor', closed, other);
   });
+});
+
+describe('an address', () => {
+  test.skipIf(machine === undefined)(
+    onMachine('of a deleted pod goes to another pod, without the policies of the first'),
+    async () => {
+      const onlyFrom = (app: string, peer: string) => {
+        const ingress = [{ from: [{ podSelector: { matchLabels: { app: peer } } }] }];
+        return own.policy(app, { podSelector: { matchLabels: { app } }, ingress });
+      };
+      await own.pods({ earlier: { labels: { app: 'earlier' }, node: second } });
+      const address = await own.addressOf('earlier');
+      const target = `tcp:${address}:8080`;
+      await onlyFrom('earlier', 'client');
+      await own.asks('near', { [target]: 'earlier' });
+      await own.asks('stranger', { [target]: 'silent' });
+      await own.kubectl('delete', 'pod', 'earlier');
+      await machine?.giveAgain(second, address);
+      await own.pods({ later: { labels: { app: 'later' }, node: second } });
+      expect(await own.addressOf('later')).toBe(address);
+      await own.asks('stranger', { [target]: 'later' });
+      await onlyFrom('later', 'stranger');
+      await own.asks('near', { [target]: 'silent' });
+      await own.asks('stranger', { [target]: 'later' });
+    },
+  );
 });
 
 test('what no policy of this file was about has gone on all the while, on one connection', async () => {
