@@ -19,6 +19,7 @@ afterEach(async ({ task }) => {
 }, 120_000);
 
 // The first hook of a file to be registered is the last to run.
-afterAll(async (_, { name, result }) => {
+// biome-ignore lint/correctness/noEmptyPattern: vitest takes nothing but a pattern for the context.
+afterAll(async ({}, { name, result }) => {
   if (result?.state === 'fail' && !isCollected) await collect(targetOfRun(), name);
 }, 120_000);
