@@ -13,6 +13,12 @@ const LEGACY = ['iptables-legacy-save', 'ip6tables-legacy-save'];
 const EMPTY_CHAIN = /chain \w+ \{\s*type [^\n]*; policy accept;\s*\}/g;
 
 /**
+ * kube-proxy's own in its nftables mode: it takes chains of Services that went away with some later
+ * sync.
+ */
+const KUBE_PROXY = /^table ip6? kube-proxy \{\n[\s\S]*?^\}$/gm;
+
+/**
  * A line for each rule and set, sorted, without counters and without what depends on the time of
  * day.
  * @throws Error where the node lacks a tool
@@ -26,7 +32,7 @@ async function rulesOf(cluster: Cluster, node: string): Promise<readonly string[
   const text = await cluster.onNode(node, script.join('\n'));
   const rules: string[] = [];
   let tool = '';
-  for (const line of text.replaceAll(EMPTY_CHAIN, '').split('\n')) {
+  for (const line of text.replaceAll(KUBE_PROXY, '').replaceAll(EMPTY_CHAIN, '').split('\n')) {
     if (line.startsWith('== ')) tool = line.slice(3);
     const rule = line
       .trim()
