@@ -1,6 +1,8 @@
 /**
- * IP addresses and CIDR blocks in text, read as strictly as the API server reads them: `10.1`, `0x0a.0.0.1` and `010.0.0.1`
- * are no addresses, though many parsers take them. An address is a family and an unsigned integer.
+ * IP addresses and CIDR blocks in text, read as the API server reads them (ParseIPSloppy and ParseCIDRSloppy of
+ * https://github.com/kubernetes/utils/blob/master/net/parse.go): numbers may have leading zeros and are decimal all the same,
+ * `10.0.0.010` is 10.0.0.10; `10.1` and `0x0a.0.0.1` are no addresses, though many parsers take them. What a person types at a
+ * prompt is read by typed-addresses.ts, which asks back. An address is a family and an unsigned integer.
  */
 import ipaddr from 'ipaddr.js';
 
@@ -39,8 +41,7 @@ export function familyOf(address: string): Family {
 /** The address of a text, or undefined. IPv6 may not have a zone; an IPv4-mapped IPv6 address is the IPv4 address. */
 export function parseAddress(text: string): Address | undefined {
   const address = parseUnmapped(text);
-  if (address === undefined || address.family === 'IPv4') return address;
-  return address.value >> 32n === 0xffffn ? { family: 'IPv4', value: address.value & 0xffff_ffffn } : address;
+  return address !== undefined && isMapped(address) ? { family: 'IPv4', value: address.value & 0xffff_ffffn } : address;
 }
 
 /** The text of an address: dotted decimal, or RFC 5952. */
@@ -58,7 +59,10 @@ export function canonicalAddress(text: string): string | undefined {
   return address === undefined ? undefined : formatAddress(address);
 }
 
-/** The block of a text such as `10.0.0.0/8`, or what is wrong with it. Host bits may be set, and are cleared. */
+/**
+ * The block of a text such as `10.0.0.0/8`, or what is wrong with it. Host bits may be set, and are cleared. An IPv4-mapped
+ * IPv6 block is the IPv4 block, as it is to Go's IPNet; with less than 96 bits it is an IPv6 block, which holds no IPv4.
+ */
 export function parseCidr(text: string): Cidr | Mistake {
   const slash = text.indexOf('/');
   const host = slash < 0 ? text : text.slice(0, slash);
@@ -66,18 +70,24 @@ export function parseCidr(text: string): Cidr | Mistake {
   if (address === undefined) return notAnAddress(text, host, slash);
   const bits = addressBits(address.family);
   if (slash < 0) return { message: `${text} has no prefix length`, hint: `Did you mean ${host}/${bits}?` };
-  if (address.family === 'IPv6' && address.value >> 32n === 0xffffn) {
-    return { message: `${text} is an IPv4-mapped block`, hint: 'Write the IPv4 block itself.' };
-  }
   const suffix = text.slice(slash + 1);
-  const prefix = /^(0|[1-9]\d{0,2})$/.test(suffix) ? Number(suffix) : -1;
+  const prefix = /^0*\d{1,3}$/.test(suffix) ? Number(suffix) : -1;
   if (prefix < 0 || prefix > bits) {
     return {
       message: `${text} has no valid prefix length; those of ${address.family} are 0 to ${bits}`,
       hint: `Did you mean ${host}/${meantPrefix(address, suffix)}?`,
     };
   }
-  return { family: address.family, first: clearHostBits(address.value, bits, prefix), prefix };
+  const first = clearHostBits(address.value, bits, prefix);
+  const isIpv4 = isMapped(address) && prefix >= MAPPED_BITS;
+  return isIpv4
+    ? { family: 'IPv4', first: first & 0xffff_ffffn, prefix: prefix - MAPPED_BITS }
+    : { family: address.family, first, prefix };
+}
+
+/** The one text that all spellings of a block share: `10.0.0.0/8` of `10.1.2.3/08`. */
+export function formatCidr({ family, first, prefix }: Cidr): string {
+  return `${formatAddress({ family, value: first })}/${prefix}`;
 }
 
 export function isMistake(outcome: Cidr | Mistake): outcome is Mistake {
@@ -92,12 +102,36 @@ export function isStrictlyInside(inner: Cidr, outer: Cidr): boolean {
 
 const DOTTED_DECIMAL = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
-function parseUnmapped(text: string): Address | undefined {
-  if (DOTTED_DECIMAL.test(text)) return { family: 'IPv4', value: toInteger(ipaddr.IPv4.parse(text).toByteArray()) };
-  if (!/^[0-9A-Fa-f:]+(?:[\d.]*)$/.test(text) || !ipaddr.IPv6.isValid(text)) return undefined;
-  // ipaddr.js reads the embedded IPv4 address of ::ffff:010.0.0.1 as octal.
-  if (text.includes('.') && !DOTTED_DECIMAL.test(text.slice(text.lastIndexOf(':') + 1))) return undefined;
-  return { family: 'IPv6', value: toInteger(ipaddr.IPv6.parse(text).toByteArray()) };
+/** Bits in front of the IPv4 address in an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2). */
+const MAPPED_BITS = 96;
+
+function isMapped({ family, value }: Address): boolean {
+  return family === 'IPv6' && value >> 32n === 0xffffn;
+}
+
+/** Leading zeros of a number; its last digit stays. */
+const LEADING_ZEROS = /(?<![\dA-Fa-f])0+(?=[\dA-Fa-f])/g;
+
+function parseUnmapped(spelt: string): Address | undefined {
+  const text = spelt.replace(LEADING_ZEROS, '');
+  if (DOTTED_DECIMAL.test(text)) return { family: 'IPv4', value: dottedInteger(text) };
+  const groups = withoutDots(text);
+  if (groups === undefined || !/^[\dA-Fa-f:]+$/.test(groups) || !ipaddr.IPv6.isValid(groups)) return undefined;
+  return { family: 'IPv6', value: toInteger(ipaddr.IPv6.parse(groups).toByteArray()) };
+}
+
+/** The last 32 bits of an IPv6 address in groups too, since ipaddr.js reads `::10.0.0.1` as `::ffff:10.0.0.1`. */
+function withoutDots(text: string): string | undefined {
+  if (!text.includes('.')) return text;
+  const from = text.lastIndexOf(':') + 1;
+  const dotted = text.slice(from);
+  if (from === 0 || !DOTTED_DECIMAL.test(dotted)) return undefined;
+  const value = dottedInteger(dotted);
+  return `${text.slice(0, from)}${(value >> 16n).toString(16)}:${(value & 0xffffn).toString(16)}`;
+}
+
+function dottedInteger(text: string): bigint {
+  return toInteger(ipaddr.IPv4.parse(text).toByteArray());
 }
 
 function toInteger(bytes: readonly number[]): bigint {
@@ -112,7 +146,7 @@ function clearHostBits(value: bigint, bits: number, prefix: number): bigint {
 function notAnAddress(text: string, host: string, slash: number): Mistake {
   const message = `${text} is not a CIDR block such as 10.0.0.0/8 or fd00::/8`;
   if (!/^\d+(\.\d+){0,3}$/.test(host)) return { message };
-  // Missing octets, or octets with leading zeros.
+  // Missing octets.
   const octets = host.split('.').map(Number);
   while (octets.length < 4) octets.push(0);
   if (octets.some((octet) => octet > 255)) return { message };

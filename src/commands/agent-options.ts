@@ -173,6 +173,7 @@ function list(text: string): readonly string[] {
   return items;
 }
 
+/** They come from the API server as a rule (`status.hostIPs`), and are read as it reads them. */
 function addresses(text: string): readonly string[] {
   return list(text).map((item) => {
     const address = canonicalAddress(item);

@@ -1,6 +1,7 @@
 /** The cluster that a command asks about: from manifests, or the one of a kubeconfig. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type Family, isMistake, parseCidr } from '../cluster/addresses.ts';
+import { type Family, isMistake } from '../cluster/addresses.ts';
+import { parseTypedCidr } from '../cluster/typed-addresses.ts';
 import { ManifestOptionError } from '../manifests/address-range.ts';
 import { clusterOf } from '../manifests/cluster.ts';
 import { type LoadedManifests, loadManifests } from '../manifests/load.ts';
@@ -58,7 +59,7 @@ export function collect(value: string, before: readonly string[] = []): string[]
 
 /** For options that are CIDR blocks. */
 export function collectRange(value: string, before: readonly string[] = []): string[] {
-  const range = parseCidr(value);
+  const range = parseTypedCidr(value);
   if (isMistake(range)) throw new InvalidArgumentError(`${range.message}.${range.hint ? ` ${range.hint}` : ''}`);
   return collect(value, before);
 }

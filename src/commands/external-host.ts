@@ -1,5 +1,5 @@
 /** `--external NAME=IP`, and other options of that form. */
-import { canonicalAddress } from '../cluster/addresses.ts';
+import { canonicalTypedAddress } from '../cluster/typed-addresses.ts';
 import { InputError } from './exit-code.ts';
 
 export interface NamedAddress {
@@ -16,7 +16,7 @@ export function parseExternal(text: string): NamedAddress {
 export function parseNamedAddress(option: string, text: string): NamedAddress {
   const at = text.indexOf('=');
   const name = text.slice(0, at);
-  const address = canonicalAddress(text.slice(at + 1));
+  const address = canonicalTypedAddress(text.slice(at + 1));
   if (at < 1 || address === undefined)
     throw new InputError(`${option} ${text}: expected NAME=IP, such as client=203.0.113.9`);
   if (!/^[A-Za-z0-9][-.\w]*$/.test(name))

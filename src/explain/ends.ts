@@ -1,10 +1,11 @@
 /** Names -> the ends of flows: pods, Services, nodes, addresses. */
-import { canonicalAddress } from '../cluster/addresses.ts';
+
 import { didYouMean } from '../cluster/nearest.ts';
 import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts';
 import { isBehind, targetOn } from '../cluster/service-ports.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
+import { canonicalTypedAddress } from '../cluster/typed-addresses.ts';
 import type { NodeIdentity } from '../policy/compiler.ts';
 import type { FlowEnd } from './flow-end.ts';
 import { FlowError } from './flow-error.ts';
@@ -56,7 +57,7 @@ export class Ends {
     if (pod !== undefined) return { kind: 'pod', pod };
     const service = this.#services.get(text.startsWith(SERVICE) ? text.slice(SERVICE.length) : text);
     if (service !== undefined) return { kind: 'service', service };
-    const address = canonicalAddress(text);
+    const address = canonicalTypedAddress(text);
     if (address !== undefined) return this.#atAddress(address);
     return { kind: 'pod', pod: this.#podByName(text) };
   }

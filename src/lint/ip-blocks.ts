@@ -3,12 +3,14 @@ import {
   addressBits,
   type Cidr,
   formatAddress,
+  formatCidr,
   isMistake,
   isStrictlyInside,
   parseAddress,
   parseCidr,
 } from '../cluster/addresses.ts';
 import type { Direction, IpBlock, PodRecord, PolicyPort, PolicyRecord } from '../cluster/records.ts';
+import { isAmbiguous } from '../cluster/typed-addresses.ts';
 import type { Allowances } from './allowances.ts';
 import type { Mistake } from './finding.ts';
 import { peerList } from './peers.ts';
@@ -49,8 +51,8 @@ export class IpBlockRules {
     for (const direction of policy.isolates) {
       const blocks = blocksOf(policy, direction);
       for (const { ipBlock, path } of blocks) {
-        yield* hostBits(ipBlock.cidr, [...path, 'cidr']);
-        for (const [at, except] of ipBlock.except.entries()) yield* hostBits(except, [...path, 'except', at]);
+        yield* spelling(ipBlock.cidr, [...path, 'cidr']);
+        for (const [at, except] of ipBlock.except.entries()) yield* spelling(except, [...path, 'except', at]);
         yield* this.#overPods(ipBlock, [...path, 'cidr']);
       }
       yield* this.#uselessExcepts(blocks, anyPeer(policy, direction));
@@ -71,12 +73,12 @@ export class IpBlockRules {
     if (pod !== undefined) {
       yield { rule, path, message: `${ipBlock.cidr} holds the address of pod ${pod.name}`, hint };
     } else if (within !== undefined) {
-      const range = rangeText(within);
+      const range = formatCidr(within);
       const where = block.prefix === within.prefix ? 'is the range' : `lies in ${range},`;
       yield { rule, path, message: `${ipBlock.cidr} ${where} which pods have their addresses from`, hint };
     } else if (around !== undefined) {
-      const message = `${ipBlock.cidr} holds ${rangeText(around)}, which pods have their addresses from: every pod is allowed`;
-      const meant = `Without pods it is: except: [${rangeText(around)}].`;
+      const message = `${ipBlock.cidr} holds ${formatCidr(around)}, which pods have their addresses from: every pod is allowed`;
+      const meant = `Without pods it is: except: [${formatCidr(around)}].`;
       yield { rule, path, message, hint: meant, ...(this.#rangesAreGiven ? {} : { severity: 'info' as const }) };
     }
   }
@@ -122,14 +124,35 @@ export class IpBlockRules {
   }
 }
 
+function* spelling(text: string, path: Mistake['path']): Iterable<Mistake> {
+  yield* otherReadings(text, path);
+  yield* hostBits(text, path);
+}
+
+/** `10.0.0.010/32`, and `::ffff:10.0.0.0/104`: the API server takes it, and others read something else or nothing. */
+function* otherReadings(text: string, path: Mistake['path']): Iterable<Mistake> {
+  const [block] = blockOf(text);
+  if (block === undefined) return;
+  const rule = 'ambiguous-address';
+  const hint = `Write ${formatCidr(block)}.`;
+  if (isAmbiguous(text)) {
+    const message = `${text} is ${formatCidr(block)} to the API server, which reads numbers with leading zeros as decimal; others read them as octal`;
+    yield { rule, path, message, hint };
+  } else if (block.family === 'IPv4' && text.includes(':')) {
+    const message = `${text} is an IPv4-mapped block: ${formatCidr(block)} to the API server, and to others a block that holds no IPv4 address`;
+    yield { rule, path, message, hint };
+  }
+}
+
 /** `8.8.8.8/8`: the address of a host where that of a network belongs. */
 function* hostBits(text: string, path: Mistake['path']): Iterable<Mistake> {
   const [block] = blockOf(text);
   const host = text.slice(0, text.indexOf('/'));
   const address = parseAddress(host);
   if (block === undefined || address === undefined || address.value === block.first) return;
-  const message = `${text} is the block ${rangeText(block)}: what its address has beyond the prefix is ignored`;
-  const hint = `Did you mean ${host}/${addressBits(block.family)}, this address alone?`;
+  const message = `${text} is the block ${formatCidr(block)}: what its address has beyond the prefix is ignored`;
+  const alone = `${formatAddress(address)}/${addressBits(block.family)}`;
+  const hint = `Did you mean ${alone}, this address alone?`;
   yield { rule: 'host-bits-set', path, message, hint };
 }
 
@@ -148,10 +171,6 @@ function countBelow(addresses: readonly PodAddress[], value: bigint): number {
     else high = middle;
   }
   return low;
-}
-
-function rangeText({ family, first, prefix }: Cidr): string {
-  return `${formatAddress({ family, value: first })}/${prefix}`;
 }
 
 interface BlockRule {

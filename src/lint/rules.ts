@@ -63,6 +63,11 @@ export const RULES = {
     severity: 'hint',
     summary: 'The address of a CIDR block is not its first, and what it says beyond the prefix is ignored.',
   },
+  'ambiguous-address': {
+    code: 'PF207',
+    severity: 'warning',
+    summary: 'The API server and other tools read different addresses from a CIDR block.',
+  },
   // Which ports are meant.
   'port-not-listened': {
     code: 'PF301',

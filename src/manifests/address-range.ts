@@ -2,7 +2,8 @@
  * Addresses for objects that have none yet. An address is derived from the object's name, so it is the same in every run,
  * and stays the same when other objects come and go.
  */
-import { type Address, addressBits, type Family, formatAddress, isMistake, parseCidr } from '../cluster/addresses.ts';
+import { type Address, addressBits, type Family, formatAddress, isMistake } from '../cluster/addresses.ts';
+import { parseTypedCidr } from '../cluster/typed-addresses.ts';
 
 /** An option that cannot be used; the message says what the user can do. */
 export class ManifestOptionError extends Error {
@@ -22,7 +23,7 @@ export class AddressRange {
 
   /** @throws ManifestOptionError where the text is no CIDR block, or one without room. */
   constructor(cidr: string) {
-    const range = parseCidr(cidr);
+    const range = parseTypedCidr(cidr);
     if (isMistake(range)) {
       throw new ManifestOptionError(
         `address range: ${range.message}${range.hint === undefined ? '' : `. ${range.hint}`}`,

@@ -9,9 +9,10 @@
  * An end is NAMESPACE/NAME of pods, of a workload or, to the right, of a Service, with `*` and `?` for any letters and any one; or an address
  * or CIDR block, which stands for addresses that no pod has; or `outside`, all of those.
  */
-import { type Address, addressBits, type Cidr, isMistake, parseAddress, parseCidr } from '../cluster/addresses.ts';
+import { type Address, addressBits, type Cidr, isMistake } from '../cluster/addresses.ts';
 import { didYouMean, nearest } from '../cluster/nearest.ts';
 import type { Protocol } from '../cluster/records.ts';
+import { parseTypedAddress, parseTypedCidr } from '../cluster/typed-addresses.ts';
 import { wholeFamily } from './address-regions.ts';
 
 export type EndPattern =
@@ -166,10 +167,10 @@ function readPort(text: string): PortPattern {
 
 function readEnd(text: string): EndPattern {
   if (text === 'outside') return { kind: 'addresses', text, areas: [wholeFamily('IPv4'), wholeFamily('IPv6')] };
-  const address = parseAddress(text);
+  const address = parseTypedAddress(text);
   if (address !== undefined) return { kind: 'addresses', text, areas: [blockOf(address)] };
   if (/^[\d.]+(?:\/|$)|^[\da-f]*:[\da-f:.]*(?:\/|$)/i.test(text)) {
-    const cidr = parseCidr(text);
+    const cidr = parseTypedCidr(text);
     if (isMistake(cidr)) throw new Misread(cidr.message, cidr.hint);
     return { kind: 'addresses', text, areas: [cidr] };
   }

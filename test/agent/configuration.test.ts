@@ -86,7 +86,7 @@ describeAsRoot('The configuration of podfence agent', () => {
     const config = file({
       fail: 'open',
       offload: false,
-      'node-addresses': ['10.0.0.1', 'fd00::1'],
+      'node-addresses': ['10.0.0.1', '10.0.0.010', 'fd00::1'],
       'mark-mask': '0x300',
       manifests: [join(folder, 'none.yaml')],
     });

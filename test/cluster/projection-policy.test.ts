@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatPath } from '../../src/cluster/field.ts';
 import { projectPolicy } from '../../src/cluster/projection.ts';
+import { type Prefix, prefixWords } from '../../src/policy/address-words.ts';
 
 const policy = (spec: unknown) => ({
   apiVersion: 'networking.k8s.io/v1',
@@ -59,6 +60,21 @@ describe('rules', () => {
     ['null from and ports', { ingress: [{ from: null, ports: null }] }, [ALLOW_ALL]],
   ])('ingress %s', (_, spec, rules) => {
     expect(read(spec).ingress).toEqual(rules);
+  });
+
+  it.each<[string, string, string, string]>([
+    ['10.0.0.010/32', '10.0.0.10/32', '', ''],
+    ['010.0.0.0/08', '10.0.0.0/8', '10.00.0.08/032', '10.0.0.8/32'],
+    ['::ffff:10.0.0.0/104', '10.0.0.0/8', '10.1.0.0/16', '10.1.0.0/16'],
+    ['10.0.0.0/8', '10.0.0.0/8', '::ffff:10.1.0.0/112', '10.1.0.0/16'],
+    ['fd00::0000001/016', 'fd00::/16', 'fd00::00001/0128', 'fd00::1/128'],
+  ])('have the block %s that the API server reads as %s, except %s', (cidr, block, except, hole) => {
+    const ipBlock = { cidr, except: except === '' ? [] : [except] };
+    const [rule] = read({ ingress: [{ from: [{ ipBlock }] }] }).ingress;
+    const taken = rule?.peers[0]?.ipBlock;
+    const words = (text: string): Prefix | undefined => (text === '' ? undefined : prefixWords(text));
+    expect(words(taken?.cidr ?? '')).toEqual(words(block));
+    expect(words(taken?.except[0] ?? '')).toEqual(words(hole));
   });
 
   it('keep the selectors of a peer together, and peers apart', () => {

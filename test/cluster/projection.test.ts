@@ -81,6 +81,13 @@ describe('projectPod', () => {
     expect(read({ hostNetwork: true })?.hostNetwork).toBe(true);
   });
 
+  it('reads addresses as the API server does: leading zeros are decimal, IPv4-mapped ones IPv4', () => {
+    const podIPs = [{ ip: '10.1.0.010' }, { ip: '::ffff:10.1.0.4' }, { ip: 'FD00::00001' }];
+    const { record, problems } = projectPod(pod({}, { podIPs }));
+    expect(problems).toEqual([]);
+    expect(record?.addresses).toEqual(['10.1.0.10', '10.1.0.4', 'fd00::1']);
+  });
+
   it('is in the default namespace given where it names none, and on no node before it is scheduled', () => {
     const { record } = projectPod({ metadata: { name: 'a', namespace: '' }, spec: { nodeName: '' } }, 'mine');
     expect(record).toMatchObject({ namespace: 'mine' });

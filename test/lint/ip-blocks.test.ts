@@ -75,6 +75,27 @@ describe('a block whose address is that of a host', () => {
     ));
 });
 
+describe('a block that others read differently than the API server', () => {
+  it('is told of leading zeros, in cidr, except and prefix length', async () => {
+    const blocks = from(block('10.0.0.0/08', '10.0.0.010/32'), block('fd00::/8', 'fd00:0001::/032'));
+    expect(await findingsOf('ambiguous-address', [blocks])).toEqual([
+      expect.stringMatching(
+        /^warning .*\[0\]\.ipBlock\.cidr: 10\.0\.0\.0\/08 is 10\.0\.0\.0\/8 .* octal \| Write 10\.0\.0\.0\/8\.$/,
+      ),
+      expect.stringMatching(/\[0\]\.ipBlock\.except\[0\]: 10\.0\.0\.010\/32 is 10\.0\.0\.10\/32/),
+      expect.stringMatching(/\[1\]\.ipBlock\.except\[0\]: fd00:0001::\/032 is fd00:1::\/32/),
+    ]);
+  });
+
+  it('is told of IPv4-mapped blocks', () =>
+    expectFinding(
+      'ambiguous-address',
+      /^warning .*::ffff:10\.0\.0\.0\/104 is an IPv4-mapped block: 10\.0\.0\.0\/8 to the API server/,
+      [from(block('::ffff:10.0.0.0/104'))],
+      [from(block('10.0.0.0/8'), block('fd00:0:0:00ab::/64'))],
+    ));
+});
+
 describe('an except that changes nothing', () => {
   it('is told where another except holds it', () =>
     expectFinding(

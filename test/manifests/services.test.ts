@@ -60,6 +60,7 @@ describe('a Service', () => {
     ['{ports: [{port: 80}], ipFamilyPolicy: PreferDualStack}', {}, [/^10\.96\./]],
     ['{ports: [{port: 80}], ipFamilies: [IPv6, IPv4]}', { families: ['IPv4', 'IPv6'] }, [/^fd00:10:96::/, /^10\.96\./]],
     ['{ports: [{port: 80}], clusterIPs: [10.1.1.1, "FD00::1"]}', {}, [/^10\.1\.1\.1$/, /^fd00::1$/]],
+    ['{ports: [{port: 80}], clusterIPs: [10.1.1.010]}', {}, [/^10\.1\.1\.10$/]],
     ['{ports: [{port: 80}]}', { serviceRanges: ['172.30.0.0/16'] }, [/^172\.30\./]],
     [
       '{ports: [{port: 80}], ipFamilies: [IPv4, IPv6], clusterIPs: [10.1.1.1, "fd00::1"]}',
