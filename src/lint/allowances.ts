@@ -2,13 +2,18 @@
 import type { IpBlock, LabelSelector, PolicyPeer, PolicyPort, PolicyRule } from '../cluster/records.ts';
 import { matchesSelector } from '../cluster/selector.ts';
 import { prefixWords } from '../policy/address-words.ts';
-import { type Block, prefixPorts } from '../policy/cidr.ts';
+import { type Block, type PrefixPorts, prefixPorts } from '../policy/cidr.ts';
 import { PortNames } from '../policy/port-names.ts';
 import { PortSets } from '../policy/port-set.ts';
 import { type KnownCluster, NAMESPACE_NAME_LABEL } from './known-cluster.ts';
 import { selectorCovers } from './selector-cover.ts';
 
 const EVERY: LabelSelector = { matchLabels: {}, matchExpressions: [] };
+
+interface RuleBlock {
+  readonly ipBlock: IpBlock;
+  readonly ports: readonly PolicyPort[];
+}
 
 export class Allowances {
   readonly #cluster: KnownCluster;
@@ -34,28 +39,44 @@ export class Allowances {
     return this.#peersCover([wide], [narrow], namespace);
   }
 
-  /** What blocks allow together; equal texts allow the same. */
-  blocksText(blocks: readonly { readonly ipBlock: IpBlock; readonly ports: readonly PolicyPort[] }[]): string {
+  /** Whether a set that `prefixesOf` gave has all these ports. */
+  setCovers(set: number, narrow: readonly PolicyPort[]): boolean {
+    return this.#portSets.union([set, this.#portSet(narrow)]) === set;
+  }
+
+  /** What blocks allow together, as prefixes of which the longest decides. */
+  prefixesOf(blocks: readonly RuleBlock[]): readonly PrefixPorts[] {
     const compiled = blocks.flatMap(({ ipBlock, ports }): readonly Block[] => {
       const cidr = prefixWords(ipBlock.cidr);
       return cidr
         ? [{ cidr, except: ipBlock.except.flatMap((each) => prefixWords(each) ?? []), ports: this.#portSet(ports) }]
         : [];
     });
-    return JSON.stringify(prefixPorts(compiled, this.#portSets));
+    return prefixPorts(compiled, this.#portSets);
+  }
+
+  /** Equal texts allow the same. */
+  #blocksText(blocks: readonly RuleBlock[]): string {
+    return JSON.stringify(this.prefixesOf(blocks));
   }
 
   #peersCover(wide: readonly PolicyPeer[], narrow: readonly PolicyPeer[], namespace: string): boolean {
     if (wide.length === 0) return true;
-    return narrow.length > 0 && narrow.every((peer) => this.#somePeerCovers(wide, peer, namespace));
+    if (narrow.length === 0) return false;
+    const selectors = narrow.filter(({ ipBlock }) => ipBlock === undefined);
+    return (
+      this.#blocksCover(wide, narrow) &&
+      selectors.every((peer) => wide.some((other) => this.#selectsAll(other, peer, namespace)))
+    );
   }
 
-  #somePeerCovers(wide: readonly PolicyPeer[], narrow: PolicyPeer, namespace: string): boolean {
-    const { ipBlock } = narrow;
-    if (ipBlock === undefined) return wide.some((peer) => this.#selectsAll(peer, narrow, namespace));
-    const blocks = wide.flatMap((peer) => (peer.ipBlock ? [{ ipBlock: peer.ipBlock, ports: [] }] : []));
-    if (blocks.length === 0) return false;
-    return this.blocksText([...blocks, { ipBlock, ports: [] }]) === this.blocksText(blocks);
+  /** All blocks at once: comparing each with all others would take the square of their number. */
+  #blocksCover(wide: readonly PolicyPeer[], narrow: readonly PolicyPeer[]): boolean {
+    const inner = blocksOf(narrow);
+    if (inner.length === 0) return true;
+    const outer = blocksOf(wide);
+    if (outer.length === 0) return false;
+    return this.#blocksText([...outer, ...inner]) === this.#blocksText(outer);
   }
 
   #selectsAll(wide: PolicyPeer, narrow: PolicyPeer, namespace: string): boolean {
@@ -76,4 +97,8 @@ export class Allowances {
     }
     return set;
   }
+}
+
+function blocksOf(peers: readonly PolicyPeer[]): readonly RuleBlock[] {
+  return peers.flatMap(({ ipBlock }) => (ipBlock ? [{ ipBlock, ports: [] }] : []));
 }

@@ -1,6 +1,6 @@
 /** Rules and policies without which nothing would change. */
 import { formatPath, type Path } from '../cluster/field.ts';
-import type { Direction, PolicyRecord, PolicyRule } from '../cluster/records.ts';
+import type { Direction, PolicyPeer, PolicyRecord, PolicyRule } from '../cluster/records.ts';
 import { selectorKey } from '../cluster/selector.ts';
 import type { Allowances } from './allowances.ts';
 import type { Mistake } from './finding.ts';
@@ -12,6 +12,8 @@ import { selectorCovers } from './selector-cover.ts';
 const MANY_RULES = 500;
 /** Entries of one list that are compared each with each. */
 const MANY_ENTRIES = 200;
+/** A comparison costs as much as there are blocks and excepts in it: entries times those are no more than this. */
+const MANY_COMPARISONS = 250_000;
 /** Policies of the same pods that a policy is compared with. */
 const MANY_POLICIES = 100;
 
@@ -79,7 +81,7 @@ export class EffectRules {
   /** Index of a rule that shadows the one at `index`; -1 where there is none. */
   #widerRule(rules: readonly PolicyRule[], index: number, namespace: string): number {
     const rule = rules[index];
-    if (rule === undefined || rules.length > MANY_RULES) return -1;
+    if (rule === undefined || isTooMuch(rules, MANY_RULES, ruleWeight)) return -1;
     return rules.findIndex((other, at) => at !== index && this.#isWider(other, at, rule, index, namespace));
   }
 
@@ -95,13 +97,17 @@ export class EffectRules {
       const path: Path = ['spec', direction, index];
       const isSplit = (at: number) =>
         peers[at]?.podSelector !== undefined && peers[at]?.namespaceSelector === undefined;
-      for (const [at, wider] of shadowed(peers, (a, b) => allowances.peerCovers(a, b, namespace))) {
+      for (const [at, wider] of shadowed(peers, peerWeight, (a, b) => allowances.peerCovers(a, b, namespace))) {
         // Told as two peers that were meant as one.
         if (isSplit(at) && peers[wider]?.namespaceSelector !== undefined) continue;
         const list = [...path, peerList(direction)];
         yield shadowedEntry([...list, at], `${formatPath([...list, wider])} matches all that this peer matches`);
       }
-      for (const [at, wider] of shadowed(ports, (a, b) => allowances.portsCover([a], [b]))) {
+      for (const [at, wider] of shadowed(
+        ports,
+        () => 1,
+        (a, b) => allowances.portsCover([a], [b]),
+      )) {
         const list = [...path, 'ports'];
         yield shadowedEntry([...list, at], `${formatPath([...list, wider])} has all ports that this entry has`);
       }
@@ -238,13 +244,28 @@ function shadowedEntry(path: Path, message: string): Mistake {
 /** Entries with the place of another that covers them; of equal ones the later. */
 function shadowed<T>(
   entries: readonly T[],
+  weightOf: (entry: T) => number,
   covers: (wide: T, narrow: T) => boolean,
 ): readonly (readonly [number, number])[] {
-  if (entries.length > MANY_ENTRIES) return [];
+  if (isTooMuch(entries, MANY_ENTRIES, weightOf)) return [];
   return entries.flatMap((entry, index) => {
     const wider = entries.findIndex(
       (other, at) => at !== index && covers(other, entry) && (at < index || !covers(entry, other)),
     );
     return wider < 0 ? [] : [[index, wider] as const];
   });
+}
+
+/** Whether comparing each with each would take too long. */
+function isTooMuch<T>(entries: readonly T[], most: number, weightOf: (entry: T) => number): boolean {
+  if (entries.length > most) return true;
+  return entries.length * entries.reduce((sum, entry) => sum + weightOf(entry), 0) > MANY_COMPARISONS;
+}
+
+function ruleWeight({ peers }: PolicyRule): number {
+  return peers.reduce((sum, peer) => sum + peerWeight(peer), 1);
+}
+
+function peerWeight({ ipBlock }: PolicyPeer): number {
+  return 1 + (ipBlock?.except.length ?? 0);
 }

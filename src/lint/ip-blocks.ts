@@ -5,18 +5,19 @@ import {
   formatAddress,
   formatCidr,
   isMistake,
-  isStrictlyInside,
   parseAddress,
   parseCidr,
 } from '../cluster/addresses.ts';
 import type { Direction, IpBlock, PodRecord, PolicyPort, PolicyRecord } from '../cluster/records.ts';
 import { isAmbiguous } from '../cluster/typed-addresses.ts';
 import type { Allowances } from './allowances.ts';
+import { BlockSet, isInside, lastOf } from './block-set.ts';
 import type { Mistake } from './finding.ts';
 import { peerList } from './peers.ts';
+import { uselessExcepts } from './useless-excepts.ts';
 
-/** Comparing is done for each except with all blocks of its direction, as long as there are no more than this. */
-const MANY_BLOCKS = 200;
+/** Excepts are compared with the other blocks of their direction, as long as blocks times prefixes are no more than this. */
+const MANY_COMPARISONS = 200_000;
 /** What most clusters give their pods, and what pods get that have no address in the manifests. */
 const USUAL_RANGES: readonly string[] = ['10.244.0.0/16', 'fd00:10:244::/64'];
 const EVERYWHERE: readonly IpBlock[] = [
@@ -63,9 +64,9 @@ export class IpBlockRules {
     const [block] = blockOf(ipBlock.cidr);
     // The whole internet is meant as such.
     if (block === undefined || block.prefix === 0) return;
-    const holes = ipBlock.except.flatMap(blockOf);
-    const isAllowed = (part: Cidr) => isInside(part, block) && !holes.some((hole) => isInside(part, hole));
-    const pod = this.#podIn(ipBlock, block, isAllowed);
+    const holes = new BlockSet(ipBlock.except.flatMap(blockOf));
+    const isAllowed = (part: Cidr) => isInside(part, block) && holes.holderOf(part) === undefined;
+    const pod = this.#podIn(ipBlock, block, holes);
     const within = this.#ranges.find((range) => isInside(block, range));
     const around = this.#ranges.find(isAllowed);
     const hint = 'Addresses of pods change; select pods by podSelector and namespaceSelector.';
@@ -84,32 +85,36 @@ export class IpBlockRules {
   }
 
   /** A pod whose own address the block allows. The same blocks are in many policies. */
-  #podIn(ipBlock: IpBlock, block: Cidr, isAllowed: (address: Cidr) => boolean): PodAddress | undefined {
+  #podIn(ipBlock: IpBlock, block: Cidr, holes: BlockSet): PodAddress | undefined {
     const key = [ipBlock.cidr, ...ipBlock.except].join(' ');
-    if (!this.#podsByBlock.has(key)) {
-      const last = block.first + (1n << BigInt(addressBits(block.family) - block.prefix)) - 1n;
-      const from = countBelow(this.#podAddresses, block.first);
-      const inside = this.#podAddresses.slice(from, countBelow(this.#podAddresses, last + 1n));
-      this.#podsByBlock.set(
-        key,
-        inside.find(({ cidr }) => isAllowed(cidr)),
-      );
-    }
+    if (!this.#podsByBlock.has(key)) this.#podsByBlock.set(key, this.#firstPod(block, holes));
     return this.#podsByBlock.get(key);
   }
 
+  /** Leaps over all pods of a hole, so that it costs a step a hole at most. */
+  #firstPod(block: Cidr, holes: BlockSet): PodAddress | undefined {
+    const pods = this.#podAddresses;
+    const end = countBelow(pods, lastOf(block) + 1n);
+    for (let at = countBelow(pods, block.first); at < end; ) {
+      const pod = pods[at] as PodAddress;
+      // Addresses of both families are in one list.
+      const hole = pod.cidr.family === block.family ? holes.holderOf(pod.cidr) : pod.cidr;
+      if (hole === undefined) return pod;
+      at = Math.max(at + 1, countBelow(pods, lastOf(hole) + 1n));
+    }
+    return undefined;
+  }
+
   *#uselessExcepts(blocks: readonly BlockPlace[], others: readonly BlockRule[]): Iterable<Mistake> {
+    const prefixes = blocks.reduce((sum, { ipBlock }) => sum + 1 + ipBlock.except.length, 0);
+    const isMany = blocks.length * prefixes > MANY_COMPARISONS;
     for (const [index, { ipBlock, ports, path }] of blocks.entries()) {
-      const isMany = blocks.length > MANY_BLOCKS;
+      const [cidr] = blockOf(ipBlock.cidr);
+      if (cidr === undefined || ipBlock.except.length === 0) continue;
       const beside = isMany ? others : [...blocks.slice(0, index), ...blocks.slice(index + 1), ...others];
-      let { except } = ipBlock;
-      // The later of two that say the same is the one too many.
-      for (let at = ipBlock.except.length - 1; at >= 0; at--) {
-        const left = except.toSpliced(at, 1);
-        const text = (kept: readonly string[], more: readonly BlockRule[]) =>
-          this.#allowances.blocksText([{ ipBlock: { ...ipBlock, except: kept }, ports }, ...more]);
-        if (text(except, beside) !== text(left, beside)) continue;
-        const isNested = text(except, []) === text(left, []);
+      const allowed = this.#allowances.prefixesOf(beside);
+      const covers = (set: number) => this.#allowances.setCovers(set, ports);
+      for (const { at, isNested } of uselessExcepts(cidr, ipBlock.except, allowed, covers)) {
         yield {
           rule: 'except-without-effect',
           path: [...path, 'except', at],
@@ -118,7 +123,6 @@ export class IpBlockRules {
             ? 'Remove it, or correct what was meant.'
             : 'Another entry allows these addresses; an except only narrows the cidr beside it. Narrow that entry too.',
         };
-        except = left;
       }
     }
   }
@@ -205,11 +209,4 @@ function blockOf(text: string): readonly Cidr[] {
 function hostBlock(text: string): readonly Cidr[] {
   const address = parseAddress(text);
   return address ? blockOf(`${text}/${address.family === 'IPv4' ? 32 : 128}`) : [];
-}
-
-function isInside(inner: Cidr, outer: Cidr): boolean {
-  return (
-    isStrictlyInside(inner, outer) ||
-    (inner.family === outer.family && inner.prefix === outer.prefix && inner.first === outer.first)
-  );
 }

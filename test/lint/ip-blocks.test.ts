@@ -137,3 +137,31 @@ describe('an except that changes nothing', () => {
       [policy({ ingress: [{ from: [block('192.0.2.0/24', '192.0.2.64/26')] }, { ports: [{ port: 80 }] }] })],
     ));
 });
+
+describe('excepts that together', () => {
+  const excepts = (...except: readonly string[]) => [from(block('192.0.2.0/24', ...except))];
+
+  it('hold another one are told of', async () => {
+    const halves = excepts('192.0.2.0/27', '192.0.2.16/28', '192.0.2.0/28');
+    expect(await findingsOf('except-without-effect', halves)).toHaveLength(2);
+    const whole = excepts('192.0.2.16/28', '192.0.2.0/28', '192.0.2.0/27');
+    expect(await findingsOf('except-without-effect', whole)).toEqual([expect.stringMatching(/except\[2\]/)]);
+  });
+
+  it('leave a gap in a wider one do not make it useless', async () => {
+    const inner = ['192.0.2.16/29', '192.0.2.0/28'];
+    expect(await findingsOf('except-without-effect', excepts(...inner, '192.0.2.0/27'))).toEqual([
+      expect.stringMatching(/except\[0\]/),
+      expect.stringMatching(/except\[1\]/),
+    ]);
+    expect(await findingsOf('except-without-effect', excepts(...inner))).toEqual([]);
+  });
+
+  it('are allowed by others in parts are told of, if no part is left', async () => {
+    const others = (...cidrs: readonly string[]) => [
+      from(block('192.0.2.0/24', '192.0.2.0/26'), ...cidrs.map((cidr) => block(cidr))),
+    ];
+    expect(await findingsOf('except-without-effect', others('192.0.2.0/27', '192.0.2.32/27'))).toHaveLength(1);
+    expect(await findingsOf('except-without-effect', others('192.0.2.0/27', '192.0.2.32/28'))).toEqual([]);
+  });
+});

@@ -52,6 +52,7 @@ describe('the folder of mistakes', () => {
       'selectors.yaml:43:71 PF205 warning',
       'selectors.yaml:44:51 PF205 warning',
       'selectors.yaml:47:28 PF206 hint',
+      'selectors.yaml:49:28 PF207 warning',
     ]);
     const missing = RULE_NAMES.filter((rule) => !findings.some((finding) => finding.rule === rule));
     expect(missing).toEqual(['unreadable', 'replaced-object', 'no-object']);
