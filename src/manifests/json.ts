@@ -1,6 +1,7 @@
 /** JSON manifests. Values come from JSON.parse; a scan of the text finds where fields stand, and where an error is. */
 import type { Path } from '../cluster/projection.ts';
 import type { ManifestDocument, Position } from './document.ts';
+import { LineTable } from './line-table.ts';
 import { recoverPolicies } from './recovery.ts';
 
 /** The document of a JSON text. Undefined where it does not parse and does not have to, since it may be YAML. */
@@ -12,15 +13,16 @@ export function readJson(text: string, mustParse: boolean): ManifestDocument | u
   }
   const scan = scanJson(text);
   const { offset, ...problem } = 'offset' in scan ? scan : { offset: 0, message: 'the JSON cannot be read' };
+  const lines = new LineTable(text);
   const brokenPolicies = recoverPolicies(text, offset).map(({ offset: at, readable }) => ({
-    ...positionAt(text, at),
+    ...lines.positionAt(at),
     readable,
   }));
   return {
     value: undefined,
-    locate: () => positionAt(text, offset),
+    locate: () => lines.positionAt(offset),
     corrected: () => undefined,
-    syntaxProblems: [{ ...positionAt(text, offset), ...problem }],
+    syntaxProblems: [{ ...lines.positionAt(offset), ...problem }],
     brokenPolicies,
     isTemplate: text.includes('{{'),
   };
@@ -33,10 +35,11 @@ class JsonDocument implements ManifestDocument {
   readonly isTemplate = false;
   readonly #text: string;
   #root: JsonNode | undefined;
-  #lineStarts: readonly number[] | undefined;
+  readonly #lines: LineTable;
 
   constructor(text: string, value: unknown) {
     this.#text = text;
+    this.#lines = new LineTable(text);
     this.value = value;
   }
 
@@ -56,8 +59,7 @@ class JsonDocument implements ManifestDocument {
       if (next === undefined) break;
       node = next;
     }
-    this.#lineStarts ??= lineStartsOf(this.#text);
-    return positionIn(this.#lineStarts, node.start);
+    return this.#lines.positionAt(node.start);
   }
 }
 
@@ -161,25 +163,4 @@ function syntaxHint(rest: string, expected: Expected, last: string): string | un
   if (expected === 'the end' && /^[{[]/.test(rest))
     return 'Put several objects into the items of a List, or into files of their own.';
   return undefined;
-}
-
-function lineStartsOf(text: string): readonly number[] {
-  const starts = [0];
-  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
-  return starts;
-}
-
-function positionIn(lineStarts: readonly number[], offset: number): Position {
-  let low = 0;
-  let high = lineStarts.length;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if ((lineStarts[middle] ?? 0) <= offset) low = middle;
-    else high = middle;
-  }
-  return { line: low + 1, column: offset - (lineStarts[low] ?? 0) + 1 };
-}
-
-function positionAt(text: string, offset: number): Position {
-  return positionIn(lineStartsOf(text), offset);
 }

@@ -111,13 +111,14 @@ function project<T>(collection: ManifestCollection, object: ManifestObject, proj
 
 function loadPolicies(collection: ManifestCollection, defaultNamespace: string, sources: Map<string, ManifestObject>) {
   const policies = new Map<string, PolicyRecord>();
+  const rounds = new Map<string, number>();
   const policyLocations = new Map<string, PolicyLocation>();
   for (const object of collection.ofKind('NetworkPolicy')) {
     const projection = projectPolicy(object.value, defaultNamespace);
     const record = withHeadProblems(projection.record, object.headProblems);
     const problems = [...object.headProblems, ...projection.problems];
     collection.report(object, problems, record.error === undefined ? undefined : failsClosed(record));
-    const name = freeName(record, policies);
+    const name = freeName(record, policies, rounds);
     const key = `${record.namespace}/${name}`;
     policies.set(key, { ...record, name });
     policyLocations.set(key, { file: object.file, line: object.position.line });
@@ -137,9 +138,16 @@ function failsClosed({ namespace, podSelector, isolates }: PolicyRecord): string
 }
 
 /** Policies without a usable name are all called the same. */
-function freeName({ namespace, name }: PolicyRecord, taken: ReadonlyMap<string, unknown>): string {
+function freeName(
+  { namespace, name }: PolicyRecord,
+  taken: ReadonlyMap<string, unknown>,
+  rounds: Map<string, number>,
+): string {
+  const key = `${namespace}/${name}`;
   let candidate = name;
-  for (let round = 2; taken.has(`${namespace}/${candidate}`); round++) candidate = `${name}-${round}`;
+  let round = rounds.get(key) ?? 2;
+  while (taken.has(`${namespace}/${candidate}`)) candidate = `${name}-${round++}`;
+  rounds.set(key, round);
   return candidate;
 }
 

@@ -1,9 +1,10 @@
 /** Manifests as a source that lives: read at the start, and read again when a file changes. */
 import type { Logger } from 'pino';
 import { type ClusterChange, type ClusterSnapshot, ClusterStore } from '../cluster/store.ts';
-import { type LoadedManifests, loadManifests } from './load.ts';
 import { ManifestReadings } from './manifest-readings.ts';
 import { formatProblem } from './problems.ts';
+import type { ReadManifests } from './reading-messages.ts';
+import { ReadingThread } from './reading-thread.ts';
 
 export interface ManifestWatchOptions {
   readonly paths: readonly string[];
@@ -18,10 +19,12 @@ export interface ManifestWatchOptions {
 export class ManifestWatch {
   readonly #options: ManifestWatchOptions;
   readonly #store = new ClusterStore();
+  readonly #thread = new ReadingThread();
   readonly #firstRead = Promise.withResolvers<void>();
-  #readings: ManifestReadings<LoadedManifests> | undefined;
+  #readings: ManifestReadings<ReadManifests> | undefined;
   #starting: Promise<void> | undefined;
   #readAt = 0;
+  #stopped = false;
 
   constructor(options: ManifestWatchOptions) {
     this.#options = options;
@@ -49,8 +52,12 @@ export class ManifestWatch {
 
   async stop(): Promise<void> {
     this.#firstRead.reject(new Error('stopped before the manifests were read'));
+    this.#stopped = true;
+    // A reading under way fails with it.
+    await this.#thread.stop();
     await this.#starting;
     await this.#readings?.stop();
+    await this.#thread.stop();
   }
 
   async #start(): Promise<void> {
@@ -59,6 +66,7 @@ export class ManifestWatch {
       paths,
       read: () => this.#read(),
       onRefused: (error) =>
+        this.#stopped ||
         log.error(error === undefined ? {} : { err: error }, 'what was known stands until the manifests can be read'),
     });
     this.#readings = readings;
@@ -69,16 +77,16 @@ export class ManifestWatch {
     });
   }
 
-  async #read(): Promise<LoadedManifests> {
+  async #read(): Promise<ReadManifests> {
     const { paths, nodeName, log } = this.#options;
-    const manifests = await loadManifests(paths, { nodes: [nodeName] });
+    const manifests = await this.#thread.read(paths, { nodes: [nodeName] });
     for (const problem of manifests.problems) {
       log[problem.severity === 'error' ? 'error' : 'warn'](formatProblem(problem));
     }
     return manifests;
   }
 
-  #take({ snapshot }: LoadedManifests): readonly ClusterChange[] {
+  #take({ snapshot }: ReadManifests): readonly ClusterChange[] {
     const { nodeName } = this.#options;
     this.#readAt = performance.now();
     return this.#store.replace({

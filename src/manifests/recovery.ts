@@ -24,10 +24,14 @@ export function recoverPolicies(text: string, firstError: number): readonly Reco
     recovered.push({ offset, end, readable: readCertain(map, text.slice(offset, end), firstError, isEnded) });
   }
   // What the parser could not even make out as an object.
-  const others = mentions
-    .map((mention) => mention.index)
-    .filter((offset) => !recovered.some((policy) => policy.offset <= offset && offset < policy.end))
-    .map((offset): RecoveredPolicy => ({ offset, readable: undefined }));
+  const others: RecoveredPolicy[] = [];
+  let next = 0;
+  for (const { index: offset } of mentions) {
+    // Both ascend.
+    while (next < recovered.length && (recovered[next]?.end ?? 0) <= offset) next++;
+    const policy = recovered[next];
+    if (policy === undefined || offset < policy.offset) others.push({ offset, readable: undefined });
+  }
   return [...recovered.map(({ offset, readable }) => ({ offset, readable })), ...others];
 }
 

@@ -1,5 +1,6 @@
 /** Paths -> the texts of manifest files: files, folders of them, standard input. */
-import { access, constants, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { access, constants, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { nearest } from '../cluster/nearest.ts';
 import type { ManifestProblem } from './problems.ts';
@@ -8,6 +9,9 @@ import type { ManifestProblem } from './problems.ts';
 export type Source =
   | { readonly file: string; readonly text: string }
   | { readonly file: string; readonly problem: ManifestProblem };
+
+/** Larger files are not read, and said so: reading one takes up to a hundred times as much memory as it has bytes. */
+export const MAX_BYTES = 32 * 2 ** 20;
 
 const MANIFEST = /\.(?:yaml|yml|json)$/;
 
@@ -22,7 +26,7 @@ export async function* readSources(
   const seen = new Set<string>();
   for (const path of paths) {
     if (path === '-') {
-      if (!seen.has('-')) yield decode('-', await readAll(stdin));
+      if (!seen.has('-')) yield await readInput(stdin);
       seen.add('-');
     } else {
       yield* readPath(path, seen);
@@ -82,17 +86,26 @@ async function* readOnce(path: string, seen: Set<string>): AsyncGenerator<Source
   if (seen.has(real)) return;
   seen.add(real);
   try {
-    yield decode(path, await readFile(path));
+    // A device or pipe has no size: what comes out of it is counted.
+    yield await readInput(createReadStream(path), path);
   } catch (error) {
     yield fileProblem(path, readFailure(error));
   }
 }
 
-async function readAll(input: AsyncIterable<Uint8Array | string>): Promise<Uint8Array> {
+async function readInput(input: AsyncIterable<Uint8Array | string>, file = '-'): Promise<Source> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of input) chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
-  return Buffer.concat(chunks);
+  let size = 0;
+  for await (const chunk of input) {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    size += bytes.byteLength;
+    if (size > MAX_BYTES) return fileProblem(file, TOO_LARGE, 'Split it, or leave out what is no policy and no pod.');
+    chunks.push(bytes);
+  }
+  return decode(file, Buffer.concat(chunks));
 }
+
+const TOO_LARGE = `the file has more than ${MAX_BYTES / 2 ** 20} MiB and is not read`;
 
 function decode(file: string, bytes: Uint8Array): Source {
   const wide = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);

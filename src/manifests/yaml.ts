@@ -4,16 +4,20 @@ import {
   isAlias,
   isCollection,
   isMap,
+  isScalar,
   isSeq,
-  LineCounter,
   type Node,
+  type Pair,
   parseDocument,
   type ScalarTag,
   visit,
+  type YAMLMap,
 } from 'yaml';
 import type { Path } from '../cluster/projection.ts';
 import type { ManifestDocument, Position } from './document.ts';
+import { LineTable } from './line-table.ts';
 import { recoverPolicies } from './recovery.ts';
+import { withoutLongComments } from './yaml-comments.ts';
 import { correctedText } from './yaml-corrections.ts';
 
 /** Kubernetes reads YAML 1.1 booleans: an unquoted `yes` is no text there, so it is none here. */
@@ -42,34 +46,36 @@ const EXPLAINED: Readonly<Record<string, Omit<Mistake, 'offset'>>> = {
 };
 
 export function readYaml(text: string): readonly ManifestDocument[] {
-  return splitDocuments(text)
-    .filter((part) => !isBlank(part.text))
-    .flatMap((part) => readPart(part) ?? []);
+  const lines = new LineTable(text);
+  const documents: ManifestDocument[] = [];
+  for (const [begin, end] of documentsIn(text)) {
+    const part = new Part(text.slice(begin, end), begin, lines);
+    const document = isBlank(part.text) ? undefined : readPart(part);
+    if (document !== undefined) documents.push(document);
+  }
+  return documents;
 }
 
 /** The text of one document, and the way from its offsets to the lines of the file. */
 class Part {
   readonly text: string;
-  readonly lines = new LineCounter();
   /** Its first character's offset in the file. */
   readonly begin: number;
-  readonly #linesBefore: number;
+  /** Those of the file. */
+  readonly #lines: LineTable;
 
-  /** @param linesBefore lines of the file in front of this part. */
-  constructor(text: string, begin: number, linesBefore: number) {
+  constructor(text: string, begin: number, lines: LineTable) {
     this.text = text;
     this.begin = begin;
-    this.#linesBefore = linesBefore;
+    this.#lines = lines;
   }
 
   get isTemplate(): boolean {
     return this.text.includes('{{');
   }
 
-  /** Of offsets that the parser, which fills `lines`, has come to. */
   positionOf(offset: number): Position {
-    const { line, col } = this.lines.linePos(offset);
-    return { line: Math.max(line, 1) + this.#linesBefore, column: Math.max(col, 1) };
+    return this.#lines.positionAt(this.begin + offset);
   }
 
   /** @param firstError where the parser first stumbled; what was read before is certain. */
@@ -87,47 +93,41 @@ class Part {
 }
 
 /**
- * Cuts a stream at its `---` and `...` lines. YAML forbids these at the start of a line inside any value (c-forbidden,
- * section 9.1.2), so the cut is right however broken the documents are.
+ * Where the documents of a stream begin and end: it is cut at its `---` and `...` lines. YAML forbids these at the start of a
+ * line inside any value (c-forbidden, section 9.1.2), so the cut is right however broken the documents are.
  */
-function splitDocuments(text: string): readonly Part[] {
-  const parts: Part[] = [];
+function* documentsIn(text: string): Iterable<readonly [number, number]> {
   let begin = 0;
-  let linesBefore = 0;
-  const cut = (end: number) => {
-    const part = text.slice(begin, end);
-    parts.push(new Part(part, begin, linesBefore));
-    linesBefore += part.split('\n').length - 1;
-    begin = end;
-  };
   for (const marker of text.matchAll(/^(---|\.\.\.)(?=\s|$)/gm)) {
-    if (marker[1] === '---') {
-      cut(marker.index);
-    } else {
-      const lineEnd = text.indexOf('\n', marker.index);
-      cut(lineEnd < 0 ? text.length : lineEnd + 1);
-    }
+    const lineEnd = text.indexOf('\n', marker.index);
+    const end = marker[1] === '---' ? marker.index : lineEnd < 0 ? text.length : lineEnd + 1;
+    yield [begin, end];
+    begin = end;
   }
-  cut(text.length);
-  return parts;
+  yield [begin, text.length];
 }
+
+/** A line with more than a comment, a marker or a directive. */
+const LINE_WITH_CONTENT = /^(?!(?:(?:---|\.\.\.)?[^\S\n]*(?:#.*)?|%.*)$)./m;
 
 /** Comments, markers and directives only, as Helm leaves them for templates that render to nothing. */
 function isBlank(text: string): boolean {
-  return text.split(/\r?\n/).every((line) => /^(?:(?:---|\.\.\.)?\s*(?:#.*)?|%.*)$/.test(line));
+  return !LINE_WITH_CONTENT.test(text);
 }
 
 /** Undefined where the document is empty. */
 function readPart(part: Part): ManifestDocument | undefined {
   try {
-    const document = parseDocument(part.text, {
+    const document = parseDocument(withoutLongComments(part.text), {
       customTags: [YAML_1_1_BOOLEAN],
-      lineCounter: part.lines,
       logLevel: 'error',
       merge: true,
       prettyErrors: false,
+      // The parser compares every key with all others of its map.
+      uniqueKeys: false,
     });
-    const [first, ...more] = document.errors.toSorted((a, b) => a.pos[0] - b.pos[0]);
+    const errors: readonly ParseError[] = [...document.errors, ...repeatedKeys(document)];
+    const [first, ...more] = errors.toSorted((a, b) => a.pos[0] - b.pos[0]);
     if (first !== undefined) {
       // What follows the first error is mostly its consequence; keys that are there twice stand on their own.
       const worth = [first, ...more.filter((error) => error.code === 'DUPLICATE_KEY')];
@@ -165,6 +165,24 @@ interface ParseError {
   readonly code: string;
   readonly message: string;
   readonly pos: readonly [number, number];
+}
+
+/** Keys that were in their map before, found in one pass. */
+function repeatedKeys(document: Document): readonly ParseError[] {
+  const found: ParseError[] = [];
+  visit(document, {
+    Map(_, map) {
+      const seen = new Set<unknown>();
+      for (const { key } of map.items) {
+        if (!isScalar(key)) continue;
+        const offset = startOf(key) ?? 0;
+        if (seen.has(key.value))
+          found.push({ code: 'DUPLICATE_KEY', message: 'Map keys must be unique', pos: [offset, offset + 1] });
+        seen.add(key.value);
+      }
+    },
+  });
+  return found;
 }
 
 function explain(text: string, { code, message, pos }: ParseError): Mistake {
@@ -217,7 +235,7 @@ function offsetOf(document: Document, path: Path): number {
     let key: unknown;
     let value: unknown;
     if (isMap(node)) {
-      const pair = node.items.find((item) => keyText(item.key) === String(step));
+      const pair = pairsOf(node).get(String(step));
       if (pair === undefined) break;
       ({ key, value } = pair);
     } else if (isSeq(node) && typeof step === 'number') {
@@ -231,6 +249,18 @@ function offsetOf(document: Document, path: Path): number {
     node = value;
   }
   return offset;
+}
+
+/** By map: a problem in each of its fields looks for one of them. */
+const PAIRS = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
+
+function pairsOf(map: YAMLMap): ReadonlyMap<string, Pair> {
+  let pairs = PAIRS.get(map);
+  if (pairs === undefined) {
+    pairs = new Map(map.items.map((pair) => [keyText(pair.key), pair]));
+    PAIRS.set(map, pairs);
+  }
+  return pairs;
 }
 
 function isNothing(value: unknown): boolean {
