@@ -21,6 +21,8 @@ const IF_TSRESOL = 9;
 const IF_TSOFFSET = 14;
 /** Blocks of names, keys and statistics may be large, but not without limit. */
 const LONGEST_BLOCK = 1 << 26;
+/** Interfaces of one section: as many as the older of the two packet blocks can name (16 bits). */
+export const MOST_INTERFACES = 65_536;
 
 interface Interface {
   readonly linkType: number;
@@ -72,6 +74,9 @@ export class PcapngFormat implements CaptureFormat {
     switch (type) {
       case INTERFACE_DESCRIPTION:
         if (end - at < 8) throw new CaptureFileError(at, 'an interface without a link type');
+        if (this.#interfaces.length >= MOST_INTERFACES) {
+          throw new CaptureFileError(at - BLOCK_HEADER, `more than ${MOST_INTERFACES} interfaces in one section`);
+        }
         this.#interfaces.push(readInterface(view, at, end, littleEndian));
         break;
       case ENHANCED_PACKET:

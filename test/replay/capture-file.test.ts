@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCapture } from '../../src/replay/capture-file.ts';
+import { MOST_INTERFACES } from '../../src/replay/pcapng-format.ts';
 import { CaptureWriter } from '../../src/replay/capture-writer.ts';
 import { block, concat, pcap, pcapng, type Recorded } from './capture-bytes.ts';
 
@@ -130,6 +131,20 @@ describe('a recorded capture', () => {
     expect(noInterface.end.incomplete?.message).toContain('interface 0, which is not described');
     const short = await read(concat([pcapng([]), Uint8Array.of(6, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0)]));
     expect(short.end.incomplete?.message).toContain('a block of 4 bytes');
+  });
+
+  it('of pcapng with more interfaces than a packet can name is damaged there, and not read on', async () => {
+    const many = (count: number) => Array.from({ length: count }, () => 1);
+    const last = { bytes: Uint8Array.of(9), time: TIME, link: MOST_INTERFACES - 1 };
+    expect((await read(pcapng([last], many(MOST_INTERFACES)))).packets).toHaveLength(1);
+    const file = pcapng([last], many(3 * MOST_INTERFACES));
+    const { packets, end } = await read(concat([file, pcapng(PACKETS)]));
+    expect(packets).toEqual([]);
+    expect(end.incomplete).toEqual({
+      reason: 'damaged',
+      message: expect.stringMatching(/^at byte \d+: more than 65536 interfaces in one section$/),
+    });
+    expect(end.bytes).toBeLessThan(file.length);
   });
 
   it('that goes on with zeros is damaged there', async () => {
