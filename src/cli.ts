@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { ExitCode, exitCodeOf, InputError, UnavailableError } from './commands/exit-code.ts';
+import { tell } from './commands/tell.ts';
 
 interface CommandEntry {
   /** Absent where nobody types the command: it is not listed. */
@@ -72,6 +73,8 @@ const program = new Command('podfence')
   .description('Enforces Kubernetes NetworkPolicy in userspace.')
   .version(version(), '--version', 'print the version')
   .helpCommand(false)
+  // Unknown commands and options are repeated in what it says.
+  .configureOutput({ writeErr: tell })
   .exitOverride();
 
 const wanted = COMMANDS[process.argv[2] ?? ''];
@@ -101,7 +104,7 @@ try {
 /** Says what went wrong in one line, where it is not said yet, and gives back the exit code. */
 function explain(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.badInput;
-  process.stderr.write(`podfence: ${error instanceof Error ? error.message : String(error)}\n`);
+  tell(`podfence: ${error instanceof Error ? error.message : String(error)}\n`);
   const isExpected = error instanceof InputError || error instanceof UnavailableError;
   if (!isExpected && process.env.PODFENCE_DEBUG) console.error(error);
   return exitCodeOf(error);

@@ -1,5 +1,6 @@
 /** Questions that commands ask a running agent, at its --query-address. */
 import { DEFAULT_QUERY_ADDRESS } from '../telemetry/agent-routes.ts';
+import { boundedText } from './bounded-answer.ts';
 import { InputError, UnavailableError } from './exit-code.ts';
 
 export const DEFAULT_AGENT = `http://${DEFAULT_QUERY_ADDRESS}`;
@@ -28,7 +29,7 @@ export async function askAgent(
     throw new UnavailableError(`no agent answers at ${url.origin}: ${causeOf(error)}\n${HOW_TO_REACH}`);
   }
   if (response.ok) return response;
-  const answer = (await response.text()).trim();
+  const answer = (await boundedText(response)).trim();
   if (response.status === 400) throw new InputError(answer);
   if (response.status !== 404) throw new UnavailableError(`the agent at ${url.origin} cannot answer: ${answer}`);
   throw new UnavailableError(

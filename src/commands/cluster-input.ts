@@ -8,6 +8,7 @@ import { type LoadedManifests, loadManifests } from '../manifests/load.ts';
 import { formatProblem, type ManifestProblem } from '../manifests/problems.ts';
 import type { ClusterRead } from './cluster-read.ts';
 import { InputError } from './exit-code.ts';
+import { tell } from './tell.ts';
 
 /** As commander gives them. */
 export interface ClusterInputFlags {
@@ -77,7 +78,7 @@ export async function readClusterInput(flags: ClusterInputFlags): Promise<Cluste
     manifests === undefined
       ? await (await import('./kube-cluster.ts')).readKubeCluster(kubeconfig, context)
       : await readManifests(manifests, flags);
-  for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
+  for (const problem of problems) tell(`${formatProblem(problem)}\n`);
   return { ...input, problems, hasErrors: problems.some(({ severity }) => severity === 'error') };
 }
 

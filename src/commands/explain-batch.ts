@@ -1,11 +1,14 @@
 /** `podfence explain --batch`: lines of questions in, lines of answers out, as they come. */
+
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
+import { jsonText } from '../cluster/printable.ts';
 import { Batch } from '../explain/batch.ts';
 import { FlowError } from '../explain/flow-error.ts';
 import type { ClusterInput } from './cluster-input.ts';
 import { ExitCode, InputError } from './exit-code.ts';
 import { type Line, linesOf } from './json-lines.ts';
+import { tell } from './tell.ts';
 
 /** A question has two names of 317 characters at the most. */
 const LONGEST_LINE = 65_536;
@@ -21,17 +24,17 @@ export async function explainBatch({ snapshot, services, hasErrors }: ClusterInp
   const answer = (line: Line): string => {
     try {
       if (line.text === undefined) throw new FlowError('BAD_LINE', `the line has more than ${LONGEST_LINE} characters`);
-      return `${JSON.stringify(batch.answer(line.text))}\n`;
+      return `${jsonText(batch.answer(line.text))}\n`;
     } catch (error) {
       if (!(error instanceof FlowError)) throw error;
       badLines++;
-      return `${JSON.stringify({ line: line.number, error: error.message })}\n`;
+      return `${jsonText({ line: line.number, error: error.message })}\n`;
     }
   };
   for await (const lines of readable(linesOf(input, LONGEST_LINE), file)) {
     if (!process.stdout.write(lines.map(answer).join(''))) await once(process.stdout, 'drain');
   }
-  if (badLines > 0) process.stderr.write(`${badLines} ${badLines === 1 ? 'line is' : 'lines are'} no question.\n`);
+  if (badLines > 0) tell(`${badLines} ${badLines === 1 ? 'line is' : 'lines are'} no question.\n`);
   return badLines > 0 || hasErrors ? ExitCode.badInput : ExitCode.ok;
 }
 

@@ -1,5 +1,7 @@
 /** `podfence explain`: why a flow is allowed or denied, and what would allow it. */
+
 import { type Command, Option } from 'commander';
+import { jsonText, printableValue } from '../cluster/printable.ts';
 import { Explainer } from '../explain/explain.ts';
 import type { Answer } from '../explain/explanation.ts';
 import { FlowError } from '../explain/flow-error.ts';
@@ -7,6 +9,7 @@ import { showsColour } from '../lab/paint.ts';
 import type { FlowQuestion } from '../telemetry/explain-route.ts';
 import { askAgent } from './agent-request.ts';
 import { type AgentQuestion, withService } from './agent-service.ts';
+import { boundedJson } from './bounded-answer.ts';
 import { type ClusterInput, type ClusterInputFlags, readClusterInput, withClusterInput } from './cluster-input.ts';
 import { ExitCode, InputError } from './exit-code.ts';
 import { renderAnswer } from './explain-report.ts';
@@ -92,7 +95,7 @@ async function explain(flags: Flags): Promise<number> {
 
 async function agentAnswer(agent: string, { question, note }: AgentQuestion): Promise<Answer> {
   const response = await askAgent(agent, '/explain', new URLSearchParams({ ...question }));
-  const answer = (await response.json()) as Answer;
+  const answer = (await boundedJson(response)) as Answer;
   return note === undefined ? answer : { ...answer, note };
 }
 
@@ -126,6 +129,8 @@ function answer(input: ClusterInput, { from, to, port }: FlowQuestion): Answer {
 function print(answer: Answer, { json }: Flags): void {
   const { stdout } = process;
   stdout.write(
-    json ? `${JSON.stringify(answer)}\n` : renderAnswer(answer, { width: stdout.columns, colour: showsColour(stdout) }),
+    json
+      ? `${jsonText(answer)}\n`
+      : renderAnswer(printableValue(answer), { width: stdout.columns, colour: showsColour(stdout) }),
   );
 }

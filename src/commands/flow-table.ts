@@ -1,4 +1,5 @@
 /** Flows as lines of a table that goes on. */
+import { printable } from '../cluster/printable.ts';
 import { endName } from '../explain/flow-end.ts';
 import { paint, showsColour } from '../lab/paint.ts';
 import type { FlowLine, FlowPolicy } from '../telemetry/flow.ts';
@@ -86,7 +87,16 @@ export class FlowTable {
 function cellsOf(flow: FlowLine): string[] {
   const { last, verdict, from, to, protocol, port, count } = flow;
   const service = port === null ? protocol : `${port}/${protocol.toLowerCase()}`;
-  return [timeOf(last), verdict, endName(from), endName(to), service, decidedIn(flow), String(count), decidedBy(flow)];
+  return [
+    timeOf(last),
+    verdict,
+    endName(from),
+    endName(to),
+    service,
+    decidedIn(flow),
+    String(count),
+    decidedBy(flow),
+  ].map(printable);
 }
 
 /** As the clock on the wall, with the day where it is another one. */

@@ -1,12 +1,16 @@
 /** `podfence flows`: what the agent of a node allows and denies, flow by flow. */
+
 import { once } from 'node:events';
 import type { Command } from 'commander';
+import { jsonText } from '../cluster/printable.ts';
 import type { FlowLine, LeftOut } from '../telemetry/flow.ts';
 import { DEFAULT_LAST, readFlowQuery } from '../telemetry/flow-query.ts';
 import { askAgent, DEFAULT_AGENT } from './agent-request.ts';
+import { answerOf } from './bounded-answer.ts';
 import { eventsOf, type ServerEvent } from './event-stream.ts';
 import { ExitCode, InputError, UnavailableError } from './exit-code.ts';
 import { FlowTable } from './flow-table.ts';
+import { tell } from './tell.ts';
 
 const HELP = `
 One line a flow: what the same client repeats towards the same port raises the line's count. An agent tells of the flows that
@@ -68,11 +72,11 @@ async function flows(flags: Flags): Promise<number> {
   try {
     const { body } = await askAgent(flags.agent, '/flows', query, interrupted.signal);
     for await (const events of eventsOf(body ?? new ReadableStream<Uint8Array>())) {
-      const lines = events.filter(({ type }) => type === 'flow').map(({ data }) => JSON.parse(data) as FlowLine);
+      const lines = events.filter(({ type }) => type === 'flow').map(({ data }) => answerOf(data) as FlowLine);
       seen += lines.length;
       // Whoever reads the output slowly is waited for: then the agent leaves out what there is no room for.
       if (lines.length > 0 && !print(lines)) await once(process.stdout, 'drain', { signal: interrupted.signal });
-      for (const words of events.flatMap(leftOut)) process.stderr.write(`${words}\n`);
+      for (const words of events.flatMap(leftOut)) tell(`${words}\n`);
     }
   } catch (error) {
     if (interrupted.signal.aborted) return ExitCode.ok;
@@ -80,7 +84,7 @@ async function flows(flags: Flags): Promise<number> {
     throw error instanceof TypeError ? new UnavailableError(OVER) : error;
   }
   if (flags.follow) throw new UnavailableError(OVER);
-  if (seen === 0) process.stderr.write('The agent has seen no such flow.\n');
+  if (seen === 0) tell('The agent has seen no such flow.\n');
   return ExitCode.ok;
 }
 
@@ -99,12 +103,12 @@ function tablePrinter(): (lines: readonly FlowLine[]) => boolean {
 }
 
 function printJson(lines: readonly FlowLine[]): boolean {
-  return process.stdout.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  return process.stdout.write(lines.map((line) => `${jsonText(line)}\n`).join(''));
 }
 
 function leftOut({ type, data }: ServerEvent): string[] {
   if (type !== 'left-out') return [];
-  const { earlier, flood, slow } = JSON.parse(data) as LeftOut;
+  const { earlier, flood, slow } = answerOf(data) as LeftOut;
   const said = [
     [earlier, 'earlier flows are not shown; --last shows more'],
     [flood, 'more events are not shown: they came faster than they are noted'],

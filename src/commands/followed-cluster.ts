@@ -7,6 +7,7 @@ import { ManifestReadings } from '../manifests/manifest-readings.ts';
 import type { NodeIdentity } from '../policy/compiler.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { type ClusterInput, type ClusterInputFlags, readClusterInput } from './cluster-input.ts';
+import { tell } from './tell.ts';
 
 export interface FollowedCluster {
   readonly cluster: WholeCluster;
@@ -38,7 +39,7 @@ async function followManifests(
     read: () => readClusterInput(flags),
     onRefused: (error) => {
       const reason = error === undefined ? '' : `${(error as Error).message}. `;
-      process.stderr.write(`${reason}What was known stands until that is mended.\n`);
+      tell(`${reason}What was known stands until that is mended.\n`);
     },
   });
   const input = await readings.first();

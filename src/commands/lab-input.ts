@@ -10,6 +10,7 @@ import { type LoadedManifests, type LoadOptions, loadManifests } from '../manife
 import { formatProblem } from '../manifests/problems.ts';
 import { InputError, UnavailableError } from './exit-code.ts';
 import { parseExternal } from './external-host.ts';
+import { tell } from './tell.ts';
 
 /** As commander gives them. */
 export interface LabInputFlags {
@@ -66,9 +67,9 @@ export async function readLabArguments(flags: LabInputFlags): Promise<LabArgumen
   const nodes = nodeNames(first.snapshot.pods, flags.nodes);
   // A DaemonSet has a pod on every node, and only the manifests tell how the nodes are called.
   const manifests = nodes.length > 1 ? await load({ nodes }) : first;
-  for (const problem of manifests.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+  for (const problem of manifests.problems) tell(`${formatProblem(problem)}\n`);
   const skipped = [...manifests.skipped].map(([kind, number]) => `${number} ${kind}`);
-  if (skipped.length > 0) process.stderr.write(`Skipped, for the lab has no use for them: ${skipped.join(', ')}.\n`);
+  if (skipped.length > 0) tell(`Skipped, for the lab has no use for them: ${skipped.join(', ')}.\n`);
   if (manifests.snapshot.pods.length === 0) throw new InputError('the manifests have no pods');
   const { queues, steering, offload, deny } = flags;
   return {

@@ -1,4 +1,5 @@
 /** `podfence lab run`. */
+import { jsonText } from '../cluster/printable.ts';
 import { Lab, type LabOptions, type ProbeResult } from '../lab/lab.ts';
 import { renderMatrix } from '../lab/matrix.ts';
 import type { WireCounters } from '../lab/node-wire.ts';
@@ -7,6 +8,7 @@ import { ExitCode, InputError } from './exit-code.ts';
 import { hasErrors, type LabInputFlags, readLabArguments, requireRoot } from './lab-input.ts';
 import { ProgressLine } from './progress.ts';
 import { exitOnSignals } from './signals.ts';
+import { tell } from './tell.ts';
 
 /** Characters a line where the output goes to no terminal. */
 const PLAIN_WIDTH = 160;
@@ -31,7 +33,7 @@ export async function labRun(
     const results = await lab.probe();
     const work = capture === 'wire' ? await wireWork(lab) : await agentWork(lab);
     progress.clear();
-    for (const note of lab.notes) process.stderr.write(`${note}.\n`);
+    for (const note of lab.notes) tell(`${note}.\n`);
     if (flags.json) printJson(results);
     else printTable(results);
     (flags.json ? process.stderr : process.stdout).write(summary(results, work));
@@ -48,7 +50,7 @@ function differs({ expected, observed }: ProbeResult): boolean {
 }
 
 function printJson(results: readonly ProbeResult[]): void {
-  process.stdout.write(results.map((result) => `${JSON.stringify(result)}\n`).join(''));
+  process.stdout.write(results.map((result) => `${jsonText(result)}\n`).join(''));
 }
 
 function printTable(results: readonly ProbeResult[]): void {

@@ -8,6 +8,7 @@ import { logPath, readStates } from '../lab/state-file.ts';
 import { ExitCode, InputError, UnavailableError } from './exit-code.ts';
 import { hasErrors, type LabInputFlags, readLabArguments, requireRoot } from './lab-input.ts';
 import { ProgressLine } from './progress.ts';
+import { tell } from './tell.ts';
 
 const KEEPER = fileURLToPath(new URL(`../lab/keeper-process${extname(import.meta.filename)}`, import.meta.url));
 
@@ -21,7 +22,7 @@ export async function labUp(flags: LabInputFlags & { readonly name: string }): P
   const { manifests, ...options } = await readLabArguments(flags);
   const { snapshot, services } = manifests;
   const notes = await startKeeper({ name, options: { ...options, manifests: { snapshot, services } } });
-  for (const note of notes) process.stderr.write(`${note}.\n`);
+  for (const note of notes) tell(`${note}.\n`);
   const pod = snapshot.pods.find(({ hostNetwork }) => !hostNetwork) ?? snapshot.pods[0];
   process.stdout.write(
     `Lab ${name} is up: ${snapshot.pods.length} pods on ${options.nodes.length} nodes. Every port answers with the name of its pod.\n` +

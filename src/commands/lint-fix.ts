@@ -1,9 +1,11 @@
 /** `podfence lint --fix`: corrected files, and what was corrected in them. */
+
 import { chown, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { printable } from '../cluster/printable.ts';
 import { readingFinding } from '../lint/reading.ts';
 import { fixText } from '../manifests/fixes.ts';
-import { fileTitle, type ManifestProblem, printable } from '../manifests/problems.ts';
+import { fileTitle, type ManifestProblem } from '../manifests/problems.ts';
 
 /** One correction; the documented shape of `fixed` in `--json`. */
 export interface Correction {

@@ -1,8 +1,9 @@
 /** Findings for people. */
+import { printable } from '../cluster/printable.ts';
 import { type Colour, paint } from '../lab/paint.ts';
 import type { Finding } from '../lint/finding.ts';
 import { SEVERITIES, type Severity } from '../lint/rules.ts';
-import { fileTitle, printable } from '../manifests/problems.ts';
+import { fileTitle } from '../manifests/problems.ts';
 
 const COLOURS: Readonly<Record<Severity, Colour>> = { error: 'red', warning: 'yellow', hint: 'green', info: 'dim' };
 

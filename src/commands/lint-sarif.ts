@@ -4,6 +4,7 @@
  */
 import { isAbsolute, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { printable } from '../cluster/printable.ts';
 import type { Finding } from '../lint/finding.ts';
 import { RULE_NAMES, ruleOf, type Severity } from '../lint/rules.ts';
 
@@ -37,7 +38,7 @@ function resultOf(finding: Finding): object {
     ruleId: code,
     ruleIndex: RULE_NAMES.indexOf(rule),
     level: LEVELS[severity],
-    message: { text: subject === '' ? text : `${subject}: ${text}` },
+    message: { text: printable(subject === '' ? text : `${subject}: ${text}`) },
     ...(file === '' ? {} : { locations: [locationOf(finding)] }),
     ...(fix === undefined ? {} : { fixes: [fixOf(file, fix)] }),
   };
@@ -45,7 +46,8 @@ function resultOf(finding: Finding): object {
 
 function locationOf({ file, line, column, object }: Finding): object {
   const region = line > 0 ? { region: { startLine: line, startColumn: column } } : {};
-  const logical = object === '' ? {} : { logicalLocations: [{ fullyQualifiedName: object, kind: 'resource' }] };
+  const logical =
+    object === '' ? {} : { logicalLocations: [{ fullyQualifiedName: printable(object), kind: 'resource' }] };
   return { physicalLocation: { artifactLocation: { uri: uriOf(file) }, ...region }, ...logical };
 }
 
@@ -55,7 +57,7 @@ function fixOf(file: string, { summary, edits }: NonNullable<Finding['fix']>): o
     ...(text === '' ? {} : { insertedContent: { text } }),
   }));
   return {
-    description: { text: summary },
+    description: { text: printable(summary) },
     artifactChanges: [{ artifactLocation: { uri: uriOf(file) }, replacements }],
   };
 }

@@ -1,18 +1,21 @@
 /** `podfence lint`: mistakes in policies, found in their manifests. */
+
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { type Command, Option } from 'commander';
+import { jsonText, printable } from '../cluster/printable.ts';
 import { showsColour } from '../lab/paint.ts';
 import type { Finding } from '../lint/finding.ts';
 import { type LintResult, lint } from '../lint/lint.ts';
 import { SEVERITIES, type Severity } from '../lint/rules.ts';
 import { type LoadedManifests, loadManifests } from '../manifests/load.ts';
-import { fileTitle, printable } from '../manifests/problems.ts';
+import { fileTitle } from '../manifests/problems.ts';
 import { collect, collectRange } from './cluster-input.ts';
 import { ExitCode, InputError } from './exit-code.ts';
 import { type Correction, type FailedFile, fixedFileText, fixedText, fixFiles } from './lint-fix.ts';
 import { countFindings, findingText, summaryText } from './lint-report.ts';
 import { sarifLog } from './lint-sarif.ts';
+import { tell } from './tell.ts';
 
 interface LintFlags {
   readonly manifests?: readonly string[];
@@ -109,12 +112,10 @@ async function runLint(paths: readonly string[], flags: LintFlags, version: stri
   const result = lint({ ...manifests, ...(podRange === undefined ? {} : { podRanges: podRange }) });
   const shown = result.findings.filter(({ severity }) => flags.info || severity !== 'info');
   if (flags.json) printJson(shown, fixed, result);
-  else if (flags.sarif) process.stdout.write(`${JSON.stringify(sarifLog(shown, version), undefined, 2)}\n`);
+  else if (flags.sarif) process.stdout.write(`${jsonText(sarifLog(shown, version), 2)}\n`);
   else printText(shown, result, report);
   for (const { file, reason } of failed) {
-    process.stderr.write(
-      `${printable(`lint: ${fileTitle(file)} is not corrected, for it cannot be written: ${reason}`)}\n`,
-    );
+    tell(`${printable(`lint: ${fileTitle(file)} is not corrected, for it cannot be written: ${reason}`)}\n`);
   }
   return failed.length > 0 ? ExitCode.badInput : exitCode(result.findings, flags.failOn);
 }
@@ -130,9 +131,7 @@ function isText(bytes: Buffer): boolean {
 }
 
 function printJson(findings: readonly Finding[], fixed: readonly Correction[], { notes }: LintResult): void {
-  process.stdout.write(
-    `${JSON.stringify({ findings, fixed, notes, counts: countFindings(findings) }, undefined, 2)}\n`,
-  );
+  process.stdout.write(`${jsonText({ findings, fixed, notes, counts: countFindings(findings) }, 2)}\n`);
 }
 
 function printText(shown: readonly Finding[], { findings, notes }: LintResult, report: NodeJS.WriteStream): void {
@@ -140,7 +139,7 @@ function printText(shown: readonly Finding[], { findings, notes }: LintResult, r
   for (const finding of shown) report.write(`${findingText(finding, colour)}\n`);
   const summary = summaryText(shown, findings.length - shown.length);
   if (summary !== '') report.write(`\n${summary}\n`);
-  for (const note of notes) process.stderr.write(`${note}\n`);
+  for (const note of notes) tell(`${note}\n`);
 }
 
 function exitCode(findings: readonly Finding[], failOn: Severity | 'never'): number {

@@ -14,6 +14,7 @@ import { ExitCode, UnavailableError } from './exit-code.ts';
 import { followCluster } from './followed-cluster.ts';
 import { LiveFlows } from './live-flows.ts';
 import { type NodeFlags, nodesOf, withNodes } from './node-addresses.ts';
+import { tell } from './tell.ts';
 
 const MIB = 1 << 20;
 
@@ -88,7 +89,7 @@ export async function runLive(
   const opened = new Set<string>();
   const onChange = (change: CaptureChange) => {
     if (change.closed === undefined) opened.add(change.interface);
-    tell(change);
+    tellChange(change);
   };
   const traffic = await startOrExplain(() => start(cluster, onChange, input));
   const flows = new LiveFlows(traffic, cluster, { json: flags.json === true, all: flags.all === true });
@@ -123,10 +124,10 @@ async function startOrExplain(start: () => Promise<LiveTraffic>): Promise<LiveTr
   }
 }
 
-function tell({ interface: name, closed }: CaptureChange): void {
+function tellChange({ interface: name, closed }: CaptureChange): void {
   const meant = closed?.startsWith('No such device') ? nearest(name, interfaceNames()) : undefined;
   const hint = meant === undefined ? '' : `. Did you mean ${meant}?`;
-  process.stderr.write(closed === undefined ? `${name} is captured.\n` : `${name} is not captured: ${closed}${hint}\n`);
+  tell(closed === undefined ? `${name} is captured.\n` : `${name} is not captured: ${closed}${hint}\n`);
 }
 
 /** Those that are down too, which node:os leaves out. */

@@ -1,12 +1,15 @@
 /** What live traffic is judged to be, shown as it comes, and summed up at the end. */
+
 import { FlowDescription } from '../agent/flow-description.ts';
 import { FlowTotals } from '../capture/flow-totals.ts';
 import type { LiveTraffic } from '../capture/live-traffic.ts';
 import type { WholeCluster } from '../capture/whole-cluster.ts';
+import { jsonText } from '../cluster/printable.ts';
 import { FIRST_DENY, REASONS } from '../filter/reasons.ts';
 import type { FlowLine } from '../telemetry/flow.ts';
 import { FlowTable } from './flow-table.ts';
 import { policyTable } from './policy-totals.ts';
+import { tell } from './tell.ts';
 
 /** How often what has come is shown, and at most a line again whose count has grown, in ms. */
 const INTERVAL = 200;
@@ -74,13 +77,13 @@ export class LiveFlows {
     const { counters } = this.#traffic;
     const denied =
       counters.byReason.slice(FIRST_DENY).reduce((sum, each) => sum + each, 0) - counters.get('wouldBeDenied');
-    if (this.#options.json) process.stdout.write(`${JSON.stringify({ summary: this.#summary(denied) })}\n`);
+    if (this.#options.json) process.stdout.write(`${jsonText({ summary: this.#summary(denied) })}\n`);
     else process.stdout.write(this.#summaryText(denied));
     return denied;
   }
 
   #print(lines: readonly FlowLine[]): void {
-    if (this.#options.json) process.stdout.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    if (this.#options.json) process.stdout.write(lines.map((line) => `${jsonText(line)}\n`).join(''));
     else this.#table.add(lines);
   }
 
@@ -124,7 +127,7 @@ const OTHERS = [
 ] as const;
 
 function say(text: string): void {
-  process.stderr.write(`${text}\n`);
+  tell(`${text}\n`);
 }
 
 function number(value: number): string {

@@ -1,5 +1,6 @@
 /** `--fail-on`: assertions in files or as they are, and what became of them. */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
+import { printable, printableLines } from '../cluster/printable.ts';
 import type { Explainer } from '../explain/explain.ts';
 import type { Side } from '../explain/explanation.ts';
 import { endName } from '../explain/flow-end.ts';
@@ -15,6 +16,8 @@ import {
 import type { AssertionChecker, AssertionResult, Violation } from '../matrix/assertion-check.ts';
 import { InputError } from './exit-code.ts';
 
+/** Of a file of assertions, in bytes. */
+const LONGEST_FILE = 2 ** 20;
 /** More of an assertion say nothing new. */
 const MOST_VIOLATIONS = 5;
 
@@ -53,21 +56,38 @@ export function assertionsReport(results: readonly AssertionResult[], explainer:
 
 function read(given: string): ParsedAssertions {
   if (/->|=>|→/.test(given)) {
-    const parsed = parseAssertion({ title: '--fail-on', text: given.trim() });
+    const parsed = parseAssertion({ title: '--fail-on', text: printable(given.trim()) });
     return 'message' in parsed ? { assertions: [], problems: [parsed] } : { assertions: [parsed], problems: [] };
   }
   let text: string;
   try {
-    text = readFileSync(given, 'utf8');
+    text = readBounded(given);
   } catch (error) {
     throw new InputError(
       `--fail-on ${given}: no assertion such as 'default/* -> prod/db:5432', and no file (${(error as Error).message})`,
     );
   }
-  const parsed = parseAssertions(text, given);
+  const parsed = parseAssertions(printableLines(text.replaceAll('\r\n', '\n')), printable(given));
   if (parsed.assertions.length + parsed.problems.length === 0)
     throw new InputError(`--fail-on ${given}: no assertion is in it`);
   return parsed;
+}
+
+/** Whatever is there: a pipe that goes on for ever, too. */
+function readBounded(file: string): string {
+  const fd = openSync(file, 'r');
+  try {
+    const bytes = Buffer.allocUnsafe(LONGEST_FILE + 1);
+    let length = 0;
+    for (;;) {
+      const count = readSync(fd, bytes, length, bytes.length - length, null);
+      if (count === 0) return bytes.toString('utf8', 0, length);
+      length += count;
+      if (length > LONGEST_FILE) throw new Error(`it has more than ${LONGEST_FILE} bytes`);
+    }
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function throwProblems(problems: readonly AssertionProblem[]): void {

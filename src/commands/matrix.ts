@@ -1,7 +1,9 @@
 /** `podfence matrix`: who can reach whom. */
+
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { escapedJson } from '../cluster/printable.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import { dependsOnAssigned } from '../explain/assigned-addresses.ts';
 import { Explainer } from '../explain/explain.ts';
@@ -23,6 +25,7 @@ import { ExitCode, InputError } from './exit-code.ts';
 import { parseExternal } from './external-host.ts';
 import { assertionsReport, checkAssertions, readAssertions } from './matrix-assertions.ts';
 import { changesReport, tableReport } from './matrix-report.ts';
+import { tell } from './tell.ts';
 
 /** Characters a line where the output goes to no terminal. */
 const PLAIN_WIDTH = 160;
@@ -107,7 +110,7 @@ async function matrix(flags: Flags): Promise<number> {
   const options = { services, externals, ...(before && { before: before.snapshot }) };
   const reachability = new Reachability(snapshot, options);
   const explainer = new Explainer(input);
-  if (dependsOnAssigned(snapshot, input.assigned)) process.stderr.write(`${MADE_UP}\n`);
+  if (dependsOnAssigned(snapshot, input.assigned)) tell(`${MADE_UP}\n`);
   if (flags.html !== undefined) await writePage(flags, input, reachability, explainer);
   if (flags.json) {
     await printJson(matrixJson(reachability, assertions.length > 0 ? results : undefined));
@@ -122,7 +125,7 @@ async function matrix(flags: Flags): Promise<number> {
 
 /** Piece by piece, as fast as it is read: of a large cluster there is much. */
 async function printJson(pieces: Iterable<string>): Promise<void> {
-  for (const piece of pieces) if (!process.stdout.write(piece)) await once(process.stdout, 'drain');
+  for (const piece of pieces) if (!process.stdout.write(escapedJson(piece))) await once(process.stdout, 'drain');
 }
 
 /** The table where it is asked for, and what changed where something is compared. */
@@ -154,7 +157,7 @@ async function writePage(
   } catch (error) {
     throw new InputError(`--html ${html}: ${(error as Error).message}`);
   }
-  process.stderr.write(`${html}: ${Math.ceil(page.length / 1024)} kB. Open it in a browser.\n`);
+  tell(`${html}: ${Math.ceil(page.length / 1024)} kB. Open it in a browser.\n`);
 }
 
 interface Before {
@@ -164,7 +167,7 @@ interface Before {
 
 async function readBefore(paths: readonly string[], flags: Flags): Promise<Before> {
   const loaded = await loadForQuestions(paths, flags);
-  for (const problem of loaded.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+  for (const problem of loaded.problems) tell(`${formatProblem(problem)}\n`);
   // Without its manifest only its name is known there: its labels are those of now.
   const namespaces = loaded.snapshot.namespaces.filter(({ name }) => loaded.sources.has(`Namespace ${name}`));
   const hasErrors = loaded.problems.some(({ severity }) => severity === 'error');

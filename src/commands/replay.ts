@@ -1,9 +1,11 @@
 /** `podfence replay`: what the policies say about a recorded capture. */
+
 import type { Command } from 'commander';
 import { FlowDescription } from '../agent/flow-description.ts';
 import { FlowTotals } from '../capture/flow-totals.ts';
 import { packetEvent } from '../capture/packet-event.ts';
 import { WholeCluster } from '../capture/whole-cluster.ts';
+import { jsonText } from '../cluster/printable.ts';
 import { LINK_TYPES } from '../dataplane/pcap/link-frame.ts';
 import { MALFORMED, REASONS } from '../filter/reasons.ts';
 import type { CaptureEnd } from '../replay/capture-file.ts';
@@ -18,6 +20,7 @@ import { FlowTable } from './flow-table.ts';
 import { type NodeFlags, nodesOf, withNodes } from './node-addresses.ts';
 import { policyTable } from './policy-totals.ts';
 import { checkCaptures, nameOf, openWriter } from './replay-files.ts';
+import { tell } from './tell.ts';
 
 const HELP = `
 Every packet is judged by the policies as they are now, on its own clock: pcap and pcapng files of Ethernet (with VLAN tags), raw IP, Linux cooked,
@@ -114,8 +117,7 @@ async function replay(files: readonly string[], flags: Flags): Promise<number> {
   for (const file of files) {
     if (interrupted) break;
     const { incomplete } = await read(recording, file, () => interrupted && file !== '-');
-    if (incomplete !== undefined)
-      process.stderr.write(`${nameOf(file)} is ${incomplete.reason} ${incomplete.message}\n`);
+    if (incomplete !== undefined) tell(`${nameOf(file)} is ${incomplete.reason} ${incomplete.message}\n`);
     isDamaged ||= incomplete?.reason === 'damaged';
   }
   close(writer);
@@ -123,8 +125,8 @@ async function replay(files: readonly string[], flags: Flags): Promise<number> {
   const counts = recording.counts();
   if (json) printSummaryJson(counts, totals);
   else process.stdout.write(summary(counts, totals));
-  for (const note of notes(counts, podsSeen)) process.stderr.write(`${note}\n`);
-  if (writer !== undefined) process.stderr.write(`${flags.writeDenied}: ${number(writer.packets)} denied packets\n`);
+  for (const note of notes(counts, podsSeen)) tell(`${note}\n`);
+  if (writer !== undefined) tell(`${flags.writeDenied}: ${number(writer.packets)} denied packets\n`);
   if (isDamaged || input.hasErrors) return ExitCode.badInput;
   if (interrupted && !files.includes('-')) return ExitCode.interrupted;
   return flags.check && counts.denied > 0 ? ExitCode.differs : ExitCode.ok;
@@ -157,7 +159,7 @@ function tablePrinter(): (lines: readonly FlowLine[]) => void {
 }
 
 function printJson(lines: readonly FlowLine[]): void {
-  process.stdout.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  process.stdout.write(lines.map((line) => `${jsonText(line)}\n`).join(''));
 }
 
 function printSummaryJson(counts: ReplayCounts, totals: FlowTotals): void {
@@ -173,7 +175,7 @@ function printSummaryJson(counts: ReplayCounts, totals: FlowTotals): void {
     ...left,
     policies: totals.policies(),
   };
-  process.stdout.write(`${JSON.stringify({ summary })}\n`);
+  process.stdout.write(`${jsonText({ summary })}\n`);
 }
 
 function iso(time: number | undefined): string | null {

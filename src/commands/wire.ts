@@ -17,6 +17,7 @@ import {
   withLiveFlags,
 } from './live-command.ts';
 import { requireRootOnLinux } from './machine.ts';
+import { tell } from './tell.ts';
 
 const HELP = `
 Frames that come in on one interface and that the policies allow go out on the other; what they deny goes nowhere. No packet filter of the kernel is needed,
@@ -113,7 +114,7 @@ function requireWhole({ problems }: ClusterInput): void {
 function warnOfAddress(name: string): void {
   const own = networkInterfaces()[name]?.find(({ address }) => !address.startsWith('fe80:'));
   if (own === undefined) return;
-  process.stderr.write(
+  tell(
     `${name} has the address ${own.address}: packets to this machine, and those that it routes, pass by the wire.\n`,
   );
 }

@@ -1,5 +1,9 @@
 /** What is wrong in manifests, for people and for programs. */
+import { printable } from '../cluster/printable.ts';
 import type { TextEdit } from './document.ts';
+
+// The one place that cleans it is the core's.
+export { printable };
 
 /** The edit after which a field says what was meant. */
 export interface Fix {
@@ -73,10 +77,4 @@ export function formatProblem(problem: ManifestProblem): string {
 /** A file's name for people. */
 export function fileTitle(file: string): string {
   return file === '-' ? '<stdin>' : file;
-}
-
-/** File names and field names are somebody else's text: nothing in them may steer the terminal. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to replace
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '\ufffd');
 }

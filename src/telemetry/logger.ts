@@ -1,6 +1,8 @@
 /** The log: JSON lines on standard error, so that standard output is the commands' own. */
+
 import { writeSync } from 'node:fs';
 import pino, { type Logger } from 'pino';
+import { escapedJson } from '../cluster/printable.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -29,7 +31,8 @@ export class LogDestination {
   /** For pino. Throws nothing. */
   write(line: string): void {
     // What was cut off must not take the next line with it.
-    let rest = Buffer.from(this.#isCut ? `\n${line}` : line);
+    const text = escapedJson(line);
+    let rest = Buffer.from(this.#isCut ? `\n${text}` : text);
     try {
       while (rest.length > 0) {
         const written = writeSync(this.#fd, rest);
