@@ -87,8 +87,11 @@ export async function runLive(
   });
   const { cluster, input } = followed;
   const opened = new Set<string>();
+  const told = new Map<string, string | undefined>();
   const onChange = (change: CaptureChange) => {
     if (change.closed === undefined) opened.add(change.interface);
+    if (!isNews(told, change)) return;
+    told.set(change.interface, change.closed);
     tellChange(change);
   };
   const traffic = await startOrExplain(() => start(cluster, onChange, input));
@@ -122,6 +125,14 @@ async function startOrExplain(start: () => Promise<LiveTraffic>): Promise<LiveTr
   } catch (error) {
     throw error instanceof CaptureUnavailableError ? new UnavailableError(error.message) : error;
   }
+}
+
+/** An abort closes all interfaces of a side at once: what is told is which one could not be opened again. */
+function isNews(
+  told: ReadonlyMap<string, string | undefined>,
+  { interface: name, closed, isAbort }: CaptureChange,
+): boolean {
+  return isAbort === undefined && !(told.has(name) && told.get(name) === closed);
 }
 
 function tellChange({ interface: name, closed }: CaptureChange): void {

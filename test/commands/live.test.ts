@@ -125,6 +125,23 @@ describeAsRoot('podfence wire', () => {
     expect(await transfer(hosts.a, hosts.b, 4, 7000, 1000)).toEqual(MOVED);
   });
 
+  test('names the interface that goes down in one line, goes on when it is back, and leaves no core', async () => {
+    const command = await wire();
+    const [child = 0] = processesWith('capture-process.ts').filter((pid) => parentOf(pid) === command.child.pid);
+    const limits = readFileSync(`/proc/${child}/limits`, 'utf8');
+    expect(limits).toMatch(/^Max core file size +0 +0 /m);
+    const before = command.stderr;
+    hosts.sh(hosts.middle, 'ip link set to-b down');
+    await command.says('to-b is not captured: That device is not up');
+    hosts.sh(hosts.middle, 'ip link set to-b up');
+    await vi.waitFor(() => expect(command.stderr.match(/to-b is captured\./g)).toHaveLength(2), { timeout: 10_000 });
+    expect(command.stderr.slice(before.length).trim().split('\n')).toEqual([
+      'to-b is not captured: That device is not up',
+      'to-b is captured.',
+    ]);
+    expect(await transfer(hosts.a, hosts.b, 4, 7000, 1000)).toEqual(MOVED);
+  });
+
   test('leaves no process behind when it is killed itself', async () => {
     const command = await wire();
     const children = processesWith('capture-process.ts').filter((pid) => parentOf(pid) === command.child.pid);
@@ -206,6 +223,16 @@ describeAsRoot('podfence audit', () => {
     expect(await running.end('SIGINT')).toBe(1);
     expect(running.lines.map(({ verdict, port, count }) => [verdict, port, count])).toEqual([['deny', 7001, 1]]);
     expect(running.summary).toMatchObject({ dropped: 0, policies: [{ policy: 'shop/b', allowed: 1, denied: 1 }] });
+  });
+
+  test('names the interface that goes down in one line, and the others in none', async () => {
+    running = new Running(hosts.middle, ['audit', '-i', 'to-a', '-i', 'to-b', '-m', folder]);
+    await running.says('to-a is captured');
+    await running.says('to-b is captured');
+    const before = running.stderr;
+    hosts.sh(hosts.middle, 'ip link set to-b down');
+    await running.says('to-b is not captured: That device is not up');
+    expect(running.stderr.slice(before.length).trim()).toBe('to-b is not captured: That device is not up');
   });
 
   test('shows what is allowed too with --all, and ends by itself after --duration', async () => {

@@ -7,6 +7,7 @@
  */
 import { readdirSync, readlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { leaveNoCore } from '../../sys/no-core.ts';
 import { dieWithParent } from '../../sys/parent-death.ts';
 import { mapShared } from '../../sys/shared-memory.ts';
 import { type CaptureReport, type CaptureSetup, CUT, MEMORY_FD, ROOM_FD, tagOf, WAKE_FD } from './capture-messages.ts';
@@ -41,6 +42,7 @@ interface Open {
 
 const [, , parent, text = '{}'] = process.argv;
 dieWithParent(Number(parent));
+leaveNoCore();
 // Ctrl-C reaches every process of the terminal; the parent decides what follows from it.
 process.on('SIGINT', () => undefined);
 

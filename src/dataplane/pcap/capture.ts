@@ -24,6 +24,8 @@ export interface CaptureChange {
   readonly interface: string;
   /** undefined while it is open. */
   readonly closed: string | undefined;
+  /** The process has aborted, as cap does where any of its interfaces goes. Which one and why is told next, once it tries to open them again. */
+  readonly isAbort?: true;
 }
 
 /** Nothing can be captured here: `message` says what is missing, and what brings it. */
@@ -131,7 +133,10 @@ export class Capture {
     child.on('error', (error) => {
       if (child.pid === undefined) this.#ended(error.message);
     });
-    child.on('exit', (code, signal) => this.#ended(said === '' ? String(signal ?? `exit code ${code}`) : said));
+    child.on('exit', (code, signal) => {
+      const isAbort = signal === 'SIGABRT' && said === '';
+      this.#ended(said === '' ? String(signal ?? `exit code ${code}`) : said, isAbort);
+    });
   }
 
   #take(report: CaptureReport): void {
@@ -152,21 +157,22 @@ export class Capture {
     if (this.#closed.every((each) => each !== null)) this.#tried.resolve();
   }
 
-  #ended(why: string): void {
+  #ended(why: string, isAbort = false): void {
     this.#child = undefined;
     if (this.#stopping) return;
     this.restarts++;
     const wait = performance.now() - this.#startedAt < RESTART ? RESTART : 0;
     this.#restart = setTimeout(() => this.#start(), wait);
     for (const index of this.#options.interfaces.keys()) {
-      if (this.#closed[index] === undefined) this.#set(index, `the capturing process has ended: ${why}`);
+      if (this.#closed[index] === undefined) this.#set(index, `the capturing process has ended: ${why}`, isAbort);
     }
   }
 
-  #set(index: number, closed: string | undefined): void {
+  #set(index: number, closed: string | undefined, isAbort = false): void {
     if (this.#closed[index] === closed) return;
     this.#closed[index] = closed;
-    this.#options.onChange({ interface: this.#options.interfaces[index] ?? '', closed });
+    const change = { interface: this.#options.interfaces[index] ?? '', closed };
+    this.#options.onChange(isAbort ? { ...change, isAbort } : change);
   }
 }
 

@@ -1,0 +1,16 @@
+/** A process that leaves no core: its memory is large, and whoever started it did not ask for a file of that size beside their own. */
+import { errno, SystemCallError } from './libc.ts';
+import { libcFunction } from './native.ts';
+
+const RLIMIT_CORE = 4;
+const PR_SET_DUMPABLE = 4;
+
+const setrlimit = libcFunction('int setrlimit(int resource, void *limits)');
+const prctl = libcFunction('int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)');
+
+/** Of this process from now on, and of its children. A core_pattern that is a pipe heeds no limit (core(5)), only the attribute. */
+export function leaveNoCore(): void {
+  // struct rlimit: the soft and the hard limit, in bytes.
+  if (setrlimit(RLIMIT_CORE, new BigUint64Array(2)) < 0) throw new SystemCallError('setrlimit', errno());
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) throw new SystemCallError('prctl', errno());
+}
