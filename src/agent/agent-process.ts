@@ -89,6 +89,7 @@ export class AgentProcess implements AgentView {
   readonly #source: ClusterSource;
   readonly #server: HttpServer;
   readonly #queries: HttpServer | undefined;
+  readonly #explainer: FlowExplainer;
   readonly #taint: NodeTaint | undefined;
   #readiness: Readiness = { ready: false, reason: 'starting' };
   /** For the first snapshot. */
@@ -132,7 +133,7 @@ export class AgentProcess implements AgentView {
     });
     this.#source = source((changes, receivedAt) => this.#take(changes, receivedAt));
     this.#server = new HttpServer({ address: metricsAddress, routes: agentRoutes(this, metrics), log });
-    const explainer = new FlowExplainer({
+    this.#explainer = new FlowExplainer({
       node: agent.node,
       ...(agent.mode !== undefined && { mode: agent.mode }),
       snapshot: () => this.#source.snapshot(),
@@ -141,7 +142,7 @@ export class AgentProcess implements AgentView {
     this.#queries = answers
       ? new HttpServer({
           address: queryAddress,
-          routes: queryRoutes({ flowLog, explain: (question) => explainer.explain(question) }),
+          routes: queryRoutes({ flowLog, explain: (question, signal) => this.#explainer.explain(question, signal) }),
           log,
         })
       : undefined;
@@ -192,6 +193,7 @@ export class AgentProcess implements AgentView {
     await this.#taint?.stop();
     await this.#source.stop();
     await stopped;
+    await this.#explainer.stop();
     await this.#queries?.stop();
     await this.#server.stop();
   }

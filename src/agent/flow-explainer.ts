@@ -1,16 +1,17 @@
-/** Answers why a flow is allowed or denied, as the agent knows it: by the table that its node judges by, and the records that it came from. */
-import { formatPath } from '../cluster/field.ts';
+/**
+ * Answers why a flow is allowed or denied, in a thread of its own: an answer may take long, and changes of the cluster do not
+ * wait for it. The main thread only picks the part of the cluster in question. Questions are answered one at a time; one that
+ * has waited or been thought about for too long is given up.
+ */
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import type { PolicyMode } from '../cluster/records.ts';
-import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
-import { Explainer } from '../explain/explain.ts';
-import type { Answer } from '../explain/explanation.ts';
-import { FlowError } from '../explain/flow-error.ts';
 import { vicinityOf } from '../explain/vicinity.ts';
-import { projectService } from '../manifests/services.ts';
 import type { NodeIdentity } from '../policy/compiler.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import type { Explained, FlowQuestion } from '../telemetry/explain-route.ts';
+import type { AnswerRequest, AnswerResponse } from './questions/messages.ts';
 
 export interface FlowExplainerOptions {
   readonly node: NodeIdentity;
@@ -19,62 +20,110 @@ export interface FlowExplainerOptions {
   snapshot(): ClusterSnapshot;
   /** What the node judges by; undefined before there is anything. */
   table(): RuleTable | undefined;
+  /** From the question to the answer, in ms. @default 20,000 */
+  readonly patience?: number;
 }
+
+const PATIENCE = 20_000;
+/** Without questions the thread ends, in ms. */
+const IDLE = 60_000;
+/** Heap of the thread, in MiB. One that needs more ends, and the question is given up. */
+const HEAP = 512;
+
+const GONE: Explained = { outcome: 'not-ready', message: 'too late' };
 
 export class FlowExplainer {
   readonly #options: FlowExplainerOptions;
+  readonly #patience: number;
+  #last: Promise<unknown> = Promise.resolve();
+  #worker: Worker | undefined;
+  #idle: NodeJS.Timeout | undefined;
+  #stopped = false;
 
   constructor(options: FlowExplainerOptions) {
     this.#options = options;
+    this.#patience = options.patience ?? PATIENCE;
   }
 
-  explain({ from, to, port, service }: FlowQuestion): Explained {
-    const { node, mode = 'enforce', snapshot, table: inForce } = this.#options;
-    const table = inForce();
-    if (table === undefined) return { outcome: 'not-ready', message: 'the policies are not in force yet' };
+  /** @param signal aborted when nobody waits for the answer any more */
+  async explain(question: FlowQuestion, signal?: AbortSignal): Promise<Explained> {
+    const deadline = performance.now() + this.#patience;
+    const answer = this.#last.then(() => (signal?.aborted ? GONE : this.#ask(question, deadline - performance.now())));
+    this.#last = answer.catch(() => undefined);
+    return await answer;
+  }
+
+  /** Ends the thread; a question under way is given up. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#end();
+  }
+
+  async #ask(question: FlowQuestion, patience: number): Promise<Explained> {
+    if (this.#stopped) return { outcome: 'not-ready', message: 'the agent stops' };
+    if (patience <= 0) return this.#givenUp('waited behind others for');
+    const request = this.#requestFor(question);
+    if (request === undefined) return { outcome: 'not-ready', message: 'the policies are not in force yet' };
+    clearTimeout(this.#idle);
+    const worker = this.#worker ?? this.#start();
+    const { promise, resolve, reject } = Promise.withResolvers<Explained>();
+    const timer = setTimeout(() => {
+      resolve(this.#givenUp('took'));
+      void this.#end();
+    }, patience);
+    worker.once('message', ({ explained, failure }: AnswerResponse) =>
+      explained === undefined ? reject(new Error(failure)) : resolve(explained),
+    );
+    worker.once('error', (error) =>
+      resolve({ outcome: 'not-ready', message: `it cannot be answered: ${error.message}` }),
+    );
+    worker.once('exit', () => resolve({ outcome: 'not-ready', message: 'the agent stops' }));
+    worker.postMessage(request);
     try {
-      const explainer = new Explainer({
-        snapshot: vicinityOf(snapshot(), [from, to]),
-        services: service === undefined ? [] : [readService(service)],
-        nodes: [node],
-        mode,
-        inForce: { node: node.name, table },
-      });
-      return { outcome: 'answer', answer: withServiceNotes(explainer.answer(from, to, port)) };
-    } catch (error) {
-      if (!(error instanceof FlowError)) throw error;
-      const hint =
-        error.code === 'UNKNOWN_END'
-          ? ' (the agent knows no Services: name a pod, or give its address, or explain with --kubeconfig)'
-          : '';
-      return { outcome: 'mistake', message: `${error.message}${hint}` };
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      worker.removeAllListeners('message').removeAllListeners('error').removeAllListeners('exit');
+      worker.on('error', () => this.#forget(worker)).on('exit', () => this.#forget(worker));
+      this.#idle = setTimeout(() => void this.#end(), IDLE).unref();
     }
   }
-}
 
-/** @throws FlowError */
-function readService(text: string): ServiceRecord {
-  const { record, problems } = projectService(parse(text), 'default', ['IPv4', 'IPv6']);
-  const [problem] = problems;
-  if (record !== undefined && problem === undefined) return record;
-  const what = problem === undefined ? 'it has no name' : `${formatPath(problem.path)}: ${problem.message}`;
-  throw new FlowError('BAD_SERVICE', `service: ${what}`);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new FlowError('BAD_SERVICE', `service: it is not JSON: ${(error as Error).message}`);
+  #requestFor(question: FlowQuestion): AnswerRequest | undefined {
+    const { node, mode = 'enforce', snapshot, table: inForce } = this.#options;
+    const table = inForce();
+    if (table === undefined) return undefined;
+    const { from, to } = question;
+    const copy = new SharedArrayBuffer(table.buffer.byteLength);
+    new Uint8Array(copy).set(new Uint8Array(table.buffer));
+    return { question, snapshot: vicinityOf(snapshot(), [from, to]), node, mode, table: copy };
   }
-}
 
-/** The agent may not list Services: what it takes for an address outside may be one of them, whose packets go to a pod in truth. */
-function withServiceNotes(answer: Answer): Answer {
-  const ways = answer.ways.map((way) => {
-    if (way.to.kind !== 'address') return way;
-    const note = `No pod and no node has the address ${way.to.address}. If it is a Service's, its translation is not known here, and this is not what packets to it meet: ask for a pod behind it, or explain with --kubeconfig.`;
-    return { ...way, notes: [note, ...way.notes] };
-  });
-  return { ...answer, ways };
+  #givenUp(did: string): Explained {
+    const message = `the question ${did} more than ${this.#patience / 1000} s and was given up: explain with --kubeconfig or --manifests instead`;
+    return { outcome: 'not-ready', message };
+  }
+
+  #start(): Worker {
+    const program = new URL(`./questions/worker${extname(import.meta.filename)}`, import.meta.url);
+    const worker = new Worker(program, {
+      name: 'podfence-explain',
+      resourceLimits: { maxOldGenerationSizeMb: HEAP },
+    });
+    worker.unref();
+    worker.on('error', () => this.#forget(worker)).on('exit', () => this.#forget(worker));
+    this.#worker = worker;
+    return worker;
+  }
+
+  #forget(worker: Worker): void {
+    if (this.#worker === worker) this.#worker = undefined;
+  }
+
+  async #end(): Promise<void> {
+    clearTimeout(this.#idle);
+    const worker = this.#worker;
+    this.#worker = undefined;
+    await worker?.terminate();
+  }
 }

@@ -11,7 +11,7 @@ import { askAgent } from './agent-request.ts';
 import { type AgentQuestion, withService } from './agent-service.ts';
 import { boundedJson } from './bounded-answer.ts';
 import { type ClusterInput, type ClusterInputFlags, readClusterInput, withClusterInput } from './cluster-input.ts';
-import { ExitCode, InputError } from './exit-code.ts';
+import { ExitCode, InputError, UnavailableError } from './exit-code.ts';
 import { renderAnswer } from './explain-report.ts';
 
 const HELP = `
@@ -51,6 +51,9 @@ Examples:
   podfence explain --from shop/web-1 --to shop/db-0 --port 5432 --agent localhost:9465
   podfence explain --from shop/web-1 --to shop/db --port 5432 --agent localhost:9465 --kubeconfig ~/.kube/config
   podfence explain --batch flows.jsonl --manifests k8s/ | grep '"deny"'`;
+
+/** For an agent's answer, in ms: it gives a question up earlier by itself. */
+const PATIENCE = 45_000;
 
 interface Flags extends ClusterInputFlags {
   readonly from?: string;
@@ -94,8 +97,15 @@ async function explain(flags: Flags): Promise<number> {
 }
 
 async function agentAnswer(agent: string, { question, note }: AgentQuestion): Promise<Answer> {
-  const response = await askAgent(agent, '/explain', new URLSearchParams({ ...question }));
-  const answer = (await boundedJson(response)) as Answer;
+  const signal = AbortSignal.timeout(PATIENCE);
+  let answer: Answer;
+  try {
+    const response = await askAgent(agent, '/explain', new URLSearchParams({ ...question }), signal);
+    answer = (await boundedJson(response)) as Answer;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new UnavailableError(`the agent gave no answer within ${PATIENCE / 1000} s`);
+  }
   return note === undefined ? answer : { ...answer, note };
 }
 

@@ -44,23 +44,60 @@ export interface PodSelection {
   readonly alike: readonly PodRecord[];
 }
 
+/**
+ * Labels of a pod that are looked at, the most telling ones: a selector of more is none that anybody would write, and tells the pod
+ * from nearly all others.
+ */
+export const MOST_LABELS = 64;
+
 /** @param pods those of the pod's namespace, itself included */
 export function selectionOf(pod: PodRecord, pods: readonly PodRecord[]): PodSelection {
-  const labels = lastingLabels(pod.labels);
-  const alike = pods.filter((other) => sameLabels(lastingLabels(other.labels), labels));
-  const others = pods.filter((other) => !alike.includes(other));
-  const matchExpressions = absentKeys(labels, others).map((key) => ({
+  const labels = tellingLabels(pod.labels);
+  const others = pods.filter((other) => !sameLabels(lastingLabels(other.labels), lastingLabels(pod.labels)));
+  const matchExpressions = absentKeys(labels, pod.labels, others).map((key) => ({
     key,
     operator: 'DoesNotExist' as const,
     values: [],
   }));
-  let matchLabels = labels;
-  for (const key of Object.keys(labels).sort(byUse).slice(0, -1)) {
-    const { [key]: _, ...fewer } = matchLabels;
-    if (!others.some((other) => matchesSelector({ matchLabels: fewer, matchExpressions }, other.labels)))
-      matchLabels = fewer;
+  const matchLabels = fewestLabels(
+    labels,
+    others.filter((other) => matchesSelector({ matchLabels: {}, matchExpressions }, other.labels)),
+  );
+  const selector = { matchLabels, matchExpressions };
+  const alike = pods.filter((other) => other.name !== pod.name && matchesSelector(selector, other.labels));
+  return { selector, alike };
+}
+
+/** The most telling ones of those that last. */
+function tellingLabels(labels: Labels): Labels {
+  const entries = Object.entries(lastingLabels(labels));
+  if (entries.length <= MOST_LABELS) return Object.fromEntries(entries);
+  return Object.fromEntries(entries.sort(([a], [b]) => -byUse(a, b)).slice(0, MOST_LABELS));
+}
+
+/**
+ * Without the labels that tell no pod from the others. A label may go if every pod that lacks it lacks another one that stays;
+ * each pod is looked at once.
+ */
+function fewestLabels(labels: Labels, others: readonly PodRecord[]): Labels {
+  const keys = Object.keys(labels);
+  const kept = new Set(keys);
+  /** By key the pods that lack the label, and by pod how many it lacks of those that are kept. */
+  const lacking = new Map<string, PodRecord[]>(keys.map((key) => [key, []]));
+  const lacks = new Map<PodRecord, number>();
+  for (const other of others) {
+    const missing = keys.filter((key) => labelOf(other.labels, key) !== labels[key]);
+    for (const key of missing) lacking.get(key)?.push(other);
+    // One that lacks none cannot be told from the pod.
+    lacks.set(other, missing.length);
   }
-  return { selector: { matchLabels, matchExpressions }, alike: alike.filter((other) => other.name !== pod.name) };
+  for (const key of keys.toSorted(byUse).slice(0, -1)) {
+    const without = lacking.get(key) ?? [];
+    if (without.some((other) => lacks.get(other) === 1)) continue;
+    for (const other of without) lacks.set(other, (lacks.get(other) ?? 0) - 1);
+    kept.delete(key);
+  }
+  return Object.fromEntries(Object.entries(labels).filter(([key]) => kept.has(key)));
 }
 
 /** Without those that controllers make up. */
@@ -73,21 +110,35 @@ function sameLabels(a: Labels, b: Labels): boolean {
   return keys.length === Object.keys(b).length && keys.every((key) => labelOf(b, key) === a[key]);
 }
 
-/** Keys that tell the pods which have all of `labels`, and more, from those that have no more. */
-function absentKeys(labels: Labels, others: readonly PodRecord[]): readonly string[] {
+/**
+ * Keys that tell the pods which have all of `labels`, and more, from one that has no more: those of most pods first.
+ * @param own all labels of that one
+ */
+function absentKeys(labels: Labels, own: Labels, others: readonly PodRecord[]): readonly string[] {
+  const wanted = Object.keys(labels);
+  const left = new Set<readonly string[]>();
+  const having = new Map<string, Set<readonly string[]>>();
+  for (const other of others) {
+    if (!wanted.every((key) => labelOf(other.labels, key) === labels[key])) continue;
+    // Any of its further labels tells it apart.
+    const more = Object.keys(lastingLabels(other.labels)).filter((key) => !Object.hasOwn(own, key));
+    const some = more.sort().slice(0, MOST_LABELS);
+    if (some.length > 0) left.add(some);
+    for (const key of some) having.set(key, (having.get(key) ?? new Set()).add(some));
+  }
   const keys: string[] = [];
-  let left = others
-    .map((other) => lastingLabels(other.labels))
-    .filter((more) => Object.keys(labels).every((key) => labelOf(more, key) === labels[key]));
-  while (left.length > 0) {
-    const counts = new Map<string, number>();
-    for (const key of left.flatMap((more) => Object.keys(more))) {
-      if (!Object.hasOwn(labels, key)) counts.set(key, (counts.get(key) ?? 0) + 1);
+  while (left.size > 0 && keys.length < MOST_LABELS) {
+    let best: { readonly key: string; readonly pods: ReadonlySet<readonly string[]> } | undefined;
+    for (const [key, pods] of having) {
+      const size = best?.pods.size ?? 0;
+      if (pods.size > size || (pods.size === size && best !== undefined && key < best.key)) best = { key, pods };
     }
-    const [best] = [...counts].sort(([a, countA], [b, countB]) => countB - countA || (a < b ? -1 : 1));
     if (best === undefined) break;
-    keys.push(best[0]);
-    left = left.filter((more) => !Object.hasOwn(more, best[0]));
+    keys.push(best.key);
+    for (const pod of [...best.pods]) {
+      left.delete(pod);
+      for (const key of pod) having.get(key)?.delete(pod);
+    }
   }
   return keys;
 }

@@ -3,7 +3,7 @@
  * an address of their own.
  */
 import type { AgentView } from './agent-view.ts';
-import { type Explained, explainRoute, type FlowQuestion } from './explain-route.ts';
+import { type Explain, explainRoute } from './explain-route.ts';
 import type { FlowLog } from './flow-log.ts';
 import { flowRoute } from './flow-stream.ts';
 import type { Metrics } from './metrics.ts';
@@ -51,7 +51,7 @@ export function agentRoutes(view: AgentView, metrics: Metrics): readonly Route[]
 export interface QuerySources {
   readonly flowLog: FlowLog;
   /** Without it flows are told, not explained. */
-  readonly explain?: (question: FlowQuestion) => Explained;
+  readonly explain?: Explain;
 }
 
 /** Of the listener for questions. */

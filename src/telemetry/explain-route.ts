@@ -17,10 +17,13 @@ export type Explained =
   | { readonly outcome: 'mistake'; readonly message: string }
   | { readonly outcome: 'not-ready'; readonly message: string };
 
+/** @param signal aborted when nobody waits for the answer any more */
+export type Explain = (question: FlowQuestion, signal: AbortSignal) => Explained | Promise<Explained>;
+
 /** Between two answers, in ms: each costs the main thread some, and changes of the cluster come first. */
 const PACE = 20;
 
-export function explainRoute(explain: (question: FlowQuestion) => Explained): Route {
+export function explainRoute(explain: Explain): Route {
   let free: Promise<unknown> = Promise.resolve();
   const turn = (): Promise<unknown> => {
     const mine = free;
@@ -36,7 +39,7 @@ export function explainRoute(explain: (question: FlowQuestion) => Explained): Ro
       await turn();
       if (signal.aborted) return text(503, 'too late');
       const service = query.get('service');
-      const explained = explain({ from, to, port, ...(service === null ? {} : { service }) });
+      const explained = await explain({ from, to, port, ...(service === null ? {} : { service }) }, signal);
       switch (explained.outcome) {
         case 'answer':
           return { status: 200, type: JSON_TYPE, body: `${JSON.stringify(explained.answer)}\n` };

@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { FlowExplainer } from '../../src/agent/flow-explainer.ts';
+import { afterAll, expect, test } from 'vitest';
+import { FlowExplainer, type FlowExplainerOptions } from '../../src/agent/flow-explainer.ts';
 import { PolicyCompiler } from '../../src/policy/compiler.ts';
 import { policyFor, snapshotWith } from '../explain/cluster.ts';
 import { pod, set } from '../policy/records.ts';
@@ -19,47 +19,68 @@ const policies = [
 const host = pod('kube-system/proxy', '10.9.0.4', {}, { hostNetwork: true, nodeName: 'node-4' });
 const snapshot = snapshotWith(policies, [dns, host]);
 
+let usual: FlowExplainer | undefined;
+
+/** Most tests share one: starting a thread takes a while. */
 function explainer(inForce = policies): FlowExplainer {
+  if (inForce === policies && usual !== undefined) return usual;
   const compiler = new PolicyCompiler(node);
   compiler.apply(set(...snapshot.namespaces, ...snapshot.pods, ...inForce));
   const { table } = compiler.compile();
-  return new FlowExplainer({ node, snapshot: () => snapshot, table: () => table });
+  const explainer = made({ node, snapshot: () => snapshot, table: () => table });
+  if (inForce === policies) usual = explainer;
+  return explainer;
 }
 
-function ask(from: string, to: string, asked = explainer()) {
-  const explained = asked.explain({ from, to, port: '80' });
+const explainers: FlowExplainer[] = [];
+afterAll(async () => {
+  for (const each of explainers.splice(0)) await each.stop();
+});
+
+function made(options: FlowExplainerOptions): FlowExplainer {
+  // Starting the thread alone may take seconds on a busy machine.
+  const explainer = new FlowExplainer({ patience: 60_000, ...options });
+  explainers.push(explainer);
+  return explainer;
+}
+
+async function ask(from: string, to: string, asked = explainer()) {
+  const explained = await asked.explain({ from, to, port: '80' });
   return explained.outcome === 'answer' ? explained.answer : explained;
 }
 
-test('both directions are explained, also that of a pod on another node', () => {
-  expect(ask('frontend-1', '10.0.0.2')).toMatchObject({
+test('both directions are explained, also that of a pod on another node', async () => {
+  expect(await ask('frontend-1', '10.0.0.2')).toMatchObject({
     to: 'app1/backend-1',
     ways: [{ egress: 'deny', ingress: 'deny', sides: { egress: { isolatedBy: [{ policy: 'app1/frontend' }] } } }],
   });
 });
 
-test('a pod of this node is judged by the table in force', () => {
-  expect(ask('app2/stranger', 'app1/backend-1', explainer([]))).toMatchObject({ verdict: 'allow' });
+test('a pod of this node is judged by the table in force', async () => {
+  expect(await ask('app2/stranger', 'app1/backend-1', explainer([]))).toMatchObject({ verdict: 'allow' });
 });
 
-test('namespaces of ends that are given as addresses, and name servers, are looked at too', () => {
-  expect(ask('203.0.113.1', '10.0.9.9')).toMatchObject({ verdict: 'deny', to: 'kube-system/dns' });
-  const { ways } = ask('app1/frontend-1', '203.0.113.1') as Extract<ReturnType<typeof ask>, { ways: unknown }>;
+test('namespaces of ends that are given as addresses, and name servers, are looked at too', async () => {
+  expect(await ask('203.0.113.1', '10.0.9.9')).toMatchObject({ verdict: 'deny', to: 'kube-system/dns' });
+  const { ways } = (await ask('app1/frontend-1', '203.0.113.1')) as Extract<
+    Awaited<ReturnType<typeof ask>>,
+    { ways: unknown }
+  >;
   expect(ways[0]?.notes.join()).toContain('kube-system/dns');
 });
 
-test('what is said of an address that nobody here has says that it may be a Service', () => {
-  const note = (to: string) => {
-    const { ways } = ask('app1/backend-1', to) as Extract<ReturnType<typeof ask>, { ways: unknown }>;
+test('what is said of an address that nobody here has says that it may be a Service', async () => {
+  const note = async (to: string) => {
+    const { ways } = (await ask('app1/backend-1', to)) as Extract<Awaited<ReturnType<typeof ask>>, { ways: unknown }>;
     return ways[0]?.notes.find((each) => each.includes('Service')) ?? '';
   };
-  expect(note('10.96.0.10')).toBe(
+  expect(await note('10.96.0.10')).toBe(
     "No pod and no node has the address 10.96.0.10. If it is a Service's, its translation is not known here, and this is not what packets to it meet: ask for a pod behind it, or explain with --kubeconfig.",
   );
-  expect([note('app1/frontend-1'), note('10.9.0.4'), note('10.9.0.2')]).toEqual(['', '', '']);
+  for (const known of ['app1/frontend-1', '10.9.0.4', '10.9.0.2']) expect(await note(known)).toBe('');
 });
 
-test('a Service that comes with the question has its backends among the pods that the agent knows', () => {
+test('a Service that comes with the question has its backends among the pods that the agent knows', async () => {
   const service = {
     metadata: { namespace: 'app1', name: 'web' },
     spec: { selector: { role: 'backend' }, clusterIPs: ['10.96.0.10'], ports: [{ port: 80, targetPort: 'api' }] },
@@ -67,38 +88,88 @@ test('a Service that comes with the question has its backends among the pods tha
   const about = (to: string, text = JSON.stringify(service)) =>
     explainer().explain({ from: '1.1.1.1', to, port: '80', service: text });
   const answer = { to: 'service/app1/web', verdict: 'deny', ways: [{ to: { name: 'backend-1' }, port: 5678 }] };
-  expect(about('service/app1/web')).toMatchObject({ outcome: 'answer', answer });
-  expect(about('app1/web')).toMatchObject({ outcome: 'answer', answer });
+  expect(await about('service/app1/web')).toMatchObject({ outcome: 'answer', answer });
+  expect(await about('app1/web')).toMatchObject({ outcome: 'answer', answer });
   const mistake = { outcome: 'mistake', message: expect.stringMatching(/^service: /) };
-  expect(about('app1/web', '{')).toMatchObject(mistake);
-  expect(about('app1/web', '{"metadata":{"name":"a"},"spec":{"selector":[1]}}')).toMatchObject(mistake);
+  expect(await about('app1/web', '{')).toMatchObject(mistake);
+  expect(await about('app1/web', '{"metadata":{"name":"a"},"spec":{"selector":[1]}}')).toMatchObject(mistake);
 });
 
-test('this node and others are known by their addresses', () => {
-  expect(ask('10.9.0.2', 'app1/backend-1')).toMatchObject({ from: 'node node-2', ways: [{ reason: 'local-node' }] });
-  expect(ask('10.9.0.4', 'app1/backend-1')).toMatchObject({ from: 'node node-4', verdict: 'deny' });
-  expect(ask('app1/backend-1', '10.9.0.4')).toMatchObject({ to: 'node node-4', verdict: 'allow' });
+test('this node and others are known by their addresses', async () => {
+  expect(await ask('10.9.0.2', 'app1/backend-1')).toMatchObject({
+    from: 'node node-2',
+    ways: [{ reason: 'local-node' }],
+  });
+  expect(await ask('10.9.0.4', 'app1/backend-1')).toMatchObject({ from: 'node node-4', verdict: 'deny' });
+  expect(await ask('app1/backend-1', '10.9.0.4')).toMatchObject({ to: 'node node-4', verdict: 'allow' });
 });
 
-test('a name that is not known gets a hint from its namespace', () => {
-  expect(ask('app1/frontnd-1', '10.0.0.2')).toMatchObject({
+test('a name that is not known gets a hint from its namespace', async () => {
+  expect(await ask('app1/frontnd-1', '10.0.0.2')).toMatchObject({
     outcome: 'mistake',
     message: expect.stringContaining('Did you mean app1/frontend-1?'),
   });
 });
 
-test('before policies are in force there is no answer', () => {
-  const early = new FlowExplainer({ node, snapshot: () => snapshot, table: () => undefined });
-  expect(early.explain({ from: '1.1.1.1', to: '1.1.1.2', port: '1' })).toMatchObject({ outcome: 'not-ready' });
+test('before policies are in force there is no answer', async () => {
+  const early = made({ node, snapshot: () => snapshot, table: () => undefined });
+  expect(await early.explain({ from: '1.1.1.1', to: '1.1.1.2', port: '1' })).toMatchObject({ outcome: 'not-ready' });
 });
 
-test('an agent that audits everything says what would be denied, on other nodes too', () => {
+test('an agent that audits everything says what would be denied, on other nodes too', async () => {
   const compiler = new PolicyCompiler(node, { mode: 'audit' });
   compiler.apply(set(...snapshot.namespaces, ...snapshot.pods, ...policies));
   const { table } = compiler.compile();
-  const auditing = new FlowExplainer({ node, mode: 'audit', snapshot: () => snapshot, table: () => table });
-  expect(ask('frontend-1', '10.0.0.2', auditing)).toMatchObject({
+  const auditing = made({ node, mode: 'audit', snapshot: () => snapshot, table: () => table });
+  expect(await ask('frontend-1', '10.0.0.2', auditing)).toMatchObject({
     verdict: 'would_deny',
     ways: [{ egress: 'would_deny', ingress: 'would_deny', sides: { ingress: { audited: true } } }],
   });
+});
+
+const QUESTION = { from: 'frontend-1', to: '10.0.0.2', port: '80' };
+
+/** With a question whose answer takes longer than anybody waits: compiling this many distinct peers does. */
+function slow(patience: number): FlowExplainer {
+  const peers = Array.from({ length: 20_000 }, (_, i) => ({
+    podSelector: { matchLabels: {}, matchExpressions: [{ key: `k${i}`, operator: 'NotIn' as const, values: ['v'] }] },
+  }));
+  const costly = policyFor('costly', 'frontend', { egress: [{ peers, ports: [] }] });
+  const many = Array.from({ length: 3000 }, (_, i) => pod(`app1/p${i}`, `10.7.${i >> 8}.${i & 255}`, { i: `${i}` }));
+  const large = snapshotWith([costly], many);
+  const compiler = new PolicyCompiler(node);
+  compiler.apply(set(...snapshot.namespaces));
+  const { table } = compiler.compile();
+  return made({ node, snapshot: () => large, table: () => table, patience });
+}
+
+test('a question that takes too long is given up, says so, and the next one is answered', async () => {
+  let turns = 0;
+  const counting = setInterval(() => turns++, 10);
+  const givenUp = { outcome: 'not-ready', message: expect.stringContaining('was given up') };
+  const hopeless = slow(1000);
+  expect(await hopeless.explain(QUESTION)).toMatchObject(givenUp);
+  clearInterval(counting);
+  // The main thread went on meanwhile.
+  expect(turns).toBeGreaterThan(1);
+  expect(await ask('frontend-1', '10.0.0.2')).toMatchObject({ verdict: 'deny' });
+});
+
+test('a question under way, and those behind it, end when the agent stops', async () => {
+  const hopeless = slow(60_000);
+  const asked = [hopeless.explain(QUESTION), hopeless.explain(QUESTION)];
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await hopeless.stop();
+  expect(await Promise.all(asked)).toMatchObject([{ outcome: 'not-ready' }, { outcome: 'not-ready' }]);
+});
+
+test('a question that nobody waits for any more is not answered', async () => {
+  const aborted = AbortSignal.abort();
+  expect(await explainer().explain(QUESTION, aborted)).toEqual({ outcome: 'not-ready', message: 'too late' });
+});
+
+test('those who wait behind a long question are told after the same time', async () => {
+  const asked = slow(1000);
+  const [, second] = await Promise.all([asked.explain(QUESTION), asked.explain(QUESTION)]);
+  expect(second).toMatchObject({ outcome: 'not-ready', message: expect.stringContaining('waited behind others') });
 });

@@ -1,0 +1,19 @@
+/** What the thread that answers questions about flows is asked, and says. */
+import type { PolicyMode } from '../../cluster/records.ts';
+import type { ClusterSnapshot } from '../../cluster/store.ts';
+import type { NodeIdentity } from '../../policy/compiler.ts';
+import type { Explained, FlowQuestion } from '../../telemetry/explain-route.ts';
+
+export interface AnswerRequest {
+  readonly question: FlowQuestion;
+  /** The part of the cluster that the question is about. */
+  readonly snapshot: ClusterSnapshot;
+  readonly node: NodeIdentity;
+  readonly mode: PolicyMode;
+  /** A copy of the table in force: the table itself is used again for a later one. */
+  readonly table: SharedArrayBuffer;
+}
+
+export type AnswerResponse =
+  | { readonly explained: Explained; readonly failure?: undefined }
+  | { readonly explained?: undefined; readonly failure: string };
