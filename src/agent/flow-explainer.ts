@@ -22,8 +22,11 @@ export interface FlowExplainerOptions {
   table(): RuleTable | undefined;
   /** From the question to the answer, in ms. @default 20,000 */
   readonly patience?: number;
+  /** What the thread runs. @default questions/worker.ts */
+  readonly program?: URL;
 }
 
+const PROGRAM = new URL(`./questions/worker${extname(import.meta.filename)}`, import.meta.url);
 const PATIENCE = 20_000;
 /** Without questions the thread ends, in ms. */
 const IDLE = 60_000;
@@ -105,8 +108,7 @@ export class FlowExplainer {
   }
 
   #start(): Worker {
-    const program = new URL(`./questions/worker${extname(import.meta.filename)}`, import.meta.url);
-    const worker = new Worker(program, {
+    const worker = new Worker(this.#options.program ?? PROGRAM, {
       name: 'podfence-explain',
       resourceLimits: { maxOldGenerationSizeMb: HEAP },
     });

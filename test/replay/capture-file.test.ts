@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCapture } from '../../src/replay/capture-file.ts';
-import { MOST_INTERFACES } from '../../src/replay/pcapng-format.ts';
 import { CaptureWriter } from '../../src/replay/capture-writer.ts';
+import { MOST_INTERFACES } from '../../src/replay/pcapng-format.ts';
 import { block, concat, pcap, pcapng, type Recorded } from './capture-bytes.ts';
 
 let folder: string;
