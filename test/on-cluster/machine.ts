@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cluster } from './cluster.ts';
-import { output } from './shell.ts';
+import { output, run } from './shell.ts';
 import { until } from './until.ts';
 
 /** What the scripts that brought the cluster up can do; for a cluster of somebody else there is none. */
@@ -91,6 +91,12 @@ export class Machine {
       `${path} setsid nohup ${command.map((word) => `'${word}'`).join(' ')} >> ${log} 2>&1 < /dev/null & echo $!`,
     );
     writeFileSync(pidFile, started);
+    // A kubelet that finds its runtime half started ends; on a node systemd starts it again.
+    if (part === 'containerd')
+      await until('containerd answers', async () => {
+        const { code } = await run(this.#cluster.nodeCommand(node, 'ctr version'), { quiet: true });
+        return code === 0;
+      });
   }
 
   /**
