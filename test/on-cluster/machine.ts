@@ -24,13 +24,19 @@ export class Machine {
   }
 
   /** Kills the API server; policies stay, nobody can change them. */
-  stopApiServer(): Promise<string> {
-    return this.#script('api', 'stop', '0');
+  async stopApiServer(): Promise<void> {
+    await this.#script('api', 'stop', '0');
+    // A killed process lets go of its port when it is gone.
+    await until('the API server is gone', async () => (await this.#pids('kube-apiserver')).length === 0);
   }
 
   /** Starts it again, and resolves when it is ready. */
-  startApiServer(): Promise<string> {
-    return this.#script('api', 'start');
+  async startApiServer(): Promise<void> {
+    await this.#script('api', 'start');
+    await until('the API server is ready', async () => {
+      const { code } = await run(this.#cluster.kubectlCommand(['get', '--raw', '/readyz']), { quiet: true });
+      return code === 0;
+    });
   }
 
   /** The API server answers nobody while `during` runs, and then goes on where it was. */
