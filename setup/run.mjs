@@ -1,5 +1,5 @@
 /**
- * `node setup/run.mjs demo|podfence|test|test:cluster|bench|build|manifests [ARGS]`: makes a checkout ready (system packages, a Node that is new enough, npm
+ * `node setup/run.mjs demo|podfence|test|fuzz|test:cluster|bench|build|manifests [ARGS]`: makes a checkout ready (system packages, a Node that is new enough, npm
  * packages) and runs the command. Plain JavaScript without packages, because nothing is installed yet and the Node may be an old one
  * (18 or newer). What is ready is recognised by a few files and one checksum; only missing things are installed, and named.
  */
@@ -45,6 +45,8 @@ const WORDS = {
   demo: (checkout, args) => podfence(checkout, ['demo', ...args]),
   podfence,
   test,
+  fuzz: ({ root, node, env }, args) =>
+    runInForeground(node, [join(root, 'test/fuzz/run.ts'), ...args], { cwd: root, env }),
   'test:cluster': ({ root, node, env }, args) =>
     runInForeground(node, [join(root, 'test/on-cluster/run.ts'), ...args], { cwd: root, env }),
   bench: (checkout, args) => runSource(checkout, 'bench/run.ts', args),

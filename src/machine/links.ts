@@ -49,9 +49,10 @@ export async function readLinks(): Promise<Link[]> {
   return links;
 }
 
-function readLink(view: DataView, start: number, end: number): Link {
+/** Reads the interface whose message, behind a header as long as an nfgenmsg, is at [start, end) of `view`; never reads past `end`. */
+export function readLink(view: DataView, start: number, end: number): Link {
   const link = {
-    index: view.getInt32(start + INDEX_IN_HEADER, true),
+    index: end - start < BEHIND_HEADER ? 0 : view.getInt32(start + INDEX_IN_HEADER, true),
     name: '',
     kind: '',
     master: 0,
@@ -61,13 +62,14 @@ function readLink(view: DataView, start: number, end: number): Link {
   };
   eachAttribute(view, start + BEHIND_HEADER, end, (type, from, to) => {
     if (type === IFLA_IFNAME) link.name = text(view, from, to);
-    else if (type === IFLA_MASTER) link.master = view.getUint32(from, true);
+    else if (type === IFLA_MASTER && to - from >= 4) link.master = view.getUint32(from, true);
     else if (type === IFLA_LINK_NETNSID) link.leadsElsewhere = true;
     else if (type === IFLA_LINKINFO) {
       eachAttribute(view, from, to, (type, from, to) => {
         if (type === IFLA_INFO_KIND) link.kind = text(view, from, to);
         else if (type === IFLA_INFO_DATA && link.kind === 'bridge') {
-          eachAttribute(view, from, to, (type, from) => {
+          eachAttribute(view, from, to, (type, from, to) => {
+            if (to === from) return;
             if (type === IFLA_BR_NF_CALL_IPTABLES) link.callIptables = view.getUint8(from) !== 0;
             if (type === IFLA_BR_NF_CALL_IP6TABLES) link.callIp6tables = view.getUint8(from) !== 0;
           });
@@ -94,7 +96,7 @@ function eachAttribute(
 
 /** Ends with a zero byte. */
 function text(view: DataView, from: number, to: number): string {
-  return Buffer.from(view.buffer, view.byteOffset + from, to - from - 1).toString();
+  return Buffer.from(view.buffer, view.byteOffset + from, Math.max(0, to - from - 1)).toString();
 }
 
 /** Bridges with the number of ports whose other end is a pod's or container's. */

@@ -190,6 +190,10 @@ function explain(text: string, { code, message, pos }: ParseError): Mistake {
   if (tab !== undefined) {
     return { offset: tab, message: 'a tab indents this line; YAML allows spaces only', hint: 'Indent with spaces.' };
   }
+  if (code === 'RESOURCE_EXHAUSTION') {
+    // Where exactly depends on how much stack is left, and the same text is to have the same problems.
+    return { offset: text.lastIndexOf('\n', pos[0] - 1) + 1, message: 'the YAML is nested too deeply in this line' };
+  }
   const plain = `the YAML does not parse: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
   return { offset: pos[0], ...(EXPLAINED[code] ?? { message: plain }) };
 }

@@ -39,7 +39,7 @@ const pod = (name: string, address: string, address6: string, nodeName = 'here')
   ports: [],
 });
 
-const CLUSTER: readonly ClusterRecord[] = [
+export const CLUSTER: readonly ClusterRecord[] = [
   { kind: 'Namespace', name: 'default', labels: { 'kubernetes.io/metadata.name': 'default' } },
   pod('web', WEB, WEB6),
   pod('db', DB, DB6),

@@ -6,7 +6,7 @@ import { type LoadOptions, loadManifests } from '../../src/manifests/load.ts';
 import { formatProblem } from '../../src/manifests/problems.ts';
 
 /** Loads a text as standard input. */
-export function load(text: string, options: LoadOptions = {}) {
+export function load(text: string | Uint8Array, options: LoadOptions = {}) {
   return loadManifests(['-'], { ...options, stdin: stream(text) });
 }
 

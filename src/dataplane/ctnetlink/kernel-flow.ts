@@ -81,12 +81,12 @@ export class KernelFlow {
     this.#view = view;
     let tuples = 0;
     eachAttribute(view, start, end, (type, at, valueEnd) => {
-      if (type === CTA_TUPLE_ORIG && readTuple(this.#original, view, at, valueEnd)) {
+      if (type === CTA_TUPLE_ORIG) {
         this.#tupleStart = at;
         this.#tupleEnd = valueEnd;
-        tuples |= 1;
-      } else if (type === CTA_TUPLE_REPLY && readTuple(this.#reply, view, at, valueEnd)) {
-        tuples |= 2;
+        tuples = (tuples & ~1) | (readTuple(this.#original, view, at, valueEnd, this.family) ? 1 : 0);
+      } else if (type === CTA_TUPLE_REPLY) {
+        tuples = (tuples & ~2) | (readTuple(this.#reply, view, at, valueEnd, this.family) ? 2 : 0);
       } else if (type === CTA_PROTOINFO) {
         this.#readTcp(view, at, valueEnd);
       } else if (type === CTA_MARK && valueEnd - at >= 4) {
@@ -162,35 +162,41 @@ function isPickedUp(flags: number): boolean {
   return (flags & (IP_CT_TCP_FLAG_BE_LIBERAL | IP_CT_TCP_FLAG_WINDOW_SCALE)) === IP_CT_TCP_FLAG_BE_LIBERAL;
 }
 
-function readTuple(tuple: Tuple, view: DataView, start: number, end: number): boolean {
+/** True where it has both addresses, of the family. */
+function readTuple(tuple: Tuple, view: DataView, start: number, end: number, family: 4 | 6): boolean {
   tuple.source.fill(0);
   tuple.destination.fill(0);
   tuple.protocol = 0;
   tuple.sourcePort = -1;
   tuple.destinationPort = -1;
   tuple.icmpType = -1;
-  let addresses = 0;
+  let ends = 0;
   eachAttribute(view, start, end, (part, partStart, partEnd) => {
     eachAttribute(view, partStart, partEnd, (type, at, valueEnd) => {
       const length = valueEnd - at;
       if (part === CTA_TUPLE_IP) {
-        if (readAddress(tuple, view, type, at, length)) addresses++;
+        ends |= readAddress(tuple, view, type, at, length, family);
       } else if (part === CTA_TUPLE_PROTO) {
         readProtocol(tuple, view, type, at, length);
       }
     });
   });
-  return addresses === 2;
+  return ends === (SOURCE | DESTINATION);
 }
 
-function readAddress(tuple: Tuple, view: DataView, type: number, at: number, length: number): boolean {
-  const words = length >> 2;
-  const v4 = type === CTA_IP_V4_SRC || type === CTA_IP_V4_DST;
-  const v6 = type === CTA_IP_V6_SRC || type === CTA_IP_V6_DST;
-  if (!(v4 && words === 1) && !(v6 && words === 4)) return false;
-  const address = type === CTA_IP_V4_SRC || type === CTA_IP_V6_SRC ? tuple.source : tuple.destination;
+/** Bits of what `readAddress` gives back. */
+const SOURCE = 1;
+const DESTINATION = 2;
+
+/** Which address it was; 0 where it is none of the family. */
+function readAddress(tuple: Tuple, view: DataView, type: number, at: number, length: number, family: 4 | 6): number {
+  const isSource = type === (family === 4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC);
+  const isDestination = type === (family === 4 ? CTA_IP_V4_DST : CTA_IP_V6_DST);
+  const words = family === 4 ? 1 : 4;
+  if (!(isSource || isDestination) || length >> 2 !== words) return 0;
+  const address = isSource ? tuple.source : tuple.destination;
   for (let i = 0; i < words; i++) address[i] = view.getInt32(at + i * 4, false);
-  return true;
+  return isSource ? SOURCE : DESTINATION;
 }
 
 function readProtocol(tuple: Tuple, view: DataView, type: number, at: number, length: number): void {

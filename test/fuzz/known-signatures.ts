@@ -1,0 +1,15 @@
+/** By which a run recognises the faults that are known, and goes on. */
+import { readCase } from './cases.ts';
+import { faultOf } from './faults.ts';
+import { KNOWN } from './known.ts';
+import { loadTarget } from './targets.ts';
+
+export async function knownSignatures(target: string): Promise<string[]> {
+  const code = await loadTarget(target);
+  const signatures: string[] = [];
+  for (const { name } of KNOWN.filter((fault) => fault.target === target)) {
+    const fault = await faultOf(code, readCase(target, name));
+    if (fault !== undefined) signatures.push(fault.signature);
+  }
+  return signatures;
+}

@@ -1,0 +1,261 @@
+/** Random objects of the Kubernetes API, as JSON has them: valid ones, and ones in which a field or two is not what it should be. */
+import type { Random } from './random.ts';
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+const NAMES = ['web', 'db', 'a', 'shop', 'default'];
+const NAMESPACES = ['default', 'shop', 'kube-system'];
+/** The last ones are names that every JavaScript object knows. */
+const KEYS = ['app', 'tier', 'app.kubernetes.io/name', 'constructor', 'toString'];
+const VALUES = ['x', 'y', 'web', '', 'a.b_c-d'];
+const OPERATORS = ['In', 'NotIn', 'Exists', 'DoesNotExist'];
+const PORTS: readonly Json[] = [80, 443, 53, 1, 65_535, 'http', 'dns'];
+const PROTOCOLS = ['TCP', 'UDP', 'SCTP'];
+const CIDRS = [
+  '0.0.0.0/0',
+  '10.0.0.0/8',
+  '10.1.0.0/16',
+  '10.1.2.3/32',
+  '::/0',
+  'fd00::/8',
+  'fd00::1/128',
+  '10.0.0.5/29',
+];
+const ADDRESSES = [
+  '10.0.0.1',
+  '10.0.0.2',
+  '10.1.2.3',
+  '10.1.2.4',
+  'fd00::1',
+  'fd00::2',
+  '192.0.2.1',
+  '::ffff:10.0.0.9',
+];
+const HOLES: Readonly<Record<string, readonly string[]>> = {
+  '0.0.0.0/0': ['10.0.0.0/8', '10.1.0.0/16', '128.0.0.0/1'],
+  '10.0.0.0/8': ['10.1.0.0/16', '10.1.2.3/32'],
+  '10.1.0.0/16': ['10.1.2.0/24', '10.1.2.3/32'],
+  '::/0': ['fd00::/8', 'fd00::1/128'],
+  'fd00::/8': ['fd00::/64', 'fd00::2/128'],
+};
+
+/** Values that no field expects. */
+const STRANGE: readonly Json[] = [
+  ...[null, true, false, 0, -1, 1.5, 1e308, 2 ** 53, 65_536, 2 ** 32, -0],
+  ...[
+    '',
+    ' ',
+    'x'.repeat(300),
+    '80',
+    'true',
+    '10.0.0.010/32',
+    '10.0.0.0/33',
+    '::/129',
+    'TCP ',
+    'tcp',
+    '*',
+    '$(x)',
+    '\u0000',
+  ],
+  ...['\u2028', '\ud800', '1e9999', '__proto__', '{{ .Values.port }}', '0x10', '1_000', '~', '2024-01-01T00:00:00Z'],
+  ...[[], {}, [[]], [null], { a: null }],
+];
+const STRANGE_KEYS = [
+  '__proto__',
+  'constructor',
+  '',
+  'Spec',
+  'matchLabel',
+  'podselector',
+  'from',
+  'to',
+  'ports',
+  'items',
+  'x y',
+  '0',
+];
+
+export function objects(random: Random): Json[] {
+  const list = Array.from({ length: random.between(1, 7) }, () => object(random));
+  const changes = random.oneIn(3) ? 0 : random.between(1, 3);
+  for (let i = 0; i < changes; i++) damage(random, list);
+  return list;
+}
+
+function object(random: Random): Json {
+  switch (random.below(8)) {
+    case 0:
+      return { apiVersion: 'v1', kind: 'Namespace', metadata: metadata(random) };
+    case 1:
+    case 2:
+    case 3:
+      return pod(random);
+    default:
+      return policy(random);
+  }
+}
+
+function metadata(random: Random): Json {
+  const mode = random.oneIn(10) && { annotations: { 'podfence.io/mode': random.pick(['audit', 'enforce', 'none']) } };
+  return {
+    name: random.pick(NAMES),
+    ...(!random.oneIn(4) && { namespace: random.pick(NAMESPACES) }),
+    ...(!random.oneIn(4) && { labels: labels(random) }),
+    ...mode,
+  };
+}
+
+function labels(random: Random): { [key: string]: Json } {
+  return Object.fromEntries(random.some(3, () => [random.pick(KEYS), random.pick(VALUES)]));
+}
+
+function pod(random: Random): Json {
+  const ips = random.some(2, () => ({ ip: random.pick(ADDRESSES) }));
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: metadata(random),
+    spec: {
+      nodeName: random.pick(['here', 'here', 'there']),
+      ...(random.oneIn(10) && { hostNetwork: true }),
+      containers: random.some(2, () => ({
+        name: 'main',
+        ports: random.some(2, () => ({
+          ...(random.oneIn(2) && { name: random.pick(['http', 'dns']) }),
+          containerPort: random.pick([80, 53, 8080]),
+          ...(random.oneIn(2) && { protocol: random.pick(PROTOCOLS) }),
+        })),
+      })),
+    },
+    status: {
+      phase: random.pick(['Running', 'Running', 'Pending', 'Succeeded']),
+      ...(random.oneIn(2) ? { podIPs: ips } : { podIP: random.pick(ADDRESSES) }),
+      ...(random.oneIn(3) && { startTime: '2024-01-01T00:00:00Z' }),
+    },
+  };
+}
+
+function policy(random: Random): Json {
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'NetworkPolicy',
+    metadata: metadata(random),
+    spec: {
+      podSelector: random.oneIn(3) ? {} : selector(random),
+      ...(random.oneIn(2) && { policyTypes: random.pick([['Ingress'], ['Egress'], ['Ingress', 'Egress'], []]) }),
+      ...(random.oneIn(2) && { ingress: random.some(3, () => rule(random, 'from')) }),
+      ...(random.oneIn(2) && { egress: random.some(3, () => rule(random, 'to')) }),
+    },
+  };
+}
+
+function rule(random: Random, peers: 'from' | 'to'): Json {
+  return {
+    ...(!random.oneIn(4) && { [peers]: random.some(3, () => peer(random)) }),
+    ...(random.oneIn(2) && { ports: random.some(3, () => port(random)) }),
+  };
+}
+
+function peer(random: Random): Json {
+  switch (random.below(4)) {
+    case 0:
+      return { podSelector: selector(random) };
+    case 1:
+      return { namespaceSelector: selector(random) };
+    case 2:
+      return { podSelector: selector(random), namespaceSelector: selector(random) };
+    default: {
+      const cidr = random.pick(CIDRS);
+      const holes = HOLES[cidr];
+      return {
+        ipBlock: { cidr, ...(holes && random.oneIn(2) && { except: random.some(3, () => random.pick(holes)) }) },
+      };
+    }
+  }
+}
+
+function port(random: Random): Json {
+  const first = random.pick(PORTS);
+  const hasEnd = typeof first === 'number' && random.oneIn(3);
+  return {
+    ...(!random.oneIn(3) && { protocol: random.pick(PROTOCOLS) }),
+    ...(!random.oneIn(5) && { port: first, ...(hasEnd && { endPort: random.between(first, 65_535) }) }),
+  };
+}
+
+function selector(random: Random): Json {
+  return {
+    ...(random.oneIn(2) && { matchLabels: labels(random) }),
+    ...(random.oneIn(3) && { matchExpressions: random.some(2, () => requirement(random)) }),
+  };
+}
+
+function requirement(random: Random): Json {
+  const operator = random.pick(OPERATORS);
+  const values = operator.endsWith('In')
+    ? { values: [random.pick(VALUES), ...random.some(2, () => random.pick(VALUES))] }
+    : {};
+  return { key: random.pick(KEYS), operator, ...values };
+}
+
+/** Changes one place somewhere in the value. */
+function damage(random: Random, root: Json[]): void {
+  let around: Json = root;
+  let key: string | number = random.below(root.length);
+  // Down to a random depth, deeper more often than not.
+  for (;;) {
+    const value: Json = at(around, key);
+    const keys = typeof value === 'object' && value !== null ? Object.keys(value) : [];
+    if (keys.length === 0 || random.oneIn(6)) break;
+    around = value;
+    key = random.pick(keys);
+  }
+  const value = at(around, key);
+  switch (random.below(7)) {
+    case 0:
+      remove(around, key);
+      break;
+    case 1:
+      put(around, key, [value, value]);
+      break;
+    case 2:
+      put(around, random.pick(STRANGE_KEYS), value);
+      break;
+    case 3:
+      remove(around, key);
+      put(around, random.oneIn(2) ? random.pick(STRANGE_KEYS) : misspelt(random, String(key)), value);
+      break;
+    case 4:
+      put(around, key, nested(random));
+      break;
+    default:
+      put(around, key, structuredClone(random.pick(STRANGE)));
+  }
+}
+
+function at(around: Json, key: string | number): Json {
+  return (around as Record<string | number, Json>)[key] ?? null;
+}
+
+/** As JSON.parse does it: `__proto__` is a key as any other. */
+function put(around: Json, key: string | number, value: Json): void {
+  Object.defineProperty(around, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
+function remove(around: Json, key: string | number): void {
+  if (Array.isArray(around)) around.splice(Number(key), 1);
+  else if (around !== null && typeof around === 'object') delete around[key];
+}
+
+function misspelt(random: Random, key: string): string {
+  const at = random.below(key.length + 1);
+  return random.oneIn(2) ? key.slice(0, at) + key.slice(at + 1) : key.toLowerCase();
+}
+
+/** Lists or maps in each other. */
+function nested(random: Random): Json {
+  let value: Json = 1;
+  for (let depth = random.oneIn(30) ? 2000 : random.pick([2, 5, 40]); depth > 0; depth--)
+    value = random.oneIn(2) ? [value] : { podSelector: value };
+  return value;
+}

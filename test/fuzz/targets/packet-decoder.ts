@@ -1,0 +1,86 @@
+/**
+ * The packet decoder: reads as a naive reader of the RFCs does, nothing outside of what was captured, and the same whatever packet it has read
+ * before. A packet that is understood is understood alike where more of it was captured.
+ */
+import { decode } from '../../../src/packet/decode.ts';
+import { MALFORMED, OK, Packet } from '../../../src/packet/packet.ts';
+import { mutate } from '../mutate.ts';
+import { type Headers, readPacket } from '../naive-packet.ts';
+import { captured, packet, uncaptured } from '../packets.ts';
+import { alone, type Place, surrounded } from '../surroundings.ts';
+import { check, checkSame, type Target } from '../target.ts';
+
+/** Used for all packets, as the packet path does. */
+const reused = new Packet();
+
+export const target: Target = {
+  generate: (random) => {
+    const bytes = captured(random, packet(random));
+    return random.oneIn(3) ? bytes : mutate(random, bytes);
+  },
+  run: (input) => {
+    const { bytes, total } = uncaptured(input);
+    const read = decoded(reused, alone(bytes), bytes.length, total);
+    checkSame(read, readPacket([...bytes], total), 'the decoder reads what the RFCs do not say');
+    for (const place of surrounded(bytes)) {
+      checkSame(decoded(new Packet(), place, bytes.length, total), read, 'what is read depends on bytes around it');
+      checkSame(decoded(reused, place, bytes.length, total), read, 'what is read depends on the packet before');
+    }
+    const cut = bytes.subarray(0, bytes.length - 1 - (bytes.length >> 3));
+    const less = decoded(reused, alone(cut), cut.length, total);
+    // Of an error that is cut the quoted packet may be missing, and what a capture has cut off is no padding.
+    if (less === undefined || total < bytes.length) return;
+    checkSame(
+      { ...less, quoted: undefined },
+      read && { ...read, quoted: undefined },
+      'it is another packet where more of it was captured',
+    );
+  },
+};
+
+function decoded(into: Packet, { view, offset }: Place, length: number, total: number): Headers | undefined {
+  decode(into, view, offset, length, total);
+  check(into.status === OK || into.status === MALFORMED, 'a status that does not exist');
+  return into.status === OK ? headersOf(into) : undefined;
+}
+
+function headersOf(p: Packet): Headers {
+  const words = p.family === 4 ? 1 : 4;
+  return {
+    family: p.family as 4 | 6,
+    protocol: p.protocol,
+    source: hex([p.src0, p.src1, p.src2, p.src3], words),
+    destination: hex([p.dst0, p.dst1, p.dst2, p.dst3], words),
+    hopLimit: p.hopLimit,
+    isFragment: p.isFragment,
+    isLaterFragment: p.isLaterFragment,
+    sourcePort: p.srcPort,
+    destinationPort: p.dstPort,
+    icmpType: p.icmpType,
+    icmpCode: p.icmpCode,
+    tcpFlags: p.tcpFlags,
+    sctpChunk: p.sctpChunk,
+    quoted: p.quotesFlow
+      ? {
+          protocol: p.qProtocol,
+          source: hex([p.qSrc0, p.qSrc1, p.qSrc2, p.qSrc3], words),
+          destination: hex([p.qDst0, p.qDst1, p.qDst2, p.qDst3], words),
+          sourcePort: p.qSrcPort,
+          destinationPort: p.qDstPort,
+          icmpType: p.qIcmpType,
+        }
+      : undefined,
+  };
+}
+
+/** The address; other words than its own must be 0. */
+function hex(words: readonly number[], count: number): string {
+  check(
+    words.slice(count).every((word) => word === 0),
+    'an IPv4 address has more than one word',
+  );
+  return words
+    .slice(0, count)
+    .map((word) => (word >>> 0).toString(16).padStart(8, '0'))
+    .join('');
+}
