@@ -96,7 +96,7 @@ function eachAttribute(
 
 /** Ends with a zero byte. */
 function text(view: DataView, from: number, to: number): string {
-  return Buffer.from(view.buffer, view.byteOffset + from, Math.max(0, to - from - 1)).toString();
+  return Buffer.from(view.buffer, view.byteOffset + from, to - from - 1).toString();
 }
 
 /** Bridges with the number of ports whose other end is a pod's or container's. */

@@ -39,6 +39,35 @@ const HOLES: Readonly<Record<string, readonly string[]>> = {
   'fd00::/8': ['fd00::/64', 'fd00::2/128'],
 };
 
+/** What stands in such a field and is wrong, or means something else than it seems to. */
+const ODD: Readonly<
+  Record<'port' | 'protocol' | 'cidr' | 'address' | 'name' | 'key' | 'value' | 'operator', readonly Json[]>
+> = {
+  port: [0, -1, 65_536, 1.5, '80', '8080-8090', 'HTTP', '80/tcp', 'a'.repeat(16), '-', true],
+  protocol: ['tcp', 'ICMP', 'TCP ', '', 6, null],
+  cidr: [
+    '10.0.0.0',
+    '10.0.0.0/33',
+    '10/8',
+    '010.0.0.0/8',
+    '10.0.0.0/08',
+    '::ffff:10.0.0.0/104',
+    '::/129',
+    '10.0.0.0\u009b/8',
+    '',
+  ],
+  address: ['010.0.0.1', '10.0.0', 'FD00::0:1', '::ffff:10.0.0.1', 'fe80::1%eth0', '', '0.0.0.0', '::', '10.0.0.1/32'],
+  name: ['', 'Web', 'a_b', '-a', 'a'.repeat(254), 5, true, '\u0085', '../../etc', '__proto__'],
+  key: ['', '/', 'a//b', 'a/', 'x y', '__proto__', '\u0085', 'a'.repeat(64), 'A.b/c'],
+  value: ['x y', '-', 'a'.repeat(64), '\u009b31m', true, 1, null, '1.0'],
+  operator: ['in', '=', 'notin', 'Gt', '', null, 1],
+};
+const ONE_ODD_IN = 40;
+
+function pick(random: Random, kind: keyof typeof ODD, sound: readonly Json[]): Json {
+  return random.oneIn(ONE_ODD_IN) ? random.pick(ODD[kind]) : random.pick(sound);
+}
+
 /** Values that no field expects. */
 const STRANGE: readonly Json[] = [
   ...[null, true, false, 0, -1, 1.5, 1e308, 2 ** 53, 65_536, 2 ** 32, -0],
@@ -98,19 +127,19 @@ function object(random: Random): Json {
 function metadata(random: Random): Json {
   const mode = random.oneIn(10) && { annotations: { 'podfence.io/mode': random.pick(['audit', 'enforce', 'none']) } };
   return {
-    name: random.pick(NAMES),
-    ...(!random.oneIn(4) && { namespace: random.pick(NAMESPACES) }),
+    name: pick(random, 'name', NAMES),
+    ...(!random.oneIn(4) && { namespace: pick(random, 'name', NAMESPACES) }),
     ...(!random.oneIn(4) && { labels: labels(random) }),
     ...mode,
   };
 }
 
 function labels(random: Random): { [key: string]: Json } {
-  return Object.fromEntries(random.some(3, () => [random.pick(KEYS), random.pick(VALUES)]));
+  return Object.fromEntries(random.some(3, () => [String(pick(random, 'key', KEYS)), pick(random, 'value', VALUES)]));
 }
 
 function pod(random: Random): Json {
-  const ips = random.some(2, () => ({ ip: random.pick(ADDRESSES) }));
+  const ips = random.some(2, () => ({ ip: pick(random, 'address', ADDRESSES) }));
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -122,14 +151,14 @@ function pod(random: Random): Json {
         name: 'main',
         ports: random.some(2, () => ({
           ...(random.oneIn(2) && { name: random.pick(['http', 'dns']) }),
-          containerPort: random.pick([80, 53, 8080]),
-          ...(random.oneIn(2) && { protocol: random.pick(PROTOCOLS) }),
+          containerPort: pick(random, 'port', [80, 53, 8080]),
+          ...(random.oneIn(2) && { protocol: pick(random, 'protocol', PROTOCOLS) }),
         })),
       })),
     },
     status: {
       phase: random.pick(['Running', 'Running', 'Pending', 'Succeeded']),
-      ...(random.oneIn(2) ? { podIPs: ips } : { podIP: random.pick(ADDRESSES) }),
+      ...(random.oneIn(2) ? { podIPs: ips } : { podIP: pick(random, 'address', ADDRESSES) }),
       ...(random.oneIn(3) && { startTime: '2024-01-01T00:00:00Z' }),
     },
   };
@@ -165,21 +194,24 @@ function peer(random: Random): Json {
     case 2:
       return { podSelector: selector(random), namespaceSelector: selector(random) };
     default: {
-      const cidr = random.pick(CIDRS);
-      const holes = HOLES[cidr];
+      const cidr = pick(random, 'cidr', CIDRS);
+      const holes = HOLES[String(cidr)];
       return {
-        ipBlock: { cidr, ...(holes && random.oneIn(2) && { except: random.some(3, () => random.pick(holes)) }) },
+        ipBlock: {
+          cidr,
+          ...(holes && random.oneIn(2) && { except: random.some(3, () => pick(random, 'cidr', holes)) }),
+        },
       };
     }
   }
 }
 
 function port(random: Random): Json {
-  const first = random.pick(PORTS);
+  const first = pick(random, 'port', PORTS);
   const hasEnd = typeof first === 'number' && random.oneIn(3);
   return {
-    ...(!random.oneIn(3) && { protocol: random.pick(PROTOCOLS) }),
-    ...(!random.oneIn(5) && { port: first, ...(hasEnd && { endPort: random.between(first, 65_535) }) }),
+    ...(!random.oneIn(3) && { protocol: pick(random, 'protocol', PROTOCOLS) }),
+    ...(!random.oneIn(5) && { port: first, ...(hasEnd && { endPort: pick(random, 'port', [first, 65_535]) }) }),
   };
 }
 
@@ -191,11 +223,11 @@ function selector(random: Random): Json {
 }
 
 function requirement(random: Random): Json {
-  const operator = random.pick(OPERATORS);
-  const values = operator.endsWith('In')
-    ? { values: [random.pick(VALUES), ...random.some(2, () => random.pick(VALUES))] }
+  const operator = pick(random, 'operator', OPERATORS);
+  const values = String(operator).endsWith('In')
+    ? { values: [random.pick(VALUES), ...random.some(2, () => pick(random, 'value', VALUES))] }
     : {};
-  return { key: random.pick(KEYS), operator, ...values };
+  return { key: pick(random, 'key', KEYS), operator, ...values };
 }
 
 /** Changes one place somewhere in the value. */

@@ -6,7 +6,8 @@ export interface ToWorker {
   readonly seed: number;
   /** Index of the first input. */
   readonly first: number;
-  readonly milliseconds: number;
+  /** When to end, as Date.now() gives it. */
+  readonly until: number;
   /** Signatures of faults that are known. */
   readonly ignored: readonly string[];
   /** Int32s: see CURRENT and INPUTS. */

@@ -46,6 +46,16 @@ export function packet(random: Random, depth = 0): Uint8Array {
   return random.oneIn(12) ? joined(bytes, random.bytes(random.between(1, 46))) : bytes;
 }
 
+/** A whole packet that opens a flow between two of the addresses. */
+export function opening(random: Random): Uint8Array {
+  const addresses = random.oneIn(2) ? ADDRESSES6.slice(0, 6) : ADDRESSES4;
+  const source = random.pick(addresses);
+  const destination = random.pick(addresses.filter((address) => address !== source));
+  const [from, to] = [random.pick([40_000, 40_001]), random.pick([53, 80, 443])];
+  const payloads = [build.tcp(from, to, 'S'), build.tcp(from, to, 'S'), build.udp(from, to), build.sctp(from, to, 1)];
+  return build.ip(source, destination, random.pick([...payloads, build.echoRequest(7)]));
+}
+
 function options(random: Random, isIpv6: boolean): build.IpOptions {
   const fragment = { offset: random.pick([0, 0, 8, 16, 1480, 65_528]), more: random.oneIn(2) };
   return {

@@ -66,8 +66,8 @@ async function takeTurn(
   totals: Totals,
 ): Promise<void> {
   const known = ignored.get(name) ?? [];
-  const milliseconds = Math.min(TURN_MS, deadline - Date.now());
-  const outcome = await runRound({ name, seed, first, milliseconds, ignored: known, signal: interrupt.signal });
+  const until = Math.min(Date.now() + TURN_MS, deadline);
+  const outcome = await runRound({ name, seed, first, until, ignored: known, signal: interrupt.signal });
   console.log(totals.add(name, outcome));
   const { fault } = outcome;
   if (fault === undefined || known.includes(fault.signature)) return;

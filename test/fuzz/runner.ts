@@ -16,8 +16,8 @@ export interface Round {
   readonly seed: number;
   /** Index of the first input. @default 0 */
   readonly first?: number;
-  /** From when the target is loaded. */
-  readonly milliseconds: number;
+  /** When to end, as Date.now() gives it. */
+  readonly until: number;
   /** Signatures of faults that are known. @default none */
   readonly ignored?: readonly string[];
   readonly signal?: AbortSignal;
@@ -35,11 +35,11 @@ export function commandOf(name: string, seed: number, index: number): string {
   return `npm run fuzz -- --target ${name} --seed ${seed} --input ${index}`;
 }
 
-export async function runRound({ name, seed, first = 0, milliseconds, ignored = [], signal }: Round): Promise<Outcome> {
+export async function runRound({ name, seed, first = 0, until, ignored = [], signal }: Round): Promise<Outcome> {
   const progress = new SharedArrayBuffer(8);
   const places = new Int32Array(progress);
   Atomics.store(places, CURRENT, -1);
-  const workerData: ToWorker = { name, seed, first, milliseconds, ignored, progress };
+  const workerData: ToWorker = { name, seed, first, until, ignored, progress };
   const worker = new Worker(new URL('./worker.ts', import.meta.url), {
     workerData,
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MEGABYTES },

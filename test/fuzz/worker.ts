@@ -12,8 +12,10 @@ const WARM_UP = 300;
 /** What a run may keep: megabytes after a full collection. */
 const MOST_GROWTH = 48;
 const MINIMISING_MS = 2000;
+/** A run goes on for this long, however long the machine took to begin it. */
+const LEAST_MS = 500;
 
-const { name, seed, first, milliseconds, ignored, progress } = workerData as ToWorker;
+const { name, seed, first, until, ignored, progress } = workerData as ToWorker;
 const port = parentPort as NonNullable<typeof parentPort>;
 const places = new Int32Array(progress);
 setFlagsFromString('--expose-gc');
@@ -28,7 +30,7 @@ function megabytes(): number {
 async function main(): Promise<FromWorker> {
   const target = await loadTarget(name);
   port.postMessage('started');
-  const deadline = Date.now() + milliseconds;
+  const deadline = Math.max(until, Date.now() + LEAST_MS);
   let before = Number.NaN;
   for (let index = first; Date.now() < deadline; index++) {
     if (index - first === WARM_UP) before = megabytes();

@@ -12,7 +12,7 @@ import { audited, CLUSTER, from, policy, port, rule, Scene } from '../../filter/
 import { evaluate } from '../../reference/evaluator.ts';
 import { joined, mutate } from '../mutate.ts';
 import { type Headers, readPacket } from '../naive-packet.ts';
-import { addressOf, captured, packet, uncaptured } from '../packets.ts';
+import { addressOf, captured, opening, packet, uncaptured } from '../packets.ts';
 import type { Random } from '../random.ts';
 import { alone, type Place, surrounded } from '../surroundings.ts';
 import { check, type Target } from '../target.ts';
@@ -59,10 +59,16 @@ export const target: Target = {
     const known: Uint8Array[] = [];
     const steps = Array.from({ length: count }, () => {
       if (random.oneIn(8)) table = random.below(256);
-      const bytes = known.length > 0 && random.oneIn(2) ? again(random, random.pick(known)) : packet(random);
+      const bytes =
+        known.length > 0 && random.oneIn(2)
+          ? again(random, random.pick(known))
+          : random.oneIn(4)
+            ? packet(random)
+            : opening(random);
       known.push(bytes);
       const wait = random.oneIn(4) ? random.pick([1, 1000, 31_000, 130_000, 0xffffff]) : 0;
-      const cut = captured(random, random.oneIn(3) ? mutate(random, bytes) : bytes).subarray(0, 0xffff);
+      const damaged = random.oneIn(8) ? captured(random, mutate(random, bytes)) : joined(new Uint8Array(3), bytes);
+      const cut = damaged.subarray(0, 0xffff);
       const head = [table, wait >> 16, wait >> 8, wait, cut.length >> 8, cut.length];
       return joined(Uint8Array.from(head), cut);
     });
