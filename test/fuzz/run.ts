@@ -29,7 +29,11 @@ await new Command('npm run fuzz --')
   .description('Looks for faults with random inputs; those that it finds are kept in test/fuzz/cases.')
   .option('--minutes <number>', 'how long', positive, 60)
   .addOption(new Option('--target <name...>', 'only these').choices(Object.keys(TARGETS)).default([], 'all'))
-  .option('--seed <number>', 'the inputs of that run again (default: another one each time)', whole, randomInt(2 ** 31))
+  .addOption(
+    new Option('--seed <number>', 'the inputs of that run again')
+      .argParser(whole)
+      .default(randomInt(2 ** 31), 'another one each time'),
+  )
   .option('--input <index>', 'only this input of the seed, in this thread', whole)
   .action(async (options: Options) => {
     process.exitCode = options.input === undefined ? await fuzz(options) : await runOne(options, options.input);
