@@ -6,7 +6,7 @@ import { Random } from './random.ts';
 import { loadTarget } from './targets.ts';
 
 /** Longer than this no input takes on a busy machine; one that does hangs. */
-export const INPUT_BOUND_MS = 20_000;
+const INPUT_BOUND_MS = 20_000;
 const LOOK_MS = 250;
 /** Of the thread's heap. */
 const HEAP_MEGABYTES = 512;

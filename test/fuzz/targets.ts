@@ -12,6 +12,7 @@ export const TARGETS: Readonly<Record<string, Load>> = {
   pcap: () => import('./targets/pcap.ts'),
   pcapng: () => import('./targets/pcapng.ts'),
   manifests: () => import('./targets/manifests.ts'),
+  'api-answers': () => import('./targets/api-answers.ts'),
   'api-objects': () => import('./targets/api-objects.ts'),
 };
 

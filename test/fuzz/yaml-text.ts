@@ -68,7 +68,7 @@ function json(random: Random, values: readonly Json[]): string {
 function document(random: Random, value: Json): string {
   const marker = random.pick(['---\n', '---\n', '--- # here\n', '...\n---\n', '%YAML 1.2\n---\n']);
   if (random.oneIn(30)) return marker + expanding(random);
-  if (random.oneIn(40)) return marker + deep(random);
+  if (random.oneIn(100)) return marker + deep(random);
   return `${marker}${block(random, value, 0).replace(/^\n/, '')}\n`;
 }
 
@@ -83,7 +83,7 @@ function expanding(random: Random): string {
 }
 
 function deep(random: Random): string {
-  const depth = random.pick([100, 2000, 20_000]);
+  const depth = random.pick([100, 1000, 5000]);
   const [open, close] = random.pick([
     ['[', ']'],
     ['{a: ', '}'],

@@ -13,8 +13,8 @@ import { mutate } from '../mutate.ts';
 import { check, checkSame, type Target } from '../target.ts';
 import { text } from '../yaml-text.ts';
 
-/** The second reading of a text is left out for all but one in so many. */
-const READ_TWICE = 4;
+/** What reads a text several times is done for one text in so many. */
+const SOME = 4;
 const MOST_PODS = 20;
 
 export const target: Target = {
@@ -26,10 +26,10 @@ export const target: Target = {
     const loaded = await loadBytes(input);
     for (const problem of loaded.problems) checkProblem(problem, input);
     checkLoaded(loaded);
-    if (input.length % READ_TWICE === 0) {
+    if (input.length % SOME === 0) {
       checkSame(plain(await loadBytes(input)), plain(loaded), 'the same text is another cluster');
     }
-    await checkFixes(loaded.problems, input);
+    if (input.length % SOME === 1) await checkFixes(loaded.problems, input);
     await checkAsYaml(loaded, input);
   },
 };
