@@ -40,7 +40,7 @@ class CountedTurns extends FairTurns implements Taken {
 
 /** In a process whose heap is as the agent's. */
 export class CompilerRun {
-  readonly #compiler = new PolicyCompiler(NODE);
+  readonly #compiler = new PolicyCompiler(NODE.name);
   #table: RuleTable | undefined;
 
   constructor() {

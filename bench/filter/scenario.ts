@@ -38,7 +38,7 @@ export function recordsOf({ policies, pods }: Scenario): ClusterRecord[] {
 }
 
 export function compiled(records: readonly ClusterRecord[]): RuleTable {
-  const compiler = new PolicyCompiler({ name: NODE, addresses: ['10.0.0.254'] });
+  const compiler = new PolicyCompiler(NODE);
   compiler.apply(records.map((record) => ({ type: 'set', record })));
   return compiler.compile().table;
 }

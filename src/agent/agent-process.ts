@@ -14,6 +14,7 @@ import type {
   AgentView,
   EnforcementMode,
   Readiness,
+  SharedAddressesView,
   SourceView,
   StartupTaintView,
   UnknownPortNamesView,
@@ -216,6 +217,10 @@ export class AgentProcess implements AgentView {
 
   findingsAge(): number | undefined {
     return this.#looks.age();
+  }
+
+  sharedAddresses(): SharedAddressesView {
+    return this.#agent.sharedAddresses();
   }
 
   unknownPortNames(): UnknownPortNamesView {

@@ -13,7 +13,7 @@ import { DEFAULT_MARK, type MarkBits, type Steering, type SteeringKind } from '.
 import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import { Sequence } from '../sys/sequence.ts';
-import type { EnforcementMode, UnknownPortNamesView } from '../telemetry/agent-view.ts';
+import type { EnforcementMode, SharedAddressesView, UnknownPortNamesView } from '../telemetry/agent-view.ts';
 import type { FlowLog } from '../telemetry/flow-log.ts';
 import { compileInTurns, PIECE } from './compile-in-turns.ts';
 import { type AgentCounters, nameCounters } from './counters.ts';
@@ -22,6 +22,7 @@ import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
 import { PortNameWatch } from './port-name-watch.ts';
+import { SharedAddressWatch } from './shared-address-watch.ts';
 import { beginStep } from './start-steps.ts';
 import { successionOf } from './succession.ts';
 
@@ -87,6 +88,7 @@ export class Agent {
   readonly #compiler: PolicyCompiler;
   readonly #flows: FlowObserver | undefined;
   readonly #portNames: PortNameWatch;
+  readonly #sharedAddresses: SharedAddressWatch;
   /** All that changes the kernel's state, or the threads that judge. */
   readonly #sequence = new Sequence();
   /** Whether a look at named ports is to come. */
@@ -110,8 +112,9 @@ export class Agent {
     const { mode = 'enforce' } = options;
     this.#threads = mode === 'audit' ? 1 : (options.queues ?? Math.min(availableParallelism(), MAX_DEFAULT_QUEUES));
     this.#flowCapacity = options.flowCapacity ?? DEFAULT_FLOW_CAPACITY;
-    this.#compiler = new PolicyCompiler(options.node, { mode });
+    this.#compiler = new PolicyCompiler(options.node.name, { mode });
     this.#portNames = new PortNameWatch(this.#compiler.unknownPortNames, options.log);
+    this.#sharedAddresses = new SharedAddressWatch(options.log);
     const { node, flowLog: log, policyFlows: byPolicy = false } = options;
     this.#flows = byPolicy || log !== undefined ? new FlowObserver({ node, mode, log, byPolicy }) : undefined;
   }
@@ -174,6 +177,11 @@ export class Agent {
   /** Named ports of policies that no pod in question has, as of the last look. */
   unknownPortNames(): UnknownPortNamesView {
     return this.#portNames.view();
+  }
+
+  /** Addresses that several pods have, as of the last change that came into force. */
+  sharedAddresses(): SharedAddressesView {
+    return this.#sharedAddresses.view();
   }
 
   /** What new flows are judged by; undefined before the first policies are compiled. */
@@ -388,6 +396,7 @@ export class Agent {
     const times: ChangeTimes = { changes: changes.length, compile, total: (performance.now() - receivedAt) / 1000 };
     this.#options.log.debug({ ...times, generation: compiled.table.generation }, 'in force');
     this.#options.onInForce?.(times);
+    this.#sharedAddresses.see(this.#compiler.sharedAddresses());
     this.#lookAtNamesLater(LOOK_AT_NAMES);
     return inForce;
   }

@@ -63,6 +63,7 @@ export interface AgentCounters {
   readonly isolated: number;
   /** Isolated pods of this node. */
   readonly isolatedEndpoints: number;
+  readonly sharedAddresses: number;
   /** Pods of this node. */
   readonly endpoints: number;
   /** Policies of the whole cluster. */

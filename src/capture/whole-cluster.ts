@@ -25,7 +25,7 @@ export interface ClusterTable {
 export class WholeCluster {
   readonly attribution = new Attribution();
   readonly #store = new ClusterStore();
-  readonly #compiler = new PolicyCompiler(ANY_NODE);
+  readonly #compiler = new PolicyCompiler(ANY_NODE.name);
   readonly #nodes: readonly NodeIdentity[];
   readonly #services: readonly ServiceRecord[];
   #ends: Ends | undefined;

@@ -6,7 +6,7 @@ import { canonicalAddress } from './addresses.ts';
 import { Field, type Problem, type Projection, show } from './field.ts';
 import { readMode } from './mode.ts';
 import { readIdentity, readPortName, readPortNumber, readProtocol } from './names.ts';
-import type { ContainerPort, NamespaceRecord, PodRecord } from './records.ts';
+import type { ContainerPort, NamespaceRecord, PodController, PodPhase, PodRecord } from './records.ts';
 
 export type { Path, Projection } from './field.ts';
 export { projectPolicy } from './projection-policy.ts';
@@ -32,7 +32,8 @@ export function namespaceRecord(name: string, labels: Readonly<Record<string, st
 export function projectPod(object: unknown, defaultNamespace = 'default'): Projection<PodRecord> {
   const problems: Problem[] = [];
   const root = new Field(object, problems);
-  const { name, namespace, labels } = readIdentity(root.child('metadata'), defaultNamespace);
+  const metadata = root.child('metadata');
+  const { name, namespace, labels } = readIdentity(metadata, defaultNamespace);
   const spec = root.child('spec');
   spec.keys();
   const nodeName = spec.child('nodeName').text();
@@ -45,7 +46,38 @@ export function projectPod(object: unknown, defaultNamespace = 'default'): Proje
   // With the addresses only: it comes before them, and would be a change of the record by itself.
   const started = addresses.length === 0 ? {} : readStart(status.child('startTime').value);
   const placed = { ...scheduled, addresses, ...started, hostNetwork };
-  return { record: { kind: 'Pod', namespace, name, labels, ...placed, ports }, problems };
+  const life = { ...readLife(metadata), ...readStanding(status) };
+  return { record: { kind: 'Pod', namespace, name, ...life, labels, ...placed, ports }, problems };
+}
+
+/** Nobody is told of what is wrong here: it decides no packet by itself. */
+function readLife(metadata: Field): Pick<PodRecord, 'uid' | 'created' | 'deleting' | 'controller'> {
+  const uid = metadata.child('uid').value;
+  const created = readSeconds(metadata.child('creationTimestamp').value);
+  const controller = readController(metadata.child('ownerReferences').value);
+  return {
+    ...(typeof uid === 'string' && uid !== '' && { uid }),
+    ...(created !== undefined && { created }),
+    ...(typeof metadata.child('deletionTimestamp').value === 'string' && { deleting: true as const }),
+    ...(controller !== undefined && { controller }),
+  };
+}
+
+function readController(references: unknown): PodController | undefined {
+  if (!Array.isArray(references)) return undefined;
+  const { kind, name } = references.find((each) => each?.controller === true) ?? {};
+  return typeof kind === 'string' && typeof name === 'string' ? { kind, name } : undefined;
+}
+
+const PHASES: readonly unknown[] = ['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'] satisfies PodPhase[];
+
+function readStanding(status: Field): Pick<PodRecord, 'phase' | 'lost'> {
+  const phase = status.child('phase').value;
+  const isLost = phase === 'Unknown' || status.child('reason').value === 'NodeLost';
+  return {
+    ...(PHASES.includes(phase) && { phase: phase as PodPhase }),
+    ...(isLost && { lost: true as const }),
+  };
 }
 
 /** A pod that has ended gives its address back, and another pod may already have it. */
@@ -54,8 +86,13 @@ export function isTerminated(phase: unknown): boolean {
 }
 
 function readStart(value: unknown): Pick<PodRecord, 'startedAt'> {
-  const milliseconds = typeof value === 'string' ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(milliseconds) ? {} : { startedAt: Math.floor(milliseconds / 1000) };
+  const startedAt = readSeconds(value);
+  return startedAt === undefined ? {} : { startedAt };
+}
+
+function readSeconds(timestamp: unknown): number | undefined {
+  const milliseconds = typeof timestamp === 'string' ? Date.parse(timestamp) : Number.NaN;
+  return Number.isNaN(milliseconds) ? undefined : Math.floor(milliseconds / 1000);
 }
 
 function readAddresses(status: Field): readonly string[] {

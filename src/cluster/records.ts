@@ -28,10 +28,29 @@ export interface ContainerPort {
   readonly protocol: Protocol;
 }
 
+/** `status.phase` of core/v1. */
+export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
+
+/** What made the pod and keeps it, of `metadata.ownerReferences`. */
+export interface PodController {
+  readonly kind: string;
+  readonly name: string;
+}
+
 export interface PodRecord {
   readonly kind: 'Pod';
   readonly namespace: string;
   readonly name: string;
+  /** `metadata.uid`: another pod of the same name has another. Absent from manifests. */
+  readonly uid?: string;
+  /** `metadata.creationTimestamp` in whole seconds since 1970. Absent from manifests. */
+  readonly created?: number;
+  /** Whether it has a `metadata.deletionTimestamp`: it goes on until its node has ended it. */
+  readonly deleting?: true;
+  readonly phase?: PodPhase;
+  /** Whether its node is lost, as far as the control plane knows (`status.reason: NodeLost`, or the phase Unknown). */
+  readonly lost?: true;
+  readonly controller?: PodController;
   readonly labels: Labels;
   /** Absent while the pod is not scheduled. */
   readonly nodeName?: string;

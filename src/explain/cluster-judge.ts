@@ -142,7 +142,7 @@ function tablesOf(snapshot: ClusterSnapshot, mode: PolicyMode): Tables {
 }
 
 function tableOf({ namespaces, pods, policies }: ClusterSnapshot, mode: PolicyMode, direction: Direction): RuleTable {
-  const compiler = new PolicyCompiler(ANY_NODE, { mode });
+  const compiler = new PolicyCompiler(ANY_NODE.name, { mode });
   const records = [
     ...namespaces,
     ...pods.map((pod): PodRecord => ({ ...pod, nodeName: ANY_NODE.name })),

@@ -1,5 +1,5 @@
 /** Names -> the ends of flows: pods, Services, nodes, addresses. */
-
+import { ownersAmong } from '../cluster/address-owners.ts';
 import { didYouMean } from '../cluster/nearest.ts';
 import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts';
 import { isBehind, targetOn } from '../cluster/service-ports.ts';
@@ -24,7 +24,8 @@ export class Ends {
   readonly #pods = new Map<string, PodRecord>();
   readonly #services = new Map<string, ServiceRecord>();
   readonly #byClusterIP = new Map<string, ServiceRecord>();
-  readonly #byAddress = new Map<string, PodRecord>();
+  /** Pods whose records have an address; see cluster/address-owners.ts. */
+  readonly #byAddress = new Map<string, readonly PodRecord[]>();
   /** Of the Services that were asked for. */
   readonly #behind = new Map<ServiceRecord, readonly PodRecord[]>();
 
@@ -37,7 +38,7 @@ export class Ends {
     for (const pod of pods) {
       this.#pods.set(recordKey(pod), pod);
       for (const address of pod.addresses) {
-        if (!pod.hostNetwork) this.#byAddress.set(address, pod);
+        if (!pod.hostNetwork) this.#byAddress.set(address, [...(this.#byAddress.get(address) ?? []), pod]);
         else if (pod.nodeName !== undefined) this.#nodes.set(address, pod.nodeName);
       }
     }
@@ -82,7 +83,7 @@ export class Ends {
 
   /** The end at an address, in canonical text. */
   at(address: string): FlowEnd {
-    const pod = this.#byAddress.get(address);
+    const [pod] = ownersAmong(this.#byAddress.get(address) ?? []);
     if (pod !== undefined) return podEnd(pod, address);
     const node = this.#nodes.get(address);
     return node === undefined ? { kind: 'address', address } : { kind: 'node', name: node, address };

@@ -89,7 +89,11 @@ export class Explainer {
     return {
       ...judgement,
       ...{ from, to, protocol, port, sides },
-      notes: [...this.#notes(from, to, judgement, sides), ...this.#assignedNotes(from, to, judgement, flow)],
+      notes: [
+        ...[from, to].flatMap((end) => this.#ownerNote(end) ?? []),
+        ...this.#notes(from, to, judgement, sides),
+        ...this.#assignedNotes(from, to, judgement, flow),
+      ],
       ...(suggestion === undefined ? {} : { suggestion }),
     };
   }
@@ -123,6 +127,16 @@ export class Explainer {
       ({ namespace, hostNetwork }) => namespace === pod.namespace && !hostNetwork,
     );
     return { end, pod, neighbours, namespace: this.#attribution.namespace(pod.namespace), isAssigned };
+  }
+
+  /** Where other pods have the address of an end, too. */
+  #ownerNote(end: FlowEnd): string | undefined {
+    if (end.kind !== 'pod') return undefined;
+    const owners = this.#attribution.podsAt(end.address).map(recordKey);
+    if (!owners.includes(endName(end)))
+      return `${end.address} belongs to ${owners.join(' and ')} by now: the record of ${endName(end)} is older, or that pod is being deleted or on a lost node. Packets with this address are judged as ${owners.length > 1 ? 'theirs' : 'its'}.`;
+    if (owners.length === 1) return undefined;
+    return `${end.address} is the address of ${owners.join(' and ')} alike, and nothing tells whose packets they are: what one of them may not do, none of them may.`;
   }
 
   #notes(from: FlowEnd, to: FlowEnd, judgement: Judgement, sides: Explanation['sides']): readonly string[] {

@@ -14,7 +14,11 @@ export function vicinityOf({ namespaces, pods, policies }: ClusterSnapshot, ends
   const addresses = ends.map((end) => canonicalAddress(end));
   const isNamed = (pod: PodRecord) =>
     ends.includes(pod.name) || ends.includes(recordKey(pod)) || pod.addresses.some((each) => addresses.includes(each));
-  for (const pod of pods) if (isNamed(pod)) wanted.add(pod.namespace);
+  const named = pods.filter(isNamed);
+  for (const { namespace } of named) wanted.add(namespace);
+  // And whoever else has an address of theirs, which may not be theirs any more.
+  const theirs = new Set(named.flatMap(({ addresses }) => addresses));
+  for (const { namespace, addresses } of pods) if (addresses.some((each) => theirs.has(each))) wanted.add(namespace);
   return {
     namespaces,
     pods: pods.filter((pod) => wanted.has(pod.namespace) || isNameServer(pod)),

@@ -13,7 +13,6 @@ import {
   FIRST_DENY,
   FRAGMENT,
   INGRESS_DENIED,
-  LOCAL_NODE,
   MALFORMED,
   NEIGHBOUR_DISCOVERY,
   NOT_ISOLATED,
@@ -36,6 +35,7 @@ export const AUDITED = 1 << 11;
 export const TRACKED = 1 << 12;
 /** and that by policies that are enforced. */
 export const ENFORCED = 1 << 13;
+const ABOUT_ENDS = SOURCE_IS_ENDPOINT | DESTINATION_IS_ENDPOINT | TRACKED | ENFORCED;
 
 export function reasonOf(ruling: number): number {
   return ruling & 0xff;
@@ -62,12 +62,52 @@ export function rule(table: RuleTable, packet: Packet): number {
 }
 
 function rule4(table: RuleTable, packet: Packet): number {
+  const src = table.lookup4(packet.src0);
+  const dst = table.lookup4(packet.dst0);
+  return table.isShared(src) || table.isShared(dst)
+    ? ruleEach(table, packet, src, dst)
+    : rulePods4(table, packet, src, dst);
+}
+
+function rule6(table: RuleTable, packet: Packet): number {
+  const { src0, src1, src2, src3, dst0, dst1, dst2, dst3 } = packet;
+  const src = table.lookup6(src0, src1, src2, src3);
+  const dst = table.lookup6(dst0, dst1, dst2, dst3);
+  return table.isShared(src) || table.isShared(dst)
+    ? ruleEach(table, packet, src, dst)
+    : rulePods6(table, packet, src, dst);
+}
+
+/**
+ * Where several pods share an address, whoever it may be: what is denied for one of them is denied, what concerns one of them is tracked.
+ */
+function ruleEach(table: RuleTable, packet: Packet, src: number, dst: number): number {
+  let ruling = NOT_ISOLATED;
+  let cameToLight = 0;
+  let from = src;
+  do {
+    const source = table.sharer(from);
+    let to = dst;
+    do {
+      const destination = table.sharer(to);
+      const each =
+        packet.family === 4
+          ? rulePods4(table, packet, source, destination)
+          : rulePods6(table, packet, source, destination);
+      cameToLight |= each & ABOUT_ENDS;
+      if (isLess(ruling, each) || (reasonOf(ruling) === NOT_ISOLATED && !isLess(each, ruling))) ruling = each;
+      to = table.nextSharer(to);
+    } while (to !== -1);
+    from = table.nextSharer(from);
+  } while (from !== -1);
+  return ruling | cameToLight;
+}
+
+/** @param src slot of the source, which nobody shares; the same of `dst` */
+function rulePods4(table: RuleTable, packet: Packet, src: number, dst: number): number {
   const { src0, dst0, protocol } = packet;
-  const src = table.lookup4(src0);
-  const dst = table.lookup4(dst0);
   const ends = endpoints(table, src, dst);
   if (src0 === dst0 || table.samePod(src, dst)) return ends | SAME_POD;
-  if (isLocalNode(table, src, dst)) return ends | LOCAL_NODE;
   const isolated = isolation(table, src, dst);
   if (isolated === 0) return ends | NOT_ISOLATED;
   const port = policyPort(packet);
@@ -85,14 +125,11 @@ function rule4(table: RuleTable, packet: Packet): number {
   return told | ((isolated & BOTH_ISOLATED) !== 0 ? ALLOWED_BY_POLICY : NOT_ISOLATED);
 }
 
-function rule6(table: RuleTable, packet: Packet): number {
+function rulePods6(table: RuleTable, packet: Packet, src: number, dst: number): number {
   const { src0, src1, src2, src3, dst0, dst1, dst2, dst3, protocol } = packet;
-  const src = table.lookup6(src0, src1, src2, src3);
-  const dst = table.lookup6(dst0, dst1, dst2, dst3);
   const ends = endpoints(table, src, dst);
   const same = src3 === dst3 && src2 === dst2 && src1 === dst1 && src0 === dst0;
   if (same || table.samePod(src, dst)) return ends | SAME_POD;
-  if (isLocalNode(table, src, dst)) return ends | LOCAL_NODE;
   // Only with a hop limit of 255, which no router has passed on: receivers ignore the rest (RFC 4861 section 7.1).
   if (protocol === ICMPV6 && isNeighbourDiscovery(packet.icmpType) && packet.hopLimit === 255) {
     return ends | NEIGHBOUR_DISCOVERY;
@@ -122,10 +159,6 @@ function rule6(table: RuleTable, packet: Packet): number {
 
 function endpoints(table: RuleTable, src: number, dst: number): number {
   return (table.isEndpoint(src) ? SOURCE_IS_ENDPOINT : 0) | (table.isEndpoint(dst) ? DESTINATION_IS_ENDPOINT : 0);
-}
-
-function isLocalNode(table: RuleTable, src: number, dst: number): boolean {
-  return table.isNode(src) ? table.isEndpoint(dst) : table.isNode(dst) && table.isEndpoint(src);
 }
 
 /** How the directions that decide this packet are isolated, two bits each, */

@@ -27,7 +27,9 @@ export const PODS: Resource<PodRecord> = {
     if (record === undefined) return { record, problems };
     const labels = podParts.share(record.labels);
     const ports = podParts.share(record.ports);
-    return { record: { ...record, labels, ports }, problems };
+    const { controller } = record;
+    const shared = { labels, ports, ...(controller !== undefined && { controller: podParts.share(controller) }) };
+    return { record: { ...record, ...shared }, problems };
   },
 };
 

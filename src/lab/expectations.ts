@@ -26,7 +26,7 @@ export class Expectations {
   readonly #packet = new Packet();
 
   constructor(nodes: readonly LabNode[]) {
-    for (const node of nodes) this.#compilers.set(node.name, new PolicyCompiler(node));
+    for (const node of nodes) this.#compilers.set(node.name, new PolicyCompiler(node.name));
   }
 
   apply(changes: readonly ClusterChange[]): void {

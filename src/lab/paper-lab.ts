@@ -29,7 +29,7 @@ export function judgeOnPaper(
   const changes = records.map((record) => ({ type: 'set', record }) as const);
   const filters = new Map(
     plan.nodes.map((node) => {
-      const compiler = new PolicyCompiler(node);
+      const compiler = new PolicyCompiler(node.name);
       compiler.apply(changes);
       return [node.name, new Filter(new FlowTable(FLOWS), compiler.compile().table)];
     }),

@@ -2,6 +2,8 @@
  * To which policies a flow is due, found out from the records: slowly, and only for people and for counts. Verdicts come from the RuleTable.
  * The sentences of the API reference that this follows: NetworkPolicySpec, NetworkPolicyPeer and NetworkPolicyPort of networking.k8s.io/v1.
  */
+
+import { ownersAmong } from '../cluster/address-owners.ts';
 import { isMistake, isStrictlyInside, parseAddress, parseCidr } from '../cluster/addresses.ts';
 import { deciding, modeOf } from '../cluster/mode.ts';
 import {
@@ -39,7 +41,7 @@ const PROTOCOLS: Readonly<Record<string, number>> = { TCP: 6, UDP: 17, SCTP: 132
 export class Attribution {
   readonly #namespaces = new Map<string, NamespaceRecord>();
   readonly #pods = new Map<string, PodRecord>();
-  /** By address the keys of the pods that have it, the one that got it last at the end: that is whose it is. */
+  /** By address the keys of the pods whose records have it; see cluster/address-owners.ts. */
   readonly #owners = new Map<string, string | readonly string[]>();
   /** By namespace, then by key. */
   readonly #policies = new Map<string, Map<string, PolicyRecord>>();
@@ -69,12 +71,13 @@ export class Attribution {
 
   /** The policies that isolate the pod with this address: enforced ones, or where there are none the audited ones. [] where there is no such pod. */
   isolating(address: string, direction: Direction): readonly PolicyRecord[] {
-    const pod = this.podAt(address);
-    if (pod === undefined) return [];
-    const selecting = [...this.policies(pod.namespace)].filter(
-      ({ isolates, podSelector }) => isolates.includes(direction) && matchesSelector(podSelector, pod.labels),
-    );
-    return deciding(selecting, (policy) => this.modeOf(policy));
+    const isolating = this.podsAt(address).flatMap((pod) => {
+      const selecting = [...this.policies(pod.namespace)].filter(
+        ({ isolates, podSelector }) => isolates.includes(direction) && matchesSelector(podSelector, pod.labels),
+      );
+      return deciding(selecting, (policy) => this.modeOf(policy));
+    });
+    return [...new Set(isolating)];
   }
 
   /** Is it enforced, or audited? */
@@ -82,30 +85,59 @@ export class Attribution {
     return this.#mode === 'audit' ? 'audit' : modeOf(policy, this.#namespaces.get(policy.namespace));
   }
 
-  /** Those of them that allow the flow in that direction. */
+  /** Those of them that allow the flow in that direction, whoever of those that share an address it may be. */
   allowing(flow: AttributedFlow, direction: Direction): readonly PolicyRecord[] {
     return [...new Set(this.allowingRules(flow, direction).map(({ policy }) => policy))];
   }
 
   /** The rules of them that allow the flow in that direction. */
   allowingRules(flow: AttributedFlow, direction: Direction): readonly PolicyRuleReference[] {
-    const [own, peer] = direction === 'egress' ? [flow.source, flow.destination] : [flow.destination, flow.source];
+    const own = direction === 'egress' ? flow.source : flow.destination;
+    const possible = this.#possibleEnds(flow);
     return this.isolating(own, direction)
       .filter(({ error }) => error === undefined)
-      .flatMap((policy) =>
-        policy[direction].flatMap(({ peers, ports }, rule) =>
-          (peers.length === 0 || peers.some((each) => this.isPeer(each, policy.namespace, peer))) &&
-          (ports.length === 0 || ports.some((port) => this.isPort(port, flow)))
-            ? { policy, rule }
-            : [],
-        ),
-      );
+      .flatMap((policy) => {
+        const rules = possible
+          .filter((ends) => selects(policy, direction === 'egress' ? ends.source : ends.destination))
+          .map((ends) => this.#rulesFor(policy, flow, direction, ends));
+        // What it does not allow in one case it does not allow.
+        if (rules.some((each) => each.length === 0)) return [];
+        return [...new Set(rules.flat())].sort((a, b) => a - b).map((rule) => ({ policy, rule }));
+      });
   }
 
-  /** The pod that has the address in a network of its own; undefined for every other address. */
+  /** Whose flow it can be: one case but where an end is shared. */
+  #possibleEnds({ source, destination }: AttributedFlow): readonly FlowPods[] {
+    const sources = orNone(this.podsAt(source));
+    const destinations = orNone(this.podsAt(destination));
+    return sources.flatMap((from) =>
+      destinations
+        .filter((to) => source !== destination || from === to)
+        .map((to) => ({ source: from, destination: to })),
+    );
+  }
+
+  /** Numbers of the rules that allow it. */
+  #rulesFor(policy: PolicyRecord, flow: AttributedFlow, direction: Direction, ends: FlowPods): readonly number[] {
+    const [address, peer] = direction === 'egress' ? [flow.destination, ends.destination] : [flow.source, ends.source];
+    return policy[direction].flatMap(({ peers, ports }, rule) =>
+      (peers.length === 0 || peers.some((each) => this.#isPeer(each, policy.namespace, address, peer))) &&
+      (ports.length === 0 || ports.some((port) => isPort(port, flow, ends.destination)))
+        ? [rule]
+        : [],
+    );
+  }
+
+  /** The pod that has the address in a network of its own, or the first of those that share it; undefined for every other address. */
   podAt(address: string): PodRecord | undefined {
-    const owners = this.#owners.get(address);
-    return this.#pods.get((typeof owners === 'string' ? owners : owners?.at(-1)) ?? '');
+    return this.podsAt(address)[0];
+  }
+
+  /** All pods that share the address, by name; one where it has an owner. */
+  podsAt(address: string): readonly PodRecord[] {
+    const claimants = this.#ownersOf(address).flatMap((key) => this.#pods.get(key) ?? []);
+    if (claimants.length < 2) return claimants;
+    return [...ownersAmong(claimants)].sort((a, b) => (recordKey(a) < recordKey(b) ? -1 : 1));
   }
 
   namespace(name: string): NamespaceRecord | undefined {
@@ -117,22 +149,26 @@ export class Attribution {
     return this.#policies.get(namespace)?.values() ?? [];
   }
 
-  /** Whether the address is such a peer of a policy in `namespace`. */
-  isPeer({ ipBlock, namespaceSelector, podSelector }: PolicyPeer, namespace: string, address: string): boolean {
+  /** Whether the address is such a peer of a policy in `namespace`, whoever of those that share it. */
+  isPeer(peer: PolicyPeer, namespace: string, address: string): boolean {
+    return orNone(this.podsAt(address)).every((pod) => this.#isPeer(peer, namespace, address, pod));
+  }
+
+  isPort(port: PolicyPort, flow: AttributedFlow): boolean {
+    return orNone(this.podsAt(flow.destination)).every((pod) => isPort(port, flow, pod));
+  }
+
+  #isPeer(
+    { ipBlock, namespaceSelector, podSelector }: PolicyPeer,
+    namespace: string,
+    address: string,
+    pod: PodRecord | undefined,
+  ): boolean {
     if (ipBlock !== undefined) return isInBlock(ipBlock, address);
-    const pod = this.podAt(address);
     if (pod === undefined || (podSelector !== undefined && !matchesSelector(podSelector, pod.labels))) return false;
     if (namespaceSelector === undefined) return pod.namespace === namespace;
     const record = this.#namespaces.get(pod.namespace);
     return record !== undefined && matchesSelector(namespaceSelector, record.labels);
-  }
-
-  isPort({ protocol, port, endPort }: PolicyPort, flow: AttributedFlow): boolean {
-    if (PROTOCOLS[protocol] !== flow.protocol) return false;
-    if (port === undefined) return true;
-    if (typeof port === 'number') return flow.port >= port && flow.port <= (endPort ?? port);
-    const ports = this.podAt(flow.destination)?.ports ?? [];
-    return ports.some((each) => each.name === port && each.protocol === protocol && each.port === flow.port);
   }
 
   #ownersOf(address: string): readonly string[] {
@@ -157,6 +193,33 @@ export class Attribution {
     if (record === undefined || record.hostNetwork) this.#pods.delete(key);
     else this.#pods.set(key, record);
   }
+}
+
+/** The pods that a flow's ends may be. */
+interface FlowPods {
+  readonly source: PodRecord | undefined;
+  readonly destination: PodRecord | undefined;
+}
+
+/** One case where there is no pod, too. */
+function orNone(pods: readonly PodRecord[]): readonly (PodRecord | undefined)[] {
+  return pods.length === 0 ? [undefined] : pods;
+}
+
+function selects({ namespace, podSelector }: PolicyRecord, pod: PodRecord | undefined): boolean {
+  return pod?.namespace === namespace && matchesSelector(podSelector, pod.labels);
+}
+
+function isPort(
+  { protocol, port, endPort }: PolicyPort,
+  flow: AttributedFlow,
+  destination: PodRecord | undefined,
+): boolean {
+  if (PROTOCOLS[protocol] !== flow.protocol) return false;
+  if (port === undefined) return true;
+  if (typeof port === 'number') return flow.port >= port && flow.port <= (endPort ?? port);
+  const ports = destination?.ports ?? [];
+  return ports.some((each) => each.name === port && each.protocol === protocol && each.port === flow.port);
 }
 
 function isInBlock({ cidr, except }: IpBlock, address: string): boolean {

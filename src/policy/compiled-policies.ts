@@ -14,10 +14,10 @@ export interface CompiledPolicies {
   readonly isolated: readonly string[];
   /** Whose flows may have lost an allowance since the table before. */
   readonly concerned: Concerned;
-  /** The policies, `namespace/name` and sorted, that isolate the endpoint with this address, enforced ones where there are any; [] where it is no isolated endpoint. */
+  /** The policies, `namespace/name` and sorted, that isolate the endpoint with this address, or one that shares it, enforced ones where there are any; [] where it is no isolated endpoint. */
   isolatingPolicies(address: string, direction: Direction): readonly string[];
-  /** `namespace/name` of the pod with this address, on any node. */
-  podAt(address: string): string | undefined;
+  /** `namespace/name` of the pod with this address, on any node; several, sorted, where they share it. */
+  podsAt(address: string): readonly string[];
 }
 
 export class CompiledTable implements CompiledPolicies {
@@ -43,15 +43,28 @@ export class CompiledTable implements CompiledPolicies {
   }
 
   isolatingPolicies(address: string, direction: Direction): readonly string[] {
-    const policies = this.policies.get(this.table.endpointClass(this.slotOf(address))) ?? [];
-    const selecting = policies.filter(({ record }) => record.isolates.includes(direction));
-    return deciding(selecting, ({ mode }) => mode)
-      .map(({ key }) => key)
+    const keys = this.slotsOf(address).flatMap((slot) => {
+      const policies = this.policies.get(this.table.endpointClass(slot)) ?? [];
+      const selecting = policies.filter(({ record }) => record.isolates.includes(direction));
+      return deciding(selecting, ({ mode }) => mode).map(({ key }) => key);
+    });
+    return [...new Set(keys)].sort();
+  }
+
+  podsAt(address: string): readonly string[] {
+    return this.slotsOf(address)
+      .flatMap((slot) => this.podNames.at(slot) ?? [])
       .sort();
   }
 
-  podAt(address: string): string | undefined {
-    return this.podNames.at(this.slotOf(address));
+  private slotsOf(address: string): readonly number[] {
+    const slots: number[] = [];
+    let next = this.slotOf(address);
+    do {
+      slots.push(this.table.sharer(next));
+      next = this.table.nextSharer(next);
+    } while (next !== -1);
+    return slots;
   }
 
   private slotOf(address: string): number {

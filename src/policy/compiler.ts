@@ -6,6 +6,7 @@
  *     policies --> EndpointClasses --> PolicyRules        which rules there are for an endpoint --> PortSets, prefixes
  */
 
+import { precedence } from '../cluster/address-owners.ts';
 import { modeOf } from '../cluster/mode.ts';
 import {
   type NamespaceRecord,
@@ -23,13 +24,12 @@ import { Identities } from './identities.ts';
 import { type Identity, type Namespace, NO_GROUP, type Policy } from './model.ts';
 import { PeerGroups } from './peer-groups.ts';
 import { finish, type Pieces } from './pieces.ts';
-import { PodSlots } from './pod-slots.ts';
+import { PodSlots, type SharedAddress } from './pod-slots.ts';
 import { PolicyRules } from './policy-rules.ts';
 import { PortNames } from './port-names.ts';
 import { PortSets } from './port-set.ts';
 import { RuleTable } from './rule-table.ts';
 import { matches } from './selector-set.ts';
-import { NODE_SLOT } from './table-layout.ts';
 import { TableWriter } from './table-writer.ts';
 import { UnknownPortNames } from './unknown-port-names.ts';
 
@@ -38,13 +38,16 @@ export type { CompiledPolicies } from './compiled-policies.ts';
 export interface NodeIdentity {
   /** Pods whose `nodeName` is this are the endpoints. */
   readonly name: string;
-  /** Addresses of the node itself, in text. */
+  /** Addresses of the node itself, in text: for people, and for who asks about flows. No packet is judged by them: the kernel hands none over that the node sends or receives. */
   readonly addresses: readonly string[];
 }
 
 interface Pod {
   readonly slot: number;
   identity: Identity;
+  /** On this node. */
+  isHere: boolean;
+  /** Judged as a pod of this node: it is one, or shares an address with one. */
   endpoint: boolean;
   /** As in the record. */
   addresses: readonly string[];
@@ -62,6 +65,8 @@ export interface CompilerCounts {
   readonly identities: number;
   readonly endpoints: number;
   readonly isolatedEndpoints: number;
+  /** Addresses that several pods of the cluster have. */
+  readonly sharedAddresses: number;
 }
 
 /** How much may be kept that is not in use any more, before it is looked for and removed. */
@@ -95,6 +100,7 @@ export class PolicyCompiler {
   /** Of the policies that select a pod of this node. */
   readonly unknownPortNames: UnknownPortNames;
   private readonly pods = new Map<string, Pod>();
+  private readonly podsBySlot: (Pod | undefined)[] = [];
   /** Each with the addresses that it claims, once they were asked for. */
   private readonly endpoints = new Map<Pod, readonly Claim[] | undefined>();
   private readonly policies = new Map<string, Policy>();
@@ -107,8 +113,8 @@ export class PolicyCompiler {
   /** By what was applied since the last compile. */
   private concerned = new Concerned();
 
-  constructor(node: NodeIdentity, { mode = 'enforce', slack = SLACK }: CompilerOptions = {}) {
-    this.nodeName = node.name;
+  constructor(nodeName: string, { mode = 'enforce', slack = SLACK }: CompilerOptions = {}) {
+    this.nodeName = nodeName;
     this.mode = mode;
     this.slack = slack;
     this.groups = new PeerGroups(this.identities, slack.peers);
@@ -120,6 +126,7 @@ export class PolicyCompiler {
       addresses4: this.slots.addresses4,
       addresses6: this.slots.addresses6,
       slots: this.slots.words,
+      sharers: this.slots.sharers,
       groups: this.groups.words,
       classes: this.classes.words,
       profiles: this.identities.profiles,
@@ -130,7 +137,6 @@ export class PolicyCompiler {
       portSets: this.portSets,
       namedPorts: this.portNames,
     });
-    for (const address of distinctAddresses(node.addresses)) this.slots.claim(address, NODE_SLOT);
   }
 
   /** Takes note of changes, in their order. Setting what is set already and deleting what is unknown change nothing. */
@@ -157,6 +163,7 @@ export class PolicyCompiler {
    * cluster nor a policy that concerns much of it holds up what else is to be done. Between them nothing may be applied or compiled.
    */
   *settleInPieces(): Pieces {
+    for (const slot of this.slots.takeResettled()) this.setEndpoint(this.podsBySlot[slot] as Pod);
     this.identities.settle((identity) => this.groups.remove(identity));
     this.classes.prepare();
     yield* this.groups.settleInPieces(
@@ -190,7 +197,16 @@ export class PolicyCompiler {
   /** What was applied so far: policies and identities of the whole cluster, pods of this node; and those of them that policies isolate, as last compiled. */
   counts(): CompilerCounts {
     const { identities, endpoints, policies, isolatedEndpoints } = this;
-    return { policies: policies.size, identities: identities.size, endpoints: endpoints.size, isolatedEndpoints };
+    const sharedAddresses = this.slots.sharedAddresses().length;
+    return {
+      ...{ policies: policies.size, identities: identities.size, endpoints: endpoints.size },
+      ...{ isolatedEndpoints, sharedAddresses },
+    };
+  }
+
+  /** Addresses that several pods share, since nothing tells whose they are. */
+  sharedAddresses(): readonly SharedAddress[] {
+    return this.slots.shared();
   }
 
   private setNamespace(name: string, record: NamespaceRecord | undefined): void {
@@ -198,6 +214,8 @@ export class PolicyCompiler {
     if (this.identities.setLabels(namespace, record?.labels)) {
       this.groups.relabel(namespace);
       for (const { id } of namespace.identities.values()) this.concerned.addIdentity(id);
+      // An address that several pods share has no identity.
+      for (const address of this.slots.sharedAddresses()) this.concerned.addAddress(address);
     } else this.identities.forgetIfEmpty(namespace);
     if (namespace.mode !== record?.mode) this.setMode(namespace, record?.mode);
   }
@@ -223,23 +241,56 @@ export class PolicyCompiler {
     // Before the old identity is released, which may be the same.
     const identity = this.identities.retain(namespace, record.labels, record.ports);
     if (identity.group === NO_GROUP) this.groups.add(identity);
-    const endpoint = record.nodeName === this.nodeName;
+    const isHere = record.nodeName === this.nodeName;
     let pod = this.pods.get(key);
     if (pod === undefined) {
-      pod = { slot: this.slots.take(key), identity, endpoint, addresses: [] };
+      pod = { slot: this.slots.take(key, precedence(record)), identity, isHere, endpoint: isHere, addresses: [] };
       this.pods.set(key, pod);
-      if (endpoint) this.addEndpoint(pod);
+      this.podsBySlot[pod.slot] = pod;
+      if (isHere) this.addEndpoint(pod);
     } else {
-      const before = { identity: pod.identity, endpoint: pod.endpoint };
-      if (before.identity !== identity || before.endpoint !== endpoint) this.concernPod(pod);
-      if (before.endpoint && !(endpoint && before.identity === identity)) this.removeEndpoint(pod);
-      pod.identity = identity;
-      pod.endpoint = endpoint;
-      if (endpoint && !(before.endpoint && before.identity === identity)) this.addEndpoint(pod);
-      this.identities.release(before.identity);
+      for (const address of this.slots.rank(pod.slot, precedence(record), distinctAddresses(pod.addresses)))
+        this.concerned.addAddress(address);
+      this.setIdentity(pod, identity);
+      if (pod.isHere !== isHere) this.move(pod, isHere);
     }
-    this.slots.describe(pod.slot, identity.id, endpoint);
+    this.slots.describe(pod.slot, identity.id, pod.endpoint);
     this.setAddresses(pod, record.addresses);
+  }
+
+  private setIdentity(pod: Pod, identity: Identity): void {
+    const before = pod.identity;
+    if (before !== identity) {
+      this.concernPod(pod);
+      if (pod.endpoint) this.removeEndpoint(pod);
+      pod.identity = identity;
+      if (pod.endpoint) this.addEndpoint(pod);
+    }
+    this.identities.release(before);
+  }
+
+  private move(pod: Pod, isHere: boolean): void {
+    pod.isHere = isHere;
+    for (const each of [pod, ...this.sharersOf(pod)]) this.setEndpoint(each);
+  }
+
+  /** Whoever shares an address with a pod of this node is judged as one. */
+  private setEndpoint(pod: Pod): void {
+    const endpoint = pod.isHere || this.sharersOf(pod).some(({ isHere }) => isHere);
+    if (endpoint === pod.endpoint) return;
+    this.concernPod(pod);
+    pod.endpoint = endpoint;
+    if (endpoint) this.addEndpoint(pod);
+    else this.removeEndpoint(pod);
+    this.slots.describe(pod.slot, pod.identity.id, endpoint);
+  }
+
+  /** Who shares an address with the pod, and the pod itself where anybody does. */
+  private sharersOf({ slot, addresses }: Pod): readonly Pod[] {
+    return distinctAddresses(addresses)
+      .map((address) => this.slots.sharersOf(address))
+      .filter((sharers) => sharers.includes(slot))
+      .flatMap((sharers) => sharers.map((each) => this.podsBySlot[each] as Pod));
   }
 
   private deletePod(key: string): void {
@@ -249,10 +300,10 @@ export class PolicyCompiler {
     if (pod.endpoint) this.removeEndpoint(pod);
     this.identities.release(pod.identity);
     this.slots.giveBack(pod.slot);
+    this.podsBySlot[pod.slot] = undefined;
     this.pods.delete(key);
   }
 
-  /** An address that the pod keeps is not claimed again: a change of a pod that lost its address to another does not take it back. */
   private setAddresses(pod: Pod, texts: readonly string[]): void {
     if (texts.length === pod.addresses.length && texts.every((text, i) => text === pod.addresses[i])) return;
     const before = distinctAddresses(pod.addresses);
@@ -264,7 +315,7 @@ export class PolicyCompiler {
     }
     for (const address of after) {
       if (includes(before, address)) continue;
-      if (pod.endpoint || this.slots.owner(address) >= 0) this.concerned.addAddress(address);
+      if (pod.endpoint || this.slots.isClaimed(address)) this.concerned.addAddress(address);
       this.slots.claim(address, pod.slot);
     }
     pod.addresses = texts;
@@ -322,14 +373,15 @@ export class PolicyCompiler {
   }
 
   private isolated(): string[] {
-    const isolated: string[] = [];
+    // Of pods that share an address each is looked at.
+    const isolated = new Set<string>();
     for (const [pod, known] of this.endpoints) {
       if (!this.isIsolated(pod)) continue;
       const claims = known ?? distinctAddresses(pod.addresses).map((words) => ({ words, text: addressText(words) }));
       if (known === undefined) this.endpoints.set(pod, claims);
-      for (const { words, text } of claims) if (this.slots.owner(words) === pod.slot) isolated.push(text);
+      for (const { words, text } of claims) if (this.slots.owns(pod.slot, words)) isolated.add(text);
     }
-    return isolated.sort();
+    return [...isolated].sort();
   }
 
   private isIsolated({ identity }: Pod): boolean {

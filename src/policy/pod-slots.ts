@@ -1,35 +1,58 @@
-/** Which pod, or this node, an address belongs to: slots, and the tables that lead from addresses to them. */
-import type { AddressWords } from './address-words.ts';
+/** Which pods an address belongs to: slots, and the tables that lead from addresses to them. */
+import { type AddressWords, addressText } from './address-words.ts';
 import { GrowingWords, Numbers } from './growing-words.ts';
 import { type ArraySnapshot, SnapshotArray } from './snapshot-array.ts';
-import { NODE_SLOT } from './table-layout.ts';
+import { SHARER_WORDS } from './table-layout.ts';
 import { WordTable } from './word-table.ts';
 
+/** An address that several pods claim. */
+interface Contest {
+  readonly address: AddressWords;
+  readonly claimants: number[];
+  /** Those of them that share it; one where it has an owner. */
+  owners: readonly number[];
+  /** First record in `sharers`, -1 where it has an owner. */
+  list: number;
+}
+
+/** An address that several pods share, in canonical text, with their names. */
+export interface SharedAddress {
+  readonly address: string;
+  readonly pods: readonly string[];
+}
+
 export class PodSlots {
-  private readonly numbers = new Numbers(NODE_SLOT + 1);
+  private readonly numbers = new Numbers(0);
   private readonly names = new SnapshotArray<string>();
-  /** Addresses that several claim, each with their slots in the order of claiming. */
-  private readonly contested = new Map<string, number[]>();
+  /** By slot; see cluster/address-owners.ts. */
+  private readonly precedences: number[] = [];
+  private readonly contests = new Map<string, Contest>();
+  private readonly records = new Numbers(0);
+  /** Slots that have come to share an address, or do not any more, since they were last asked for. */
+  private readonly resettled = new Set<number>();
   readonly addresses4: WordTable;
   readonly addresses6: WordTable;
   /** By slot: its identity, and whether it is an endpoint of this node. */
   readonly words = new GrowingWords();
+  /** Lists of slots that share an address; see table-layout.ts. */
+  readonly sharers = new GrowingWords();
 
   constructor(seed: number) {
     this.addresses4 = new WordTable(seed, 1);
     this.addresses6 = new WordTable(seed, 4);
-    this.words.set(NODE_SLOT, 0);
   }
 
-  take(name: string): number {
+  take(name: string, precedence: number): number {
     const slot = this.numbers.take();
     this.names.set(slot, name);
+    this.precedences[slot] = precedence;
     return slot;
   }
 
   giveBack(slot: number): void {
     this.names.set(slot, undefined);
     this.words.set(slot, 0);
+    this.resettled.delete(slot);
     this.numbers.giveBack(slot);
   }
 
@@ -37,36 +60,81 @@ export class PodSlots {
     this.words.set(slot, (identity << 1) | (endpoint ? 1 : 0));
   }
 
-  /** The slot's pod has the address from now on. Of several, the last to claim it owns it; but nobody takes one from the node. */
+  /** The slot's pod has the address from now on, maybe with others. */
   claim(address: AddressWords, slot: number): void {
-    const owner = this.owner(address);
-    if (owner < 0) {
-      this.setOwner(address, slot);
+    const value = this.tableOf(address).get(address);
+    if (value === 0) {
+      this.tableOf(address).set(address, slot + 1);
       return;
     }
     const key = address.join();
-    const claims = this.contested.get(key) ?? [owner];
-    claims.push(slot);
-    this.contested.set(key, claims);
-    this.setOwner(address, lastClaim(claims));
+    let contest = this.contests.get(key);
+    if (contest === undefined) {
+      contest = { address, claimants: [value - 1], owners: [value - 1], list: -1 };
+      this.contests.set(key, contest);
+    }
+    contest.claimants.push(slot);
+    this.settle(contest);
   }
 
-  /** The slot's pod does not have the address any more; who claimed it before owns it again. */
+  /** The slot's pod does not have the address any more. */
   release(address: AddressWords, slot: number): void {
     const key = address.join();
-    const claims = this.contested.get(key);
-    if (claims === undefined) {
+    const contest = this.contests.get(key);
+    if (contest === undefined) {
       this.tableOf(address).delete(address);
       return;
     }
-    claims.splice(claims.indexOf(slot), 1);
-    if (claims.length === 1) this.contested.delete(key);
-    this.setOwner(address, lastClaim(claims));
+    contest.claimants.splice(contest.claimants.indexOf(slot), 1);
+    this.settle(contest);
+    if (contest.claimants.length === 1) this.contests.delete(key);
   }
 
-  /** The slot that owns the address, or -1. */
-  owner(address: AddressWords): number {
-    return this.tableOf(address).get(address) - 1;
+  /** The slot's pod has another standing. Gives back which of its addresses others claim too. */
+  rank(slot: number, precedence: number, addresses: readonly AddressWords[]): readonly AddressWords[] {
+    if (this.precedences[slot] === precedence) return [];
+    this.precedences[slot] = precedence;
+    const contested = addresses.filter((address) => this.contests.has(address.join()));
+    for (const address of contested) this.settle(this.contests.get(address.join()) as Contest);
+    return contested;
+  }
+
+  /** Whether anybody has the address. */
+  isClaimed(address: AddressWords): boolean {
+    return this.tableOf(address).get(address) !== 0;
+  }
+
+  /** Whether it is the slot's address, alone or with others. */
+  owns(slot: number, address: AddressWords): boolean {
+    return this.tableOf(address).get(address) === slot + 1 || this.sharersOf(address).includes(slot);
+  }
+
+  /** The slots that share the address; none where it has one owner or nobody has it. */
+  sharersOf(address: AddressWords): readonly number[] {
+    const contest = this.contests.size === 0 ? undefined : this.contests.get(address.join());
+    return contest === undefined || contest.owners.length === 1 ? [] : contest.owners;
+  }
+
+  /** Slots that have come to share an address, or do not any more, since the last call. */
+  takeResettled(): readonly number[] {
+    const slots = [...this.resettled];
+    this.resettled.clear();
+    return slots;
+  }
+
+  /** Every address that is shared now. */
+  sharedAddresses(): readonly AddressWords[] {
+    return this.sharedContests().map(({ address }) => address);
+  }
+
+  /** The same for people, in order. */
+  shared(): SharedAddress[] {
+    return this.sharedContests()
+      .map(({ address, owners }) => ({
+        address: addressText(address),
+        pods: owners.map((slot) => this.names.at(slot) ?? '').sort(),
+      }))
+      .sort((a, b) => (a.address < b.address ? -1 : 1));
   }
 
   /** Names of the slots as they are now. */
@@ -74,16 +142,33 @@ export class PodSlots {
     return this.names.snapshot();
   }
 
-  private setOwner(address: AddressWords, slot: number): void {
-    // 0 stands for a free entry.
-    this.tableOf(address).set(address, slot + 1);
+  /** Decides whose the address is, by precedence alone: in whatever order the claims came. */
+  private settle(contest: Contest): void {
+    const { address, claimants, owners: before } = contest;
+    const highest = Math.max(...claimants.map((slot) => this.precedences[slot] as number));
+    const owners = claimants.filter((slot) => this.precedences[slot] === highest).sort((a, b) => a - b);
+    contest.owners = owners;
+    for (const slot of [...before, ...owners]) this.resettled.add(slot);
+    for (let list = contest.list; list >= 0; ) {
+      this.records.giveBack(list);
+      list = this.sharers.get(list * SHARER_WORDS + 1);
+    }
+    contest.list = owners.length === 1 ? -1 : owners.reduceRight((next, slot) => this.record(slot, next), -1);
+    const value = contest.list < 0 ? (owners[0] as number) + 1 : -1 - contest.list;
+    this.tableOf(address).set(address, value);
+  }
+
+  private sharedContests(): Contest[] {
+    return [...this.contests.values()].filter(({ owners }) => owners.length > 1);
+  }
+
+  private record(slot: number, next: number): number {
+    const number = this.records.take();
+    this.sharers.setAll(number * SHARER_WORDS, [slot, next]);
+    return number;
   }
 
   private tableOf(address: AddressWords): WordTable {
     return address.length === 1 ? this.addresses4 : this.addresses6;
   }
-}
-
-function lastClaim(claims: readonly number[]): number {
-  return claims[0] === NODE_SLOT ? NODE_SLOT : (claims.at(-1) as number);
 }

@@ -1,7 +1,7 @@
 /**
  * The compiled policies as the packet path reads them: immutable int32 words in one SharedArrayBuffer that all threads share.
  *
- *     address --hash--> slot (a pod, or this node)
+ *     address --hash--> slot (a pod), or several that share the address
  *     slot --> identity (pods with the same namespace, labels and named ports), and whether the pod is an endpoint of this node
  *     identity --> peer group (matched by the same peer selectors), endpoint class (selected by the same policies), port names
  *     class + direction --> isolated? ports open to anyone; prefix lengths of its ipBlocks
@@ -24,13 +24,13 @@ import {
   LENGTHS4,
   LENGTHS6,
   NO_PORTS,
-  NODE_SLOT,
   PORT_SET_WORDS,
   PREFIX4_WORDS,
   PREFIX6_WORDS,
   SECTIONS,
   SEED,
   type Section,
+  SHARER_WORDS,
   WHOLE_RANGE,
   WHOLE4,
   WHOLE6,
@@ -52,8 +52,8 @@ const FEW_RANGES = 8;
 
 /**
  * Addresses are int32 words as `DataView.getInt32` reads them from a packet; IPv6 has four. A slot stands for a pod anywhere in the
- * cluster, or for this node, and means something in the table that gave it only; -1 stands for every other address. Nothing here but
- * the constructor allocates, and nothing throws.
+ * cluster, and means something in the table that gave it only; -1 stands for every other address. Below -1 it stands for several pods that share the address, and only
+ * `isShared`, `sharer`, `nextSharer` and `isIsolated` know it. Nothing here but the constructor allocates, and nothing throws.
  */
 export class RuleTable {
   readonly buffer: SharedArrayBuffer;
@@ -63,6 +63,7 @@ export class RuleTable {
   private readonly addresses4: Int32Array;
   private readonly addresses6: Int32Array;
   private readonly slots: Int32Array;
+  private readonly sharers: Int32Array;
   private readonly groups: Int32Array;
   private readonly classes: Int32Array;
   private readonly profiles: Int32Array;
@@ -91,6 +92,7 @@ export class RuleTable {
     this.addresses4 = section('addresses4');
     this.addresses6 = section('addresses6');
     this.slots = section('slots');
+    this.sharers = section('sharers');
     this.groups = section('groups');
     this.classes = section('classes');
     this.profiles = section('profiles');
@@ -137,27 +139,42 @@ export class RuleTable {
 
   /** The identity of the pod in `slot`; -1 where the slot is no pod's. */
   identityOf(slot: number): number {
-    return slot > NODE_SLOT ? (this.slots[slot] as number) >> 1 : -1;
+    return slot >= 0 ? (this.slots[slot] as number) >> 1 : -1;
   }
 
-  /** Is it an address of this node itself? */
-  isNode(slot: number): boolean {
-    return slot === NODE_SLOT;
+  /** Do several pods share the address? */
+  isShared(slot: number): boolean {
+    return slot < -1;
+  }
+
+  /** The slot of the first pod that shares the address; of an address that nobody shares its own. */
+  sharer(slot: number): number {
+    return slot >= -1 ? slot : (this.sharers[(-2 - slot) * SHARER_WORDS] as number);
+  }
+
+  /** What stands for the address without that one; -1 after the last. */
+  nextSharer(slot: number): number {
+    return slot >= -1 ? -1 : -2 - Math.max(-1, this.sharers[(-2 - slot) * SHARER_WORDS + 1] as number);
   }
 
   /** Is it a pod of this node that policies can select? */
   isEndpoint(slot: number): boolean {
-    return slot > NODE_SLOT && ((this.slots[slot] as number) & 1) === 1;
+    return slot >= 0 && ((this.slots[slot] as number) & 1) === 1;
   }
 
   /** Are both addresses of one pod? */
   samePod(slotA: number, slotB: number): boolean {
-    return slotA === slotB && slotA > NODE_SLOT;
+    return slotA === slotB && slotA >= 0;
   }
 
-  /** Does a policy select this endpoint for the direction, enforced or audited? False for whatever is no endpoint of this node. */
+  /** Does a policy select this endpoint, or one of those that share the address, for the direction, enforced or audited? False for whatever is no endpoint of this node. */
   isIsolated(slot: number, direction: DirectionIndex): boolean {
-    return this.isolation(slot, direction) !== 0;
+    let next = slot;
+    do {
+      if (this.isolation(this.sharer(next), direction) !== 0) return true;
+      next = this.nextSharer(next);
+    } while (next !== -1);
+    return false;
   }
 
   /** By which policies the endpoint is isolated for the direction: 0 by none, else BY_ENFORCED or BY_AUDITED of table-layout.ts. */
@@ -167,7 +184,7 @@ export class RuleTable {
 
   /** The class of an endpoint: endpoints that the same policies select share one. 0: no policy selects it, or it is no endpoint. */
   endpointClass(slot: number): number {
-    if (slot <= NODE_SLOT) return 0;
+    if (slot < 0) return 0;
     const word = this.slots[slot] as number;
     return (word & 1) === 0 ? 0 : (this.classes[word >>> 1] as number);
   }
@@ -227,7 +244,7 @@ export class RuleTable {
 
   /** What podSelector and namespaceSelector peers open to the pod in `peerSlot`. */
   private groupPorts(record: number, peerSlot: number): number {
-    if (peerSlot <= NODE_SLOT) return NO_PORTS;
+    if (peerSlot < 0) return NO_PORTS;
     const group = this.groups[(this.slots[peerSlot] as number) >>> 1] as number;
     if (group === 0) return NO_PORTS;
     const table = this.groupRules;
@@ -316,7 +333,7 @@ export class RuleTable {
 
   /** Does the destination pod have the port under one of the names in portSets[first, end)? */
   private namedPortAllows(first: number, end: number, destSlot: number, kind: number, port: number): boolean {
-    if (first === end || destSlot <= NODE_SLOT) return false;
+    if (first === end || destSlot < 0) return false;
     const profile = this.profiles[(this.slots[destSlot] as number) >>> 1] as number;
     const named = this.namedPorts;
     const last = named[profile + 1] as number;

@@ -22,6 +22,10 @@ export class SnapshotArray<T> {
     (this.pages[page] as (T | undefined)[])[index & (PAGE_LENGTH - 1)] = value;
   }
 
+  at(index: number): T | undefined {
+    return this.pages[index >>> PAGE_BITS]?.[index & (PAGE_LENGTH - 1)];
+  }
+
   snapshot(): ArraySnapshot<T> {
     const pages = this.pages.slice();
     this.shared.fill(true);

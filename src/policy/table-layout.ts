@@ -5,9 +5,10 @@
  *
  * | section      | contents |
  * |--------------|----------|
- * | addresses4   | hash table of [address, slot + 1] |
- * | addresses6   | hash table of [address words 0..3, slot + 1] |
- * | slots        | by slot: identity << 1, plus 1 for an endpoint. Slot 0 is this node; identity 0 is nobody |
+ * | addresses4   | hash table of [address, slot + 1, or where several pods share it -1 - the first of their records in `sharers`] |
+ * | addresses6   | hash table of [address words 0..3, the same] |
+ * | slots        | by slot: identity << 1, plus 1 for an endpoint. Identity 0 is nobody |
+ * | sharers      | records of SHARER_WORDS: a slot that shares an address with others, and the next record of the address, -1 at its end |
  * | groups       | by identity: peer group; 0 is the group that no peer selector matches |
  * | classes      | by identity: endpoint class, right for endpoints only; 0 is the class that no policy selects |
  * | profiles     | by identity: its profile of named ports; 0 is the one without any |
@@ -28,6 +29,7 @@ export const SECTIONS = [
   'addresses4',
   'addresses6',
   'slots',
+  'sharers',
   'groups',
   'classes',
   'profiles',
@@ -72,5 +74,4 @@ export const PORT_SET_WORDS = 5;
 /** The range that holds every port. */
 export const WHOLE_RANGE = 0x0000ffff;
 
-/** The slot of this node's own addresses. */
-export const NODE_SLOT = 0;
+export const SHARER_WORDS = 2;

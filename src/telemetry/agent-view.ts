@@ -18,6 +18,8 @@ export interface AgentView {
   enforcementMode?(): EnforcementMode | undefined;
   /** Named ports of policies that no pod in question has. Without it nobody looks. */
   unknownPortNames?(): UnknownPortNamesView;
+  /** Addresses that several pods have, none of which is the likelier owner. Without it nobody looks. */
+  sharedAddresses?(): SharedAddressesView;
   /** Lines of the log that could not be written. Without it none are lost. */
   logLinesLost?(): number;
   /** What the last look at the node found; none before the first one. Without it nobody looks. */
@@ -83,6 +85,8 @@ export interface CountersView {
   readonly isolated: number;
   /** Isolated pods of this node, now. */
   readonly isolatedEndpoints: number;
+  /** Addresses that several pods of the cluster have. */
+  readonly sharedAddresses?: number;
   /** Policies of the whole cluster, now. */
   readonly policies: number;
   /** Identities of the whole cluster, now. */
@@ -185,6 +189,12 @@ export interface ChangeView {
   readonly compile: number;
   /** From when the first of the events was received until all were in force. */
   readonly total: number;
+}
+
+export interface SharedAddressesView {
+  readonly count: number;
+  /** The first of them. Pods are `namespace/name`. */
+  readonly listed: readonly { readonly address: string; readonly pods: readonly string[] }[];
 }
 
 export interface UnknownPortNamesView {

@@ -43,6 +43,13 @@ const IN_FORCE: readonly ValueMetric[] = [
     read: ({ counters }) => counters.isolated,
   },
   {
+    name: 'podfence_shared_addresses',
+    type: 'gauge',
+    labels: [],
+    help: 'Addresses that several pods of the cluster have, so that nobody knows whose packets they send: what one may not do, none may.',
+    read: ({ counters }) => counters.sharedAddresses ?? 0,
+  },
+  {
     name: 'podfence_policies',
     type: 'gauge',
     labels: [],

@@ -6,6 +6,7 @@ import type {
   CopyCounts,
   CountersView,
   EnforcementMode,
+  SharedAddressesView,
   SourceView,
   StartupTaintView,
   UnknownPortNamesView,
@@ -44,6 +45,8 @@ export interface Status {
   };
   /** Named ports that no pod in question has, in policies that select a pod of this node: such an entry allows nothing. `listed` has the first 50. */
   readonly unknownPortNames: UnknownPortNamesView;
+  /** Addresses that several pods have: each is isolated if one of them is, and may do what all of them may. */
+  readonly sharedAddresses: SharedAddressesView;
   readonly packets: {
     readonly judged: number;
     readonly allowed: number;
@@ -141,6 +144,7 @@ export function statusOf(view: AgentView, lastChange: (ChangeView & { readonly a
       isolatedAddresses: counters.isolated,
     },
     unknownPortNames: view.unknownPortNames?.() ?? { count: 0, listed: [] },
+    sharedAddresses: view.sharedAddresses?.() ?? { count: 0, listed: [] },
     packets: packetStatus(counters),
     flows: {
       tracked: sum(counters.flows.map(({ count }) => count)),

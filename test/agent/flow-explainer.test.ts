@@ -24,7 +24,7 @@ let usual: FlowExplainer | undefined;
 /** Most tests share one: starting a thread takes a while. */
 function explainer(inForce = policies): FlowExplainer {
   if (inForce === policies && usual !== undefined) return usual;
-  const compiler = new PolicyCompiler(node);
+  const compiler = new PolicyCompiler(node.name);
   compiler.apply(set(...snapshot.namespaces, ...snapshot.pods, ...inForce));
   const { table } = compiler.compile();
   const explainer = made({ node, snapshot: () => snapshot, table: () => table });
@@ -117,7 +117,7 @@ test('before policies are in force there is no answer', async () => {
 });
 
 test('an agent that audits everything says what would be denied, on other nodes too', async () => {
-  const compiler = new PolicyCompiler(node, { mode: 'audit' });
+  const compiler = new PolicyCompiler(node.name, { mode: 'audit' });
   compiler.apply(set(...snapshot.namespaces, ...snapshot.pods, ...policies));
   const { table } = compiler.compile();
   const auditing = made({ node, mode: 'audit', snapshot: () => snapshot, table: () => table });

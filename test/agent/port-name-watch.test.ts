@@ -20,7 +20,7 @@ function policy(name: string, port = 'http'): ClusterRecord {
 
 class Watch {
   readonly lines: { readonly msg: string }[] = [];
-  readonly compiler = new PolicyCompiler({ name: 'here', addresses: [] });
+  readonly compiler = new PolicyCompiler('here');
   readonly watch = new PortNameWatch(
     this.compiler.unknownPortNames,
     pino({ base: null, timestamp: false }, { write: (line: string) => this.lines.push(JSON.parse(line)) }),

@@ -25,6 +25,40 @@ describe('projectPod', () => {
       expect(started({ startTime: other, podIP: '10.0.0.1' })).toBeUndefined();
   });
 
+  it('reads which pod of its name it is, since when, whose, and how it stands', () => {
+    const metadata = {
+      ...{ name: 'web', namespace: 'shop', uid: '1c1f', creationTimestamp: '2026-11-30T03:04:05Z' },
+      deletionTimestamp: '2026-11-30T04:00:00Z',
+      ownerReferences: [
+        { kind: 'Node', name: 'n1', controller: false },
+        { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web-5d', controller: true, uid: 'x' },
+      ],
+    };
+    const status = { phase: 'Running', reason: 'NodeLost' };
+    expect(projectPod({ metadata, spec: {}, status }).record).toMatchObject({
+      ...{ uid: '1c1f', created: Date.parse('2026-11-30T03:04:05Z') / 1000, phase: 'Running' },
+      ...{ deleting: true, lost: true, controller: { kind: 'ReplicaSet', name: 'web-5d' } },
+    });
+  });
+
+  it.each<[string, object, object]>([
+    ['the phase Unknown is that of a lost node', { status: { phase: 'Unknown' } }, { phase: 'Unknown', lost: true }],
+    ['a phase that nobody knows is none', { status: { phase: 'Resting' } }, {}],
+    [
+      'nonsense is nothing',
+      { metadata: { uid: 7, creationTimestamp: 'once', ownerReferences: 'me' }, status: { reason: 7 } },
+      {},
+    ],
+    ['owners that are no objects own nothing', { metadata: { ownerReferences: [null, 7, { controller: true }] } }, {}],
+  ])('%s', (_, { metadata, ...object }: { metadata?: object; status?: object }, expected) => {
+    const { record } = projectPod({ metadata: { name: 'web', namespace: 'shop', ...metadata }, spec: {}, ...object });
+    const { uid, created, deleting, phase, lost, controller } = record ?? {};
+    const read = Object.entries({ uid, created, deleting, phase, lost, controller }).filter(
+      ([, value]) => value !== undefined,
+    );
+    expect(Object.fromEntries(read)).toEqual(expected);
+  });
+
   it('reads what decides a packet and nothing else', () => {
     const containers = [
       {
@@ -41,6 +75,7 @@ describe('projectPod', () => {
       kind: 'Pod',
       namespace: 'shop',
       name: 'web',
+      phase: 'Running',
       labels: { app: 'web' },
       nodeName: 'n1',
       addresses: ['10.0.0.1'],

@@ -73,7 +73,7 @@ describe('a flow that audited policies would deny', () => {
   test('is judged as the table in force judges it, where a node is asked', () => {
     const { namespaces, pods, policies } = snapshotWith([auditedDeaf]);
     const tableOf = (mode: 'audit' | 'enforce', ...others: typeof policies) => {
-      const compiler = new PolicyCompiler({ name: 'node-2', addresses: [] }, { mode });
+      const compiler = new PolicyCompiler('node-2', { mode });
       compiler.apply(set(...namespaces, ...pods, ...(others.length > 0 ? others : policies)));
       return compiler.compile().table;
     };
@@ -82,7 +82,7 @@ describe('a flow that audited policies would deny', () => {
     expect(explained([auditedDeaf], FLOW, inForce(tableOf('enforce', deaf)))).toMatchObject({ ingress: 'deny' });
     const own = policyFor('frontend', 'silent', { egress: [] }, AUDITED);
     const peer = policyFor('frontend', 'deaf', { ingress: [] }, { namespace: 'app2' });
-    const compiler = new PolicyCompiler({ name: 'node-1', addresses: [] });
+    const compiler = new PolicyCompiler('node-1');
     compiler.apply(set(...namespaces, ...pods, own));
     const before = compiler.compile().table;
     compiler.apply(set(peer));

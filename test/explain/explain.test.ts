@@ -143,7 +143,7 @@ describe('an explanation', () => {
 
   test('has the verdict of the table in force, and says so where that is older than the records', () => {
     const node = { name: 'node-2', addresses: [] };
-    const compiler = new PolicyCompiler(node);
+    const compiler = new PolicyCompiler(node.name);
     const snapshot = snapshotWith([]);
     compiler.apply(set(...snapshot.namespaces, ...snapshot.pods, policyFor('backend', 'old', { ingress: [] })));
     const { table } = compiler.compile();

@@ -53,7 +53,10 @@ export function onRandomClusters(runs: number, check: (snapshot: ClusterSnapshot
     fc.property(grownHistory, fc.infiniteStream(fc.nat()), (batches, numbers) => {
       const model = new ClusterModel();
       for (const batch of batches) model.apply(batch);
-      check(model.snapshot(), (list) => list[(numbers.next().value as number) % list.length] as (typeof list)[number]);
+      check(
+        model.snapshotOfOwners(),
+        (list) => list[(numbers.next().value as number) % list.length] as (typeof list)[number],
+      );
     }),
     { numRuns: runs, ...SEED },
   );

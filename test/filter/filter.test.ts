@@ -113,7 +113,7 @@ describe('without a flow', () => {
     const scene = new Scene([dbFromWeb]);
     expect(scene.judge(b.ip(WEB, IDLE, b.tcp(1, 2, 'A')))).toBe('not-isolated');
     expect(scene.judge(b.ip(DB, DB, b.tcp(1, 2, 'A')))).toBe('same-pod');
-    expect(scene.judge(b.ip(NODE, DB, b.tcp(1, 2, 'A')))).toBe('local-node');
+    expect(scene.judge(b.ip(NODE, DB, b.tcp(1, 2, 'A')))).toBe('mid-stream');
   });
 });
 

@@ -80,7 +80,7 @@ export class Scene {
   readonly filter: Filter;
   /** The coarse clock. */
   now = 1000;
-  readonly #compiler = new PolicyCompiler({ name: 'here', addresses: [NODE, NODE6] });
+  readonly #compiler = new PolicyCompiler('here');
   #policies: readonly PolicyRecord[] = [];
 
   constructor(policies: readonly PolicyRecord[] = [], capacity = 64) {

@@ -25,6 +25,7 @@ describe.each(['served', 'refused'] as const)('with streaming lists %s', (stream
         kind: 'Pod',
         namespace: 'team',
         name: 'web',
+        phase: 'Running',
         labels: { app: 'web' },
         nodeName: 'node-1',
         addresses: ['10.0.0.1'],

@@ -185,7 +185,7 @@ test('every flow of an assertion is as its result says', () => {
     fc.property(grownHistory, fc.constantFrom('a', 'b', '*'), fc.constantFrom('a', 'c', '*'), (batches, from, to) => {
       const model = new ClusterModel();
       for (const batch of batches) model.apply(batch);
-      const snapshot = model.snapshot();
+      const snapshot = model.snapshotOfOwners();
       const pods = selectablePods(snapshot.pods);
       const podAddresses = new Set(snapshot.pods.flatMap(({ addresses }) => addresses));
       const sources = pods.filter(({ namespace }) => from === '*' || namespace === from);

@@ -292,7 +292,7 @@ test('a cell holds for every pair of pods of its row and column', () => {
     fc.property(grownHistory, (batches) => {
       const model = new ClusterModel();
       for (const batch of batches) model.apply(batch);
-      const snapshot = model.snapshot();
+      const snapshot = model.snapshotOfOwners();
       const judge = new ClusterJudge(snapshot);
       const pods = new Map(snapshot.pods.map((each) => [recordKey(each), each]));
       for (const { from, to, port, cell } of new Reachability(snapshot).cells()) {
@@ -327,10 +327,10 @@ test('what a change opens or closes on any port is in the matrix', () => {
     fc.property(grownHistory, (batches) => {
       const model = new ClusterModel();
       for (const batch of batches) model.apply(batch);
-      const now = model.snapshot();
+      const now = model.snapshotOfOwners();
       const middle = new ClusterModel();
       for (const batch of batches.slice(0, -1)) middle.apply(batch);
-      const matrix = new Reachability(now, { before: { ...now, policies: middle.snapshot().policies } });
+      const matrix = new Reachability(now, { before: { ...now, policies: middle.snapshotOfOwners().policies } });
       if (matrix.before === undefined) throw new Error('nothing to compare with');
       const judges = [new ClusterJudge(now), new ClusterJudge(matrix.before)] as const;
       const found = new Set(

@@ -1,12 +1,13 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { ClusterRecord, PolicyPeer } from '../../src/cluster/records.ts';
+import type { ClusterRecord, PodRecord, PolicyPeer } from '../../src/cluster/records.ts';
 import { PolicyCompiler } from '../../src/policy/compiler.ts';
 import { judgeSides } from './judge-sides.ts';
 import { allow, ingressPolicy, matching, NODE, namespace, pod, remove, set, tcp } from './records.ts';
 import { section } from './sections.ts';
 
 function compilerOf(...records: ClusterRecord[]): PolicyCompiler {
-  const compiler = new PolicyCompiler(NODE);
+  const compiler = new PolicyCompiler(NODE.name);
   compiler.apply(set(...records));
   return compiler;
 }
@@ -17,54 +18,109 @@ function takesIn(compiler: PolicyCompiler, from: string, to: string, port = 80, 
   return judgeSides(table, { source: from, destination: to, protocol, port }).ingress.allowed;
 }
 
-describe('two pods that claim one address', () => {
-  const [first, second] = [pod('first', '10.0.0.1'), pod('second', '10.0.0.1')];
-  const owner = (compiler: PolicyCompiler) => compiler.compile().podAt('10.0.0.1');
+describe('an address that the records of several pods have', () => {
+  const [first, second] = [pod('first', '10.0.0.1', {}, { created: 1 }), pod('second', '10.0.0.1', {}, { created: 2 })];
+  const owners = (compiler: PolicyCompiler) => compiler.compile().podsAt('10.0.0.1');
+  const changed = (record: PodRecord, more: Partial<PodRecord>) => set({ ...record, ...more });
 
-  test('the last to claim it has it, and the other has it back when that one goes', () => {
+  test('is that of the pod that was created last, however its record came, and of the other when that one goes', () => {
+    expect(owners(compilerOf(second, first))).toEqual(['default/second']);
     const compiler = compilerOf(first, second);
-    expect(owner(compiler)).toBe('default/second');
+    expect(owners(compiler)).toEqual(['default/second']);
     compiler.apply(remove(second));
-    expect(owner(compiler)).toBe('default/first');
-  });
-
-  test('the one that lost it does not take it back by changing otherwise', () => {
-    const compiler = compilerOf(first, second);
-    compiler.apply(set({ ...first, labels: { changed: 'yes' } }));
-    expect(owner(compiler)).toBe('default/second');
-  });
-
-  test('nor by getting another address', () => {
-    const compiler = compilerOf(first, second);
-    compiler.apply(set({ ...first, addresses: ['10.0.0.1', 'fd00::1'] }));
-    expect(owner(compiler)).toBe('default/second');
-    expect(compiler.compile().podAt('fd00::1')).toBe('default/first');
-  });
-
-  test('the one that lost it can go first', () => {
-    const compiler = compilerOf(first, second);
+    expect(owners(compiler)).toEqual(['default/first']);
     compiler.apply(remove(first));
-    expect(owner(compiler)).toBe('default/second');
-    compiler.apply(remove(second));
-    expect(owner(compiler)).toBeUndefined();
+    expect(owners(compiler)).toEqual([]);
   });
 
-  test('only the owner is isolated by it', () => {
+  test.each<[string, Partial<PodRecord>]>([
+    ['is being deleted', { deleting: true }],
+    ['is on a lost node', { lost: true }],
+    ['is older', { created: 0 }],
+  ])('is not that of a pod that %s, from the moment that it is known', (_, standing) => {
+    const compiler = compilerOf(first, second);
+    compiler.apply(changed(second, standing));
+    expect(owners(compiler)).toEqual(['default/first']);
+    compiler.apply(set(second));
+    expect(owners(compiler)).toEqual(['default/second']);
+  });
+
+  test('changes nothing else by changing otherwise', () => {
+    const compiler = compilerOf(first, second);
+    compiler.apply(changed(first, { labels: { changed: 'yes' }, addresses: ['10.0.0.1', 'fd00::1'] }));
+    expect(owners(compiler)).toEqual(['default/second']);
+    expect(compiler.compile().podsAt('fd00::1')).toEqual(['default/first']);
+  });
+
+  test('isolates its owner alone', () => {
     const compiler = compilerOf(first, { ...second, nodeName: 'there' }, ingressPolicy('deny', []));
     expect(compiler.compile().isolated).toEqual([]);
     compiler.apply(remove(second));
     expect(compiler.compile().isolated).toEqual(['10.0.0.1']);
   });
-});
 
-describe("the node's own addresses", () => {
-  test('stay its own when a pod claims one', () => {
-    const compiler = compilerOf(pod('thief', '10.9.0.1'), ingressPolicy('deny', []));
-    const { table, isolated } = compiler.compile();
-    expect(table.isNode(table.lookup4(0x0a090001))).toBe(true);
-    expect(isolated).toEqual([]);
-    compiler.apply(remove(pod('thief', '10.9.0.1')));
-    expect(compiler.compile().table.isNode(table.lookup4(0x0a090001))).toBe(true);
+  describe('and nothing tells whose it is', () => {
+    const [web, job] = [pod('web', '10.0.0.1', { app: 'web' }), pod('job', '10.0.0.1', { app: 'job' })];
+    const webOnly = ingressPolicy('web', [allow([{ podSelector: matching({ app: 'client' }) }])], {
+      podSelector: matching({ app: 'web' }),
+    });
+    const client = pod('client', '10.0.0.2', { app: 'client' });
+
+    test('is isolated if one of them is, here or elsewhere, and allowed only what both are', () => {
+      const compiler = compilerOf(namespace('default'), web, { ...job, nodeName: 'there' }, client, webOnly);
+      expect(compiler.sharedAddresses()).toEqual([{ address: '10.0.0.1', pods: ['default/job', 'default/web'] }]);
+      expect(compiler.compile().isolated).toEqual(['10.0.0.1']);
+      expect(takesIn(compiler, '10.0.0.2', '10.0.0.1')).toBe(true);
+      expect(takesIn(compiler, '10.0.0.3', '10.0.0.1')).toBe(false);
+      compiler.apply(set(ingressPolicy('job', [], { podSelector: matching({ app: 'job' }) })));
+      expect(takesIn(compiler, '10.0.0.2', '10.0.0.1')).toBe(false);
+      compiler.apply(remove(job));
+      expect(takesIn(compiler, '10.0.0.2', '10.0.0.1')).toBe(true);
+      expect(compiler.sharedAddresses()).toEqual([]);
+    });
+
+    test('is let in only where both are', () => {
+      const server = pod('server', '10.0.0.9', { app: 'server' });
+      const from = (app: string) => ({ podSelector: matching({ app }) });
+      const lets = (...apps: string[]) =>
+        set(ingressPolicy('server', [allow(apps.map(from))], { podSelector: matching({ app: 'server' }) }));
+      const compiler = compilerOf(namespace('default'), web, { ...job, nodeName: 'there' }, server);
+      compiler.apply(lets('web'));
+      expect(takesIn(compiler, '10.0.0.1', '10.0.0.9')).toBe(false);
+      compiler.apply(lets('web', 'job'));
+      expect(takesIn(compiler, '10.0.0.1', '10.0.0.9')).toBe(true);
+    });
+
+    test('gives one table for every order in which the records come, and change', () => {
+      const others = [
+        pod('gone', '10.0.0.1', { app: 'web' }, { deleting: true, created: 9 }),
+        pod('lost', '10.0.0.1', {}, { lost: true, created: 9 }),
+      ];
+      const before = [
+        { ...web, deleting: true as const },
+        { ...job, created: 5 },
+      ];
+      const last: ClusterRecord[] = [namespace('default'), web, job, client, webOnly, ...others];
+      const outcome = (changes: readonly ClusterRecord[]) => {
+        const compiler = new PolicyCompiler(NODE.name);
+        for (const record of changes) {
+          compiler.apply(set(record));
+          compiler.compile();
+        }
+        const verdicts = ['10.0.0.2', '10.0.0.3'].map((from) => takesIn(compiler, from, '10.0.0.1'));
+        return [compiler.compile().isolated, verdicts, owners(compiler)];
+      };
+      const expected = [['10.0.0.1'], [true, false], ['default/job', 'default/web']];
+      fc.assert(
+        fc.property(
+          fc.shuffledSubarray([...before, ...others]),
+          fc.shuffledSubarray(last, { minLength: last.length }),
+          (first, then) => {
+            expect(outcome([...first, ...then])).toEqual(expected);
+          },
+        ),
+      );
+    });
   });
 });
 
@@ -191,9 +247,9 @@ describe('tables', () => {
     const [next, afterNext] = [compiler.compile(), compiler.compile()];
     expect(next.table.buffer).toBe(recycled.table.buffer);
     expect(new Set([kept, next, afterNext].map(({ table }) => table.buffer)).size).toBe(3);
-    expect(kept.podAt('10.0.0.1')).toBe('default/server');
-    expect(next.podAt('10.0.0.1')).toBeUndefined();
-    expect(next.podAt('10.0.0.2')).toBe('default/server');
+    expect(kept.podsAt('10.0.0.1')).toEqual(['default/server']);
+    expect(next.podsAt('10.0.0.1')).toEqual([]);
+    expect(next.podsAt('10.0.0.2')).toEqual(['default/server']);
   });
 
   test('do not grow with policies, pods and ports that come and go', () => {

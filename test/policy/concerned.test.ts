@@ -44,7 +44,7 @@ describe('the concerned', () => {
   test('are an end of every flow that a change denies', () => {
     fc.assert(
       fc.property(inModes(grownHistory), (batches) => {
-        const compiler = new PolicyCompiler(NODE);
+        const compiler = new PolicyCompiler(NODE.name);
         let before = passing(compiler.compile().table);
         for (const batch of batches) {
           compiler.apply(batch);
@@ -64,7 +64,7 @@ describe('the concerned', () => {
 
   const WEB = records.pod('web', '10.0.0.1', { app: 'web' });
   const FAR = records.pod('far', '10.0.0.2', { app: 'far' }, { nodeName: 'there' });
-  const compiler = new PolicyCompiler(records.NODE);
+  const compiler = new PolicyCompiler(records.NODE.name);
   const POLICY = records.ingressPolicy('web', [], { podSelector: records.matching({ app: 'web' }) });
   const applied = (changes: readonly ClusterChange[]): CompiledPolicies => {
     compiler.apply(changes);

@@ -13,7 +13,7 @@ describe.skipIf(FILES.length === 0)('conformance (needs the files in PODFENCE_CO
     const differing: string[] = [];
     for (const { description, steps } of readCases(file)) {
       const store = new ClusterStore();
-      const compiler = new PolicyCompiler(NODE);
+      const compiler = new PolicyCompiler(NODE.name);
       for (const [index, step] of steps.entries()) {
         // The steps of a case change one cluster, so they also try incremental compiling.
         compiler.apply(store.replace(snapshotOf(step)));

@@ -12,13 +12,39 @@ export function slotOf(table: RuleTable, address: string): number {
   return isIpv4(address) ? table.lookup4(a0) : table.lookup6(a0, a1, a2, a3);
 }
 
+/** All slots of an address, several where pods share it. */
+function slotsOf(table: RuleTable, address: string): readonly number[] {
+  const slots: number[] = [];
+  for (let next = slotOf(table, address); ; ) {
+    slots.push(table.sharer(next));
+    next = table.nextSharer(next);
+    if (next === -1) return slots;
+  }
+}
+
+/** Of pods that share an address, whoever it may be. */
 function judgeSide(table: RuleTable, flow: Flow, direction: DirectionIndex): SideVerdict {
-  const destination = slotOf(table, flow.destination);
-  const [slot, peer] =
-    direction === EGRESS ? [slotOf(table, flow.source), flow.destination] : [destination, flow.source];
+  const isItself = flow.source === flow.destination;
+  const sides = slotsOf(table, flow.source).flatMap((source) =>
+    slotsOf(table, flow.destination)
+      .filter((destination) => !isItself || source === destination)
+      .map((destination) => judgePods(table, flow, direction, source, destination)),
+  );
+  const isolated = sides.some((side) => side.isolated);
+  return { isolated, allowed: sides.every(({ allowed }) => allowed) };
+}
+
+function judgePods(
+  table: RuleTable,
+  flow: Flow,
+  direction: DirectionIndex,
+  source: number,
+  destination: number,
+): SideVerdict {
+  const [slot, peerSlot, peer] =
+    direction === EGRESS ? [source, destination, flow.destination] : [destination, source, flow.source];
   if (!table.isIsolated(slot, direction)) return { isolated: false, allowed: true };
   const [p0, p1, p2, p3] = wordsOf(peer);
-  const peerSlot = slotOf(table, peer);
   const { protocol, port } = flow;
   const allowed = isIpv4(peer)
     ? table.allows4(slot, direction, peerSlot, p0, destination, protocol, port)

@@ -91,7 +91,7 @@ describe('a change that concerns much of a cluster', () => {
   ];
   /** So that what is out of use goes at once. */
   const compilerOfCluster = () => {
-    const compiler = new PolicyCompiler(NODE, { slack: { peers: -1, portSets: 0 } });
+    const compiler = new PolicyCompiler(NODE.name, { slack: { peers: -1, portSets: 0 } });
     compiler.apply(set(...cluster));
     return compiler;
   };

@@ -108,7 +108,7 @@ test('many ranges are searched as few are', () => {
   const ends = fc.tuple(fc.nat(400), fc.nat(3)).map(([first, more]): [number, number] => [1 + first, 1 + first + more]);
   fc.assert(
     fc.property(fc.array(ends, { minLength: 1, maxLength: 60 }), (ranges) => {
-      const compiler = new PolicyCompiler(NODE);
+      const compiler = new PolicyCompiler(NODE.name);
       const ports = ranges.map(([first, last]) => tcp(first, last));
       compiler.apply(set(pod('server', '10.0.0.1'), ingressPolicy('web', [allow([], ports)])));
       const { table } = compiler.compile();

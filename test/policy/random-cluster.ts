@@ -137,8 +137,17 @@ const pod: fc.Arbitrary<PodRecord> = fc
     addresses: fc.oneof({ weight: 6, arbitrary: of(ADDRESS_SETS) }, fc.constant([])),
     hostNetwork: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
     ports: fc.array(containerPort, { maxLength: 3 }),
+    created: of([undefined, 1, 2]),
+    standing: of(['live', 'live', 'live', 'deleting', 'lost', 'both']),
   })
-  .map(({ nodeName, ...rest }) => ({ kind: 'Pod', ...rest, ...(nodeName === undefined ? {} : { nodeName }) }));
+  .map(({ nodeName, created, standing, ...rest }) => ({
+    kind: 'Pod',
+    ...rest,
+    ...(nodeName === undefined ? {} : { nodeName }),
+    ...(created === undefined ? {} : { created }),
+    ...(standing === 'deleting' || standing === 'both' ? { deleting: true } : {}),
+    ...(standing === 'lost' || standing === 'both' ? { lost: true } : {}),
+  }));
 
 const policy: fc.Arbitrary<PolicyRecord> = fc
   .record({

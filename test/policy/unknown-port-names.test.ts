@@ -30,7 +30,7 @@ const INGRESS = policy('in', { ingress: [rule()] });
 const egress = (...peers: readonly PolicyPeer[]) => policy('out', { egress: [rule(...peers)] });
 
 class Cluster {
-  readonly compiler = new PolicyCompiler({ name: 'here', addresses: [] });
+  readonly compiler = new PolicyCompiler('here');
 
   set(...records: readonly (PodRecord | PolicyRecord)[]): this {
     return this.#apply('set', records);

@@ -35,28 +35,74 @@ export interface SideVerdict {
 }
 
 /** Both sides, each as the node of its pod judges it. With `node`, pods of other nodes are not judged: neither isolated nor denied. */
-export function evaluate(
+export function evaluate(snapshot: ClusterSnapshot, flow: Flow, node?: string): Record<Direction, SideVerdict> {
+  const cases = evaluateCases(snapshot, flow, node);
+  const side = (direction: Direction): SideVerdict => ({
+    isolated: cases.some((each) => each[direction].isolated),
+    allowed: cases.every((each) => each[direction].allowed),
+  });
+  return { egress: side('egress'), ingress: side('ingress') };
+}
+
+/** The same for each of those who share an end, in the order of the pods. */
+export function evaluateCases(
   snapshot: ClusterSnapshot,
   flow: Flow,
   node?: string,
-): { readonly egress: SideVerdict; readonly ingress: SideVerdict } {
-  return {
-    egress: evaluateSide(snapshot, flow, 'egress', node),
-    ingress: evaluateSide(snapshot, flow, 'ingress', node),
-  };
+): readonly Record<Direction, SideVerdict>[] {
+  return [...worldsOf(snapshot, flow)].map((world) => ({
+    egress: evaluateSide(world, flow, 'egress', node),
+    ingress: evaluateSide(world, flow, 'ingress', node),
+  }));
 }
 
-function evaluateSide(
-  snapshot: ClusterSnapshot,
-  flow: Flow,
-  direction: Direction,
-  node: string | undefined,
-): SideVerdict {
+/** The pods that have an address (those of a host's network have none of their own), as far as records tell: pods that live before those that are being deleted, those before pods of lost nodes, then the newest; all that are left share it. */
+export function ownersOf({ pods }: ClusterSnapshot, address: string): readonly PodRecord[] {
+  let left = pods.filter((pod) => !pod.hostNetwork && pod.addresses.some((each) => sameAddress(each, address)));
+  const prefer = (isBetter: (pod: PodRecord) => boolean) => {
+    if (left.some(isBetter)) left = left.filter(isBetter);
+  };
+  prefer(({ lost }) => lost !== true);
+  prefer(({ deleting }) => deleting !== true);
+  const newest = Math.max(...left.map(({ created }) => created ?? 0));
+  return left.filter(({ created }) => (created ?? 0) === newest);
+}
+
+/** The cluster as it may be: with one of those who share the source, and one of those who share the destination. */
+interface World extends ClusterSnapshot {
+  podAt(address: string): PodRecord | undefined;
+}
+
+function* worldsOf(snapshot: ClusterSnapshot, { source, destination }: Flow): Generator<World> {
+  const isItself = sameAddress(source, destination);
+  const [sources, destinations] = [ownersOf(snapshot, source), ownersOf(snapshot, destination)];
+  for (const from of sources.length > 0 ? sources : [undefined]) {
+    for (const to of destinations.length > 0 ? destinations : [undefined]) {
+      if (isItself && from !== to) continue;
+      yield { ...snapshot, podAt: (address) => (sameAddress(address, source) ? from : to) };
+    }
+  }
+}
+
+/** A pod that shares an address with one of the node is judged as if it were there. */
+function isJudgedOn(snapshot: ClusterSnapshot, pod: PodRecord, node: string): boolean {
+  const is = (each: PodRecord) => each.namespace === pod.namespace && each.name === pod.name;
+  const owners = snapshot.pods.filter(is).flatMap(({ addresses }) =>
+    addresses.flatMap((address) => {
+      const sharers = ownersOf(snapshot, address);
+      return sharers.some(is) ? sharers : [];
+    }),
+  );
+  return [pod, ...owners].some(({ nodeName }) => nodeName === node);
+}
+
+function evaluateSide(world: World, flow: Flow, direction: Direction, node: string | undefined): SideVerdict {
   const [ownAddress, peerAddress] =
     direction === 'egress' ? [flow.source, flow.destination] : [flow.destination, flow.source];
-  const pod = podAt(snapshot, ownAddress);
-  if (pod === undefined || (node !== undefined && pod.nodeName !== node)) return { isolated: false, allowed: true };
-  const policies = snapshot.policies.filter(
+  const pod = world.podAt(ownAddress);
+  if (pod === undefined || (node !== undefined && !isJudgedOn(world, pod, node)))
+    return { isolated: false, allowed: true };
+  const policies = world.policies.filter(
     (policy) =>
       policy.namespace === pod.namespace &&
       policy.isolates.includes(direction) &&
@@ -67,12 +113,12 @@ function evaluateSide(
   if (policies.length === 0) return { isolated: false, allowed: true };
   return {
     isolated: true,
-    allowed: policies.some((policy) => policyAllows(snapshot, policy, direction, peerAddress, flow)),
+    allowed: policies.some((policy) => policyAllows(world, policy, direction, peerAddress, flow)),
   };
 }
 
 function policyAllows(
-  snapshot: ClusterSnapshot,
+  world: World,
   policy: PolicyRecord,
   direction: Direction,
   peerAddress: string,
@@ -82,18 +128,18 @@ function policyAllows(
   return policy[direction].some(
     ({ peers, ports }) =>
       // "If this field is empty or missing, this rule matches all sources (traffic not restricted by source)."
-      (peers.length === 0 || peers.some((peer) => peerMatches(snapshot, peer, policy.namespace, peerAddress))) &&
+      (peers.length === 0 || peers.some((peer) => peerMatches(world, peer, policy.namespace, peerAddress))) &&
       // "If this field is empty or missing, this rule matches all ports (traffic not restricted by port)."
-      (ports.length === 0 || ports.some((port) => portMatches(snapshot, port, flow))),
+      (ports.length === 0 || ports.some((port) => portMatches(world, port, flow))),
   );
 }
 
-function peerMatches(snapshot: ClusterSnapshot, peer: PolicyPeer, namespace: string, address: string): boolean {
+function peerMatches(world: World, peer: PolicyPeer, namespace: string, address: string): boolean {
   const { ipBlock, namespaceSelector, podSelector } = peer;
   // "If this field is set then neither of the other fields can be."
   if (ipBlock !== undefined) return blockHolds(ipBlock, address);
   if (namespaceSelector === undefined && podSelector === undefined) return false;
-  const pod = podAt(snapshot, address);
+  const pod = world.podAt(address);
   if (pod === undefined) return false;
   // "If podSelector is also set, then the NetworkPolicyPeer as a whole selects the pods matching podSelector in the namespaces selected by
   // namespaceSelector. Otherwise it selects all pods in the namespaces selected by namespaceSelector."
@@ -101,28 +147,23 @@ function peerMatches(snapshot: ClusterSnapshot, peer: PolicyPeer, namespace: str
   // "Otherwise it selects the pods matching podSelector in the policy's own namespace."
   if (namespaceSelector === undefined) return pod.namespace === namespace;
   // podfence's own rule: no namespaceSelector matches a namespace of which nothing is known.
-  const peerNamespace = snapshot.namespaces.find(({ name }) => name === pod.namespace);
+  const peerNamespace = world.namespaces.find(({ name }) => name === pod.namespace);
   return peerNamespace !== undefined && selects(namespaceSelector, peerNamespace.labels);
 }
 
 const PROTOCOL_NUMBERS: Readonly<Record<string, number>> = { TCP: 6, UDP: 17, SCTP: 132 };
 
-function portMatches(snapshot: ClusterSnapshot, { protocol, port, endPort }: PolicyPort, flow: Flow): boolean {
+function portMatches(world: World, { protocol, port, endPort }: PolicyPort, flow: Flow): boolean {
   if (PROTOCOL_NUMBERS[protocol] !== flow.protocol) return false;
   // "If this field is not provided, this matches all port names and numbers."
   if (port === undefined) return true;
   if (typeof port === 'number') return flow.port >= port && flow.port <= (endPort ?? port);
   // "This can either be a numerical or named port on a pod": on the one that receives the traffic.
-  const destination = podAt(snapshot, flow.destination);
+  const destination = world.podAt(flow.destination);
   return (
     destination?.ports.some((each) => each.name === port && each.protocol === protocol && each.port === flow.port) ??
     false
   );
-}
-
-/** hostNetwork pods have their node's address: no policy subject and no peer. */
-function podAt(snapshot: ClusterSnapshot, address: string): PodRecord | undefined {
-  return snapshot.pods.find((pod) => !pod.hostNetwork && pod.addresses.some((each) => sameAddress(each, address)));
 }
 
 function selects({ matchLabels, matchExpressions }: LabelSelector, labels: Labels): boolean {

@@ -77,7 +77,7 @@ function withDefaults(options: Partial<QueueWorkersOptions>): QueueWorkersOption
 }
 
 function compilerOf(...policies: readonly PolicyRecord[]): PolicyCompiler {
-  const compiler = new PolicyCompiler({ name: 'node', addresses: [] });
+  const compiler = new PolicyCompiler('node');
   compiler.apply([...CLUSTER, ...policies].map((record) => ({ type: 'set', record })));
   return compiler;
 }

@@ -32,7 +32,7 @@ const places = new Places({
 
 /** db lets in TCP and UDP of 5432 from web, and nothing else; web sends what it likes. */
 function compiled() {
-  const compiler = new PolicyCompiler({ name: '', addresses: [] });
+  const compiler = new PolicyCompiler('');
   const allowed = [port(5432), port(5432, 'UDP')];
   const records = [
     ...[pod('default/web', [WEB, WEB6]), pod('default/db', [DB, DB6]), pod('default/closed', [CLOSED])].map((each) => ({

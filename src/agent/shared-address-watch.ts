@@ -1,0 +1,44 @@
+/** Addresses that the records of several pods have, none of which is the likelier owner: a line in the log when one comes and when it goes, and a list for whoever asks. */
+import type { Logger } from 'pino';
+import type { SharedAddress } from '../policy/pod-slots.ts';
+import type { SharedAddressesView } from '../telemetry/agent-view.ts';
+
+/** Lines at once. */
+const MOST_LINES = 20;
+/** Of the list. */
+const MOST_LISTED = 50;
+
+export class SharedAddressWatch {
+  readonly #log: Logger;
+  #shared: readonly SharedAddress[] = [];
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Takes note of what is shared now. */
+  see(shared: readonly SharedAddress[]): void {
+    const before = new Map(this.#shared.map((each) => [each.address, each.pods.join()]));
+    const fresh = shared.filter(({ address, pods }) => before.get(address) !== pods.join());
+    for (const { address, pods } of fresh.slice(0, MOST_LINES)) {
+      this.#log.warn(
+        { address, pods },
+        `${address} is the address of ${pods.join(' and ')} alike: what one of them may not do, none of them may`,
+      );
+    }
+    const more = fresh.length - MOST_LINES;
+    if (more > 0) this.#log.warn({ more }, `${more} more addresses that several pods have; /status lists some`);
+    const now = new Set(shared.map(({ address }) => address));
+    const gone = this.#shared.filter(({ address }) => !now.has(address)).map(({ address }) => address);
+    if (gone.length > 0)
+      this.#log.info(
+        { addresses: gone.slice(0, MOST_LINES), count: gone.length },
+        'addresses that several pods had are those of one pod again, or of none',
+      );
+    this.#shared = shared;
+  }
+
+  view(): SharedAddressesView {
+    return { count: this.#shared.length, listed: this.#shared.slice(0, MOST_LISTED) };
+  }
+}
