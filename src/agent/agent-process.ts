@@ -22,7 +22,8 @@ import type {
 } from '../telemetry/agent-view.ts';
 import { FlowLog } from '../telemetry/flow-log.ts';
 import { HttpServer } from '../telemetry/http-server.ts';
-import { formatListenAddress, type ListenAddress } from '../telemetry/listen-address.ts';
+import { formatListenAddress, isLoopback, type ListenAddress } from '../telemetry/listen-address.ts';
+import { refusal } from '../telemetry/local-requests.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { Agent, type AgentOptions } from './agent.ts';
 import { FlowExplainer } from './flow-explainer.ts';
@@ -144,6 +145,7 @@ export class AgentProcess implements AgentView {
       ? new HttpServer({
           address: queryAddress,
           routes: queryRoutes({ flowLog, explain: (question, signal) => this.#explainer.explain(question, signal) }),
+          refuse: refusal,
           log,
         })
       : undefined;
@@ -242,7 +244,13 @@ export class AgentProcess implements AgentView {
   async #startAnswering(): Promise<void> {
     try {
       const address = await this.#queries?.start();
-      if (address !== undefined) this.#log.info({ address: formatListenAddress(address) }, 'answering questions');
+      if (address === undefined) return;
+      this.#log.info({ address: formatListenAddress(address) }, 'answering questions');
+      if (!isLoopback(address))
+        this.#log.warn(
+          { address: formatListenAddress(address) },
+          'whoever reaches this address reads who talks to whom, without a password: leave --query-address on 127.0.0.1, and ask by kubectl port-forward',
+        );
     } catch (error) {
       this.#log.error({ err: error }, 'questions will not be answered');
     }

@@ -2,7 +2,13 @@
  * A small HTTP server for metrics, probes and questions: GET and HEAD of fixed paths. It shares the agent's main thread and listens on the node's addresses,
  * so no client, however slow, broken or greedy, may cost the agent more than a bounded amount of memory, connections and time.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -43,6 +49,8 @@ export interface HttpServerOptions {
   /** As parseListenAddress reads it. */
   readonly address: string;
   readonly routes: readonly Route[];
+  /** Why a request is refused, by its headers: it gets 403 and these words. @default none is */
+  readonly refuse?: (headers: IncomingHttpHeaders) => string | undefined;
   readonly log: Logger;
   readonly limits?: Partial<Limits>;
 }
@@ -50,6 +58,7 @@ export interface HttpServerOptions {
 export class HttpServer {
   readonly #address: ListenAddress;
   readonly #routes: ReadonlyMap<string, Route>;
+  readonly #refuse: (headers: IncomingHttpHeaders) => string | undefined;
   readonly #log: Logger;
   readonly #limits: Limits;
   readonly #server: Server;
@@ -58,9 +67,10 @@ export class HttpServer {
   readonly #requests = new Map<Socket, AbortController>();
 
   /** Throws a ListenError with INVALID_ADDRESS. */
-  constructor({ address, routes, log, limits }: HttpServerOptions) {
+  constructor({ address, routes, refuse = () => undefined, log, limits }: HttpServerOptions) {
     this.#address = parseListenAddress(address);
     this.#routes = new Map(routes.map((route) => [route.path, route]));
+    this.#refuse = refuse;
     this.#log = log;
     this.#limits = { ...LIMITS, ...limits };
     this.#connections = new Connections(this.#limits.connections);
@@ -145,6 +155,8 @@ export class HttpServer {
     if (Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined) {
       response.setHeader('connection', 'close');
     }
+    const refused = this.#refuse(headers);
+    if (refused !== undefined) return text(403, refused);
     const queryAt = url.indexOf('?');
     const path = queryAt < 0 ? url : url.slice(0, queryAt);
     const route = this.#routes.get(path);

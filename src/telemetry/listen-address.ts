@@ -53,6 +53,11 @@ export function formatListenAddress({ host, port }: ListenAddress): string {
   return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** Is it reached from this machine alone (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3)? */
+export function isLoopback({ host }: ListenAddress): boolean {
+  return host !== undefined && (host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host));
+}
+
 /** The ListenError for what the system said when it should listen. */
 export function listenFailed(address: ListenAddress, error: NodeJS.ErrnoException): ListenError {
   const text = formatListenAddress(address);

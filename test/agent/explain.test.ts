@@ -55,6 +55,17 @@ describeAsRoot('Explanations of a running agent', () => {
     });
   });
 
+  test.each(['/explain?from=shop/client&to=shop/server&port=1', '/flows?follow=no'])(
+    'are not for a page of a browser: %s',
+    async (path) => {
+      const rebound = await getIn(world.node, QUERIES, path, { host: 'evil.example', origin: 'http://evil.example' });
+      expect(rebound).toMatchObject({ status: 403, body: expect.stringContaining('not as "evil.example"') });
+      const foreign = await getIn(world.node, QUERIES, path, { origin: 'http://evil.example' });
+      expect(foreign).toEqual({ status: 403, body: 'pages from elsewhere get no answer\n' });
+      expect((await getIn(world.node, QUERIES, path, { host: 'localhost:9465' })).status).toBe(200);
+    },
+  );
+
   test('of what makes no sense are 400, and say what was meant', async () => {
     const ask = (query: string) => getIn(world.node, QUERIES, `/explain?${query}`);
     expect(await ask('from=shop/client&to=shop/sever&port=1')).toEqual({
@@ -105,5 +116,13 @@ describeAsRoot('Explanations of a running agent', () => {
     expect(stdout.replaceAll(/\s+/g, ' ')).toContain(
       'nearest policy shop/client rule 1 would allow port 7001 from client; this is port 7002',
     );
+  });
+
+  test('beyond the loopback address are warned of', async () => {
+    const warnings = ({ log }: RunningAgent) => log.filter(({ msg }) => msg.startsWith('whoever reaches this address'));
+    expect(warnings(agent)).toEqual([]);
+    await world.killAgents();
+    const open = await world.startAgent('--query-address', ':9475');
+    expect(warnings(open)).toMatchObject([{ level: 'warn', address: ':9475' }]);
   });
 });

@@ -13,10 +13,15 @@ export interface Answer {
 }
 
 /** GET. Rejects with the errno's name where nobody listens. */
-export async function getIn(host: LabHost, { address, port }: SocketAddress, path: string): Promise<Answer> {
+export async function getIn(
+  host: LabHost,
+  { address, port }: SocketAddress,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
   const outgoing = request({
     path,
-    headers: { host: address, connection: 'close' },
+    headers: { host: address, connection: 'close', ...headers },
     createConnection: () => connectedSocket(host, address, port),
   });
   outgoing.end();
