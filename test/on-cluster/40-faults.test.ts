@@ -2,6 +2,7 @@
  * What breaks on a cluster, while pods talk: nothing denied may pass, nothing allowed may break, and what changed meanwhile is in force
  * afterwards.
  */
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cluster } from './cluster.ts';
 import { FAKETIME, fakeClock } from './fake-clock.ts';
@@ -76,6 +77,26 @@ async function followsChanges(): Promise<void> {
   await own.policy('server', ONLY_CLIENTS);
   await settled();
 }
+
+describeOnMachine(onMachine('an agent'), () => {
+  test('has NET_ADMIN and NET_RAW and nothing else, no way to more, and a root that it cannot write', async () => {
+    for (const node of new Set([first, second])) {
+      const pids = await machine.agentPids(node);
+      expect(pids.length).toBeGreaterThan(0);
+      for (const pid of pids) {
+        const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+        const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)$`, 'm').exec(status)?.[1];
+        // Bits 12 and 13 of linux/capability.h.
+        for (const set of ['CapEff', 'CapPrm', 'CapBnd']) expect(field(set)).toBe('0000000000003000');
+        expect(field('NoNewPrivs')).toBe('1');
+        // SECCOMP_MODE_FILTER of linux/seccomp.h.
+        expect(field('Seccomp')).toBe('2');
+        const root = /^\S+ \S+ \S+ \S+ \/ (\S+)/m.exec(readFileSync(`/proc/${pid}/mountinfo`, 'utf8'))?.[1];
+        expect(root?.split(',')).toContain('ro');
+      }
+    }
+  });
+});
 
 describeOnMachine(onMachine('while pods talk'), () => {
   /** What must hold after each fault. */
