@@ -192,13 +192,11 @@ export class AgentProcess implements AgentView {
     this.#stopping = true;
     clearTimeout(this.#retry);
     // First of all, so that a start that is under way goes no further.
-    const stopped = this.#agent.stop();
-    await this.#taint?.stop();
-    await this.#source.stop();
-    await stopped;
+    const ended = await Promise.allSettled([this.#agent.stop(), this.#taint?.stop(), this.#source.stop()]);
     await this.#explainer.stop();
     await this.#queries?.stop();
     await this.#server.stop();
+    for (const each of ended) if (each.status === 'rejected') throw each.reason;
   }
 
   counters() {

@@ -5,7 +5,6 @@ import type { Logger } from 'pino';
 import type { PodRecord, PolicyMode } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { WorkerCounters } from '../dataplane/nfqueue/counters.ts';
-import { retract } from '../dataplane/steering/leftovers.ts';
 import { findPredecessor, type Predecessor } from '../dataplane/steering/predecessor.ts';
 import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe.ts';
 import { system } from '../dataplane/steering/run.ts';
@@ -91,6 +90,8 @@ export class Agent {
   readonly #sharedAddresses: SharedAddressWatch;
   /** All that changes the kernel's state, or the threads that judge. */
   readonly #sequence = new Sequence();
+  /** All that changes or reads the compiler: compiling takes long at times, and what the kernel needs does not wait for it. A change enters the other sequence when it is compiled. */
+  readonly #records = new Sequence();
   /** Whether a look at named ports is to come. */
   #willLook = false;
   #enforcement: Enforcement | undefined;
@@ -124,7 +125,7 @@ export class Agent {
    * the machine does not allow it, and SequenceEnded where it is stopped; then no thread is left running, and no kernel rule that was not there before.
    */
   start(snapshot: ClusterSnapshot): Promise<void> {
-    return this.#sequence.run((signal) => this.#start(snapshot, signal));
+    return this.#records.run(() => this.#sequence.run((signal) => this.#start(snapshot, signal)));
   }
 
   /**
@@ -135,7 +136,7 @@ export class Agent {
   async apply(changes: readonly ClusterChange[], receivedAt = performance.now()): Promise<void> {
     for (const change of changes) this.#pending.push(change);
     this.#pendingSince = Math.min(this.#pendingSince, receivedAt);
-    this.#next ??= this.#sequence.run((signal) => this.#applyPending(signal));
+    this.#next ??= this.#records.run((signal) => this.#applyPending(signal));
     await this.#next;
   }
 
@@ -206,11 +207,15 @@ export class Agent {
    * Ends judging. Unless `removeSteering` is set the kernel's rules stay: established offloaded flows go on, and new ones wait for the
    * next agent as `fail` says. A start that is under way is undone. So is a change that is being compiled; one that is being brought into force is finished first.
    */
-  stop({ removeSteering = false } = {}): Promise<void> {
-    return this.#sequence.end(async () => {
-      this.#flows?.stop();
-      await this.#enforcement?.stop(removeSteering);
+  async stop({ removeSteering = false } = {}): Promise<void> {
+    const stopped = this.#sequence.end(async () => {
+      try {
+        this.#flows?.stop();
+      } finally {
+        await this.#enforcement?.stop(removeSteering);
+      }
     });
+    await Promise.all([this.#records.end(async () => undefined), stopped]);
   }
 
   async #start(snapshot: ClusterSnapshot, signal: AbortSignal): Promise<void> {
@@ -228,9 +233,14 @@ export class Agent {
     try {
       this.#enforcement = await this.#enforce(snapshot, steering, queueing.length > 0, signal);
     } catch (error) {
-      await retract(system(), steering.kind, queueing).catch((err) =>
-        log.error({ err }, "the kernel rules of a start that failed could not be taken away; 'podfence cleanup' does"),
-      );
+      await steering
+        .retract(queueing)
+        .catch((err) =>
+          log.error(
+            { err },
+            "the kernel rules of a start that failed could not be taken away; 'podfence cleanup' does",
+          ),
+        );
       throw error;
     }
     const { fail = 'closed' } = this.#options;
@@ -262,7 +272,7 @@ export class Agent {
       records.map((record) => ({ type: 'set', record })),
       performance.now(),
       signal,
-      (compiled) =>
+      async (publish) =>
         Enforcement.start(
           {
             ...{ firstQueue, count: this.#threads, flowCapacity: this.#flowCapacity },
@@ -287,7 +297,7 @@ export class Agent {
             onUnread: (error) => log.error({ err: error }, 'connections that were opened meanwhile could not be read'),
           },
           steering,
-          compiled,
+          await publish(),
           signal,
         ),
     );
@@ -323,7 +333,9 @@ export class Agent {
     this.#pending = [];
     this.#pendingSince = Number.POSITIVE_INFINITY;
     this.#applyingSince = Math.min(this.#applyingSince, receivedAt);
-    await this.#bringIntoForce(changes, receivedAt, signal, (compiled) => enforcement.update(compiled));
+    await this.#bringIntoForce(changes, receivedAt, signal, (publish) =>
+      this.#sequence.run(async () => enforcement.update(await publish())),
+    );
     this.#applyingSince = Number.POSITIVE_INFINITY;
   }
 
@@ -373,24 +385,27 @@ export class Agent {
     );
   }
 
+  /** @param enforce calls its parameter right before it enforces what that gives */
   async #bringIntoForce<T>(
     changes: readonly ClusterChange[],
     receivedAt: number,
     signal: AbortSignal,
-    enforce: (compiled: CompiledPolicies) => Promise<T>,
+    enforce: (publish: () => Promise<CompiledPolicies>) => Promise<T>,
   ): Promise<T> {
     const turns = new FairTurns();
     const compiled = await compileInTurns(this.#compiler, changes, turns, signal);
     // Not what others took in between.
     const compile = (turns.worked + turns.elapsed) / 1000;
-    // As late as possible: what is decided before the table is published is put down to the policies of before.
-    for (let at = 0; at < changes.length; at += PIECE) {
-      this.#flows?.apply(changes.slice(at, at + PIECE));
-      if (at + PIECE < changes.length) await setImmediate();
-    }
     const before = this.#compiled;
-    this.#compiled = compiled;
-    const inForce = await enforce(compiled);
+    const inForce = await enforce(async () => {
+      // As late as possible: what is decided before the table is published is put down to the policies of before.
+      for (let at = 0; at < changes.length; at += PIECE) {
+        this.#flows?.apply(changes.slice(at, at + PIECE));
+        if (at + PIECE < changes.length) await setImmediate();
+      }
+      this.#compiled = compiled;
+      return compiled;
+    });
     // Every worker has said that it judges by the new one.
     if (before !== undefined) this.#compiler.recycle(before.table);
     const times: ChangeTimes = { changes: changes.length, compile, total: (performance.now() - receivedAt) / 1000 };
@@ -405,7 +420,7 @@ export class Agent {
   #lookAtNamesLater(milliseconds: number): void {
     if (this.#willLook) return;
     this.#willLook = true;
-    this.#sequence.after(milliseconds, async () => {
+    this.#records.after(milliseconds, async () => {
       this.#willLook = false;
       if (!this.#portNames.look(LOOK_TURN)) this.#lookAtNamesLater(LOOK_PAUSE);
     });

@@ -24,6 +24,7 @@ import { addressWords } from '../policy/address-words.ts';
 import type { CompiledPolicies } from '../policy/compiler.ts';
 import { Concerned } from '../policy/concerned.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
+import { unlessAborted } from '../sys/sequence.ts';
 import { type Allowed, revokeJudged, seedUnjudged } from './established-flows.ts';
 import { beginStep } from './start-steps.ts';
 
@@ -240,8 +241,7 @@ export class Enforcement {
   async #start(signal: AbortSignal): Promise<void> {
     const { fail, adopt, hasPredecessor } = this.#options;
     beginStep('binding queues');
-    const tracked = await this.workers.bind();
-    signal.throwIfAborted();
+    const tracked = await unlessAborted(this.workers.bind(), signal);
     this.#judgingSince = performance.now();
     beginStep('steering');
     // A predecessor's rules have dropped everything new while nobody judged: there what is unknown was never allowed.

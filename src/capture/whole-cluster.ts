@@ -2,7 +2,7 @@
  * A cluster as captured traffic is judged by it: every pod is an endpoint of one table, so that both directions of a flow are judged wherever it is seen, and
  * the addresses of pods, nodes and Services are known for what they are.
  */
-import type { PodRecord } from '../cluster/records.ts';
+import { hostsOf } from '../cluster/address-owners.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
 import { type ClusterChange, type ClusterSnapshot, ClusterStore } from '../cluster/store.ts';
 import type { PlacesInit } from '../dataplane/pcap/places.ts';
@@ -14,7 +14,6 @@ import { type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 
 /** The node that all pods are endpoints of. */
-const ANY_NODE: NodeIdentity = { name: '', addresses: [] };
 
 /** What packets are judged by. */
 export interface ClusterTable {
@@ -25,7 +24,7 @@ export interface ClusterTable {
 export class WholeCluster {
   readonly attribution = new Attribution();
   readonly #store = new ClusterStore();
-  readonly #compiler = new PolicyCompiler(ANY_NODE.name);
+  readonly #compiler = new PolicyCompiler(undefined);
   readonly #nodes: readonly NodeIdentity[];
   readonly #services: readonly ServiceRecord[];
   #ends: Ends | undefined;
@@ -54,10 +53,8 @@ export class WholeCluster {
       table: this.#compiler.compile().table,
       places: {
         hosts: [
-          ...pods.flatMap(({ addresses, nodeName, hostNetwork }) =>
-            nodeName === undefined
-              ? []
-              : words(addresses).map((address) => ({ address, node: nodeName, isNode: hostNetwork })),
+          ...hostsOf(pods).flatMap(({ address, node, isNode }) =>
+            node === undefined ? [] : words([address]).map((each) => ({ address: each, node, isNode })),
           ),
           ...this.#nodes.flatMap(({ name, addresses }) =>
             words(addresses).map((address) => ({ address, node: name, isNode: true })),
@@ -77,14 +74,8 @@ export class WholeCluster {
   #take(changes: readonly ClusterChange[]): void {
     this.#ends = undefined;
     this.attribution.apply(changes);
-    this.#compiler.apply(changes.map(asEndpoint));
+    this.#compiler.apply(changes);
   }
-}
-
-function asEndpoint(change: ClusterChange): ClusterChange {
-  if (change.record.kind !== 'Pod') return change;
-  const record: PodRecord = { ...change.record, nodeName: ANY_NODE.name };
-  return { type: change.type, record };
 }
 
 function words(addresses: readonly string[]): AddressWords[] {

@@ -6,26 +6,59 @@
 import type { PodRecord } from './records.ts';
 
 /** What of a record decides. */
-export type Claimant = Pick<PodRecord, 'created' | 'deleting' | 'lost'>;
-
-/** Added up: what is on a lost node comes after what is being deleted. */
-const ON_KNOWN_NODE = 2;
-const NOT_DELETED = 1;
-/** Above any second since 1970 that a timestamp of the API can name (year 9999). */
-const STEP = 1e12;
+export type Claimant = Pick<PodRecord, 'created' | 'deleting' | 'lost' | 'unready' | 'nodeName'>;
 
 /**
- * Of several claimants those with the highest precedence own the address: a pod that lives before one that is being deleted, that before one on a lost node, and
- * of equals the one that was created last. Where that does not decide, they share it: nobody knows whose packet it is, so that a verdict must hold for each.
+ * The claimants that own the address, in their order; several where they share it, for nobody knows whose packet it is and a verdict must hold for each.
+ *
+ * A pod that is ready comes before one that is not, that before one that is being deleted, that before one on a lost node. Of equals on one node it is the one that was
+ * created last: a node gives addresses out one after the other. Between nodes age says nothing: one of them may have restarted its pods since.
  */
-export function precedence({ created = 0, deleting, lost }: Claimant): number {
-  const standing = (lost ? 0 : ON_KNOWN_NODE) + (deleting ? 0 : NOT_DELETED);
-  return standing * STEP + created;
-}
-
-/** The claimants that own the address, in their order; several where they share it. */
 export function ownersAmong<T extends Claimant>(claimants: readonly T[]): readonly T[] {
   if (claimants.length < 2) return claimants;
-  const highest = Math.max(...claimants.map(precedence));
-  return claimants.filter((claimant) => precedence(claimant) === highest);
+  const highest = Math.max(...claimants.map(standing));
+  const best = claimants.filter((claimant) => standing(claimant) === highest);
+  const newest = new Map<string | undefined, number>();
+  for (const { nodeName, created = 0 } of best) newest.set(nodeName, Math.max(created, newest.get(nodeName) ?? 0));
+  return best.filter(({ nodeName, created = 0 }) => created === newest.get(nodeName));
+}
+
+function standing({ lost, deleting, unready }: Claimant): number {
+  return (lost ? 0 : 4) + (deleting ? 0 : 2) + (unready ? 0 : 1);
+}
+
+/** Would the two decide alike? */
+export function sameClaim(a: Claimant, b: Claimant): boolean {
+  return a.created === b.created && a.nodeName === b.nodeName && standing(a) === standing(b);
+}
+
+/** The owners of every address that pods have in networks of their own. */
+export function ownersByAddress(pods: readonly PodRecord[]): ReadonlyMap<string, readonly PodRecord[]> {
+  const claimants = new Map<string, PodRecord[]>();
+  for (const pod of pods) {
+    if (pod.hostNetwork) continue;
+    for (const address of pod.addresses) claimants.set(address, [...(claimants.get(address) ?? []), pod]);
+  }
+  return new Map([...claimants].map(([address, those]) => [address, ownersAmong(those)]));
+}
+
+/** Where an address is. */
+export interface Host {
+  readonly address: string;
+  /** Undefined where it is not known, or pods of several nodes share the address. */
+  readonly node: string | undefined;
+  /** The node's own, and not a pod's. */
+  readonly isNode: boolean;
+}
+
+/** All that pods tell of where addresses are: those in a network of their own of themselves, the others of their node. */
+export function hostsOf(pods: readonly PodRecord[]): readonly Host[] {
+  const nodes = pods
+    .filter(({ hostNetwork }) => hostNetwork)
+    .flatMap(({ addresses, nodeName }) => addresses.map((address) => ({ address, node: nodeName, isNode: true })));
+  const own = [...ownersByAddress(pods)].map(([address, owners]) => {
+    const [node, ...others] = new Set(owners.map(({ nodeName }) => nodeName));
+    return { address, node: others.length === 0 ? node : undefined, isNode: false };
+  });
+  return [...own, ...nodes];
 }

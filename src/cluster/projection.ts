@@ -46,7 +46,7 @@ export function projectPod(object: unknown, defaultNamespace = 'default'): Proje
   // With the addresses only: it comes before them, and would be a change of the record by itself.
   const started = addresses.length === 0 ? {} : readStart(status.child('startTime').value);
   const placed = { ...scheduled, addresses, ...started, hostNetwork };
-  const life = { ...readLife(metadata), ...readStanding(status) };
+  const life = { ...readLife(metadata), ...readStanding(status, addresses.length > 0) };
   return { record: { kind: 'Pod', namespace, name, ...life, labels, ...placed, ports }, problems };
 }
 
@@ -71,13 +71,18 @@ function readController(references: unknown): PodController | undefined {
 
 const PHASES: readonly unknown[] = ['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'] satisfies PodPhase[];
 
-function readStanding(status: Field): Pick<PodRecord, 'phase' | 'lost'> {
+function readStanding(status: Field, hasAddress: boolean): Pick<PodRecord, 'phase' | 'lost' | 'unready'> {
   const phase = status.child('phase').value;
   const isLost = phase === 'Unknown' || status.child('reason').value === 'NodeLost';
   return {
     ...(PHASES.includes(phase) && { phase: phase as PodPhase }),
     ...(isLost && { lost: true as const }),
+    ...(hasAddress && isUnready(status.child('conditions').value) && { unready: true as const }),
   };
+}
+
+function isUnready(conditions: unknown): boolean {
+  return Array.isArray(conditions) && conditions.some((each) => each?.type === 'Ready' && each.status === 'False');
 }
 
 /** A pod that has ended gives its address back, and another pod may already have it. */

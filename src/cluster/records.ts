@@ -50,6 +50,8 @@ export interface PodRecord {
   readonly phase?: PodPhase;
   /** Whether its node is lost, as far as the control plane knows (`status.reason: NodeLost`, or the phase Unknown). */
   readonly lost?: true;
+  /** Whether it has addresses, and its condition Ready is False: its containers start, fail their probes, or its node has fallen silent. */
+  readonly unready?: true;
   readonly controller?: PodController;
   readonly labels: Labels;
   /** Absent while the pod is not scheduled. */

@@ -150,8 +150,8 @@ async function runLogged(
 }
 
 /**
- * Rules of an agent that enforced drop what is new while nobody answers them. In audit mode nothing is dropped, so they go before anything can fail or has to be
- * waited for: a library that is missing, a cluster that does not answer. An agent that enforces later finds no rules, and adopts connections as on its first start.
+ * Rules of an agent that enforced drop what is new while nobody answers them. In audit mode nothing is dropped, so they go before what can fail or has to be
+ * waited for once the settings are right: a library that is missing, a cluster that does not answer. An agent that enforces later finds no rules, and adopts connections as on its first start.
  */
 async function stopEnforcing(log: Logger): Promise<void> {
   if (await removeQueueing(system()))

@@ -6,7 +6,8 @@
  * that is compiled from what the policies say about egress, and of another from what they say about ingress: so each gives what the
  * source's node, or the destination's, would decide.
  */
-import type { Direction, PodRecord, PolicyMode, PolicyRecord } from '../cluster/records.ts';
+import { hostsOf } from '../cluster/address-owners.ts';
+import type { Direction, PolicyMode, PolicyRecord } from '../cluster/records.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import { AUDITED, isDenied, reasonOf, rule } from '../filter/decide.ts';
 import {
@@ -30,7 +31,6 @@ import { type FlowProtocol, type Judgement, protocolNumber, type Verdict } from 
 const SOURCE_PORT = 40_000;
 
 /** The node that all pods are endpoints of. */
-const ANY_NODE = { name: '', addresses: [] };
 
 /** Where an address is: in a pod's network, or in that of the node itself. */
 interface Place {
@@ -59,9 +59,7 @@ export class ClusterJudge {
     this.#mode = mode;
     this.#inForce = inForce;
     this.#snapshot = snapshot;
-    for (const { addresses, nodeName, hostNetwork } of snapshot.pods) {
-      for (const address of addresses) this.#places.set(address, { node: nodeName, isNode: hostNetwork });
-    }
+    for (const { address, node, isNode } of hostsOf(snapshot.pods)) this.#places.set(address, { node, isNode });
     for (const { name, addresses } of nodes) {
       for (const address of addresses) this.#places.set(address, { node: name, isNode: true });
     }
@@ -142,10 +140,10 @@ function tablesOf(snapshot: ClusterSnapshot, mode: PolicyMode): Tables {
 }
 
 function tableOf({ namespaces, pods, policies }: ClusterSnapshot, mode: PolicyMode, direction: Direction): RuleTable {
-  const compiler = new PolicyCompiler(ANY_NODE.name, { mode });
+  const compiler = new PolicyCompiler(undefined, { mode });
   const records = [
     ...namespaces,
-    ...pods.map((pod): PodRecord => ({ ...pod, nodeName: ANY_NODE.name })),
+    ...pods,
     ...policies.map(
       (policy): PolicyRecord => ({ ...policy, isolates: policy.isolates.filter((each) => each === direction) }),
     ),

@@ -1,5 +1,5 @@
 /** Names -> the ends of flows: pods, Services, nodes, addresses. */
-import { ownersAmong } from '../cluster/address-owners.ts';
+import { ownersByAddress } from '../cluster/address-owners.ts';
 import { didYouMean } from '../cluster/nearest.ts';
 import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts';
 import { isBehind, targetOn } from '../cluster/service-ports.ts';
@@ -25,7 +25,7 @@ export class Ends {
   readonly #services = new Map<string, ServiceRecord>();
   readonly #byClusterIP = new Map<string, ServiceRecord>();
   /** Pods whose records have an address; see cluster/address-owners.ts. */
-  readonly #byAddress = new Map<string, readonly PodRecord[]>();
+  readonly #byAddress: ReadonlyMap<string, readonly PodRecord[]>;
   /** Of the Services that were asked for. */
   readonly #behind = new Map<ServiceRecord, readonly PodRecord[]>();
 
@@ -34,12 +34,12 @@ export class Ends {
 
   /** @param nodes those whose addresses are known otherwise than from pods that use their network */
   constructor({ pods }: ClusterSnapshot, services: readonly ServiceRecord[], nodes: readonly NodeIdentity[] = []) {
+    this.#byAddress = ownersByAddress(pods);
     for (const { name, addresses } of nodes) for (const address of addresses) this.#nodes.set(address, name);
     for (const pod of pods) {
       this.#pods.set(recordKey(pod), pod);
       for (const address of pod.addresses) {
-        if (!pod.hostNetwork) this.#byAddress.set(address, [...(this.#byAddress.get(address) ?? []), pod]);
-        else if (pod.nodeName !== undefined) this.#nodes.set(address, pod.nodeName);
+        if (pod.hostNetwork && pod.nodeName !== undefined) this.#nodes.set(address, pod.nodeName);
       }
     }
     for (const service of services) {
@@ -83,7 +83,7 @@ export class Ends {
 
   /** The end at an address, in canonical text. */
   at(address: string): FlowEnd {
-    const [pod] = ownersAmong(this.#byAddress.get(address) ?? []);
+    const [pod] = this.#byAddress.get(address) ?? [];
     if (pod !== undefined) return podEnd(pod, address);
     const node = this.#nodes.get(address);
     return node === undefined ? { kind: 'address', address } : { kind: 'node', name: node, address };

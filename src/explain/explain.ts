@@ -133,15 +133,20 @@ export class Explainer {
   #ownerNote(end: FlowEnd): string | undefined {
     if (end.kind !== 'pod') return undefined;
     const owners = this.#attribution.podsAt(end.address).map(recordKey);
+    // The address of a pod that uses the node's network is nobody's.
+    if (owners.length === 0) return undefined;
     if (!owners.includes(endName(end)))
-      return `${end.address} belongs to ${owners.join(' and ')} by now: the record of ${endName(end)} is older, or that pod is being deleted or on a lost node. Packets with this address are judged as ${owners.length > 1 ? 'theirs' : 'its'}.`;
+      return `${end.address} belongs to ${owners.join(' and ')} by now: the record of ${endName(end)} is older, or that pod is not ready, being deleted or on a lost node. Packets with this address are judged as ${owners.length > 1 ? 'theirs' : 'its'}.`;
     if (owners.length === 1) return undefined;
     return `${end.address} is the address of ${owners.join(' and ')} alike, and nothing tells whose packets they are: what one of them may not do, none of them may.`;
   }
 
   #notes(from: FlowEnd, to: FlowEnd, judgement: Judgement, sides: Explanation['sides']): readonly string[] {
     const notes: string[] = [];
-    if (!isExempt(judgement) && DIRECTIONS.some((direction) => differs(sides[direction]))) notes.push(BEHIND);
+    // Of pods that share an address one may be allowed what another is not.
+    const isShared = [from, to].some(({ address }) => this.#attribution.podsAt(address).length > 1);
+    if (!isShared && !isExempt(judgement) && DIRECTIONS.some((direction) => differs(sides[direction])))
+      notes.push(BEHIND);
     if (judgement.verdict === 'allow' && !isExempt(judgement) && this.#answersAreIsolated(from, to))
       notes.push(REPLIES);
     const names = nameServerNote(this.#attribution, this.#judge, this.#snapshot.pods, from);

@@ -28,8 +28,8 @@ export function sideOf(attribution: Attribution, places: Places, judged: JudgedF
   const own = attribution.podAt(end.address);
   const verdict = judgement[direction];
   const isolating = attribution.isolating(end.address, direction);
-  // Those of one direction are of one mode.
-  const audited = isolating.some((policy) => attribution.modeOf(policy) === 'audit');
+  // Those of one direction are of one mode, but where pods share the address.
+  const audited = isolating.length > 0 && isolating.every((policy) => attribution.modeOf(policy) === 'audit');
   const allowing = isExempt(judgement) ? [] : attribution.allowingRules(flow, direction);
   const peer = {
     end: peerEnd,

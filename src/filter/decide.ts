@@ -82,6 +82,9 @@ function rule6(table: RuleTable, packet: Packet): number {
  * Where several pods share an address, whoever it may be: what is denied for one of them is denied, what concerns one of them is tracked.
  */
 function ruleEach(table: RuleTable, packet: Packet, src: number, dst: number): number {
+  if (table.hasTooManySharers(src)) return TRACKED | ENFORCED | SOURCE_IS_ENDPOINT | denial(packet, EGRESS_DENIED);
+  if (table.hasTooManySharers(dst))
+    return TRACKED | ENFORCED | DESTINATION_IS_ENDPOINT | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
   let ruling = NOT_ISOLATED;
   let cameToLight = 0;
   let from = src;
@@ -95,12 +98,19 @@ function ruleEach(table: RuleTable, packet: Packet, src: number, dst: number): n
           ? rulePods4(table, packet, source, destination)
           : rulePods6(table, packet, source, destination);
       cameToLight |= each & ABOUT_ENDS;
-      if (isLess(ruling, each) || (reasonOf(ruling) === NOT_ISOLATED && !isLess(each, ruling))) ruling = each;
+      if (saysMore(each, ruling)) ruling = each;
       to = table.nextSharer(to);
     } while (to !== -1);
     from = table.nextSharer(from);
   } while (from !== -1);
   return ruling | cameToLight;
+}
+
+/** Of those that say as much the one that a packet between two pods would meet: egress before ingress, a policy's allowance before none. In whatever order the pods are looked at. */
+function saysMore(ruling: number, than: number): boolean {
+  if (weight(ruling) !== weight(than)) return weight(ruling) > weight(than);
+  if (weight(ruling) === 0) return reasonOf(than) === NOT_ISOLATED;
+  return (ruling & DENIED_BY_INGRESS) === 0;
 }
 
 /** @param src slot of the source, which nobody shares; the same of `dst` */

@@ -2,7 +2,8 @@
  * Pods that no policy tells apart: of the same namespace, with labels that answer every selector alike, the same ports, and addresses that the
  * same ipBlocks hold. What is judged for one of them holds for all.
  */
-import { canonicalAddress, parseAddress } from '../cluster/addresses.ts';
+import { ownersByAddress } from '../cluster/address-owners.ts';
+import { parseAddress } from '../cluster/addresses.ts';
 import type { LabelSelector, PodRecord, PolicyRecord } from '../cluster/records.ts';
 import { labelOf, requirementsOf } from '../cluster/selector.ts';
 import { AddressRegions } from './address-regions.ts';
@@ -41,13 +42,11 @@ export class PodClasses {
   }
 }
 
-/** The pods that policies can select: those with an address and a network of their own. Of pods that share an address the last one has it. */
+/** The pods that policies can select: those with an address and a network of their own, and no address that is another pod's by now. */
 export function selectablePods(pods: readonly PodRecord[]): readonly PodRecord[] {
-  const own = pods.filter(({ hostNetwork, addresses }) => !hostNetwork && addresses.length > 0);
-  const owners = new Map(
-    own.flatMap((pod) => pod.addresses.map((address) => [canonicalAddress(address), pod] as const)),
-  );
-  return own.filter((pod) => pod.addresses.every((address) => owners.get(canonicalAddress(address)) === pod));
+  const owners = ownersByAddress(pods);
+  const owns = (pod: PodRecord) => pod.addresses.every((address) => owners.get(address)?.includes(pod));
+  return pods.filter((pod) => !pod.hostNetwork && pod.addresses.length > 0 && owns(pod));
 }
 
 function podSelectorsOf({ podSelector, ingress, egress }: PolicyRecord): LabelSelector[] {

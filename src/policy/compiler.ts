@@ -6,7 +6,6 @@
  *     policies --> EndpointClasses --> PolicyRules        which rules there are for an endpoint --> PortSets, prefixes
  */
 
-import { precedence } from '../cluster/address-owners.ts';
 import { modeOf } from '../cluster/mode.ts';
 import {
   type NamespaceRecord,
@@ -30,6 +29,7 @@ import { PortNames } from './port-names.ts';
 import { PortSets } from './port-set.ts';
 import { RuleTable } from './rule-table.ts';
 import { matches } from './selector-set.ts';
+import { MOST_SHARERS } from './table-layout.ts';
 import { TableWriter } from './table-writer.ts';
 import { UnknownPortNames } from './unknown-port-names.ts';
 
@@ -87,7 +87,7 @@ export interface CompilerOptions {
 const SLACK: Slack = { peers: 256, portSets: 1024 };
 
 export class PolicyCompiler {
-  private readonly nodeName: string;
+  private readonly nodeName: string | undefined;
   private readonly mode: PolicyMode;
   private readonly seed = (Math.random() * 2 ** 32) | 0;
   private readonly portNames = new PortNames();
@@ -113,7 +113,8 @@ export class PolicyCompiler {
   /** By what was applied since the last compile. */
   private concerned = new Concerned();
 
-  constructor(nodeName: string, { mode = 'enforce', slack = SLACK }: CompilerOptions = {}) {
+  /** @param nodeName whose pods are the endpoints; of every node where it is undefined */
+  constructor(nodeName: string | undefined, { mode = 'enforce', slack = SLACK }: CompilerOptions = {}) {
     this.nodeName = nodeName;
     this.mode = mode;
     this.slack = slack;
@@ -178,7 +179,7 @@ export class PolicyCompiler {
   /** A new table of everything applied so far. */
   compile(): CompiledPolicies {
     finish(this.settleInPieces());
-    this.isolatedEndpoints = [...this.endpoints.keys()].filter((pod) => this.isIsolated(pod)).length;
+    this.isolatedEndpoints = [...this.endpoints.keys()].filter((pod) => pod.isHere && this.isIsolated(pod)).length;
     const table = new RuleTable(this.writer.write(++this.generation));
     const policies = new Map([...this.classes.all()].map((each) => [each.id, each.policies]));
     const concerned = this.concerned;
@@ -241,15 +242,15 @@ export class PolicyCompiler {
     // Before the old identity is released, which may be the same.
     const identity = this.identities.retain(namespace, record.labels, record.ports);
     if (identity.group === NO_GROUP) this.groups.add(identity);
-    const isHere = record.nodeName === this.nodeName;
+    const isHere = this.nodeName === undefined || record.nodeName === this.nodeName;
     let pod = this.pods.get(key);
     if (pod === undefined) {
-      pod = { slot: this.slots.take(key, precedence(record)), identity, isHere, endpoint: isHere, addresses: [] };
+      pod = { slot: this.slots.take(key, record), identity, isHere, endpoint: isHere, addresses: [] };
       this.pods.set(key, pod);
       this.podsBySlot[pod.slot] = pod;
       if (isHere) this.addEndpoint(pod);
     } else {
-      for (const address of this.slots.rank(pod.slot, precedence(record), distinctAddresses(pod.addresses)))
+      for (const address of this.slots.rank(pod.slot, record, distinctAddresses(pod.addresses)))
         this.concerned.addAddress(address);
       this.setIdentity(pod, identity);
       if (pod.isHere !== isHere) this.move(pod, isHere);
@@ -373,13 +374,17 @@ export class PolicyCompiler {
   }
 
   private isolated(): string[] {
-    // Of pods that share an address each is looked at.
     const isolated = new Set<string>();
     for (const [pod, known] of this.endpoints) {
       if (!this.isIsolated(pod)) continue;
       const claims = known ?? distinctAddresses(pod.addresses).map((words) => ({ words, text: addressText(words) }));
       if (known === undefined) this.endpoints.set(pod, claims);
       for (const { words, text } of claims) if (this.slots.owns(pod.slot, words)) isolated.add(text);
+    }
+    for (const address of this.slots.sharedAddresses()) {
+      const sharers = this.slots.sharersOf(address);
+      const isHere = sharers.some((slot) => this.podsBySlot[slot]?.isHere);
+      if (isHere && sharers.length > MOST_SHARERS) isolated.add(addressText(address));
     }
     return [...isolated].sort();
   }

@@ -1,8 +1,9 @@
 /** Which pods an address belongs to: slots, and the tables that lead from addresses to them. */
+import { type Claimant, ownersAmong, sameClaim } from '../cluster/address-owners.ts';
 import { type AddressWords, addressText } from './address-words.ts';
 import { GrowingWords, Numbers } from './growing-words.ts';
 import { type ArraySnapshot, SnapshotArray } from './snapshot-array.ts';
-import { SHARER_WORDS } from './table-layout.ts';
+import { MOST_SHARERS, SHARER_WORDS, TOO_MANY } from './table-layout.ts';
 import { WordTable } from './word-table.ts';
 
 /** An address that several pods claim. */
@@ -24,10 +25,10 @@ export interface SharedAddress {
 export class PodSlots {
   private readonly numbers = new Numbers(0);
   private readonly names = new SnapshotArray<string>();
-  /** By slot; see cluster/address-owners.ts. */
-  private readonly precedences: number[] = [];
+  /** By slot. */
+  private readonly claimants: Claimant[] = [];
   private readonly contests = new Map<string, Contest>();
-  private readonly records = new Numbers(0);
+  private readonly records = new Numbers(TOO_MANY + 1);
   /** Slots that have come to share an address, or do not any more, since they were last asked for. */
   private readonly resettled = new Set<number>();
   readonly addresses4: WordTable;
@@ -40,12 +41,13 @@ export class PodSlots {
   constructor(seed: number) {
     this.addresses4 = new WordTable(seed, 1);
     this.addresses6 = new WordTable(seed, 4);
+    this.sharers.setAll(TOO_MANY * SHARER_WORDS, [-1, -1]);
   }
 
-  take(name: string, precedence: number): number {
+  take(name: string, claimant: Claimant): number {
     const slot = this.numbers.take();
     this.names.set(slot, name);
-    this.precedences[slot] = precedence;
+    this.claimants[slot] = claimant;
     return slot;
   }
 
@@ -90,10 +92,11 @@ export class PodSlots {
     if (contest.claimants.length === 1) this.contests.delete(key);
   }
 
-  /** The slot's pod has another standing. Gives back which of its addresses others claim too. */
-  rank(slot: number, precedence: number, addresses: readonly AddressWords[]): readonly AddressWords[] {
-    if (this.precedences[slot] === precedence) return [];
-    this.precedences[slot] = precedence;
+  /** The slot's pod has another record. Gives back which of its addresses others claim too, where that may decide otherwise now. */
+  rank(slot: number, claimant: Claimant, addresses: readonly AddressWords[]): readonly AddressWords[] {
+    const same = sameClaim(this.claimants[slot] as Claimant, claimant);
+    this.claimants[slot] = claimant;
+    if (same) return [];
     const contested = addresses.filter((address) => this.contests.has(address.join()));
     for (const address of contested) this.settle(this.contests.get(address.join()) as Contest);
     return contested;
@@ -142,20 +145,28 @@ export class PodSlots {
     return this.names.snapshot();
   }
 
-  /** Decides whose the address is, by precedence alone: in whatever order the claims came. */
+  /** Decides whose the address is, by the records alone: in whatever order they came. */
   private settle(contest: Contest): void {
     const { address, claimants, owners: before } = contest;
-    const highest = Math.max(...claimants.map((slot) => this.precedences[slot] as number));
-    const owners = claimants.filter((slot) => this.precedences[slot] === highest).sort((a, b) => a - b);
+    const claims = claimants.map((slot) => ({ ...(this.claimants[slot] as Claimant), slot }));
+    const owners = ownersAmong(claims)
+      .map(({ slot }) => slot)
+      .sort((a, b) => a - b);
     contest.owners = owners;
     for (const slot of [...before, ...owners]) this.resettled.add(slot);
-    for (let list = contest.list; list >= 0; ) {
+    for (let list = contest.list; list > TOO_MANY; ) {
       this.records.giveBack(list);
       list = this.sharers.get(list * SHARER_WORDS + 1);
     }
-    contest.list = owners.length === 1 ? -1 : owners.reduceRight((next, slot) => this.record(slot, next), -1);
+    contest.list = this.listOf(owners);
     const value = contest.list < 0 ? (owners[0] as number) + 1 : -1 - contest.list;
     this.tableOf(address).set(address, value);
+  }
+
+  private listOf(owners: readonly number[]): number {
+    if (owners.length === 1) return -1;
+    if (owners.length > MOST_SHARERS) return TOO_MANY;
+    return owners.reduceRight((next, slot) => this.record(slot, next), -1);
   }
 
   private sharedContests(): Contest[] {

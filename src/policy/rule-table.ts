@@ -31,6 +31,7 @@ import {
   SEED,
   type Section,
   SHARER_WORDS,
+  TOO_MANY,
   WHOLE_RANGE,
   WHOLE4,
   WHOLE6,
@@ -142,6 +143,11 @@ export class RuleTable {
     return slot >= 0 ? (this.slots[slot] as number) >> 1 : -1;
   }
 
+  /** Do more pods share the address than can be looked at? Then nothing is allowed to or from it. */
+  hasTooManySharers(slot: number): boolean {
+    return slot === -2 - TOO_MANY;
+  }
+
   /** Do several pods share the address? */
   isShared(slot: number): boolean {
     return slot < -1;
@@ -169,6 +175,7 @@ export class RuleTable {
 
   /** Does a policy select this endpoint, or one of those that share the address, for the direction, enforced or audited? False for whatever is no endpoint of this node. */
   isIsolated(slot: number, direction: DirectionIndex): boolean {
+    if (this.hasTooManySharers(slot)) return true;
     let next = slot;
     do {
       if (this.isolation(this.sharer(next), direction) !== 0) return true;

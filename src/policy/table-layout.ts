@@ -75,3 +75,7 @@ export const PORT_SET_WORDS = 5;
 export const WHOLE_RANGE = 0x0000ffff;
 
 export const SHARER_WORDS = 2;
+/** More pods than these do not share an address: whoever has it reaches nobody. A packet is judged for each pair, so that it costs this many squared at most. */
+export const MOST_SHARERS = 8;
+/** The record that stands for more. */
+export const TOO_MANY = 0;

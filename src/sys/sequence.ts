@@ -52,6 +52,20 @@ export class Sequence {
   }
 }
 
+/** What `work` gives; where the signal is aborted first it rejects with the signal's reason, and whatever comes of the work is of no interest any more. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    work.catch(() => undefined);
+  }
+}
+
 /** For work that has nobody to tell: the end is no error. */
 export function unlessEnded(error: unknown): void {
   if (!(error instanceof SequenceEnded)) throw error;

@@ -131,7 +131,7 @@ const QUESTION = { from: 'frontend-1', to: '10.0.0.2', port: '80' };
 
 /** Whose thread thinks for ever. */
 function slow(patience: number): FlowExplainer {
-  const compiler = new PolicyCompiler(node);
+  const compiler = new PolicyCompiler(node.name);
   compiler.apply(set(...snapshot.namespaces));
   const { table } = compiler.compile();
   const program = new URL('data:text/javascript,for(;;);');

@@ -96,6 +96,19 @@ describeAsRoot('A start that SIGTERM ends', () => {
     expectNothingChanged(stopped);
   });
 
+  test.concurrent('leaves the rules of an agent in audit mode until its own are written', {
+    timeout: PATIENCE,
+  }, async () => {
+    using netns = Netns.create();
+    await starts(netns, 'once', '--mode', 'audit');
+    const stopped = await starts(netns, 'stopped');
+    const written = stopped.findIndex(({ before, after }) => before !== after);
+    expect(stopped[0]?.before).toMatch(/podfence/i);
+    expect(stopped.slice(0, written).map(({ at }) => at)).toContain('steering');
+    // From then on none is there: neither copies nor a queue that nobody reads.
+    expect(new Set(stopped.slice(written, -1).map(({ after }) => after))).toEqual(new Set(['']));
+  });
+
   test.concurrent('leaves no copying rule either, in audit mode', { timeout: PATIENCE }, async () => {
     using netns = Netns.create();
     const stopped = await starts(netns, 'stopped', '--mode', 'audit');

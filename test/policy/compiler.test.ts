@@ -36,6 +36,7 @@ describe('an address that the records of several pods have', () => {
   test.each<[string, Partial<PodRecord>]>([
     ['is being deleted', { deleting: true }],
     ['is on a lost node', { lost: true }],
+    ['is not ready', { unready: true }],
     ['is older', { created: 0 }],
   ])('is not that of a pod that %s, from the moment that it is known', (_, standing) => {
     const compiler = compilerOf(first, second);
@@ -52,8 +53,14 @@ describe('an address that the records of several pods have', () => {
     expect(compiler.compile().podsAt('fd00::1')).toEqual(['default/first']);
   });
 
+  test('is shared by pods of two nodes, whichever is older: one may have got it anew', () => {
+    const compiler = compilerOf(first, { ...second, nodeName: 'there' });
+    expect(owners(compiler)).toEqual(['default/first', 'default/second']);
+  });
+
   test('isolates its owner alone', () => {
-    const compiler = compilerOf(first, { ...second, nodeName: 'there' }, ingressPolicy('deny', []));
+    const lost: PodRecord = { ...first, lost: true };
+    const compiler = compilerOf(lost, { ...second, nodeName: 'there' }, ingressPolicy('deny', []));
     expect(compiler.compile().isolated).toEqual([]);
     compiler.apply(remove(second));
     expect(compiler.compile().isolated).toEqual(['10.0.0.1']);
@@ -89,6 +96,18 @@ describe('an address that the records of several pods have', () => {
       expect(takesIn(compiler, '10.0.0.1', '10.0.0.9')).toBe(false);
       compiler.apply(lets('web', 'job'));
       expect(takesIn(compiler, '10.0.0.1', '10.0.0.9')).toBe(true);
+    });
+
+    test('is closed where more pods have it than can be looked at, and opens when fewer do', () => {
+      const many = Array.from({ length: 9 }, (_, i) => pod(`p${i}`, '10.0.0.1'));
+      const [last] = many.slice(-1);
+      const compiler = compilerOf(namespace('default'), client, ...many);
+      expect(compiler.compile().isolated).toEqual(['10.0.0.1']);
+      expect(takesIn(compiler, '10.0.0.2', '10.0.0.1')).toBe(false);
+      expect(compiler.sharedAddresses()[0]?.pods).toHaveLength(9);
+      compiler.apply(remove(last as PodRecord));
+      expect(compiler.compile().isolated).toEqual([]);
+      expect(takesIn(compiler, '10.0.0.2', '10.0.0.1')).toBe(true);
     });
 
     test('gives one table for every order in which the records come, and change', () => {

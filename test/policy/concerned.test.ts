@@ -5,8 +5,8 @@ import type { ClusterChange } from '../../src/cluster/store.ts';
 import { type AddressWords, addressText, addressWords } from '../../src/policy/address-words.ts';
 import { type CompiledPolicies, PolicyCompiler } from '../../src/policy/compiler.ts';
 import type { Concerned } from '../../src/policy/concerned.ts';
-import { BY_ENFORCED, type DirectionIndex, EGRESS, INGRESS, type RuleTable } from '../../src/policy/rule-table.ts';
-import { judgeSides, slotOf } from './judge-sides.ts';
+import type { RuleTable } from '../../src/policy/rule-table.ts';
+import { isDeniedByEnforced, slotOf } from './judge-sides.ts';
 import { ADDRESSES, grownHistory, inModes, NODE, PACKETS } from './random-cluster.ts';
 import * as records from './records.ts';
 
@@ -25,19 +25,12 @@ function passing(table: RuleTable): Set<string> {
     for (const destination of ADDRESSES) {
       if (source.includes(':') !== destination.includes(':')) continue;
       for (const [protocol, port] of PACKETS) {
-        const { egress, ingress } = judgeSides(table, { source, destination, protocol, port });
-        const isDenied =
-          (!egress.allowed && isEnforced(table, source, EGRESS)) ||
-          (!ingress.allowed && isEnforced(table, destination, INGRESS));
-        if (!isDenied) flows.add(`${source} ${destination} ${protocol} ${port}`);
+        if (!isDeniedByEnforced(table, { source, destination, protocol, port }))
+          flows.add(`${source} ${destination} ${protocol} ${port}`);
       }
     }
   }
   return flows;
-}
-
-function isEnforced(table: RuleTable, address: string, direction: DirectionIndex): boolean {
-  return table.isolation(slotOf(table, address), direction) === BY_ENFORCED;
 }
 
 describe('the concerned', () => {

@@ -1,6 +1,6 @@
 /** Asks a RuleTable what the reference evaluator is asked. */
 import { addressWords } from '../../src/policy/address-words.ts';
-import { type DirectionIndex, EGRESS, INGRESS, type RuleTable } from '../../src/policy/rule-table.ts';
+import { BY_ENFORCED, type DirectionIndex, EGRESS, INGRESS, type RuleTable } from '../../src/policy/rule-table.ts';
 import type { Flow, SideVerdict } from '../reference/evaluator.ts';
 
 export function judgeSides(table: RuleTable, flow: Flow): { egress: SideVerdict; ingress: SideVerdict } {
@@ -22,13 +22,32 @@ function slotsOf(table: RuleTable, address: string): readonly number[] {
   }
 }
 
+/** Does an enforced policy deny it, of whomever it may be? */
+export function isDeniedByEnforced(table: RuleTable, flow: Flow): boolean {
+  if ([flow.source, flow.destination].some((end) => table.hasTooManySharers(slotOf(table, end)))) return true;
+  return pairs(table, flow).some(([source, destination]) =>
+    ([EGRESS, INGRESS] as const).some((direction) => {
+      const isolation = table.isolation(direction === EGRESS ? source : destination, direction);
+      return isolation === BY_ENFORCED && !judgePods(table, flow, direction, source, destination).allowed;
+    }),
+  );
+}
+
+/** The slots of the pods that source and destination may be. */
+function pairs(table: RuleTable, { source, destination }: Flow): readonly (readonly [number, number])[] {
+  return slotsOf(table, source).flatMap((from) =>
+    slotsOf(table, destination)
+      .filter((to) => source !== destination || from === to)
+      .map((to) => [from, to] as const),
+  );
+}
+
 /** Of pods that share an address, whoever it may be. */
 function judgeSide(table: RuleTable, flow: Flow, direction: DirectionIndex): SideVerdict {
-  const isItself = flow.source === flow.destination;
-  const sides = slotsOf(table, flow.source).flatMap((source) =>
-    slotsOf(table, flow.destination)
-      .filter((destination) => !isItself || source === destination)
-      .map((destination) => judgePods(table, flow, direction, source, destination)),
+  const own = direction === EGRESS ? flow.source : flow.destination;
+  if (table.hasTooManySharers(slotOf(table, own))) return { isolated: true, allowed: false };
+  const sides = pairs(table, flow).map(([source, destination]) =>
+    judgePods(table, flow, direction, source, destination),
   );
   const isolated = sides.some((side) => side.isolated);
   return { isolated, allowed: sides.every(({ allowed }) => allowed) };

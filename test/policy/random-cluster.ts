@@ -138,13 +138,14 @@ const pod: fc.Arbitrary<PodRecord> = fc
     hostNetwork: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
     ports: fc.array(containerPort, { maxLength: 3 }),
     created: of([undefined, 1, 2]),
-    standing: of(['live', 'live', 'live', 'deleting', 'lost', 'both']),
+    standing: of(['live', 'live', 'live', 'unready', 'deleting', 'lost', 'both']),
   })
   .map(({ nodeName, created, standing, ...rest }) => ({
     kind: 'Pod',
     ...rest,
     ...(nodeName === undefined ? {} : { nodeName }),
     ...(created === undefined ? {} : { created }),
+    ...(standing === 'unready' ? { unready: true } : {}),
     ...(standing === 'deleting' || standing === 'both' ? { deleting: true } : {}),
     ...(standing === 'lost' || standing === 'both' ? { lost: true } : {}),
   }));

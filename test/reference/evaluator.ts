@@ -27,6 +27,9 @@ export interface Flow {
   readonly port: number;
 }
 
+/** podfence's own rule: an address of more pods is nobody's, and closed. */
+const MOST_SHARERS = 8;
+
 export interface SideVerdict {
   /** Whether the side's pod is isolated for the direction; false where there is no such pod. */
   readonly isolated: boolean;
@@ -37,10 +40,14 @@ export interface SideVerdict {
 /** Both sides, each as the node of its pod judges it. With `node`, pods of other nodes are not judged: neither isolated nor denied. */
 export function evaluate(snapshot: ClusterSnapshot, flow: Flow, node?: string): Record<Direction, SideVerdict> {
   const cases = evaluateCases(snapshot, flow, node);
-  const side = (direction: Direction): SideVerdict => ({
-    isolated: cases.some((each) => each[direction].isolated),
-    allowed: cases.every((each) => each[direction].allowed),
-  });
+  const isOfTooMany = (address: string) => ownersOf(snapshot, address).length > MOST_SHARERS;
+  const side = (direction: Direction): SideVerdict =>
+    isOfTooMany(direction === 'egress' ? flow.source : flow.destination)
+      ? { isolated: true, allowed: false }
+      : {
+          isolated: cases.some((each) => each[direction].isolated),
+          allowed: cases.every((each) => each[direction].allowed),
+        };
   return { egress: side('egress'), ingress: side('ingress') };
 }
 
@@ -56,16 +63,32 @@ export function evaluateCases(
   }));
 }
 
-/** The pods that have an address (those of a host's network have none of their own), as far as records tell: pods that live before those that are being deleted, those before pods of lost nodes, then the newest; all that are left share it. */
+/**
+ * The pods that have an address (those of a host's network have none of their own), as far as records tell: pods of nodes that are not lost before others, those that are not being
+ * deleted before others, those that are not unready before others, then the newest of each node; all that are left share it.
+ */
 export function ownersOf({ pods }: ClusterSnapshot, address: string): readonly PodRecord[] {
+  const known = owners.get(pods) ?? new Map<string, readonly PodRecord[]>();
+  owners.set(pods, known);
+  const those = known.get(address) ?? findOwners(pods, address);
+  known.set(address, those);
+  return those;
+}
+
+/** Found before, by the list of pods and by address. */
+const owners = new WeakMap<readonly PodRecord[], Map<string, readonly PodRecord[]>>();
+
+function findOwners(pods: readonly PodRecord[], address: string): readonly PodRecord[] {
   let left = pods.filter((pod) => !pod.hostNetwork && pod.addresses.some((each) => sameAddress(each, address)));
   const prefer = (isBetter: (pod: PodRecord) => boolean) => {
     if (left.some(isBetter)) left = left.filter(isBetter);
   };
   prefer(({ lost }) => lost !== true);
   prefer(({ deleting }) => deleting !== true);
-  const newest = Math.max(...left.map(({ created }) => created ?? 0));
-  return left.filter(({ created }) => (created ?? 0) === newest);
+  prefer(({ unready }) => unready !== true);
+  const isOlder = (pod: PodRecord) =>
+    left.some((other) => other.nodeName === pod.nodeName && (other.created ?? 0) > (pod.created ?? 0));
+  return left.filter((pod) => !isOlder(pod));
 }
 
 /** The cluster as it may be: with one of those who share the source, and one of those who share the destination. */
@@ -86,6 +109,7 @@ function* worldsOf(snapshot: ClusterSnapshot, { source, destination }: Flow): Ge
 
 /** A pod that shares an address with one of the node is judged as if it were there. */
 function isJudgedOn(snapshot: ClusterSnapshot, pod: PodRecord, node: string): boolean {
+  if (pod.nodeName === node) return true;
   const is = (each: PodRecord) => each.namespace === pod.namespace && each.name === pod.name;
   const owners = snapshot.pods.filter(is).flatMap(({ addresses }) =>
     addresses.flatMap((address) => {

@@ -123,12 +123,13 @@ export class JudgingThreads {
 
   async #replace(index: number): Promise<void> {
     const { first, sequence, onFailure, onReplaced } = this.#options;
-    const thread = this.#start(index);
-    this.#threads[index] = thread;
+    let thread: JudgingThread | undefined;
     try {
+      thread = this.#start(index);
+      this.#threads[index] = thread;
       await this.#bind(thread);
     } catch (error) {
-      await stop(thread);
+      if (thread !== undefined) await stop(thread);
       onFailure(first + index, error as Error);
       sequence.after(RETRY, () => this.#replace(index));
       return;

@@ -164,8 +164,10 @@ export class Capture {
     const wait = performance.now() - this.#startedAt < RESTART ? RESTART : 0;
     this.#restart = setTimeout(() => this.#start(), wait);
     for (const index of this.#options.interfaces.keys()) {
-      if (this.#closed[index] === undefined) this.#set(index, `the capturing process has ended: ${why}`, isAbort);
+      // One that was never tried is closed, too: nobody waits for a process that ends each time before it has tried.
+      if (typeof this.#closed[index] !== 'string') this.#set(index, `the capturing process has ended: ${why}`, isAbort);
     }
+    this.#tried.resolve();
   }
 
   #set(index: number, closed: string | undefined, isAbort = false): void {

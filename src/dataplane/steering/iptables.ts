@@ -4,6 +4,7 @@ import { isUnsupported, notApplied, SteeringError } from './error.ts';
 import { type AddressSet, restoreSet, setOf } from './ipset.ts';
 import {
   chosenVariant,
+  commandOf,
   destroySet,
   listSets,
   otherVariant,
@@ -25,6 +26,7 @@ import {
 import type { System } from './run.ts';
 import { ipsetSign, SIGN_IPSET } from './sign.ts';
 import {
+  type ApplyProgress,
   canonicalAddresses,
   type Damage,
   type SignWord,
@@ -32,6 +34,8 @@ import {
   type SteeringState,
   validateState,
 } from './state.ts';
+
+const FAMILIES: readonly Family[] = [4, 6];
 
 export class IptablesSteering implements Steering {
   readonly kind = 'iptables';
@@ -42,6 +46,7 @@ export class IptablesSteering implements Steering {
   #variant: Variant | undefined;
   /** The sets as they are in place; without a family where the machine cannot filter it, empty when that is unknown. */
   readonly #sets = new Map<Family, AddressSet>();
+  #progress: ApplyProgress = 'nothing';
 
   constructor(system: System) {
     this.#system = system;
@@ -49,6 +54,16 @@ export class IptablesSteering implements Steering {
 
   async sign(word: SignWord): Promise<void> {
     if (this.#state) await restoreSets(this.#system, ipsetSign(word));
+  }
+
+  async retract(queueing: readonly string[]): Promise<void> {
+    const variant = this.#variant;
+    if (this.#progress !== 'written' || variant === undefined) return;
+    // Chains of these names were there before, and are again what they were, or what they were to become.
+    if (FAMILIES.some((family) => queueing.includes(commandOf(family, variant)))) return;
+    await removeChains(this.#system, variant);
+    // Those of the other variant refer to the sets.
+    if (queueing.every((command) => command === 'nft')) await removeOtherSets(this.#system, []);
   }
 
   async remove(): Promise<void> {
@@ -67,6 +82,8 @@ export class IptablesSteering implements Steering {
     const hasNftables = await nftablesInstalled(this.#system);
     if (hasNftables && !(await isQueueing(this.#system))) await removeNftables(this.#system);
     signal?.throwIfAborted();
+    this.#variant = variant;
+    if (this.#progress === 'nothing') this.#progress = 'written';
     await this.#applyFamily(4, variant, state, ipv4);
     signal?.throwIfAborted();
     try {
@@ -77,7 +94,7 @@ export class IptablesSteering implements Steering {
     }
     signal?.throwIfAborted();
     this.#state = state;
-    this.#variant = variant;
+    this.#progress = 'replacing';
     // Only now that ours are in force: until here what an earlier process left is what stops a denied packet.
     await removeChains(this.#system, otherVariant(variant));
     if (hasNftables) await removeNftables(this.#system);

@@ -20,7 +20,6 @@ import { CHAIN_PREFIX, type Family, POSTROUTING_CHAIN, type Table } from './ipta
 import { hasOurs, type SavedTable } from './iptables-tables.ts';
 import { TABLE } from './nftables-rules.ts';
 import type { System } from './run.ts';
-import type { SteeringKind } from './state.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
 const TABLES: readonly Table[] = ['mangle', 'filter'];
@@ -119,22 +118,6 @@ export async function removeIptables(system: System): Promise<void> {
 export async function removeOtherSets(system: System, keep: readonly string[]): Promise<void> {
   const ours = ((await supported(listSets(system))) ?? []).filter((name) => name.startsWith(SET_PREFIX));
   for (const name of ours) if (!keep.includes(name)) await destroySet(system, name);
-}
-
-/**
- * Takes away what a start has made that did not come into force: a queue that nobody reads holds up whom it isolates. Rules that were there before stay, or what has
- * taken their place. Throws SteeringError.
- * @param queueing kinds whose rules handed packets to an earlier agent before
- */
-export async function retract(system: System, kind: SteeringKind, queueing: readonly SteeringKind[]): Promise<void> {
-  if (queueing.includes(kind)) return;
-  const [other] = queueing;
-  if (other !== undefined && !(await isInstalled(system, other))) return;
-  await (kind === 'nftables' ? removeNftables(system) : removeIptables(system));
-}
-
-function isInstalled(system: System, kind: SteeringKind): Promise<boolean> {
-  return kind === 'nftables' ? nftablesInstalled(system) : iptablesInstalled(system);
 }
 
 /** Takes away all of it. Throws the first SteeringError after having tried the rest. */

@@ -1,7 +1,7 @@
 /** Steering by nftables: one table of family inet, changed by one transaction at a time. */
 import { nftablesDamage } from './damage.ts';
 import { notApplied } from './error.ts';
-import { nftablesInstalled, removeEverything, removeIptables } from './leftovers.ts';
+import { nftablesInstalled, removeEverything, removeIptables, removeNftables } from './leftovers.ts';
 import {
   elementLines,
   type Hook,
@@ -15,6 +15,7 @@ import {
 import type { System } from './run.ts';
 import { nftSign, SIGN_SET } from './sign.ts';
 import {
+  type ApplyProgress,
   canonicalAddresses,
   type Damage,
   type SignWord,
@@ -32,6 +33,7 @@ export class NftablesSteering implements Steering {
   #state: SteeringState | undefined;
   /** The sets as they are in place; undefined when that is unknown. */
   #isolated: Isolated | undefined;
+  #progress: ApplyProgress = 'nothing';
 
   constructor(system: System) {
     this.#system = system;
@@ -39,6 +41,10 @@ export class NftablesSteering implements Steering {
 
   async sign(word: SignWord): Promise<void> {
     if (this.#state) await this.#commit(nftSign(word));
+  }
+
+  async retract(queueing: readonly string[]): Promise<void> {
+    if (this.#progress === 'written' && !queueing.includes('nft')) await removeNftables(this.#system);
   }
 
   async remove(): Promise<void> {
@@ -53,9 +59,12 @@ export class NftablesSteering implements Steering {
     this.#isolated = undefined;
     const present = (await nftablesInstalled(this.#system)) ? await this.#read() : undefined;
     signal?.throwIfAborted();
+    if (this.#progress === 'nothing') this.#progress = 'written';
     await this.#commit(renderTransaction(present, renderNftChains(state), isolated));
     this.#isolated = isolated;
     this.#state = state;
+    signal?.throwIfAborted();
+    this.#progress = 'replacing';
     // Only now that ours are in force: until here what an earlier process left is what stops a denied packet.
     await removeIptables(this.#system);
   }

@@ -7,11 +7,10 @@ import { nftablesInstalled, ourTables, supported } from './leftovers.ts';
 import { TABLE } from './nftables-rules.ts';
 import type { System } from './run.ts';
 import { parseIpsetSign, parseNftSign, SIGN_IPSET, type Sign } from './sign.ts';
-import type { SteeringKind } from './state.ts';
 
 export interface Predecessor {
-  /** Kinds whose rules hand packets themselves over, rather than copies. */
-  readonly queueing: readonly SteeringKind[];
+  /** Whose rules hand packets themselves over, rather than copies: `nft`, `iptables`, `ip6tables-legacy`. */
+  readonly queueing: readonly string[];
   /** `iptables, table mangle: chain PODFENCE-FORWARD`. */
   readonly found: readonly string[];
   /** What becomes of new connections of isolated pods while nobody judges: dropped, or let pass; nothing is handed over, or only copies are, where it is `passed`. */
@@ -24,23 +23,23 @@ export interface Predecessor {
 export async function findPredecessor(system: System): Promise<Predecessor | undefined> {
   const found: string[] = [];
   /** Rules that hand packets over. */
-  const queueing = new Map<SteeringKind, string[]>();
-  const look = (kind: SteeringKind, rules: readonly string[]) => {
+  const queueing = new Map<string, string[]>();
+  const look = (command: string, rules: readonly string[]) => {
     // `queue to 9464` of nftables, `-j NFQUEUE --queue-num 9464` of iptables.
     const those = rules.filter((rule) => /\bqueue (flags|to|num)\b|-j NFQUEUE\b/.test(rule));
-    if (those.length > 0) queueing.set(kind, [...(queueing.get(kind) ?? []), ...those]);
+    if (those.length > 0) queueing.set(command, [...(queueing.get(command) ?? []), ...those]);
   };
   let sign: Sign | undefined;
   if (await nftablesInstalled(system)) {
     found.push(`nftables, table inet ${TABLE}`);
-    look('nftables', (await system.run('nft', ['list', 'table', 'inet', TABLE])).split('\n'));
+    look('nft', (await system.run('nft', ['list', 'table', 'inet', TABLE])).split('\n'));
     sign = parseNftSign(await system.run('nft', ['-j', 'list', 'table', 'inet', TABLE]));
   }
   for await (const { command, table, saved } of ourTables(system)) {
     for (const [chain, lines] of saved) {
       if (!chain.startsWith(CHAIN_PREFIX)) continue;
       found.push(`${command}, table ${table}: chain ${chain}`);
-      look('iptables', lines);
+      look(command, lines);
     }
   }
   const sets = ((await supported(listSets(system))) ?? []).filter((name) => name.startsWith(SET_PREFIX));

@@ -79,6 +79,9 @@ export interface Damage {
 /** `judging`: an agent judges, and was there when its sign was renewed. `stopped`: it ended then, in order. */
 export type SignWord = 'judging' | 'stopped';
 
+/** How far an `apply` got: it has written nothing; it has written; it has begun to take away what an earlier agent left. */
+export type ApplyProgress = 'nothing' | 'written' | 'replacing';
+
 export type SteeringKind = 'nftables' | 'iptables';
 
 /** One way to bring a SteeringState into force. One call at a time. */
@@ -87,7 +90,7 @@ export interface Steering {
   /**
    * Brings the whole state into force. What is in place already is adopted, and only what differs is changed; at no moment does a packet
    * from or to an endpoint that is isolated before and after pass unjudged. Where `signal` is aborted half-way it throws the signal's reason, and part of the state
-   * is in force: see `retract` of leftovers.ts. Throws SteeringError.
+   * is in force: see `retract`. Throws SteeringError.
    */
   apply(state: SteeringState, signal?: AbortSignal): Promise<void>;
   /**
@@ -102,6 +105,12 @@ export interface Steering {
   findDamage(): Promise<readonly Damage[]>;
   /** Renews the sign beside the rules; see sign.ts. Does nothing where nothing was applied. Throws SteeringError. */
   sign(word: SignWord): Promise<void>;
+  /**
+   * Takes away what `apply` has written where that did not come into force: a queue that nobody reads holds up whom it isolates. What was there before stays; where `apply` has
+   * begun to take that away, what it has written stays instead. Throws SteeringError.
+   * @param queueing whose rules handed packets over before, as findPredecessor gives them
+   */
+  retract(queueing: readonly string[]): Promise<void>;
   /** Takes away all that podfence ever installed, of either kind, and nothing else. Throws SteeringError after having tried all of it. */
   remove(): Promise<void>;
 }

@@ -37,6 +37,8 @@ describe('threads that judge', () => {
   let threads: JudgingThreads;
   /** Made to fail when they are bound. */
   let cannotBind: boolean;
+  /** Called for each that is started. */
+  let starts: () => void;
 
   beforeEach(async () => {
     vi.useFakeTimers();
@@ -44,6 +46,7 @@ describe('threads that judge', () => {
     started = [];
     said = [];
     cannotBind = false;
+    starts = () => undefined;
     threads = new JudgingThreads(
       {
         ...{ first: 0, count: 1, flowCapacity: 1, offload: true, sequence },
@@ -57,6 +60,7 @@ describe('threads that judge', () => {
       },
       older,
       (_, { table }) => {
+        starts();
         const thread = new Thread(table);
         started.push(thread);
         return thread as unknown as CommandedThread<Command>;
@@ -89,6 +93,18 @@ describe('threads that judge', () => {
     );
     expect(started[1]?.table).toBe(newer);
     expect(started[1]?.commands).toEqual(['bind']);
+  });
+
+  it('that cannot even be started are tried again', async () => {
+    let refusals = 2;
+    starts = () => {
+      if (refusals-- > 0) throw new Error('no descriptor left');
+    };
+    started[0]?.end('died');
+    await vi.waitFor(() => expect(said).toContain('failed: no descriptor left'));
+    await vi.runAllTimersAsync();
+    await vi.waitFor(() => expect(said.at(-1)).toBe('replaced'));
+    expect(said.filter((each) => each === 'failed: no descriptor left')).toHaveLength(2);
   });
 
   it('that cannot be replaced are tried again, but not after the end', async () => {
