@@ -1,7 +1,7 @@
 /**
  * A process that starts the agent again and again, with its own arguments as flags, in whatever network namespace it runs in. Each start is ended by SIGTERM one
  * step, or one run of a tool, later than the one before, until one comes to its end. Tells what became of each. With `once` as its first argument it starts the agent
- * once, to the end.
+ * once, to the end; with `steps` it ends it at the steps alone.
  */
 import { spawnSync } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
@@ -19,13 +19,16 @@ export interface StoppedStart {
   readonly after: string;
 }
 
-const CHANNELS = ['podfence:start-step', 'podfence:tool'];
+export type What = 'once' | 'steps' | 'everywhere';
+
+const [what, ...flags] = process.argv.slice(2) as [What, ...string[]];
+const CHANNELS = ['podfence:start-step', ...(what === 'steps' ? [] : ['podfence:tool'])];
 /** The first step when all is in force. */
 const LAST = 'bringing early changes into force' satisfies StartStep;
 /** More than there are. */
 const MOST = 200;
 
-async function startAndStop(at: number, flags: readonly string[]): Promise<StoppedStart> {
+async function startAndStop(at: number): Promise<StoppedStart> {
   const before = rules();
   let count = 0;
   let reached = '';
@@ -57,12 +60,9 @@ function rules(): string {
     .join('\n');
 }
 
-const [first = '', ...others] = process.argv.slice(2);
-const isOnce = first === 'once';
-const flags = isOnce ? others : [first, ...others];
 const stopped: StoppedStart[] = [];
 // The agent's handlers of each start.
 process.setMaxListeners(0);
-do stopped.push(await startAndStop(isOnce ? MOST : stopped.length, flags));
+do stopped.push(await startAndStop(what === 'once' ? MOST : stopped.length));
 while (stopped.at(-1)?.at !== 'in force' && stopped.length < MOST);
 process.send?.(stopped);

@@ -40,7 +40,7 @@ export function checkJudged(snapshot: ClusterSnapshot): void {
   const changes = store.apply(
     [...snapshot.policies, ...snapshot.pods, ...snapshot.namespaces].map((record) => ({ type: 'set', record })),
   );
-  const compiler = new PolicyCompiler(NODE);
+  const compiler = new PolicyCompiler(NODE.name);
   compiler.apply(changes);
   const { table } = compiler.compile();
   const known = store.snapshot();
