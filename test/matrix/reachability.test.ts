@@ -119,8 +119,14 @@ describe('a matrix', () => {
     });
   });
 
-  test('has an address of several pods for that of the last one', () => {
-    const { ends, notes } = new Reachability({ ...SHOP, pods: [pod('else/gone', '10.0.2.1'), ...SHOP.pods] });
+  test.each<[string, (gone: PodRecord) => readonly PodRecord[]]>([
+    ['before', (gone) => [gone, ...SHOP.pods]],
+    ['after', (gone) => [...SHOP.pods, gone]],
+  ])('has an address for that of the pod that lives, %s one that is being deleted', (_, pods) => {
+    const { ends, notes } = new Reachability({
+      ...SHOP,
+      pods: pods(pod('else/gone', '10.0.2.1', {}, { deleting: true })),
+    });
     expect(ends.map(({ name }) => name)).not.toContain('else/gone');
     expect(notes).toEqual(['without an address of their own: else/gone']);
   });
