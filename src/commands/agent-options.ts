@@ -51,7 +51,7 @@ export function agentOptions(hostname: string): Option[] {
       .default(hostname, 'host name'),
     setting(
       '--node-addresses <addresses>',
-      'addresses of this node, with commas, for explanations and the names of flows; no packet is judged by them (default: those of its interfaces)',
+      'addresses of this node, with commas, to name and explain flows by (default: those of its interfaces)',
     ).argParser(addresses),
     setting(
       '--kubeconfig <file>',
