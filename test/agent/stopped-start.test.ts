@@ -46,7 +46,7 @@ describeAsRoot('A start that SIGTERM ends', () => {
   afterAll(() => rmSync(folder, { recursive: true }));
 
   async function starts(netns: Netns, what: What, ...flags: readonly string[]): Promise<readonly StoppedStart[]> {
-    const common = ['--manifests', folder, '--node-name', 'node-1', '--log-level', 'error', '--queues', '2'];
+    const common = ['--manifests', folder, '--node-name', 'node-1', '--log-level', 'error', '--queues', '1'];
     const addresses = ['--metrics-address', '127.0.0.1:0', '--query-address', '127.0.0.1:0'];
     const environment = Object.entries(process.env).filter(([name]) => !name.startsWith('PODFENCE_'));
     const started = netns.run(() =>

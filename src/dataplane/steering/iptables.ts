@@ -58,7 +58,8 @@ export class IptablesSteering implements Steering {
 
   async retract(queueing: readonly string[]): Promise<void> {
     const variant = this.#variant;
-    if (this.#progress !== 'written' || variant === undefined) return;
+    if (this.#progress === 'nothing' || variant === undefined) return;
+    if (this.#progress === 'replacing' && queueing.length > 0) return;
     // Chains of these names were there before, and are again what they were, or what they were to become.
     if (FAMILIES.some((family) => queueing.includes(commandOf(family, variant)))) return;
     await removeChains(this.#system, variant);
@@ -80,6 +81,7 @@ export class IptablesSteering implements Steering {
     this.#sets.clear();
     // A chain that goes takes the packets of every queue with it (nf_queue_nf_hook_drop). One that only copies protects nothing, and goes before there is a queue.
     const hasNftables = await nftablesInstalled(this.#system);
+    signal?.throwIfAborted();
     if (hasNftables && !(await isQueueing(this.#system))) await removeNftables(this.#system);
     signal?.throwIfAborted();
     this.#variant = variant;

@@ -44,7 +44,9 @@ export class NftablesSteering implements Steering {
   }
 
   async retract(queueing: readonly string[]): Promise<void> {
-    if (this.#progress === 'written' && !queueing.includes('nft')) await removeNftables(this.#system);
+    if (this.#progress === 'nothing' || queueing.includes('nft')) return;
+    if (this.#progress === 'replacing' && queueing.length > 0) return;
+    await removeNftables(this.#system);
   }
 
   async remove(): Promise<void> {

@@ -79,7 +79,7 @@ export interface Damage {
 /** `judging`: an agent judges, and was there when its sign was renewed. `stopped`: it ended then, in order. */
 export type SignWord = 'judging' | 'stopped';
 
-/** How far an `apply` got: it has written nothing; it has written; it has begun to take away what an earlier agent left. */
+/** How far an `apply` got: it has written nothing; it has written; it has begun to take away what an earlier agent may have left. */
 export type ApplyProgress = 'nothing' | 'written' | 'replacing';
 
 export type SteeringKind = 'nftables' | 'iptables';
