@@ -269,8 +269,12 @@ function at(around: Json, key: string | number): Json {
   return (around as Record<string | number, Json>)[key] ?? null;
 }
 
-/** As JSON.parse does it: `__proto__` is a key as any other. */
+/** As JSON.parse does it: `__proto__` is a key as any other, and lists have numbers alone. */
 function put(around: Json, key: string | number, value: Json): void {
+  if (Array.isArray(around) && !/^\d+$/.test(String(key))) {
+    around.push(value);
+    return;
+  }
   Object.defineProperty(around, key, { value, enumerable: true, configurable: true, writable: true });
 }
 
