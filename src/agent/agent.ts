@@ -68,6 +68,9 @@ export interface ChangeTimes {
   readonly total: number;
 }
 
+/** Options that have a value for the rest of the agent, whether or not they were given. */
+type Defaulted = 'mode' | 'fail' | 'deny' | 'offload' | 'firstQueue' | 'mark' | 'adopt';
+
 export const DEFAULT_FIRST_QUEUE = 9464;
 export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
@@ -81,7 +84,7 @@ const LOOK_PAUSE = 100;
 const LONG_PENDING = 5;
 
 export class Agent {
-  readonly #options: AgentOptions;
+  readonly #options: AgentOptions & Required<Pick<AgentOptions, Defaulted>>;
   readonly #threads: number;
   readonly #flowCapacity: number;
   readonly #compiler: PolicyCompiler;
@@ -109,8 +112,9 @@ export class Agent {
   #next: Promise<void> | undefined;
 
   constructor(options: AgentOptions) {
-    this.#options = options;
-    const { mode = 'enforce' } = options;
+    const { mode = 'enforce', fail = 'closed', deny = 'drop', offload = true } = options;
+    const { firstQueue = DEFAULT_FIRST_QUEUE, mark = DEFAULT_MARK, adopt = 0 } = options;
+    this.#options = { ...options, mode, fail, deny, offload, firstQueue, mark, adopt };
     this.#threads = mode === 'audit' ? 1 : (options.queues ?? Math.min(availableParallelism(), MAX_DEFAULT_QUEUES));
     this.#flowCapacity = options.flowCapacity ?? DEFAULT_FLOW_CAPACITY;
     this.#compiler = new PolicyCompiler(options.node.name, { mode });
@@ -142,7 +146,7 @@ export class Agent {
 
   /** Numbers of its queues, both included. */
   get queues(): { readonly first: number; readonly last: number } {
-    const first = this.#options.firstQueue ?? DEFAULT_FIRST_QUEUE;
+    const first = this.#options.firstQueue;
     return { first, last: first + this.#threads - 1 };
   }
 
@@ -219,8 +223,7 @@ export class Agent {
   }
 
   async #start(snapshot: ClusterSnapshot, signal: AbortSignal): Promise<void> {
-    const { firstQueue = DEFAULT_FIRST_QUEUE, log } = this.#options;
-    const { mode = 'enforce', deny = 'drop', offload = true } = this.#options;
+    const { firstQueue, log, mode, fail, deny, offload } = this.#options;
     beginStep('choosing steering');
     const needs = mode === 'audit' ? { needs: { deny, offload, copiesTo: firstQueue } } : {};
     const steering = await chooseSteering(this.#options.steering ?? 'auto', needs);
@@ -243,7 +246,6 @@ export class Agent {
         );
       throw error;
     }
-    const { fail = 'closed' } = this.#options;
     this.#mode =
       mode === 'audit'
         ? { mode, steering: steering.kind, offload }
@@ -260,8 +262,7 @@ export class Agent {
     hasPredecessor: boolean,
     signal: AbortSignal,
   ): Promise<Enforcement> {
-    const { firstQueue = DEFAULT_FIRST_QUEUE, mark = DEFAULT_MARK, log, adopt = 0 } = this.#options;
-    const { mode = 'enforce', fail = 'closed', deny = 'drop', offload = true } = this.#options;
+    const { firstQueue, mark, log, adopt, mode, fail, deny, offload } = this.#options;
     const worker = mode === 'audit' ? 'thread that judges copies' : 'queue worker';
     beginStep('compiling');
     // What selects comes before what is selected, and this node's pods, which make policies relevant, before the rest: each is placed once.
@@ -312,7 +313,7 @@ export class Agent {
 
   /** Whom the policies are about: pods of this node and their addresses. */
   #logStart(steering: SteeringKind): void {
-    const { mode, firstQueue = DEFAULT_FIRST_QUEUE, log } = this.#options;
+    const { mode, firstQueue, log } = this.#options;
     const { isolatedEndpoints: pods, policies: policiesOfCluster } = this.#compiler.counts();
     const addresses = this.#enforcement?.isolated;
     if (mode === 'audit') {

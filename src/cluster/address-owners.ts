@@ -37,7 +37,11 @@ export function ownersByAddress(pods: readonly PodRecord[]): ReadonlyMap<string,
   const claimants = new Map<string, PodRecord[]>();
   for (const pod of pods) {
     if (pod.hostNetwork) continue;
-    for (const address of pod.addresses) claimants.set(address, [...(claimants.get(address) ?? []), pod]);
+    for (const address of pod.addresses) {
+      const those = claimants.get(address);
+      if (those === undefined) claimants.set(address, [pod]);
+      else those.push(pod);
+    }
   }
   return new Map([...claimants].map(([address, those]) => [address, ownersAmong(those)]));
 }

@@ -3,9 +3,10 @@
  * brought into force. It tells what came of it, and ends. With the argument `stop` the agent is stopped while they are brought into force.
  */
 import pino from 'pino';
-import { AgentProcess } from '../../src/agent/agent-process.ts';
+import type { AgentProcess } from '../../src/agent/agent-process.ts';
 import type { Readiness } from '../../src/telemetry/agent-view.ts';
 import { formatListenAddress } from '../../src/telemetry/listen-address.ts';
+import { bareAgent } from './bare-agent.ts';
 
 /** When the earlier of the two was received, in ms before it was passed on. */
 export const WAITED = 60_000;
@@ -21,34 +22,22 @@ async function run(stops: boolean): Promise<Outcome> {
   const started = Promise.withResolvers<void>();
   let inForce = 0;
   let hasChanged = false;
-  const agent: AgentProcess = new AgentProcess({
-    agent: { node: { name: 'node', addresses: [] }, queues: 1 },
-    source: (onChanges) => ({
-      start: () => {},
-      synced: Promise.resolve(),
-      snapshot: () => {
-        // The agent asks the kernel for much before it is that far.
-        // Whoever asks again, they come once.
-        if (!hasChanged)
-          setImmediate(() => {
-            for (const [name, age] of [
-              ['a', WAITED],
-              ['b', 0],
-            ] as const) {
-              const record = { kind: 'Namespace', name, labels: {} } as const;
-              onChanges([{ type: 'set', record }], performance.now() - age);
-            }
-          });
-        hasChanged = true;
-        return { namespaces: [], pods: [], policies: [] };
-      },
-      view: () => ({ type: 'manifests', location: 'test', age: 0, kinds: [] }),
-      stop: async () => {},
-    }),
-    metricsAddress: '127.0.0.1:0',
-    queryAddress: '',
-    version: 'test',
-    logLinesLost: () => 0,
+  const agent: AgentProcess = bareAgent({
+    snapshot: (onChanges) => {
+      // Whoever asks again, they come once.
+      if (hasChanged) return;
+      hasChanged = true;
+      // The agent asks the kernel for much before it is that far.
+      setImmediate(() => {
+        for (const [name, age] of [
+          ['a', WAITED],
+          ['b', 0],
+        ] as const) {
+          const record = { kind: 'Namespace', name, labels: {} } as const;
+          onChanges([{ type: 'set', record }], performance.now() - age);
+        }
+      });
+    },
     log: pino(
       { level: 'debug' },
       {

@@ -29,6 +29,7 @@ import {
   type ApplyProgress,
   canonicalAddresses,
   type Damage,
+  isRetractable,
   type SignWord,
   type Steering,
   type SteeringState,
@@ -58,8 +59,7 @@ export class IptablesSteering implements Steering {
 
   async retract(queueing: readonly string[]): Promise<void> {
     const variant = this.#variant;
-    if (this.#progress === 'nothing' || variant === undefined) return;
-    if (this.#progress === 'replacing' && queueing.length > 0) return;
+    if (variant === undefined || !isRetractable(this.#progress, queueing)) return;
     // Chains of these names were there before, and are again what they were, or what they were to become.
     if (FAMILIES.some((family) => queueing.includes(commandOf(family, variant)))) return;
     await removeChains(this.#system, variant);

@@ -18,6 +18,7 @@ import {
   type ApplyProgress,
   canonicalAddresses,
   type Damage,
+  isRetractable,
   type SignWord,
   type Steering,
   type SteeringState,
@@ -44,9 +45,7 @@ export class NftablesSteering implements Steering {
   }
 
   async retract(queueing: readonly string[]): Promise<void> {
-    if (this.#progress === 'nothing' || queueing.includes('nft')) return;
-    if (this.#progress === 'replacing' && queueing.length > 0) return;
-    await removeNftables(this.#system);
+    if (isRetractable(this.#progress, queueing) && !queueing.includes('nft')) await removeNftables(this.#system);
   }
 
   async remove(): Promise<void> {

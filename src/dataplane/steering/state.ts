@@ -82,6 +82,11 @@ export type SignWord = 'judging' | 'stopped';
 /** How far an `apply` got: it has written nothing; it has written; it has begun to take away what an earlier agent may have left. */
 export type ApplyProgress = 'nothing' | 'written' | 'replacing';
 
+/** Whether `retract` takes away what was written: not once it stands for what an earlier agent left. */
+export function isRetractable(progress: ApplyProgress, queueing: readonly string[]): boolean {
+  return progress === 'written' || (progress === 'replacing' && queueing.length === 0);
+}
+
 export type SteeringKind = 'nftables' | 'iptables';
 
 /** One way to bring a SteeringState into force. One call at a time. */

@@ -1,0 +1,30 @@
+/** An agent of a process of its own that serves on a free port, on a source that tests give. */
+import { AgentProcess, type AgentProcessOptions } from '../../src/agent/agent-process.ts';
+
+/** One of no cluster: everything that a test does not ask for is empty. */
+export function bareAgent({
+  snapshot,
+  ...options
+}: Pick<AgentProcessOptions, 'log' | 'lookInterval'> & {
+  /** Called whenever the source is asked for its records. */
+  readonly snapshot?: (onChanges: Parameters<AgentProcessOptions['source']>[0]) => void;
+}): AgentProcess {
+  return new AgentProcess({
+    agent: { node: { name: 'node', addresses: [] }, queues: 1 },
+    source: (onChanges) => ({
+      start: () => {},
+      synced: Promise.resolve(),
+      snapshot: () => {
+        snapshot?.(onChanges);
+        return { namespaces: [], pods: [], policies: [] };
+      },
+      view: () => ({ type: 'manifests', location: 'test', age: 0, kinds: [] }),
+      stop: async () => {},
+    }),
+    metricsAddress: '127.0.0.1:0',
+    queryAddress: '',
+    version: 'test',
+    logLinesLost: () => 0,
+    ...options,
+  });
+}
