@@ -28,6 +28,8 @@ export interface FlowExplainerOptions {
 
 const PROGRAM = new URL(`./questions/worker${extname(import.meta.filename)}`, import.meta.url);
 const PATIENCE = 20_000;
+/** With less time left, in ms, a question that waited is not asked: no answer would come in time. */
+const SHORTEST = 10;
 /** Without questions the thread ends, in ms. */
 const IDLE = 60_000;
 /** Heap of the thread, in MiB. One that needs more ends, and the question is given up. */
@@ -64,7 +66,7 @@ export class FlowExplainer {
 
   async #ask(question: FlowQuestion, patience: number): Promise<Explained> {
     if (this.#stopped) return { outcome: 'not-ready', message: 'the agent stops' };
-    if (patience <= 0) return this.#givenUp('waited behind others for');
+    if (patience < SHORTEST) return this.#givenUp('waited behind others for');
     const request = this.#requestFor(question);
     if (request === undefined) return { outcome: 'not-ready', message: 'the policies are not in force yet' };
     clearTimeout(this.#idle);
