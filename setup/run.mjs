@@ -28,6 +28,7 @@ import { test } from './test.mjs';
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const CACHE = join(ROOT, '.cache');
 const NODE_FOLDER = join(CACHE, 'node');
+const COMPILED = join(CACHE, 'compiled');
 const PATH = withAdminFolders(process.env.PATH);
 
 /** @typedef {import('./node.mjs').NodeRuntime} NodeRuntime */
@@ -95,7 +96,9 @@ async function prepare(word, args) {
   const node = readyNode(NODE_FOLDER);
   const ready =
     node !== undefined && packagesReady(ROOT, node) ? node : await withLock(join(CACHE, 'setup.lock'), install);
-  return { root: ROOT, node: ready.binary, env: { ...process.env, PATH: dirname(ready.binary) + delimiter + PATH } };
+  const path = dirname(ready.binary) + delimiter + PATH;
+  // Processes of one command, and of the next, take over what was compiled: without it each start spends half a second more on types.
+  return { root: ROOT, node: ready.binary, env: { NODE_COMPILE_CACHE: COMPILED, ...process.env, PATH: path } };
 }
 
 /** Looks again first: another process may have done it while we waited for the lock. */

@@ -14,6 +14,7 @@ import type {
   AgentView,
   EnforcementMode,
   Readiness,
+  RefusedPoliciesView,
   SharedAddressesView,
   SourceView,
   StartupTaintView,
@@ -138,7 +139,7 @@ export class AgentProcess implements AgentView {
     this.#explainer = new FlowExplainer({
       node: agent.node,
       ...(agent.mode !== undefined && { mode: agent.mode }),
-      snapshot: () => this.#source.snapshot(),
+      snapshot: () => this.#agent.asCompiled(this.#source.snapshot()),
       table: () => this.#agent.table,
     });
     this.#queries = answers
@@ -221,6 +222,10 @@ export class AgentProcess implements AgentView {
 
   sharedAddresses(): SharedAddressesView {
     return this.#agent.sharedAddresses();
+  }
+
+  refusedPolicies(): RefusedPoliciesView {
+    return this.#agent.refusedPolicies();
   }
 
   unknownPortNames(): UnknownPortNamesView {

@@ -10,9 +10,15 @@ import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe
 import { system } from '../dataplane/steering/run.ts';
 import { DEFAULT_MARK, type MarkBits, type Steering, type SteeringKind } from '../dataplane/steering/state.ts';
 import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
+import { withRefused } from '../policy/refused-policies.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import { Sequence } from '../sys/sequence.ts';
-import type { EnforcementMode, SharedAddressesView, UnknownPortNamesView } from '../telemetry/agent-view.ts';
+import type {
+  EnforcementMode,
+  RefusedPoliciesView,
+  SharedAddressesView,
+  UnknownPortNamesView,
+} from '../telemetry/agent-view.ts';
 import type { FlowLog } from '../telemetry/flow-log.ts';
 import { compileInTurns, PIECE } from './compile-in-turns.ts';
 import { type AgentCounters, nameCounters } from './counters.ts';
@@ -21,6 +27,7 @@ import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
 import { PortNameWatch } from './port-name-watch.ts';
+import { RefusedPolicyWatch } from './refused-policy-watch.ts';
 import { SharedAddressWatch } from './shared-address-watch.ts';
 import { beginStep } from './start-steps.ts';
 import { successionOf } from './succession.ts';
@@ -91,6 +98,7 @@ export class Agent {
   readonly #flows: FlowObserver | undefined;
   readonly #portNames: PortNameWatch;
   readonly #sharedAddresses: SharedAddressWatch;
+  readonly #refusedPolicies: RefusedPolicyWatch;
   /** All that changes the kernel's state, or the threads that judge. */
   readonly #sequence = new Sequence();
   /** All that changes or reads the compiler: compiling takes long at times, and what the kernel needs does not wait for it. A change enters the other sequence when it is compiled. */
@@ -120,6 +128,7 @@ export class Agent {
     this.#compiler = new PolicyCompiler(options.node.name, { mode });
     this.#portNames = new PortNameWatch(this.#compiler.unknownPortNames, options.log);
     this.#sharedAddresses = new SharedAddressWatch(options.log);
+    this.#refusedPolicies = new RefusedPolicyWatch(options.log);
     const { node, flowLog: log, policyFlows: byPolicy = false } = options;
     this.#flows = byPolicy || log !== undefined ? new FlowObserver({ node, mode, log, byPolicy }) : undefined;
   }
@@ -155,6 +164,7 @@ export class Agent {
     return {
       ...nameCounters(enforcement?.workers.counters() ?? new WorkerCounters()),
       ...this.#compiler.counts(),
+      refusedPolicies: this.#refusedPolicies.view().count,
       rejudged: enforcement?.rejudged ?? 0,
       revoked: enforcement?.revoked ?? 0,
       flowCapacity: this.#flowCapacity * this.#threads,
@@ -187,6 +197,16 @@ export class Agent {
   /** Addresses that several pods have, as of the last change that came into force. */
   sharedAddresses(): SharedAddressesView {
     return this.#sharedAddresses.view();
+  }
+
+  /** Policies that ask for more of the rule table than they may have, as of the last change that came into force. */
+  refusedPolicies(): RefusedPoliciesView {
+    return this.#refusedPolicies.view();
+  }
+
+  /** The snapshot with the policies as they are in force, for whoever explains what is judged. */
+  asCompiled(snapshot: ClusterSnapshot): ClusterSnapshot {
+    return withRefused(snapshot, this.#refusedPolicies.refused);
   }
 
   /** What new flows are judged by; undefined before the first policies are compiled. */
@@ -413,6 +433,7 @@ export class Agent {
     this.#options.log.debug({ ...times, generation: compiled.table.generation }, 'in force');
     this.#options.onInForce?.(times);
     this.#sharedAddresses.see(this.#compiler.sharedAddresses());
+    this.#refusedPolicies.see(this.#compiler.refusedPolicies());
     this.#lookAtNamesLater(LOOK_AT_NAMES);
     return inForce;
   }

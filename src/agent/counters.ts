@@ -64,6 +64,7 @@ export interface AgentCounters {
   /** Isolated pods of this node. */
   readonly isolatedEndpoints: number;
   readonly sharedAddresses: number;
+  readonly refusedPolicies: number;
   /** Pods of this node. */
   readonly endpoints: number;
   /** Policies of the whole cluster. */

@@ -23,6 +23,7 @@ import { openingPacket } from '../packet/first-packets.ts';
 import { Packet } from '../packet/packet.ts';
 import { type AddressWords, addressWords } from '../policy/address-words.ts';
 import { type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
+import { asCompiled } from '../policy/refused-policies.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import type { FlowEnd } from './flow-end.ts';
 import { type FlowProtocol, type Judgement, protocolNumber, type Verdict } from './judgement.ts';
@@ -55,9 +56,10 @@ export class ClusterJudge {
   readonly #inForce: JudgeOptions['inForce'];
   readonly #packet = new Packet();
 
-  constructor(snapshot: ClusterSnapshot, { nodes = [], mode = 'enforce', inForce }: JudgeOptions = {}) {
+  constructor(cluster: ClusterSnapshot, { nodes = [], mode = 'enforce', inForce }: JudgeOptions = {}) {
     this.#mode = mode;
     this.#inForce = inForce;
+    const snapshot = asCompiled(cluster);
     this.#snapshot = snapshot;
     for (const { address, node, isNode } of hostsOf(snapshot.pods)) this.#places.set(address, { node, isNode });
     for (const { name, addresses } of nodes) {

@@ -4,6 +4,7 @@ import { type Direction, recordKey } from '../cluster/records.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import { type AttributedFlow, Attribution } from '../policy/attribution.ts';
+import { asCompiled } from '../policy/refused-policies.ts';
 import { type AssignedAddresses, assignedAddressNote, NONE_ASSIGNED } from './assigned-addresses.ts';
 import { ClusterJudge, type JudgeOptions } from './cluster-judge.ts';
 import { Ends } from './ends.ts';
@@ -42,7 +43,8 @@ export class Explainer {
   /** Whether every policy is audited, whatever it is annotated with. */
   readonly #auditsAll: boolean;
 
-  constructor({ snapshot, services = [], locate, assigned = NONE_ASSIGNED, ...options }: ExplainerOptions) {
+  constructor({ services = [], locate, assigned = NONE_ASSIGNED, ...options }: ExplainerOptions) {
+    const snapshot = asCompiled(options.snapshot);
     const { namespaces, pods, policies } = snapshot;
     this.#snapshot = snapshot;
     this.#judge = new ClusterJudge(snapshot, options);

@@ -1,5 +1,6 @@
 /** IP addresses as the packet path sees them: int32 words in host order of the big-endian bytes, one for IPv4, four for IPv6. */
 import { formatAddress, isMistake, parseAddress, parseCidr } from '../cluster/addresses.ts';
+import type { IpBlock } from '../cluster/records.ts';
 
 /** One word or four; the length tells the family. */
 export type AddressWords = readonly number[];
@@ -45,6 +46,17 @@ export function prefixWords(text: string): Prefix | undefined {
   const cidr = parseCidr(text);
   if (isMistake(cidr)) return undefined;
   return { address: integerWords(cidr.first, cidr.family === 'IPv4' ? 1 : 4), length: cidr.prefix };
+}
+
+/** The prefixes of an ipBlock. Undefined where a text in it is no CIDR: records are checked, and if this one was not, nothing is what it surely allows. */
+export function blockPrefixes({
+  cidr,
+  except,
+}: IpBlock): { readonly cidr: Prefix; readonly except: readonly Prefix[] } | undefined {
+  const whole = prefixWords(cidr);
+  const holes = except.map(prefixWords);
+  if (whole === undefined || !holes.every((hole): hole is Prefix => hole !== undefined)) return undefined;
+  return { cidr: whole, except: holes };
 }
 
 const DOT = 0x2e;

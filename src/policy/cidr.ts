@@ -9,8 +9,10 @@
  * The longest prefix that holds an address then decides alone, which is exact.
  */
 import type { AddressWords, Prefix } from './address-words.ts';
+import { hashWords } from './hash.ts';
+import { finish, type Pieces } from './pieces.ts';
 import type { PortSets } from './port-set.ts';
-import { NO_PORTS } from './table-layout.ts';
+import { ALL_PORTS, NO_PORTS, PREFIX4_WORDS, PREFIX6_WORDS } from './table-layout.ts';
 
 export interface Block {
   readonly cidr: Prefix;
@@ -23,6 +25,10 @@ export interface Block {
 export interface PrefixPorts extends Prefix {
   readonly ports: number;
 }
+
+/** Prefixes that are entered, and port ranges that are united, within some tenths of a millisecond. */
+const NODES_OF_PIECE = 500;
+const RANGES_OF_PIECE = 2000;
 
 /** A block on the way down the prefixes. */
 interface OpenBlock {
@@ -42,53 +48,132 @@ interface Node {
 /** The prefixes of all blocks, those left out that say nothing else than the next shorter one does. */
 export function prefixPorts(blocks: readonly Block[], portSets: PortSets): PrefixPorts[] {
   const found: PrefixPorts[] = [];
-  const descent = new Descent(portSets);
-  for (const node of sortedNodes(blocks)) {
-    const outside = descent.leaveUpTo(node);
-    const ports = descent.enter(node, outside);
-    if (ports !== outside) found.push({ ...node.prefix, ports });
-  }
+  finish(prefixPortsInPieces(blocks, portSets, found));
   return found;
+}
+
+/** The same in pieces, appended to `found`. */
+export function* prefixPortsInPieces(blocks: readonly Block[], portSets: PortSets, found: PrefixPorts[]): Pieces {
+  const descent = new Descent((ports) => portSets.rangesOf(ports));
+  const around: number[] = [];
+  let ranges = 0;
+  for (const node of sortedNodes(blocks)) {
+    const depth = descent.leaveUpTo(node);
+    const outside = around[depth - 1] ?? NO_PORTS;
+    const holed = descent.enter(node);
+    // Ports can only be taken away by uniting anew what is left.
+    const ports = portSets.union(holed ? descent.inForce() : [outside, ...descent.begun(node)]);
+    around[depth] = ports;
+    if (ports !== outside) found.push({ ...node.prefix, ports });
+    ranges += 1 + (holed ? descent.ranges : 0);
+    if (ranges < RANGES_OF_PIECE) continue;
+    ranges = 0;
+    yield;
+  }
+}
+
+/**
+ * How many words of the table the blocks ask for at most, without writing any: those of each prefix, and the port ranges of each different
+ * combination of blocks in force. Counts no further than `most`.
+ * @param rangesOf how many ranges and names a port set has
+ */
+export function* wordsOfBlocks(
+  blocks: readonly Block[],
+  most: number,
+  rangesOf: (ports: number) => number,
+): Generator<undefined, number> {
+  const bound = mostWordsOf(blocks, rangesOf);
+  if (bound <= most) return bound;
+  const descent = new Descent(rangesOf);
+  const seen = new Set<number>();
+  let words = 0;
+  let nodes = 0;
+  for (const node of sortedNodes(blocks)) {
+    if (++nodes % NODES_OF_PIECE === 0) yield;
+    descent.leaveUpTo(node);
+    descent.enter(node);
+    words += isIpv4(node.prefix.address) ? PREFIX4_WORDS : PREFIX6_WORDS;
+    // One port set alone is there already.
+    if (!descent.isMixed || seen.has(descent.combination)) continue;
+    seen.add(descent.combination);
+    words += descent.ranges;
+    if (words > most) break;
+  }
+  return words;
+}
+
+/** As if every port were in force at every prefix: most blocks ask for little, and this is told without looking for what holds what. */
+function mostWordsOf(blocks: readonly Block[], rangesOf: (ports: number) => number): number {
+  let prefixes = 0;
+  const distinct = new Set<number>();
+  for (const { except, ports } of blocks) {
+    prefixes += 1 + except.length;
+    distinct.add(ports);
+  }
+  let ranges = 0;
+  for (const ports of distinct) ranges += rangesOf(ports);
+  return prefixes * (ranges + PREFIX6_WORDS);
 }
 
 /** The way from the shortest prefix down to the present one, and the blocks in force there. */
 class Descent {
-  private readonly portSets: PortSets;
-  private readonly path: { readonly node: Node; readonly ports: number }[] = [];
+  /** Their port ranges, as if none overlapped. */
+  ranges = 0;
+  private readonly rangesOf: (ports: number) => number;
+  private readonly path: Node[] = [];
+  private readonly key = [0];
+  /** Of the port sets in force, all hashes together. */
+  private high = 0;
+  private low = 0;
   /** Blocks in force, by port set: ten thousand blocks usually have a handful of them. */
-  private readonly inForce = new Map<number, number>();
+  private readonly counts = new Map<number, number>();
 
-  constructor(portSets: PortSets) {
-    this.portSets = portSets;
+  constructor(rangesOf: (ports: number) => number) {
+    this.rangesOf = rangesOf;
   }
 
-  /** Leaves the prefixes that do not hold the node's; gives the port set valid around it. */
+  /** Whether what is in force is a port set of its own: the blocks have several, and none of them allows all ports. */
+  get isMixed(): boolean {
+    return this.counts.size > 1 && !this.counts.has(ALL_PORTS);
+  }
+
+  /** Differs where other port sets are in force: 53 bits. */
+  get combination(): number {
+    return (this.high >>> 11) * 2 ** 32 + (this.low >>> 0);
+  }
+
+  /** The port sets in force. */
+  inForce(): Iterable<number> {
+    return this.counts.keys();
+  }
+
+  /** Leaves the prefixes that do not hold the node's; gives back how many do. */
   leaveUpTo({ prefix }: Node): number {
     for (let inner = this.path.at(-1); inner !== undefined; inner = this.path.at(-1)) {
-      if (holds(inner.node.prefix, prefix)) return inner.ports;
+      if (holds(inner.prefix, prefix)) break;
       this.path.pop();
-      this.leave(inner.node);
+      this.leave(inner);
     }
-    return NO_PORTS;
+    return this.path.length;
   }
 
-  /** Gives the port set valid at the node, `outside` being that around it. */
-  enter(node: Node, outside: number): number {
+  /** Gives back whether a port set that was in force around the node is not in force at it. */
+  enter(node: Node): boolean {
     let holed = false;
     for (const block of node.excludes) {
       if (block.excluded++ === 0 && block.begun) holed = this.count(block, -1) === 0 || holed;
     }
-    const added = [outside];
     for (const block of node.begins) {
       block.begun = true;
-      if (block.excluded > 0) continue;
-      this.count(block, 1);
-      added.push(block.ports);
+      if (block.excluded === 0) this.count(block, 1);
     }
-    // Ports can only be taken away by uniting anew what is left.
-    const ports = this.portSets.union(holed ? this.inForce.keys() : added);
-    this.path.push({ node, ports });
-    return ports;
+    this.path.push(node);
+    return holed;
+  }
+
+  /** The port sets of the blocks that begin at the node, which was entered last, and are in force. */
+  begun({ begins }: Node): number[] {
+    return begins.filter(({ excluded }) => excluded === 0).map(({ ports }) => ports);
   }
 
   private leave(node: Node): void {
@@ -103,28 +188,43 @@ class Descent {
 
   /** Gives the number of blocks in force with this one's port set. */
   private count({ ports }: OpenBlock, change: 1 | -1): number {
-    const count = (this.inForce.get(ports) ?? 0) + change;
-    if (count > 0) this.inForce.set(ports, count);
-    else this.inForce.delete(ports);
+    const before = this.counts.get(ports) ?? 0;
+    const count = before + change;
+    if (count > 0) this.counts.set(ports, count);
+    else this.counts.delete(ports);
+    if (before === 0 || count === 0) {
+      this.ranges += change * this.rangesOf(ports);
+      this.key[0] = ports;
+      this.high ^= hashWords(SEEDS[0], this.key, 0, 1);
+      this.low ^= hashWords(SEEDS[1], this.key, 0, 1);
+    }
     return count;
   }
 }
 
+/** Random, so that nobody can choose port sets whose combinations look alike. */
+const SEEDS = [(Math.random() * 2 ** 32) | 0, (Math.random() * 2 ** 32) | 0] as const;
+
 /** One node for each prefix, shorter before longer and what it holds right after it. */
 function sortedNodes(blocks: readonly Block[]): Node[] {
-  const nodes = new Map<string, Node>();
-  const nodeAt = (prefix: Prefix): Node => {
-    const key = `${prefix.address}/${prefix.length}`;
-    const node = nodes.get(key) ?? { prefix, begins: [], excludes: [] };
-    nodes.set(key, node);
-    return node;
-  };
+  // Sorted first, and what is equal joined then: a key for each prefix would cost more.
+  const ends: { readonly prefix: Prefix; readonly block: OpenBlock; readonly begins: boolean }[] = [];
   for (const { cidr, except, ports } of blocks) {
     const block = { ports, begun: false, excluded: 0 };
-    nodeAt(cidr).begins.push(block);
-    for (const hole of except) nodeAt(hole).excludes.push(block);
+    ends.push({ prefix: cidr, block, begins: true });
+    for (const hole of except) ends.push({ prefix: hole, block, begins: false });
   }
-  return [...nodes.values()].sort((a, b) => compare(a.prefix, b.prefix));
+  ends.sort((a, b) => compare(a.prefix, b.prefix));
+  const nodes: Node[] = [];
+  for (const { prefix, block, begins } of ends) {
+    let node = nodes.at(-1);
+    if (node === undefined || compare(node.prefix, prefix) !== 0) {
+      node = { prefix, begins: [], excludes: [] };
+      nodes.push(node);
+    }
+    (begins ? node.begins : node.excludes).push(block);
+  }
+  return nodes;
 }
 
 /** IPv4 first, then by address as unsigned integer, then by length. */

@@ -24,6 +24,7 @@ import { type Identity, type Namespace, NO_GROUP, type Policy } from './model.ts
 import { PeerGroups } from './peer-groups.ts';
 import { finish, type Pieces } from './pieces.ts';
 import { PodSlots, type SharedAddress } from './pod-slots.ts';
+import { BUDGET, type Budget, PolicyBudget, type RefusedPolicy, tooManyBlocks } from './policy-budget.ts';
 import { PolicyRules } from './policy-rules.ts';
 import { PortNames } from './port-names.ts';
 import { PortSets } from './port-set.ts';
@@ -82,6 +83,8 @@ export interface CompilerOptions {
   readonly mode?: PolicyMode;
   /** @default SLACK */
   readonly slack?: Slack;
+  /** @default BUDGET */
+  readonly budget?: Budget;
 }
 
 const SLACK: Slack = { peers: 256, portSets: 1024 };
@@ -95,6 +98,7 @@ export class PolicyCompiler {
   private readonly slots = new PodSlots(this.seed);
   private readonly identities = new Identities(this.portNames);
   private readonly groups: PeerGroups;
+  private readonly budget: PolicyBudget;
   private readonly rules: PolicyRules;
   private readonly classes: EndpointClasses;
   /** Of the policies that select a pod of this node. */
@@ -107,6 +111,7 @@ export class PolicyCompiler {
   private nextSerial = 0;
   private generation = 0;
   private readonly slack: Slack;
+  private readonly mostBlockWords: number;
   private readonly writer: TableWriter;
   private portSetsInUse = 0;
   private isolatedEndpoints = 0;
@@ -114,15 +119,20 @@ export class PolicyCompiler {
   private concerned = new Concerned();
 
   /** @param nodeName whose pods are the endpoints; of every node where it is undefined */
-  constructor(nodeName: string | undefined, { mode = 'enforce', slack = SLACK }: CompilerOptions = {}) {
+  constructor(
+    nodeName: string | undefined,
+    { mode = 'enforce', slack = SLACK, budget = BUDGET }: CompilerOptions = {},
+  ) {
     this.nodeName = nodeName;
     this.mode = mode;
     this.slack = slack;
+    this.mostBlockWords = budget.endpointBlocks;
     this.groups = new PeerGroups(this.identities, slack.peers);
     this.groups.keepEverything();
+    this.budget = new PolicyBudget(this.identities, this.groups, budget);
     this.unknownPortNames = new UnknownPortNames(this.identities, this.portNames);
     this.rules = new PolicyRules(this.groups, this.portSets, this.unknownPortNames);
-    this.classes = new EndpointClasses(this.rules, this.portSets, this.seed);
+    this.classes = new EndpointClasses(this.rules, this.portSets, this.seed, budget.endpointBlocks);
     this.writer = new TableWriter(this.seed, {
       addresses4: this.slots.addresses4,
       addresses6: this.slots.addresses6,
@@ -153,7 +163,11 @@ export class PolicyCompiler {
           break;
         case 'NetworkPolicy':
           this.deletePolicy(recordKey(record));
-          if (type === 'set') this.setPolicy(record);
+          this.budget.delete(record);
+          if (type === 'set') {
+            this.budget.set(record);
+            this.setPolicy(record);
+          }
           break;
       }
     }
@@ -166,13 +180,14 @@ export class PolicyCompiler {
   *settleInPieces(): Pieces {
     for (const slot of this.slots.takeResettled()) this.setEndpoint(this.podsBySlot[slot] as Pod);
     this.identities.settle((identity) => this.groups.remove(identity));
-    this.classes.prepare();
+    for (const record of yield* this.budget.review()) this.replacePolicy(record);
+    yield* this.classes.prepare();
     yield* this.groups.settleInPieces(
       (group) => this.classes.groupLeft(group),
       (group) => this.classes.groupEntered(group),
     );
     yield;
-    this.classes.settle();
+    yield* this.classes.settleInPieces();
     if (this.portSets.size > 2 * this.portSetsInUse + this.slack.portSets) this.sweepPortSets();
   }
 
@@ -210,6 +225,13 @@ export class PolicyCompiler {
     return this.slots.shared();
   }
 
+  /** Policies that ask for too much of the table, sorted. */
+  refusedPolicies(): readonly RefusedPolicy[] {
+    const reason = tooManyBlocks(this.mostBlockWords);
+    const together = [...this.classes.tooMany()].map(({ key }) => ({ policy: key, reason }));
+    return [...this.budget.refused(), ...together].sort((a, b) => (a.policy < b.policy ? -1 : 1));
+  }
+
   private setNamespace(name: string, record: NamespaceRecord | undefined): void {
     const namespace = this.identities.namespace(name);
     if (this.identities.setLabels(namespace, record?.labels)) {
@@ -226,10 +248,13 @@ export class PolicyCompiler {
     const changed = [...this.policies.values()].filter(
       (policy) => policy.namespace === namespace && policy.mode !== this.effectiveMode(policy.record, namespace),
     );
-    for (const { key, record } of changed) {
-      this.deletePolicy(key);
-      this.setPolicy(record);
-    }
+    for (const { record } of changed) this.replacePolicy(record);
+  }
+
+  /** It is compiled anew, for it is audited or refused now and was not, or the other way. */
+  private replacePolicy(record: PolicyRecord): void {
+    this.deletePolicy(recordKey(record));
+    this.setPolicy(this.budget.compiled(record));
   }
 
   private effectiveMode(record: PolicyRecord, namespace: Namespace): PolicyMode {

@@ -5,11 +5,11 @@
  */
 
 import { deciding } from '../cluster/mode.ts';
-import { type Block, isIpv4, type PrefixPorts, prefixPorts } from './cidr.ts';
+import { type Block, isIpv4, type PrefixPorts, prefixPortsInPieces, wordsOfBlocks } from './cidr.ts';
 import { GrowingWords, Numbers } from './growing-words.ts';
 import { type InternedSet, InternedSets } from './interned-sets.ts';
 import type { Identity, Peer, PeerGroup, Policy } from './model.ts';
-import { finish } from './pieces.ts';
+import { inPieces, type Pieces } from './pieces.ts';
 import { directionName, type PolicyRules } from './policy-rules.ts';
 import type { PortSets } from './port-set.ts';
 import { type DirectionIndex, EGRESS, INGRESS } from './rule-table.ts';
@@ -48,11 +48,14 @@ interface ClassDirection {
   /** Port sets that peers add to that. */
   readonly peers: ReadonlyMap<Peer, number>;
   readonly prefixes: readonly PrefixPorts[];
+  /** Its ipBlocks ask for more words than they may, and open nothing. */
+  readonly tooMany: boolean;
 }
 
 export class EndpointClasses {
   private readonly rules: PolicyRules;
   private readonly portSets: PortSets;
+  private readonly mostBlockWords: number;
   private readonly sets = new InternedSets<Policy>();
   private readonly classes = new Map<PolicySet, EndpointClass>();
   private readonly ids = new Numbers(1);
@@ -68,7 +71,9 @@ export class EndpointClasses {
   readonly prefixes4: WordTable;
   readonly prefixes6: WordTable;
 
-  constructor(rules: PolicyRules, portSets: PortSets, seed: number) {
+  /** @param mostBlockWords as in Budget */
+  constructor(rules: PolicyRules, portSets: PortSets, seed: number, mostBlockWords: number) {
+    this.mostBlockWords = mostBlockWords;
     this.rules = rules;
     this.portSets = portSets;
     this.groupRules = new WordTable(seed, 2);
@@ -116,17 +121,16 @@ export class EndpointClasses {
     }
   }
 
-  /** Drops the classes without endpoints, and makes known what the new ones look for; `settle` builds them. */
-  prepare(): void {
+  /** Drops the classes without endpoints, and makes known what the new ones look for; `settleInPieces` builds them. */
+  *prepare(): Pieces {
     const left: PolicySet[] = [];
-    const pieces = this.sets.settleInPieces(
+    yield* this.sets.settleInPieces(
       (policies) => left.push(policies),
       (policies) => this.fresh.push(policies),
     );
-    finish(pieces);
     // First retain, then release: a policy that is in both is not compiled anew.
-    for (const policies of this.fresh) for (const policy of policies.members()) this.rules.retain(policy);
-    for (const policies of left) this.drop(policies);
+    for (const policies of this.fresh) for (const policy of policies.members()) yield* this.rules.retain(policy);
+    yield* inPieces(left, (policies) => this.drop(policies));
   }
 
   /** A peer group lost its last identity. */
@@ -146,8 +150,11 @@ export class EndpointClasses {
   }
 
   /** Builds the new classes; peer groups have settled. */
-  settle(): void {
-    for (const policies of this.fresh) this.build(policies);
+  *settleInPieces(): Pieces {
+    for (const policies of this.fresh) {
+      yield* this.build(policies);
+      yield;
+    }
     this.fresh = [];
     for (const identity of this.changed) this.words.set(identity.id, this.classOf(identity)?.id ?? 0);
     this.changed.clear();
@@ -160,6 +167,19 @@ export class EndpointClasses {
 
   all(): IterableIterator<EndpointClass> {
     return this.classes.values();
+  }
+
+  /** Policies whose ipBlocks open nothing to some of their pods, with those of the others that select them being too many. */
+  tooMany(): Set<Policy> {
+    const found = new Set<Policy>();
+    for (const { policies, directions } of this.classes.values()) {
+      directions.forEach(({ tooMany }, direction) => {
+        if (!tooMany) return;
+        for (const policy of policies)
+          if (policy.rules?.[direction]?.some(({ blocks }) => blocks.length > 0)) found.add(policy);
+      });
+    }
+    return found;
   }
 
   /** Adds the port sets in use to `live`. */
@@ -182,18 +202,19 @@ export class EndpointClasses {
     this.changed.add(identity);
   }
 
-  private build(set: PolicySet): void {
+  private *build(set: PolicySet): Pieces {
     const id = this.ids.take();
     const policies = set.members();
-    const built: EndpointClass = {
-      id,
-      policies,
-      directions: [this.buildDirection(id, policies, EGRESS), this.buildDirection(id, policies, INGRESS)],
-    };
-    this.classes.set(set, built);
+    const egress = yield* this.buildDirection(id, policies, EGRESS);
+    const ingress = yield* this.buildDirection(id, policies, INGRESS);
+    this.classes.set(set, { id, policies, directions: [egress, ingress] });
   }
 
-  private buildDirection(id: number, policies: readonly Policy[], direction: DirectionIndex): ClassDirection {
+  private *buildDirection(
+    id: number,
+    policies: readonly Policy[],
+    direction: DirectionIndex,
+  ): Generator<undefined, ClassDirection> {
     const record = (2 * id + direction) * DIRECTION_WORDS;
     const selecting = policies.filter((policy) => policy.record.isolates.includes(directionName(direction)));
     const isolating = deciding(selecting, ({ mode }) => mode);
@@ -208,11 +229,14 @@ export class EndpointClasses {
       for (const peer of rule.peers) append(opened, peer, rule.ports);
     }
     const peers = new Map([...opened].map(([peer, ports]) => [peer, this.portSets.union(ports)]));
-    const prefixes = prefixPorts(blocks, this.portSets);
-    const built = { record, isolation: isolationBy(isolating), anyPeer, peers, prefixes };
+    const words = yield* wordsOfBlocks(blocks, this.mostBlockWords, (ports) => this.portSets.rangesOf(ports));
+    const tooMany = words > this.mostBlockWords;
+    const prefixes: PrefixPorts[] = [];
+    if (!tooMany) yield* prefixPortsInPieces(blocks, this.portSets, prefixes);
+    const built = { record, isolation: isolationBy(isolating), anyPeer, peers, prefixes, tooMany };
     this.enterDirection(built);
-    this.enterPeers(built);
-    this.enterPrefixes(built);
+    yield* this.enterPeers(built);
+    yield* inPieces(prefixes, (each) => this.enterPrefix(record, each));
     return built;
   }
 
@@ -222,18 +246,22 @@ export class EndpointClasses {
     this.directions.set(record + ANY_PEER, anyPeer);
   }
 
-  private enterPeers({ record, peers }: ClassDirection): void {
+  private *enterPeers({ record, peers }: ClassDirection): Pieces {
     for (const [peer, ports] of peers) peer.opens.set(record, ports);
     const [first] = peers;
     if (first !== undefined && peers.size === 1) {
       // Such as the peer of every pod, which has all groups there are.
       const [peer, ports] = first;
-      for (const group of peer.groups) this.groupRules.set(this.keyOf(record, group), ports);
+      yield* inPieces(peer.groups, (group) => this.groupRules.set(this.keyOf(record, group), ports));
       return;
     }
     const opened = new Map<PeerGroup, number[]>();
-    for (const [peer, ports] of peers) for (const group of peer.groups) append(opened, group, ports);
-    for (const [group, ports] of opened) this.groupRules.set(this.keyOf(record, group), this.portSets.union(ports));
+    yield* inPieces(peers, ([peer, ports]) => {
+      for (const group of peer.groups) append(opened, group, ports);
+    });
+    yield* inPieces(opened, ([group, ports]) =>
+      this.groupRules.set(this.keyOf(record, group), this.portSets.union(ports)),
+    );
   }
 
   /** Good until it is asked for another. */
@@ -243,18 +271,16 @@ export class EndpointClasses {
     return this.ruleKey;
   }
 
-  private enterPrefixes({ record, prefixes }: ClassDirection): void {
-    for (const { address, length, ports } of prefixes) {
-      const ipv4 = isIpv4(address);
-      if (length === 0) {
-        this.directions.set(record + (ipv4 ? WHOLE4 : WHOLE6), ports);
-        continue;
-      }
-      const lengths = record + (ipv4 ? LENGTHS4 : LENGTHS6) + ((length - 1) >>> 5);
-      this.directions.set(lengths, this.directions.get(lengths) | (1 << ((length - 1) & 31)));
-      // Port set 0 is a hole here, but a free entry in the table.
-      (ipv4 ? this.prefixes4 : this.prefixes6).set([(record << 8) | length, ...address], ports + 1);
+  private enterPrefix(record: number, { address, length, ports }: PrefixPorts): void {
+    const ipv4 = isIpv4(address);
+    if (length === 0) {
+      this.directions.set(record + (ipv4 ? WHOLE4 : WHOLE6), ports);
+      return;
     }
+    const lengths = record + (ipv4 ? LENGTHS4 : LENGTHS6) + ((length - 1) >>> 5);
+    this.directions.set(lengths, this.directions.get(lengths) | (1 << ((length - 1) & 31)));
+    // Port set 0 is a hole here, but a free entry in the table.
+    (ipv4 ? this.prefixes4 : this.prefixes6).set([(record << 8) | length, ...address], ports + 1);
   }
 
   private drop(set: PolicySet): void {

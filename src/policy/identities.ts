@@ -23,19 +23,16 @@ export class Identities {
   private readonly byId: (Identity | undefined)[] = [];
   /** Grows with every identity that comes or goes, and where namespaces get other labels. */
   version = 0;
+  /** How many there are. */
+  size = 0;
+  /** How many came, went, or were in a namespace when it got other labels, so far. */
+  moves = 0;
   /** By identity: its profile of named ports. */
   readonly profiles = new GrowingWords();
 
   constructor(portNames: PortNames) {
     this.portNames = portNames;
     this.profiles.set(0, 0);
-  }
-
-  /** How many there are. */
-  get size(): number {
-    let size = 0;
-    for (const { identities } of this.namespaces.values()) size += identities.size;
-    return size;
   }
 
   all(): IterableIterator<Namespace> {
@@ -76,7 +73,10 @@ export class Identities {
     const before = namespace.labels === undefined ? undefined : this.labelsKey(namespace.labels);
     const after = labels === undefined ? undefined : this.labelsKey(labels);
     namespace.labels = labels;
-    if (before !== after) this.version++;
+    if (before !== after) {
+      this.version++;
+      this.moves += namespace.identities.size;
+    }
     return before !== after;
   }
 
@@ -101,6 +101,8 @@ export class Identities {
       namespace.identities.set(key, identity);
       this.byId[id] = identity;
       this.version++;
+      this.size++;
+      this.moves++;
       this.profiles.set(id, this.portNames.retainProfile(profileKey, ports));
     } else if (identity.pods === 0) {
       this.deserted.delete(identity);
@@ -117,6 +119,8 @@ export class Identities {
   settle(onRemoved: (identity: Identity) => void): void {
     for (const identity of this.deserted) {
       this.version++;
+      this.size--;
+      this.moves++;
       onRemoved(identity);
       identity.namespace.identities.delete(identity.key);
       this.portNames.releaseProfile(identity.profileKey);

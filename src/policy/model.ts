@@ -78,7 +78,7 @@ export interface Policy extends Member {
   /** Endpoint classes that it is in: above 0 it is relevant for this node. */
   users: number;
   /** By direction; only while it is relevant. */
-  rules: readonly [readonly Rule[], readonly Rule[]] | undefined;
+  rules: readonly [Rule[], Rule[]] | undefined;
 }
 
 export interface Rule {

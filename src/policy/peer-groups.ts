@@ -75,11 +75,13 @@ export class PeerGroups {
   }
 
   /** The peer of a rule in a policy of `namespace`, kept until it is released as often. It matches from when that is settled next on. */
-  retain({ namespaceSelector, podSelector }: PolicyPeer, namespace: Namespace): Peer {
+  retain(peer: PolicyPeer, namespace: Namespace): Peer {
+    const { namespaceSelector, podSelector } = peer;
+    const key = scopeKey(peer, namespace.name);
     const scope =
       namespaceSelector === undefined
-        ? this.scope(`in ${namespace.name}`, namespace, EVERYTHING)
-        : this.scope(`by ${selectorKey(namespaceSelector)}`, undefined, namespaceSelector);
+        ? this.scope(key, namespace, EVERYTHING)
+        : this.scope(key, undefined, namespaceSelector);
     return this.retainIn(scope, podSelector ?? EVERYTHING);
   }
 
@@ -94,23 +96,46 @@ export class PeerGroups {
 
   /** The identity is new. */
   add(identity: Identity): void {
+    this.labelled.add(identity, identity.labels);
     this.unplaced.add(identity);
   }
 
   /** The identity is gone. */
   remove(identity: Identity): void {
     this.unplaced.delete(identity);
+    this.labelled.remove(identity, identity.labels);
     const group = this.groupOf(identity);
     if (group === undefined) return;
     this.sets.unuse(group);
-    this.labelled.remove(identity, identity.labels);
     this.placed--;
     identity.group = NO_GROUP;
   }
 
   /** The namespace has other labels, or none any more. */
   relabel(namespace: Namespace): void {
+    const { labels, indexed } = namespace;
+    if (indexed !== undefined) this.labelledNamespaces.remove(namespace, indexed);
+    if (labels !== undefined) this.labelledNamespaces.add(namespace, labels);
+    namespace.indexed = labels;
     this.relabelled.add(namespace);
+  }
+
+  /**
+   * How many identities a peer of a policy in `namespace` can match, and some more: found by the labels that its selectors require. Right at any time, for identities that are in no
+   * group yet too.
+   * @param scopes what was found of namespaces by then: for others asked at the same time
+   */
+  countCandidates(peer: PolicyPeer, namespace: Namespace, scopes: Map<string, number>): number {
+    const { namespaceSelector, podSelector = EVERYTHING } = peer;
+    const labelled = this.labelled.candidates(podSelector)?.count ?? this.identities.size;
+    if (namespaceSelector === undefined) return Math.min(labelled, namespace.identities.size);
+    const key = scopeKey(peer, namespace.name);
+    let inScope = scopes.get(key);
+    if (inScope === undefined) {
+      inScope = this.identitiesIn({ namespace: undefined, namespaceSelector }, Number.POSITIVE_INFINITY);
+      scopes.set(key, inScope);
+    }
+    return Math.min(labelled, inScope);
   }
 
   /**
@@ -144,7 +169,7 @@ export class PeerGroups {
   }
 
   private retainIn(scope: Scope, podSelector: LabelSelector): Peer {
-    const key = `${scope.key}\n${selectorKey(podSelector)}`;
+    const key = keyIn(scope.key, podSelector);
     let peer = this.peers.get(key);
     if (peer === undefined) {
       const serial = this.nextSerial++;
@@ -191,10 +216,7 @@ export class PeerGroups {
     }
     this.freshScopes = [];
     yield* inPieces(this.relabelled, (namespace) => {
-      const { labels, indexed } = namespace;
-      if (indexed !== undefined) this.labelledNamespaces.remove(namespace, indexed);
-      if (labels !== undefined) this.labelledNamespaces.add(namespace, labels);
-      namespace.indexed = labels;
+      const { labels } = namespace;
       const scopes: Scope[] = [];
       if (labels !== undefined) this.clusterScopes.match(labels, scopes);
       this.setScopes(namespace, this.scopeSets.withAll(this.scopeSets.empty, scopes));
@@ -251,7 +273,7 @@ export class PeerGroups {
   }
 
   /** Identities in the namespaces that the scope can match; not counted further than `enough`. */
-  private identitiesIn(scope: Scope, enough: number): number {
+  private identitiesIn(scope: Pick<Scope, 'namespace' | 'namespaceSelector'>, enough: number): number {
     if (scope.namespace !== undefined) return scope.namespace.identities.size;
     const namespaces = this.labelledNamespaces.candidates(scope.namespaceSelector);
     if (namespaces === undefined || namespaces.count >= enough) return enough;
@@ -282,12 +304,8 @@ export class PeerGroups {
     if (before === group) return;
     // In this order, so that a group which is left and entered at once keeps its id.
     this.sets.use(group);
-    if (before !== undefined) {
-      this.sets.unuse(before);
-    } else {
-      this.labelled.add(identity, identity.labels);
-      this.placed++;
-    }
+    if (before !== undefined) this.sets.unuse(before);
+    else this.placed++;
     identity.group = group.id;
     this.words.set(identity.id, group.id);
   }
@@ -389,6 +407,19 @@ export class PeerGroups {
     if (unfound) yield* inPieces(this.identities.all(), leave);
     yield* this.scopeSets.settleInPieces(ignore, ignore);
   }
+}
+
+/** The same for peers that match the same: of rules in policies of one namespace, or of any where there is a namespaceSelector. */
+export function peerKey(peer: PolicyPeer, namespace: string): string {
+  return keyIn(scopeKey(peer, namespace), peer.podSelector ?? EVERYTHING);
+}
+
+function scopeKey({ namespaceSelector }: PolicyPeer, namespace: string): string {
+  return namespaceSelector === undefined ? `in ${namespace}` : `by ${selectorKey(namespaceSelector)}`;
+}
+
+function keyIn(scope: string, podSelector: LabelSelector): string {
+  return `${scope}\n${selectorKey(podSelector)}`;
 }
 
 function* identitiesOf(lists: Iterable<Iterable<Namespace>>): Generator<Iterable<Identity>> {

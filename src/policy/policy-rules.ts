@@ -1,10 +1,11 @@
 /** Policies with their rules in the compiler's terms: interned port sets and peers, and prefixes instead of texts. */
 
-import type { Direction, IpBlock, PolicyPeer, PolicyRule } from '../cluster/records.ts';
-import { type Prefix, prefixWords } from './address-words.ts';
+import type { Direction, PolicyPeer, PolicyRule } from '../cluster/records.ts';
+import { blockPrefixes } from './address-words.ts';
 import type { Block } from './cidr.ts';
 import type { Namespace, Policy, Rule } from './model.ts';
 import type { PeerGroups } from './peer-groups.ts';
+import { inPieces, type Pieces } from './pieces.ts';
 import type { PortSets } from './port-set.ts';
 import { type DirectionIndex, EGRESS } from './rule-table.ts';
 
@@ -27,10 +28,16 @@ export class PolicyRules {
     this.observer = observer;
   }
 
-  retain(policy: Policy): void {
+  /** In pieces: its rules can be used when the last is done. */
+  *retain(policy: Policy): Pieces {
     if (policy.users++ > 0) return;
-    policy.rules = [this.compile(policy, 'egress'), this.compile(policy, 'ingress')];
+    policy.rules = [[], []];
     this.relevant.add(policy);
+    for (const [into, direction] of [
+      [policy.rules[0], 'egress'],
+      [policy.rules[1], 'ingress'],
+    ] as const)
+      yield* this.compile(policy, direction, into);
     this.observer.add(policy);
   }
 
@@ -51,27 +58,23 @@ export class PolicyRules {
     }
   }
 
-  private compile({ record, namespace }: Policy, direction: Direction): Rule[] {
+  private *compile({ record, namespace }: Policy, direction: Direction, into: Rule[]): Pieces {
     // A policy that could not be understood isolates and allows nothing.
-    if (record.error !== undefined || !record.isolates.includes(direction)) return [];
-    return record[direction].map((rule) => this.compileRule(rule, namespace));
+    if (record.error !== undefined || !record.isolates.includes(direction)) return;
+    yield* inPieces(record[direction], (rule) => into.push(this.compileRule(rule, namespace)));
   }
 
-  private compileRule({ peers, ports }: PolicyRule, namespace: Namespace): Rule {
+  private compileRule({ peers, ports: list }: PolicyRule, namespace: Namespace): Rule {
+    const ports = this.portSets.ofRule(list);
     return {
-      ports: this.portSets.ofRule(ports),
+      ports,
       anyPeer: peers.length === 0,
       peers: peers.filter(isSelector).map((peer) => this.groups.retain(peer, namespace)),
-      blocks: peers.flatMap(({ ipBlock }) => (ipBlock === undefined ? [] : this.compileBlock(ipBlock, ports))),
+      blocks: peers.flatMap(({ ipBlock }): readonly Block[] => {
+        const prefixes = ipBlock && blockPrefixes(ipBlock);
+        return prefixes === undefined ? [] : [{ ...prefixes, ports }];
+      }),
     };
-  }
-
-  /** No block where a text in it is no CIDR: records are checked, and if this one was not, nothing is what it surely allows. */
-  private compileBlock({ cidr, except }: IpBlock, ports: PolicyRule['ports']): Block[] {
-    const whole = prefixWords(cidr);
-    const holes = except.map(prefixWords);
-    if (whole === undefined || !holes.every((hole): hole is Prefix => hole !== undefined)) return [];
-    return [{ cidr: whole, except: holes, ports: this.portSets.ofRule(ports) }];
   }
 }
 

@@ -50,6 +50,11 @@ export class PortSets {
     return this.byKey.size;
   }
 
+  /** How many ranges and names a set has; none where all ports are allowed, which is no list. */
+  rangesOf(number: number): number {
+    return contents(this.sets[number] ?? NOTHING).reduce((sum, { length }) => sum + length, 0);
+  }
+
   /** The port set of a rule's `ports`: all where it is empty, and never all because none of them can match. */
   ofRule(ports: readonly PolicyPort[]): number {
     if (ports.length === 0) return ALL_PORTS;

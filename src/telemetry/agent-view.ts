@@ -20,6 +20,8 @@ export interface AgentView {
   unknownPortNames?(): UnknownPortNamesView;
   /** Addresses that several pods have, none of which is the likelier owner. Without it nobody looks. */
   sharedAddresses?(): SharedAddressesView;
+  /** Policies that ask for more of the rule table than they may have. Without it nobody looks. */
+  refusedPolicies?(): RefusedPoliciesView;
   /** Lines of the log that could not be written. Without it none are lost. */
   logLinesLost?(): number;
   /** What the last look at the node found; none before the first one. Without it nobody looks. */
@@ -87,6 +89,8 @@ export interface CountersView {
   readonly isolatedEndpoints: number;
   /** Addresses that several pods of the cluster have. */
   readonly sharedAddresses?: number;
+  /** Policies that ask for more of the table than they may have. */
+  readonly refusedPolicies?: number;
   /** Policies of the whole cluster, now. */
   readonly policies: number;
   /** Identities of the whole cluster, now. */
@@ -195,6 +199,12 @@ export interface SharedAddressesView {
   readonly count: number;
   /** The first of them. Pods are `namespace/name`. */
   readonly listed: readonly { readonly address: string; readonly pods: readonly string[] }[];
+}
+
+export interface RefusedPoliciesView {
+  readonly count: number;
+  /** The first of them, `namespace/name`, and why. */
+  readonly listed: readonly { readonly policy: string; readonly reason: string }[];
 }
 
 export interface UnknownPortNamesView {

@@ -50,6 +50,13 @@ const IN_FORCE: readonly ValueMetric[] = [
     read: ({ counters }) => counters.sharedAddresses ?? 0,
   },
   {
+    name: 'podfence_refused_policies',
+    type: 'gauge',
+    labels: [],
+    help: 'Policies of the cluster that ask for more of the rule table than they may have: they isolate their pods and allow nothing.',
+    read: ({ counters }) => counters.refusedPolicies ?? 0,
+  },
+  {
     name: 'podfence_policies',
     type: 'gauge',
     labels: [],

@@ -6,6 +6,7 @@ import type {
   CopyCounts,
   CountersView,
   EnforcementMode,
+  RefusedPoliciesView,
   SharedAddressesView,
   SourceView,
   StartupTaintView,
@@ -47,6 +48,8 @@ export interface Status {
   readonly unknownPortNames: UnknownPortNamesView;
   /** Addresses that several pods have: each is isolated if one of them is, and may do what all of them may. */
   readonly sharedAddresses: SharedAddressesView;
+  /** Policies that ask for more of the rule table than they may have: they isolate their pods and allow nothing. `listed` has the first 50. */
+  readonly refusedPolicies: RefusedPoliciesView;
   readonly packets: {
     readonly judged: number;
     readonly allowed: number;
@@ -145,6 +148,7 @@ export function statusOf(view: AgentView, lastChange: (ChangeView & { readonly a
     },
     unknownPortNames: view.unknownPortNames?.() ?? { count: 0, listed: [] },
     sharedAddresses: view.sharedAddresses?.() ?? { count: 0, listed: [] },
+    refusedPolicies: view.refusedPolicies?.() ?? { count: 0, listed: [] },
     packets: packetStatus(counters),
     flows: {
       tracked: sum(counters.flows.map(({ count }) => count)),

@@ -156,6 +156,7 @@ describe('/status', () => {
       flows: { tracked: 0, capacity: 65_536, evicted: 0, rejudged: 0, revoked: 0 },
       unknownPortNames: { count: 0, listed: [] },
       sharedAddresses: { count: 0, listed: [] },
+      refusedPolicies: { count: 0, listed: [] },
       steeringRepairs: 0,
       workers: { wanted: 2, alive: 2, restarts: 0 },
       queues: [

@@ -20,6 +20,7 @@ const OWN_METRICS: Readonly<Record<string, readonly string[]>> = {
   podfence_rule_table_bytes: [],
   podfence_rule_table_generation: [],
   podfence_shared_addresses: [],
+  podfence_refused_policies: [],
   podfence_packets_total: ['direction', 'verdict', 'reason'],
   podfence_verdict_latency_seconds: ['le'],
   podfence_log_lines_lost_total: [],

@@ -1,0 +1,194 @@
+/** Policies that ask for too much of the table. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { LabelSelector, PodRecord, PolicyRecord } from '../../src/cluster/records.ts';
+import type { ClusterChange } from '../../src/cluster/store.ts';
+import { PolicyCompiler } from '../../src/policy/compiler.ts';
+import { withRefused } from '../../src/policy/refused-policies.ts';
+import { evaluate } from '../reference/evaluator.ts';
+import { ClusterModel, changesOf } from './cluster-model.ts';
+import { judgeSides } from './judge-sides.ts';
+import { ADDRESSES, grownHistory } from './random-cluster.ts';
+import { allow, ingressPolicy, matching, NODE, namespace, pod, remove, set, tcp } from './records.ts';
+
+const TOO_MUCH = 'its rules ask for more than 1,048,576 words of the rule table';
+
+/** As many rules, each for everything in 20.0.0.0/8 but an address of its own, at a port of its own. */
+function holes(count: number, name = 'holes'): PolicyRecord {
+  return ingressPolicy(
+    name,
+    Array.from({ length: count }, (_, i) =>
+      allow([{ ipBlock: { cidr: '20.0.0.0/8', except: [`20.${i >> 8}.${i & 255}.7/32`] } }], [tcp(2 * i + 1)]),
+    ),
+  );
+}
+
+function butFor(value: string): LabelSelector {
+  return { matchLabels: {}, matchExpressions: [{ key: 'v', operator: 'NotIn', values: [value] }] };
+}
+
+/** As many rules, each for all pods but those of one label. */
+function others(count: number, more: Partial<PolicyRecord> = {}, first = 0): PolicyRecord {
+  const rules = Array.from({ length: count }, (_, i) =>
+    allow([{ podSelector: butFor(`v${first + i}`) }], [tcp(1 + 2 * i)]),
+  );
+  return ingressPolicy('others', rules, more);
+}
+
+function pods(count: number): PodRecord[] {
+  return Array.from({ length: count }, (_, i) =>
+    pod(`p${i}`, `10.0.${i >> 8}.${i & 255}`, { v: `v${i}` }, { nodeName: i === 0 ? NODE.name : 'there' }),
+  );
+}
+
+function takesIn(compiler: PolicyCompiler, source: string, port: number, destination = '10.0.0.0'): boolean {
+  const { table } = compiler.compile();
+  return judgeSides(table, { source, destination, protocol: 6, port }).ingress.allowed;
+}
+
+describe('a policy that asks for too much of the table', () => {
+  test('by ipBlocks isolates its pods and allows nothing, and the others of the pods are in force', () => {
+    const compiler = new PolicyCompiler(NODE.name);
+    const other = ingressPolicy('other', [allow([{ ipBlock: { cidr: '30.0.0.0/8', except: [] } }], [tcp(80)])]);
+    compiler.apply(set(namespace('default'), ...pods(1), holes(5000), other));
+    expect(takesIn(compiler, '20.0.0.8', 1)).toBe(false);
+    expect(takesIn(compiler, '30.0.0.1', 80)).toBe(true);
+    expect(compiler.compile().isolated).toEqual(['10.0.0.0']);
+    expect(compiler.refusedPolicies()).toEqual([{ policy: 'default/holes', reason: TOO_MUCH }]);
+    expect(compiler.compile().table.buffer.byteLength).toBeLessThan(100_000);
+
+    compiler.apply(set(holes(500)));
+    expect(takesIn(compiler, '20.0.0.8', 1)).toBe(true);
+    expect(takesIn(compiler, '20.0.0.7', 1)).toBe(false);
+    expect(takesIn(compiler, '20.0.0.7', 3)).toBe(true);
+    expect(compiler.refusedPolicies()).toEqual([]);
+  });
+
+  test('does not by many blocks, or many holes, for the same few ports', () => {
+    const rule = (first: number) =>
+      allow(
+        Array.from({ length: 4000 }, (_, i) => ({
+          ipBlock: { cidr: `${first}.${i >> 8}.${i & 255}.0/24`, except: [`${first}.${i >> 8}.${i & 255}.9/32`] },
+        })),
+        Array.from({ length: 100 }, (_, port) => tcp(first * 1000 + 2 * port)),
+      );
+    const compiler = new PolicyCompiler(NODE.name);
+    compiler.apply(set(namespace('default'), ...pods(1), ingressPolicy('many', [rule(20), rule(20), rule(21)])));
+    expect(takesIn(compiler, '20.1.1.1', 20_000)).toBe(true);
+    expect(takesIn(compiler, '20.1.1.9', 20_000)).toBe(false);
+    expect(compiler.refusedPolicies()).toEqual([]);
+  });
+
+  test('by selectors is refused when pods come, and is in force again when they go', () => {
+    const compiler = new PolicyCompiler(NODE.name);
+    const all = pods(2000);
+    compiler.apply(set(namespace('default'), others(600), ...all.slice(0, 1000)));
+    expect(takesIn(compiler, '10.0.0.1', 5)).toBe(true);
+    expect(takesIn(compiler, '10.0.0.2', 5)).toBe(false);
+    compiler.apply(set(...all.slice(1000)));
+    expect(takesIn(compiler, '10.0.0.1', 5)).toBe(false);
+    expect(compiler.refusedPolicies()).toEqual([{ policy: 'default/others', reason: TOO_MUCH }]);
+    compiler.apply(remove(...all.slice(1000)));
+    expect(takesIn(compiler, '10.0.0.1', 5)).toBe(true);
+    expect(compiler.refusedPolicies()).toEqual([]);
+  });
+
+  test.each(['pods first', 'policies first'])('by selectors costs what it has, not what it asks for: %s', (order) => {
+    const compiler = new PolicyCompiler(NODE.name);
+    const policy = others(10_000, { podSelector: matching({ v: 'v0' }) });
+    const changes = [set(...pods(3000)), set(policy)];
+    compiler.apply(set(namespace('default')));
+    for (const change of order === 'pods first' ? changes : changes.reverse()) {
+      compiler.apply(change);
+      compiler.compile();
+    }
+    expect(compiler.refusedPolicies()).toEqual([{ policy: 'default/others', reason: TOO_MUCH }]);
+    expect(compiler.compile().isolated).toEqual(['10.0.0.0']);
+    // One group and nothing else: memory and time for 30 million entries would show here.
+    expect(compiler.compile().table.buffer.byteLength).toBeLessThan(500_000);
+  });
+});
+
+describe('policies that together ask for too much', () => {
+  test('of one namespace: the largest are refused, and what several name is counted once', () => {
+    const compiler = new PolicyCompiler(NODE.name, { budget: { policy: 300, namespace: 500, endpointBlocks: 1000 } });
+    compiler.apply(set(namespace('default'), ...pods(100)));
+    compiler.apply(set(others(2, { name: 'a' }), others(2, { name: 'b' }), others(3, { name: 'c' })));
+    compiler.apply(set(others(2, { name: 'd' }, 4)));
+    compiler.compile();
+    expect(compiler.refusedPolicies()).toEqual([]);
+    compiler.apply(set(others(1, { name: 'e' }, 7)));
+    compiler.compile();
+    expect(compiler.refusedPolicies()).toEqual([
+      {
+        policy: 'default/c',
+        reason: 'with the smaller policies of its namespace its rules ask for more than 500 words of the rule table',
+      },
+    ]);
+  });
+
+  test('of the same pods, by ipBlocks: they open nothing, and selectors do', () => {
+    const compiler = new PolicyCompiler(NODE.name, {
+      budget: { policy: 1_000_000, namespace: 1_000_000, endpointBlocks: 3000 },
+    });
+    const [own] = pods(1) as [PodRecord];
+    const friends = ingressPolicy('friends', [allow([{ podSelector: matching() }])]);
+    compiler.apply(set(namespace('default'), own, pod('friend', '10.0.0.9'), friends, holes(40)));
+    expect(takesIn(compiler, '20.0.0.8', 1)).toBe(true);
+    compiler.apply(set(holes(60, 'more')));
+    expect(takesIn(compiler, '20.0.0.8', 1)).toBe(false);
+    expect(takesIn(compiler, '10.0.0.9', 1)).toBe(true);
+    expect(compiler.refusedPolicies().map(({ policy }) => policy)).toEqual(['default/holes', 'default/more']);
+    compiler.apply(remove(holes(60, 'more')));
+    expect(takesIn(compiler, '20.0.0.8', 1)).toBe(true);
+    expect(compiler.refusedPolicies()).toEqual([]);
+  });
+});
+
+test('who is refused follows from the records, however they came, and everybody else is judged as ever', () => {
+  const budget = { policy: 6, namespace: 9, endpointBlocks: 1_000_000 };
+  let refusals = 0;
+  fc.assert(
+    fc.property(grownHistory, fc.nat(), (batches, seed) => {
+      const model = new ClusterModel();
+      const compiler = new PolicyCompiler(NODE.name, { budget });
+      for (const batch of batches) {
+        model.apply(batch);
+        compiler.apply(batch);
+        compiler.compile();
+      }
+      const snapshot = model.snapshot();
+      const anew = new PolicyCompiler(NODE.name, { budget });
+      anew.apply(shuffled(changesOf(snapshot), seed));
+      const { table } = compiler.compile();
+      anew.compile();
+      const refused = compiler.refusedPolicies();
+      expect(refused).toEqual(anew.refusedPolicies());
+      refusals += refused.length;
+      const closed = withRefused(snapshot, refused);
+      for (const { addresses, nodeName, hostNetwork } of closed.pods) {
+        if (nodeName !== NODE.name || hostNetwork) continue;
+        for (const destination of addresses) {
+          for (const source of ADDRESSES) {
+            if (source.includes(':') !== destination.includes(':')) continue;
+            const flow = { source, destination, protocol: 6, port: 80 };
+            expect({ flow, ...judgeSides(table, flow) }).toEqual({ flow, ...evaluate(closed, flow, NODE.name) });
+          }
+        }
+      }
+    }),
+    { numRuns: 150, ...(process.env.FC_SEED !== undefined && { seed: Number(process.env.FC_SEED) }) },
+  );
+  expect(refusals).toBeGreaterThan(50);
+});
+
+/** Fisher and Yates, by a linear congruential generator. */
+function shuffled(changes: ClusterChange[], seed: number): ClusterChange[] {
+  let state = seed;
+  for (let i = changes.length - 1; i > 0; i--) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    const j = state % (i + 1);
+    [changes[i], changes[j]] = [changes[j] as ClusterChange, changes[i] as ClusterChange];
+  }
+  return changes;
+}
