@@ -1,5 +1,5 @@
 /**
- * `node setup/run.mjs demo|podfence|test|fuzz|test:cluster|bench|build|manifests [ARGS]`: makes a checkout ready (system packages, a Node that is new enough, npm
+ * `node setup/run.mjs demo|podfence|test|fuzz|faults|test:cluster|bench|build|manifests [ARGS]`: makes a checkout ready (system packages, a Node that is new enough, npm
  * packages) and runs the command. Plain JavaScript without packages, because nothing is installed yet and the Node may be an old one
  * (18 or newer). What is ready is recognised by a few files and one checksum; only missing things are installed, and named.
  */
@@ -48,6 +48,8 @@ const WORDS = {
   test,
   fuzz: ({ root, node, env }, args) =>
     runInForeground(node, [join(root, 'test/fuzz/run.ts'), ...args], { cwd: root, env }),
+  faults: ({ root, node, env }, args) =>
+    runInForeground(node, [join(root, 'test/faults/run.ts'), ...args], { cwd: root, env }),
   'test:cluster': ({ root, node, env }, args) =>
     runInForeground(node, [join(root, 'test/on-cluster/run.ts'), ...args], { cwd: root, env }),
   bench: (checkout, args) => runSource(checkout, 'bench/run.ts', args),
@@ -83,7 +85,7 @@ function runSource({ root, node, env }, file, args) {
 function sendsPackets(word, args) {
   if (word === 'podfence') return args[0] === 'lab';
   if (word === 'bench') return benchSendsPackets(args);
-  return word === 'demo' || word === 'test' || word === 'test:cluster';
+  return word === 'demo' || word === 'test' || word === 'faults' || word === 'test:cluster';
 }
 
 /**

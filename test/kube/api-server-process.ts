@@ -22,6 +22,9 @@ function methodsOf(server: TestApiServer) {
     populate: (shape: PopulationShape) => {
       for (const object of population(shape)) server.set(object);
     },
+    depopulate: (shape: PopulationShape) => {
+      for (const { kind, metadata } of population(shape)) server.delete(kind, metadata.namespace, metadata.name);
+    },
     compact: () => server.compact(),
     bookmark: (...args: Parameters<TestApiServer['bookmark']>) => server.bookmark(...args),
     requests: (...args: Parameters<TestApiServer['requests']>) => server.requests(...args),

@@ -1,0 +1,260 @@
+/** What can go wrong on a node, each as it is done to a running agent. */
+import { existsSync, readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { datagramFlood, fillKernelTable, portScan, synFlood } from './floods.ts';
+import type { Scene } from './scene.ts';
+
+export interface Fault {
+  readonly name: string;
+  /** How it is made: a sentence without a subject. */
+  readonly how: string;
+  /** Of the agent, where it needs others than the usual. */
+  readonly flags?: readonly string[];
+  readonly log?: 'full disk';
+  /** What is denied may get through, and why. */
+  readonly opens?: string;
+  /** Seconds that it takes, where that is too long among random ones. */
+  readonly long?: true;
+  /** Resolves when it is over; a text is what else there is to tell. */
+  meet(scene: Scene): Promise<unknown>;
+}
+
+const KINDS = ['Namespace', 'Pod', 'NetworkPolicy'] as const;
+const DAY = 86_400_000;
+const POLICIES = { pods: 1000, namespaces: 100, policies: 100, podBytes: 0 };
+const SMALL_TABLE = 256;
+const MAX_KERNEL_FLOWS = '/proc/sys/net/netfilter/nf_conntrack_max';
+
+export const FAULTS: readonly Fault[] = [
+  {
+    name: 'threads that judge end',
+    how: 'ends both threads at once, wherever they are',
+    async meet(scene) {
+      const restarts = () => scene.agent.metrics().then((metrics) => metrics.sum('podfence_worker_restarts_total'));
+      const before = await restarts();
+      scene.doToAgent({ what: 'end-threads' });
+      await scene.agent.shows(
+        'other threads',
+        ({ workers }) => workers.restarts > before && workers.alive === workers.wanted,
+      );
+    },
+  },
+  {
+    name: 'main thread blocked for a second',
+    how: 'blocks the main thread while the cluster changes',
+    async meet(scene) {
+      scene.doToAgent({ what: 'block', milliseconds: 1000 });
+      await scene.change();
+    },
+  },
+  {
+    name: 'main thread blocked for 10 s',
+    how: 'blocks the main thread while the cluster changes',
+    long: true,
+    async meet(scene) {
+      scene.doToAgent({ what: 'block', milliseconds: 10_000 });
+      await scene.change();
+      await delay(10_000);
+    },
+  },
+  {
+    name: 'process stopped for 2 s, under a flood',
+    how: 'sends SIGSTOP and SIGCONT, and 20,000 new flows meanwhile: the queues overflow',
+    async meet(scene) {
+      process.kill(scene.agent.pid, 'SIGSTOP');
+      try {
+        await datagramFlood(scene.pods.friend, scene.pods.server, 20_000, 64);
+        await delay(2000);
+      } finally {
+        process.kill(scene.agent.pid, 'SIGCONT');
+      }
+      const { queues } = await scene.agent.status();
+      return `${queues.reduce((sum, { droppedByKernel }) => sum + droppedByKernel, 0)} packets found a full queue`;
+    },
+  },
+  {
+    name: 'agent killed',
+    how: 'sends SIGKILL, waits a second and starts another',
+    long: true,
+    async meet(scene) {
+      await scene.agent.kill();
+      await delay(1000);
+      await scene.startAgent();
+    },
+  },
+  {
+    name: 'tools are slow',
+    how: 'lets each run of a tool take 300 ms longer while the cluster changes',
+    async meet(scene) {
+      scene.breakTools('sleep 0.3\n');
+      await scene.change();
+      await delay(500);
+      scene.mendTools();
+    },
+  },
+  {
+    name: 'tools fail',
+    how: 'lets each run of a tool fail while the cluster changes',
+    async meet(scene) {
+      scene.breakTools('echo broken >&2; exit 1\n');
+      await scene.change();
+      await delay(500);
+      scene.mendTools();
+    },
+  },
+  {
+    name: 'rules flushed',
+    how: 'flushes the tables in which the agent has its rules',
+    opens: 'until they are in place again nothing hands packets over',
+    long: true,
+    meet: (scene) => untilRepaired(scene, 'iptables -t mangle -F; iptables -t security -F; true'),
+  },
+  {
+    name: 'sets flushed',
+    how: 'empties the sets of isolated addresses',
+    opens: 'the kernel tells nobody of it: until the next look, every 10 s, nobody is isolated',
+    long: true,
+    meet: (scene) => untilRepaired(scene, 'for set in $(ipset list -name); do ipset flush $set; done'),
+  },
+  {
+    name: 'rules of others come and go',
+    how: 'adds 2,000 rules of other software and takes them away, four times',
+    async meet(scene) {
+      const rules = Array.from({ length: 2000 }, (_, i) => `-A OTHERS -s 198.18.${i >> 8}.${i & 255} -j RETURN`);
+      const text = ['*filter', ':OTHERS -', ...rules, 'COMMIT'].join('\\n');
+      const command = `printf '${text}\\n' | iptables-restore --noflush && iptables -F OTHERS && iptables -X OTHERS`;
+      for (let i = 0; i < 4; i++) await scene.world.onNode('sh', '-c', command);
+    },
+  },
+  {
+    name: 'API server answers garbage',
+    how: 'breaks the watches, and answers what follows with text, half a list, half an event and silence in turn',
+    async meet({ world }) {
+      const answers = [
+        { body: '<html>' },
+        'half',
+        { body: '{"type":"MODIFIED","object":{"kin' },
+        'cut',
+        { status: 500 },
+      ] as const;
+      for (const answer of answers) {
+        for (const kind of KINDS) await world.api.call('fail', { kind, answer });
+      }
+      await world.api.call('cutWatches');
+      await delay(1000);
+      await world.api.call('heal');
+    },
+  },
+  {
+    name: 'half objects',
+    how: 'sends events with objects without names, without specs and with numbers for texts',
+    async meet({ world }) {
+      for (const [kind, version] of [
+        ['NetworkPolicy', 'networking.k8s.io/v1'],
+        ['Pod', 'v1'],
+        ['Namespace', 'v1'],
+      ] as const) {
+        for (const object of [
+          { metadata: {} },
+          { metadata: { name: 7, namespace: ['shop'] }, spec: 'none' },
+          {
+            metadata: { name: 'half', namespace: 'elsewhere' },
+            spec: { podSelector: 1, ingress: {}, nodeName: {} },
+            status: [],
+          },
+        ]) {
+          const event = { type: 'MODIFIED', object: { kind, apiVersion: version, ...object } };
+          await world.api.call('sendToWatches', `${JSON.stringify(event)}\n`, kind);
+        }
+      }
+      // What is not there is taken back by the next list.
+      await world.api.call('compact');
+      await world.api.call('cutWatches');
+    },
+  },
+  {
+    name: '10,000 policies at once',
+    how: 'creates 10,000 policies and 1,000 pods in 100 namespaces, and deletes them',
+    long: true,
+    async meet({ world, agent }) {
+      await world.api.call('populate', POLICIES);
+      await agent.shows('the policies', ({ enforced }) => enforced.policies > 10_000);
+      await world.api.call('depopulate', POLICIES);
+      await agent.shows('that they are gone', ({ enforced }) => enforced.policies < 10_000);
+    },
+  },
+  {
+    name: 'clock jumps',
+    how: "sets the process's clock a day ahead, and two days back",
+    async meet(scene) {
+      scene.doToAgent({ what: 'jump', milliseconds: DAY });
+      await scene.change();
+      await delay(200);
+      scene.doToAgent({ what: 'jump', milliseconds: -2 * DAY });
+      await delay(200);
+      scene.doToAgent({ what: 'jump', milliseconds: DAY });
+    },
+  },
+  {
+    name: 'disk full',
+    how: 'starts the agent with a log that takes no byte, and breaks its watches',
+    log: 'full disk',
+    long: true,
+    async meet({ world, agent }) {
+      await world.api.call('cutWatches');
+      await agent.shows('other watches', ({ source }) => source.kinds.every(({ watching }) => watching));
+      return `${(await agent.metrics()).sum('podfence_log_lines_lost_total')} lines were lost`;
+    },
+  },
+  {
+    name: 'SYN flood',
+    how: 'sends 50,000 segments that open connections, from the pod that is denied',
+    async meet({ pods }) {
+      await synFlood(pods.stranger, pods.server, 50_000);
+    },
+  },
+  {
+    name: 'UDP flood',
+    how: 'sends 50,000 datagrams to as many ports, from the pod that is denied',
+    async meet({ pods }) {
+      await datagramFlood(pods.stranger, pods.server, 50_000);
+    },
+  },
+  {
+    name: 'scan of all ports',
+    how: 'tries each of the 65,536 TCP ports, from the pod that is denied',
+    async meet({ pods }) {
+      await portScan(pods.stranger, pods.server);
+    },
+  },
+  {
+    name: 'flow table full',
+    how: `opens 20,000 flows that are allowed, with room for ${SMALL_TABLE} in each thread`,
+    flags: ['--flow-capacity', String(SMALL_TABLE)],
+    long: true,
+    async meet({ pods, agent }) {
+      await datagramFlood(pods.friend, pods.server, 20_000, 64);
+      return `${(await agent.status()).flows.evicted} flows were evicted`;
+    },
+  },
+  {
+    name: "kernel's table full",
+    how: 'fills the table of connections of the node with others that are never given up, for 15 s',
+    long: true,
+    async meet({ world }) {
+      const most = existsSync(MAX_KERNEL_FLOWS) ? Number(readFileSync(MAX_KERNEL_FLOWS, 'utf8')) : 0;
+      const taken = await fillKernelTable(world.node, 2 * most, 15);
+      await delay(15_000);
+      return `${taken} entries, of ${most}`;
+    },
+  },
+];
+
+/** Those of a few seconds that open nothing, with the usual agent. */
+export const RANDOM_FAULTS = FAULTS.filter(({ long, opens }) => long === undefined && opens === undefined);
+
+async function untilRepaired({ agent, world }: Scene, command: string): Promise<void> {
+  const repairs = (await agent.status()).steeringRepairs;
+  await world.onNode('sh', '-c', command);
+  await agent.shows('that rules were put in place again', ({ steeringRepairs }) => steeringRepairs > repairs);
+}

@@ -1,0 +1,46 @@
+/**
+ * Loaded into an agent by `--import`: on SIGUSR2 it does to itself what the file named in FAULT_FILE says, once. What comes from outside (signals, tools, the API
+ * server, packets) needs no such help.
+ */
+import { readFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import threads from 'node:worker_threads';
+
+export type InnerFault =
+  /** Threads that judge end, wherever they are, and run no code of their own any more. */
+  | { readonly what: 'end-threads' }
+  /** The main thread does nothing else. */
+  | { readonly what: 'block'; readonly milliseconds: number }
+  /** What `Date` says jumps. Threads that judge do not ask it. */
+  | { readonly what: 'jump'; readonly milliseconds: number };
+
+if (threads.isMainThread) {
+  const running = new Set<threads.Worker>();
+  threads.Worker = class extends threads.Worker {
+    constructor(...parameters: ConstructorParameters<typeof threads.Worker>) {
+      super(...parameters);
+      running.add(this);
+      this.once('exit', () => running.delete(this));
+    }
+  };
+  syncBuiltinESMExports();
+
+  const Clock = Date;
+  let offset = 0;
+  globalThis.Date = class extends Clock {
+    constructor(...parameters: [] | [number]) {
+      super(...((parameters.length === 0 ? [Clock.now() + offset] : parameters) as [number]));
+    }
+
+    static override now(): number {
+      return Clock.now() + offset;
+    }
+  } as DateConstructor;
+
+  process.on('SIGUSR2', () => {
+    const fault = JSON.parse(readFileSync(process.env.FAULT_FILE as string, 'utf8')) as InnerFault;
+    if (fault.what === 'end-threads') for (const worker of running) void worker.terminate();
+    else if (fault.what === 'jump') offset += fault.milliseconds;
+    else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fault.milliseconds);
+  });
+}

@@ -1,0 +1,31 @@
+/** Twenty seconds of faults. `npm run faults` has each once, and random ones for as long as one likes. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describeAsRoot } from '../root.ts';
+import { isFlat, randomFaults, summaryOf } from './random-faults.ts';
+import { Scene } from './scene.ts';
+
+const SEED = Number(process.env.FAULTS_SEED ?? 14);
+const MILLISECONDS = 20_000;
+
+describeAsRoot('Whatever goes wrong on a node', () => {
+  let scene: Scene;
+  beforeAll(async () => {
+    scene = await Scene.start();
+    await scene.startAgent();
+    await scene.open();
+  });
+  afterAll(async () => {
+    await scene[Symbol.asyncDispose]();
+  });
+
+  test('nothing denied passes, nothing allowed is lost, and what changes holds', { timeout: 120_000 }, async () => {
+    const run = await randomFaults(scene, { seed: SEED, milliseconds: MILLISECONDS });
+    console.log(`faults: seed ${SEED}: ${summaryOf(run)}`);
+    const bad = run.outcomes.filter(
+      ({ delivered, lost, converged }) => delivered > 0 || lost > 0 || converged === undefined,
+    );
+    expect(bad, `of the seed ${SEED}`).toEqual([]);
+    expect(run.outcomes.length).toBeGreaterThan(1);
+    expect(isFlat(run), summaryOf(run)).toBe(true);
+  });
+});
