@@ -10,7 +10,7 @@ import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe
 import { system } from '../dataplane/steering/run.ts';
 import { DEFAULT_MARK, type MarkBits, type Steering, type SteeringKind } from '../dataplane/steering/state.ts';
 import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
-import { withRefused } from '../policy/refused-policies.ts';
+import { turnedPolicies, withRefused } from '../policy/refused-policies.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import { Sequence } from '../sys/sequence.ts';
 import type {
@@ -420,9 +420,10 @@ export class Agent {
     const before = this.#compiled;
     const inForce = await enforce(async () => {
       // As late as possible: what is decided before the table is published is put down to the policies of before.
-      for (let at = 0; at < changes.length; at += PIECE) {
-        this.#flows?.apply(changes.slice(at, at + PIECE));
-        if (at + PIECE < changes.length) await setImmediate();
+      const seen = [...changes, ...turnedPolicies(this.#compiler)];
+      for (let at = 0; at < seen.length; at += PIECE) {
+        this.#flows?.apply(seen.slice(at, at + PIECE));
+        if (at + PIECE < seen.length) await setImmediate();
       }
       this.#compiled = compiled;
       return compiled;

@@ -25,8 +25,10 @@ export class RefusedPolicyWatch {
   see(refused: readonly RefusedPolicy[]): void {
     const before = new Set(this.#refused.map(({ policy }) => policy));
     const fresh = refused.filter(({ policy }) => !before.has(policy));
-    for (const { policy, reason } of fresh.slice(0, MOST_LINES))
-      this.#log.error({ policy }, `policy ${policy} isolates its pods and allows nothing: ${reason}`);
+    for (const { policy, reason, refuses } of fresh.slice(0, MOST_LINES)) {
+      const effect = refuses === 'all' ? 'isolates its pods and allows nothing' : 'is in force in part';
+      this.#log.error({ policy }, `policy ${policy} ${effect}: ${reason}`);
+    }
     const more = fresh.length - MOST_LINES;
     if (more > 0)
       this.#log.error({ more }, `${more} more policies ask for too much of the rule table; /status lists some`);

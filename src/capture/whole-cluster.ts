@@ -11,6 +11,7 @@ import type { FlowEnd } from '../explain/flow-end.ts';
 import { type AddressWords, addressWords } from '../policy/address-words.ts';
 import { Attribution } from '../policy/attribution.ts';
 import { type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
+import { turnedPolicies } from '../policy/refused-policies.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 
 /** The node that all pods are endpoints of. */
@@ -49,8 +50,10 @@ export class WholeCluster {
 
   compile(): ClusterTable {
     const { pods } = this.#store.snapshot();
+    const { table } = this.#compiler.compile();
+    this.attribution.apply(turnedPolicies(this.#compiler));
     return {
-      table: this.#compiler.compile().table,
+      table,
       places: {
         hosts: [
           ...hostsOf(pods).flatMap(({ address, node, isNode }) =>

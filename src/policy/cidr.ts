@@ -28,7 +28,7 @@ export interface PrefixPorts extends Prefix {
 
 /** Prefixes that are entered, and port ranges that are united, within some tenths of a millisecond. */
 const NODES_OF_PIECE = 500;
-const RANGES_OF_PIECE = 2000;
+export const RANGES_OF_PIECE = 2000;
 
 /** A block on the way down the prefixes. */
 interface OpenBlock {

@@ -24,7 +24,7 @@ import { type Identity, type Namespace, NO_GROUP, type Policy } from './model.ts
 import { PeerGroups } from './peer-groups.ts';
 import { finish, type Pieces } from './pieces.ts';
 import { PodSlots, type SharedAddress } from './pod-slots.ts';
-import { BUDGET, type Budget, PolicyBudget, type RefusedPolicy, tooManyBlocks } from './policy-budget.ts';
+import { BUDGET, type Budget, PolicyBudget, type RefusedPolicy, tooManyBlocksTogether } from './policy-budget.ts';
 import { PolicyRules } from './policy-rules.ts';
 import { PortNames } from './port-names.ts';
 import { PortSets } from './port-set.ts';
@@ -115,6 +115,8 @@ export class PolicyCompiler {
   private readonly writer: TableWriter;
   private portSetsInUse = 0;
   private isolatedEndpoints = 0;
+  /** Policies that are refused and were not, or the other way. */
+  private readonly turned: PolicyRecord[] = [];
   /** By what was applied since the last compile. */
   private concerned = new Concerned();
 
@@ -126,13 +128,13 @@ export class PolicyCompiler {
     this.nodeName = nodeName;
     this.mode = mode;
     this.slack = slack;
-    this.mostBlockWords = budget.endpointBlocks;
+    this.mostBlockWords = budget.endpointBlockWords;
     this.groups = new PeerGroups(this.identities, slack.peers);
     this.groups.keepEverything();
     this.budget = new PolicyBudget(this.identities, this.groups, budget);
     this.unknownPortNames = new UnknownPortNames(this.identities, this.portNames);
     this.rules = new PolicyRules(this.groups, this.portSets, this.unknownPortNames);
-    this.classes = new EndpointClasses(this.rules, this.portSets, this.seed, budget.endpointBlocks);
+    this.classes = new EndpointClasses(this.rules, this.portSets, this.seed, budget.endpointBlockWords);
     this.writer = new TableWriter(this.seed, {
       addresses4: this.slots.addresses4,
       addresses6: this.slots.addresses6,
@@ -180,7 +182,11 @@ export class PolicyCompiler {
   *settleInPieces(): Pieces {
     for (const slot of this.slots.takeResettled()) this.setEndpoint(this.podsBySlot[slot] as Pod);
     this.identities.settle((identity) => this.groups.remove(identity));
-    for (const record of yield* this.budget.review()) this.replacePolicy(record);
+    for (const record of yield* this.budget.review()) {
+      this.replacePolicy(record);
+      this.turned.push(record);
+      yield;
+    }
     yield* this.classes.prepare();
     yield* this.groups.settleInPieces(
       (group) => this.classes.groupLeft(group),
@@ -227,9 +233,17 @@ export class PolicyCompiler {
 
   /** Policies that ask for too much of the table, sorted. */
   refusedPolicies(): readonly RefusedPolicy[] {
-    const reason = tooManyBlocks(this.mostBlockWords);
-    const together = [...this.classes.tooMany()].map(({ key }) => ({ policy: key, reason }));
+    const reason = tooManyBlocksTogether(this.mostBlockWords);
+    const together = [...this.classes.tooMany()].map(
+      ({ key }): RefusedPolicy => ({ policy: key, reason, refuses: 'blocks' }),
+    );
     return [...this.budget.refused(), ...together].sort((a, b) => (a.policy < b.policy ? -1 : 1));
+  }
+
+  /** The records, as they are compiled, of the policies that came to be refused since this was asked last, or not to be any more. A policy that was set is refused anew. */
+  takeTurned(): PolicyRecord[] {
+    const turned = this.turned.splice(0).filter((record) => this.policies.has(recordKey(record)));
+    return turned.map((record) => this.budget.compiled(record));
   }
 
   private setNamespace(name: string, record: NamespaceRecord | undefined): void {

@@ -5,7 +5,7 @@
  */
 
 import { deciding } from '../cluster/mode.ts';
-import { type Block, isIpv4, type PrefixPorts, prefixPortsInPieces, wordsOfBlocks } from './cidr.ts';
+import { type Block, isIpv4, type PrefixPorts, prefixPortsInPieces, RANGES_OF_PIECE, wordsOfBlocks } from './cidr.ts';
 import { GrowingWords, Numbers } from './growing-words.ts';
 import { type InternedSet, InternedSets } from './interned-sets.ts';
 import type { Identity, Peer, PeerGroup, Policy } from './model.ts';
@@ -259,9 +259,15 @@ export class EndpointClasses {
     yield* inPieces(peers, ([peer, ports]) => {
       for (const group of peer.groups) append(opened, group, ports);
     });
-    yield* inPieces(opened, ([group, ports]) =>
-      this.groupRules.set(this.keyOf(record, group), this.portSets.union(ports)),
-    );
+    let ranges = 0;
+    for (const [group, ports] of opened) {
+      const union = this.portSets.union(ports);
+      this.groupRules.set(this.keyOf(record, group), union);
+      ranges += 1 + this.portSets.rangesOf(union);
+      if (ranges < RANGES_OF_PIECE) continue;
+      ranges = 0;
+      yield;
+    }
   }
 
   /** Good until it is asked for another. */

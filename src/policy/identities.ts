@@ -25,7 +25,9 @@ export class Identities {
   version = 0;
   /** How many there are. */
   size = 0;
-  /** How many came, went, or were in a namespace when it got other labels, so far. */
+  /** Namespaces whose labels are known. */
+  labelledNamespaces = 0;
+  /** How many came, went, or were in a namespace when it got other labels, and how many namespaces got other labels, so far. */
   moves = 0;
   /** By identity: its profile of named ports. */
   readonly profiles = new GrowingWords();
@@ -72,10 +74,11 @@ export class Identities {
   setLabels(namespace: Namespace, labels: NamespaceRecord['labels'] | undefined): boolean {
     const before = namespace.labels === undefined ? undefined : this.labelsKey(namespace.labels);
     const after = labels === undefined ? undefined : this.labelsKey(labels);
+    this.labelledNamespaces += Number(labels !== undefined) - Number(namespace.labels !== undefined);
     namespace.labels = labels;
     if (before !== after) {
       this.version++;
-      this.moves += namespace.identities.size;
+      this.moves += 1 + namespace.identities.size;
     }
     return before !== after;
   }

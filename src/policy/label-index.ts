@@ -12,11 +12,14 @@ const MANY_VALUES = 1000;
 
 export class LabelIndex<T extends object> {
   private readonly byKey = new Map<string, Map<string, Bucket<T>>>();
+  /** By key: how many things have it, with any value. */
+  private readonly sizes = new Map<string, number>();
 
   /** Adds what is not there yet. */
   add(item: T, labels: Labels): void {
     for (const key in labels) {
       const value = labels[key] as string;
+      this.sizes.set(key, (this.sizes.get(key) ?? 0) + 1);
       const byValue = this.byKey.get(key);
       if (byValue === undefined) {
         this.byKey.set(key, new Map([[value, item]]));
@@ -33,19 +36,45 @@ export class LabelIndex<T extends object> {
   remove(item: T, labels: Labels): void {
     for (const key in labels) {
       const value = labels[key] as string;
+      this.sizes.set(key, (this.sizes.get(key) ?? 0) - 1);
       const byValue = this.byKey.get(key);
       const bucket = byValue?.get(value);
       if (bucket instanceof Set) bucket.delete(item);
       if (bucket === item || (bucket instanceof Set && bucket.size === 0)) byValue?.delete(value);
-      if (byValue?.size === 0) this.byKey.delete(key);
+      if (byValue?.size === 0) {
+        this.byKey.delete(key);
+        this.sizes.delete(key);
+      }
     }
+  }
+
+  /** How many things have the rarest of the labels that the selector requires; undefined where it requires none. Changes by 1 at most with each thing that comes or goes. */
+  count({ matchLabels, matchExpressions }: LabelSelector): number | undefined {
+    let fewest: number | undefined;
+    const consider = (count: number): void => {
+      if (fewest === undefined || count < fewest) fewest = count;
+    };
+    for (const key in matchLabels) consider(this.countOf(key, matchLabels[key] as string));
+    for (const { key, operator, values } of matchExpressions) {
+      if (operator === 'Exists') consider(this.sizes.get(key) ?? 0);
+      else if (operator === 'In')
+        consider([...new Set(values)].reduce((sum, value) => sum + this.countOf(key, value), 0));
+    }
+    return fewest;
+  }
+
+  private countOf(key: string, value: string): number {
+    const bucket = this.byKey.get(key)?.get(value);
+    if (bucket === undefined) return 0;
+    return bucket instanceof Set ? bucket.size : 1;
   }
 
   /**
    * Everything that the selector can match, and more: what has the rarest of the labels that it requires. Undefined where it requires
    * none, so that anything can match it.
+   * @param mostValues of a label that only has to exist: with more it does not count as required
    */
-  candidates({ matchLabels, matchExpressions }: LabelSelector): Candidates<T> | undefined {
+  candidates({ matchLabels, matchExpressions }: LabelSelector, mostValues = MANY_VALUES): Candidates<T> | undefined {
     let fewest: Candidates<T> | undefined;
     const consider = (buckets: readonly Bucket<T>[]): void => {
       const found = new Candidates(buckets);
@@ -54,7 +83,7 @@ export class LabelIndex<T extends object> {
     for (const key in matchLabels) consider(this.having(key, [matchLabels[key] as string]));
     for (const { key, operator, values } of matchExpressions) {
       if (operator === 'In') consider(this.having(key, new Set(values)));
-      else if (operator === 'Exists' && this.valuesOf(key) <= MANY_VALUES) consider(this.havingAny(key));
+      else if (operator === 'Exists' && this.valuesOf(key) <= mostValues) consider(this.havingAny(key));
     }
     return fewest;
   }

@@ -94,8 +94,9 @@ export class PeerGroups {
     return group === NO_GROUP ? undefined : this.sets.withId(group);
   }
 
-  /** The identity is new. */
+  /** The identity has no group; another of its pods may have brought it already. */
   add(identity: Identity): void {
+    if (this.unplaced.has(identity)) return;
     this.labelled.add(identity, identity.labels);
     this.unplaced.add(identity);
   }
@@ -122,20 +123,36 @@ export class PeerGroups {
 
   /**
    * How many identities a peer of a policy in `namespace` can match, and some more: found by the labels that its selectors require. Right at any time, for identities that are in no
-   * group yet too.
-   * @param scopes what was found of namespaces by then: for others asked at the same time
+   * group yet too. Changes by 1 at most with each move that `Identities.moves` counts.
+   * @param scopes what was found of namespaceSelectors by then: for others asked at the same time
    */
   countCandidates(peer: PolicyPeer, namespace: Namespace, scopes: Map<string, number>): number {
     const { namespaceSelector, podSelector = EVERYTHING } = peer;
-    const labelled = this.labelled.candidates(podSelector)?.count ?? this.identities.size;
+    const labelled = this.labelled.count(podSelector) ?? this.identities.size;
     if (namespaceSelector === undefined) return Math.min(labelled, namespace.identities.size);
     const key = scopeKey(peer, namespace.name);
     let inScope = scopes.get(key);
     if (inScope === undefined) {
-      inScope = this.identitiesIn({ namespace: undefined, namespaceSelector }, Number.POSITIVE_INFINITY);
+      inScope = this.identitiesBy(namespaceSelector);
       scopes.set(key, inScope);
     }
     return Math.min(labelled, inScope);
+  }
+
+  /** How many namespaces the peer's namespaceSelector can match, and some more. */
+  countNamespaces({ namespaceSelector = EVERYTHING }: PolicyPeer): number {
+    return this.labelledNamespaces.count(namespaceSelector) ?? this.identities.labelledNamespaces;
+  }
+
+  /** Identities in the namespaces that the selector matches. */
+  private identitiesBy(namespaceSelector: LabelSelector): number {
+    const found = this.labelledNamespaces.candidates(namespaceSelector, Number.POSITIVE_INFINITY)?.lists();
+    let count = 0;
+    for (const list of found ?? [this.identities.all()]) {
+      for (const { labels, identities } of list)
+        if (labels !== undefined && matches(namespaceSelector, labels)) count += identities.size;
+    }
+    return count;
   }
 
   /**
@@ -273,7 +290,7 @@ export class PeerGroups {
   }
 
   /** Identities in the namespaces that the scope can match; not counted further than `enough`. */
-  private identitiesIn(scope: Pick<Scope, 'namespace' | 'namespaceSelector'>, enough: number): number {
+  private identitiesIn(scope: Scope, enough: number): number {
     if (scope.namespace !== undefined) return scope.namespace.identities.size;
     const namespaces = this.labelledNamespaces.candidates(scope.namespaceSelector);
     if (namespaces === undefined || namespaces.count >= enough) return enough;
@@ -414,7 +431,8 @@ export function peerKey(peer: PolicyPeer, namespace: string): string {
   return keyIn(scopeKey(peer, namespace), peer.podSelector ?? EVERYTHING);
 }
 
-function scopeKey({ namespaceSelector }: PolicyPeer, namespace: string): string {
+/** The same for peers of policies in one namespace that look for pods in the same namespaces. */
+export function scopeKey({ namespaceSelector }: PolicyPeer, namespace: string): string {
   return namespaceSelector === undefined ? `in ${namespace}` : `by ${selectorKey(namespaceSelector)}`;
 }
 

@@ -1,37 +1,37 @@
 /**
- * What a policy may ask of the table. Most ask for a few words; who may write policies could ask for gigabytes: with selectors that each match nearly all
- * pods, and different ones, or with ipBlocks that each have a hole and ports of their own. A policy that asks for more than its budget, or
- * comes with the smaller ones of its namespace to more than the namespace's, is *refused*: it isolates its pods and allows nothing, as one with an error does.
+ * What a policy may ask for. Most ask for little; who may write policies could ask for gigabytes and minutes: with selectors that each match nearly all pods, and are all different, or
+ * with ipBlocks that each have a hole and ports of their own. A policy that exceeds its budget is *refused*: it isolates its pods and allows nothing, as one with an error does.
  *
- * What counts is a word for each identity that a selector of a rule can match, and the words of the ipBlocks' prefixes and ports. It follows from the records of the
- * cluster alone, not from their order or from the node: all agents refuse the same.
+ * Counted is what its selectors can match, and what its ipBlocks take of the table. That follows from the records of the cluster alone, not from their order nor
+ * from the node: all agents refuse the same. What the policies of one pod take together is limited where it is built, in endpoint-classes.ts.
  */
 import { type PolicyPeer, type PolicyRecord, type PolicyRule, recordKey } from '../cluster/records.ts';
 import { blockPrefixes } from './address-words.ts';
 import { type Block, wordsOfBlocks } from './cidr.ts';
 import type { Identities } from './identities.ts';
-import { type PeerGroups, peerKey } from './peer-groups.ts';
-import { inPieces } from './pieces.ts';
+import { type PeerGroups, peerKey, scopeKey } from './peer-groups.ts';
+import { inPieces, type Pieces } from './pieces.ts';
 import { ALL_PORTS, PREFIX6_WORDS } from './table-layout.ts';
 
-/** Words of the table that may be asked for. */
 export interface Budget {
-  /** By one policy. */
-  readonly policy: number;
-  /** By the policies of one namespace. */
-  readonly namespace: number;
-  /** By the ipBlocks, in one direction, of all policies that select the same pods. */
-  readonly endpointBlocks: number;
+  /** What the selectors of one policy can match, a selector after the other: a word for each identity and namespace, and the ports that are opened to them. */
+  readonly matchWords: number;
+  /** Words of the table that the ipBlocks of one policy take. */
+  readonly blockWords: number;
+  /** Words of the table that the ipBlocks of all policies of the same pods take in one direction. */
+  readonly endpointBlockWords: number;
 }
 
-/** 4 MiB for a policy, which takes some 300 ms to compile, in turns. */
-export const BUDGET: Budget = { policy: 2 ** 20, namespace: 2 ** 22, endpointBlocks: 2 ** 22 };
+/** Each takes up to half a second to compile, in turns. Twenty selectors may each match 50,000 identities; 80,000 IPv4 blocks for one port fit. */
+export const BUDGET: Budget = { matchWords: 2 ** 20, blockWords: 2 ** 18, endpointBlockWords: 2 ** 20 };
 
 export interface RefusedPolicy {
   /** `namespace/name`. */
   readonly policy: string;
-  /** Follows the policy's name and a colon. */
+  /** A sentence about the policy without its name. */
   readonly reason: string;
+  /** What it does not allow: anything, or what its ipBlocks say, to some of its pods. */
+  readonly refuses: 'all' | 'blocks';
 }
 
 /** What is counted of a policy. */
@@ -41,17 +41,28 @@ interface Demand {
   /** Peers with a podSelector only, and those with a namespaceSelector. */
   readonly own: number;
   readonly foreign: number;
-  /** More words than its ipBlocks can ask for, told without a look at what holds what. */
+  /** More words than its ipBlocks can take, told without a look at what holds what. */
   readonly mostBlockWords: number;
-  /** Counted when that is too many. */
-  blockWords: number | undefined;
-  /** Its distinct peers that have selectors, by what makes them distinct. */
-  peers: ReadonlyMap<string, PolicyPeer> | undefined;
+  /** Whether they take too many, once that was counted. */
+  tooManyBlocks: boolean | undefined;
+  /** Its distinct peers that have selectors, and of those one with each namespaceSelector, once they were looked for. */
+  peers: readonly DemandedPeer[] | undefined;
+  scopes: readonly PolicyPeer[] | undefined;
+  /** So many moves of identities may follow those of `countedAt` before the matches can be too many, or can be no more so. */
+  headroom: number;
+  countedAt: number;
+  tooManyMatches: boolean;
   /** The record as it is compiled while it is refused. */
   refused: PolicyRecord | undefined;
 }
 
-/** Of a namespace. */
+interface DemandedPeer {
+  readonly peer: PolicyPeer;
+  /** Port ranges and names that the policy opens to it. */
+  ranges: number;
+}
+
+/** Those of a namespace, and their sums. */
 class Demands {
   readonly namespace: string;
   readonly policies = new Map<string, Demand>();
@@ -59,20 +70,15 @@ class Demands {
   foreign = 0;
   mostBlockWords = 0;
   refusals = 0;
-  /** That many identities may come, go or be found otherwise before anything else can follow; 0 where the policies changed. */
-  headroom = 0;
-  /** `identities.moves` when it was counted. */
-  countedAt = 0;
 
   constructor(namespace: string) {
     this.namespace = namespace;
   }
 
-  add(demand: Demand, sign: 1 | -1): void {
-    this.own += sign * demand.own;
-    this.foreign += sign * demand.foreign;
-    this.mostBlockWords += sign * demand.mostBlockWords;
-    this.headroom = 0;
+  add({ own, foreign, mostBlockWords }: Demand, sign: 1 | -1): void {
+    this.own += sign * own;
+    this.foreign += sign * foreign;
+    this.mostBlockWords += sign * mostBlockWords;
   }
 }
 
@@ -80,6 +86,8 @@ class Demands {
 const FIRST_SET = ALL_PORTS + 1;
 /** Peers that are counted in some hundredths of a millisecond. */
 const PEERS_OF_PIECE = 20;
+/** Of so many peers there are few enough combinations to count their ports as often as there can be combinations, not as there are identities. */
+const FEW_PEERS = 10;
 
 export class PolicyBudget {
   private readonly identities: Identities;
@@ -93,7 +101,7 @@ export class PolicyBudget {
     this.groups = groups;
   }
 
-  /** There is such a policy; a policy that was there by this name was deleted before. */
+  /** There is such a policy; one that was there by this name was deleted before. */
   set(record: PolicyRecord): void {
     const { namespace } = record;
     let demands = this.byNamespace.get(namespace);
@@ -121,93 +129,87 @@ export class PolicyBudget {
     return this.byNamespace.get(record.namespace)?.policies.get(recordKey(record))?.refused ?? record;
   }
 
-  /** Those that are refused, sorted. */
+  /** Those that are refused. */
   refused(): RefusedPolicy[] {
     const refused: RefusedPolicy[] = [];
     for (const { policies, refusals } of this.byNamespace.values()) {
       if (refusals === 0) continue;
       for (const { key, refused: record } of policies.values())
-        if (record !== undefined) refused.push({ policy: key, reason: record.error as string });
+        if (record !== undefined) refused.push({ policy: key, reason: record.error as string, refuses: 'all' });
     }
-    return refused.sort((a, b) => (a.policy < b.policy ? -1 : 1));
+    return refused;
   }
 
   /** Decides anew where something may have changed, in pieces; gives back the policies that are refused now and were not, or the other way. */
   *review(): Generator<undefined, PolicyRecord[]> {
     const turned: PolicyRecord[] = [];
-    const { moves } = this.identities;
     for (const demands of this.byNamespace.values()) {
-      if (moves - demands.countedAt < demands.headroom) continue;
-      if (this.asksForLittle(demands) && demands.refusals === 0) continue;
-      yield* this.decide(demands, turned);
+      if (demands.refusals === 0 && this.isModest(demands.namespace, demands)) continue;
+      let looked = 0;
+      for (const demand of demands.policies.values()) {
+        const reason = yield* this.reasonToRefuse(demand);
+        if (++looked % PEERS_OF_PIECE === 0) yield;
+        if (demand.refused?.error === reason) continue;
+        demands.refusals += Number(reason !== undefined) - Number(demand.refused !== undefined);
+        demand.refused = reason === undefined ? undefined : refusedRecord(demand.record, reason);
+        turned.push(demand.record);
+      }
     }
     return turned;
   }
 
-  /** Less than would be refused of one policy, at a glance. */
-  private asksForLittle({ namespace, own, foreign, mostBlockWords }: Demands): boolean {
-    const { identities } = this.identities.namespace(namespace);
-    return own * identities.size + foreign * this.identities.size + mostBlockWords <= this.budget.policy;
+  /** Within the budget of one policy, at a glance. */
+  private isModest(namespace: string, { own, foreign, mostBlockWords }: Sizes): boolean {
+    const { size, labelledNamespaces } = this.identities;
+    const ofNamespace = this.identities.namespace(namespace).identities.size;
+    const words = own * ofNamespace + foreign * (size + labelledNamespaces);
+    return words <= this.budget.matchWords && mostBlockWords <= this.budget.blockWords;
   }
 
-  private *decide(demands: Demands, turned: PolicyRecord[]): Generator<undefined, void> {
-    const namespace = this.identities.namespace(demands.namespace);
+  private *reasonToRefuse(demand: Demand): Generator<undefined, string | undefined> {
+    const { matchWords, blockWords } = this.budget;
+    if (this.isModest(demand.record.namespace, demand)) return undefined;
+    demand.tooManyBlocks ??=
+      demand.mostBlockWords > blockWords && (yield* blockWordsOf(demand.record, blockWords)) > blockWords;
+    if (demand.tooManyBlocks)
+      return `its ipBlocks ask for more than ${blockWords.toLocaleString('en')} words of the rule table`;
+    yield* this.countMatches(demand);
+    return demand.tooManyMatches
+      ? `its selectors, with what they can match and the ports that they open, ask for more than ${matchWords.toLocaleString('en')} words of the rule table`
+      : undefined;
+  }
+
+  /** Where as many identities have moved since the last time that it could matter. */
+  private *countMatches(demand: Demand): Pieces {
+    const { moves } = this.identities;
+    if (moves - demand.countedAt < demand.headroom) return;
+    if (demand.peers === undefined) yield* findPeers(demand);
+    const { peers = [], scopes = [] } = demand;
+    const namespace = this.identities.namespace(demand.record.namespace);
     const counts = new Map<string, number>();
-    const scopes = new Map<string, number>();
-    const taken = new Set<string>();
-    let total = 0;
-    let headroom = Number.POSITIVE_INFINITY;
-    let counted = 0;
-    const isOver = (words: number, most: number, peers: number): boolean => {
-      if (peers > 0) headroom = Math.min(headroom, Math.ceil(Math.abs(words - most) / peers));
-      return words > most;
-    };
-    for (const demand of [...demands.policies.values()].sort(bySize)) {
-      demand.peers ??= distinctPeers(demand.record);
-      demand.blockWords ??=
-        demand.mostBlockWords <= this.budget.policy
-          ? demand.mostBlockWords
-          : yield* blockWordsOf(demand.record, this.budget.policy);
-      let alone = demand.blockWords;
-      let added = demand.blockWords;
-      for (const [key, peer] of demand.peers) {
-        let count = counts.get(key);
-        if (count === undefined) {
-          count = this.groups.countCandidates(peer, namespace, scopes);
-          counts.set(key, count);
-          if (++counted % PEERS_OF_PIECE === 0) yield;
-        }
-        alone += count;
-        if (!taken.has(key)) added += count;
-      }
-      let reason: string | undefined;
-      if (isOver(alone, this.budget.policy, demand.peers.size)) reason = tooMuch(this.budget.policy);
-      else if (isOver(total + added, this.budget.namespace, taken.size + demand.peers.size))
-        reason = tooMuchTogether(this.budget.namespace);
-      else {
-        total += added;
-        for (const key of demand.peers.keys()) taken.add(key);
-      }
-      if (demand.refused?.error === reason) continue;
-      demands.refusals += Number(reason !== undefined) - Number(demand.refused !== undefined);
-      demand.refused = reason === undefined ? undefined : refusedRecord(demand.record, reason);
-      turned.push(demand.record);
+    let matches = 0;
+    let opened = 0;
+    let ranges = 0;
+    yield* inPieces(scopes, (peer) => {
+      matches += this.groups.countNamespaces(peer);
+    });
+    // Enough is enough: to count what peers match takes a look at as many namespaces.
+    if (matches <= this.budget.matchWords) {
+      yield* inPieces(peers, (each) => {
+        const count = this.groups.countCandidates(each.peer, namespace, counts);
+        matches += count;
+        opened += count * each.ranges;
+        ranges += each.ranges;
+      });
     }
-    demands.headroom = headroom;
-    demands.countedAt = this.identities.moves;
+    const most = peers.length <= FEW_PEERS ? Math.min(opened, 2 ** peers.length * ranges) : opened;
+    const excess = matches + most - this.budget.matchWords;
+    demand.tooManyMatches = excess > 0;
+    // By which a move can change it at most.
+    const step = peers.length + scopes.length + ranges;
+    demand.headroom = Math.ceil(Math.abs(excess) / Math.max(1, step));
+    demand.countedAt = moves;
   }
-}
-
-function tooMuch(most: number): string {
-  return `its rules ask for more than ${most.toLocaleString('en')} words of the rule table`;
-}
-
-function tooMuchTogether(most: number): string {
-  return `with the smaller policies of its namespace its rules ask for more than ${most.toLocaleString('en')} words of the rule table`;
-}
-
-export function tooManyBlocks(most: number): string {
-  return `its ipBlocks, and those of the policies that select the same pods, ask for more than ${most.toLocaleString('en')} words of the rule table: they open nothing`;
 }
 
 /** It isolates what the policy does, and allows nothing. */
@@ -215,22 +217,29 @@ export function refusedRecord(record: PolicyRecord, reason: string): PolicyRecor
   return { ...record, egress: [], ingress: [], error: reason };
 }
 
-/** More words than a policy can ask for in a cluster of so many pods: told at a glance. */
-export function mostWordsOf(record: PolicyRecord, pods: number): number {
-  const { own, foreign, mostBlockWords } = demandOf(record);
-  return (own + foreign) * pods + mostBlockWords;
+/** Of a policy with ipBlocks, where those of all policies of the same pods are too many. */
+export function tooManyBlocksTogether(most: number): string {
+  return `with those of the other policies of some of its pods its ipBlocks ask for more than ${most.toLocaleString('en')} words of the rule table: for these pods they open nothing`;
 }
 
-/** What is likeliest to be refused comes last; by what is written in the policy, so that pods that come and go change no order. */
-function bySize(a: Demand, b: Demand): number {
-  return sizeOf(a) - sizeOf(b) || (a.key < b.key ? -1 : 1);
+/** Whether a policy can be refused in a cluster of so many pods and namespaces: told at a glance. */
+export function canBeRefused(record: PolicyRecord, pods: number, namespaces: number): boolean {
+  const { own, foreign, mostBlockWords } = sizesOf(record);
+  return own * pods + foreign * (pods + namespaces) > BUDGET.matchWords || mostBlockWords > BUDGET.blockWords;
 }
 
-function sizeOf({ own, foreign, mostBlockWords }: Demand): number {
-  return own + foreign + mostBlockWords;
-}
+type Sizes = Pick<Demand, 'own' | 'foreign' | 'mostBlockWords'>;
 
 function demandOf(record: PolicyRecord): Demand {
+  return {
+    ...{ key: recordKey(record), record, ...sizesOf(record) },
+    ...{ tooManyBlocks: undefined, peers: undefined, scopes: undefined },
+    ...{ headroom: 0, countedAt: 0, tooManyMatches: false, refused: undefined },
+  };
+}
+
+/** `own` and `foreign` in words for each identity. */
+function sizesOf(record: PolicyRecord): Sizes {
   let own = 0;
   let foreign = 0;
   let prefixes = 0;
@@ -241,34 +250,37 @@ function demandOf(record: PolicyRecord): Demand {
       if (ipBlock !== undefined) {
         prefixes += 1 + ipBlock.except.length;
         hasBlocks = true;
-      } else if (namespaceSelector !== undefined) foreign++;
-      else own++;
+      } else if (namespaceSelector !== undefined) foreign += 1 + ports.length;
+      else own += 1 + ports.length;
     }
     if (hasBlocks) ranges += ports.length;
   }
-  const mostBlockWords = prefixes * (ranges + PREFIX6_WORDS);
-  return {
-    key: recordKey(record),
-    record,
-    own,
-    foreign,
-    mostBlockWords,
-    blockWords: undefined,
-    peers: undefined,
-    refused: undefined,
-  };
+  return { own, foreign, mostBlockWords: prefixes * (ranges + PREFIX6_WORDS) };
 }
 
-function* countedRules(record: PolicyRecord): Generator<PolicyRule> {
-  for (const direction of record.isolates) yield* record[direction];
+function countedRules({ isolates, egress, ingress }: PolicyRecord): readonly PolicyRule[] {
+  if (!isolates.includes('egress')) return isolates.includes('ingress') ? ingress : [];
+  return isolates.includes('ingress') ? [...egress, ...ingress] : egress;
 }
 
-function distinctPeers(record: PolicyRecord): Map<string, PolicyPeer> {
-  const distinct = new Map<string, PolicyPeer>();
-  for (const { peers } of countedRules(record)) {
-    for (const peer of peers) if (peer.ipBlock === undefined) distinct.set(peerKey(peer, record.namespace), peer);
+function* findPeers(demand: Demand): Pieces {
+  const { record } = demand;
+  const peers = new Map<string, DemandedPeer>();
+  const scopes = new Map<string, PolicyPeer>();
+  let looked = 0;
+  for (const { peers: ofRule, ports } of countedRules(record)) {
+    for (const peer of ofRule) {
+      if (++looked % PEERS_OF_PIECE === 0) yield;
+      if (peer.ipBlock !== undefined) continue;
+      const key = peerKey(peer, record.namespace);
+      const known = peers.get(key);
+      if (known === undefined) peers.set(key, { peer, ranges: ports.length });
+      else known.ranges += ports.length;
+      if (peer.namespaceSelector !== undefined) scopes.set(scopeKey(peer, record.namespace), peer);
+    }
   }
-  return distinct;
+  demand.peers = [...peers.values()];
+  demand.scopes = [...scopes.values()];
 }
 
 /** No more than is needed to see that it is too much. */

@@ -1,8 +1,8 @@
 /** A snapshot with the policies as they are compiled, for whoever goes by records beside the table: what is refused says so, and has no rules. */
 import { recordKey } from '../cluster/records.ts';
-import type { ClusterSnapshot } from '../cluster/store.ts';
+import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { PolicyCompiler } from './compiler.ts';
-import { BUDGET, mostWordsOf, type RefusedPolicy, refusedRecord } from './policy-budget.ts';
+import { canBeRefused, type RefusedPolicy, refusedRecord } from './policy-budget.ts';
 
 const known = new WeakMap<ClusterSnapshot, ClusterSnapshot>();
 
@@ -20,7 +20,9 @@ export function asCompiled(snapshot: ClusterSnapshot): ClusterSnapshot {
 /** @param refused some of its policies, by a larger snapshot perhaps */
 export function withRefused(snapshot: ClusterSnapshot, refused: readonly RefusedPolicy[]): ClusterSnapshot {
   if (refused.length === 0) return snapshot;
-  const reasons = new Map(refused.map(({ policy, reason }) => [policy, reason]));
+  const reasons = new Map(
+    refused.filter(({ refuses }) => refuses === 'all').map(({ policy, reason }) => [policy, reason]),
+  );
   const policies = snapshot.policies.map((policy) => {
     const reason = reasons.get(recordKey(policy));
     return reason === undefined ? policy : refusedRecord(policy, reason);
@@ -28,12 +30,14 @@ export function withRefused(snapshot: ClusterSnapshot, refused: readonly Refused
   return { ...snapshot, policies };
 }
 
+/** Makes policies that came to be refused, or not to be any more, known as they are compiled: to follow the changes that were compiled. */
+export function turnedPolicies(compiler: PolicyCompiler): readonly ClusterChange[] {
+  return compiler.takeTurned().map((record) => ({ type: 'set', record }));
+}
+
 function refusedIn({ namespaces, pods, policies }: ClusterSnapshot): readonly RefusedPolicy[] {
   // Most clusters are small enough for that to be seen at a glance.
-  const most = new Map<string, number>();
-  for (const policy of policies)
-    most.set(policy.namespace, (most.get(policy.namespace) ?? 0) + mostWordsOf(policy, pods.length));
-  if (![...most.values()].some((words) => words > BUDGET.policy)) return [];
+  if (!policies.some((policy) => canBeRefused(policy, pods.length, namespaces.length))) return [];
   const compiler = new PolicyCompiler(NOWHERE);
   compiler.apply([...namespaces, ...pods, ...policies].map((record) => ({ type: 'set', record })));
   compiler.compile();

@@ -11,7 +11,17 @@ import { judgeSides } from './judge-sides.ts';
 import { ADDRESSES, grownHistory } from './random-cluster.ts';
 import { allow, ingressPolicy, matching, NODE, namespace, pod, remove, set, tcp } from './records.ts';
 
-const TOO_MUCH = 'its rules ask for more than 1,048,576 words of the rule table';
+const TOO_MANY_BLOCKS = {
+  policy: 'default/holes',
+  reason: 'its ipBlocks ask for more than 262,144 words of the rule table',
+  refuses: 'all',
+};
+const TOO_MANY_MATCHES = {
+  policy: 'default/others',
+  reason:
+    'its selectors, with what they can match and the ports that they open, ask for more than 1,048,576 words of the rule table',
+  refuses: 'all',
+};
 
 /** As many rules, each for everything in 20.0.0.0/8 but an address of its own, at a port of its own. */
 function holes(count: number, name = 'holes'): PolicyRecord {
@@ -54,7 +64,7 @@ describe('a policy that asks for too much of the table', () => {
     expect(takesIn(compiler, '20.0.0.8', 1)).toBe(false);
     expect(takesIn(compiler, '30.0.0.1', 80)).toBe(true);
     expect(compiler.compile().isolated).toEqual(['10.0.0.0']);
-    expect(compiler.refusedPolicies()).toEqual([{ policy: 'default/holes', reason: TOO_MUCH }]);
+    expect(compiler.refusedPolicies()).toEqual([TOO_MANY_BLOCKS]);
     expect(compiler.compile().table.buffer.byteLength).toBeLessThan(100_000);
 
     compiler.apply(set(holes(500)));
@@ -82,12 +92,12 @@ describe('a policy that asks for too much of the table', () => {
   test('by selectors is refused when pods come, and is in force again when they go', () => {
     const compiler = new PolicyCompiler(NODE.name);
     const all = pods(2000);
-    compiler.apply(set(namespace('default'), others(600), ...all.slice(0, 1000)));
+    compiler.apply(set(namespace('default'), others(400), ...all.slice(0, 1000)));
     expect(takesIn(compiler, '10.0.0.1', 5)).toBe(true);
     expect(takesIn(compiler, '10.0.0.2', 5)).toBe(false);
     compiler.apply(set(...all.slice(1000)));
     expect(takesIn(compiler, '10.0.0.1', 5)).toBe(false);
-    expect(compiler.refusedPolicies()).toEqual([{ policy: 'default/others', reason: TOO_MUCH }]);
+    expect(compiler.refusedPolicies()).toEqual([TOO_MANY_MATCHES]);
     compiler.apply(remove(...all.slice(1000)));
     expect(takesIn(compiler, '10.0.0.1', 5)).toBe(true);
     expect(compiler.refusedPolicies()).toEqual([]);
@@ -102,7 +112,7 @@ describe('a policy that asks for too much of the table', () => {
       compiler.apply(change);
       compiler.compile();
     }
-    expect(compiler.refusedPolicies()).toEqual([{ policy: 'default/others', reason: TOO_MUCH }]);
+    expect(compiler.refusedPolicies()).toEqual([TOO_MANY_MATCHES]);
     expect(compiler.compile().isolated).toEqual(['10.0.0.0']);
     // One group and nothing else: memory and time for 30 million entries would show here.
     expect(compiler.compile().table.buffer.byteLength).toBeLessThan(500_000);
@@ -110,26 +120,9 @@ describe('a policy that asks for too much of the table', () => {
 });
 
 describe('policies that together ask for too much', () => {
-  test('of one namespace: the largest are refused, and what several name is counted once', () => {
-    const compiler = new PolicyCompiler(NODE.name, { budget: { policy: 300, namespace: 500, endpointBlocks: 1000 } });
-    compiler.apply(set(namespace('default'), ...pods(100)));
-    compiler.apply(set(others(2, { name: 'a' }), others(2, { name: 'b' }), others(3, { name: 'c' })));
-    compiler.apply(set(others(2, { name: 'd' }, 4)));
-    compiler.compile();
-    expect(compiler.refusedPolicies()).toEqual([]);
-    compiler.apply(set(others(1, { name: 'e' }, 7)));
-    compiler.compile();
-    expect(compiler.refusedPolicies()).toEqual([
-      {
-        policy: 'default/c',
-        reason: 'with the smaller policies of its namespace its rules ask for more than 500 words of the rule table',
-      },
-    ]);
-  });
-
   test('of the same pods, by ipBlocks: they open nothing, and selectors do', () => {
     const compiler = new PolicyCompiler(NODE.name, {
-      budget: { policy: 1_000_000, namespace: 1_000_000, endpointBlocks: 3000 },
+      budget: { matchWords: 1_000_000, blockWords: 1_000_000, endpointBlockWords: 3000 },
     });
     const [own] = pods(1) as [PodRecord];
     const friends = ingressPolicy('friends', [allow([{ podSelector: matching() }])]);
@@ -145,8 +138,37 @@ describe('policies that together ask for too much', () => {
   });
 });
 
+test('a label that only has to exist counts as exactly however many values it has', () => {
+  const rules = Array.from({ length: 300 }, (_, i) =>
+    allow([
+      {
+        podSelector: {
+          matchLabels: {},
+          matchExpressions: [{ key: 'v', operator: 'Exists', values: [] }, ...butFor(`v${i}`).matchExpressions],
+        },
+      },
+    ]),
+  );
+  const records = [namespace('default'), ...pods(1000), ...plain(1500), ingressPolicy('others', rules)];
+  const compiler = new PolicyCompiler(NODE.name);
+  compiler.apply(set(...records));
+  compiler.compile();
+  const more = pod('more', '10.9.9.9', { v: 'another' });
+  compiler.apply(set(more));
+  compiler.compile();
+  const anew = new PolicyCompiler(NODE.name);
+  anew.apply(set(...records, more));
+  anew.compile();
+  expect(compiler.refusedPolicies()).toEqual(anew.refusedPolicies());
+});
+
+/** Pods without that label. */
+function plain(count: number): PodRecord[] {
+  return Array.from({ length: count }, (_, i) => pod(`plain${i}`, `10.8.${i >> 8}.${i & 255}`, { other: `o${i}` }));
+}
+
 test('who is refused follows from the records, however they came, and everybody else is judged as ever', () => {
-  const budget = { policy: 6, namespace: 9, endpointBlocks: 1_000_000 };
+  const budget = { matchWords: 6, blockWords: 20, endpointBlockWords: 1_000_000 };
   let refusals = 0;
   fc.assert(
     fc.property(grownHistory, fc.nat(), (batches, seed) => {
