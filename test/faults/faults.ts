@@ -1,6 +1,7 @@
 /** What can go wrong on a node, each as it is done to a running agent. */
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Fault as ApiFault } from '../kube/faults.ts';
 import { datagramFlood, fillKernelTable, portScan, synFlood } from './floods.ts';
 import type { Scene } from './scene.ts';
 
@@ -11,8 +12,8 @@ export interface Fault {
   /** Of the agent, where it needs others than the usual. */
   readonly flags?: readonly string[];
   readonly log?: 'full disk';
-  /** What is denied may get through, and why. */
-  readonly opens?: string;
+  /** What is denied may get through: so many packets at most, where that is bounded, and why. */
+  readonly opens?: { readonly most: number; readonly why: string };
   /** Seconds that it takes, where that is too long among random ones. */
   readonly long?: true;
   /** Resolves when it is over; a text is what else there is to tell. */
@@ -20,6 +21,11 @@ export interface Fault {
 }
 
 const KINDS = ['Namespace', 'Pod', 'NetworkPolicy'] as const;
+
+/** Of the middle of an event's line. */
+const HALF_AN_EVENT = '{"type":"MODIFIED","object":{"kind":"NetworkPolicy","metadata":{"na';
+/** For requests of the agent, which waits longer after each that failed, in ms. */
+const PATIENCE = 60_000;
 const DAY = 86_400_000;
 const POLICIES = { pods: 1000, namespaces: 100, policies: 100, podBytes: 0 };
 const SMALL_TABLE = 256;
@@ -32,7 +38,7 @@ export const FAULTS: readonly Fault[] = [
     async meet(scene) {
       const restarts = () => scene.agent.metrics().then((metrics) => metrics.sum('podfence_worker_restarts_total'));
       const before = await restarts();
-      scene.doToAgent({ what: 'end-threads' });
+      await scene.doToAgent({ what: 'end-threads' });
       await scene.agent.shows(
         'other threads',
         ({ workers }) => workers.restarts > before && workers.alive === workers.wanted,
@@ -43,7 +49,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'main thread blocked for a second',
     how: 'blocks the main thread while the cluster changes',
     async meet(scene) {
-      scene.doToAgent({ what: 'block', milliseconds: 1000 });
+      await scene.doToAgent({ what: 'block', milliseconds: 1000 });
       await scene.change();
     },
   },
@@ -52,7 +58,7 @@ export const FAULTS: readonly Fault[] = [
     how: 'blocks the main thread while the cluster changes',
     long: true,
     async meet(scene) {
-      scene.doToAgent({ what: 'block', milliseconds: 10_000 });
+      await scene.doToAgent({ what: 'block', milliseconds: 10_000 });
       await scene.change();
       await delay(10_000);
     },
@@ -69,7 +75,10 @@ export const FAULTS: readonly Fault[] = [
         process.kill(scene.agent.pid, 'SIGCONT');
       }
       const { queues } = await scene.agent.status();
-      return `${queues.reduce((sum, { droppedByKernel }) => sum + droppedByKernel, 0)} packets found a full queue`;
+      return counted(
+        queues.reduce((sum, { droppedByKernel }) => sum + droppedByKernel, 0),
+        'packets found a full queue',
+      );
     },
   },
   {
@@ -84,35 +93,31 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'tools are slow',
-    how: 'lets each run of a tool take 300 ms longer while the cluster changes',
-    async meet(scene) {
-      scene.breakTools('sleep 0.3\n');
-      await scene.change();
-      await delay(500);
-      scene.mendTools();
-    },
+    how: 'lets each run of a tool take 300 ms longer while another pod is isolated',
+    meet: (scene) => scene.whileToolsAre('sleep 0.3', 500),
   },
   {
     name: 'tools fail',
-    how: 'lets each run of a tool fail while the cluster changes',
-    async meet(scene) {
-      scene.breakTools('echo broken >&2; exit 1\n');
-      await scene.change();
-      await delay(500);
-      scene.mendTools();
-    },
+    how: 'lets each run of a tool fail while another pod is isolated',
+    meet: (scene) => scene.whileToolsAre('echo broken >&2; exit 1', 500),
   },
   {
     name: 'rules flushed',
     how: 'flushes the tables in which the agent has its rules',
-    opens: 'until they are in place again nothing hands packets over',
+    opens: {
+      most: 200,
+      why: 'until they are in place again nothing hands packets over: 100 ms of this traffic are 200 packets',
+    },
     long: true,
     meet: (scene) => untilRepaired(scene, 'iptables -t mangle -F; iptables -t security -F; true'),
   },
   {
     name: 'sets flushed',
     how: 'empties the sets of isolated addresses',
-    opens: 'the kernel tells nobody of it: until the next look, every 10 s, nobody is isolated',
+    opens: {
+      most: Number.POSITIVE_INFINITY,
+      why: 'the kernel reports no change of a set: until the next look, every 10 s, nobody is isolated',
+    },
     long: true,
     meet: (scene) => untilRepaired(scene, 'for set in $(ipset list -name); do ipset flush $set; done'),
   },
@@ -128,21 +133,34 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'API server answers garbage',
-    how: 'breaks the watches, and answers what follows with text, half a list, half an event and silence in turn',
-    async meet({ world }) {
-      const answers = [
-        { body: '<html>' },
-        'half',
-        { body: '{"type":"MODIFIED","object":{"kin' },
-        'cut',
-        { status: 500 },
-      ] as const;
-      for (const answer of answers) {
-        for (const kind of KINDS) await world.api.call('fail', { kind, answer });
-      }
-      await world.api.call('cutWatches');
-      await delay(1000);
-      await world.api.call('heal');
+    how: 'ends each watch in the middle of an event, and answers what follows with a page of text, a broken connection and an error',
+    async meet(scene) {
+      await scene.world.api.call('sendToWatches', HALF_AN_EVENT);
+      const answers = [{ body: '<html>' }, 'cut', { status: 500 }] as const;
+      await answered(
+        scene,
+        KINDS.map((kind, i) => ({ kind, answer: answers[i] as ApiFault['answer'] })),
+      );
+    },
+  },
+  {
+    name: 'API server breaks off lists and is silent',
+    how: 'lets each kind be listed anew, and answers with half a list, and with silence',
+    long: true,
+    async meet(scene) {
+      const gone: ApiFault = { type: 'watch', answer: { status: 410, reason: 'Expired' } };
+      const half: ApiFault = { type: 'list', answer: 'half' };
+      await answered(
+        scene,
+        KINDS.flatMap((kind) => [
+          { ...gone, kind },
+          { ...half, kind },
+        ]),
+      );
+      await answered(scene, [
+        { ...gone, kind: 'Pod' },
+        { type: 'list', kind: 'Pod', answer: 'hang' },
+      ]);
     },
   },
   {
@@ -187,12 +205,12 @@ export const FAULTS: readonly Fault[] = [
     name: 'clock jumps',
     how: "sets the process's clock a day ahead, and two days back",
     async meet(scene) {
-      scene.doToAgent({ what: 'jump', milliseconds: DAY });
+      await scene.doToAgent({ what: 'jump', milliseconds: DAY });
       await scene.change();
       await delay(200);
-      scene.doToAgent({ what: 'jump', milliseconds: -2 * DAY });
+      await scene.doToAgent({ what: 'jump', milliseconds: -2 * DAY });
       await delay(200);
-      scene.doToAgent({ what: 'jump', milliseconds: DAY });
+      await scene.doToAgent({ what: 'jump', milliseconds: DAY });
     },
   },
   {
@@ -203,7 +221,7 @@ export const FAULTS: readonly Fault[] = [
     async meet({ world, agent }) {
       await world.api.call('cutWatches');
       await agent.shows('other watches', ({ source }) => source.kinds.every(({ watching }) => watching));
-      return `${(await agent.metrics()).sum('podfence_log_lines_lost_total')} lines were lost`;
+      return counted((await agent.metrics()).sum('podfence_log_lines_lost_total'), 'lines were lost');
     },
   },
   {
@@ -234,7 +252,7 @@ export const FAULTS: readonly Fault[] = [
     long: true,
     async meet({ pods, agent }) {
       await datagramFlood(pods.friend, pods.server, 20_000, 64);
-      return `${(await agent.status()).flows.evicted} flows were evicted`;
+      return counted((await agent.status()).flows.evicted, 'flows were evicted');
     },
   },
   {
@@ -245,13 +263,31 @@ export const FAULTS: readonly Fault[] = [
       const most = existsSync(MAX_KERNEL_FLOWS) ? Number(readFileSync(MAX_KERNEL_FLOWS, 'utf8')) : 0;
       const taken = await fillKernelTable(world.node, 2 * most, 15);
       await delay(15_000);
-      return `${taken} entries, of ${most}`;
+      if (taken < 0.9 * most) throw new Error(`${taken} entries, of ${most}: it is not full`);
+      return counted(taken, `entries, of ${most.toLocaleString('en')}`);
     },
   },
 ];
 
 /** Those of a few seconds that open nothing, with the usual agent. */
 export const RANDOM_FAULTS = FAULTS.filter(({ long, opens }) => long === undefined && opens === undefined);
+
+/** Cuts all watches, and lets the next requests meet these; resolves when all have. */
+async function answered({ world }: Scene, faults: readonly ApiFault[]): Promise<void> {
+  for (const fault of faults) await world.api.call('fail', fault);
+  await world.api.call('cutWatches');
+  const deadline = performance.now() + PATIENCE;
+  for (let left = faults.length; left > 0; left = await world.api.call('faultsLeft')) {
+    if (performance.now() > deadline) throw new Error(`${left} of ${faults.length} requests never came`);
+    await delay(20);
+  }
+}
+
+/** So that a fault that did not happen is not taken for one that was met. */
+function counted(count: number, what: string): string {
+  if (count === 0) throw new Error(`0 ${what}: it did not happen`);
+  return `${count.toLocaleString('en')} ${what}`;
+}
 
 async function untilRepaired({ agent, world }: Scene, command: string): Promise<void> {
   const repairs = (await agent.status()).steeringRepairs;

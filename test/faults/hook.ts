@@ -1,8 +1,8 @@
 /**
- * Loaded into an agent by `--import`: on SIGUSR2 it does to itself what the file named in FAULT_FILE says, once. What comes from outside (signals, tools, the API
+ * Loaded into an agent by `--import`: on SIGUSR2 its main thread does what the file named in FAULT_FILE says, and notes in FAULT_FILE.taken which it was. What comes from outside (signals, tools, the API
  * server, packets) needs no such help.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import threads from 'node:worker_threads';
 
@@ -27,18 +27,18 @@ if (threads.isMainThread) {
 
   const Clock = Date;
   let offset = 0;
-  globalThis.Date = class extends Clock {
-    constructor(...parameters: [] | [number]) {
-      super(...((parameters.length === 0 ? [Clock.now() + offset] : parameters) as [number]));
-    }
-
-    static override now(): number {
-      return Clock.now() + offset;
-    }
-  } as DateConstructor;
+  const now = (): number => Clock.now() + offset;
+  globalThis.Date = new Proxy(Clock, {
+    construct: (target, parameters, made) =>
+      Reflect.construct(target, parameters.length === 0 ? [now()] : parameters, made),
+    apply: () => new Clock(now()).toString(),
+    get: (target, name) => (name === 'now' ? now : Reflect.get(target, name)),
+  });
 
   process.on('SIGUSR2', () => {
-    const fault = JSON.parse(readFileSync(process.env.FAULT_FILE as string, 'utf8')) as InnerFault;
+    const file = process.env.FAULT_FILE as string;
+    const { id, fault } = JSON.parse(readFileSync(file, 'utf8')) as { id: string; fault: InnerFault };
+    writeFileSync(`${file}.taken`, id);
     if (fault.what === 'end-threads') for (const worker of running) void worker.terminate();
     else if (fault.what === 'jump') offset += fault.milliseconds;
     else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fault.milliseconds);

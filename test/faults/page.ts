@@ -5,21 +5,27 @@ import type { Outcome } from './scene.ts';
 
 const HEAD = `# What becomes of traffic when something goes wrong
 
-\`npm run faults -- --write\` wrote this page. An agent enforces on a node with an allowed pair of pods, which exchange numbered messages over TCP and UDP all the time, and a
+\`npm run faults -- --write\` wrote this page. An agent enforces on a node with an allowed pair of pods, which exchange numbered messages over TCP and UDP all the time and open a new connection every 20 ms, and a
 pod that no policy allows, which tries 2,000 packets a second: connections, segments in the middle of connections, datagrams. Then something goes wrong. After it the cluster changes twice, so that
-a third pod may talk and may not any more, and the time until both hold is taken, for new connections and for one that was open.
+a third pod may talk and may not any more, and the time until both hold is taken, for new connections and for one that was open; 0.3 s of it are watching that nothing comes.
 
-| what | how | denied packets delivered | allowed streams broken | a change holds after | |
-|---|---|---|---|---|---|
+| what | how | denied packets delivered | open streams broken, datagrams lost | new connections that never opened | a change holds after | |
+|---|---|---|---|---|---|---|
 `;
 
 export function page(outcomes: readonly Outcome[], random: RandomRun | undefined): string {
-  const rows = outcomes.map((outcome) => {
-    const { how, opens } = FAULTS.find(({ name }) => name === outcome.fault) ?? { how: '', opens: undefined };
-    const converged = outcome.converged === undefined ? 'never' : `${(outcome.converged / 1000).toFixed(1)} s`;
-    const delivered = `${outcome.delivered} of ${outcome.tried.toLocaleString('en')}`;
-    const notes = [outcome.note, opens].filter((each) => each).join('; ');
-    return `| ${outcome.fault} | ${how} | ${delivered} | ${outcome.broken} of 2 | ${converged} | ${notes} |\n`;
+  const rows = outcomes.map(({ fault, delivered, tried, broken, lost, opened, unopened, converged, note, problem }) => {
+    const { how, opens } = FAULTS.find(({ name }) => name === fault) ?? { how: '', opens: undefined };
+    const cells = [
+      fault,
+      how,
+      `${delivered} of ${tried.toLocaleString('en')}`,
+      `${broken} of 2, ${lost}`,
+      `${unopened} of ${opened + unopened}`,
+      converged === undefined ? 'never' : `${(converged / 1000).toFixed(1)} s`,
+      [note, problem, opens?.why].filter((each) => each).join('; '),
+    ];
+    return `| ${cells.join(' | ')} |\n`;
   });
   const tail =
     random === undefined

@@ -22,7 +22,8 @@ describeAsRoot('Whatever goes wrong on a node', () => {
     const run = await randomFaults(scene, { seed: SEED, milliseconds: MILLISECONDS });
     console.log(`faults: seed ${SEED}: ${summaryOf(run)}`);
     const bad = run.outcomes.filter(
-      ({ delivered, lost, converged }) => delivered > 0 || lost > 0 || converged === undefined,
+      ({ delivered, broken, lost, unopened, problem }) =>
+        delivered + broken + lost + unopened > 0 || problem !== undefined,
     );
     expect(bad, `of the seed ${SEED}`).toEqual([]);
     expect(run.outcomes.length).toBeGreaterThan(1);

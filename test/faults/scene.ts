@@ -3,16 +3,19 @@
  *
  * After each fault the cluster changes, and the agent is given time until the change holds: for its status, for new connections, and for one that was open.
  */
-import { chmodSync, closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { AgentWorld, NODE } from '../agent/agent-world.ts';
 import { DeniedTraffic } from '../agent/denied-traffic.ts';
 import { CLIENT_ALLOWED, FRIEND_ALLOWED } from '../agent/policies.ts';
 import { RunningAgent } from '../agent/running-agent.ts';
+import { policy } from '../kube/objects.ts';
 import { Connections } from '../scenarios/connections.ts';
 import type { Fault } from './faults.ts';
 import type { InnerFault } from './hook.ts';
+import { NewConnections } from './new-connections.ts';
 
 const HOOK = fileURLToPath(new URL('./hook.ts', import.meta.url));
 /** What agents run; each can be made to fail. */
@@ -26,7 +29,12 @@ const TOOLS = [
   'ipset',
   'nft',
 ];
-/** Of a change after a fault, in ms. */
+/** Isolates one more pod, whom nobody talks to. */
+const CLIENT_ISOLATED = policy('shop', 'client-isolated', {
+  podSelector: { matchLabels: { app: 'client' } },
+  ingress: [],
+});
+/** Of a change after a fault, and of what an agent is to do, in ms. */
 const PATIENCE = 60_000;
 
 export interface Outcome {
@@ -34,12 +42,17 @@ export interface Outcome {
   /** Packets that no policy allows: tried, and delivered. */
   readonly tried: number;
   readonly delivered: number;
-  /** Messages of allowed streams that never arrived, and streams that were ended. */
-  readonly lost: number;
+  /** Allowed streams, one of TCP and one of UDP, that ended or stand still, and datagrams of theirs that never arrived. */
   readonly broken: number;
+  readonly lost: number;
+  /** Allowed connections: those that opened while it lasted, some perhaps after a while, and those that never did. */
+  readonly opened: number;
+  readonly unopened: number;
   /** Until the first change after it held, in ms; undefined where it did not. */
   readonly converged: number | undefined;
   readonly note: string;
+  /** What did not happen as it should, if anything. */
+  readonly problem: string | undefined;
 }
 
 export class Scene implements AsyncDisposable {
@@ -48,6 +61,10 @@ export class Scene implements AsyncDisposable {
   #full: number | undefined;
   #streams: Connections | undefined;
   #denied: DeniedTraffic | undefined;
+  #connecting: NewConnections | undefined;
+  /** Of the streams that are open, datagrams that were lost so far. */
+  #lost = 0;
+  #innerFaults = 0;
   /** Whether the client may talk to the server. */
   #clientAllowed = false;
   /** Each stream's server gets a port of its own. */
@@ -92,32 +109,50 @@ export class Scene implements AsyncDisposable {
 
   /** Opens the streams and begins what is denied. */
   async open(): Promise<void> {
-    this.#streams = this.#connections('shop/friend');
-    await this.#streams.flow();
+    await this.#openStreams();
+    this.#connecting = new NewConnections(this.pods.friend, this.pods.server, this.#nextPort++);
     this.#denied = new DeniedTraffic(this.pods.stranger, this.pods.server);
     await this.#denied.goesOn();
   }
 
+  async #openStreams(): Promise<void> {
+    this.#streams?.[Symbol.dispose]();
+    this.#streams = this.#connections('shop/friend');
+    this.#lost = 0;
+    await this.#streams.flow();
+  }
+
   close(): void {
     this.#streams?.[Symbol.dispose]();
+    this.#connecting?.[Symbol.dispose]();
+    this.#connecting = undefined;
     this.#denied?.[Symbol.dispose]();
     this.#streams = undefined;
     this.#denied = undefined;
   }
 
-  /** The agent does to itself what hook.ts can do. */
-  doToAgent(fault: InnerFault): void {
-    writeFileSync(this.#faultFile, JSON.stringify(fault));
+  /** The agent does to itself what hook.ts can do; resolves when it has begun. */
+  async doToAgent(fault: InnerFault): Promise<void> {
+    const id = String(++this.#innerFaults);
+    writeFileSync(`${this.#faultFile}.new`, JSON.stringify({ id, fault }));
+    renameSync(`${this.#faultFile}.new`, this.#faultFile);
     process.kill(this.agent.pid, 'SIGUSR2');
+    const taken = () =>
+      existsSync(`${this.#faultFile}.taken`) && readFileSync(`${this.#faultFile}.taken`, 'utf8') === id;
+    await until('the agent to do it to itself', taken);
   }
 
-  /** From now on the agent's tools run this line of shell first. */
-  breakTools(line: string): void {
-    writeFileSync(this.#toolFile, line);
-  }
-
-  mendTools(): void {
-    writeFileSync(this.#toolFile, '');
+  /** Another pod is isolated, or is not any more, for which a tool has to run; each run of a tool does this line of shell first, until some have run for a while. */
+  async whileToolsAre(line: string, milliseconds: number): Promise<void> {
+    rmSync(this.#toolRuns, { force: true });
+    writeFileSync(this.#toolFile, `echo $0 >> ${this.#toolRuns}\n${line}\n`);
+    try {
+      await this.world.become([FRIEND_ALLOWED, CLIENT_ISOLATED]);
+      await until('a tool to be run', () => existsSync(this.#toolRuns));
+      await delay(milliseconds);
+    } finally {
+      writeFileSync(this.#toolFile, '');
+    }
   }
 
   /** Another change of the cluster, at the API server; it need not be in force. */
@@ -130,25 +165,33 @@ export class Scene implements AsyncDisposable {
   async meet(fault: Fault): Promise<Outcome> {
     const denied = this.#denied as DeniedTraffic;
     const streams = this.#streams as Connections;
-    const before = { rounds: denied.rounds, delivered: denied.delivered.length };
-    const told = await fault.meet(this);
+    const connecting = this.#connecting as NewConnections;
+    const before = { rounds: denied.rounds, delivered: denied.delivered.length, opened: connecting.opened };
+    const problems: string[] = [];
+    const note = await fault.meet(this).catch((error) => void problems.push(`${error}`));
+    await this.world.api.call('heal');
     const since = performance.now();
-    const converged = await this.#converges().then(
-      () => performance.now() - since,
-      () => undefined,
-    );
+    await this.#converges().catch((error) => void problems.push(`no change holds: ${error}`));
+    const converged = problems.length === 0 ? performance.now() - since : undefined;
     await denied.goesOn();
-    const [tcp, udp] = await Promise.all([streams.tcp.lost(), streams.udp.lost()]);
-    const losses = [tcp, udp].map(({ toServer, toClient }) => toServer.length + toClient.length);
-    return {
+    const unopened = await connecting.settle();
+    const flowing = await Promise.allSettled([streams.tcp.flows(), streams.udp.flows()]);
+    const { toServer, toClient } = await streams.udp.lost();
+    const lost = toServer.length + toClient.length;
+    const broken = [streams.tcp, streams.udp].filter(
+      ({ ending }, i) => ending !== undefined || flowing[i]?.status === 'rejected',
+    ).length;
+    const outcome = {
       fault: fault.name,
       tried: 4 * (denied.rounds - before.rounds),
       delivered: denied.delivered.length - before.delivered,
-      lost: losses.reduce((sum, each) => sum + each, 0),
-      broken: losses.filter((each) => each > 0).length,
-      converged,
-      note: typeof told === 'string' ? told : '',
+      ...{ broken, lost: lost - this.#lost, opened: connecting.opened - before.opened, unopened, converged },
+      note: typeof note === 'string' ? note : '',
+      problem: problems.length === 0 ? undefined : problems.join('; '),
     };
+    this.#lost = lost;
+    if (broken > 0) await this.#openStreams();
+    return outcome;
   }
 
   /** Resident, in MB. */
@@ -205,9 +248,13 @@ export class Scene implements AsyncDisposable {
     return join(this.world.folder, 'before-tools.sh');
   }
 
+  get #toolRuns(): string {
+    return join(this.world.folder, 'tool-runs');
+  }
+
   /** In the agent's path, before the machine's own. */
   #installTools(): void {
-    this.mendTools();
+    writeFileSync(this.#toolFile, '');
     for (const tool of TOOLS) {
       const file = join(this.world.folder, tool);
       writeFileSync(file, `#!/bin/sh\n. ${this.#toolFile}\nPATH=\${PATH#*:}\nexec ${tool} "$@"\n`);
@@ -225,5 +272,13 @@ async function within(deadline: number, holds: () => Promise<unknown>): Promise<
     } catch (error) {
       if (performance.now() > deadline) throw error;
     }
+  }
+}
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  const deadline = performance.now() + PATIENCE;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    await delay(5);
   }
 }

@@ -45,6 +45,7 @@ function methodsOf(server: TestApiServer) {
       for (const watch of server.watches(...args)) watch.raw(bytes);
     },
     fail: (...args: Parameters<TestApiServer['fail']>) => server.fail(...args),
+    faultsLeft: () => server.faultsLeft(),
     heal: () => server.heal(),
     acceptTokens: (...args: Parameters<TestApiServer['acceptTokens']>) => server.acceptTokens(...args),
     setNode: (...args: Parameters<TestApiServer['nodes']['set']>) => server.nodes.set(...args),

@@ -183,6 +183,11 @@ export class TestApiServer {
     this.#faults.add(fault);
   }
 
+  /** How many answers that were asked for with `fail` nobody has got yet. */
+  faultsLeft(): number {
+    return this.#faults.left;
+  }
+
   /** No fault is left. */
   heal(): void {
     this.#faults.clear();

@@ -32,6 +32,11 @@ export class Faults {
     this.#pending.push({ fault, skip: fault.skip ?? 0, times: fault.times ?? 1 });
   }
 
+  /** Requests that are still to meet one. */
+  get left(): number {
+    return this.#pending.reduce((sum, { times }) => sum + times, 0);
+  }
+
   clear(): void {
     this.#pending = [];
   }
