@@ -1,5 +1,5 @@
 /** The kernel's rules belong to everybody on the node: others flush them, and the tools that write them may fail or hang. */
-import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { policy } from '../kube/objects.ts';
@@ -18,7 +18,10 @@ describeAsRoot('Trouble with the kernel rules', () => {
   });
   afterEach(async () => {
     await world.killAgents();
-    await world.onNode('sh', '-c', 'iptables -t mangle -F; iptables -t mangle -X; ipset flush; ipset destroy || true');
+    for (const tool of ['iptables-nft', 'iptables-legacy', 'ip6tables-nft', 'ip6tables-legacy'])
+      await world.onNode('sh', '-c', `${tool} -t mangle -F; ${tool} -t mangle -X`);
+    await world.onNode('ipset', 'destroy');
+    world.environment = {};
     await world.become([FRIEND_ALLOWED, CLIENT_ALLOWED]);
   });
   afterAll(async () => {
@@ -27,8 +30,9 @@ describeAsRoot('Trouble with the kernel rules', () => {
 
   test.each([
     {
-      what: 'rules',
-      command: 'iptables -t mangle -F',
+      what: 'rules of legacy iptables',
+      tools: 'legacy',
+      command: 'iptables-legacy -t mangle -F',
       changed: ['POSTROUTING', 'FORWARD'].flatMap((hook) => [
         `iptables, table mangle: chain PODFENCE-${hook} is empty`,
         `iptables, table mangle: the jump from ${hook} to PODFENCE-${hook} is gone`,
@@ -36,12 +40,14 @@ describeAsRoot('Trouble with the kernel rules', () => {
     },
     {
       what: 'addresses',
+      tools: 'nft',
       command: 'for set in $(ipset list -name); do ipset flush $set; done',
       changed: ['set podfence-isolated-4 lacks 1 of 1 address'],
     },
   ])(
     '$what that other software flushes are put in place again, what passed meanwhile is cut, and the log says what it was and how long nobody judged',
-    async ({ command, changed }) => {
+    async ({ tools, command, changed }) => {
+      useVariant(world, tools);
       const agent = await world.startAgent();
       using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
       await friend.flow();
@@ -93,6 +99,16 @@ describeAsRoot('Trouble with the kernel rules', () => {
     },
   );
 });
+
+/** Lets agents find this variant where they look for iptables. */
+function useVariant(world: AgentWorld, variant: string): void {
+  const folder = mkdtempSync(join(world.folder, 'variant-'));
+  for (const family of ['iptables', 'ip6tables']) {
+    for (const command of ['', '-save', '-restore'])
+      symlinkSync(`/usr/sbin/${family}-${variant}${command}`, join(folder, `${family}${command}`));
+  }
+  world.environment = { PATH: `${folder}:${process.env.PATH}` };
+}
 
 /** Puts a command into `folder` that is the machine's own until it is broken. */
 function breakable(folder: string, command: string, script: string): { now(): void; noMore(): void } {

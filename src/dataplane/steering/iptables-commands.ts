@@ -75,9 +75,12 @@ export async function writeTables(
   }
 }
 
+/** Options of iptables-restore that leave alone what the input does not name. */
+export const RESTORE = ['--noflush', '-w', '5'];
+
 /** Hands `input` to iptables-restore, which waits up to 5 s for the lock of legacy iptables. Throws SteeringError. */
 export async function restoreTables(system: System, variant: Variant, family: Family, input: string): Promise<void> {
-  await system.run(`${commandOf(family, variant)}-restore`, ['--noflush', '-w', '5'], input);
+  await system.run(`${commandOf(family, variant)}-restore`, RESTORE, input);
 }
 
 /** `iptables`, `ip6tables-legacy`. */

@@ -6,7 +6,11 @@
 import { COPY_LENGTH, hex, type SteeringState } from './state.ts';
 
 export type Family = 4 | 6;
-export type Table = 'mangle' | 'filter';
+/** Those that have chains of ours, or may have from an earlier podfence. */
+export const TABLES = ['mangle', 'filter'] as const;
+export type Table = (typeof TABLES)[number];
+/** The built-in chains that jump to ours. */
+export const HOOKS = ['FORWARD', 'POSTROUTING'] as const;
 
 /** Everything of ours begins with this; chains with other names are foreign. */
 export const CHAIN_PREFIX = 'PODFENCE-';
@@ -17,7 +21,7 @@ export interface Chain {
   readonly table: Table;
   readonly name: string;
   /** The built-in chain whose first rule jumps here. */
-  readonly hook: 'FORWARD' | 'POSTROUTING';
+  readonly hook: (typeof HOOKS)[number];
   /** The matches of that jump, with a trailing space, or empty. */
   readonly match: string;
   /** What follows `-A NAME `, one rule each. */

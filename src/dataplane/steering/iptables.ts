@@ -1,5 +1,5 @@
 /** Steering by iptables and ipset, IPv4 and, where the machine has it, IPv6. */
-import { chainDamage, ipsetDamage } from './damage.ts';
+import { chainDamage, ipsetDamage, sightOf } from './damage.ts';
 import { isUnsupported, notApplied, SteeringError } from './error.ts';
 import { type AddressSet, restoreSet, setOf } from './ipset.ts';
 import {
@@ -8,13 +8,15 @@ import {
   destroySet,
   listSets,
   otherVariant,
+  RESTORE,
   readSet,
   readTable,
   restoreSets,
   type Variant,
   writeTables,
 } from './iptables-commands.ts';
-import { type Family, renderChains, setName } from './iptables-rules.ts';
+import { type Chain, type Family, renderChains, setName } from './iptables-rules.ts';
+import { restoreToldInput } from './iptables-tables.ts';
 import {
   isQueueing,
   nftablesInstalled,
@@ -23,8 +25,10 @@ import {
   removeNftables,
   removeOtherSets,
 } from './leftovers.ts';
+import { type ChainSight, RuleWatch } from './rule-watch.ts';
 import type { System } from './run.ts';
 import { ipsetSign, SIGN_IPSET } from './sign.ts';
+import { StandbyTools } from './standby-tools.ts';
 import {
   type ApplyProgress,
   canonicalAddresses,
@@ -33,10 +37,13 @@ import {
   type SignWord,
   type Steering,
   type SteeringState,
+  type ToldChanges,
   validateState,
 } from './state.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
+/** In words for the log, the variant in use needs no name. */
+const NAMELESS = { suffix: '', legacy: false } as const;
 
 export class IptablesSteering implements Steering {
   readonly kind = 'iptables';
@@ -48,9 +55,54 @@ export class IptablesSteering implements Steering {
   /** The sets as they are in place; without a family where the machine cannot filter it, empty when that is unknown. */
   readonly #sets = new Map<Family, AddressSet>();
   #progress: ApplyProgress = 'nothing';
+  #watch: RuleWatch | undefined;
+  readonly #standby: StandbyTools;
 
   constructor(system: System) {
     this.#system = system;
+    this.#standby = new StandbyTools(system);
+  }
+
+  get told(): ToldChanges {
+    return this.#variant?.legacy ? 'nothing' : 'rules';
+  }
+
+  watch(onForeign: () => void): void {
+    this.#watch ??= new RuleWatch(onForeign);
+  }
+
+  unwatch(): void {
+    this.#watch?.[Symbol.dispose]();
+    this.#watch = undefined;
+    this.#standby.end();
+  }
+
+  #prepare(variant: Variant): void {
+    if (this.#watch === undefined || variant.legacy) return;
+    for (const family of this.#sets.keys()) this.#standby.prepare(`${commandOf(family, variant)}-restore`, RESTORE);
+  }
+
+  async restoreTold(): Promise<readonly Damage[] | undefined> {
+    const told = this.#watch?.take();
+    const state = this.#state;
+    const variant = this.#variant;
+    if (!told?.any || !state || !variant) return undefined;
+    const damage: Damage[] = [];
+    const runs: Promise<string>[] = [];
+    for (const family of variant.legacy ? [] : this.#sets.keys()) {
+      const chains = renderChains(family, state);
+      const sights = new Map<Chain, ChainSight>();
+      for (const chain of chains) {
+        const sight = told.iptables(family, chain.table)?.chain(chain.name, chain.rules.length);
+        if (!sight) continue;
+        sights.set(chain, sight);
+        damage.push(...chainDamage(commandOf(family, NAMELESS), sight, chain, chains));
+      }
+      const input = restoreToldInput(chains, (chain) => sights.get(chain));
+      if (input !== '') runs.push(this.#standby.run(`${commandOf(family, variant)}-restore`, RESTORE, input));
+    }
+    await Promise.all(runs);
+    return damage;
   }
 
   async sign(word: SignWord): Promise<void> {
@@ -101,19 +153,21 @@ export class IptablesSteering implements Steering {
     await removeChains(this.#system, otherVariant(variant));
     if (hasNftables) await removeNftables(this.#system);
     await removeOtherSets(this.#system, [setName(4), setName(6), SIGN_IPSET]);
+    this.#prepare(variant);
   }
 
   async findDamage(): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
     const variant = this.#variant ?? (await chosenVariant(this.#system));
+    this.#prepare(variant);
     const damage: Damage[] = [];
     for (const [family, wanted] of this.#sets) {
       damage.push(...ipsetDamage(setName(family), await readSet(this.#system, family), wanted));
       const chains = renderChains(family, this.#state);
       for (const [table, ofTable] of Map.groupBy(chains, (chain) => chain.table)) {
         const saved = await readTable(this.#system, variant, family, table);
-        const command = family === 6 ? 'ip6tables' : 'iptables';
-        for (const chain of ofTable) damage.push(...chainDamage(command, saved, chain, chains));
+        for (const chain of ofTable)
+          damage.push(...chainDamage(commandOf(family, NAMELESS), sightOf(saved, chain), chain, chains));
       }
     }
     return damage;

@@ -16,13 +16,12 @@ import {
   type Variant,
   writeTables,
 } from './iptables-commands.ts';
-import { CHAIN_PREFIX, type Family, POSTROUTING_CHAIN, type Table } from './iptables-rules.ts';
+import { CHAIN_PREFIX, type Family, POSTROUTING_CHAIN, TABLES, type Table } from './iptables-rules.ts';
 import { hasOurs, type SavedTable } from './iptables-tables.ts';
 import { TABLE } from './nftables-rules.ts';
 import type { System } from './run.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
-const TABLES: readonly Table[] = ['mangle', 'filter'];
 
 /** Whether the nftables table is there. Throws SteeringError. */
 export async function nftablesInstalled(system: System): Promise<boolean> {

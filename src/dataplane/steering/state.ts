@@ -76,6 +76,9 @@ export interface Damage {
   readonly opens: boolean;
 }
 
+/** Changes of rules by other software are told by the kernel: of rules and sets of addresses, of rules alone, or of nothing. */
+export type ToldChanges = 'rules and sets' | 'rules' | 'nothing';
+
 /** `judging`: an agent judges, and was there when its sign was renewed. `stopped`: it ended then, in order. */
 export type SignWord = 'judging' | 'stopped';
 
@@ -108,6 +111,20 @@ export interface Steering {
    * was applied.
    */
   findDamage(): Promise<readonly Damage[]>;
+  /**
+   * From now on `onForeign` is called when the kernel tells that other software has changed rules of ours: see rule-watch.ts. In the network namespace of the calling thread. Throws
+   * SystemCallError.
+   */
+  watch(onForeign: () => void): void;
+  /** Until now. */
+  unwatch(): void;
+  /**
+   * Puts in place again what the kernel has told that other software took away since the last call, by one run of one tool a family, without a look at the rest first. Gives
+   * back what that was; `undefined` where nothing was told. What was told may not be all that is gone. Throws SteeringError, where a set is gone, too.
+   */
+  restoreTold(): Promise<readonly Damage[] | undefined>;
+  /** What of the rules the kernel tells changes of. */
+  readonly told: ToldChanges;
   /** Renews the sign beside the rules; see sign.ts. Does nothing where nothing was applied. Throws SteeringError. */
   sign(word: SignWord): Promise<void>;
   /**
