@@ -258,6 +258,7 @@ export class Agent {
     this.#flows?.start(this.#enforcement.workers);
     this.#checkSteeringLater();
     this.#logStart(steering.kind);
+    for (const caveat of this.#enforcement.caveats) log.warn(caveat);
     if (predecessor !== undefined) this.#logSuccession(predecessor, this.#enforcement.judgingSince - lookedAt);
   }
 

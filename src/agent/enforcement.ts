@@ -146,6 +146,11 @@ export class Enforcement {
     return this.#isWatching ? this.#steering.told : 'nothing';
   }
 
+  /** What is not as it should be with the kernel's rules, in sentences. */
+  get caveats(): readonly string[] {
+    return this.#steering.caveats;
+  }
+
   /** Isolated addresses of this node. */
   get isolated(): number {
     return this.#isolated.size;

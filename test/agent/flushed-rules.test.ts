@@ -24,11 +24,11 @@ describeAsRoot('Rules that other software takes away', () => {
   });
 
   test.each([
-    'iptables -t mangle -F',
+    'iptables -t security -F',
     'nft flush ruleset',
-    'iptables -t mangle -D FORWARD -j PODFENCE-FORWARD',
-    'iptables -t mangle -F PODFENCE-FORWARD',
-    'iptables-save -t mangle | grep -v PODFENCE | iptables-restore',
+    'iptables -t security -D FORWARD -j PODFENCE-FORWARD',
+    'iptables -t security -F PODFENCE-FORWARD',
+    'iptables-save | grep -v PODFENCE | iptables-restore',
   ])('let at most 100 ms of a denied stream through when they go by %s, and lose nothing allowed', async (command) => {
     const agent = await world.startAgent();
     using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);

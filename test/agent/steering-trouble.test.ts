@@ -1,11 +1,12 @@
 /** The kernel's rules belong to everybody on the node: others flush them, and the tools that write them may fail or hang. */
-import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { policy } from '../kube/objects.ts';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
 import { AgentWorld } from './agent-world.ts';
+import { useVariant } from './iptables-variant.ts';
 import { app, CLIENT_ALLOWED, FRIEND_ALLOWED } from './policies.ts';
 
 /** Isolates one more pod, so that the set of isolated addresses has to grow. */
@@ -19,7 +20,7 @@ describeAsRoot('Trouble with the kernel rules', () => {
   afterEach(async () => {
     await world.killAgents();
     for (const tool of ['iptables-nft', 'iptables-legacy', 'ip6tables-nft', 'ip6tables-legacy'])
-      await world.onNode('sh', '-c', `${tool} -t mangle -F; ${tool} -t mangle -X`);
+      await world.onNode('sh', '-c', `for t in security mangle; do ${tool} -t $t -F; ${tool} -t $t -X; done`);
     await world.onNode('ipset', 'destroy');
     world.environment = {};
     await world.become([FRIEND_ALLOWED, CLIENT_ALLOWED]);
@@ -31,16 +32,19 @@ describeAsRoot('Trouble with the kernel rules', () => {
   test.each([
     {
       what: 'rules of legacy iptables',
-      tools: 'legacy',
-      command: 'iptables-legacy -t mangle -F',
-      changed: ['POSTROUTING', 'FORWARD'].flatMap((hook) => [
-        `iptables, table mangle: chain PODFENCE-${hook} is empty`,
-        `iptables, table mangle: the jump from ${hook} to PODFENCE-${hook} is gone`,
+      tools: 'legacy' as const,
+      command: 'iptables-legacy -t security -F; iptables-legacy -t mangle -F',
+      changed: [
+        ['security', 'FORWARD'],
+        ['mangle', 'POSTROUTING'],
+      ].flatMap(([table, hook]) => [
+        `iptables, table ${table}: chain PODFENCE-${hook} is empty`,
+        `iptables, table ${table}: the jump from ${hook} to PODFENCE-${hook} is gone`,
       ]),
     },
     {
       what: 'addresses',
-      tools: 'nft',
+      tools: 'nft' as const,
       command: 'for set in $(ipset list -name); do ipset flush $set; done',
       changed: ['set podfence-isolated-4 lacks 1 of 1 address'],
     },
@@ -99,16 +103,6 @@ describeAsRoot('Trouble with the kernel rules', () => {
     },
   );
 });
-
-/** Lets agents find this variant where they look for iptables. */
-function useVariant(world: AgentWorld, variant: string): void {
-  const folder = mkdtempSync(join(world.folder, 'variant-'));
-  for (const family of ['iptables', 'ip6tables']) {
-    for (const command of ['', '-save', '-restore'])
-      symlinkSync(`/usr/sbin/${family}-${variant}${command}`, join(folder, `${family}${command}`));
-  }
-  world.environment = { PATH: `${folder}:${process.env.PATH}` };
-}
 
 /** Puts a command into `folder` that is the machine's own until it is broken. */
 function breakable(folder: string, command: string, script: string): { now(): void; noMore(): void } {

@@ -97,9 +97,9 @@ export function nftablesDamage(
 }
 
 /** A packet that is to be answered with a reject is accepted by the worker, and stopped by the other chains. */
-function isOpenWithout({ table, hook }: Chain, chains: readonly Chain[]): boolean {
+function isOpenWithout({ hook }: Chain, chains: readonly Chain[]): boolean {
   const rejects = chains.some((each) => each.table === 'filter');
-  return rejects || (table === 'mangle' && hook === 'FORWARD');
+  return rejects || hook === 'FORWARD';
 }
 
 function isNftOpenWithout({ name }: NftChain, chains: readonly NftChain[]): boolean {

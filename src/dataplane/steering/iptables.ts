@@ -3,6 +3,7 @@ import { chainDamage, ipsetDamage, sightOf } from './damage.ts';
 import { isUnsupported, notApplied, SteeringError } from './error.ts';
 import { type AddressSet, restoreSet, setOf } from './ipset.ts';
 import {
+  canHaveTable,
   chosenVariant,
   commandOf,
   destroySet,
@@ -15,7 +16,14 @@ import {
   type Variant,
   writeTables,
 } from './iptables-commands.ts';
-import { type Chain, type Family, renderChains, setName } from './iptables-rules.ts';
+import {
+  type Chain,
+  type Family,
+  maySteerInSecurity,
+  type QueueTable,
+  renderChains,
+  setName,
+} from './iptables-rules.ts';
 import { restoreToldInput } from './iptables-tables.ts';
 import {
   isQueueing,
@@ -56,6 +64,8 @@ export class IptablesSteering implements Steering {
   readonly #sets = new Map<Family, AddressSet>();
   #progress: ApplyProgress = 'nothing';
   #watch: RuleWatch | undefined;
+  /** Without a family whose packets are not queued yet. */
+  readonly #queueTables = new Map<Family, QueueTable>();
   readonly #standby: StandbyTools;
 
   constructor(system: System) {
@@ -65,6 +75,17 @@ export class IptablesSteering implements Steering {
 
   get told(): ToldChanges {
     return this.#variant?.legacy ? 'nothing' : 'rules';
+  }
+
+  get caveats(): readonly string[] {
+    const without = [...this.#queueTables]
+      .filter(([, table]) => table === 'mangle')
+      .map(([family]) => commandOf(family, NAMELESS));
+    if (without.length === 0) return [];
+    return [
+      `the kernel has no table security for ${without.join(' and ')} (CONFIG_IP_NF_SECURITY, CONFIG_IP6_NF_SECURITY): ` +
+        'rules of other software behind podfence in FORWARD of the table mangle do not see the packets that it judges',
+    ];
   }
 
   watch(onForeign: () => void): void {
@@ -90,7 +111,7 @@ export class IptablesSteering implements Steering {
     const damage: Damage[] = [];
     const runs: Promise<string>[] = [];
     for (const family of variant.legacy ? [] : this.#sets.keys()) {
-      const chains = renderChains(family, state);
+      const chains = this.#render(family, state);
       const sights = new Map<Chain, ChainSight>();
       for (const chain of chains) {
         const sight = told.iptables(family, chain.table)?.chain(chain.name, chain.rules.length);
@@ -163,7 +184,7 @@ export class IptablesSteering implements Steering {
     const damage: Damage[] = [];
     for (const [family, wanted] of this.#sets) {
       damage.push(...ipsetDamage(setName(family), await readSet(this.#system, family), wanted));
-      const chains = renderChains(family, this.#state);
+      const chains = this.#render(family, this.#state);
       for (const [table, ofTable] of Map.groupBy(chains, (chain) => chain.table)) {
         const saved = await readTable(this.#system, variant, family, table);
         for (const chain of ofTable)
@@ -171,6 +192,10 @@ export class IptablesSteering implements Steering {
       }
     }
     return damage;
+  }
+
+  #render(family: Family, state: SteeringState): Chain[] {
+    return renderChains(family, state, this.#queueTables.get(family) ?? 'mangle');
   }
 
   /** The set is there and filled before a rule refers to it. */
@@ -186,7 +211,11 @@ export class IptablesSteering implements Steering {
     const present = names.includes(setName(family)) ? await readSet(this.#system, family) : undefined;
     const wanted = setOf(isolated, present);
     await restoreSets(this.#system, restoreSet(family, present, wanted));
-    await writeTables(this.#system, variant, family, renderChains(family, state));
+    if (maySteerInSecurity(state) && !this.#queueTables.has(family)) {
+      const hasSecurity = await canHaveTable(this.#system, variant, family, 'security');
+      this.#queueTables.set(family, hasSecurity ? 'security' : 'mangle');
+    }
+    await writeTables(this.#system, variant, family, this.#render(family, state));
     this.#sets.set(family, wanted);
   }
 

@@ -93,7 +93,7 @@ export async function removeNftables(system: System): Promise<void> {
   if (await nftablesInstalled(system)) await system.run('nft', ['-f', '-'], `delete table inet ${TABLE}\n`);
 }
 
-/** Whether any chain of ours is in the mangle or filter table of any family and variant of iptables. Throws SteeringError. */
+/** Whether any chain of ours is in a table of any family and variant of iptables. Throws SteeringError. */
 export async function iptablesInstalled(system: System): Promise<boolean> {
   return await anyTable(system, () => true);
 }

@@ -36,6 +36,7 @@ type Isolated = Readonly<Record<SetName, ReadonlySet<string>>>;
 export class NftablesSteering implements Steering {
   readonly kind = 'nftables';
   readonly told = 'rules and sets';
+  readonly caveats = [];
   readonly #system: System;
   /** What was applied last. */
   #state: SteeringState | undefined;

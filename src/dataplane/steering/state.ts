@@ -1,6 +1,7 @@
 /**
  * Steering is which packets the kernel hands over, as one desired state. Two renderings of it exist, nftables.ts and iptables.ts; this is
- * what both mean by it, for the packets that the node forwards (hook forward, priority mangle: after Service DNAT, before filter rules):
+ * what both mean by it, for the packets that the node forwards (hook forward, after Service DNAT; nftables at priority mangle, before filter rules, iptables in the table security, behind them,
+ * or in mangle: see QueueTable in iptables-rules.ts):
  *
  *     forward      the packet mark's judged bit is cleared           nobody but us may say that a packet was judged
  *                  connection mark has the judged bit  -> go on      the flow was judged, the kernel carries it        (offload)
@@ -14,7 +15,7 @@
  *
  * A worker answers with the mark that it was given, plus a bit: judged when it allows, reject when it denies and says so. After its
  * accept a packet goes on at the next hook, not at the next rule of the same chain (nf_reinject in the kernel's
- * net/netfilter/nfnetlink_queue.c), so the bits are looked at in later hooks only.
+ * net/netfilter/nfnetlink_queue.c), so the bits are looked at in later hooks only. A chain of nftables is a hook of its own in this sense; rules of others in the same table of iptables are not.
  *
  * Why ICMP errors are an exception without offload. The kernel spreads packets over the queues by addresses and protocol, so that an error
  * reaches another worker than the flow that it is about, and only the kernel's connection table knows that the two belong together.
@@ -123,6 +124,8 @@ export interface Steering {
    * back what that was; `undefined` where nothing was told. What was told may not be all that is gone. Throws SteeringError, where a set is gone, too.
    */
   restoreTold(): Promise<readonly Damage[] | undefined>;
+  /** What this kernel makes of the state that was applied that is not as it should be, in sentences for the log. */
+  readonly caveats: readonly string[];
   /** What of the rules the kernel tells changes of. */
   readonly told: ToldChanges;
   /** Renews the sign beside the rules; see sign.ts. Does nothing where nothing was applied. Throws SteeringError. */

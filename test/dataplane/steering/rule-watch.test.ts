@@ -7,28 +7,27 @@ import { needsRoot, root, shell } from './pods.ts';
 const ISOLATED = { isolatedIPv4: ['10.0.0.1'], isolatedIPv6: ['fd00::1'] };
 
 const IPTABLES = [
+  { by: 'iptables-nft -t security -F', what: [/-FORWARD is empty/, /to PODFENCE-FORWARD is gone/] },
+  { by: 'iptables-nft -t mangle -F', what: [/-POSTROUTING is empty/, /to PODFENCE-POSTROUTING is gone/] },
   {
-    by: 'iptables-nft -t mangle -F',
-    what: [
-      /-POSTROUTING is empty/,
-      /to PODFENCE-POSTROUTING is gone/,
-      /-FORWARD is empty/,
-      /to PODFENCE-FORWARD is gone/,
-    ],
-  },
-  {
-    by: 'iptables-nft -t mangle -D FORWARD -j PODFENCE-FORWARD',
+    by: 'iptables-nft -t security -D FORWARD -j PODFENCE-FORWARD',
     what: [/jump from FORWARD to PODFENCE-FORWARD is gone/],
   },
-  { by: 'iptables-nft -t mangle -I PODFENCE-FORWARD -j ACCEPT', what: [/chain PODFENCE-FORWARD has other rules/] },
   {
-    by: 'ip6tables-nft -t mangle -F PODFENCE-FORWARD',
-    what: [/^ip6tables, table mangle: chain PODFENCE-FORWARD is empty/],
+    by: 'iptables-nft -t security -I PODFENCE-FORWARD -j ACCEPT',
+    what: [/chain PODFENCE-FORWARD has other rules/],
   },
-  { by: 'nft delete table ip mangle', what: Array.from({ length: 4 }, () => /^iptables, table mangle: .* is gone/) },
+  {
+    by: 'ip6tables-nft -t security -F PODFENCE-FORWARD',
+    what: [/^ip6tables, table security: chain PODFENCE-FORWARD is empty/],
+  },
+  {
+    by: 'nft delete table ip security',
+    what: [/table security: chain .* is gone/, /table security: the jump .* is gone/],
+  },
   // Gone and there again.
   {
-    by: 'iptables-nft -t mangle -D FORWARD -j PODFENCE-FORWARD; iptables-nft -t mangle -A FORWARD -j PODFENCE-FORWARD',
+    by: 'iptables-nft -t security -D FORWARD -j PODFENCE-FORWARD; iptables-nft -t security -A FORWARD -j PODFENCE-FORWARD',
     what: [],
   },
 ];
@@ -87,9 +86,9 @@ describe.skipIf(!root)(`what other software does to the rules${needsRoot}`, () =
     node.run(() => steering?.watch(() => undefined));
     await steering?.apply({ ...STATE, ...ISOLATED });
     expect(steering?.told).toBe('nothing');
-    shell(node, 'iptables-legacy -t mangle -F');
+    shell(node, 'iptables-legacy -t security -F');
     expect(await steering?.restoreTold()).toBeUndefined();
-    expect((await steering?.findDamage())?.length).toBe(4);
+    expect((await steering?.findDamage())?.length).toBe(2);
     steering?.unwatch();
   });
 });
