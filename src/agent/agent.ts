@@ -22,6 +22,7 @@ import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
 import { PortNameWatch } from './port-name-watch.ts';
+import { refuseAnsweredQueues } from './queue-holders.ts';
 import { SharedAddressWatch } from './shared-address-watch.ts';
 import { beginStep } from './start-steps.ts';
 import { successionOf } from './succession.ts';
@@ -239,6 +240,10 @@ export class Agent {
     const predecessor = await findPredecessor(system());
     const lookedAt = performance.now();
     signal.throwIfAborted();
+    if (mode === 'enforce') {
+      const silence = (2 * CHECK_STEERING) / 1000;
+      refuseAnsweredQueues(system(), { wanted: this.queues, predecessor, silence });
+    }
     const queueing = predecessor?.queueing ?? [];
     try {
       this.#enforcement = await this.#enforce(snapshot, steering, queueing.length > 0, signal);
