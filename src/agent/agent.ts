@@ -378,6 +378,8 @@ export class Agent {
     const milliseconds = this.#restores.take(performance.now()) ? 0 : RESTORE_PAUSE;
     this.#sequence.after(milliseconds, async () => {
       this.#willRestore = false;
+      // What came in while it waited is for this one.
+      if (milliseconds > 0) this.#restores.take(performance.now());
       await this.#mend((enforcement) => enforcement.restore());
     });
   }
