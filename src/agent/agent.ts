@@ -20,6 +20,7 @@ import type {
   UnknownPortNamesView,
 } from '../telemetry/agent-view.ts';
 import type { FlowLog } from '../telemetry/flow-log.ts';
+import { TokenBucket } from '../telemetry/token-bucket.ts';
 import { compileInTurns, PIECE } from './compile-in-turns.ts';
 import { type AgentCounters, nameCounters } from './counters.ts';
 import { Enforcement, type Repair } from './enforcement.ts';
@@ -27,6 +28,7 @@ import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
 import { PortNameWatch } from './port-name-watch.ts';
+import { refuseAnsweredQueues } from './queue-holders.ts';
 import { RefusedPolicyWatch } from './refused-policy-watch.ts';
 import { SharedAddressWatch } from './shared-address-watch.ts';
 import { beginStep } from './start-steps.ts';
@@ -83,6 +85,9 @@ export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
 /** How often the kernel's rules are looked at, for other software can flush what is not its own, and get a sign that this agent is there, in ms. */
 const CHECK_STEERING = 10_000;
+/** How often the kernel's rules are put in place again when it tells that other software changed them, and how long a change waits beyond that, in ms. */
+const RESTORES = { atOnce: 10, aSecond: 1 };
+const RESTORE_PAUSE = 1000;
 /** From a change until its named ports are looked at, how long that may take at once, and the pause before it goes on, in ms. */
 const LOOK_AT_NAMES = 1000;
 const LOOK_TURN = 2;
@@ -111,6 +116,9 @@ export class Agent {
   #workerRestarts = 0;
   #steeringRepairs = 0;
   #steeringProblem: string | undefined;
+  /** Whether the kernel's rules are to be put in place again because the kernel has told of a change. */
+  #willRestore = false;
+  readonly #restores = new TokenBucket(RESTORES.aSecond, RESTORES.atOnce);
   /** Since when a change is being brought into force, in ms of performance.now(). */
   #applyingSince = Number.POSITIVE_INFINITY;
   /** Changes that wait for the one that is being brought into force. */
@@ -252,6 +260,10 @@ export class Agent {
     const predecessor = await findPredecessor(system());
     const lookedAt = performance.now();
     signal.throwIfAborted();
+    if (mode === 'enforce') {
+      const silence = (2 * CHECK_STEERING) / 1000;
+      refuseAnsweredQueues(system(), { wanted: this.queues, predecessor, silence });
+    }
     const queueing = predecessor?.queueing ?? [];
     try {
       this.#enforcement = await this.#enforce(snapshot, steering, queueing.length > 0, signal);
@@ -266,13 +278,12 @@ export class Agent {
         );
       throw error;
     }
-    this.#mode =
-      mode === 'audit'
-        ? { mode, steering: steering.kind, offload }
-        : { mode, steering: steering.kind, fail, offload, deny };
+    const inForce = { mode, steering: steering.kind, offload, changesTold: this.#enforcement.changesTold };
+    this.#mode = mode === 'audit' ? inForce : { ...inForce, fail, deny };
     this.#flows?.start(this.#enforcement.workers);
     this.#checkSteeringLater();
     this.#logStart(steering.kind);
+    for (const caveat of this.#enforcement.caveats) log.warn(caveat);
     if (predecessor !== undefined) this.#logSuccession(predecessor, this.#enforcement.judgingSince - lookedAt);
   }
 
@@ -313,6 +324,12 @@ export class Agent {
                   'copies of packets are not taken; what is sent meanwhile is not judged',
                 );
             },
+            onForeignChange: () => this.#restoreSoon(),
+            onUnwatched: (error) =>
+              log.warn(
+                { err: error },
+                'the kernel does not tell of changes of its rules; they are looked at every 10 s',
+              ),
             onRepair: (repair) => this.#repaired(repair),
             onUnsigned: (error) => log.debug({ err: error }, 'the sign was not renewed'),
             onUnread: (error) => log.error({ err: error }, 'connections that were opened meanwhile could not be read'),
@@ -368,17 +385,30 @@ export class Agent {
 
   #checkSteeringLater(): void {
     this.#sequence.after(CHECK_STEERING, async () => {
-      await this.#repairSteering();
+      await this.#mend((enforcement) => enforcement.repair());
       await this.#enforcement?.sign();
       this.#checkSteeringLater();
     });
   }
 
-  async #repairSteering(): Promise<void> {
+  /** Once for all changes that are told until its turn comes. Software that takes away what is put in place, again and again, is not followed faster than RESTORES. */
+  #restoreSoon(): void {
+    if (this.#willRestore) return;
+    this.#willRestore = true;
+    const milliseconds = this.#restores.take(performance.now()) ? 0 : RESTORE_PAUSE;
+    this.#sequence.after(milliseconds, async () => {
+      this.#willRestore = false;
+      // What came in while it waited is for this one.
+      if (milliseconds > 0) this.#restores.take(performance.now());
+      await this.#mend((enforcement) => enforcement.restore());
+    });
+  }
+
+  async #mend(repair: (enforcement: Enforcement) => Promise<void>): Promise<void> {
     const { log } = this.#options;
     try {
       this.#steeringProblem = undefined;
-      await this.#enforcement?.repair();
+      if (this.#enforcement) await repair(this.#enforcement);
     } catch (error) {
       this.#steeringProblem = `the kernel's rules cannot be checked or repaired: ${error instanceof Error ? error.message : String(error)}`;
       log.error({ err: error }, "the kernel's rules cannot be checked or repaired; it is tried again");

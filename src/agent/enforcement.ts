@@ -18,7 +18,7 @@ import {
   QueueWorkers,
   type QueueWorkersOptions,
 } from '../dataplane/nfqueue/queue-workers.ts';
-import type { Damage, Steering, SteeringState } from '../dataplane/steering/state.ts';
+import type { Damage, Steering, SteeringState, ToldChanges } from '../dataplane/steering/state.ts';
 import type { GrowthAdoption } from '../filter/adoption.ts';
 import { addressWords } from '../policy/address-words.ts';
 import type { CompiledPolicies } from '../policy/compiler.ts';
@@ -45,6 +45,10 @@ export interface EnforcementOptions
   readonly hasPredecessor: boolean;
   /** The sign for the next agent could not be renewed. */
   readonly onUnsigned: (error: Error) => void;
+  /** The kernel has told that other software changed rules: `restore` is wanted, soon. */
+  readonly onForeignChange: () => void;
+  /** The kernel does not tell. */
+  readonly onUnwatched: (error: Error) => void;
   /** Other software had changed the kernel's rules or sets, and they were put in place again. */
   readonly onRepair: (repair: Repair) => void;
 }
@@ -61,6 +65,8 @@ export interface Repair {
 interface Growth {
   readonly addresses: readonly string[];
   readonly adopt: GrowthAdoption;
+  /** Whether connections with the judged bit are judged, too: an answer in a denied one may have been taken for a connection of its own. @default false */
+  readonly rejudge?: boolean;
 }
 
 export class Enforcement {
@@ -78,6 +84,9 @@ export class Enforcement {
   #revoked = 0;
   /** Since when packets are taken, in ms of performance.now(). */
   #judgingSince = Number.NaN;
+  /** When the kernel first told of a change that was not looked at since, in ms of performance.now(). */
+  #toldAt: number | undefined;
+  #isWatching = false;
   /** When the kernel's rules and sets were last known to be in place, in ms of performance.now(). */
   #goodAt = Number.NaN;
 
@@ -130,6 +139,16 @@ export class Enforcement {
   /** Since when packets are judged, in ms of performance.now(). */
   get judgingSince(): number {
     return this.#judgingSince;
+  }
+
+  /** What of the kernel's rules it hears of at once when other software changes it. */
+  get changesTold(): ToldChanges {
+    return this.#isWatching ? this.#steering.told : 'nothing';
+  }
+
+  /** What is not as it should be with the kernel's rules, in sentences. */
+  get caveats(): readonly string[] {
+    return this.#steering.caveats;
   }
 
   /** Isolated addresses of this node. */
@@ -206,6 +225,31 @@ export class Enforcement {
     await this.#reportRepair(damage, goodAt);
   }
 
+  /**
+   * Puts in place again, as fast as can be, what the kernel has told that other software took away, then looks whether that was all. Connections that were opened meanwhile are judged. Not while
+   * an update is under way. Throws SteeringError.
+   */
+  async restore(): Promise<void> {
+    const goodAt = this.#toldAt ?? this.#goodAt;
+    this.#toldAt = undefined;
+    const isolated = [...this.#isolated];
+    let damage: readonly Damage[] | undefined;
+    try {
+      // Nothing is adopted: what is denied would pass until it is known, and of what is allowed some packets of connections of these milliseconds are lost at most.
+      await this.#steer(isolated, { addresses: isolated, adopt: 'nothing', rejudge: true }, async () => {
+        damage = await this.#steering.restoreTold();
+      });
+    } catch {
+      // What rules refer to may be gone as well.
+      return this.repair();
+    }
+    if (damage === undefined) return;
+    await this.#judgeAgain(Concerned.everybody());
+    const { damage: left } = await this.#check();
+    if (damage.length > 0) this.#options.onRepair({ damage, left, goodAt });
+    if (left.length > 0) await this.repair();
+  }
+
   /** Gives back what is not in place, and until when all is known to have been. */
   async #check(): Promise<{ readonly damage: readonly Damage[]; readonly goodAt: number }> {
     const goodAt = this.#goodAt;
@@ -235,6 +279,7 @@ export class Enforcement {
   }
 
   async #endThreads(): Promise<void> {
+    this.#steering.unwatch();
     await (this.#copies ?? this.workers).stop();
   }
 
@@ -244,6 +289,7 @@ export class Enforcement {
     const tracked = await unlessAborted(this.workers.bind(), signal);
     this.#judgingSince = performance.now();
     beginStep('steering');
+    this.#watch();
     // A predecessor's rules have dropped everything new while nobody judged: there what is unknown was never allowed.
     await this.#install(hasPredecessor && fail === 'closed' ? 'nothing' : 'all', signal);
     const milliseconds = this.#copies === undefined ? adopt : ADOPT_IN_AUDIT;
@@ -251,6 +297,19 @@ export class Enforcement {
     beginStep('signing');
     await this.sign();
     signal.throwIfAborted();
+  }
+
+  #watch(): void {
+    const { onForeignChange, onUnwatched } = this.#options;
+    try {
+      this.#steering.watch(() => {
+        this.#toldAt ??= performance.now();
+        onForeignChange();
+      });
+      this.#isWatching = true;
+    } catch (error) {
+      onUnwatched(error as Error);
+    }
   }
 
   async #install(adopt: GrowthAdoption, signal?: AbortSignal): Promise<void> {
@@ -280,7 +339,7 @@ export class Enforcement {
    */
   async #steer(
     isolated: readonly string[],
-    { addresses, adopt }: Growth,
+    { addresses, adopt, rejudge = false }: Growth,
     change: (isolated: { readonly ipv4: string[]; readonly ipv6: string[] }) => Promise<void>,
   ): Promise<void> {
     const [ipv6, ipv4] = partition(isolated, (address) => address.includes(':'));
@@ -289,7 +348,7 @@ export class Enforcement {
     await this.workers.command({ type: 'adopt-while-growing', what: adopt, milliseconds });
     try {
       await change({ ipv4, ipv6 });
-      await this.#tellConnectionsOf(addresses);
+      await this.#tellConnectionsOf(addresses, rejudge);
       // What was queued before its connection got its mark is not known to the worker in any other way.
       await this.workers.command({ type: 'drain' });
     } finally {
@@ -310,9 +369,9 @@ export class Enforcement {
   }
 
   /** Tells the workers of the connections of these addresses. */
-  async #tellConnectionsOf(addresses: readonly string[]): Promise<void> {
+  async #tellConnectionsOf(addresses: readonly string[], rejudge = false): Promise<void> {
     const concerned = addressesOf(addresses);
-    await seedUnjudged({ table: this.#table, concerned, seed: this.#seed }, this.#allowed);
+    await seedUnjudged({ table: this.#table, concerned, seed: this.#seed }, this.#allowed, rejudge);
   }
 
   /** Tells a worker that knows nothing of all that it may meet; gives back how many connections the kernel has. */

@@ -7,6 +7,7 @@ import {
   eachKernelFlow,
   type KernelFlowKey,
   type KernelFlowSelection,
+  kernelFlowCount,
   keyOf,
   setMarks,
 } from '../dataplane/ctnetlink/kernel-flows.ts';
@@ -20,6 +21,8 @@ import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
 
 /** Up to so many addresses the kernel is asked for by each, twice; for more it tells all of its table. */
 const FEW_ADDRESSES = 4;
+/** Of a table with fewer entries the kernel tells all, too: to go through its empty places once more (13 ms for the default of 262,144) costs more than these entries. */
+const SMALL_TABLE = 2000;
 /** From here on are the ports that Linux chooses for who opens a connection (net.ipv4.ip_local_port_range); few servers listen there. */
 const FIRST_EPHEMERAL = 32_768;
 
@@ -69,26 +72,32 @@ export async function revokeJudged(
 /**
  * Judges flows that the kernel carried unjudged because no policy selected their pods. Those that `table` denies become known to the workers as
  * revoked, those that audited policies alone deny as flows to tell of; those that it allows, however many they are, as `allowed` says. Connections that are over are left alone.
+ * @param rejudge whether those with the judged bit are judged, too, and lose it where they are denied
  * @returns how many of those the kernel tracks, unjudged or over
  */
-export async function seedUnjudged(reading: Reading, allowed: Allowed): Promise<number> {
+export async function seedUnjudged(reading: Reading, allowed: Allowed, rejudge = false): Promise<number> {
   const { table } = reading;
   const bit = typeof allowed === 'object' ? allowed.bit : 0;
   const seeds = new SeedList();
   const marked: KernelFlowKey[] = [];
+  const unmarked: KernelFlowKey[] = [];
   let tracked = 0;
   const visit = (flow: KernelFlow, packet: Packet, ruling: number) => {
     tracked++;
-    if (flow.isOver || (flow.mark & bit) !== 0 || !isIsolated(table, packet)) return;
+    const isJudged = (flow.mark & bit) !== 0;
+    if (flow.isOver || (isJudged && !rejudge) || !isIsolated(table, packet)) return;
     const denied = isDenied(ruling);
     if (denied || (ruling & AUDITED) !== 0) {
       if (denied || !wasAudited(reading, packet)) seeds.add(packet, denied);
+      // Also where it has no mark yet: a packet that was judged before the workers know of this may be setting it.
+      if (denied && rejudge) unmarked.push(keyOf(flow));
     } else if (allowed === 'known') seeds.add(packet, false);
-    else if (allowed !== 'left') marked.push(keyOf(flow));
+    else if (allowed !== 'left' && !isJudged) marked.push(keyOf(flow));
   };
   await eachConcernedFlow(reading, {}, visit);
   await setMarks(marked, bit, bit);
   if (seeds.length > 0) await reading.seed(seeds.words());
+  await setMarks(unmarked, bit, 0);
   return tracked;
 }
 
@@ -112,7 +121,7 @@ async function eachConcernedFlow(
     flow.opening(packet);
     if (isConcerned(concerned, table, packet)) visitJudged(flow);
   };
-  const addresses = concerned.addresses(FEW_ADDRESSES);
+  const addresses = kernelFlowCount() < SMALL_TABLE ? undefined : concerned.addresses(FEW_ADDRESSES);
   if (addresses === undefined) return eachKernelFlow(visitConcerned, selection);
   // The kernel does not find IPv6 addresses by themselves: one reading serves all of them.
   if (addresses.some((address) => address.length > 1))

@@ -161,7 +161,7 @@ export function whoseVerdict({ place }: Enforcer, presence: Presence): string {
     case 'queue':
       return `${would}, podfence in the hook forward, it behind that in postrouting: a connection opens only where both allow it, and the stricter verdict counts.`;
     case 'filter':
-      return `${would}, podfence in the hook forward at priority mangle, it behind that in the table filter: a packet passes only where both let it, and the stricter verdict counts.`;
+      return `${would}, podfence in the hook forward, it in the table filter of the same hook: a packet passes only where both let it, and the stricter verdict counts.`;
     case 'ebpf':
       return "It decides by eBPF at the pod's interface, and may pass packets from pod to pod without the hook forward, where podfence looks: there its verdict alone counts, and elsewhere the stricter one.";
     case 'ovs':

@@ -142,6 +142,8 @@ export interface EnforcementMode {
   /** What the probe of the kernel found, where the setting is auto. */
   readonly steering: 'nftables' | 'iptables';
   readonly offload: boolean;
+  /** What of its kernel rules the agent hears of at once when other software changes it; at the rest it looks every 10 s. */
+  readonly changesTold?: 'rules and sets' | 'rules' | 'nothing';
   /** Without a meaning where nothing is enforced. */
   readonly fail?: 'closed' | 'open';
   readonly deny?: 'drop' | 'reject';

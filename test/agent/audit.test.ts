@@ -126,5 +126,7 @@ describeAsRoot('podfence agent --mode audit', () => {
 
 /** The process of an agent that takes copies. */
 function captureOf({ pid }: RunningAgent): number {
-  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim());
+  // Beside tools that stand by.
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+  return Number(children.find((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('capture-process')));
 }

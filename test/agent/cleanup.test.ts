@@ -112,7 +112,7 @@ async function stateOf(world: AgentWorld): Promise<readonly string[]> {
   const texts = await Promise.all(commands.map((command) => world.onNode(...command.split(' '))));
   const lines = texts.join('\n').split('\n');
   return lines.filter(
-    (line) => line !== '' && !/^#|^\*|^COMMIT|^:[A-Z]+ ACCEPT|^table ip6? (mangle|filter)$/.test(line),
+    (line) => line !== '' && !/^#|^\*|^COMMIT|^:[A-Z]+ ACCEPT|^table ip6? (security|mangle|filter)$/.test(line),
   );
 }
 

@@ -49,7 +49,7 @@ describeAsRoot('The log of an agent', () => {
       level: 'warn',
       earlierAgent: 'ended without a word',
       found: expect.arrayContaining([
-        'iptables, table mangle: chain PODFENCE-FORWARD',
+        'iptables, table security: chain PODFENCE-FORWARD',
         'ip6tables, table mangle: chain PODFENCE-POSTROUTING',
         'set podfence-isolated-4',
       ]),

@@ -177,7 +177,7 @@ async function setsOf(world: AgentWorld): Promise<readonly string[]> {
 
 /** The packets that each of podfence's rules has counted: a rule that is written anew begins at 0. */
 async function rulesOf(world: AgentWorld): Promise<ReadonlyMap<string, number>> {
-  const saved = await world.onNode('iptables-save', '-c', '-t', 'mangle');
+  const saved = await world.onNode('iptables-save', '-c');
   const rules = saved.matchAll(/^\[(\d+):\d+\] (-A .*PODFENCE.*)$/gm);
   return new Map(Array.from(rules, ([, packets, rule = '']) => [rule, Number(packets)]));
 }

@@ -6,6 +6,7 @@ import { policy } from '../kube/objects.ts';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
 import { AgentWorld } from './agent-world.ts';
+import { useVariant } from './iptables-variant.ts';
 import { app, CLIENT_ALLOWED, FRIEND_ALLOWED } from './policies.ts';
 
 /** Isolates one more pod, so that the set of isolated addresses has to grow. */
@@ -18,7 +19,10 @@ describeAsRoot('Trouble with the kernel rules', () => {
   });
   afterEach(async () => {
     await world.killAgents();
-    await world.onNode('sh', '-c', 'iptables -t mangle -F; iptables -t mangle -X; ipset flush; ipset destroy || true');
+    for (const tool of ['iptables-nft', 'iptables-legacy', 'ip6tables-nft', 'ip6tables-legacy'])
+      await world.onNode('sh', '-c', `for t in security mangle; do ${tool} -t $t -F; ${tool} -t $t -X; done`);
+    await world.onNode('ipset', 'destroy');
+    world.environment = {};
     await world.become([FRIEND_ALLOWED, CLIENT_ALLOWED]);
   });
   afterAll(async () => {
@@ -27,21 +31,27 @@ describeAsRoot('Trouble with the kernel rules', () => {
 
   test.each([
     {
-      what: 'rules',
-      command: 'iptables -t mangle -F',
-      changed: ['POSTROUTING', 'FORWARD'].flatMap((hook) => [
-        `iptables, table mangle: chain PODFENCE-${hook} is empty`,
-        `iptables, table mangle: the jump from ${hook} to PODFENCE-${hook} is gone`,
+      what: 'rules of legacy iptables',
+      tools: 'legacy' as const,
+      command: 'iptables-legacy -t security -F; iptables-legacy -t mangle -F',
+      changed: [
+        ['security', 'FORWARD'],
+        ['mangle', 'POSTROUTING'],
+      ].flatMap(([table, hook]) => [
+        `iptables, table ${table}: chain PODFENCE-${hook} is empty`,
+        `iptables, table ${table}: the jump from ${hook} to PODFENCE-${hook} is gone`,
       ]),
     },
     {
       what: 'addresses',
+      tools: 'nft' as const,
       command: 'for set in $(ipset list -name); do ipset flush $set; done',
       changed: ['set podfence-isolated-4 lacks 1 of 1 address'],
     },
   ])(
     '$what that other software flushes are put in place again, what passed meanwhile is cut, and the log says what it was and how long nobody judged',
-    async ({ command, changed }) => {
+    async ({ tools, command, changed }) => {
+      useVariant(world, tools);
       const agent = await world.startAgent();
       using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
       await friend.flow();

@@ -6,7 +6,10 @@ const FOUND = ['iptables, table mangle: chain PODFENCE-FORWARD'];
 const TIMES = { since: 1.5, period: 10 };
 
 function said(sign: Predecessor['sign'], meanwhile: Predecessor['meanwhile'] = 'dropped') {
-  const { level, fields, message } = successionOf({ found: FOUND, queueing: ['iptables'], meanwhile, sign }, TIMES);
+  const { level, fields, message } = successionOf(
+    { found: FOUND, queueing: ['iptables'], queues: [9464], meanwhile, sign },
+    TIMES,
+  );
   expect(fields.found).toBe(FOUND);
   return { level, how: fields.earlierAgent, message };
 }

@@ -48,8 +48,9 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   },
   { path: 'dataplane/nfqueue', mayImport: ['filter', 'conntrack', 'packet', RULE_TABLE, NETLINK, SYS] },
   { path: 'dataplane/ctnetlink', mayImport: ['packet', NETLINK, SYS] },
+  // The kernel tells of changes of its rules by netlink.
+  { path: 'dataplane/steering', mayImport: [NETLINK, SYS] },
   { path: NETLINK, mayImport: [SYS] },
-  { path: 'dataplane/steering', mayImport: [SYS] },
   { path: 'dataplane/pcap', mayImport: [FLOW_EVENTS, 'filter', 'conntrack', 'packet', RULE_TABLE, NETLINK, SYS] },
   { path: 'telemetry', mayImport: ['explain', 'doctor', 'cluster'] },
   { path: 'matrix', mayImport: ['explain', 'cluster'], packages: [] },

@@ -2,6 +2,7 @@
  * The kernel's connection table in the network namespace of the calling thread, through ctnetlink: offloaded flows live there, and so do
  * flows older than the agent. Read in pieces, so that the event loop is never held up for long; marks are changed in place.
  */
+import { readFileSync } from 'node:fs';
 import { AF_INET, AF_INET6 } from '../../sys/libc.ts';
 import {
   CTA_FILTER,
@@ -78,6 +79,15 @@ export async function eachKernelFlow(
     if (end === 'complete') return;
   }
   throw new Error(`the kernel's connection table changed under each of ${ATTEMPTS} readings`);
+}
+
+/** How many entries the table has; Infinity where the kernel does not say. */
+export function kernelFlowCount(): number {
+  try {
+    return Number(readFileSync('/proc/sys/net/netfilter/nf_conntrack_count', 'utf8'));
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }
 
 function familyOf(address: readonly number[]): 4 | 6 {

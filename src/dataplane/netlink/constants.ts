@@ -15,16 +15,39 @@ export const NLA_F_NESTED = 0x8000;
 /** Clears NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
 export const NLA_TYPE_MASK = 0x3fff;
 export const SOL_NETLINK = 270;
+export const NETLINK_ADD_MEMBERSHIP = 1;
 export const NETLINK_NO_ENOBUFS = 5;
 
 // linux/netfilter/nfnetlink.h
 export const NFNL_SUBSYS_CTNETLINK = 1;
 export const NFNL_SUBSYS_QUEUE = 3;
+export const NFNLGRP_NFTABLES = 7;
 export const NFNETLINK_V0 = 0;
 
 // linux/netfilter.h
 export const NF_DROP = 0;
 export const NF_ACCEPT = 1;
+
+export const NFPROTO_INET = 1;
+export const NFPROTO_IPV4 = 2;
+export const NFPROTO_IPV6 = 10;
+
+// linux/netfilter/nf_tables.h
+export const NFT_MSG_NEWTABLE = 0;
+export const NFT_MSG_DELTABLE = 2;
+export const NFT_MSG_NEWCHAIN = 3;
+export const NFT_MSG_DELCHAIN = 5;
+export const NFT_MSG_NEWRULE = 6;
+export const NFT_MSG_DELRULE = 8;
+export const NFT_MSG_NEWSET = 9;
+export const NFT_MSG_DELSET = 11;
+export const NFT_MSG_NEWSETELEM = 12;
+export const NFT_MSG_DELSETELEM = 14;
+/** The table's name: the first attribute of all of these. */
+export const NFTA_TABLE_NAME = 1;
+export const NFTA_CHAIN_NAME = 3;
+export const NFTA_RULE_CHAIN = 2;
+export const NFTA_SET_NAME = 2;
 
 // linux/netfilter/nfnetlink_queue.h
 export const NFQNL_MSG_PACKET = 0;

@@ -3,10 +3,12 @@ import {
   AF_NETLINK,
   bind,
   close,
+  EAGAIN,
   EINTR,
   ENOBUFS,
   errno,
   errnoName,
+  MSG_DONTWAIT,
   recv,
   SO_RCVBUFFORCE,
   SOCK_RAW,
@@ -16,7 +18,14 @@ import {
   setsockopt,
   socket,
 } from '../../sys/libc.ts';
-import { NETLINK_NETFILTER, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR } from './constants.ts';
+import {
+  NETLINK_ADD_MEMBERSHIP,
+  NETLINK_NETFILTER,
+  NLM_F_DUMP_INTR,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  SOL_NETLINK,
+} from './constants.ts';
 import { align4, type MessageWriter, NLMSG_HDRLEN } from './message.ts';
 
 const SOCKADDR_NL_LENGTH = 12;
@@ -103,6 +112,30 @@ export class NetlinkSocket implements Disposable {
       if (!done) await new Promise<void>((resume) => setImmediate(resume));
     }
     return end;
+  }
+
+  /** From now on the kernel's notices of this multicast group arrive, which `takeWaiting` takes. */
+  join(group: number): void {
+    setsockopt(this.fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+  }
+
+  /**
+   * Gives every message that has arrived to `message`: its type, and where in the view it begins and ends. Waits for none. `lost`: the receive buffer was full, and the kernel left messages out.
+   */
+  takeWaiting(message: (view: DataView, type: number, start: number, end: number) => void): 'complete' | 'lost' {
+    let outcome: 'complete' | 'lost' = 'complete';
+    for (;;) {
+      const length = recv(this.fd, this.#received, RECEIVE_LENGTH, MSG_DONTWAIT);
+      if (length >= 0) {
+        this.#each(length, (type, start, end) => message(this.#view, type, start, end));
+      } else if (errno() === ENOBUFS) {
+        outcome = 'lost';
+      } else if (errno() === EAGAIN) {
+        return outcome;
+      } else if (errno() !== EINTR) {
+        throw new SystemCallError('recv', errno());
+      }
+    }
   }
 
   close(): void {

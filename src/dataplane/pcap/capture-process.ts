@@ -10,12 +10,13 @@ import { createRequire } from 'node:module';
 import { leaveNoCore } from '../../sys/no-core.ts';
 import { dieWithParent } from '../../sys/parent-death.ts';
 import { mapShared } from '../../sys/shared-memory.ts';
+import { attachFilter } from '../../sys/socket-filter.ts';
 import { type CaptureReport, type CaptureSetup, CUT, MEMORY_FD, ROOM_FD, tagOf, WAKE_FD } from './capture-messages.ts';
 import { FrameRingWriter, RING_BYTES } from './frame-ring.ts';
 import { Interface } from './interfaces.ts';
 import * as link from './link-frame.ts';
 import { isNflog, NflogSocket } from './nflog-socket.ts';
-import { attachFilter, INCOMING_BUT_UDP, NO_FRAMES } from './packet-filter.ts';
+import { INCOMING_BUT_UDP, NO_FRAMES } from './packet-filter.ts';
 import { takeStatistics } from './packet-socket.ts';
 
 /** Between two attempts to open an interface, and two looks at what the kernel dropped, in ms. */

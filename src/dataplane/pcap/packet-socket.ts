@@ -20,7 +20,8 @@ import {
   socket,
 } from '../../sys/libc.ts';
 import { libcFunction } from '../../sys/native.ts';
-import { attachFilter, incomingUdp } from './packet-filter.ts';
+import { attachFilter } from '../../sys/socket-filter.ts';
+import { incomingUdp } from './packet-filter.ts';
 import { VNET_HEADER } from './vnet-header.ts';
 
 const AF_PACKET = 17;

@@ -11,6 +11,7 @@ import {
   type SetName,
   TABLE,
 } from './nftables-rules.ts';
+import type { ChainSight, TableSight } from './rule-watch.ts';
 import { type Damage, difference } from './state.ts';
 
 /** Of a set of isolated addresses. */
@@ -35,24 +36,39 @@ export function ipsetDamage(name: string, present: AddressSet | undefined, wante
   return setDamage(name, present?.addresses, wanted.addresses);
 }
 
+/** A chain of iptables in the table as it is in place. */
+export function sightOf(saved: SavedTable, chain: Chain): ChainSight {
+  const rules = saved.get(chain.name);
+  return { rules: rules?.length, same: sameRules(rules, chain.rules), jump: hasJump(saved, chain) };
+}
+
 /**
  * Of a chain of iptables and its jump.
  * @param command iptables or ip6tables
- * @param saved the table of the chain
  */
 export function chainDamage(
   command: string,
-  saved: SavedTable,
+  { rules, same, jump }: ChainSight,
   chain: Chain,
   chains: readonly Chain[],
 ): readonly Damage[] {
   const where = `${command}, table ${chain.table}`;
   const opens = isOpenWithout(chain, chains);
   const damage: Damage[] = [];
-  const rules = saved.get(chain.name);
-  if (!sameRules(rules, chain.rules)) damage.push({ what: `${where}: ${changed(chain.name, rules?.length)}`, opens });
-  if (!hasJump(saved, chain))
-    damage.push({ what: `${where}: the jump from ${chain.hook} to ${chain.name} is gone`, opens });
+  if (!same) damage.push({ what: `${where}: ${changed(chain.name, rules)}`, opens });
+  if (!jump) damage.push({ what: `${where}: the jump from ${chain.hook} to ${chain.name} is gone`, opens });
+  return damage;
+}
+
+/** Of the nftables table, as far as the kernel has told. */
+export function toldNftablesDamage(told: TableSight, chains: readonly NftChain[]): readonly Damage[] {
+  if (told.isGone) return [{ what: `nftables, table inet ${TABLE} is gone`, opens: true }];
+  const where = `nftables, table inet ${TABLE}`;
+  const damage: Damage[] = [...told.sets].map((name) => ({ what: `${where}: set ${name} was changed`, opens: true }));
+  for (const chain of chains) {
+    const { rules, same } = told.chain(chain.name, chain.rules.length);
+    if (!same) damage.push({ what: `${where}: ${changed(chain.name, rules)}`, opens: isNftOpenWithout(chain, chains) });
+  }
   return damage;
 }
 
@@ -70,7 +86,7 @@ export function nftablesDamage(
   for (const chain of chains) {
     const there = present.chains.get(chain.name);
     if (there !== undefined && hasSameRules(chain, there) && hasSameHook(chain, there)) continue;
-    const opens = chain.name === 'forward' || chains.some(({ name }) => name === 'answer');
+    const opens = isNftOpenWithout(chain, chains);
     damage.push({ what: `${where}: ${changed(chain.name, there?.comments.length)}`, opens });
   }
   for (const name of present.chains.keys()) {
@@ -81,9 +97,13 @@ export function nftablesDamage(
 }
 
 /** A packet that is to be answered with a reject is accepted by the worker, and stopped by the other chains. */
-function isOpenWithout({ table, hook }: Chain, chains: readonly Chain[]): boolean {
+function isOpenWithout({ hook }: Chain, chains: readonly Chain[]): boolean {
   const rejects = chains.some((each) => each.table === 'filter');
-  return rejects || (table === 'mangle' && hook === 'FORWARD');
+  return rejects || hook === 'FORWARD';
+}
+
+function isNftOpenWithout({ name }: NftChain, chains: readonly NftChain[]): boolean {
+  return name === 'forward' || chains.some((each) => each.name === 'answer');
 }
 
 /** @param rules that it has; undefined where it is gone */

@@ -1,8 +1,8 @@
 /** Reading and writing the tables and sets in place with the commands of iptables and ipset. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { SteeringError } from './error.ts';
+import { isUnsupported, SteeringError } from './error.ts';
 import { type AddressSet, parseSet } from './ipset.ts';
-import { type Chain, type Family, setName, type Table } from './iptables-rules.ts';
+import { type Chain, type Family, setName, TABLES, type Table } from './iptables-rules.ts';
 import { parseSave, restoreInput, type SavedTable } from './iptables-tables.ts';
 import type { System } from './run.ts';
 
@@ -38,11 +38,23 @@ export function tableExists(system: System, variant: Variant, family: Family, ta
   return names.split('\n').includes(table);
 }
 
+/** Whether a family can have a table, which is made where it is not there yet: a kernel may be built without one of legacy iptables (CONFIG_IP_NF_SECURITY). Throws SteeringError. */
+export async function canHaveTable(system: System, variant: Variant, family: Family, table: Table): Promise<boolean> {
+  if (tableExists(system, variant, family, table)) return true;
+  try {
+    await readTable(system, variant, family, table);
+    return true;
+  } catch (error) {
+    if (isUnsupported(error)) return false;
+    throw error;
+  }
+}
+
 /** Other programs change the tables too: what was read may be out of date by the time it is written. */
 const ATTEMPTS = 3;
 
 /**
- * Makes `wanted` all that podfence has in the mangle and filter tables of a family: one commit a table, in the order of the chains, and
+ * Makes `wanted` all that podfence has in the tables of a family: one commit a table, in the order of the chains, and
  * none for a table that is as wanted. Throws SteeringError.
  */
 export async function writeTables(
@@ -51,7 +63,8 @@ export async function writeTables(
   family: Family,
   wanted: readonly Chain[],
 ): Promise<void> {
-  const tables = new Set<Table>([...wanted.map((chain) => chain.table), 'mangle', 'filter']);
+  const others = TABLES.filter((table) => tableExists(system, variant, family, table));
+  const tables = new Set<Table>([...wanted.map((chain) => chain.table), ...others]);
   for (let attempt = 1; ; attempt++) {
     let input = '';
     for (const table of tables) {
@@ -75,9 +88,12 @@ export async function writeTables(
   }
 }
 
+/** Options of iptables-restore that leave alone what the input does not name. */
+export const RESTORE = ['--noflush', '-w', '5'];
+
 /** Hands `input` to iptables-restore, which waits up to 5 s for the lock of legacy iptables. Throws SteeringError. */
 export async function restoreTables(system: System, variant: Variant, family: Family, input: string): Promise<void> {
-  await system.run(`${commandOf(family, variant)}-restore`, ['--noflush', '-w', '5'], input);
+  await system.run(`${commandOf(family, variant)}-restore`, RESTORE, input);
 }
 
 /** `iptables`, `ip6tables-legacy`. */

@@ -6,7 +6,23 @@
 import { COPY_LENGTH, hex, type SteeringState } from './state.ts';
 
 export type Family = 4 | 6;
-export type Table = 'mangle' | 'filter';
+/** Those that have chains of ours, or may have from an earlier podfence. */
+export const TABLES = ['security', 'mangle', 'filter'] as const;
+export type Table = (typeof TABLES)[number];
+
+/**
+ * The table whose FORWARD hands packets over. After a queue's accept a packet goes on at the next hook, so that rules of others behind ours in the same table never see it. `security` lies behind all
+ * other tables of the hook (priority 50, NF_IP_PRI_SECURITY in linux/netfilter_ipv4.h; 150 in iptables' nf_tables variant), and few have rules there. A REJECT has to come behind, and is only taken in `filter`: with `deny: reject` packets are
+ * handed over in `mangle`. So are copies, behind which a packet goes on with the next rule.
+ */
+export type QueueTable = 'security' | 'mangle';
+
+/** Whether `state` can do with either table. */
+export function maySteerInSecurity({ deny, copiesTo }: SteeringState): boolean {
+  return deny === 'drop' && copiesTo === undefined;
+}
+/** The built-in chains that jump to ours. */
+export const HOOKS = ['FORWARD', 'POSTROUTING'] as const;
 
 /** Everything of ours begins with this; chains with other names are foreign. */
 export const CHAIN_PREFIX = 'PODFENCE-';
@@ -17,7 +33,7 @@ export interface Chain {
   readonly table: Table;
   readonly name: string;
   /** The built-in chain whose first rule jumps here. */
-  readonly hook: 'FORWARD' | 'POSTROUTING';
+  readonly hook: (typeof HOOKS)[number];
   /** The matches of that jump, with a trailing space, or empty. */
   readonly match: string;
   /** What follows `-A NAME `, one rule each. */
@@ -37,12 +53,17 @@ export function jumpOf(chain: Chain): string {
 /**
  * The chains that `state` needs, those first whose absence would let a packet pass: the answer to a reject is in place before a worker can
  * give one. See state.ts for what each rule means.
+ * @param queueTable where packets are handed over if `state` allows it
  */
-export function renderChains(family: Family, state: SteeringState): Chain[] {
+export function renderChains(family: Family, state: SteeringState, queueTable: QueueTable): Chain[] {
   if (state.copiesTo !== undefined) return [copyChain(family, state.copiesTo, state.offload)];
   const chains: Chain[] = [];
   if (state.deny === 'reject') chains.push(rejectChain(family, state));
-  chains.push(postroutingChain(state), forwardChain(family, state));
+  const forward = forwardChain(family, state);
+  // A table is written by one commit. An older podfence's chain in mangle goes with the second one: until then a packet is judged twice at most.
+  if (queueTable === 'security' && maySteerInSecurity(state)) chains.push({ ...forward, table: 'security' });
+  chains.push(postroutingChain(state));
+  if (chains[0]?.table !== 'security') chains.push(forward);
   return chains;
 }
 

@@ -5,6 +5,7 @@
  * variants. `:CHAIN` creates the chain or empties it. See iptables-restore(8).
  */
 import { CHAIN_PREFIX, type Chain, jumpOf, type Table } from './iptables-rules.ts';
+import type { ChainSight } from './rule-watch.ts';
 
 /** One table as it is in place: the rules of each chain, without `-A CHAIN `. */
 export type SavedTable = ReadonlyMap<string, readonly string[]>;
@@ -35,6 +36,24 @@ export function restoreInput(table: Table, saved: SavedTable, wanted: readonly C
   const obsolete = [...saved.keys()].filter((name) => isOurs(name) && !wanted.some((chain) => chain.name === name));
   lines.push(...obsolete.map((name) => `-F ${name}`), ...obsolete.map((name) => `-X ${name}`));
   return lines.length === 0 ? '' : `*${table}\n${lines.join('\n')}\nCOMMIT\n`;
+}
+
+/**
+ * The input of iptables-restore that puts chains in place again without a look at the tables first, or '' where nothing was told of them.
+ * @param sightOf a chain as it is by what was told
+ */
+export function restoreToldInput(chains: readonly Chain[], sightOf: (chain: Chain) => ChainSight | undefined): string {
+  const tables = Map.groupBy(chains, ({ table }) => table);
+  let input = '';
+  for (const [table, ofTable] of tables) {
+    const lines = ofTable.flatMap((chain) => {
+      const { same, jump } = sightOf(chain) ?? { same: true, jump: true };
+      const rules = same ? [] : [`:${chain.name} - [0:0]`, ...chain.rules.map((rule) => `-A ${chain.name} ${rule}`)];
+      return jump ? rules : [...rules, `-I ${chain.hook} 1 ${jumpOf(chain)}`];
+    });
+    if (lines.length > 0) input += `*${table}\n${lines.join('\n')}\nCOMMIT\n`;
+  }
+  return input;
 }
 
 /** Takes away jumps to our chains that should not be, and puts those that should be first. */

@@ -1,20 +1,30 @@
 /** Steering by iptables and ipset, IPv4 and, where the machine has it, IPv6. */
-import { chainDamage, ipsetDamage } from './damage.ts';
+import { chainDamage, ipsetDamage, sightOf } from './damage.ts';
 import { isUnsupported, notApplied, SteeringError } from './error.ts';
 import { type AddressSet, restoreSet, setOf } from './ipset.ts';
 import {
+  canHaveTable,
   chosenVariant,
   commandOf,
   destroySet,
   listSets,
   otherVariant,
+  RESTORE,
   readSet,
   readTable,
   restoreSets,
   type Variant,
   writeTables,
 } from './iptables-commands.ts';
-import { type Family, renderChains, setName } from './iptables-rules.ts';
+import {
+  type Chain,
+  type Family,
+  maySteerInSecurity,
+  type QueueTable,
+  renderChains,
+  setName,
+} from './iptables-rules.ts';
+import { restoreToldInput } from './iptables-tables.ts';
 import {
   isQueueing,
   nftablesInstalled,
@@ -23,8 +33,10 @@ import {
   removeNftables,
   removeOtherSets,
 } from './leftovers.ts';
+import { type ChainSight, RuleWatch } from './rule-watch.ts';
 import type { System } from './run.ts';
 import { ipsetSign, SIGN_IPSET } from './sign.ts';
+import { StandbyTools } from './standby-tools.ts';
 import {
   type ApplyProgress,
   canonicalAddresses,
@@ -33,10 +45,13 @@ import {
   type SignWord,
   type Steering,
   type SteeringState,
+  type ToldChanges,
   validateState,
 } from './state.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
+/** In words for the log, the variant in use needs no name. */
+const NAMELESS = { suffix: '', legacy: false } as const;
 
 export class IptablesSteering implements Steering {
   readonly kind = 'iptables';
@@ -48,9 +63,67 @@ export class IptablesSteering implements Steering {
   /** The sets as they are in place; without a family where the machine cannot filter it, empty when that is unknown. */
   readonly #sets = new Map<Family, AddressSet>();
   #progress: ApplyProgress = 'nothing';
+  #watch: RuleWatch | undefined;
+  /** Without a family whose packets are not queued yet. */
+  readonly #queueTables = new Map<Family, QueueTable>();
+  readonly #standby: StandbyTools;
 
   constructor(system: System) {
     this.#system = system;
+    this.#standby = new StandbyTools(system);
+  }
+
+  get told(): ToldChanges {
+    return this.#variant?.legacy ? 'nothing' : 'rules';
+  }
+
+  get caveats(): readonly string[] {
+    const without = [...this.#queueTables]
+      .filter(([, table]) => table === 'mangle')
+      .map(([family]) => commandOf(family, NAMELESS));
+    if (without.length === 0) return [];
+    return [
+      `the kernel has no table security for ${without.join(' and ')} (CONFIG_IP_NF_SECURITY, CONFIG_IP6_NF_SECURITY): ` +
+        'rules of other software behind podfence in FORWARD of the table mangle do not see the packets that it judges',
+    ];
+  }
+
+  watch(onForeign: () => void): void {
+    this.#watch ??= new RuleWatch(onForeign);
+  }
+
+  unwatch(): void {
+    this.#watch?.[Symbol.dispose]();
+    this.#watch = undefined;
+    this.#standby.end();
+  }
+
+  #prepare(variant: Variant): void {
+    if (this.#watch === undefined || variant.legacy) return;
+    for (const family of this.#sets.keys()) this.#standby.prepare(`${commandOf(family, variant)}-restore`, RESTORE);
+  }
+
+  async restoreTold(): Promise<readonly Damage[] | undefined> {
+    const told = this.#watch?.take();
+    const state = this.#state;
+    const variant = this.#variant;
+    if (!told?.any || !state || !variant) return undefined;
+    const damage: Damage[] = [];
+    const runs: Promise<string>[] = [];
+    for (const family of variant.legacy ? [] : this.#sets.keys()) {
+      const chains = this.#render(family, state);
+      const sights = new Map<Chain, ChainSight>();
+      for (const chain of chains) {
+        const sight = told.iptables(family, chain.table)?.chain(chain.name, chain.rules.length);
+        if (!sight) continue;
+        sights.set(chain, sight);
+        damage.push(...chainDamage(commandOf(family, NAMELESS), sight, chain, chains));
+      }
+      const input = restoreToldInput(chains, (chain) => sights.get(chain));
+      if (input !== '') runs.push(this.#standby.run(`${commandOf(family, variant)}-restore`, RESTORE, input));
+    }
+    await Promise.all(runs);
+    return damage;
   }
 
   async sign(word: SignWord): Promise<void> {
@@ -101,22 +174,28 @@ export class IptablesSteering implements Steering {
     await removeChains(this.#system, otherVariant(variant));
     if (hasNftables) await removeNftables(this.#system);
     await removeOtherSets(this.#system, [setName(4), setName(6), SIGN_IPSET]);
+    this.#prepare(variant);
   }
 
   async findDamage(): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
     const variant = this.#variant ?? (await chosenVariant(this.#system));
+    this.#prepare(variant);
     const damage: Damage[] = [];
     for (const [family, wanted] of this.#sets) {
       damage.push(...ipsetDamage(setName(family), await readSet(this.#system, family), wanted));
-      const chains = renderChains(family, this.#state);
+      const chains = this.#render(family, this.#state);
       for (const [table, ofTable] of Map.groupBy(chains, (chain) => chain.table)) {
         const saved = await readTable(this.#system, variant, family, table);
-        const command = family === 6 ? 'ip6tables' : 'iptables';
-        for (const chain of ofTable) damage.push(...chainDamage(command, saved, chain, chains));
+        for (const chain of ofTable)
+          damage.push(...chainDamage(commandOf(family, NAMELESS), sightOf(saved, chain), chain, chains));
       }
     }
     return damage;
+  }
+
+  #render(family: Family, state: SteeringState): Chain[] {
+    return renderChains(family, state, this.#queueTables.get(family) ?? 'mangle');
   }
 
   /** The set is there and filled before a rule refers to it. */
@@ -132,7 +211,11 @@ export class IptablesSteering implements Steering {
     const present = names.includes(setName(family)) ? await readSet(this.#system, family) : undefined;
     const wanted = setOf(isolated, present);
     await restoreSets(this.#system, restoreSet(family, present, wanted));
-    await writeTables(this.#system, variant, family, renderChains(family, state));
+    if (maySteerInSecurity(state) && !this.#queueTables.has(family)) {
+      const hasSecurity = await canHaveTable(this.#system, variant, family, 'security');
+      this.#queueTables.set(family, hasSecurity ? 'security' : 'mangle');
+    }
+    await writeTables(this.#system, variant, family, this.#render(family, state));
     this.#sets.set(family, wanted);
   }
 

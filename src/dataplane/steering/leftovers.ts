@@ -16,13 +16,12 @@ import {
   type Variant,
   writeTables,
 } from './iptables-commands.ts';
-import { CHAIN_PREFIX, type Family, POSTROUTING_CHAIN, type Table } from './iptables-rules.ts';
+import { CHAIN_PREFIX, type Family, POSTROUTING_CHAIN, TABLES, type Table } from './iptables-rules.ts';
 import { hasOurs, type SavedTable } from './iptables-tables.ts';
 import { TABLE } from './nftables-rules.ts';
 import type { System } from './run.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
-const TABLES: readonly Table[] = ['mangle', 'filter'];
 
 /** Whether the nftables table is there. Throws SteeringError. */
 export async function nftablesInstalled(system: System): Promise<boolean> {
@@ -94,7 +93,7 @@ export async function removeNftables(system: System): Promise<void> {
   if (await nftablesInstalled(system)) await system.run('nft', ['-f', '-'], `delete table inet ${TABLE}\n`);
 }
 
-/** Whether any chain of ours is in the mangle or filter table of any family and variant of iptables. Throws SteeringError. */
+/** Whether any chain of ours is in a table of any family and variant of iptables. Throws SteeringError. */
 export async function iptablesInstalled(system: System): Promise<boolean> {
   return await anyTable(system, () => true);
 }

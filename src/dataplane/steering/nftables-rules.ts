@@ -158,6 +158,23 @@ export function renderTransaction(
   return lines.map((line) => `${line}\n`).join('');
 }
 
+/** The same without a look at what is there: each set and chain is made where it is gone, emptied, and filled, which packets see as one step. Refused where a chain is hooked elsewhere. */
+export function renderRestoration(
+  chains: readonly NftChain[],
+  sets: Readonly<Record<SetName, ReadonlySet<string>>>,
+): string {
+  const lines = [`add table inet ${TABLE}`];
+  for (const [name, type] of Object.entries(SETS) as [SetName, string][]) {
+    lines.push(`add set inet ${TABLE} ${name} { type ${type}; }`, `flush set inet ${TABLE} ${name}`);
+    lines.push(...elementLines(name, new Set(), sets[name]));
+  }
+  for (const chain of chains) {
+    const [add = '', ...rules] = chainLines(TABLE, chain);
+    lines.push(add, `flush chain inet ${TABLE} ${chain.name}`, ...rules);
+  }
+  return lines.join('\n');
+}
+
 /** The lines that make a set with elements `present` one with `wanted`. */
 export function elementLines(name: SetName, present: ReadonlySet<string>, wanted: ReadonlySet<string>): string[] {
   const { add, remove } = difference(present, wanted);

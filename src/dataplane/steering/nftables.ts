@@ -1,5 +1,5 @@
 /** Steering by nftables: one table of family inet, changed by one transaction at a time. */
-import { nftablesDamage } from './damage.ts';
+import { nftablesDamage, toldNftablesDamage } from './damage.ts';
 import { notApplied } from './error.ts';
 import { nftablesInstalled, removeEverything, removeIptables, removeNftables } from './leftovers.ts';
 import {
@@ -7,13 +7,16 @@ import {
   type Hook,
   type PresentTable,
   renderNftChains,
+  renderRestoration,
   renderTransaction,
   SETS,
   type SetName,
   TABLE,
 } from './nftables-rules.ts';
+import { RuleWatch } from './rule-watch.ts';
 import type { System } from './run.ts';
 import { nftSign, SIGN_SET } from './sign.ts';
+import { StandbyTools } from './standby-tools.ts';
 import {
   type ApplyProgress,
   canonicalAddresses,
@@ -25,19 +28,53 @@ import {
   validateState,
 } from './state.ts';
 
+/** nft takes its input for one transaction. */
+const FROM_INPUT = ['-f', '-'];
+
 type Isolated = Readonly<Record<SetName, ReadonlySet<string>>>;
 
 export class NftablesSteering implements Steering {
   readonly kind = 'nftables';
+  readonly told = 'rules and sets';
+  readonly caveats = [];
   readonly #system: System;
   /** What was applied last. */
   #state: SteeringState | undefined;
   /** The sets as they are in place; undefined when that is unknown. */
   #isolated: Isolated | undefined;
   #progress: ApplyProgress = 'nothing';
+  #watch: RuleWatch | undefined;
+  readonly #standby: StandbyTools;
 
   constructor(system: System) {
     this.#system = system;
+    this.#standby = new StandbyTools(system);
+  }
+
+  watch(onForeign: () => void): void {
+    this.#watch ??= new RuleWatch(onForeign);
+  }
+
+  unwatch(): void {
+    this.#watch?.[Symbol.dispose]();
+    this.#watch = undefined;
+    this.#standby.end();
+  }
+
+  #prepare(): void {
+    if (this.#watch !== undefined) this.#standby.prepare('nft', FROM_INPUT);
+  }
+
+  async restoreTold(): Promise<readonly Damage[] | undefined> {
+    const told = this.#watch?.take();
+    if (!told?.any || !this.#state) return undefined;
+    if (!told.nftables) return [];
+    const chains = renderNftChains(this.#state);
+    const { isolatedIPv4, isolatedIPv6 } = this.#state;
+    const damage = toldNftablesDamage(told.nftables, chains);
+    const isolated = isolatedOf(isolatedIPv4, isolatedIPv6);
+    if (damage.length > 0) await this.#standby.run('nft', FROM_INPUT, `${renderRestoration(chains, isolated)}\n`);
+    return damage;
   }
 
   async sign(word: SignWord): Promise<void> {
@@ -68,6 +105,7 @@ export class NftablesSteering implements Steering {
     this.#progress = 'replacing';
     // Only now that ours are in force: until here what an earlier process left is what stops a denied packet.
     await removeIptables(this.#system);
+    this.#prepare();
   }
 
   async setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
@@ -95,13 +133,14 @@ export class NftablesSteering implements Steering {
 
   async findDamage(): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
+    this.#prepare();
     const { isolatedIPv4, isolatedIPv6 } = this.#state;
     const present = (await nftablesInstalled(this.#system)) ? await this.#read() : undefined;
     return nftablesDamage(present, renderNftChains(this.#state), isolatedOf(isolatedIPv4, isolatedIPv6));
   }
 
   async #commit(transaction: string): Promise<void> {
-    if (transaction !== '') await this.#system.run('nft', ['-f', '-'], `${transaction}\n`);
+    if (transaction !== '') await this.#system.run('nft', FROM_INPUT, `${transaction}\n`);
   }
 
   async #read(): Promise<PresentTable> {

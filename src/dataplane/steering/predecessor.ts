@@ -3,7 +3,7 @@
 import { SET_PREFIX } from './ipset.ts';
 import { listSets, readSetText } from './iptables-commands.ts';
 import { CHAIN_PREFIX } from './iptables-rules.ts';
-import { nftablesInstalled, ourTables, supported } from './leftovers.ts';
+import { nftablesInstalled, ourTables, queuesOf, supported } from './leftovers.ts';
 import { TABLE } from './nftables-rules.ts';
 import type { System } from './run.ts';
 import { parseIpsetSign, parseNftSign, SIGN_IPSET, type Sign } from './sign.ts';
@@ -11,7 +11,9 @@ import { parseIpsetSign, parseNftSign, SIGN_IPSET, type Sign } from './sign.ts';
 export interface Predecessor {
   /** Whose rules hand packets themselves over, rather than copies: `nft`, `iptables`, `ip6tables-legacy`. */
   readonly queueing: readonly string[];
-  /** `iptables, table mangle: chain PODFENCE-FORWARD`. */
+  /** The queues that those rules name. */
+  readonly queues: readonly number[];
+  /** `iptables, table security: chain PODFENCE-FORWARD`. */
   readonly found: readonly string[];
   /** What becomes of new connections of isolated pods while nobody judges: dropped, or let pass; nothing is handed over, or only copies are, where it is `passed`. */
   readonly meanwhile: 'dropped' | 'passed';
@@ -48,5 +50,6 @@ export async function findPredecessor(system: System): Promise<Predecessor | und
   if (found.length === 0) return undefined;
   // With bypass a queue that nobody reads lets pass.
   const holds = queueing.values().some((rules) => rules.some((rule) => !/\bbypass\b/.test(rule)));
-  return { queueing: [...queueing.keys()], found, meanwhile: holds ? 'dropped' : 'passed', sign };
+  const queues = [...new Set(queueing.values().flatMap((rules) => queuesOf(rules.join('\n'))))];
+  return { queueing: [...queueing.keys()], queues, found, meanwhile: holds ? 'dropped' : 'passed', sign };
 }

@@ -1,7 +1,8 @@
 /** Running the kernel's packet-filter tools, in the network namespace that is to be steered. */
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { channel } from 'node:diagnostics_channel';
 import { existsSync, readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import type { Netns } from '../../sys/netns.ts';
 import { commandFailed, SteeringError, toolMissing } from './error.ts';
 
@@ -12,12 +13,37 @@ export interface System {
    * Throws SteeringError: TOOL_MISSING, TIMEOUT, or by what the command says.
    */
   run(command: string, args: readonly string[], input?: string): Promise<string>;
+  /** Starts a command that does nothing before it has its input, so that it is there when it is needed: to start it takes longer than what it does. */
+  standby?(command: string, args: readonly string[]): Standby;
   /** The contents of a file under /proc as this namespace shows it, or undefined where there is none. */
   read(path: string): string | undefined;
 }
 
+/** A command that waits for its input. */
+export interface Standby {
+  /** Gives it its input, once; otherwise as System.run. Where it has ended before, another one is started. */
+  run(input: string): Promise<string>;
+  /** Ends it without any. */
+  end(): void;
+}
+
 /** Told of each command line before it is run; tests stop an agent between any two. */
 const RUNS = channel('podfence:tool');
+
+/** Process ids of the tools that run. */
+const running = new Set<number>();
+const endListeners = new Set<() => void>();
+
+/** Whether this is the process of a tool that this process runs. */
+export function isOwnTool(pid: number): boolean {
+  return running.has(pid);
+}
+
+/** Calls `listener` when a tool has ended, while its process still counts as one of a tool; gives back what ends that. */
+export function onToolEnd(listener: () => void): () => void {
+  endListeners.add(listener);
+  return () => endListeners.delete(listener);
+}
 
 /** Longer than the longest wait for the lock of iptables (iptables.ts). */
 const TIMEOUT_MS = 15_000;
@@ -34,6 +60,7 @@ export function system(netns?: Netns): System {
   const enter = <T>(action: () => T): T => (netns ? netns.run(action) : action());
   return {
     run: (command, args, input = '') => runCommand(enter, command, args, input),
+    standby: (command, args) => standBy(enter, command, args),
     read: (path) => enter(() => (existsSync(path) ? readFileSync(path, 'utf8') : undefined)),
   };
 }
@@ -41,27 +68,66 @@ export function system(netns?: Netns): System {
 type Enter = <T>(action: () => T) => T;
 
 function runCommand(enter: Enter, command: string, args: readonly string[], input: string): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
   const line = [command, ...args].join(' ');
   RUNS.publish(line);
-  const child = enter(() => spawn(command, args, { env: ENVIRONMENT, stdio: 'pipe', timeout: TIMEOUT_MS }));
+  return finish(start(enter, command, args), command, line, input);
+}
+
+function standBy(enter: Enter, command: string, args: readonly string[]): Standby {
+  const child = start(enter, command, args);
+  // It keeps nobody alive, and ends with its standard input.
+  child.unref();
+  for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as Socket).unref();
+  child.on('error', () => {});
+  const line = [command, ...args].join(' ');
+  return {
+    run: (input) => {
+      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null)
+        return runCommand(enter, command, args, input);
+      RUNS.publish(line);
+      child.ref();
+      for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as Socket).ref();
+      return finish(child, command, line, input);
+    },
+    end: () => child.stdin.end(),
+  };
+}
+
+function start(enter: Enter, command: string, args: readonly string[]): ChildProcessWithoutNullStreams {
+  const child = enter(() => spawn(command, args, { env: ENVIRONMENT, stdio: 'pipe' }));
+  const { pid } = child;
+  if (pid !== undefined) running.add(pid);
+  child.on('close', () => ended(pid));
+  // A command that ends without having read all of its input: its status tells more than EPIPE.
+  child.stdin.on('error', () => {});
+  return child;
+}
+
+function finish(child: ChildProcessWithoutNullStreams, command: string, line: string, input: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
   const output: Buffer[] = [];
   const errors: Buffer[] = [];
+  const timer = setTimeout(() => child.kill(), TIMEOUT_MS);
   child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
   child.on('error', (error: NodeJS.ErrnoException) => {
+    clearTimeout(timer);
     if (error.code === 'ENOENT') reject(toolMissing(command));
     else reject(new SteeringError('FAILED', `${line}: ${error.message}`, 'see the words of the system'));
   });
   child.on('close', (status, signal) => {
+    clearTimeout(timer);
     if (status === 0) resolve(Buffer.concat(output).toString());
     else if (signal) reject(timedOut(line, signal));
     else reject(commandFailed(line, status, Buffer.concat(errors).toString()));
   });
-  // A command that ends without having read all of its input: its status tells more than EPIPE.
-  child.stdin.on('error', () => {});
   child.stdin.end(input);
   return promise;
+}
+
+function ended(pid = 0): void {
+  for (const listener of endListeners) listener();
+  running.delete(pid);
 }
 
 function timedOut(line: string, signal: NodeJS.Signals): SteeringError {

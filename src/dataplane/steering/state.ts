@@ -1,6 +1,7 @@
 /**
  * Steering is which packets the kernel hands over, as one desired state. Two renderings of it exist, nftables.ts and iptables.ts; this is
- * what both mean by it, for the packets that the node forwards (hook forward, priority mangle: after Service DNAT, before filter rules):
+ * what both mean by it, for the packets that the node forwards (hook forward, after Service DNAT; nftables at priority mangle, before filter rules, iptables in the table security, behind them,
+ * or in mangle: see QueueTable in iptables-rules.ts):
  *
  *     forward      the packet mark's judged bit is cleared           nobody but us may say that a packet was judged
  *                  connection mark has the judged bit  -> go on      the flow was judged, the kernel carries it        (offload)
@@ -14,7 +15,7 @@
  *
  * A worker answers with the mark that it was given, plus a bit: judged when it allows, reject when it denies and says so. After its
  * accept a packet goes on at the next hook, not at the next rule of the same chain (nf_reinject in the kernel's
- * net/netfilter/nfnetlink_queue.c), so the bits are looked at in later hooks only.
+ * net/netfilter/nfnetlink_queue.c), so the bits are looked at in later hooks only. A chain of nftables is a hook of its own in this sense; rules of others in the same table of iptables are not.
  *
  * Why ICMP errors are an exception without offload. The kernel spreads packets over the queues by addresses and protocol, so that an error
  * reaches another worker than the flow that it is about, and only the kernel's connection table knows that the two belong together.
@@ -76,6 +77,9 @@ export interface Damage {
   readonly opens: boolean;
 }
 
+/** Changes of rules by other software are told by the kernel: of rules and sets of addresses, of rules alone, or of nothing. */
+export type ToldChanges = 'rules and sets' | 'rules' | 'nothing';
+
 /** `judging`: an agent judges, and was there when its sign was renewed. `stopped`: it ended then, in order. */
 export type SignWord = 'judging' | 'stopped';
 
@@ -108,6 +112,22 @@ export interface Steering {
    * was applied.
    */
   findDamage(): Promise<readonly Damage[]>;
+  /**
+   * From now on `onForeign` is called when the kernel tells that other software has changed rules of ours: see rule-watch.ts. In the network namespace of the calling thread. Throws
+   * SystemCallError.
+   */
+  watch(onForeign: () => void): void;
+  /** Until now. */
+  unwatch(): void;
+  /**
+   * Puts in place again what the kernel has told that other software took away since the last call, by one run of one tool a family, without a look at the rest first. Gives
+   * back what that was; `undefined` where nothing was told. What was told may not be all that is gone. Throws SteeringError, where a set is gone, too.
+   */
+  restoreTold(): Promise<readonly Damage[] | undefined>;
+  /** What this kernel makes of the state that was applied that is not as it should be, in sentences for the log. */
+  readonly caveats: readonly string[];
+  /** What of the rules the kernel tells changes of. */
+  readonly told: ToldChanges;
   /** Renews the sign beside the rules; see sign.ts. Does nothing where nothing was applied. Throws SteeringError. */
   sign(word: SignWord): Promise<void>;
   /**

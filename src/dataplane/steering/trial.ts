@@ -71,7 +71,7 @@ async function tryFamily(system: System, variant: Variant, family: Family, needs
   const chain = `${CHAIN_PREFIX}PROBE-${pid}`;
   const set = `${SET_PREFIX}probe-${pid}-${family}`;
   const rules = new Map<Table, string[]>();
-  for (const { table, rules: more } of renderChains(family, demanding(needs))) {
+  for (const { table, rules: more } of renderChains(family, demanding(needs), 'mangle')) {
     rules.set(table, [...(rules.get(table) ?? []), ...more.map((rule) => rule.replaceAll(setName(family), set))]);
   }
   const removal = (table: Table) => `*${table}\n-F ${chain}\n-X ${chain}\nCOMMIT\n`;

@@ -12,7 +12,7 @@ function listed(chains: readonly Chain[]): string[] {
 
 describe('iptables rules', () => {
   test('for offload, reject and fail closed on several queues', () => {
-    expect(listed(renderChains(4, { ...STATE, deny: 'reject' }))).toEqual([
+    expect(listed(renderChains(4, { ...STATE, deny: 'reject' }, 'mangle'))).toEqual([
       '-A FORWARD -m mark --mark 0x2000000/0x2000000 -j PODFENCE-REJECT',
       '-A PODFENCE-REJECT -j MARK --set-xmark 0x0/0x3000000',
       '-A PODFENCE-REJECT -p tcp -j REJECT --reject-with tcp-reset',
@@ -31,7 +31,7 @@ describe('iptables rules', () => {
 
   test('without offload let only ICMP errors of judged flows go on; fail open bypasses one queue without a reader', () => {
     const state = { ...STATE, offload: false, fail: 'open', queues: { first: 5, count: 1 } } as const;
-    expect(listed(renderChains(6, state))).toEqual([
+    expect(listed(renderChains(6, state, 'mangle'))).toEqual([
       '-A POSTROUTING -m mark ! --mark 0x0/0x3000000 -j PODFENCE-POSTROUTING',
       '-A PODFENCE-POSTROUTING -m mark --mark 0x1000000/0x1000000 -j CONNMARK --save-mark --nfmask 0x1000000 --ctmask 0x1000000',
       '-A PODFENCE-POSTROUTING -j MARK --set-xmark 0x0/0x3000000',
@@ -44,7 +44,7 @@ describe('iptables rules', () => {
   });
 
   test('hand over one copy of packets, but of established connections, and do nothing else', () => {
-    expect(listed(renderChains(6, { ...STATE, deny: 'reject', copiesTo: 7 }))).toEqual([
+    expect(listed(renderChains(6, { ...STATE, deny: 'reject', copiesTo: 7 }, 'mangle'))).toEqual([
       '-A FORWARD -j PODFENCE-FORWARD',
       '-A PODFENCE-FORWARD -m conntrack --ctstate ESTABLISHED -j RETURN',
       '-A PODFENCE-FORWARD -p ipv6-icmp -m conntrack --ctstate RELATED -j RETURN',
@@ -54,7 +54,7 @@ describe('iptables rules', () => {
   });
 
   test('without offload hand over copies of all packets, and have connections tracked', () => {
-    expect(listed(renderChains(4, { ...STATE, offload: false, copiesTo: 7 }))).toEqual([
+    expect(listed(renderChains(4, { ...STATE, offload: false, copiesTo: 7 }, 'mangle'))).toEqual([
       '-A FORWARD -j PODFENCE-FORWARD',
       '-A PODFENCE-FORWARD -m conntrack --ctstate ESTABLISHED',
       '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-4 src -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
@@ -63,12 +63,22 @@ describe('iptables rules', () => {
   });
 
   test('for IPv6 answer with the ICMPv6 code', () => {
-    const rules = renderChains(6, { ...STATE, deny: 'reject' }).flatMap((chain) => chain.rules);
+    const rules = renderChains(6, { ...STATE, deny: 'reject' }, 'mangle').flatMap((chain) => chain.rules);
     expect(rules).toContain('-j REJECT --reject-with icmp6-adm-prohibited');
   });
 
   test('with the highest bit of the mark print it unsigned', () => {
     const mark = { judged: 0x80000000, reject: 1, mask: 0x80000001 };
-    expect(listed(renderChains(4, { ...STATE, mark })).join('\n')).toContain('--mark 0x80000000/0x80000000 -j RETURN');
+    expect(listed(renderChains(4, { ...STATE, mark }, 'mangle')).join('\n')).toContain(
+      '--mark 0x80000000/0x80000000 -j RETURN',
+    );
+  });
+
+  test('are in the table security, but where an answer has to come behind or copies are handed over', () => {
+    const tablesOf = (state: Partial<typeof STATE>) =>
+      renderChains(4, { ...STATE, ...state }, 'security').map(({ table, hook }) => `${table} ${hook}`);
+    expect(tablesOf({})).toEqual(['security FORWARD', 'mangle POSTROUTING']);
+    expect(tablesOf({ deny: 'reject' })).toEqual(['filter FORWARD', 'mangle POSTROUTING', 'mangle FORWARD']);
+    expect(tablesOf({ copiesTo: 7 })).toEqual(['mangle FORWARD']);
   });
 });

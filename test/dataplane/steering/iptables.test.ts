@@ -1,6 +1,6 @@
 /** What only iptables and ipset have to deal with, in a real kernel. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { toolMissing } from '../../../src/dataplane/steering/error.ts';
+import { SteeringError, toolMissing } from '../../../src/dataplane/steering/error.ts';
 import { IptablesSteering } from '../../../src/dataplane/steering/iptables.ts';
 import { renderChains } from '../../../src/dataplane/steering/iptables-rules.ts';
 import { type System, system } from '../../../src/dataplane/steering/run.ts';
@@ -15,7 +15,7 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
   });
   afterEach(() => netns.close());
 
-  const forwardRules = () => shell(netns, 'iptables-nft -t mangle -S FORWARD').trim().split('\n').slice(1);
+  const forwardRules = () => shell(netns, 'iptables-nft -t security -S FORWARD').trim().split('\n').slice(1);
 
   test('outgrown sets are swapped while rules refer to them', async () => {
     shell(
@@ -48,10 +48,12 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
     await steering.apply(STATE);
     tools.length = 0;
     expect(await steering.findDamage()).toEqual([]);
-    const tables = new Set([4, 6].flatMap((family) => renderChains(family as 4 | 6, STATE).map(({ table }) => table)));
+    const tables = new Set(
+      [4, 6].flatMap((family) => renderChains(family as 4 | 6, STATE, 'security').map(({ table }) => table)),
+    );
     const saves = [...tables].flatMap((table) => [`iptables-save -t ${table}`, `ip6tables-save -t ${table}`]);
     expect(tools.sort()).toEqual(['ipset save podfence-isolated-4', 'ipset save podfence-isolated-6', ...saves].sort());
-    shell(netns, 'iptables-nft -t mangle -F; iptables-nft -t filter -F; ipset destroy podfence-isolated-4');
+    shell(netns, 'iptables-nft -t security -F; ipset destroy podfence-isolated-4');
     expect((await steering.findDamage()).length).toBeGreaterThan(0);
   });
 
@@ -60,7 +62,7 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
     await steering.apply(STATE);
     shell(
       netns,
-      'iptables-nft -t mangle -I FORWARD 1 -s 10.0.0.1 -j ACCEPT; iptables-nft -t mangle -A FORWARD -j PODFENCE-FORWARD',
+      'iptables-nft -t security -I FORWARD 1 -s 10.0.0.1 -j ACCEPT; iptables-nft -t security -A FORWARD -j PODFENCE-FORWARD',
     );
     await steering.apply(STATE);
     expect(forwardRules()).toEqual(['-A FORWARD -j PODFENCE-FORWARD', '-A FORWARD -s 10.0.0.1/32 -j ACCEPT']);
@@ -69,7 +71,7 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
   test('rules of another program that appear between reading and writing do not make apply fail', async () => {
     const steering = new IptablesSteering(withVariant('nft', system(netns)));
     await steering.apply(STATE);
-    shell(netns, 'iptables-nft -t mangle -I FORWARD 1 -s 10.0.0.1 -j ACCEPT');
+    shell(netns, 'iptables-nft -t security -I FORWARD 1 -s 10.0.0.1 -j ACCEPT');
     let meddled = false;
     const inner = withVariant('nft', system(netns));
     const meddling: System = {
@@ -77,7 +79,7 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
       run: (command, args, input) => {
         if (command === 'iptables-restore' && !meddled) {
           meddled = true;
-          shell(netns, 'iptables-nft -t mangle -D FORWARD -j PODFENCE-FORWARD');
+          shell(netns, 'iptables-nft -t security -D FORWARD -j PODFENCE-FORWARD');
         }
         return inner.run(command, args, input);
       },
@@ -94,13 +96,31 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
     );
     shell(
       netns,
-      'for v in nft legacy; do iptables-$v -t mangle -N PODFENCE-FORWARD; iptables-$v -N PODFENCE-PROBE-1; done',
+      'for v in nft legacy; do for t in security mangle; do iptables-$v -t $t -N PODFENCE-FORWARD; done; iptables-$v -N PODFENCE-PROBE-1; done',
     );
     shell(netns, 'iptables-nft -t mangle -A PODFENCE-FORWARD -m set --match-set podfence-isolated-4 src -j DROP');
     await new IptablesSteering(system(netns)).remove();
     expect(
-      shell(netns, 'ipset save; for v in nft legacy; do iptables-$v-save -t mangle; iptables-$v-save -t filter; done'),
+      shell(
+        netns,
+        'ipset save; for v in nft legacy; do for t in security mangle filter; do iptables-$v-save -t $t; done; done',
+      ),
     ).not.toMatch(/podfence/i);
+  });
+
+  test('where the kernel has no table security, packets are handed over in mangle, and a caveat says what that means', async () => {
+    const inner = withVariant('legacy', system(netns));
+    const steering = new IptablesSteering({
+      read: inner.read,
+      run: (command, args, input) =>
+        args.includes('security')
+          ? Promise.reject(new SteeringError('KERNEL_LACKS', 'no table security', ''))
+          : inner.run(command, args, input),
+    });
+    await steering.apply(STATE);
+    expect(shell(netns, 'iptables-legacy -t mangle -S FORWARD')).toContain('-A FORWARD -j PODFENCE-FORWARD');
+    expect(await steering.findDamage()).toEqual([]);
+    expect(steering.caveats).toEqual([expect.stringContaining('no table security for iptables and ip6tables')]);
   });
 
   describe('where ip6tables is missing', () => {

@@ -1,5 +1,8 @@
 /** That no packet of an isolated endpoint slips through while steering is changed under it. */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { writeTables } from '../../../src/dataplane/steering/iptables-commands.ts';
+import { renderChains } from '../../../src/dataplane/steering/iptables-rules.ts';
+import { system } from '../../../src/dataplane/steering/run.ts';
 import type { SteeringState } from '../../../src/dataplane/steering/state.ts';
 import { kinds, STATE } from './kinds.ts';
 import { addressOf, needsRoot, Pods, root, shell } from './pods.ts';
@@ -48,6 +51,23 @@ describe.skipIf(!root)(`steering is changed under a flood of packets to an isola
     expect([passed4, passed6]).toEqual([0, 0]);
     expect(sent4).toBeGreaterThan(100);
     expect(sent6).toBeGreaterThan(100);
+    // Over what podfence had before: all of its chains in the tables mangle and filter.
+    for (const [variant, steering] of [
+      ['nft', steerings[0]],
+      ['legacy', steerings[1]],
+    ] as const) {
+      await steering?.apply(state);
+      for (const family of [4, 6] as const) {
+        const chains = renderChains(family, state, 'mangle');
+        await writeTables(system(pods.node), { suffix: `-${variant}`, legacy: variant === 'legacy' }, family, chains);
+      }
+      expect(shell(pods.node, `iptables-${variant}-save -t mangle`)).toContain('PODFENCE-FORWARD');
+      await steering?.apply(state);
+      expect(shell(pods.node, `iptables-${variant}-save -t mangle`)).not.toContain('PODFENCE-FORWARD');
+      expect(shell(pods.node, `iptables-${variant}-save -t security`)).toContain('PODFENCE-FORWARD');
+    }
+    const [, , older4, older6] = counters();
+    expect([older4, older6], 'over older rules').toEqual([0, 0]);
     await steerings[0]?.remove();
     expect(await pods.request('a', 'b', 'tcp', 4), 'without steering').toBe('answered');
   });

@@ -24,6 +24,8 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
       'add chain inet test before { type filter hook prerouting priority -150; }',
       // Where a packet is that a worker has accepted.
       'add chain inet test worker { type filter hook forward priority -140; }',
+      // The same where packets are handed over in iptables' table security: priority 50, or 150 in the nf_tables variant.
+      'add chain inet test behind { type filter hook forward priority 160; }',
       'add chain inet test passed { type filter hook postrouting priority 300; }',
       ...rules.map((rule) => `add rule inet test ${rule}`),
     ];
@@ -39,6 +41,7 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
 
   for (const { name, skipped, make } of kinds)
     describe.skipIf(skipped)(name, () => {
+      const worker = name.startsWith('iptables') ? 'behind' : 'worker';
       let steering: Steering;
       afterEach(async () => {
         await steering.remove();
@@ -49,8 +52,8 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
         test('under fail closed, with nobody reading the queue, packets from and to an isolated endpoint are dropped and others pass', async () => {
           steering = make(pods.node);
           testRules(
-            `worker ${family === 4 ? 'ip' : 'ip6'} saddr ${addressOf('b', family)} counter`,
-            `worker ${family === 4 ? 'ip' : 'ip6'} daddr ${addressOf('b', family)} counter`,
+            `${worker} ${family === 4 ? 'ip' : 'ip6'} saddr ${addressOf('b', family)} counter`,
+            `${worker} ${family === 4 ? 'ip' : 'ip6'} daddr ${addressOf('b', family)} counter`,
           );
           await steering.apply(state);
           expect(await pods.request('a', 'b', 'udp', family, true)).toBe('silence');
@@ -105,7 +108,7 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
           steering = make(pods.node);
           testRules(
             'before meta l4proto tcp meta mark set 0x80 ct mark set 0x40',
-            `worker meta l4proto tcp ct direction original meta mark set meta mark | ${J}`,
+            `${worker} meta l4proto tcp ct direction original meta mark set meta mark | ${J}`,
             `passed meta l4proto tcp ct direction original ct mark ${hex(STATE.mark.judged | 0x40)} meta mark 0x80 counter`,
             'passed meta l4proto tcp ct direction original counter',
           );

@@ -1,0 +1,215 @@
+/**
+ * What the kernel tells of changes of nftables' rules, those of iptables' nf_tables variant among them, whoever makes them: a message for each table, chain, rule, set and element that comes
+ * or goes, once it is in force (nf_tables_commit in the kernel's net/netfilter/nf_tables_api.c). Legacy iptables and ipset tell nothing.
+ *
+ * Most are about others' tables, thousands at a time where kube-proxy writes its rules anew. A filter in the kernel leaves those out before they are queued: they neither wake this process nor
+ * fill its buffer. It compares the first four letters of names, and lets too much through rather than too little; what is taken is then compared as a whole.
+ */
+import { onReadable } from '../../sys/readable.ts';
+import {
+  attachFilter,
+  EVERYTHING,
+  type FilterProgram,
+  type Instruction,
+  JUMP_EQUAL,
+  program,
+  RETURN,
+} from '../../sys/socket-filter.ts';
+import {
+  NFNLGRP_NFTABLES,
+  NFT_MSG_DELCHAIN,
+  NFT_MSG_DELRULE,
+  NFT_MSG_DELSET,
+  NFT_MSG_DELSETELEM,
+  NFT_MSG_NEWCHAIN,
+  NFT_MSG_NEWRULE,
+  NFT_MSG_NEWSET,
+  NFT_MSG_NEWSETELEM,
+  NFTA_CHAIN_NAME,
+  NFTA_RULE_CHAIN,
+  NFTA_SET_NAME,
+  NFTA_TABLE_NAME,
+  NLA_TYPE_MASK,
+} from './constants.ts';
+import { align4, NFGENMSG_LEN, NLA_HDRLEN, NLMSG_HDRLEN } from './message.ts';
+import { NetlinkSocket } from './socket.ts';
+
+/** Which notices are wanted. */
+export interface TableFilter {
+  readonly table: string;
+  /** Of rules, only those in chains that begin so. @default all */
+  readonly chains?: readonly string[];
+}
+
+export interface TableNotice {
+  /** NFT_MSG_NEWRULE, … */
+  readonly type: number;
+  /** NFPROTO_INET, … */
+  readonly family: number;
+  /** Netlink port of the socket by which the change was asked for: as a rule the number of its process. */
+  readonly port: number;
+  readonly table: string;
+  /** Of the chain or set that it is about, or in which; '' where it is about a table. */
+  readonly name: string;
+  /** The whole message, a letter a byte: a rule has the name of the chain to which it jumps in it. While it is being told. */
+  readonly text: () => string;
+}
+
+/** Bytes: what is let through is little, but a whole table may go at once. */
+const RECEIVE_BUFFER = 1 << 20;
+
+export class NftablesNotices implements Disposable {
+  readonly #socket: NetlinkSocket;
+  readonly #readable: Disposable;
+  readonly #wanted: readonly TableFilter[];
+  readonly #onNotice: (notice: TableNotice) => void;
+  readonly #onLost: () => void;
+
+  /**
+   * Begins at once, in the network namespace of the calling thread.
+   * @param onLost is called where notices were left out because too many came
+   * Throws SystemCallError.
+   */
+  constructor(wanted: readonly TableFilter[], onNotice: (notice: TableNotice) => void, onLost: () => void) {
+    this.#wanted = wanted;
+    this.#onNotice = onNotice;
+    this.#onLost = onLost;
+    this.#socket = new NetlinkSocket(RECEIVE_BUFFER);
+    try {
+      attachFilter(this.#socket.fd, noticeFilter(wanted));
+      this.#socket.join(NFNLGRP_NFTABLES);
+      this.#readable = onReadable(this.#socket.fd, () => this.take());
+    } catch (error) {
+      this.#socket.close();
+      throw error;
+    }
+  }
+
+  /** Takes what has come. The kernel tells of a change before it answers whoever asked for it. */
+  take(): void {
+    const outcome = this.#socket.takeWaiting((view, type, start, end) => {
+      const notice = readNotice(view, type & 0xff, start, end);
+      if (notice !== undefined && this.#wanted.some((filter) => isWanted(notice, filter))) this.#onNotice(notice);
+    });
+    if (outcome === 'lost') this.#onLost();
+  }
+
+  [Symbol.dispose](): void {
+    this.#readable[Symbol.dispose]();
+    this.#socket.close();
+  }
+}
+
+/** The attribute with the name of what a message is about, by type. */
+const NAMES: Readonly<Record<number, number>> = {
+  [NFT_MSG_NEWCHAIN]: NFTA_CHAIN_NAME,
+  [NFT_MSG_DELCHAIN]: NFTA_CHAIN_NAME,
+  [NFT_MSG_NEWRULE]: NFTA_RULE_CHAIN,
+  [NFT_MSG_DELRULE]: NFTA_RULE_CHAIN,
+  [NFT_MSG_NEWSET]: NFTA_SET_NAME,
+  [NFT_MSG_DELSET]: NFTA_SET_NAME,
+  [NFT_MSG_NEWSETELEM]: NFTA_SET_NAME,
+  [NFT_MSG_DELSETELEM]: NFTA_SET_NAME,
+};
+
+/** Undefined for what names no table. */
+function readNotice(view: DataView, type: number, start: number, end: number): TableNotice | undefined {
+  let table = '';
+  let name = '';
+  for (let at = start + NLMSG_HDRLEN + NFGENMSG_LEN; at + NLA_HDRLEN <= end; ) {
+    const length = view.getUint16(at, true);
+    if (length < NLA_HDRLEN || at + length > end) break;
+    const attribute = view.getUint16(at + 2, true) & NLA_TYPE_MASK;
+    if (attribute === NFTA_TABLE_NAME) table = textOf(view, at + NLA_HDRLEN, at + length);
+    else if (attribute === NAMES[type]) name = textOf(view, at + NLA_HDRLEN, at + length);
+    at += align4(length);
+  }
+  if (table === '') return undefined;
+  const text = () => Buffer.from(view.buffer, view.byteOffset + start, end - start).toString('latin1');
+  return {
+    type,
+    family: view.getUint8(start + NLMSG_HDRLEN),
+    port: view.getUint32(start + 12, true),
+    table,
+    name,
+    text,
+  };
+}
+
+/** A string that ends with a zero byte. */
+function textOf(view: DataView, start: number, end: number): string {
+  return Buffer.from(view.buffer, view.byteOffset + start, end - start - 1).toString('latin1');
+}
+
+function isWanted({ type, table, name }: TableNotice, wanted: TableFilter): boolean {
+  if (table !== wanted.table) return false;
+  const isRule = type === NFT_MSG_NEWRULE || type === NFT_MSG_DELRULE;
+  return !isRule || wanted.chains === undefined || wanted.chains.some((chain) => name.startsWith(chain));
+}
+
+const LOAD_WORD_AT_X = 0x40;
+const LOAD_BYTE_AT_X = 0x50;
+const LOAD_IMMEDIATE = 0x00;
+const LOAD_X_FROM_MEMORY = 0x61;
+const STORE = 0x02;
+const ADD = 0x04;
+const ADD_X = 0x0c;
+const AND = 0x54;
+const SHIFT_LEFT = 0x64;
+const COPY_TO_X = 0x07;
+
+/** The longest program that the kernel takes (BPF_MAXINSNS in linux/bpf_common.h). */
+const MOST_INSTRUCTIONS = 4096;
+
+/**
+ * Lets a packet of messages through where one of them is wanted. Classic BPF has no loops: the same instructions follow one another for each message, X being where
+ * it begins. A load behind the end of the packet ends the program, and nothing is let through. The kernel gathers messages of 44 bytes and more to a page at most (NLMSG_GOODSIZE); where
+ * there are more than the program has room for, the packet is let through.
+ */
+export function noticeFilter(wanted: readonly TableFilter[]): FilterProgram {
+  const tests = wanted.flatMap(testTable);
+  const begin: Instruction[] = [
+    [LOAD_IMMEDIATE, 0, 0, 0],
+    [COPY_TO_X, 0, 0, 0],
+  ];
+  const end: Instruction = [RETURN, 0, 0, EVERYTHING];
+  const message = [...tests, ...NEXT_MESSAGE];
+  const messages = Math.floor((MOST_INSTRUCTIONS - begin.length - 1) / message.length);
+  return program([...begin, ...Array.from({ length: messages }, () => message).flat(), end]);
+}
+
+/** X becomes X plus the message's length, a number in the host's byte order whose upper half is zero, aligned to 4. */
+const NEXT_MESSAGE: readonly Instruction[] = [
+  [LOAD_BYTE_AT_X, 0, 0, 1],
+  [SHIFT_LEFT, 0, 0, 8],
+  [STORE, 0, 0, 0],
+  [LOAD_BYTE_AT_X, 0, 0, 0],
+  [ADD_X, 0, 0, 0],
+  [LOAD_X_FROM_MEMORY, 0, 0, 0],
+  [ADD_X, 0, 0, 0],
+  [ADD, 0, 0, 3],
+  [AND, 0, 0, 0xfffffffc],
+  [COPY_TO_X, 0, 0, 0],
+];
+
+/** Lets everything through if the message at X is wanted by one filter, else goes on behind itself. */
+function testTable({ table, chains = [] }: TableFilter): Instruction[] {
+  const name = NLMSG_HDRLEN + NFGENMSG_LEN + NLA_HDRLEN;
+  // A rule's second attribute is its chain's name (nf_tables_fill_rule_info).
+  const chain = name + align4(table.length + 1) + NLA_HDRLEN;
+  const accept: Instruction = [RETURN, 0, 0, EVERYTHING];
+  const ofRules: Instruction[] = [
+    [LOAD_BYTE_AT_X, 0, 0, 4],
+    [JUMP_EQUAL, 2, 0, NFT_MSG_NEWRULE],
+    [JUMP_EQUAL, 1, 0, NFT_MSG_DELRULE],
+    accept,
+    [LOAD_WORD_AT_X, 0, 0, chain],
+    ...chains.flatMap((prefix): Instruction[] => [[JUMP_EQUAL, 0, 1, firstLetters(prefix)], accept]),
+  ];
+  const found = chains.length === 0 ? [accept] : ofRules;
+  return [[LOAD_WORD_AT_X, 0, 0, name], [JUMP_EQUAL, 0, found.length, firstLetters(table)], ...found];
+}
+
+function firstLetters(name: string): number {
+  return Buffer.from(name).readUInt32BE(0);
+}

@@ -1,0 +1,61 @@
+/** Other software takes rules away while denied traffic runs: the kernel tells, and they are in place again before the next look is due. */
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { describeAsRoot } from '../root.ts';
+import { Connections, expectCut } from '../scenarios/connections.ts';
+import { AgentWorld } from './agent-world.ts';
+import { DeniedStream } from './denied-stream.ts';
+import { FRIEND_ALLOWED } from './policies.ts';
+import type { RunningAgent } from './running-agent.ts';
+
+/** Packets: 100 ms of a thousand a second. */
+const BOUND = 100;
+
+describeAsRoot('Rules that other software takes away', () => {
+  let world: AgentWorld;
+  beforeAll(async () => {
+    world = await AgentWorld.start([FRIEND_ALLOWED]);
+  });
+  afterEach(async () => {
+    await world.killAgents();
+    await world.onNode('sh', '-c', 'nft flush ruleset; ipset destroy');
+  });
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+  });
+
+  test.each([
+    'iptables -t security -F',
+    'nft flush ruleset',
+    'iptables -t security -D FORWARD -j PODFENCE-FORWARD',
+    'iptables -t security -F PODFENCE-FORWARD',
+    'iptables-save | grep -v PODFENCE | iptables-restore',
+  ])('let at most 100 ms of a denied stream through when they go by %s, and lose nothing allowed', async (command) => {
+    const agent = await world.startAgent();
+    using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
+    await friend.flow();
+    using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7003);
+    using denied = new DeniedStream(world.lab.pod('shop/stranger'), world.lab.pod('shop/server'));
+    await denied.goesOn();
+    expect(denied.delivered).toBe(0);
+    const from = agent.log.length;
+    await world.onNode('sh', '-c', command);
+    await repaired(agent, from);
+    const { delivered } = denied;
+    await denied.goesOn();
+    expect(denied.delivered, 'once the rules are in place').toBe(delivered);
+    expect(delivered).toBeGreaterThan(0);
+    expect(delivered).toBeLessThanOrEqual(BOUND);
+    await friend.expectNothingLost();
+    await expectCut(stranger);
+    // What it did itself it has been told of by then, and did not follow.
+    const again = agent.log.length;
+    await world.onNode('sh', '-c', command);
+    await repaired(agent, again);
+    expect((await agent.status()).mode?.changesTold).toBe('rules');
+    expect((await agent.metrics()).sum('podfence_steering_repairs_total')).toBe(2);
+  });
+});
+
+async function repaired(agent: RunningAgent, from: number): Promise<void> {
+  await agent.logged('that it repaired', ({ msg }) => msg.includes('are in place again'), from);
+}

@@ -1,0 +1,91 @@
+/** What the kernel tells of changes of nftables' rules, and what its filter leaves out. */
+import { expect, test } from 'vitest';
+import { NFNLGRP_NFTABLES } from '../../../src/dataplane/netlink/constants.ts';
+import { NftablesNotices, noticeFilter, type TableFilter } from '../../../src/dataplane/netlink/nftables-notices.ts';
+import { NetlinkSocket } from '../../../src/dataplane/netlink/socket.ts';
+import { Netns } from '../../../src/sys/netns.ts';
+import { attachFilter } from '../../../src/sys/socket-filter.ts';
+import { describeAsRoot } from '../../root.ts';
+import { shell } from '../steering/pods.ts';
+
+const WANTED: readonly TableFilter[] = [
+  { table: 'podfence' },
+  ...['mangle', 'filter'].map((table) => ({ table, chains: ['PODFENCE-', 'FORWARD'] })),
+];
+
+describeAsRoot('Notices of nftables', () => {
+  test.each(['nat', 'filter'])(
+    'of 10,000 rules that kube-proxy writes anew in its own chains of %s, none gets past the filter',
+    (table) => {
+      using node = Netns.create();
+      using filtered = node.run(() => new NetlinkSocket(1 << 20));
+      using all = node.run(() => new NetlinkSocket(64 << 20));
+      attachFilter(filtered.fd, noticeFilter(WANTED));
+      for (const socket of [filtered, all]) socket.join(NFNLGRP_NFTABLES);
+      shell(node, 'iptables-nft-restore --noflush', services(table, 10_000));
+      messages(filtered);
+      messages(all);
+      shell(node, 'iptables-nft-restore --noflush', services(table, 10_000));
+      expect(messages(all)).toBeGreaterThan(20_000);
+      expect(messages(filtered)).toBe(0);
+      shell(node, 'iptables-nft -t mangle -A FORWARD -j ACCEPT');
+      expect(messages(filtered)).toBeGreaterThan(0);
+    },
+  );
+
+  test('are given one for one, with who asked for the change, and whatever stands before them in the same packet', () => {
+    using node = Netns.create();
+    const told: object[] = [];
+    const onNotice = ({ type, family, table, name }: { type: number; family: number; table: string; name: string }) =>
+      told.push({ type, family, table, name });
+    using notices = node.run(() => new NftablesNotices(WANTED, onNotice, () => told.push({ lost: true })));
+    shell(
+      node,
+      'nft -f -',
+      'add table inet other; add chain inet other c; add table inet podfence; add chain inet podfence forward',
+    );
+    shell(node, 'nft flush ruleset');
+    notices.take();
+    expect(told).toEqual([
+      { type: 0, family: 1, table: 'podfence', name: '' },
+      { type: 3, family: 1, table: 'podfence', name: 'forward' },
+      { type: 5, family: 1, table: 'podfence', name: 'forward' },
+      { type: 2, family: 1, table: 'podfence', name: '' },
+    ]);
+  });
+
+  test('that are too many are told as lost', () => {
+    using node = Netns.create();
+    let lost = 0;
+    using notices = node.run(
+      () =>
+        new NftablesNotices(
+          WANTED,
+          () => undefined,
+          () => lost++,
+        ),
+    );
+    const rules = Array.from(
+      { length: 10_000 },
+      (_, i) => `-A PODFENCE-FORWARD -s 10.0.${i >> 8}.${i & 255}/32 -j ACCEPT`,
+    );
+    shell(node, 'iptables-nft-restore', ['*mangle', ':PODFENCE-FORWARD - [0:0]', ...rules, 'COMMIT', ''].join('\n'));
+    notices.take();
+    expect(lost).toBe(1);
+  });
+});
+
+function messages(socket: NetlinkSocket): number {
+  let count = 0;
+  socket.takeWaiting(() => count++);
+  return count;
+}
+
+/** As kube-proxy hands them to iptables-restore: each chain emptied and filled again. */
+function services(table: string, count: number): string {
+  const lines = [`*${table}`];
+  for (let i = 0; i < count; i++) lines.push(`:KUBE-SVC-${i} - [0:0]`);
+  for (let i = 0; i < count; i++)
+    lines.push(`-A KUBE-SVC-${i} -d 10.96.${i >> 8}.${i & 255}/32 -p tcp -m tcp --dport 80 -j RETURN`);
+  return [...lines, 'COMMIT', ''].join('\n');
+}
