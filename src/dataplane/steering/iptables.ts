@@ -40,6 +40,8 @@ const FAMILIES: readonly Family[] = [4, 6];
 
 export class IptablesSteering implements Steering {
   readonly kind = 'iptables';
+  /** No table of iptables lies between nat and routing in PREROUTING. */
+  readonly beforeRouting = false;
   readonly #system: System;
   /** What was applied last. */
   #state: SteeringState | undefined;

@@ -29,6 +29,7 @@ type Isolated = Readonly<Record<SetName, ReadonlySet<string>>>;
 
 export class NftablesSteering implements Steering {
   readonly kind = 'nftables';
+  readonly beforeRouting: boolean;
   readonly #system: System;
   /** What was applied last. */
   #state: SteeringState | undefined;
@@ -36,8 +37,10 @@ export class NftablesSteering implements Steering {
   #isolated: Isolated | undefined;
   #progress: ApplyProgress = 'nothing';
 
-  constructor(system: System) {
+  /** @param beforeRouting whether first packets of translated UDP flows are judged in prerouting; see state.ts */
+  constructor(system: System, beforeRouting = false) {
     this.#system = system;
+    this.beforeRouting = beforeRouting;
   }
 
   async sign(word: SignWord): Promise<void> {
@@ -61,7 +64,7 @@ export class NftablesSteering implements Steering {
     const present = (await nftablesInstalled(this.#system)) ? await this.#read() : undefined;
     signal?.throwIfAborted();
     if (this.#progress === 'nothing') this.#progress = 'written';
-    await this.#commit(renderTransaction(present, renderNftChains(state), isolated));
+    await this.#commit(renderTransaction(present, renderNftChains(state, this.beforeRouting), isolated));
     this.#isolated = isolated;
     this.#state = state;
     signal?.throwIfAborted();
@@ -97,7 +100,11 @@ export class NftablesSteering implements Steering {
     if (!this.#state) throw notApplied();
     const { isolatedIPv4, isolatedIPv6 } = this.#state;
     const present = (await nftablesInstalled(this.#system)) ? await this.#read() : undefined;
-    return nftablesDamage(present, renderNftChains(this.#state), isolatedOf(isolatedIPv4, isolatedIPv6));
+    return nftablesDamage(
+      present,
+      renderNftChains(this.#state, this.beforeRouting),
+      isolatedOf(isolatedIPv4, isolatedIPv6),
+    );
   }
 
   async #commit(transaction: string): Promise<void> {
