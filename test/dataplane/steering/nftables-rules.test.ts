@@ -148,6 +148,18 @@ describe('the transaction', () => {
     ]);
   });
 
+  test('adds what judges before routing to a table without it, and touches nothing else', () => {
+    const lines = renderTransaction(inPlace(STATE), renderNftChains(STATE, true), SETS);
+    expect([...new Set(lines.match(/^\w+ \w+ inet podfence \S+/gm))]).toEqual([
+      'add chain inet podfence first-packet',
+      'add rule inet podfence first-packet',
+      'add chain inet podfence prerouting',
+      'add rule inet podfence prerouting',
+      'add chain inet podfence prerouting-judged',
+      'add rule inet podfence prerouting-judged',
+    ]);
+  });
+
   test('takes away chains that are not wanted', () => {
     const lines = renderTransaction(inPlace({ ...STATE, deny: 'reject' }), renderNftChains(STATE), SETS);
     for (const name of ['answer', 'denied']) expect(lines).toContain(`delete chain inet podfence ${name}\n`);
