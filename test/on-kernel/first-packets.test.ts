@@ -109,8 +109,9 @@ describeAsRoot('Two first packets of one UDP flow', () => {
     });
 
     test.each(Object.entries(DNS))('who may not ask gets no answer: %s', async (_, address) => {
-      const outcome = await askInPairs(world.lab.pod('guest'), address, 53, 25);
-      expect(outcome).toEqual({ asked: 50, unanswered: 50 });
+      // Where the first of a pair is answered with an error, its socket does not send the second.
+      const { unanswered } = await askInPairs(world.lab.pod('guest'), address, 53, 25);
+      expect(unanswered).toBe(50);
     });
 
     test('what a Service translates to the node of the pod itself is not judged', async () => {
@@ -120,11 +121,13 @@ describeAsRoot('Two first packets of one UDP flow', () => {
       expect((await judged(world)) - before).toBe(0);
     });
 
-    test.runIf(deny === 'reject')('who may not ask is told so at once', async () => {
-      const results = await world.lab.probe({ from: 'default/guest', to: 'service/default/dns' });
-      const answers = results.map(({ address, detail }) => `${address.includes(':') ? 'IPv6' : 'IPv4'} ${detail}`);
-      // ICMP type 3 code 13 and ICMPv6 type 1 code 1, as the kernel tells them to a socket (icmp_err_convert, icmpv6_err_convert).
-      expect([...new Set(answers)].sort()).toEqual(['IPv4 EHOSTUNREACH', 'IPv6 EACCES']);
-    });
+    if (deny === 'reject') {
+      test('who may not ask is told so at once', async () => {
+        const results = await world.lab.probe({ from: 'default/guest', to: 'service/default/dns' });
+        const answers = results.map(({ address, detail }) => `${address.includes(':') ? 'IPv6' : 'IPv4'} ${detail}`);
+        // ICMP type 3 code 13 and ICMPv6 type 1 code 1, as the kernel tells them to a socket (icmp_err_convert, icmpv6_err_convert).
+        expect([...new Set(answers)].sort()).toEqual(['IPv4 EHOSTUNREACH', 'IPv6 EACCES']);
+      });
+    }
   });
 });

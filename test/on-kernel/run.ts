@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { totalLine } from '../../setup/test.mjs';
 import { PROJECT } from '../on-cluster/cluster.ts';
 import { Running, run, say, stopRunning } from '../on-cluster/shell.ts';
-import { CACHE, makeInitramfs, obstacle, stockKernel } from './stock-kernel.ts';
+import { CACHE, makeInitramfs, obstacle, type StockKernel, stockKernel } from './stock-kernel.ts';
 
 const HELP = `usage: npm run test:kernel -- [FILE …]
 
@@ -16,6 +16,8 @@ FILE names tests by a part of their path; without one all run. The kernel is kep
 
 /** In minutes: an emulated machine is slow, and one that takes this long hangs. */
 const HANGS_AFTER = 40;
+
+let interrupted = false;
 
 interface Counts {
   readonly passed: number;
@@ -40,10 +42,9 @@ async function compileAhead(): Promise<void> {
 }
 
 /** Boots, passes the machine's lines on, and gives back what the tests came to. */
-async function runInMachine(files: readonly string[]): Promise<Counts> {
+async function runInMachine(kernel: StockKernel, files: readonly string[]): Promise<Counts> {
   const temporary = mkdtempSync(join(tmpdir(), 'podfence-kernel-'));
   try {
-    const kernel = await stockKernel();
     await compileAhead();
     const initramfs = await makeInitramfs(kernel, temporary, {
       checkout: PROJECT,
@@ -52,6 +53,7 @@ async function runInMachine(files: readonly string[]): Promise<Counts> {
       modules: kernel.modules,
       tests: files.join(' '),
     });
+    if (interrupted) throw new Error('interrupted');
     say(`booting Linux ${kernel.release}`);
     let counts: Counts = { passed: 0, failed: 0, skipped: 0 };
     let code: number | undefined;
@@ -82,6 +84,12 @@ function qemu(image: string, initramfs: string): string[] {
   ];
 }
 
+function skipped(why: string): number {
+  console.log(`Skipped:\n  test:kernel (${why})`);
+  console.log(totalLine({ passed: 0, failed: 0, skipped: 1 }));
+  return 0;
+}
+
 async function main(args: readonly string[]): Promise<number> {
   const flag = args.find((each) => each.startsWith('-'));
   if (flag !== undefined) {
@@ -89,13 +97,20 @@ async function main(args: readonly string[]): Promise<number> {
     return flag === '--help' || flag === '-h' ? 0 : 2;
   }
   const why = obstacle();
-  if (why !== undefined) {
-    console.log(`Skipped:\n  test:kernel (${why})`);
-    console.log(totalLine({ passed: 0, failed: 0, skipped: 1 }));
-    return 0;
+  if (why !== undefined) return skipped(why);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      interrupted = true;
+      void stopRunning('SIGKILL');
+    });
   }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stopRunning('SIGKILL'));
-  const counts = await runInMachine(args);
+  let kernel: StockKernel;
+  try {
+    kernel = await stockKernel();
+  } catch (error) {
+    return skipped(`the kernel cannot be had: ${error instanceof Error ? error.message : error}`);
+  }
+  const counts = await runInMachine(kernel, args);
   say(`the run took ${(performance.now() / 1000).toFixed(0)} s`);
   console.log(totalLine(counts));
   return counts.failed > 0 ? 1 : 0;
