@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // `npm run test:cluster` runs those.
-    exclude: ['test/on-cluster/**'],
+    // `npm run test:cluster` and `npm run test:kernel` run those.
+    exclude: ['test/on-cluster/**', 'test/on-kernel/**'],
     // A process a file: some hold raw sockets, network namespaces and native code.
     pool: 'forks',
     // Tests with real packets share the machine's kernel: more than two at once would only make each other slow.

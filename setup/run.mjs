@@ -1,5 +1,5 @@
 /**
- * `node setup/run.mjs demo|podfence|test|fuzz|faults|test:cluster|bench|build|manifests [ARGS]`: makes a checkout ready (system packages, a Node that is new enough, npm
+ * `node setup/run.mjs demo|podfence|test|fuzz|faults|test:cluster|test:kernel|bench|build|manifests [ARGS]`: makes a checkout ready (system packages, a Node that is new enough, npm
  * packages) and runs the command. Plain JavaScript without packages, because nothing is installed yet and the Node may be an old one
  * (18 or newer). What is ready is recognised by a few files and one checksum; only missing things are installed, and named.
  */
@@ -19,6 +19,7 @@ import {
   missingBrowser,
   missingForCapture,
   missingForCluster,
+  missingForKernel,
   missingLoadGenerators,
   missingPackages,
   withAdminFolders,
@@ -52,6 +53,8 @@ const WORDS = {
     runInForeground(node, [join(root, 'test/faults/run.ts'), ...args], { cwd: root, env }),
   'test:cluster': ({ root, node, env }, args) =>
     runInForeground(node, [join(root, 'test/on-cluster/run.ts'), ...args], { cwd: root, env }),
+  'test:kernel': ({ root, node, env }, args) =>
+    runInForeground(node, [join(root, 'test/on-kernel/run.ts'), ...args], { cwd: root, env }),
   bench: (checkout, args) => runSource(checkout, 'bench/run.ts', args),
   build,
   manifests: (checkout, args) => runSource(checkout, 'daemonset/generate/write.ts', args),
@@ -85,7 +88,7 @@ function runSource({ root, node, env }, file, args) {
 function sendsPackets(word, args) {
   if (word === 'podfence') return args[0] === 'lab';
   if (word === 'bench') return benchSendsPackets(args);
-  return word === 'demo' || word === 'test' || word === 'faults' || word === 'test:cluster';
+  return ['demo', 'test', 'faults', 'test:cluster', 'test:kernel'].includes(word);
 }
 
 /**
@@ -147,6 +150,7 @@ async function prepareSystem(word, args) {
   if (obstacle !== undefined) return;
   if (word === 'test') await prepareMore(missingBrowser, 'tests that need a browser are skipped by name');
   if (word === 'test:cluster') await prepareMore(missingForCluster, 'no cluster can be brought up on this machine');
+  if (word === 'test:kernel') await prepareMore(missingForKernel, 'the run is skipped by name');
   if (word === 'bench' && sendsPackets(word, args)) {
     await prepareMore(missingLoadGenerators, 'benchmarks that need them are left out by name');
   }

@@ -63,6 +63,16 @@ const CLUSTER = [
   { name: 'debootstrap', commands: ['debootstrap'], reason: 'test:cluster: the image, without a container engine' },
 ];
 
+/**
+ * What only the tests on Debian's own kernel need.
+ * @type {readonly SystemPackage[]}
+ */
+const KERNEL = [
+  { name: 'qemu-system-x86', commands: ['qemu-system-x86_64'], reason: 'test:kernel: an emulated machine' },
+  { name: 'busybox-static', commands: ['busybox'], reason: 'test:kernel: how it starts' },
+  { name: 'kmod', commands: ['modprobe', 'depmod'], reason: "test:kernel: the kernel's modules" },
+];
+
 /** Where administrators' commands live, whether or not a user's PATH has them. */
 const ADMIN_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
 
@@ -119,6 +129,15 @@ export function missingForCapture(path, root = '') {
  */
 export function missingForCluster(path) {
   return CLUSTER.filter((each) => isMissing(each, path));
+}
+
+/**
+ * As `missingPackages`, for what tests on Debian's own kernel need besides.
+ * @param {string} path folders to look in, as in PATH
+ * @returns {readonly SystemPackage[]}
+ */
+export function missingForKernel(path) {
+  return KERNEL.filter((each) => isMissing(each, path));
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The agent of one node: cluster changes in, enforcement out. It must run in the node's network namespace. */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, release as kernelRelease } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { PodRecord, PolicyMode } from '../cluster/records.ts';
@@ -9,6 +9,7 @@ import { findPredecessor, type Predecessor } from '../dataplane/steering/predece
 import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe.ts';
 import { system } from '../dataplane/steering/run.ts';
 import { DEFAULT_MARK, type MarkBits, type Steering, type SteeringKind } from '../dataplane/steering/state.ts';
+import { mayLoseFirstPackets, parseRelease } from '../doctor/kernel-release.ts';
 import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import { turnedPolicies, withRefused } from '../policy/refused-policies.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
@@ -44,6 +45,8 @@ export interface AgentOptions {
   readonly firstQueue?: number;
   /** @default 'auto' */
   readonly steering?: SteeringChoice;
+  /** `uname -r`: by it a remedy is chosen for what older kernels lose. @default that of this machine */
+  readonly kernelRelease?: string;
   /** Whether the kernel carries a flow on its own once it was allowed. @default true */
   readonly offload?: boolean;
   /** What happens to packets of isolated pods while nobody judges them. @default 'closed' */
@@ -254,7 +257,9 @@ export class Agent {
     const { firstQueue, log, mode, fail, deny, offload } = this.#options;
     beginStep('choosing steering');
     const needs = mode === 'audit' ? { needs: { deny, offload, copiesTo: firstQueue } } : {};
-    const steering = await chooseSteering(this.#options.steering ?? 'auto', needs);
+    const release = parseRelease(this.#options.kernelRelease ?? kernelRelease());
+    const losesFirstPackets = release !== undefined && mayLoseFirstPackets(release);
+    const steering = await chooseSteering(this.#options.steering ?? 'auto', { ...needs, losesFirstPackets });
     signal.throwIfAborted();
     beginStep('looking for an earlier agent');
     const predecessor = await findPredecessor(system());
@@ -279,7 +284,8 @@ export class Agent {
       throw error;
     }
     const inForce = { mode, steering: steering.kind, offload, changesTold: this.#enforcement.changesTold };
-    this.#mode = mode === 'audit' ? inForce : { ...inForce, fail, deny };
+    const { beforeRouting } = steering;
+    this.#mode = mode === 'audit' ? inForce : { ...inForce, fail, deny, beforeRouting };
     this.#flows?.start(this.#enforcement.workers);
     this.#checkSteeringLater();
     this.#logStart(steering.kind);

@@ -13,6 +13,8 @@ export interface NodeChecks {
   readonly mode: 'enforce' | 'audit';
   /** In force. */
   readonly steering: 'nftables' | 'iptables';
+  /** Whether first packets are judged before routing, in force. */
+  readonly beforeRouting?: boolean;
   /** Of this agent. */
   readonly queues: QueueRange;
   /** Of the whole cluster. */
@@ -25,13 +27,14 @@ export interface NodeChecks {
  * @param before what the last look found
  */
 export async function lookAtNode(
-  { mode, steering, ...rest }: NodeChecks,
+  { mode, steering, beforeRouting, ...rest }: NodeChecks,
   before: readonly Finding[],
   log: Logger,
 ): Promise<readonly Finding[]> {
   const steers = finding('steering', 'ok', 'certain', `podfence steers by ${steering}.`);
   const facts = await cheapNode({ system: system(), presence: mode, ...rest });
-  const findings = [...nodeFindings(facts), steers];
+  const inForce = { chosen: steering, ...(beforeRouting !== undefined && { beforeRouting }) };
+  const findings = [...nodeFindings(mode === 'audit' ? facts : { ...facts, inForce }), steers];
   tellChanges(before, findings, log);
   return findings;
 }

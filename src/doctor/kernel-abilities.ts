@@ -117,7 +117,11 @@ export interface SteeringSurvey {
   readonly inPlace?: 'nftables' | 'iptables';
   /** What `--steering auto` takes; undefined where neither works. */
   readonly chosen?: 'nftables' | 'iptables';
+  /** Whether nftables takes the rules that judge first packets of UDP flows before routing. */
+  readonly beforeRouting?: boolean;
 }
+
+export type SteeringInForce = Pick<SteeringSurvey, 'chosen' | 'beforeRouting'>;
 
 export function steering({ nftables, iptables, inPlace, chosen }: SteeringSurvey): Finding {
   if (chosen === undefined) {

@@ -3,7 +3,7 @@ import { type BridgeFacts, type BridgeSwitches, bridgeFilter } from './bridges.t
 import type { Presence } from './enforcers.ts';
 import { bySeverity, type Finding, finding } from './finding.ts';
 import { flowTables } from './flow-tables.ts';
-import { abilities, type SteeringSurvey, steering, type Trial } from './kernel-abilities.ts';
+import { abilities, type SteeringInForce, type SteeringSurvey, steering, type Trial } from './kernel-abilities.ts';
 import { desktopKernel, firstPackets, parseRelease } from './kernel-release.ts';
 import { kubeProxy, type ProxyFacts } from './kube-proxy.ts';
 import { type MemoryFacts, memoryLimit } from './memory.ts';
@@ -18,6 +18,8 @@ export interface NodeFacts {
   readonly presence: Presence;
   readonly trials?: readonly Trial[];
   readonly steering?: SteeringSurvey;
+  /** How the agent that asks steers. */
+  readonly inForce?: SteeringInForce;
   readonly bridges?: { readonly bridges: readonly BridgeFacts[]; readonly switches: BridgeSwitches };
   readonly proxy?: ProxyFacts;
   readonly rules?: RuleFacts;
@@ -37,7 +39,7 @@ export function nodeFindings(facts: NodeFacts): Finding[] {
   const { release, presence, rules, unread, bridges, runtime } = facts;
   const found: Finding[] = [];
   const parsed = parseRelease(release);
-  if (parsed !== undefined) found.push(firstPackets(parsed), ...desktopKernel(parsed));
+  if (parsed !== undefined) found.push(firstPackets(parsed, facts.inForce ?? facts.steering), ...desktopKernel(parsed));
   if (facts.steering !== undefined) found.push(steering(facts.steering));
   if (facts.trials !== undefined) found.push(...abilities(facts.trials));
   if (bridges !== undefined) found.push(...bridgeFilter(bridges.bridges, bridges.switches));

@@ -6,7 +6,7 @@ import type { LabNode } from './scheduling.ts';
 
 /** How the agents of a lab run. */
 export interface AgentFlags
-  extends Pick<AgentOptions, 'queues' | 'steering' | 'offload' | 'fail' | 'deny' | 'flowCapacity'> {
+  extends Pick<AgentOptions, 'queues' | 'steering' | 'kernelRelease' | 'offload' | 'fail' | 'deny' | 'flowCapacity'> {
   /** @default 'warn' */
   readonly logLevel?: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 }

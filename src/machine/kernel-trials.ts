@@ -84,12 +84,13 @@ async function trial(ability: Ability, action: () => Promise<void>): Promise<Tri
   }
 }
 
-function surveyFacts({ nftables, iptables, inPlace, chosen }: Survey): SteeringSurvey {
+function surveyFacts({ nftables, iptables, inPlace, chosen, beforeRouting }: Survey): SteeringSurvey {
   return {
     ...(nftables !== undefined && { nftables: refusalOf(nftables) }),
     ...(iptables !== undefined && { iptables: refusalOf(iptables) }),
     ...(inPlace !== undefined && { inPlace }),
     ...(chosen !== undefined && { chosen }),
+    beforeRouting,
   };
 }
 

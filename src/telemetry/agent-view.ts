@@ -147,6 +147,8 @@ export interface EnforcementMode {
   /** Without a meaning where nothing is enforced. */
   readonly fail?: 'closed' | 'open';
   readonly deny?: 'drop' | 'reject';
+  /** Whether first packets of UDP flows through Services are judged before routing, for an older kernel would lose some of them behind it. */
+  readonly beforeRouting?: boolean;
 }
 
 /** The taint that keeps pods from the node until policies are in force; `StartupTaintStatus` of kube/startup-taint.ts has these. */

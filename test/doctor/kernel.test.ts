@@ -24,11 +24,24 @@ describe('two first packets of one flow in a queue', () => {
     expect(firstPackets(release(text))).toMatchObject({ code: 'PD102', severity, certainty });
   });
 
-  test('recorded: an old kernel is told with the remedy that pods have, and that podfence has none', () => {
-    const { message, advice } = firstPackets(release('6.1.0-28-amd64'));
-    expect(message).toContain('This version of podfence has no remedy');
-    expect(advice).toContain('single-request');
+  test('recorded: nothing is lost by an old kernel where nftables judges before routing', () => {
+    const steering = { chosen: 'nftables', beforeRouting: true } as const;
+    expect(firstPackets(release('6.1.0-28-amd64'), steering)).toMatchObject({ code: 'PD102', severity: 'ok' });
   });
+
+  test.each([
+    [undefined, 'not looked at'],
+    [{ chosen: 'iptables', beforeRouting: true }, 'where nftables steers, and here it does not'],
+    [{ chosen: 'nftables', beforeRouting: false }, 'nft_fib_inet'],
+  ] as const)(
+    'recorded: where it does not, an old kernel is told with the remedy that pods have (%j)',
+    (steering, why) => {
+      const { severity, message, advice } = firstPackets(release('6.1.0-28-amd64'), steering);
+      expect(severity).toBe('warning');
+      expect(message).toContain(why);
+      expect(advice).toContain('single-request');
+    },
+  );
 });
 
 describe('kernels of desktops', () => {

@@ -118,7 +118,7 @@ describe('podfence from a checkout', () => {
   it('is told apart from an unknown word', () => {
     const { stderr, status } = setup('constructor');
     expect(status).toBe(2);
-    expect(stderr).toMatch(/usage: .*demo\|podfence\|test\|fuzz\|faults\|test:cluster\|bench\|build/);
+    expect(stderr).toMatch(/usage: .*demo\|podfence\|test\|fuzz\|faults\|test:cluster\|test:kernel\|bench\|build/);
   });
 });
 

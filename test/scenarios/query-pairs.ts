@@ -8,18 +8,20 @@ import { connect, familyOf, socketAddress } from '../../src/sys/sockets.ts';
 
 /** Sockets that are open at the same time. */
 const TOGETHER = 25;
-/** How long a query may go without an answer, in ms; nothing is sent twice. */
-const PATIENCE = 2000;
 
 const query = new TextEncoder().encode('query');
 const answer = new Uint8Array(512);
 
-/** Asks `pairs` times, and counts the queries and those that nobody answered. */
+/**
+ * Asks `pairs` times, and counts the queries and those that nobody answered; nothing is sent twice.
+ * @param patience how long a query may go without an answer, in ms
+ */
 export async function askInPairs(
   from: LabHost,
   server: string,
   port: number,
   pairs: number,
+  patience = 2000,
 ): Promise<{ asked: number; unanswered: number }> {
   let asked = 0;
   let unanswered = 0;
@@ -34,7 +36,7 @@ export async function askInPairs(
       for (let i = 0; i < 2; i++) if (send(fd, query, query.length, 0) > 0) asked++;
       missing.set(fd, 2);
     }
-    await receiveAll(missing);
+    await receiveAll(missing, patience);
     for (const count of missing.values()) unanswered += count;
     for (const fd of sockets) close(fd);
   }
@@ -42,8 +44,8 @@ export async function askInPairs(
 }
 
 /** Takes the sockets out of `missing` that got their answers; returns when all did, or when the patience is over. */
-async function receiveAll(missing: Map<number, number>): Promise<void> {
-  const end = performance.now() + PATIENCE;
+async function receiveAll(missing: Map<number, number>, patience: number): Promise<void> {
+  const end = performance.now() + patience;
   while (missing.size > 0 && performance.now() < end) {
     for (const [fd, count] of missing) {
       if (recv(fd, answer, answer.length, 0) <= 0) continue;

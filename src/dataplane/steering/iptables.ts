@@ -55,6 +55,8 @@ const NAMELESS = { suffix: '', legacy: false } as const;
 
 export class IptablesSteering implements Steering {
   readonly kind = 'iptables';
+  /** No table of iptables lies between nat and routing in PREROUTING. */
+  readonly beforeRouting = false;
   readonly #system: System;
   /** What was applied last. */
   #state: SteeringState | undefined;

@@ -5,7 +5,7 @@
  * what it is for, and a fingerprint of the rule as we wrote it.
  */
 import { createHash } from 'node:crypto';
-import { COPY_LENGTH, difference, hex, type SteeringState } from './state.ts';
+import { COPY_LENGTH, difference, hex, type MarkBits, type SteeringState } from './state.ts';
 
 export const TABLE = 'podfence';
 export const SETS = { isolated4: 'ipv4_addr', isolated6: 'ipv6_addr' } as const;
@@ -43,8 +43,11 @@ export interface PresentChain {
   readonly comments: readonly string[];
 }
 
-/** The chains that `state` needs, each after those that it jumps to. See state.ts for what each rule means. */
-export function renderNftChains(state: SteeringState): NftChain[] {
+/**
+ * The chains that `state` needs, each after those that it jumps to. See state.ts for what each rule means.
+ * @param beforeRouting whether first packets of translated UDP flows are judged in prerouting; not of copies
+ */
+export function renderNftChains(state: SteeringState, beforeRouting = false): NftChain[] {
   const { mark, deny, copiesTo, offload } = state;
   const forwardHook = { hook: 'forward', priority: -150 };
   if (copiesTo !== undefined) return [{ name: 'forward', hook: forwardHook, rules: copy(copiesTo, offload) }];
@@ -68,23 +71,62 @@ export function renderNftChains(state: SteeringState): NftChain[] {
     });
   }
   chains.push({ name: 'postrouting', hook: { hook: 'postrouting', priority: -150 }, rules: postrouting(state) });
-  chains.push({ name: 'forward', hook: forwardHook, rules: forward(state) });
+  if (beforeRouting) {
+    chains.push(
+      { name: 'first-packet', hook: undefined, rules: firstPacket(state) },
+      // dstnat is -100. What a worker accepts goes on at the next chain.
+      { name: 'prerouting', hook: { hook: 'prerouting', priority: -95 }, rules: prerouting() },
+      { name: 'prerouting-judged', hook: { hook: 'prerouting', priority: -94 }, rules: preroutingJudged(state) },
+    );
+  }
+  chains.push({ name: 'forward', hook: forwardHook, rules: forward(state, beforeRouting) });
   return chains;
 }
 
-function forward({ mark, offload, queues, fail }: SteeringState): NftRule[] {
-  const judged = `ct mark & ${hex(mark.judged)} == ${hex(mark.judged)} accept`;
+/** Packets of UDP flows that were translated and have no answer yet. */
+const FIRST_PACKETS = 'meta l4proto udp ct state new ct status dnat';
+
+function prerouting(): NftRule[] {
+  return [rule(`${FIRST_PACKETS} jump first-packet`, 'judged before routing')];
+}
+
+function firstPacket(state: SteeringState): NftRule[] {
+  const { mark, offload } = state;
+  return [
+    rule(clear(mark.judged), 'nobody else says that a packet was judged'),
+    // What the node itself receives is not judged. Of IPv4 everything is unicast that no table names.
+    rule('fib daddr type != unicast accept', 'not to be forwarded'),
+    ...(offload ? [rule(acceptJudged(mark), 'judged flows go on')] : []),
+    ...ofIsolated(queueing(state)),
+  ];
+}
+
+function preroutingJudged({ mark }: SteeringState): NftRule[] {
+  const allowed = `${FIRST_PACKETS} ${has(mark.judged)}`;
+  return [rule(`${allowed} ${saveJudged(mark)} ${clear(mark.judged)}`, 'allowed: the flow is judged')];
+}
+
+function forward(state: SteeringState, beforeRouting: boolean): NftRule[] {
+  const { mark, offload, deny } = state;
+  const judged = acceptJudged(mark);
   const rules = [
     rule(clear(mark.judged), 'nobody else says that a packet was judged'),
     offload
       ? rule(judged, 'judged flows go on')
       : rule(`meta l4proto { icmp, ipv6-icmp } ct state related ${judged}`, 'errors of judged flows go on'),
   ];
+  if (beforeRouting && !offload) rules.push(rule(`${FIRST_PACKETS} ${judged}`, 'judged before routing'));
+  if (beforeRouting && deny === 'reject')
+    rules.push(rule(`${FIRST_PACKETS} ${has(mark.reject)} accept`, 'denied before routing'));
+  return [...rules, ...ofIsolated(queueing(state))];
+}
+
+function queueing({ queues, fail }: SteeringState): string {
   // Without nft's flag fanout, which means one queue a CPU (NFT_QUEUE_FLAG_CPU_FANOUT, "use current CPU (no hashing)", in the kernel's
   // linux/netfilter/nf_tables.h): a range alone hashes addresses and protocol, the same for both directions of a flow.
   const bypass = fail === 'open' ? 'flags bypass ' : '';
   const numbers = queues.count === 1 ? `${queues.first}` : `${queues.first}-${queues.first + queues.count - 1}`;
-  return [...rules, ...ofIsolated(`queue ${bypass}to ${numbers}`)];
+  return `queue ${bypass}to ${numbers}`;
 }
 
 /**
@@ -114,9 +156,17 @@ function ofIsolated(statement: string): NftRule[] {
 function postrouting({ mark, deny }: SteeringState): NftRule[] {
   const rules = [rule(`meta mark & ${hex(mark.mask)} == 0 accept`, 'not ours')];
   if (deny === 'reject') rules.push(rule(`${has(mark.reject)} drop`, 'denied, and not rejected on the way'));
-  rules.push(rule(`${has(mark.judged)} ct mark set ct mark | ${hex(mark.judged)}`, 'allowed: the flow is judged'));
+  rules.push(rule(`${has(mark.judged)} ${saveJudged(mark)}`, 'allowed: the flow is judged'));
   rules.push(rule(clear(mark.mask), 'our bits end here'));
   return rules;
+}
+
+function acceptJudged({ judged }: MarkBits): string {
+  return `ct mark & ${hex(judged)} == ${hex(judged)} accept`;
+}
+
+function saveJudged({ judged }: MarkBits): string {
+  return `ct mark set ct mark | ${hex(judged)}`;
 }
 
 function has(bit: number): string {

@@ -37,6 +37,7 @@ export class NftablesSteering implements Steering {
   readonly kind = 'nftables';
   readonly told = 'rules and sets';
   readonly caveats = [];
+  readonly beforeRouting: boolean;
   readonly #system: System;
   /** What was applied last. */
   #state: SteeringState | undefined;
@@ -46,8 +47,10 @@ export class NftablesSteering implements Steering {
   #watch: RuleWatch | undefined;
   readonly #standby: StandbyTools;
 
-  constructor(system: System) {
+  /** @param beforeRouting whether first packets of translated UDP flows are judged in prerouting; see state.ts */
+  constructor(system: System, beforeRouting = false) {
     this.#system = system;
+    this.beforeRouting = beforeRouting;
     this.#standby = new StandbyTools(system);
   }
 
@@ -69,7 +72,7 @@ export class NftablesSteering implements Steering {
     const told = this.#watch?.take();
     if (!told?.any || !this.#state) return undefined;
     if (!told.nftables) return [];
-    const chains = renderNftChains(this.#state);
+    const chains = renderNftChains(this.#state, this.beforeRouting);
     const { isolatedIPv4, isolatedIPv6 } = this.#state;
     const damage = toldNftablesDamage(told.nftables, chains);
     const isolated = isolatedOf(isolatedIPv4, isolatedIPv6);
@@ -98,7 +101,7 @@ export class NftablesSteering implements Steering {
     const present = (await nftablesInstalled(this.#system)) ? await this.#read() : undefined;
     signal?.throwIfAborted();
     if (this.#progress === 'nothing') this.#progress = 'written';
-    await this.#commit(renderTransaction(present, renderNftChains(state), isolated));
+    await this.#commit(renderTransaction(present, renderNftChains(state, this.beforeRouting), isolated));
     this.#isolated = isolated;
     this.#state = state;
     signal?.throwIfAborted();
@@ -136,7 +139,11 @@ export class NftablesSteering implements Steering {
     this.#prepare();
     const { isolatedIPv4, isolatedIPv6 } = this.#state;
     const present = (await nftablesInstalled(this.#system)) ? await this.#read() : undefined;
-    return nftablesDamage(present, renderNftChains(this.#state), isolatedOf(isolatedIPv4, isolatedIPv6));
+    return nftablesDamage(
+      present,
+      renderNftChains(this.#state, this.beforeRouting),
+      isolatedOf(isolatedIPv4, isolatedIPv6),
+    );
   }
 
   async #commit(transaction: string): Promise<void> {

@@ -14,6 +14,8 @@ export interface ChooseOptions {
   readonly system?: System;
   /** What the state will ask for. @default all that queueing can: offload, and rejecting. */
   readonly needs?: Needs;
+  /** Whether the kernel loses one of two first packets of a flow; see state.ts. nftables then has a remedy, where the kernel takes its rules. @default false */
+  readonly losesFirstPackets?: boolean;
 }
 
 /**
@@ -21,10 +23,11 @@ export interface ChooseOptions {
  * iptables. Nothing is installed yet. Throws SteeringError with what stands against it.
  */
 export async function chooseSteering(choice: SteeringChoice, options: ChooseOptions = {}): Promise<Steering> {
-  const { system = hostSystem(), needs = { deny: 'reject', offload: true } } = options;
+  const { system = hostSystem(), needs = { deny: 'reject', offload: true }, losesFirstPackets = false } = options;
+  const makeNftables = async () => new NftablesSteering(system, losesFirstPackets && (await hasRemedy(system, needs)));
   if (choice === 'nftables') {
     await tryNftables(system, needs);
-    return new NftablesSteering(system);
+    return await makeNftables();
   }
   if (choice === 'iptables') {
     await tryIptables(system, needs);
@@ -32,10 +35,10 @@ export async function chooseSteering(choice: SteeringChoice, options: ChooseOpti
   }
   const nftables = await refusal(tryNftables(system, needs));
   // iptables is tried only where it may be chosen: its trial makes iptables' own empty tables, where there were none.
-  if (!nftables && !(await onlyIptablesInstalled(system))) return new NftablesSteering(system);
+  if (!nftables && !(await onlyIptablesInstalled(system))) return await makeNftables();
   const iptables = await refusal(tryIptables(system, needs));
   if (!iptables) return new IptablesSteering(system);
-  if (!nftables) return new NftablesSteering(system);
+  if (!nftables) return await makeNftables();
   throw neither(nftables, iptables);
 }
 
@@ -47,6 +50,8 @@ export interface SteeringSurvey {
   /** Of which podfence's rules are there. */
   readonly inPlace: SteeringKind | undefined;
   readonly chosen: SteeringKind | undefined;
+  /** Whether nftables can judge first packets before routing; see state.ts. */
+  readonly beforeRouting: boolean;
 }
 
 /**
@@ -67,7 +72,12 @@ export async function surveySteering(
       : undefined;
   const adopts = inPlace === 'iptables' && !iptables;
   const chosen = !nftables && !adopts ? 'nftables' : !iptables ? 'iptables' : undefined;
-  return { nftables, iptables, inPlace, chosen };
+  return { nftables, iptables, inPlace, chosen, beforeRouting: !nftables && (await hasRemedy(trials, needs)) };
+}
+
+/** Whether the kernel takes the rules that judge first packets before routing: some are built without `fib`. Copies hold nothing up, and need none. */
+async function hasRemedy(system: System, needs: Needs): Promise<boolean> {
+  return needs.copiesTo === undefined && (await refusal(tryNftables(system, needs, true))) === undefined;
 }
 
 /** Why a trial failed, or undefined if it did not. */

@@ -30,6 +30,22 @@
  * unjudged, and the flow's next packet comes to the queue again. What is forwarded past postrouting (a flow table, an eBPF redirect) does not
  * pass the forward hook either.
  *
+ * Two first packets of one UDP flow (a resolver asks for A and AAAA from one socket) can wait in queues at the same time, each with a connection of its own that is in no table yet.
+ * Through a Service each has chosen a backend by then. Before Linux 6.12 the kernel gives the second packet the first one's connection after its verdict, and translates it to that one's
+ * backend (nf_conntrack_update in net/netfilter/nf_conntrack_core.c), but it does not route it again: from the forward hook the packet goes to the pod it had chosen before, which is not the
+ * one that it is addressed to now, and is lost. So there nftables judges such packets before routing, in prerouting just behind the translation (priority dstnat + 5), where the same
+ * does no harm:
+ *
+ *     prerouting   new connection, UDP, translated:
+ *                    the packet mark's judged bit is cleared
+ *                    not to be forwarded                -> go on      the node's own is not judged
+ *                    connection mark has the judged bit -> go on                                                       (offload)
+ *                    source or destination isolated     -> queue
+ *     behind it    packet mark has the judged bit       -> copied to the connection mark, and cleared before routing looks at marks
+ *     forward      such packets with the judged bit in the connection mark, or the reject bit, are not queued once more
+ *
+ * A packet that is not judged there for whatever reason is judged in forward. iptables has no table between nat and routing.
+ *
  * Where only copies are handed over (`copiesTo`), forward is all there is:
  *
  *     forward      established, or an error of such    -> go on      as the kernel carries it on under enforcement      (offload)
@@ -96,6 +112,8 @@ export type SteeringKind = 'nftables' | 'iptables';
 /** One way to bring a SteeringState into force. One call at a time. */
 export interface Steering {
   readonly kind: SteeringKind;
+  /** Whether first packets of translated UDP flows are judged in prerouting. */
+  readonly beforeRouting: boolean;
   /**
    * Brings the whole state into force. What is in place already is adopted, and only what differs is changed; at no moment does a packet
    * from or to an endpoint that is isolated before and after pass unjudged. Where `signal` is aborted half-way it throws the signal's reason, and part of the state

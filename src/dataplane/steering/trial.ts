@@ -28,13 +28,14 @@ function demanding(needs: Needs): SteeringState {
 /**
  * With `nft -c`, the kernel goes through the whole transaction and then aborts it (nft(8), option --check). Throws SteeringError; what is
  * not a missing tool or permission counts as KERNEL_LACKS.
+ * @param beforeRouting whether first packets of translated UDP flows are to be judged in prerouting
  */
-export async function tryNftables(system: System, needs: Needs): Promise<void> {
+export async function tryNftables(system: System, needs: Needs, beforeRouting = false): Promise<void> {
   const table = `podfence-probe-${pid}`;
   const lines = [`add table inet ${table}`];
   for (const [name, type] of Object.entries(SETS)) lines.push(`add set inet ${table} ${name} { type ${type}; }`);
   // As regular chains: to take a base chain away again drops the packets of every queue of the namespace (nf_queue_nf_hook_drop).
-  for (const chain of renderNftChains(demanding(needs)))
+  for (const chain of renderNftChains(demanding(needs), beforeRouting))
     lines.push(...chainLines(table, { ...chain, hook: undefined }));
   await checkTransaction(system, 'nftables cannot steer packets here', lines);
 }

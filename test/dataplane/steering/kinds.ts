@@ -83,7 +83,7 @@ export const kinds: readonly Kind[] = [
   {
     name: 'nftables with the queue statement replaced by what it does without a reader',
     skipped: !root,
-    make: (netns, wrap = same) => new NftablesSteering(withoutNftQueue(wrap(system(netns)))),
+    make: (netns, wrap = same) => new NftablesSteering(withoutNftQueue(wrap(system(netns))), true),
   },
 ];
 

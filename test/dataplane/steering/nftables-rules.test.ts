@@ -8,8 +8,10 @@ import {
 import type { SteeringState } from '../../../src/dataplane/steering/state.ts';
 import { STATE } from './kinds.ts';
 
-function rulesOf(state: SteeringState): Record<string, string[]> {
-  return Object.fromEntries(renderNftChains(state).map(({ name, rules }) => [name, rules.map(({ text }) => text)]));
+function rulesOf(state: SteeringState, beforeRouting = false): Record<string, string[]> {
+  return Object.fromEntries(
+    renderNftChains(state, beforeRouting).map(({ name, rules }) => [name, rules.map(({ text }) => text)]),
+  );
 }
 
 const SETS = { isolated4: new Set(['10.0.0.1']), isolated6: new Set<string>() };
@@ -81,6 +83,41 @@ describe('nftables rules', () => {
     });
   });
 
+  describe('that judge first packets of translated UDP flows before routing', () => {
+    const first = 'meta l4proto udp ct state new ct status dnat';
+    const queued = ['ip saddr @isolated4', 'ip daddr @isolated4', 'ip6 saddr @isolated6', 'ip6 daddr @isolated6'].map(
+      (match) => `${match} queue to 100-101`,
+    );
+    const cleared = 'meta mark set meta mark & 0xfeffffff';
+    const judged = 'ct mark & 0x1000000 == 0x1000000 accept';
+
+    test('do it where they are forwarded, and note it on the connection before they are routed', () => {
+      const { forward, 'first-packet': firstPacket, ...others } = rulesOf(STATE, true);
+      expect(firstPacket).toEqual([cleared, 'fib daddr type != unicast accept', judged, ...queued]);
+      expect(others).toMatchObject({
+        prerouting: [`${first} jump first-packet`],
+        'prerouting-judged': [`${first} meta mark & 0x1000000 == 0x1000000 ct mark set ct mark | 0x1000000 ${cleared}`],
+      });
+      expect(forward).toEqual(rulesOf(STATE).forward);
+    });
+
+    test('without offload, and where they are denied with an answer, they are not queued in forward once more', () => {
+      const rules = rulesOf({ ...STATE, offload: false, deny: 'reject' }, true);
+      expect(rules['first-packet']).toEqual([cleared, 'fib daddr type != unicast accept', ...queued]);
+      expect(rules.forward).toEqual([
+        cleared,
+        `meta l4proto { icmp, ipv6-icmp } ct state related ${judged}`,
+        `${first} ${judged}`,
+        `${first} meta mark & 0x2000000 == 0x2000000 accept`,
+        ...queued,
+      ]);
+    });
+
+    test('are none where copies are handed over', () => {
+      expect(rulesOf({ ...STATE, copiesTo: 7 }, true)).toEqual(rulesOf({ ...STATE, copiesTo: 7 }));
+    });
+  });
+
   test('have comments that differ when the rules do, within the kernel’s 128 characters', () => {
     const comments = (state: SteeringState) =>
       renderNftChains(state).flatMap(({ rules }) => rules.map(({ comment }) => comment));
@@ -108,6 +145,18 @@ describe('the transaction', () => {
       'add element inet podfence isolated6',
       'flush chain inet podfence forward',
       ...Array(6).fill('add rule inet podfence forward'),
+    ]);
+  });
+
+  test('adds what judges before routing to a table without it, and touches nothing else', () => {
+    const lines = renderTransaction(inPlace(STATE), renderNftChains(STATE, true), SETS);
+    expect([...new Set(lines.match(/^\w+ \w+ inet podfence \S+/gm))]).toEqual([
+      'add chain inet podfence first-packet',
+      'add rule inet podfence first-packet',
+      'add chain inet podfence prerouting',
+      'add rule inet podfence prerouting',
+      'add chain inet podfence prerouting-judged',
+      'add rule inet podfence prerouting-judged',
     ]);
   });
 

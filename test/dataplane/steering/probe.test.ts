@@ -1,7 +1,7 @@
 /** Which kind is chosen on this machine, and that choosing leaves nothing behind. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { commandFailed, toolMissing } from '../../../src/dataplane/steering/error.ts';
-import { chooseSteering } from '../../../src/dataplane/steering/probe.ts';
+import { chooseSteering, surveySteering } from '../../../src/dataplane/steering/probe.ts';
 import { type System, system } from '../../../src/dataplane/steering/run.ts';
 import { Netns } from '../../../src/sys/netns.ts';
 import { nftQueue, STATE, withoutNftQueue } from './kinds.ts';
@@ -55,6 +55,40 @@ describe.skipIf(!root)(`choosing a kind of steering${needsRoot}`, () => {
     const works = nftQueue ? system(netns) : withoutNftQueue(system(netns));
     expect((await chooseSteering('auto', { system: works })).kind).toBe('nftables');
     expect((await chooseSteering('nftables', { system: works })).kind).toBe('nftables');
+  });
+
+  describe('for a kernel that loses one of two first packets', () => {
+    const losesFirstPackets = true;
+    const works = () => (nftQueue ? system(netns) : withoutNftQueue(system(netns)));
+
+    test('nftables judges them before routing; for others, and where copies are handed over, it does not', async () => {
+      const copies = { deny: 'drop', offload: true, copiesTo: 100 } as const;
+      expect(await chooseSteering('auto', { system: works(), losesFirstPackets })).toMatchObject({
+        beforeRouting: true,
+      });
+      expect(await chooseSteering('auto', { system: works() })).toMatchObject({ beforeRouting: false });
+      const auditing = await chooseSteering('auto', { system: works(), needs: copies, losesFirstPackets });
+      expect(auditing).toMatchObject({ kind: 'nftables', beforeRouting: false });
+    });
+
+    test('that has no fib, nftables steers without it', async () => {
+      const whole = works();
+      const withoutFib: System = {
+        read: whole.read,
+        run: (command, args, input = '') =>
+          /\bfib\b/.test(input)
+            ? Promise.reject(commandFailed(command, 1, 'Could not process rule: No such file or directory'))
+            : whole.run(command, args, input),
+      };
+      const steering = await chooseSteering('nftables', { system: withoutFib, losesFirstPackets });
+      expect(steering).toMatchObject({ kind: 'nftables', beforeRouting: false });
+      expect(await surveySteering(withoutFib)).toMatchObject({ chosen: 'nftables', beforeRouting: false });
+    });
+
+    test('iptables cannot', async () => {
+      const steering = await chooseSteering('iptables', { system: system(netns), losesFirstPackets });
+      expect(steering.beforeRouting).toBe(false);
+    });
   });
 
   test('where both work, auto adopts the kind that is in place', async () => {
