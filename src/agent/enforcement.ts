@@ -33,6 +33,9 @@ const ADOPT_WHILE_STEERING = 2000;
 /** In audit mode mid-stream packets are adopted for so long, in ms, where the kernel tracked nothing before: now it does, and an agent that enforces later knows them. */
 const ADOPT_IN_AUDIT = 3_600_000;
 
+/** Of one repair, for what other software takes away while it is put back. */
+const MOST_RESTORES = 5;
+
 export interface EnforcementOptions
   extends Omit<QueueWorkersOptions, 'judgedBit' | 'rejectBit' | 'failOpen' | 'beforeBind'>,
     Pick<CopyJudgeOptions, 'onChange' | 'onUnread'>,
@@ -233,12 +236,19 @@ export class Enforcement {
     const goodAt = this.#toldAt ?? this.#goodAt;
     this.#toldAt = undefined;
     const isolated = [...this.#isolated];
-    let damage: readonly Damage[] | undefined;
+    let damage: Damage[] | undefined;
+    const restore = async () => {
+      // Whoever flushes one table often flushes the next: what is told of meanwhile is put back at once, and all is looked at after that.
+      for (let i = 0; i < MOST_RESTORES; i++) {
+        const restored = await this.#steering.restoreTold();
+        if (restored === undefined) break;
+        damage = [...(damage ?? []), ...restored];
+      }
+    };
     try {
       // Nothing is adopted: what is denied would pass until it is known, and of what is allowed some packets of connections of these milliseconds are lost at most.
-      await this.#steer(isolated, { addresses: isolated, adopt: 'nothing', rejudge: true }, async () => {
-        damage = await this.#steering.restoreTold();
-      });
+      await this.#steer(isolated, { addresses: isolated, adopt: 'nothing', rejudge: true }, restore);
+      await restore();
     } catch {
       // What rules refer to may be gone as well.
       return this.repair();
