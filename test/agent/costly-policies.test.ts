@@ -40,7 +40,7 @@ describeAsRoot('A policy that asks for too much', () => {
 
     await agent.inForce(() => world.become([COSTLY]));
     await agent.logged('that the policy is refused', ({ msg }) =>
-      msg.includes('policy shop/costly isolates its pods and allows nothing: its rules ask for more than'),
+      msg.includes('policy shop/costly isolates its pods and allows nothing: its ipBlocks ask for more than'),
     );
     await expectCut(stranger);
     await expectCut(friend);
