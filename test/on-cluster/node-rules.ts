@@ -12,6 +12,10 @@ const LEGACY = ['iptables-legacy-save', 'ip6tables-legacy-save'];
 /** A built-in chain that holds nothing and accepts: iptables makes it at its first use of a table, and never takes it away. */
 const EMPTY_CHAIN = /chain \w+ \{\s*type [^\n]*; policy accept;\s*\}/g;
 
+/** The same of its tables. */
+const EMPTY_TABLE = /^table \w+ \w+ \{\s*\}$/gm;
+const EMPTY_SAVED_TABLE = /^\*\w+\n(?::\w+ ACCEPT \[\d+:\d+\]\n)*COMMIT\n/gm;
+
 /**
  * kube-proxy's own in its nftables mode: it takes chains of Services that went away with some later
  * sync.
@@ -32,7 +36,11 @@ async function rulesOf(cluster: Cluster, node: string): Promise<readonly string[
   const text = await cluster.onNode(node, script.join('\n'));
   const rules: string[] = [];
   let tool = '';
-  for (const line of text.replaceAll(KUBE_PROXY, '').replaceAll(EMPTY_CHAIN, '').split('\n')) {
+  const rest = [KUBE_PROXY, EMPTY_CHAIN, EMPTY_TABLE, EMPTY_SAVED_TABLE].reduce(
+    (left, empty) => left.replaceAll(empty, ''),
+    text,
+  );
+  for (const line of rest.split('\n')) {
     if (line.startsWith('== ')) tool = line.slice(3);
     const rule = line
       .trim()
