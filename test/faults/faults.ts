@@ -31,6 +31,11 @@ const POLICIES = { pods: 1000, namespaces: 100, policies: 100, podBytes: 0 };
 const SMALL_TABLE = 256;
 const MAX_KERNEL_FLOWS = '/proc/sys/net/netfilter/nf_conntrack_max';
 
+const FLUSHED = {
+  most: 200,
+  why: 'until they are in place again nothing hands packets over: 100 ms of this traffic are 200 packets',
+};
+
 export const FAULTS: readonly Fault[] = [
   {
     name: 'threads that judge end',
@@ -103,13 +108,17 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'rules flushed',
-    how: 'flushes the tables in which the agent has its rules',
-    opens: {
-      most: 200,
-      why: 'until they are in place again nothing hands packets over: 100 ms of this traffic are 200 packets',
-    },
+    how: 'flushes the table in which packets are handed over (`iptables -t security -F`)',
+    opens: FLUSHED,
     long: true,
-    meet: (scene) => untilRepaired(scene, 'iptables -t mangle -F; iptables -t security -F; true'),
+    meet: (scene) => untilRepaired(scene, 'iptables -t security -F'),
+  },
+  {
+    name: 'all rules flushed',
+    how: 'flushes all rules and sets of nftables, iptables included (`nft flush ruleset`)',
+    opens: FLUSHED,
+    long: true,
+    meet: (scene) => untilRepaired(scene, 'nft flush ruleset'),
   },
   {
     name: 'sets flushed',
