@@ -410,11 +410,13 @@ export class Agent {
     });
   }
 
-  async #mend(repair: (enforcement: Enforcement) => Promise<void>): Promise<void> {
+  /** @param repair gives back false where it did not look at everything */
+  async #mend(repair: (enforcement: Enforcement) => Promise<unknown>): Promise<void> {
     const { log } = this.#options;
+    const before = this.#steeringProblem;
     try {
       this.#steeringProblem = undefined;
-      if (this.#enforcement) await repair(this.#enforcement);
+      if (this.#enforcement && (await repair(this.#enforcement)) === false) this.#steeringProblem ??= before;
     } catch (error) {
       this.#steeringProblem = `the kernel's rules cannot be checked or repaired: ${error instanceof Error ? error.message : String(error)}`;
       log.error({ err: error }, "the kernel's rules cannot be checked or repaired; it is tried again");

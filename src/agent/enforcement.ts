@@ -90,6 +90,8 @@ export class Enforcement {
   /** When the kernel first told of a change that was not looked at since, in ms of performance.now(). */
   #toldAt: number | undefined;
   #isWatching = false;
+  /** Whether rules were missing, and what was opened meanwhile is not judged yet. */
+  #owesJudging = false;
   /** When the kernel's rules and sets were last known to be in place, in ms of performance.now(). */
   #goodAt = Number.NaN;
 
@@ -221,18 +223,26 @@ export class Enforcement {
    * under way. Throws SteeringError.
    */
   async repair(): Promise<void> {
-    const { goodAt, damage } = await this.#check();
-    if (damage.length === 0) return;
+    await this.#repair([], this.#goodAt);
+  }
+
+  /** @param restored what was missing and was put back already, as far as that went */
+  async #repair(restored: readonly Damage[], goodAt: number): Promise<void> {
+    const { damage } = await this.#check();
+    if (damage.length === 0 && !this.#owesJudging) return;
+    this.#owesJudging = true;
     await this.#tellConnectionsOf([...this.#isolated]);
     await this.#install('all');
-    await this.#reportRepair(damage, goodAt);
+    this.#owesJudging = false;
+    const all = [...restored, ...damage];
+    if (all.length > 0) await this.#reportRepair(all, goodAt);
   }
 
   /**
    * Puts in place again, as fast as can be, what the kernel has told that other software took away, then looks whether that was all. Connections that were opened meanwhile are judged. Not while
-   * an update is under way. Throws SteeringError.
+   * an update is under way. Gives back whether all was looked at. Throws SteeringError.
    */
-  async restore(): Promise<void> {
+  async restore(): Promise<boolean> {
     const goodAt = this.#toldAt ?? this.#goodAt;
     this.#toldAt = undefined;
     const isolated = [...this.#isolated];
@@ -242,6 +252,7 @@ export class Enforcement {
       for (let i = 0; i < MOST_RESTORES; i++) {
         const restored = await this.#steering.restoreTold();
         if (restored === undefined) break;
+        this.#owesJudging = true;
         damage = [...(damage ?? []), ...restored];
       }
     };
@@ -250,14 +261,20 @@ export class Enforcement {
       await this.#steer(isolated, { addresses: isolated, adopt: 'nothing', rejudge: true }, restore);
       await restore();
     } catch {
-      // What rules refer to may be gone as well.
-      return this.repair();
+      // What rules refer to may be gone as well; and what failed otherwise is done again, and throws again.
+      this.#owesJudging = true;
+      await this.#repair(damage ?? [], goodAt);
+      return true;
     }
-    if (damage === undefined) return;
+    if (damage === undefined) return false;
     await this.#judgeAgain(Concerned.everybody());
+    this.#owesJudging = false;
+    // `nft flush ruleset` takes it, too.
+    await this.sign();
     const { damage: left } = await this.#check();
     if (damage.length > 0) this.#options.onRepair({ damage, left, goodAt });
     if (left.length > 0) await this.repair();
+    return true;
   }
 
   /** Gives back what is not in place, and until when all is known to have been. */
@@ -282,8 +299,11 @@ export class Enforcement {
 
   /** Ends judging. The kernel's rules stay, unless `removeSteering` is set. */
   async stop(removeSteering: boolean): Promise<void> {
-    if (removeSteering) await this.#steering.remove();
-    await this.#endThreads();
+    try {
+      if (removeSteering) await this.#steering.remove();
+    } finally {
+      await this.#endThreads();
+    }
     // A sign is no more than a word to the next agent.
     if (!removeSteering) await this.#steering.sign('stopped').catch(() => undefined);
   }

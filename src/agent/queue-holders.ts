@@ -39,6 +39,8 @@ export function refuseAnsweredQueues(system: System, { wanted, predecessor, sile
   throw new SteeringError(
     'ANSWERED',
     `queue ${queue} is read by other software (${who}): ${isOurs}`,
-    'give podfence other queues (--first-queue), or stop what reads this one',
+    ofRules.includes(queue)
+      ? "stop what reads it; or take those rules away with 'podfence cleanup', and give podfence other queues (--first-queue)"
+      : 'give podfence other queues (--first-queue), or stop what reads this one',
   );
 }

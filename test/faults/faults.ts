@@ -121,6 +121,29 @@ export const FAULTS: readonly Fault[] = [
     meet: (scene) => untilRepaired(scene, 'nft flush ruleset'),
   },
   {
+    name: 'rules flushed while a tool fails',
+    how: 'lets each run of iptables-restore fail, flushes the whole ruleset twice, and lets it run again after a second',
+    opens: {
+      most: Number.POSITIVE_INFINITY,
+      why: 'nothing can be put in place before the tool runs: the next look does it',
+    },
+    long: true,
+    async meet(scene) {
+      // The first is put back by a tool that runs already, and counts; the second has to wait.
+      const repairs = (await scene.agent.status()).steeringRepairs;
+      await scene.withTools('case $0 in *restore) exit 1;; esac', async () => {
+        for (let i = 0; i < 2; i++) {
+          await scene.world.onNode('nft', 'flush', 'ruleset');
+          await delay(500);
+        }
+      });
+      await scene.agent.shows(
+        'that rules were put in place again',
+        ({ steeringRepairs }) => steeringRepairs > repairs + 1,
+      );
+    },
+  },
+  {
     name: 'sets flushed',
     how: 'empties the sets of isolated addresses',
     opens: {

@@ -142,17 +142,24 @@ export class Scene implements AsyncDisposable {
     await until('the agent to do it to itself', taken);
   }
 
-  /** Another pod is isolated, or is not any more, for which a tool has to run; each run of a tool does this line of shell first, until some have run for a while. */
-  async whileToolsAre(line: string, milliseconds: number): Promise<void> {
+  /** Meanwhile each run of a tool by the agent does this line of shell first. */
+  async withTools(line: string, work: () => Promise<void>): Promise<void> {
     rmSync(this.#toolRuns, { force: true });
     writeFileSync(this.#toolFile, `echo $0 >> ${this.#toolRuns}\n${line}\n`);
     try {
-      await this.world.become([FRIEND_ALLOWED, CLIENT_ISOLATED]);
-      await until('a tool to be run', () => existsSync(this.#toolRuns));
-      await delay(milliseconds);
+      await work();
     } finally {
       writeFileSync(this.#toolFile, '');
     }
+  }
+
+  /** The same while another pod is isolated, until a tool has run for a while: some have to. */
+  async whileToolsAre(line: string, milliseconds: number): Promise<void> {
+    await this.withTools(line, async () => {
+      await this.world.become([FRIEND_ALLOWED, CLIENT_ISOLATED]);
+      await until('a tool to be run', () => existsSync(this.#toolRuns));
+      await delay(milliseconds);
+    });
   }
 
   /** Another change of the cluster, at the API server; it need not be in force. */

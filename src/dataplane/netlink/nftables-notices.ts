@@ -5,6 +5,7 @@
  * Most are about others' tables, thousands at a time where kube-proxy writes its rules anew. A filter in the kernel leaves those out before they are queued: they neither wake this process nor
  * fill its buffer. It compares the first four letters of names, and lets too much through rather than too little; what is taken is then compared as a whole.
  */
+import { SystemCallError } from '../../sys/libc.ts';
 import { onReadable } from '../../sys/readable.ts';
 import {
   attachFilter,
@@ -76,7 +77,7 @@ export class NftablesNotices implements Disposable {
     this.#onLost = onLost;
     this.#socket = new NetlinkSocket(RECEIVE_BUFFER);
     try {
-      attachFilter(this.#socket.fd, noticeFilter(wanted));
+      attachNoticeFilter(this.#socket.fd, wanted);
       this.#socket.join(NFNLGRP_NFTABLES);
       this.#readable = onReadable(this.#socket.fd, () => this.take());
     } catch (error) {
@@ -97,6 +98,21 @@ export class NftablesNotices implements Disposable {
   [Symbol.dispose](): void {
     this.#readable[Symbol.dispose]();
     this.#socket.close();
+  }
+}
+
+/**
+ * With as many messages as the kernel has memory for (net.core.optmem_max; 20 KiB before Linux 6.8): with fewer, and at last without a filter, more notices are read here
+ * that are not wanted.
+ */
+function attachNoticeFilter(fd: number, wanted: readonly TableFilter[]): void {
+  for (let messages = mostMessages(wanted); messages >= 1; messages = Math.floor(messages / 2)) {
+    try {
+      attachFilter(fd, noticeFilter(wanted, messages));
+      return;
+    } catch (error) {
+      if (!(error instanceof SystemCallError) || error.code !== 'ENOMEM') throw error;
+    }
   }
 }
 
@@ -166,17 +182,23 @@ const MOST_INSTRUCTIONS = 4096;
  * it begins. A load behind the end of the packet ends the program, and nothing is let through. The kernel gathers messages of 44 bytes and more to a page at most (NLMSG_GOODSIZE); where
  * there are more than the program has room for, the packet is let through.
  */
-export function noticeFilter(wanted: readonly TableFilter[]): FilterProgram {
-  const tests = wanted.flatMap(testTable);
-  const begin: Instruction[] = [
-    [LOAD_IMMEDIATE, 0, 0, 0],
-    [COPY_TO_X, 0, 0, 0],
-  ];
+export function noticeFilter(wanted: readonly TableFilter[], messages = mostMessages(wanted)): FilterProgram {
   const end: Instruction = [RETURN, 0, 0, EVERYTHING];
-  const message = [...tests, ...NEXT_MESSAGE];
-  const messages = Math.floor((MOST_INSTRUCTIONS - begin.length - 1) / message.length);
-  return program([...begin, ...Array.from({ length: messages }, () => message).flat(), end]);
+  const message = [...wanted.flatMap(testTable), ...NEXT_MESSAGE];
+  return program([...BEGIN, ...Array.from({ length: messages }, () => message).flat(), end]);
 }
+
+/** As many as the longest program has room for. */
+function mostMessages(wanted: readonly TableFilter[]): number {
+  const message = wanted.flatMap(testTable).length + NEXT_MESSAGE.length;
+  return Math.floor((MOST_INSTRUCTIONS - BEGIN.length - 1) / message);
+}
+
+/** X is the beginning of the first message. */
+const BEGIN: readonly Instruction[] = [
+  [LOAD_IMMEDIATE, 0, 0, 0],
+  [COPY_TO_X, 0, 0, 0],
+];
 
 /** X becomes X plus the message's length, a number in the host's byte order whose upper half is zero, aligned to 4. */
 const NEXT_MESSAGE: readonly Instruction[] = [

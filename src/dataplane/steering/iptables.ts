@@ -62,8 +62,10 @@ export class IptablesSteering implements Steering {
   #state: SteeringState | undefined;
   /** As it was when that was applied. Every tool that is run costs the agent more than the tool: its process is forked for it. */
   #variant: Variant | undefined;
-  /** The sets as they are in place; without a family where the machine cannot filter it, empty when that is unknown. */
-  readonly #sets = new Map<Family, AddressSet>();
+  /** The sets as they were put in place last; without a family where the machine cannot filter it. */
+  #sets: ReadonlyMap<Family, AddressSet> = new Map();
+  /** Since then it was tried to put other ones in place, which failed: what is there is unknown. */
+  #isUnknown = false;
   #progress: ApplyProgress = 'nothing';
   #watch: RuleWatch | undefined;
   /** Without a family whose packets are not queued yet. */
@@ -124,7 +126,7 @@ export class IptablesSteering implements Steering {
       const input = restoreToldInput(chains, (chain) => sights.get(chain));
       if (input !== '') runs.push(this.#standby.run(`${commandOf(family, variant)}-restore`, RESTORE, input));
     }
-    await Promise.all(runs);
+    for (const run of await Promise.allSettled(runs)) if (run.status === 'rejected') throw run.reason;
     return damage;
   }
 
@@ -144,7 +146,7 @@ export class IptablesSteering implements Steering {
 
   async remove(): Promise<void> {
     this.#state = undefined;
-    this.#sets.clear();
+    this.#sets = new Map();
     await removeEverything(this.#system);
   }
 
@@ -153,7 +155,8 @@ export class IptablesSteering implements Steering {
     const variant = await chosenVariant(this.#system);
     const ipv4 = canonicalAddresses(4, state.isolatedIPv4);
     const ipv6 = canonicalAddresses(6, state.isolatedIPv6);
-    this.#sets.clear();
+    this.#isUnknown = true;
+    const sets = new Map<Family, AddressSet>();
     // A chain that goes takes the packets of every queue with it (nf_queue_nf_hook_drop). One that only copies protects nothing, and goes before there is a queue.
     const hasNftables = await nftablesInstalled(this.#system);
     signal?.throwIfAborted();
@@ -161,16 +164,18 @@ export class IptablesSteering implements Steering {
     signal?.throwIfAborted();
     this.#variant = variant;
     if (this.#progress === 'nothing') this.#progress = 'written';
-    await this.#applyFamily(4, variant, state, ipv4);
+    sets.set(4, await this.#applyFamily(4, variant, state, ipv4));
     signal?.throwIfAborted();
     try {
-      await this.#applyFamily(6, variant, state, ipv6);
+      sets.set(6, await this.#applyFamily(6, variant, state, ipv6));
     } catch (error) {
       if (!isUnsupported(error)) throw error;
       if (ipv6.size > 0) throw ipv6Missing(error.message);
     }
     signal?.throwIfAborted();
     this.#state = state;
+    this.#sets = sets;
+    this.#isUnknown = false;
     this.#progress = 'replacing';
     // Only now that ours are in force: until here what an earlier process left is what stops a denied packet.
     await removeChains(this.#system, otherVariant(variant));
@@ -200,13 +205,13 @@ export class IptablesSteering implements Steering {
     return renderChains(family, state, this.#queueTables.get(family) ?? 'mangle');
   }
 
-  /** The set is there and filled before a rule refers to it. */
+  /** The set is there and filled before a rule refers to it. Gives it back. */
   async #applyFamily(
     family: Family,
     variant: Variant,
     state: SteeringState,
     isolated: ReadonlySet<string>,
-  ): Promise<void> {
+  ): Promise<AddressSet> {
     const unfinished = `${setName(family)}-new`;
     const names = await listSets(this.#system);
     if (names.includes(unfinished)) await destroySet(this.#system, unfinished);
@@ -218,20 +223,24 @@ export class IptablesSteering implements Steering {
       this.#queueTables.set(family, hasSecurity ? 'security' : 'mangle');
     }
     await writeTables(this.#system, variant, family, this.#render(family, state));
-    this.#sets.set(family, wanted);
+    return wanted;
   }
 
   async setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
     const state = { ...this.#state, isolatedIPv4: ipv4, isolatedIPv6: ipv6 };
+    if (this.#isUnknown) {
+      await this.apply(state);
+      return [];
+    }
     const wanted = new Map<Family, AddressSet>();
     let input = '';
     for (const family of [4, 6] as const) {
       const addresses = canonicalAddresses(family, family === 4 ? ipv4 : ipv6);
       const present = this.#sets.get(family);
       if (!present) {
-        // Unknown after a failure, or a family that this machine cannot filter: apply finds out, and says so where it matters.
-        if (addresses.size > 0 || this.#sets.size === 0) {
+        // A family that this machine cannot filter: apply finds out, and says so where it matters.
+        if (addresses.size > 0) {
           await this.apply(state);
           return [];
         }
@@ -249,7 +258,7 @@ export class IptablesSteering implements Steering {
       await this.apply(state);
       return damage;
     }
-    for (const [family, set] of wanted) this.#sets.set(family, set);
+    this.#sets = new Map([...this.#sets, ...wanted]);
     this.#state = state;
     return [];
   }

@@ -54,6 +54,26 @@ describeAsRoot('Notices of nftables', () => {
     ]);
   });
 
+  test.each([20_480, 4096, 512])(
+    'are given where sockets may have options of %i bytes, as on older kernels',
+    (bytes) => {
+      using node = Netns.create();
+      shell(node, `sysctl -qw net.core.optmem_max=${bytes}`);
+      const told: string[] = [];
+      using notices = node.run(
+        () =>
+          new NftablesNotices(
+            WANTED,
+            ({ table }) => told.push(table),
+            () => undefined,
+          ),
+      );
+      shell(node, 'nft -f -', 'add table inet other; add chain inet other c; add table inet podfence');
+      notices.take();
+      expect(told).toEqual(['podfence']);
+    },
+  );
+
   test('that are too many are told as lost', () => {
     using node = Netns.create();
     let lost = 0;

@@ -208,6 +208,27 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
         expect(contents(netns)).toEqual(before);
       });
 
+      test('what could not be put back is still missing, until it is', async () => {
+        let fails = false;
+        const steering = make(netns, (inner) => ({
+          run: (command, args, input) => {
+            const writes = /^ip6?tables.*-restore$/.test(command) || (command === 'nft' && input !== undefined);
+            return fails && writes ? Promise.reject(new Error('no memory')) : inner.run(command, args, input);
+          },
+          read: inner.read,
+        }));
+        await steering.apply(state);
+        const before = contents(netns);
+        await make(netns).remove();
+        fails = true;
+        await expect(steering.apply(state)).rejects.toThrow('no memory');
+        expect(await steering.findDamage()).not.toEqual([]);
+        fails = false;
+        await steering.setIsolated(state.isolatedIPv4, state.isolatedIPv6);
+        expect(await steering.findDamage()).toEqual([]);
+        expect(contents(netns)).toEqual(before);
+      });
+
       test('setIsolated before apply is an error', async () => {
         await expect(make(netns).setIsolated([], [])).rejects.toMatchObject({ code: 'NOT_APPLIED' });
       });
