@@ -13,8 +13,6 @@ import { Attribution } from '../policy/attribution.ts';
 import { type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 
-/** The node that all pods are endpoints of. */
-
 /** What packets are judged by. */
 export interface ClusterTable {
   readonly table: RuleTable;
