@@ -14,8 +14,6 @@ import { type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import { turnedPolicies } from '../policy/refused-policies.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 
-/** The node that all pods are endpoints of. */
-
 /** What packets are judged by. */
 export interface ClusterTable {
   readonly table: RuleTable;

@@ -1,37 +1,24 @@
 /**
  * Judges any flow of a whole cluster, each direction by itself, by what judges packets on the nodes: a compiled RuleTable and the filter's
- * decision on a packet.
- *
- * A node's table knows its own pods as endpoints, and its filter says one verdict for both directions. Here every pod is an endpoint of one table
- * that is compiled from what the policies say about egress, and of another from what they say about ingress: so each gives what the
- * source's node, or the destination's, would decide.
+ * ruling of a packet. Every pod is an endpoint of the table, so the egress is judged as the source's node judges it, and the ingress as the destination's does.
  */
 import { hostsOf } from '../cluster/address-owners.ts';
-import type { Direction, PolicyMode, PolicyRecord } from '../cluster/records.ts';
+import type { PolicyMode } from '../cluster/records.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
-import { AUDITED, isDenied, reasonOf, rule } from '../filter/decide.ts';
-import {
-  ALLOWED_BY_POLICY,
-  EGRESS_DENIED,
-  INGRESS_DENIED,
-  LOCAL_NODE,
-  REASONS,
-  type ReasonName,
-} from '../filter/reasons.ts';
+import { AUDITED, isDenied, reasonOf, ruleDirection, together } from '../filter/decide.ts';
+import { LOCAL_NODE, REASONS, type ReasonName } from '../filter/reasons.ts';
 import { decode } from '../packet/decode.ts';
 import { openingPacket } from '../packet/first-packets.ts';
 import { Packet } from '../packet/packet.ts';
 import { type AddressWords, addressWords } from '../policy/address-words.ts';
 import { type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import { asCompiled } from '../policy/refused-policies.ts';
-import type { RuleTable } from '../policy/rule-table.ts';
+import { type DirectionIndex, EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
 import type { FlowEnd } from './flow-end.ts';
 import { type FlowProtocol, type Judgement, protocolNumber, type Verdict } from './judgement.ts';
 
 /** Any ephemeral port: no policy looks at it. */
 const SOURCE_PORT = 40_000;
-
-/** The node that all pods are endpoints of. */
 
 /** Where an address is: in a pod's network, or in that of the node itself. */
 interface Place {
@@ -51,7 +38,7 @@ export interface JudgeOptions {
 export class ClusterJudge {
   readonly #snapshot: ClusterSnapshot;
   readonly #mode: PolicyMode;
-  #tables: Tables | undefined;
+  #table: RuleTable | undefined;
   readonly #places = new Map<string, Place>();
   readonly #inForce: JudgeOptions['inForce'];
   readonly #packet = new Packet();
@@ -86,18 +73,16 @@ export class ClusterJudge {
       destinationPort: port,
     });
     decode(this.#packet, view, 0, view.byteLength);
-    this.#tables ??= tablesOf(this.#snapshot, this.#mode);
-    const egress = rule(this.#tables.egress, this.#packet);
-    const ingress = rule(this.#tables.ingress, this.#packet);
-    if (this.#inForce === undefined) return judgementOf(egress, ingress);
-    const { node, table } = this.#inForce;
-    const ruling = rule(table, this.#packet);
-    const deniesEgress = reasonOf(ruling) === EGRESS_DENIED && isDenied(ruling);
-    return judgementOf(
-      from.kind === 'pod' && from.node === node ? asIn(ruling, egress, EGRESS_DENIED) : egress,
-      // A node that denies the egress does not get to the ingress.
-      to.kind === 'pod' && to.node === node && !deniesEgress ? asIn(ruling, ingress, INGRESS_DENIED) : ingress,
-    );
+    const ruling = (end: FlowEnd, direction: DirectionIndex) =>
+      ruleDirection(this.#tableFor(end), this.#packet, direction);
+    return judgementOf(ruling(from, EGRESS), ruling(to, INGRESS));
+  }
+
+  /** By which the end's own direction is judged. */
+  #tableFor(end: FlowEnd): RuleTable {
+    if (end.kind === 'pod' && end.node !== undefined && end.node === this.#inForce?.node) return this.#inForce.table;
+    this.#table ??= tableOf(this.#snapshot, this.#mode);
+    return this.#table;
   }
 
   /** Traffic between a pod and the node that it runs on is always allowed; the tables know of no nodes. */
@@ -117,41 +102,23 @@ export class ClusterJudge {
   }
 }
 
-/** One direction's ruling, given the node's own of the packet, which says of one direction what it denies, or else what it would deny. */
-function asIn(inForce: number, compiled: number, denial: number): number {
-  if (reasonOf(inForce) === denial) return inForce;
-  return isDenied(compiled) ? ALLOWED_BY_POLICY : compiled;
-}
-
-type Tables = Readonly<Record<Direction, RuleTable>>;
-
-/** By snapshot, which never changes: whoever asks about one, in whatever words, asks the same tables. */
-const compiled: Readonly<Record<PolicyMode, WeakMap<ClusterSnapshot, Tables>>> = {
+/** By snapshot, which never changes: whoever asks about one, in whatever words, asks the same table. */
+const compiled: Readonly<Record<PolicyMode, WeakMap<ClusterSnapshot, RuleTable>>> = {
   enforce: new WeakMap(),
   audit: new WeakMap(),
 };
 
-/** Compiled when they are first asked. */
-function tablesOf(snapshot: ClusterSnapshot, mode: PolicyMode): Tables {
-  let tables = compiled[mode].get(snapshot);
-  if (tables === undefined) {
-    tables = { egress: tableOf(snapshot, mode, 'egress'), ingress: tableOf(snapshot, mode, 'ingress') };
-    compiled[mode].set(snapshot, tables);
+/** Compiled when it is first asked. */
+function tableOf(snapshot: ClusterSnapshot, mode: PolicyMode): RuleTable {
+  let table = compiled[mode].get(snapshot);
+  if (table === undefined) {
+    const compiler = new PolicyCompiler(undefined, { mode });
+    const { namespaces, pods, policies } = snapshot;
+    compiler.apply([...namespaces, ...pods, ...policies].map((record) => ({ type: 'set', record })));
+    table = compiler.compile().table;
+    compiled[mode].set(snapshot, table);
   }
-  return tables;
-}
-
-function tableOf({ namespaces, pods, policies }: ClusterSnapshot, mode: PolicyMode, direction: Direction): RuleTable {
-  const compiler = new PolicyCompiler(undefined, { mode });
-  const records = [
-    ...namespaces,
-    ...pods,
-    ...policies.map(
-      (policy): PolicyRecord => ({ ...policy, isolates: policy.isolates.filter((each) => each === direction) }),
-    ),
-  ];
-  compiler.apply(records.map((record) => ({ type: 'set', record })));
-  return compiler.compile().table;
+  return table;
 }
 
 function wordsOf({ address }: FlowEnd): AddressWords {
@@ -162,7 +129,7 @@ function wordsOf({ address }: FlowEnd): AddressWords {
 
 /** @param egress a ruling of filter/decide.ts, as `ingress` is */
 function judgementOf(egress: number, ingress: number): Judgement {
-  const decisive = decisiveOf(egress, ingress);
+  const decisive = together(egress, ingress);
   return {
     egress: verdictOf(egress),
     ingress: verdictOf(ingress),
@@ -174,13 +141,4 @@ function judgementOf(egress: number, ingress: number): Judgement {
 function verdictOf(ruling: number): Verdict {
   if (isDenied(ruling)) return 'deny';
   return (ruling & AUDITED) !== 0 ? 'would_deny' : 'allow';
-}
-
-/** What a filter that has both directions says: a denial first, then what would be one, egress before ingress; and allowed by policy where either is. */
-function decisiveOf(egress: number, ingress: number): number {
-  for (const verdict of ['deny', 'would_deny'] as const) {
-    if (verdictOf(egress) === verdict) return egress;
-    if (verdictOf(ingress) === verdict) return ingress;
-  }
-  return reasonOf(ingress) === ALLOWED_BY_POLICY ? ingress : egress;
 }

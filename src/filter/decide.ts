@@ -4,25 +4,22 @@
  * IPv4 and IPv6 are written twice: the words of an address are passed as numbers, so that nothing is allocated.
  */
 import { isNeighbourDiscovery } from '../packet/icmp-types.ts';
-import { OK, type Packet } from '../packet/packet.ts';
+import type { Packet } from '../packet/packet.ts';
 import { hasPorts, ICMPV6 } from '../packet/protocols.ts';
-import { BY_AUDITED, BY_ENFORCED, EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
+import { BY_AUDITED, BY_ENFORCED, type DirectionIndex, EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
 import {
   ALLOWED_BY_POLICY,
   EGRESS_DENIED,
   FIRST_DENY,
   FRAGMENT,
   INGRESS_DENIED,
-  MALFORMED,
   NEIGHBOUR_DISCOVERY,
   NOT_ISOLATED,
   SAME_POD,
 } from './reasons.ts';
 
-/** The reason code of filter/reasons.ts for a decoded packet. */
-export function decide(table: RuleTable, packet: Packet): number {
-  return packet.status === OK ? reasonOf(rule(table, packet)) : MALFORMED;
-}
+/** The slot of an address that is no pod's. */
+const NOBODY = -1;
 
 /** A ruling is a reason in bits 0 to 7, and with it in one int32 what else came to light: */
 export const SOURCE_IS_ENDPOINT = 1 << 8;
@@ -56,9 +53,47 @@ function weight(ruling: number): number {
   return (ruling & AUDITED) !== 0 ? 1 : 2;
 }
 
-/** As `decide`, for a packet that is OK, with all that came to light. */
+/** The ruling of a decoded packet whose status is OK: what both directions say together, and what came to light about its ends. */
 export function rule(table: RuleTable, packet: Packet): number {
   return packet.family === 4 ? rule4(table, packet) : rule6(table, packet);
+}
+
+/**
+ * What the policies say of one direction of the packet alone, whatever they say of the other: a reason, with AUDITED where audited policies alone deny it.
+ * Slower than `rule`; for questions.
+ */
+export function ruleDirection(table: RuleTable, packet: Packet, direction: DirectionIndex): number {
+  const { family, src0, src1, src2, src3, dst0, dst1, dst2, dst3 } = packet;
+  const src = family === 4 ? table.lookup4(src0) : table.lookup6(src0, src1, src2, src3);
+  const dst = family === 4 ? table.lookup4(dst0) : table.lookup6(dst0, dst1, dst2, dst3);
+  const side = direction === EGRESS ? src : dst;
+  if (table.hasTooManySharers(side)) return denial(packet, direction);
+  const peer = direction === EGRESS ? dst : src;
+  let ruling = NOT_ISOLATED;
+  let own = side;
+  do {
+    let other = table.hasTooManySharers(peer) ? NOBODY : peer;
+    do {
+      const [source, destination] = direction === EGRESS ? [own, other] : [other, own];
+      const each = ruleSide(table, packet, table.sharer(source), table.sharer(destination), direction);
+      if (saysMore(each, ruling)) ruling = each;
+      other = table.nextSharer(other);
+    } while (other !== -1);
+    own = table.nextSharer(own);
+  } while (own !== -1);
+  return ruling;
+}
+
+/** @param src slot of the source, which nobody shares; the same of `dst` */
+function ruleSide(table: RuleTable, packet: Packet, src: number, dst: number, direction: DirectionIndex): number {
+  const { family, src0, src1, src2, src3, dst0, dst1, dst2, dst3 } = packet;
+  const same = src0 === dst0 && (family === 4 || (src1 === dst1 && src2 === dst2 && src3 === dst3));
+  if (same || table.samePod(src, dst)) return SAME_POD;
+  if (isDiscovery(packet)) return NEIGHBOUR_DISCOVERY;
+  const isolation = table.isolation(direction === EGRESS ? src : dst, direction);
+  if (direction === EGRESS)
+    return family === 4 ? egress4(table, packet, src, dst, isolation) : egress6(table, packet, src, dst, isolation);
+  return family === 4 ? ingress4(table, packet, src, dst, isolation) : ingress6(table, packet, src, dst, isolation);
 }
 
 function rule4(table: RuleTable, packet: Packet): number {
@@ -82,9 +117,8 @@ function rule6(table: RuleTable, packet: Packet): number {
  * Where several pods share an address, whoever it may be: what is denied for one of them is denied, what concerns one of them is tracked.
  */
 function ruleEach(table: RuleTable, packet: Packet, src: number, dst: number): number {
-  if (table.hasTooManySharers(src)) return TRACKED | ENFORCED | SOURCE_IS_ENDPOINT | denial(packet, EGRESS_DENIED);
-  if (table.hasTooManySharers(dst))
-    return TRACKED | ENFORCED | DESTINATION_IS_ENDPOINT | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
+  if (table.hasTooManySharers(src)) return TRACKED | ENFORCED | SOURCE_IS_ENDPOINT | denial(packet, EGRESS);
+  if (table.hasTooManySharers(dst)) return TRACKED | ENFORCED | DESTINATION_IS_ENDPOINT | denial(packet, INGRESS);
   let ruling = NOT_ISOLATED;
   let cameToLight = 0;
   let from = src;
@@ -115,69 +149,87 @@ function saysMore(ruling: number, than: number): boolean {
 
 /** @param src slot of the source, which nobody shares; the same of `dst` */
 function rulePods4(table: RuleTable, packet: Packet, src: number, dst: number): number {
-  const { src0, dst0, protocol } = packet;
   const ends = endpoints(table, src, dst);
-  if (src0 === dst0 || table.samePod(src, dst)) return ends | SAME_POD;
+  if (packet.src0 === packet.dst0 || table.samePod(src, dst)) return ends | SAME_POD;
   const isolated = isolation(table, src, dst);
   if (isolated === 0) return ends | NOT_ISOLATED;
-  const port = policyPort(packet);
   const told = ends | trackedBy(isolated);
-  let audited = 0;
-  if ((isolated & EGRESS_ISOLATED) !== 0 && !table.allows4(src, EGRESS, dst, dst0, dst, protocol, port)) {
-    if ((isolated & EGRESS_AUDITED) === 0) return told | denial(packet, EGRESS_DENIED);
-    audited = AUDITED | denial(packet, EGRESS_DENIED);
-  }
-  if ((isolated & INGRESS_ISOLATED) !== 0 && !table.allows4(dst, INGRESS, src, src0, dst, protocol, port)) {
-    if ((isolated & INGRESS_AUDITED) === 0) return told | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
-    if (audited === 0) audited = AUDITED | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
-  }
-  if (audited !== 0) return told | audited;
-  return told | ((isolated & BOTH_ISOLATED) !== 0 ? ALLOWED_BY_POLICY : NOT_ISOLATED);
+  const egress = egress4(table, packet, src, dst, isolated & ISOLATION);
+  if (isDenied(egress)) return told | egress;
+  return told | together(egress, ingress4(table, packet, src, dst, (isolated >> INGRESS_SHIFT) & ISOLATION));
 }
 
 function rulePods6(table: RuleTable, packet: Packet, src: number, dst: number): number {
-  const { src0, src1, src2, src3, dst0, dst1, dst2, dst3, protocol } = packet;
+  const { src0, src1, src2, src3, dst0, dst1, dst2, dst3 } = packet;
   const ends = endpoints(table, src, dst);
   const same = src3 === dst3 && src2 === dst2 && src1 === dst1 && src0 === dst0;
   if (same || table.samePod(src, dst)) return ends | SAME_POD;
-  // Only with a hop limit of 255, which no router has passed on: receivers ignore the rest (RFC 4861 section 7.1).
-  if (protocol === ICMPV6 && isNeighbourDiscovery(packet.icmpType) && packet.hopLimit === 255) {
-    return ends | NEIGHBOUR_DISCOVERY;
-  }
+  if (isDiscovery(packet)) return ends | NEIGHBOUR_DISCOVERY;
   const isolated = isolation(table, src, dst);
   if (isolated === 0) return ends | NOT_ISOLATED;
-  const port = policyPort(packet);
   const told = ends | trackedBy(isolated);
-  let audited = 0;
-  if (
-    (isolated & EGRESS_ISOLATED) !== 0 &&
-    !table.allows6(src, EGRESS, dst, dst0, dst1, dst2, dst3, dst, protocol, port)
-  ) {
-    if ((isolated & EGRESS_AUDITED) === 0) return told | denial(packet, EGRESS_DENIED);
-    audited = AUDITED | denial(packet, EGRESS_DENIED);
-  }
-  if (
-    (isolated & INGRESS_ISOLATED) !== 0 &&
-    !table.allows6(dst, INGRESS, src, src0, src1, src2, src3, dst, protocol, port)
-  ) {
-    if ((isolated & INGRESS_AUDITED) === 0) return told | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
-    if (audited === 0) audited = AUDITED | DENIED_BY_INGRESS | denial(packet, INGRESS_DENIED);
-  }
-  if (audited !== 0) return told | audited;
-  return told | ((isolated & BOTH_ISOLATED) !== 0 ? ALLOWED_BY_POLICY : NOT_ISOLATED);
+  const egress = egress6(table, packet, src, dst, isolated & ISOLATION);
+  if (isDenied(egress)) return told | egress;
+  return told | together(egress, ingress6(table, packet, src, dst, (isolated >> INGRESS_SHIFT) & ISOLATION));
+}
+
+/**
+ * The four below say of a direction whose endpoint is isolated so (0, BY_AUDITED or BY_ENFORCED) why the packet is allowed or denied: a reason, with AUDITED where audited
+ * policies deny it, and DENIED_BY_INGRESS.
+ */
+function egress4(table: RuleTable, packet: Packet, src: number, dst: number, isolation: number): number {
+  if (isolation === 0) return NOT_ISOLATED;
+  const { dst0, protocol } = packet;
+  if (table.allows4(src, EGRESS, dst, dst0, dst, protocol, policyPort(packet))) return ALLOWED_BY_POLICY;
+  return denialBy(packet, EGRESS, isolation);
+}
+
+function ingress4(table: RuleTable, packet: Packet, src: number, dst: number, isolation: number): number {
+  if (isolation === 0) return NOT_ISOLATED;
+  const { src0, protocol } = packet;
+  if (table.allows4(dst, INGRESS, src, src0, dst, protocol, policyPort(packet))) return ALLOWED_BY_POLICY;
+  return denialBy(packet, INGRESS, isolation);
+}
+
+function egress6(table: RuleTable, packet: Packet, src: number, dst: number, isolation: number): number {
+  if (isolation === 0) return NOT_ISOLATED;
+  const { dst0, dst1, dst2, dst3, protocol } = packet;
+  if (table.allows6(src, EGRESS, dst, dst0, dst1, dst2, dst3, dst, protocol, policyPort(packet)))
+    return ALLOWED_BY_POLICY;
+  return denialBy(packet, EGRESS, isolation);
+}
+
+function ingress6(table: RuleTable, packet: Packet, src: number, dst: number, isolation: number): number {
+  if (isolation === 0) return NOT_ISOLATED;
+  const { src0, src1, src2, src3, protocol } = packet;
+  if (table.allows6(dst, INGRESS, src, src0, src1, src2, src3, dst, protocol, policyPort(packet)))
+    return ALLOWED_BY_POLICY;
+  return denialBy(packet, INGRESS, isolation);
+}
+
+/** What both directions say together: a denial before one by audited policies, that before an allowance, and else egress before ingress. */
+export function together(egress: number, ingress: number): number {
+  if (isDenied(egress)) return egress;
+  if (isDenied(ingress) || (egress & AUDITED) === 0) return ingress === NOT_ISOLATED ? egress : ingress;
+  return egress;
+}
+
+function denialBy(packet: Packet, direction: DirectionIndex, isolation: number): number {
+  return isolation === BY_AUDITED ? AUDITED | denial(packet, direction) : denial(packet, direction);
+}
+
+/** Only with a hop limit of 255, which no router has passed on: receivers ignore the rest (RFC 4861 section 7.1). */
+function isDiscovery({ protocol, icmpType, hopLimit }: Packet): boolean {
+  return protocol === ICMPV6 && isNeighbourDiscovery(icmpType) && hopLimit === 255;
 }
 
 function endpoints(table: RuleTable, src: number, dst: number): number {
   return (table.isEndpoint(src) ? SOURCE_IS_ENDPOINT : 0) | (table.isEndpoint(dst) ? DESTINATION_IS_ENDPOINT : 0);
 }
 
-/** How the directions that decide this packet are isolated, two bits each, */
-const EGRESS_AUDITED = BY_AUDITED;
-const EGRESS_ISOLATED = BY_ENFORCED | BY_AUDITED;
+/** How the directions that decide this packet are isolated, two bits each, egress first, */
+const ISOLATION = BY_ENFORCED | BY_AUDITED;
 const INGRESS_SHIFT = 2;
-const INGRESS_AUDITED = BY_AUDITED << INGRESS_SHIFT;
-const INGRESS_ISOLATED = EGRESS_ISOLATED << INGRESS_SHIFT;
-const BOTH_ISOLATED = EGRESS_ISOLATED | INGRESS_ISOLATED;
 /** and those that decide what comes the other way. */
 const REPLY_SHIFT = 4;
 const ANY_ENFORCED = BY_ENFORCED | (BY_ENFORCED << INGRESS_SHIFT) | (BY_ENFORCED << REPLY_SHIFT);
@@ -200,6 +252,8 @@ function policyPort(packet: Packet): number {
 }
 
 /** A later fragment is denied because it has no port to compare, whichever side asked for one. */
-function denial(packet: Packet, reason: number): number {
-  return packet.isLaterFragment && hasPorts(packet.protocol) ? FRAGMENT : reason;
+function denial(packet: Packet, direction: DirectionIndex): number {
+  const side = direction === EGRESS ? 0 : DENIED_BY_INGRESS;
+  if (packet.isLaterFragment && hasPorts(packet.protocol)) return side | FRAGMENT;
+  return side | (direction === EGRESS ? EGRESS_DENIED : INGRESS_DENIED);
 }

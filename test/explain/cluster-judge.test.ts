@@ -3,7 +3,7 @@ import type { ClusterSnapshot } from '../../src/cluster/store.ts';
 import { ClusterJudge } from '../../src/explain/cluster-judge.ts';
 import type { FlowEnd } from '../../src/explain/flow-end.ts';
 import { NO_PORT, protocolNumber } from '../../src/explain/judgement.ts';
-import { decide } from '../../src/filter/decide.ts';
+import { reasonOf as codeOf, rule } from '../../src/filter/decide.ts';
 import { FIRST_DENY } from '../../src/filter/reasons.ts';
 import { decode } from '../../src/packet/decode.ts';
 import { openingPacket } from '../../src/packet/first-packets.ts';
@@ -124,7 +124,7 @@ function reasonOn(table: ReturnType<typeof tableOf> | undefined, { from, to, pro
   });
   const packet = new Packet();
   decode(packet, view, 0, view.byteLength);
-  return decide(table, packet);
+  return codeOf(rule(table, packet));
 }
 
 describe('a flow', () => {
