@@ -22,6 +22,8 @@ const COSTLY = policy('shop', 'costly', {
   ],
 });
 
+const OTHER = policy('visitors', 'other', { podSelector: {}, ingress: [] });
+
 describeAsRoot('A policy that asks for too much', () => {
   let world: AgentWorld;
   beforeAll(async () => {
@@ -38,7 +40,11 @@ describeAsRoot('A policy that asks for too much', () => {
     await stranger.flow();
     await friend.flow();
 
-    await agent.inForce(() => world.become([COSTLY]));
+    // Another namespace's change comes at the same time, and is in force with it.
+    using visitor = new Connections(world.lab, 'shop/friend', 'visitors/visitor', 7005);
+    await visitor.flow();
+    await agent.inForce(() => world.become([COSTLY, OTHER]));
+    await expectCut(visitor);
     await agent.logged('that the policy is refused', ({ msg }) =>
       msg.includes('policy shop/costly isolates its pods and allows nothing: its ipBlocks ask for more than'),
     );
