@@ -23,6 +23,7 @@ export const CHECKS = {
   'other-enforcer': ['PD301', 'another enforcer of NetworkPolicy, by its pods'],
   'other-rules': ['PD302', 'another enforcer of NetworkPolicy, by its rules'],
   queues: ['PD303', 'who reads the queues of the kernel'],
+  'mark-bits': ['PD304', 'does other software write the bits of marks by which podfence knows what it has judged'],
   nri: ['PD401', 'does the container runtime tell of pods before they start (NRI)'],
   agents: ['PD501', 'is there an agent on every node'],
   'agent-ready': ['PD502', 'do the agents enforce'],

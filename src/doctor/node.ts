@@ -6,6 +6,7 @@ import { flowTables } from './flow-tables.ts';
 import { abilities, type SteeringInForce, type SteeringSurvey, steering, type Trial } from './kernel-abilities.ts';
 import { desktopKernel, firstPackets, parseRelease } from './kernel-release.ts';
 import { kubeProxy, type ProxyFacts } from './kube-proxy.ts';
+import { markBits } from './mark-bits.ts';
 import { type MemoryFacts, memoryLimit } from './memory.ts';
 import { nri, type RuntimeFacts } from './nri.ts';
 import { enforcersByRules } from './other-enforcers.ts';
@@ -45,6 +46,7 @@ export function nodeFindings(facts: NodeFacts): Finding[] {
   if (bridges !== undefined) found.push(...bridgeFilter(bridges.bridges, bridges.switches));
   if (facts.proxy !== undefined) found.push(...kubeProxy(facts.proxy));
   if (rules !== undefined) found.push(...flowTables(rules, unread), ...enforcersByRules(rules, presence, unread));
+  if (rules !== undefined && facts.rulesComplete) found.push(...markBits(rules.marks));
   if (facts.queues !== undefined) {
     const { ourQueues: ours, queues: read } = facts;
     found.push(

@@ -3,6 +3,8 @@
  * there, and where packets leave the usual way, is read.
  */
 
+import { iptablesMarkBits, nftMarkBits } from './mark-rules.ts';
+
 /** Whose rules: those of iptables-nft count as iptables'. */
 export type RuleKind = 'nftables' | 'iptables';
 
@@ -13,6 +15,16 @@ export interface RuleFacts {
   readonly chains: ReadonlySet<string>;
   readonly queues: readonly RuleQueue[];
   readonly flowTables: readonly FlowTable[];
+  readonly marks: readonly RuleMark[];
+}
+
+/** A rule that writes marks of connections. */
+export interface RuleMark {
+  /** Those that it may change. */
+  readonly bits: number;
+  /** As of RuleQueue. */
+  readonly place: string;
+  readonly ours: boolean;
 }
 
 /** A rule that hands packets to a queue, or to several. */
@@ -35,7 +47,7 @@ export interface FlowTable {
   readonly rules: number;
 }
 
-export const NO_RULES: RuleFacts = { tables: new Set(), chains: new Set(), queues: [], flowTables: [] };
+export const NO_RULES: RuleFacts = { tables: new Set(), chains: new Set(), queues: [], flowTables: [], marks: [] };
 
 const OUR_TABLE = 'inet podfence';
 const OUR_CHAINS = /^PODFENCE-/;
@@ -45,6 +57,7 @@ export function readNft(text: string): RuleFacts {
   const tables = new Set<string>();
   const chains = new Set<string>();
   const queues: RuleQueue[] = [];
+  const marks: RuleMark[] = [];
   const flowTables: { name: string; devices: string[]; rules: number }[] = [];
   let table = '';
   let chain = '';
@@ -63,19 +76,16 @@ export function readNft(text: string): RuleFacts {
     }
     const devices = /^\s*devices = \{([^}]*)\}/.exec(line);
     if (devices && flowTable !== undefined) flowTable.devices.push(...listed(devices[1]));
+    const rule = { place: placeOf(chain, table), ours: table === OUR_TABLE || OUR_CHAINS.test(chain) };
     const queue = nftQueue(line);
-    if (queue !== undefined) {
-      queues.push({
-        ...queue,
-        place: placeOf(chain, table),
-        ours: table === OUR_TABLE || OUR_CHAINS.test(chain),
-      });
-    }
+    if (queue !== undefined) queues.push({ ...queue, ...rule });
+    const bits = nftMarkBits(line);
+    if (bits !== 0) marks.push({ bits, ...rule });
     const offload = /\bflow (?:add|offload) @(\S+)/.exec(line)?.[1];
     const target = flowTables.find(({ name }) => name === `${table} ${offload}`);
     if (target !== undefined) target.rules++;
   }
-  return { tables, chains, queues, flowTables };
+  return { tables, chains, queues, flowTables, marks };
 }
 
 /** Tables that iptables-nft made are iptables' to people; iptables-save prints the same rules, and each is told once. */
@@ -100,25 +110,28 @@ function nftQueue(line: string): Pick<RuleQueue, 'first' | 'last' | 'bypass'> | 
 export function readIptables(text: string): RuleFacts {
   const chains = new Set<string>();
   const queues: RuleQueue[] = [];
+  const marks: RuleMark[] = [];
   let table = '';
   for (const line of text.split('\n')) {
     if (line.startsWith('*')) table = line.slice(1).trim();
     const declared = /^:(\S+) /.exec(line)?.[1];
     if (declared !== undefined) chains.add(declared);
-    const rule = /^-A (\S+) .*-j NFQUEUE\b(.*)$/.exec(line);
-    if (rule === null) continue;
-    const [, chain = '', options = ''] = rule;
+    const chain = /^-A (\S+) /.exec(line)?.[1] ?? '';
+    const rule = { place: placeOf(chain, `ip ${table}`), ours: OUR_CHAINS.test(chain) };
+    const bits = iptablesMarkBits(line);
+    if (bits !== 0) marks.push({ bits, ...rule });
+    const options = /-j NFQUEUE\b(.*)$/.exec(line)?.[1];
+    if (options === undefined) continue;
     const balanced = /--queue-balance (\d+):(\d+)/.exec(options);
     const first = Number(balanced?.[1] ?? /--queue-num (\d+)/.exec(options)?.[1] ?? 0);
     queues.push({
       first,
       last: Number(balanced?.[2] ?? first),
       bypass: options.includes('--queue-bypass'),
-      place: placeOf(chain, `ip ${table}`),
-      ours: OUR_CHAINS.test(chain),
+      ...rule,
     });
   }
-  return { tables: new Set(), chains, queues, flowTables: [] };
+  return { tables: new Set(), chains, queues, flowTables: [], marks };
 }
 
 export function joinRules(parts: readonly RuleFacts[]): RuleFacts {
@@ -127,6 +140,7 @@ export function joinRules(parts: readonly RuleFacts[]): RuleFacts {
     chains: new Set(parts.flatMap(({ chains }) => [...chains])),
     queues: parts.flatMap(({ queues }) => queues),
     flowTables: parts.flatMap(({ flowTables }) => flowTables),
+    marks: parts.flatMap(({ marks }) => marks),
   };
 }
 

@@ -1,6 +1,8 @@
 /** Other enforcers, by their pods, their rules and their queues, and whose verdict counts. */
 import { describe, expect, test } from 'vitest';
+import { DEFAULT_MARK } from '../../src/dataplane/steering/state.ts';
 import type { PodFacts } from '../../src/doctor/enforcers.ts';
+import { markBits, USUAL_BITS } from '../../src/doctor/mark-bits.ts';
 import { embeddedEnforcer, enforcersByPods, enforcersByRules } from '../../src/doctor/other-enforcers.ts';
 import { queues, type ReadQueue, readQueues } from '../../src/doctor/queues.ts';
 import { joinRules, type RuleFacts, readIptables, readNft } from '../../src/doctor/rule-dumps.ts';
@@ -161,6 +163,53 @@ describe('by rules', () => {
 
   test('recorded: podfence’s own rules are no other enforcer’s', () => {
     expect(enforcersByRules(readNft(PODFENCE), 'enforce')).toEqual([expect.objectContaining({ severity: 'ok' })]);
+  });
+});
+
+describe('marks of connections', () => {
+  const inNft = (rule: string) => readNft(`table ip mangle {\n\tchain other {\n\t\t${rule}\n\t}\n}\n`);
+  const inIptables = (rule: string) => readIptables(`*mangle\n:OTHER - [0:0]\n-A OTHER ${rule}\nCOMMIT\n`);
+
+  test.each([
+    ['ct mark set 0x00000001', '3000000'],
+    ['ct mark set meta mark', '3000000'],
+    ['ct mark set ct mark | 0x01000000', '1000000'],
+    ['ct mark set ct mark & 0xfdffffff', '2000000'],
+    ['ct mark set ct mark and 0xfeffffff or 0x00000001 comment "x"', '1000000'],
+  ])('are written by %s of nftables', (rule, bits) => {
+    expect(markBits(inNft(rule).marks)).toMatchObject([
+      { code: 'PD304', severity: 'warning', message: expect.stringContaining(`writes bits 0x${bits} of`) },
+    ]);
+  });
+
+  test.each([
+    ['-j CONNMARK --set-xmark 0x1/0xffffffff', '3000000'],
+    ['-m mark --mark 0x1 -j CONNMARK --save-mark --nfmask 0xffffffff --ctmask 0xffffffff', '3000000'],
+    ['-j CONNMARK --set-xmark 0x1000000/0x1000000', '1000000'],
+  ])('are written by %s of iptables', (rule, bits) => {
+    const [found] = markBits(inIptables(rule).marks);
+    expect(found?.message).toContain(`(chain OTHER of iptables' table mangle) writes bits 0x${bits} of`);
+  });
+
+  test.each([
+    inNft('ct mark set ct mark | 0x00000080'),
+    inNft('ct mark & 0x01000000 == 0x01000000 accept'),
+    inNft('meta mark set 0x01000000'),
+    inIptables('-j CONNMARK --set-xmark 0x80/0x80'),
+    inIptables('-j CONNMARK --restore-mark --nfmask 0x1000000 --ctmask 0x1000000'),
+    inIptables('-j MARK --set-xmark 0x4000/0x0'),
+  ])('are not podfence’s by other bits, by what reads, and by marks of packets: %#', ({ marks }) => {
+    expect(markBits(marks)).toEqual([]);
+  });
+
+  test('are those of an agent without --mark-mask, where no rule of podfence tells', () => {
+    expect(USUAL_BITS).toBe(DEFAULT_MARK.mask);
+  });
+
+  test('are judged by the bits that podfence itself writes, where it does', () => {
+    const own = 'table inet podfence {\n\tchain postrouting {\n\t\tct mark set ct mark | 0x00000080\n\t}\n}\n';
+    const { marks } = joinRules([readNft(own), inIptables('-j CONNMARK --set-xmark 0x80/0x80')]);
+    expect(markBits(marks)[0]?.message).toContain('writes bits 0x80 of');
   });
 });
 
