@@ -72,12 +72,12 @@ async function judged(world: World): Promise<number> {
 
 describeAsRoot('Two first packets of one UDP flow', () => {
   describe.skipIf(!losing)(losing ? 'without the remedy' : `without the remedy: Linux ${release()} loses none`, () => {
-    test('of a thousand pairs through a Service with two backends about one in two loses a packet', async () => {
+    test('of a thousand pairs through a Service with two backends many lose a packet', async () => {
       await using world = await start(WITHOUT_REMEDY);
       const { asked, unanswered } = await askInPairs(world.lab.pod('client'), DNS.IPv4, 53, 1000);
       expect(asked).toBe(2000);
-      expect(unanswered).toBeGreaterThan(300);
-      expect(unanswered).toBeLessThan(700);
+      // One in two chooses another backend; of those as many are lost as are judged before the first is on its way.
+      expect(unanswered).toBeGreaterThan(50);
     });
   });
 
