@@ -10,6 +10,15 @@ type Bucket<T extends object> = T | Set<T>;
 /** Values of a key that are looked at one by one. */
 const MANY_VALUES = 1000;
 
+/** A label that a selector requires. */
+interface Required {
+  readonly key: string;
+  /** Undefined where it only has to exist. */
+  readonly values: Iterable<string> | undefined;
+  /** How many things have it. */
+  readonly count: number;
+}
+
 export class LabelIndex<T extends object> {
   private readonly byKey = new Map<string, Map<string, Bucket<T>>>();
   /** By key: how many things have it, with any value. */
@@ -49,24 +58,8 @@ export class LabelIndex<T extends object> {
   }
 
   /** How many things have the rarest of the labels that the selector requires; undefined where it requires none. Changes by 1 at most with each thing that comes or goes. */
-  count({ matchLabels, matchExpressions }: LabelSelector): number | undefined {
-    let fewest: number | undefined;
-    const consider = (count: number): void => {
-      if (fewest === undefined || count < fewest) fewest = count;
-    };
-    for (const key in matchLabels) consider(this.countOf(key, matchLabels[key] as string));
-    for (const { key, operator, values } of matchExpressions) {
-      if (operator === 'Exists') consider(this.sizes.get(key) ?? 0);
-      else if (operator === 'In')
-        consider([...new Set(values)].reduce((sum, value) => sum + this.countOf(key, value), 0));
-    }
-    return fewest;
-  }
-
-  private countOf(key: string, value: string): number {
-    const bucket = this.byKey.get(key)?.get(value);
-    if (bucket === undefined) return 0;
-    return bucket instanceof Set ? bucket.size : 1;
+  count(selector: LabelSelector): number | undefined {
+    return rarest(this.requiredOf(selector, Number.POSITIVE_INFINITY))?.count;
   }
 
   /**
@@ -74,23 +67,31 @@ export class LabelIndex<T extends object> {
    * none, so that anything can match it.
    * @param mostValues of a label that only has to exist: with more it does not count as required
    */
-  candidates({ matchLabels, matchExpressions }: LabelSelector, mostValues = MANY_VALUES): Candidates<T> | undefined {
-    let fewest: Candidates<T> | undefined;
-    const consider = (buckets: readonly Bucket<T>[]): void => {
-      const found = new Candidates(buckets);
-      if (fewest === undefined || found.count < fewest.count) fewest = found;
-    };
-    for (const key in matchLabels) consider(this.having(key, [matchLabels[key] as string]));
-    for (const { key, operator, values } of matchExpressions) {
-      if (operator === 'In') consider(this.having(key, new Set(values)));
-      else if (operator === 'Exists' && this.valuesOf(key) <= mostValues) consider(this.havingAny(key));
-    }
-    return fewest;
+  candidates(selector: LabelSelector, mostValues = MANY_VALUES): Candidates<T> | undefined {
+    const found = rarest(this.requiredOf(selector, mostValues));
+    return found && new Candidates(found.count, this.having(found.key, found.values));
   }
 
-  private having(key: string, values: Iterable<string>): Bucket<T>[] {
-    const buckets: Bucket<T>[] = [];
+  private *requiredOf({ matchLabels, matchExpressions }: LabelSelector, mostValues: number): Generator<Required> {
+    for (const key in matchLabels) yield this.required(key, [matchLabels[key] as string]);
+    for (const { key, operator, values } of matchExpressions) {
+      if (operator === 'In') yield this.required(key, new Set(values));
+      else if (operator === 'Exists' && this.valuesOf(key) <= mostValues)
+        yield { key, values: undefined, count: this.sizes.get(key) ?? 0 };
+    }
+  }
+
+  private required(key: string, values: Iterable<string>): Required {
+    let count = 0;
+    for (const bucket of this.having(key, values)) count += bucket instanceof Set ? bucket.size : 1;
+    return { key, values, count };
+  }
+
+  /** @param values any where it is undefined */
+  private having(key: string, values: Iterable<string> | undefined): Bucket<T>[] {
     const byValue = this.byKey.get(key);
+    if (values === undefined) return [...(byValue?.values() ?? [])];
+    const buckets: Bucket<T>[] = [];
     for (const value of values) {
       const bucket = byValue?.get(value);
       if (bucket !== undefined) buckets.push(bucket);
@@ -98,13 +99,16 @@ export class LabelIndex<T extends object> {
     return buckets;
   }
 
-  private havingAny(key: string): Bucket<T>[] {
-    return [...(this.byKey.get(key)?.values() ?? [])];
-  }
-
   private valuesOf(key: string): number {
     return this.byKey.get(key)?.size ?? 0;
   }
+}
+
+/** The first of those that the fewest things have. */
+function rarest(labels: Iterable<Required>): Required | undefined {
+  let fewest: Required | undefined;
+  for (const label of labels) if (fewest === undefined || label.count < fewest.count) fewest = label;
+  return fewest;
 }
 
 /** Some of what is indexed, each once. */
@@ -112,9 +116,9 @@ export class Candidates<T extends object> {
   readonly count: number;
   private readonly buckets: readonly Bucket<T>[];
 
-  constructor(buckets: readonly Bucket<T>[]) {
+  constructor(count: number, buckets: readonly Bucket<T>[]) {
+    this.count = count;
     this.buckets = buckets;
-    this.count = buckets.reduce((count, bucket) => count + (bucket instanceof Set ? bucket.size : 1), 0);
   }
 
   /** All of them; what shares a label with many others stays in the collection that it is in. */

@@ -3,8 +3,7 @@
  * server, packets) needs no such help.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
-import threads from 'node:worker_threads';
+import { isMainThread } from 'node:worker_threads';
 
 export type InnerFault =
   /** Threads that judge end, wherever they are, and run no code of their own any more. */
@@ -14,16 +13,8 @@ export type InnerFault =
   /** What `Date` says jumps. Threads that judge do not ask it. */
   | { readonly what: 'jump'; readonly milliseconds: number };
 
-if (threads.isMainThread) {
-  const running = new Set<threads.Worker>();
-  threads.Worker = class extends threads.Worker {
-    constructor(...parameters: ConstructorParameters<typeof threads.Worker>) {
-      super(...parameters);
-      running.add(this);
-      this.once('exit', () => running.delete(this));
-    }
-  };
-  syncBuiltinESMExports();
+if (isMainThread) {
+  const { endWorkers } = await import('../agent/running-workers.ts');
 
   const Clock = Date;
   let offset = 0;
@@ -39,7 +30,7 @@ if (threads.isMainThread) {
     const file = process.env.FAULT_FILE as string;
     const { id, fault } = JSON.parse(readFileSync(file, 'utf8')) as { id: string; fault: InnerFault };
     writeFileSync(`${file}.taken`, id);
-    if (fault.what === 'end-threads') for (const worker of running) void worker.terminate();
+    if (fault.what === 'end-threads') endWorkers();
     else if (fault.what === 'jump') offset += fault.milliseconds;
     else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fault.milliseconds);
   });

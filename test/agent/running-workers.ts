@@ -1,0 +1,18 @@
+/** The worker threads of the process that loads this, from then on. */
+import { syncBuiltinESMExports } from 'node:module';
+import threads from 'node:worker_threads';
+
+const running = new Set<threads.Worker>();
+threads.Worker = class extends threads.Worker {
+  constructor(...parameters: ConstructorParameters<typeof threads.Worker>) {
+    super(...parameters);
+    running.add(this);
+    this.once('exit', () => running.delete(this));
+  }
+};
+syncBuiltinESMExports();
+
+/** They end, wherever they are, and run no code of their own any more. */
+export function endWorkers(): void {
+  for (const worker of running) void worker.terminate();
+}
