@@ -101,10 +101,12 @@ try {
   process.exitCode = explain(error);
 }
 
-/** Says what went wrong in one line, where it is not said yet, and gives back the exit code. */
+/** Says what went wrong, and what to do about it, where it is not said yet; gives back the exit code. */
 function explain(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.badInput;
   tell(`podfence: ${error instanceof Error ? error.message : String(error)}\n`);
+  const { hint } = error as { hint?: string };
+  if (hint !== undefined) tell(`  ${hint}\n`);
   const isExpected = error instanceof InputError || error instanceof UnavailableError;
   if (!isExpected && process.env.PODFENCE_DEBUG) console.error(error);
   return exitCodeOf(error);

@@ -8,6 +8,7 @@ import { WorkerCounters } from '../dataplane/nfqueue/counters.ts';
 import { findPredecessor, type Predecessor } from '../dataplane/steering/predecessor.ts';
 import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe.ts';
 import { system } from '../dataplane/steering/run.ts';
+import { SIGN_PERIOD } from '../dataplane/steering/sign.ts';
 import { DEFAULT_MARK, type MarkBits, type Steering, type SteeringKind } from '../dataplane/steering/state.ts';
 import { mayLoseFirstPackets, parseRelease } from '../doctor/kernel-release.ts';
 import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
@@ -27,9 +28,9 @@ import { type AgentCounters, nameCounters } from './counters.ts';
 import { Enforcement, type Repair } from './enforcement.ts';
 import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
+import { refuseOtherAgent, refuseReadQueues } from './other-agents.ts';
 import type { PolicyFlowCount } from './policy-flow-counter.ts';
 import { PortNameWatch } from './port-name-watch.ts';
-import { refuseAnsweredQueues } from './queue-holders.ts';
 import { RefusedPolicyWatch } from './refused-policy-watch.ts';
 import { SharedAddressWatch } from './shared-address-watch.ts';
 import { beginStep } from './start-steps.ts';
@@ -87,7 +88,7 @@ export const DEFAULT_FIRST_QUEUE = 9464;
 export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
 /** How often the kernel's rules are looked at, for other software can flush what is not its own, and get a sign that this agent is there, in ms. */
-const CHECK_STEERING = 10_000;
+const CHECK_STEERING = SIGN_PERIOD;
 /** How often the kernel's rules are put in place again when it tells that other software changed them, and how long a change waits beyond that, in ms. */
 const RESTORES = { atOnce: 10, aSecond: 1 };
 const RESTORE_PAUSE = 1000;
@@ -265,10 +266,8 @@ export class Agent {
     const predecessor = await findPredecessor(system());
     const lookedAt = performance.now();
     signal.throwIfAborted();
-    if (mode === 'enforce') {
-      const silence = (2 * CHECK_STEERING) / 1000;
-      refuseAnsweredQueues(system(), { wanted: this.queues, predecessor, silence });
-    }
+    refuseOtherAgent(system(), predecessor);
+    if (mode === 'enforce') refuseReadQueues(system(), this.queues, predecessor);
     const queueing = predecessor?.queueing ?? [];
     try {
       this.#enforcement = await this.#enforce(snapshot, steering, queueing.length > 0, signal);

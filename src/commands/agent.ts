@@ -3,7 +3,9 @@ import { hostname, networkInterfaces } from 'node:os';
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
 import { AgentProcess } from '../agent/agent-process.ts';
+import { refuseOtherAgent } from '../agent/other-agents.ts';
 import { removeQueueing } from '../dataplane/steering/leftovers.ts';
+import { findPredecessor } from '../dataplane/steering/predecessor.ts';
 import { system } from '../dataplane/steering/run.ts';
 import { keepYoungSpaceSmall } from '../sys/engine.ts';
 import { createLogger, LogDestination } from '../telemetry/logger.ts';
@@ -154,6 +156,7 @@ async function runLogged(
  * waited for once the settings are right: a library that is missing, a cluster that does not answer. An agent that enforces later finds no rules, and adopts connections as on its first start.
  */
 async function stopEnforcing(log: Logger): Promise<void> {
+  refuseOtherAgent(system(), await findPredecessor(system()));
   if (await removeQueueing(system()))
     log.warn('the rules of an agent that enforced are taken away: nothing is enforced any more');
 }

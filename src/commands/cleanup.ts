@@ -1,13 +1,16 @@
 /** `podfence cleanup`: takes away all that podfence ever installed in the kernel. */
 import type { Command } from 'commander';
+import { refuseOtherAgent } from '../agent/other-agents.ts';
 import { eachKernelFlow, type KernelFlowKey, keyOf, setMarks } from '../dataplane/ctnetlink/kernel-flows.ts';
 import { removeEverything } from '../dataplane/steering/leftovers.ts';
+import { findPredecessor } from '../dataplane/steering/predecessor.ts';
 import { system } from '../dataplane/steering/run.ts';
 import { markOption } from './agent-options.ts';
 import { ExitCode } from './exit-code.ts';
 import { requireRootOnLinux } from './machine.ts';
 
 const HELP = `
+Stop the agent first: one that runs puts back what is missing.
 Rules, chains and sets are known by their names. Connections are known by their mark only: where the agent ran with a --mark-mask of its
 own, give the same; where that has changed while connections were open, run cleanup once with each.`;
 
@@ -21,6 +24,7 @@ export function register(program: Command): void {
     .addHelpText('after', HELP)
     .action(async ({ markMask }) => {
       requireRootOnLinux('cleanup');
+      refuseOtherAgent(system(), await findPredecessor(system()));
       await removeEverything(system());
       const marked: KernelFlowKey[] = [];
       await eachKernelFlow((flow) => marked.push(keyOf(flow)), { mask: markMask.judged, value: markMask.judged });

@@ -1,11 +1,13 @@
 /** The cluster that a command asks about: from manifests, or the one of a kubeconfig. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Family, isMistake } from '../cluster/addresses.ts';
+import { recordKey } from '../cluster/records.ts';
 import { parseTypedCidr } from '../cluster/typed-addresses.ts';
 import { ManifestOptionError } from '../manifests/address-range.ts';
 import { clusterOf } from '../manifests/cluster.ts';
 import { type LoadedManifests, loadManifests } from '../manifests/load.ts';
 import { formatProblem, type ManifestProblem } from '../manifests/problems.ts';
+import { refusedOf } from '../policy/refused-policies.ts';
 import type { ClusterRead } from './cluster-read.ts';
 import { InputError } from './exit-code.ts';
 import { tell } from './tell.ts';
@@ -22,7 +24,7 @@ export interface ClusterInputFlags {
 export interface ClusterInput extends ClusterRead {
   /** They were told on standard error. */
   readonly problems: readonly ManifestProblem[];
-  /** Something in it is wrong. */
+  /** Something in it is wrong, or a policy is refused. */
   readonly hasErrors: boolean;
 }
 
@@ -79,7 +81,10 @@ export async function readClusterInput(flags: ClusterInputFlags): Promise<Cluste
       ? await (await import('./kube-cluster.ts')).readKubeCluster(kubeconfig, context)
       : await readManifests(manifests, flags);
   for (const problem of problems) tell(`${formatProblem(problem)}\n`);
-  return { ...input, problems, hasErrors: problems.some(({ severity }) => severity === 'error') };
+  const refused = refusedOf(input.snapshot);
+  for (const [policy, reason] of refused)
+    tell(`NetworkPolicy ${recordKey(policy)} isolates its pods and allows nothing: ${reason}.\n`);
+  return { ...input, problems, hasErrors: refused.size > 0 || problems.some(({ severity }) => severity === 'error') };
 }
 
 async function readManifests(paths: readonly string[], flags: ClusterInputFlags): Promise<ClusterRead> {

@@ -14,7 +14,7 @@ export function flowTables({ flowTables }: RuleFacts, unread: ReadonlySet<RuleKi
       'warning',
       rules > 0 ? 'certain' : 'possible',
       `The flow table ${name} (on ${on}) carries connections past the hook forward${rules > 0 ? '' : ', where rules put any into it'}. podfence judges a connection before it gets there; a change of policies that ` +
-        'denies it later does not end it, as long as it stays in the flow table.',
+        'denies it later does not end it, as long as it stays in the flow table; where podfence steers by iptables, a packet that it drops can put it back there.',
       `Take pods out of it: a rule that returns for their addresses before "flow add", or their interfaces out of its devices.`,
     );
   });

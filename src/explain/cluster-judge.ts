@@ -38,7 +38,7 @@ export interface JudgeOptions {
 export class ClusterJudge {
   readonly #snapshot: ClusterSnapshot;
   readonly #mode: PolicyMode;
-  #table: RuleTable | undefined;
+  #compiled: Compiled | undefined;
   readonly #places = new Map<string, Place>();
   readonly #inForce: JudgeOptions['inForce'];
   readonly #packet = new Packet();
@@ -81,8 +81,20 @@ export class ClusterJudge {
   /** By which the end's own direction is judged. */
   #tableFor(end: FlowEnd): RuleTable {
     if (end.kind === 'pod' && end.node !== undefined && end.node === this.#inForce?.node) return this.#inForce.table;
-    this.#table ??= tableOf(this.#snapshot, this.#mode);
-    return this.#table;
+    return this.#compile().table;
+  }
+
+  /**
+   * Policies whose ipBlocks open nothing to some of their pods, since those of all policies of the
+   * same pods are too many: `namespace/name`, and why, a sentence about the policy without a stop.
+   */
+  closedBlocks(): ReadonlyMap<string, string> {
+    return this.#compile().closedBlocks;
+  }
+
+  #compile(): Compiled {
+    this.#compiled ??= compiledOf(this.#snapshot, this.#mode);
+    return this.#compiled;
   }
 
   /** Traffic between a pod and the node that it runs on is always allowed; the tables know of no nodes. */
@@ -102,23 +114,30 @@ export class ClusterJudge {
   }
 }
 
+interface Compiled {
+  readonly table: RuleTable;
+  readonly closedBlocks: ReadonlyMap<string, string>;
+}
+
 /** By snapshot, which never changes: whoever asks about one, in whatever words, asks the same table. */
-const compiled: Readonly<Record<PolicyMode, WeakMap<ClusterSnapshot, RuleTable>>> = {
+const compiled: Readonly<Record<PolicyMode, WeakMap<ClusterSnapshot, Compiled>>> = {
   enforce: new WeakMap(),
   audit: new WeakMap(),
 };
 
 /** Compiled when it is first asked. */
-function tableOf(snapshot: ClusterSnapshot, mode: PolicyMode): RuleTable {
-  let table = compiled[mode].get(snapshot);
-  if (table === undefined) {
+function compiledOf(snapshot: ClusterSnapshot, mode: PolicyMode): Compiled {
+  let found = compiled[mode].get(snapshot);
+  if (found === undefined) {
     const compiler = new PolicyCompiler(undefined, { mode });
     const { namespaces, pods, policies } = snapshot;
     compiler.apply([...namespaces, ...pods, ...policies].map((record) => ({ type: 'set', record })));
-    table = compiler.compile().table;
-    compiled[mode].set(snapshot, table);
+    const { table } = compiler.compile();
+    const closed = compiler.refusedPolicies().filter(({ refuses }) => refuses === 'blocks');
+    found = { table, closedBlocks: new Map(closed.map(({ policy, reason }) => [policy, reason])) };
+    compiled[mode].set(snapshot, found);
   }
-  return table;
+  return found;
 }
 
 function wordsOf({ address }: FlowEnd): AddressWords {

@@ -148,11 +148,23 @@ export class Explainer {
     // Of pods that share an address one may be allowed what another is not.
     const isShared = [from, to].some(({ address }) => this.#attribution.podsAt(address).length > 1);
     if (!isShared && !isExempt(judgement) && DIRECTIONS.some((direction) => differs(sides[direction])))
-      notes.push(BEHIND);
+      notes.push(this.#closedBlocksNote(sides) ?? BEHIND);
     if (judgement.verdict === 'allow' && !isExempt(judgement) && this.#answersAreIsolated(from, to))
       notes.push(REPLIES);
     const names = nameServerNote(this.#attribution, this.#judge, this.#snapshot.pods, from);
     return names === undefined ? notes : [...notes, names];
+  }
+
+  /** Where rules would allow it by ipBlocks that the table has no room for. */
+  #closedBlocksNote(sides: Explanation['sides']): string | undefined {
+    const denied = DIRECTIONS.map((direction) => sides[direction]).filter(({ verdict }) => verdict !== 'allow');
+    const closed = this.#judge.closedBlocks();
+    const policies = new Set(denied.flatMap(({ allowedBy }) => allowedBy.map(({ policy }) => policy)));
+    const [first, ...others] = [...policies].filter((policy) => closed.has(policy));
+    if (first === undefined) return undefined;
+    return others.length === 0
+      ? `The ipBlocks of policy ${first} open nothing: ${closed.get(first)}.`
+      : `The ipBlocks of policies ${[first, ...others].join(', ')} open nothing: ${closed.get(first)}.`;
   }
 
   #assignedNotes(from: FlowEnd, to: FlowEnd, judgement: Judgement, flow: AttributedFlow): readonly string[] {

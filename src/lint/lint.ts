@@ -2,6 +2,7 @@
 import { formatPath, isMap, type Path } from '../cluster/field.ts';
 import { MODE_ANNOTATION } from '../cluster/mode.ts';
 import { type PolicyRecord, recordKey } from '../cluster/records.ts';
+import { refusedOf } from '../policy/refused-policies.ts';
 import { Allowances } from './allowances.ts';
 import { DnsRule } from './dns.ts';
 import { EffectRules } from './effects.ts';
@@ -56,7 +57,10 @@ function policyRules(cluster: KnownCluster, { snapshot, podRanges }: LintInput) 
   const dns = new DnsRule(cluster);
   const ports = new PortRules(cluster);
   const hasPods = snapshot.pods.length > 0;
+  const refused = refusedOf(snapshot);
   return function* (policy: PolicyRecord): Iterable<Mistake> {
+    const reason = refused.get(policy);
+    if (reason !== undefined) return yield { rule: 'refused-policy', path: [], message: reason, hint: SMALLER };
     if (hasPods) yield* selectedPodMistakes(cluster, policy);
     if (hasPods) yield* ports.mistakes(policy);
     yield* peerMistakes(cluster, policy);
@@ -66,6 +70,9 @@ function policyRules(cluster: KnownCluster, { snapshot, podRanges }: LintInput) 
     if (cluster.modeOf(policy) === 'audit') yield auditedPolicy(policy);
   };
 }
+
+const SMALLER =
+  'podfence isolates its pods and allows nothing. Split it, or ask for fewer blocks, holes, selectors or ports.';
 
 function auditedPolicy({ namespace, mode }: PolicyRecord): Mistake {
   return {

@@ -30,6 +30,11 @@ export const RULES = {
     summary: 'Another object of the same kind and name replaces this one.',
   },
   'no-object': { code: 'PF105', severity: 'info', summary: 'A file or document holds no Kubernetes object.' },
+  'refused-policy': {
+    code: 'PF106',
+    severity: 'error',
+    summary: 'The policy asks for more of the rule table than one policy may have.',
+  },
   // Who is meant.
   'selects-no-pod': {
     code: 'PF201',

@@ -1,5 +1,5 @@
 /** A snapshot with the policies as they are compiled, for whoever goes by records beside the table: what is refused says so, and has no rules. */
-import { recordKey } from '../cluster/records.ts';
+import { type PolicyRecord, recordKey } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { PolicyCompiler } from './compiler.ts';
 import { canBeRefused, type RefusedPolicy, refusedRecord } from './policy-budget.ts';
@@ -15,6 +15,17 @@ export function asCompiled(snapshot: ClusterSnapshot): ClusterSnapshot {
     known.set(compiled, compiled);
   }
   return compiled;
+}
+
+/** Those of its policies that ask for more of the table than one may have, and why. */
+export function refusedOf(snapshot: ClusterSnapshot): ReadonlyMap<PolicyRecord, string> {
+  const { policies } = asCompiled(snapshot);
+  return new Map(
+    snapshot.policies.flatMap((policy, index) => {
+      const { error } = policies[index] as PolicyRecord;
+      return error === undefined || error === policy.error ? [] : [[policy, error]];
+    }),
+  );
 }
 
 /** @param refused some of its policies, by a larger snapshot perhaps */

@@ -78,7 +78,7 @@ describeAsRoot('A switch to audit mode that does not succeed', () => {
     const before = await rules();
     const refused = world.spawnAgent('--mode', 'audit');
     expect(await refused.exitCode()).toBe(3);
-    expect(refused.log.at(-1)?.msg).toContain('an agent that enforces runs on this node: it answers queue 9464');
+    expect(refused.log.at(-1)?.msg).toContain('another podfence agent runs on this node: it answers queue 9464');
     await expectCut(stranger);
     await friend.expectNothingLost();
     expect(enforcing.isRunning).toBe(true);

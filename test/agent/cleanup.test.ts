@@ -1,5 +1,5 @@
 /** `podfence cleanup` takes away all that is podfence's, and nothing else, while traffic flows. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { eachKernelFlow } from '../../src/dataplane/ctnetlink/kernel-flows.ts';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
@@ -26,6 +26,9 @@ describeAsRoot('podfence cleanup', () => {
   beforeAll(async () => {
     world = await AgentWorld.start([FRIEND_ALLOWED]);
     for (const line of FOREIGN_RULES) await world.onNode(...line.split(' '));
+  });
+  afterEach(async () => {
+    await world.killAgents();
   });
   afterAll(async () => {
     await world[Symbol.asyncDispose]();
@@ -86,10 +89,19 @@ describeAsRoot('podfence cleanup', () => {
     await stranger.expectNothingLost();
   });
 
-  test('does nothing where there is nothing', async () => {
+  test.each([
+    { mode: 'enforce', does: 'answers queue 9464' },
+    { mode: 'audit', does: 'reads the copies of group 9464' },
+  ])('refuses beside an agent that runs with --mode $mode, and leaves all in place', async ({ mode, does }) => {
+    const agent = await world.startAgent('--mode', mode);
     const before = await stateOf(world);
-    expect(await world.onNode(process.execPath, CLI, 'cleanup')).toContain('; 0 connections lost its mark.');
+    const refused = await world.lab.exec(world.node, [process.execPath, CLI, 'cleanup']);
+    expect(refused).toMatchObject({ code: 3, stdout: '' });
+    expect(refused.stderr).toContain(`another podfence agent runs on this node: it ${does} (`);
+    expect(refused.stderr).toMatch(/, process \d+\).*\n {2}stop it first/);
     expect(await stateOf(world)).toEqual(before);
+    await agent.kill();
+    await world.onNode(process.execPath, CLI, 'cleanup');
   });
 
   test('removes what an agent was killed over before it had finished', async () => {
@@ -110,7 +122,11 @@ describeAsRoot('podfence cleanup', () => {
 async function stateOf(world: AgentWorld): Promise<readonly string[]> {
   const commands = ['iptables-save', 'ip6tables-save', 'ipset save', 'nft list tables'];
   const texts = await Promise.all(commands.map((command) => world.onNode(...command.split(' '))));
-  const lines = texts.join('\n').split('\n');
+  // The sign's time runs.
+  const lines = texts
+    .join('\n')
+    .replace(/(add podfence-sign .* timeout) \d+/, '$1')
+    .split('\n');
   return lines.filter(
     (line) => line !== '' && !/^#|^\*|^COMMIT|^:[A-Z]+ ACCEPT|^table ip6? (security|mangle|filter)$/.test(line),
   );

@@ -33,8 +33,27 @@ describeAsRoot('A second agent, or other software on its queues', () => {
     expect(wordsOf(second)).toMatch(
       new RegExp(`another podfence agent runs on this node: it answers queue 9464 \\(.*process ${first.pid}\\)`),
     );
-    expect(await rulesOf(world)).toBe(rules);
+    expect(await rulesOf(world)).toEqual(rules);
     expect((await first.get('/readyz')).status).toBe(200);
+  });
+
+  test.each(['enforce', 'audit'])('one that would %s is told of one that audits', async (mode) => {
+    const first = await world.startAgent('--mode', 'audit');
+    const rules = await rulesOf(world);
+    const second = world.spawnAgent(...ELSEWHERE, '--mode', mode, '--first-queue', '9600');
+    expect(await second.exitCode()).not.toBe(0);
+    expect(wordsOf(second)).toMatch(/another podfence agent .*: it reads the copies of group 9464 \(.*process \d+\)/);
+    expect(await rulesOf(world)).toEqual(rules);
+    expect((await first.get('/readyz')).status).toBe(200);
+  });
+
+  test('one that would audit is told of one that enforces, whose rules stay', async () => {
+    await world.startAgent();
+    const rules = await rulesOf(world);
+    const second = world.spawnAgent(...ELSEWHERE, '--mode', 'audit');
+    expect(await second.exitCode()).not.toBe(0);
+    expect(wordsOf(second)).toContain('another podfence agent runs on this node: it answers queue 9464');
+    expect(await rulesOf(world)).toEqual(rules);
   });
 
   test('other software on one of its queues is named', async () => {
@@ -55,6 +74,10 @@ function wordsOf({ log, words }: RunningAgent): string {
 }
 
 /** Without counters and times. */
-async function rulesOf(world: AgentWorld): Promise<string> {
-  return await world.onNode('sh', '-c', 'iptables-save | grep ^-A');
+async function rulesOf(world: AgentWorld): Promise<readonly string[]> {
+  const text = await world.onNode('sh', '-c', 'iptables-save; nft list ruleset');
+  return text
+    .split('\n')
+    .filter((line) => /^-A|^\t\t.* comment .*\]/.test(line))
+    .map((line) => line.replace(/packets \d+ bytes \d+/, ''));
 }

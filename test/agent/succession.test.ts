@@ -7,7 +7,7 @@ const TIMES = { since: 1.5, period: 10 };
 
 function said(sign: Predecessor['sign'], meanwhile: Predecessor['meanwhile'] = 'dropped') {
   const { level, fields, message } = successionOf(
-    { found: FOUND, queueing: ['iptables'], queues: [9464], meanwhile, sign },
+    { found: FOUND, queueing: ['iptables'], queues: [9464], groups: [], meanwhile, sign },
     TIMES,
   );
   expect(fields.found).toBe(FOUND);

@@ -350,6 +350,24 @@ describe('podfence explain --batch', () => {
     expect(JSON.parse(stdout)).toEqual(answered);
     expect(stderr).toContain('Did you mean podSelector?');
   });
+
+  test('says which policies ask for too much of the rule table, also in the exit code', async () => {
+    const ingress = Array.from({ length: 2000 }, (_, i) => ({
+      from: [{ ipBlock: { cidr: '20.0.0.0/8', except: [`20.${i >> 8}.${i & 255}.7/32`] } }],
+      ports: [{ port: 2 * i + 1 }],
+    }));
+    const costly = file(
+      'costly.yaml',
+      JSON.stringify({
+        ...{ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name: 'costly' } },
+        spec: { podSelector: {}, ingress },
+      }),
+    );
+    const { code, stdout, stderr } = await podfence([...batch, '-m', costly], JSON.stringify(good));
+    expect(code).toBe(2);
+    expect(JSON.parse(stdout)).toEqual(answered);
+    expect(stderr).toContain('NetworkPolicy default/costly isolates its pods and allows nothing: its ipBlocks ask for');
+  });
 });
 
 const SERVICE = `

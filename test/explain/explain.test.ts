@@ -208,3 +208,21 @@ describe('an answer', () => {
     });
   });
 });
+
+test('a flow that ipBlocks would allow, which are too many together, is explained by that', () => {
+  const holes = (first: number) =>
+    Array.from({ length: 300 }, (_, i) =>
+      allow(
+        [{ ipBlock: { cidr: '20.0.0.0/8', except: [`20.${first}.${i >> 8}.${i & 255}/32`] } }],
+        [tcp(600 * first + 2 * i + 1)],
+      ),
+    );
+  const policies = Array.from({ length: 6 }, (_, i) => policyFor('backend', `holes-${i}`, { ingress: holes(i) }));
+  const flow = ['20.0.0.8', 'app1/backend-1', '1'] as const;
+  expect(explained(policies.slice(0, 1), flow)).toMatchObject({ verdict: 'allow' });
+  const { verdict, notes } = explained(policies, flow);
+  expect(verdict).toBe('deny');
+  expect(notes).toEqual([
+    expect.stringMatching(/^The ipBlocks of policy app1\/holes-0 open nothing: with those of the other policies/),
+  ]);
+});

@@ -55,7 +55,29 @@ describe('the folder of mistakes', () => {
       'selectors.yaml:49:28 PF207 warning',
     ]);
     const missing = RULE_NAMES.filter((rule) => !findings.some((finding) => finding.rule === rule));
-    expect(missing).toEqual(['unreadable', 'replaced-object', 'no-object']);
+    expect(missing).toEqual(['unreadable', 'replaced-object', 'no-object', 'refused-policy']);
+  });
+});
+
+describe('a policy that asks for more of the rule table than it may have', () => {
+  const holes = (count: number) =>
+    policy({
+      ingress: Array.from({ length: count }, (_, i) => ({
+        from: [{ ipBlock: { cidr: '20.0.0.0/8', except: [`20.${i >> 8}.${i & 255}.7/32`] } }],
+        ports: [{ port: 2 * i + 1 }],
+      })),
+    });
+
+  it('is refused, as the agent does', async () => {
+    expect(await findingsOf('refused-policy', [holes(5000)])).toEqual([
+      expect.stringMatching(
+        /^error : its ipBlocks ask for more than [\d,]+ words of the rule table \| podfence isolates/,
+      ),
+    ]);
+  });
+
+  it('is not refused where it asks for less', async () => {
+    expect(await findingsOf('refused-policy', [holes(100)])).toEqual([]);
   });
 });
 

@@ -3,7 +3,7 @@
  * is known by its name: the nftables table `podfence`, chains `PODFENCE-…`, sets `podfence-…`. Tools that are not installed, and tables
  * that the kernel does not have, hold nothing.
  */
-import { isUnsupported, SteeringError } from './error.ts';
+import { isUnsupported } from './error.ts';
 import { SET_PREFIX } from './ipset.ts';
 import {
   chosenVariant,
@@ -16,7 +16,7 @@ import {
   type Variant,
   writeTables,
 } from './iptables-commands.ts';
-import { CHAIN_PREFIX, type Family, POSTROUTING_CHAIN, TABLES, type Table } from './iptables-rules.ts';
+import { type Family, POSTROUTING_CHAIN, TABLES, type Table } from './iptables-rules.ts';
 import { hasOurs, type SavedTable } from './iptables-tables.ts';
 import { TABLE } from './nftables-rules.ts';
 import type { System } from './run.ts';
@@ -42,27 +42,14 @@ export async function isQueueing(system: System): Promise<boolean> {
 }
 
 /**
- * Takes away all that podfence has installed, where rules hand packets themselves over and nobody takes them. Rules that hand over copies are left alone: they hold nothing up.
- * Gives back whether there were such rules. Throws SteeringError, ANSWERED where a process takes the packets: the rules are its own then, and stay.
+ * Takes away all that podfence has installed, where rules hand packets themselves over. Rules that
+ * hand over copies are left alone: they hold nothing up. Gives back whether there were such rules.
+ * Throws SteeringError.
  */
 export async function removeQueueing(system: System): Promise<boolean> {
   if (!(await isQueueing(system))) return false;
-  const bound = boundQueues(system);
-  const [answered] = (await ruleQueues(system)).filter((queue) => bound.has(queue));
-  if (answered !== undefined) throw alreadyAnswered(answered);
   await removeEverything(system);
   return true;
-}
-
-/** The queues that rules of ours hand packets to. */
-async function ruleQueues(system: System): Promise<number[]> {
-  const texts: string[] = [];
-  if (await nftablesInstalled(system)) texts.push(await system.run('nft', ['list', 'table', 'inet', TABLE]));
-  await anyTable(system, (saved) => {
-    for (const [chain, rules] of saved) if (chain.startsWith(CHAIN_PREFIX)) texts.push(...rules);
-    return false;
-  });
-  return texts.flatMap(queuesOf);
 }
 
 /** The queues that a listing of nft or iptables names: `queue to 1-4`, in older words `queue num 1-4`; `--queue-num 1`, `--queue-balance 1:4`. */
@@ -73,18 +60,9 @@ export function queuesOf(listing: string): number[] {
   );
 }
 
-/** Those of this network namespace that a process takes packets from: a line each, the number first (nfnetlink_queue.c, seq_show). */
-function boundQueues(system: System): ReadonlySet<number> {
-  const lines = system.read('/proc/thread-self/net/netfilter/nfnetlink_queue')?.split('\n') ?? [];
-  return new Set(lines.filter((line) => line.trim() !== '').map((line) => Number.parseInt(line, 10)));
-}
-
-function alreadyAnswered(queue: number): SteeringError {
-  return new SteeringError(
-    'ANSWERED',
-    `an agent that enforces runs on this node: it answers queue ${queue}`,
-    'stop it first; two agents on one node would undo what the other does',
-  );
+/** The groups that a listing of nft or iptables copies to: `log group 1`; `--nflog-group 1`. */
+export function groupsOf(listing: string): number[] {
+  return [...listing.matchAll(/(?:\blog group|--nflog-group) (\d+)/g)].map(([, group]) => Number(group));
 }
 
 /** Takes away the nftables table. Throws SteeringError. */

@@ -3,7 +3,7 @@
 import { SET_PREFIX } from './ipset.ts';
 import { listSets, readSetText } from './iptables-commands.ts';
 import { CHAIN_PREFIX } from './iptables-rules.ts';
-import { nftablesInstalled, ourTables, queuesOf, supported } from './leftovers.ts';
+import { groupsOf, nftablesInstalled, ourTables, queuesOf, supported } from './leftovers.ts';
 import { TABLE } from './nftables-rules.ts';
 import type { System } from './run.ts';
 import { parseIpsetSign, parseNftSign, SIGN_IPSET, type Sign } from './sign.ts';
@@ -13,6 +13,8 @@ export interface Predecessor {
   readonly queueing: readonly string[];
   /** The queues that those rules name. */
   readonly queues: readonly number[];
+  /** The NFLOG groups that its rules copy packets to: those of an agent in audit mode. */
+  readonly groups: readonly number[];
   /** `iptables, table security: chain PODFENCE-FORWARD`. */
   readonly found: readonly string[];
   /** What becomes of new connections of isolated pods while nobody judges: dropped, or let pass; nothing is handed over, or only copies are, where it is `passed`. */
@@ -26,10 +28,12 @@ export async function findPredecessor(system: System): Promise<Predecessor | und
   const found: string[] = [];
   /** Rules that hand packets over. */
   const queueing = new Map<string, string[]>();
+  const groups = new Set<number>();
   const look = (command: string, rules: readonly string[]) => {
     // `queue to 9464` of nftables, `-j NFQUEUE --queue-num 9464` of iptables.
     const those = rules.filter((rule) => /\bqueue (flags|to|num)\b|-j NFQUEUE\b/.test(rule));
     if (those.length > 0) queueing.set(command, [...(queueing.get(command) ?? []), ...those]);
+    for (const group of groupsOf(rules.join('\n'))) groups.add(group);
   };
   let sign: Sign | undefined;
   if (await nftablesInstalled(system)) {
@@ -51,5 +55,8 @@ export async function findPredecessor(system: System): Promise<Predecessor | und
   // With bypass a queue that nobody reads lets pass.
   const holds = queueing.values().some((rules) => rules.some((rule) => !/\bbypass\b/.test(rule)));
   const queues = [...new Set(queueing.values().flatMap((rules) => queuesOf(rules.join('\n'))))];
-  return { queueing: [...queueing.keys()], queues, found, meanwhile: holds ? 'dropped' : 'passed', sign };
+  return {
+    ...{ queueing: [...queueing.keys()], queues, groups: [...groups], found },
+    ...{ meanwhile: holds ? 'dropped' : 'passed', sign },
+  };
 }

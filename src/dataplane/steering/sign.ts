@@ -12,6 +12,9 @@ export interface Sign {
   readonly secondsAgo: number;
 }
 
+/** An agent that runs renews its sign so often, in ms. */
+export const SIGN_PERIOD = 10_000;
+
 /** In iptables' world an ipset, and a set of the table in nftables'. */
 export const SIGN_IPSET = `${SET_PREFIX}sign`;
 export const SIGN_SET = 'sign';
