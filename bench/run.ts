@@ -10,7 +10,7 @@ import type { Bench } from './harness/bench.ts';
 import { describeMachine } from './harness/machine.ts';
 import { plot } from './harness/plot.ts';
 import { Progress } from './harness/progress.ts';
-import { hasMarkers, mixedCommits, targetTable, withTable } from './harness/report.ts';
+import { mixedCommits, targetTable, withTable } from './harness/report.ts';
 import type { BenchResult } from './harness/result.ts';
 import { completed, readReference, readResult, writePlot, writeResult } from './harness/results.ts';
 import { missingTargets, originOf, resultTable } from './harness/terminal.ts';
@@ -19,7 +19,8 @@ import { missingTargets, originOf, resultTable } from './harness/terminal.ts';
 const RESULTS = fileURLToPath(new URL('results', import.meta.url));
 /** Not in the repository. */
 const QUICK_RESULTS = join(RESULTS, 'quick');
-const DOCUMENTS = ['../README.md', 'README.md'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+/** It shows the table of targets. */
+const DOCUMENT = fileURLToPath(new URL('README.md', import.meta.url));
 /** What a benchmark may take to clean up after Ctrl-C, in ms. */
 const CLEANUP_MS = 15_000;
 
@@ -45,11 +46,7 @@ const program = new Command('npm run bench --')
     'where NAME.json and NAME.svg go (default: bench/results; of a quick run bench/results/quick)',
   )
   .option('--list', 'say what there is, and what each needs that this machine has not', false)
-  .option(
-    '--report',
-    'run nothing; write the table of targets into README.md and bench/README.md from the files',
-    false,
-  )
+  .option('--report', 'run nothing; write the table of targets into bench/README.md from the files', false)
   .option('--plot', 'run nothing; draw the plots of the files again', false)
   .exitOverride()
   .action(async (names: string[], options: Options) => {
@@ -179,16 +176,8 @@ function reportTargets(folder: string): void {
   const table = targetTable(results);
   if (mixedCommits(results))
     console.error('bench: these results come from different commits, or from files that are in none');
-  for (const path of DOCUMENTS) {
-    const document = readFileSync(path, 'utf8');
-    const name = relative('', path);
-    if (!hasMarkers(document)) {
-      console.log(`${name} has no place for the table`);
-      continue;
-    }
-    writeFileSync(path, withTable(document, table));
-    console.log(`${name}: table of targets written`);
-  }
+  writeFileSync(DOCUMENT, withTable(readFileSync(DOCUMENT, 'utf8'), table));
+  console.log(`${relative('', DOCUMENT)}: table of targets written`);
 }
 
 /** Says what went wrong and gives the exit code. */

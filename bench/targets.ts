@@ -6,7 +6,7 @@ export interface Target extends Bound {
   readonly bench: string;
   readonly row: string;
   readonly unit: string;
-  /** What the table of README.md calls it. */
+  /** What the table of bench/README.md calls it. */
   readonly what: string;
 }
 

@@ -6,9 +6,10 @@ import { installExactly } from './npm.mjs';
 import { elapsed, SetupError, say } from './output.mjs';
 
 /** Runs TypeScript sources as they are (`engines` in package.json). */
-const OLDEST_MAJOR = 24;
+export const OLDEST_MAJOR = 24;
 
-const VERSION = '24.21.0';
+/** Of the Node that set-up downloads. */
+export const VERSION = '24.21.0';
 
 /** The packages by platform, with the checksums that npm verifies. */
 const BUILDS = /** @type {Record<string, { name: string, integrity: string } | undefined>} */ ({

@@ -33,6 +33,21 @@ export function packagesReady(root, node) {
 }
 
 /**
+ * Did somebody install the packages of the lockfile by hand? npm lists what it installed in
+ * node_modules/.package-lock.json. Optional packages may be missing.
+ * @param {string} root of the checkout
+ */
+export function packagesInstalled(root) {
+  const list = join(root, 'node_modules', '.package-lock.json');
+  if (!existsSync(list)) return false;
+  const installed = JSON.parse(readFileSync(list, 'utf8')).packages;
+  const wanted = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
+  return Object.entries(wanted).every(
+    ([path, { version, optional }]) => path === '' || optional || installed[path]?.version === version,
+  );
+}
+
+/**
  * Installs what the lockfile says.
  * @param {string} root of the checkout
  * @param {NodeRuntime} node

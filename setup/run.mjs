@@ -8,10 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { benchMistake, benchSendsPackets } from './bench.mjs';
 import { build } from './build.mjs';
 import { runInForeground, watchSignals } from './child.mjs';
+import { installGoTools, missingGoTools } from './go-tools.mjs';
 import { withLock } from './lock.mjs';
 import { downloadNode, readyNode } from './node.mjs';
-import { installPackages as installNpmPackages, packagesReady } from './npm.mjs';
+import { installPackages as installNpmPackages, packagesInstalled, packagesReady } from './npm.mjs';
 import { SetupError, say } from './output.mjs';
+import { describePlan, isComplete, mayInstall, refusal } from './plan.mjs';
 import {
   describeMissing,
   installObstacle,
@@ -33,6 +35,7 @@ const COMPILED = join(CACHE, 'compiled');
 const PATH = withAdminFolders(process.env.PATH);
 
 /** @typedef {import('./node.mjs').NodeRuntime} NodeRuntime */
+/** @typedef {(path: string) => readonly import('./system-packages.mjs').SystemPackage[]} MissingPackages */
 
 /**
  * The checkout, ready to run commands in.
@@ -97,13 +100,39 @@ function sendsPackets(word, args) {
  * @returns {Promise<Checkout>}
  */
 async function prepare(word, args) {
+  const installs = mayInstall(process.env);
+  const plan = planFor(word, args, installs);
+  if (!isComplete(plan)) {
+    if (!installs) throw refusal(plan, CACHE);
+    say(describePlan(plan));
+  }
   await prepareSystem(word, args);
+  await prepareGoTools(word);
   const node = readyNode(NODE_FOLDER);
-  const ready =
-    node !== undefined && packagesReady(ROOT, node) ? node : await withLock(join(CACHE, 'setup.lock'), install);
+  const ready = node !== undefined && !plan.npmPackages ? node : await withLock(join(CACHE, 'setup.lock'), install);
   const path = dirname(ready.binary) + delimiter + PATH;
+  // The agent takes every variable of this prefix for a setting of its own.
+  const { PODFENCE_SETUP: _, ...env } = process.env;
   // Processes of one command, and of the next, take over what was compiled: without it each start spends half a second more on types.
-  return { root: ROOT, node: ready.binary, env: { NODE_COMPILE_CACHE: COMPILED, ...process.env, PATH: path } };
+  return { root: ROOT, node: ready.binary, env: { NODE_COMPILE_CACHE: COMPILED, ...env, PATH: path } };
+}
+
+/**
+ * @param {string} word
+ * @param {readonly string[]} args
+ * @param {boolean} installs packages that somebody installed by hand will do where set-up may not
+ * @returns {import('./plan.mjs').Plan}
+ */
+function planFor(word, args, installs) {
+  const node = readyNode(NODE_FOLDER);
+  const npmPackages = node === undefined || !(packagesReady(ROOT, node) || (!installs && packagesInstalled(ROOT)));
+  const wanted = [
+    ...wantedPackages(word, args).map(({ missing }) => missing),
+    ...(npmPackages ? [missingForCapture] : []),
+  ];
+  const canInstall = installObstacle({ path: PATH }) === undefined;
+  const systemPackages = canInstall ? wanted.flatMap((missing) => missing(PATH)) : [];
+  return { systemPackages, node: node === undefined, npmPackages, goTools: wantedGoTools(word) };
 }
 
 /** Looks again first: another process may have done it while we waited for the lock. */
@@ -131,37 +160,65 @@ async function prepareCapture() {
 }
 
 /**
+ * The system packages that a command wants. It goes without the optional ones where a system does not have them.
+ * @param {string} word
+ * @param {readonly string[]} args
+ * @returns {readonly { missing: MissingPackages, without?: string }[]} `without` says what that means
+ */
+function wantedPackages(word, args) {
+  const packets = sendsPackets(word, args);
+  return [
+    ...(packets ? [{ missing: missingPackages }] : []),
+    ...(word === 'test' ? [{ missing: missingBrowser, without: 'tests that need a browser are skipped by name' }] : []),
+    ...(word === 'test:cluster'
+      ? [{ missing: missingForCluster, without: 'no cluster can be brought up on this machine' }]
+      : []),
+    ...(word === 'test:kernel' ? [{ missing: missingForKernel, without: 'the run is skipped by name' }] : []),
+    ...(word === 'bench' && packets
+      ? [{ missing: missingLoadGenerators, without: 'benchmarks that need them are left out by name' }]
+      : []),
+  ];
+}
+
+/**
  * @param {string} word
  * @param {readonly string[]} args
  */
 async function prepareSystem(word, args) {
-  const missing = sendsPackets(word, args) ? missingPackages(PATH) : [];
   const obstacle = installObstacle({ path: PATH });
-  if (missing.length > 0 && obstacle === undefined) {
-    await withLock(join(CACHE, 'setup.lock'), async () => {
-      const still = missingPackages(PATH);
-      if (still.length > 0) await installSystemPackages(still, PATH);
-    });
-  } else if (missing.length > 0 && obstacle !== undefined) {
-    say(describeMissing(missing, obstacle));
-  } else if (word === 'test' && (process.platform !== 'linux' || process.getuid?.() !== 0)) {
+  if (obstacle === undefined) {
+    for (const { missing, without } of wantedPackages(word, args)) await installMissing(missing, without);
+    return;
+  }
+  const missing = sendsPackets(word, args) ? missingPackages(PATH) : [];
+  if (missing.length > 0) say(describeMissing(missing, obstacle));
+  else if (word === 'test' && (process.platform !== 'linux' || process.getuid?.() !== 0)) {
     say('not root on Linux: tests that need network namespaces are skipped by name, all others run.');
   }
-  if (obstacle !== undefined) return;
-  if (word === 'test') await prepareMore(missingBrowser, 'tests that need a browser are skipped by name');
-  if (word === 'test:cluster') await prepareMore(missingForCluster, 'no cluster can be brought up on this machine');
-  if (word === 'test:kernel') await prepareMore(missingForKernel, 'the run is skipped by name');
-  if (word === 'bench' && sendsPackets(word, args)) {
-    await prepareMore(missingLoadGenerators, 'benchmarks that need them are left out by name');
+}
+
+/** @param {string} word */
+function wantedGoTools(word) {
+  return word === 'test' ? missingGoTools(CACHE, PATH) : [];
+}
+
+/** @param {string} word */
+async function prepareGoTools(word) {
+  if (wantedGoTools(word).length === 0) return;
+  try {
+    await withLock(join(CACHE, 'setup.lock'), () => installGoTools(wantedGoTools(word), CACHE, PATH));
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    say(`${error.message}\ngoing on without: tests that need it are skipped by name`);
   }
 }
 
 /**
- * Packages that not everything needs: a system that does not have them goes without.
- * @param {(path: string) => readonly import('./system-packages.mjs').SystemPackage[]} missing
- * @param {string} without what that means
+ * @param {MissingPackages} missing
+ * @param {string | undefined} without what it means to go without them; undefined where that is an error
+ * @throws {SetupError}
  */
-async function prepareMore(missing, without) {
+async function installMissing(missing, without) {
   if (missing(PATH).length === 0) return;
   try {
     await withLock(join(CACHE, 'setup.lock'), async () => {
@@ -169,7 +226,7 @@ async function prepareMore(missing, without) {
       if (still.length > 0) await installSystemPackages(still, PATH);
     });
   } catch (error) {
-    if (!(error instanceof SetupError)) throw error;
+    if (!(error instanceof SetupError) || without === undefined) throw error;
     say(`${error.message}\ngoing on without: ${without}`);
   }
 }

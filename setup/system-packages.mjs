@@ -162,7 +162,7 @@ function isMissing({ commands, alternatives, files = [] }, path, root = '') {
  * @param {string} command
  * @param {string} path
  */
-function findCommand(command, path) {
+export function findCommand(command, path) {
   return path
     .split(delimiter)
     .map((folder) => join(folder, command))

@@ -60,10 +60,6 @@ function isNew(text: string, index: number, all: readonly string[]): boolean {
   return all.indexOf(text) === index;
 }
 
-export function hasMarkers(document: string): boolean {
-  return document.includes(BEGIN);
-}
-
 /** The document with the table between its markers. @throws Error without them */
 export function withTable(document: string, table: string): string {
   const begin = document.indexOf(BEGIN);

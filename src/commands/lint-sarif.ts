@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { printable } from '../cluster/printable.ts';
 import type { Finding } from '../lint/finding.ts';
 import { RULE_NAMES, ruleOf, type Severity } from '../lint/rules.ts';
+import { documentationAddress } from './documentation.ts';
 
 const SCHEMA = 'https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json';
 const LEVELS: Readonly<Record<Severity, 'error' | 'warning' | 'note'>> = {
@@ -20,7 +21,13 @@ const LEVELS: Readonly<Record<Severity, 'error' | 'warning' | 'note'>> = {
 export function sarifLog(findings: readonly Finding[], version: string): object {
   const rules = RULE_NAMES.map((name) => {
     const { code, severity, summary } = ruleOf(name);
-    return { id: code, name, shortDescription: { text: summary }, defaultConfiguration: { level: LEVELS[severity] } };
+    return {
+      id: code,
+      name,
+      shortDescription: { text: summary },
+      helpUri: documentationAddress('lint.md', `${code}-${name}`.toLowerCase()),
+      defaultConfiguration: { level: LEVELS[severity] },
+    };
   });
   const driver = { name: 'podfence', semanticVersion: version, rules };
   return {

@@ -1,4 +1,4 @@
-/** README.md and daemonset/README.md: their commands as they stand, and what they promise to show. */
+/** The documents about clusters: their commands as they stand, and what they promise to show. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,13 +12,10 @@ import type { Running } from './shell.ts';
 import { until } from './until.ts';
 
 const cluster = new Cluster();
-const documented = new Documented(['README.md', 'daemonset/README.md'], {
+const PAGES = ['cluster', 'audit', 'replay', 'wire'].map((page) => `docs/${page}.md`);
+const documented = new Documented(['README.md', ...PAGES, 'daemonset/README.md'], {
   'Two commands': 'they are about a checkout',
-  'Your own policies': 'a lab needs no cluster',
-  'Why was it denied?': 'manifests are asked, no cluster',
-  'Who can reach whom': 'manifests are asked, no cluster',
   'On one machine without a cluster': 'as it says',
-  'How fast': 'benchmarks',
 });
 /** Made by this run: it has its network and its image as the documents have them. */
 const isOurs = cluster.target.scripts !== undefined;
@@ -80,6 +77,7 @@ describe('a newcomer on a kind cluster', () => {
   });
 
   test('makes the cluster and the image', () => {
+    documented.elsewhere(/^npm (pack$|install )/, 'the npm package is no matter of a cluster');
     documented.elsewhere(/^kind create cluster/, 'the cluster is there');
     documented.elsewhere(/^docker build/, "test/deploy/dockerfile-steps.mjs carries the Dockerfile's steps out");
     documented.elsewhere(/^kind load/, 'the run has loaded the image');

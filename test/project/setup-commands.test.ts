@@ -19,6 +19,9 @@ beforeEach(async () => {
   }
   const lockfile = readFileSync(join(ROOT, 'package-lock.json'), 'utf8');
   write('node_modules/.podfence-setup', packagesStamp(lockfile, process.versions.node));
+  // Nothing is to be built: what it does is no matter here.
+  write('bin/actionlint', '#!/bin/sh\n');
+  chmodSync(join(checkout, 'bin/actionlint'), 0o755);
 });
 afterEach(() => rm(checkout, { recursive: true }));
 
@@ -32,7 +35,8 @@ function userEnvironment(): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(
     ([name]) => !/^(npm_|INIT_CWD|VITEST|PODFENCE|NODE_OPTIONS)/.test(name),
   );
-  return { ...Object.fromEntries(own), PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH}` };
+  const PATH = [dirname(process.execPath), process.env.PATH, join(checkout, 'bin')].join(delimiter);
+  return { ...Object.fromEntries(own), PATH };
 }
 
 const options = (): SpawnOptions & { encoding: 'utf8' } => ({

@@ -1,0 +1,44 @@
+/** Links and anchors of Markdown documents, as GitHub makes them. */
+import { globSync } from 'node:fs';
+
+/** Those of the checkout, without what is installed or generated beside it. */
+export function markdownFiles(root: string): readonly string[] {
+  const isForeign = (name: string) => ['node_modules', 'dist', '.cache', '.git'].includes(name);
+  return globSync('**/*.md', { cwd: root, exclude: isForeign }).sort();
+}
+
+/** The targets of links and pictures outside code. */
+export function linksOf(markdown: string): readonly string[] {
+  return [...prose(markdown).matchAll(/\]\(([^()\s]+)\)/g)].map(([, target = '']) => target);
+}
+
+/**
+ * The anchors of headings: lower case, without punctuation, spaces as hyphens; of equal ones the
+ * second has -1 behind it.
+ */
+export function anchorsOf(markdown: string): ReadonlySet<string> {
+  const anchors = new Set<string>();
+  const counts = new Map<string, number>();
+  for (const [, heading = ''] of withoutFences(markdown).matchAll(/^#{1,6} +(.+?) *$/gm)) {
+    const slug = heading
+      .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\p{M} _-]/gu, '')
+      .replaceAll(' ', '-');
+    const count = counts.get(slug) ?? 0;
+    counts.set(slug, count + 1);
+    anchors.add(count === 0 ? slug : `${slug}-${count}`);
+  }
+  return anchors;
+}
+
+/** Without code: neither fenced, nor indented, nor within a line. */
+function prose(markdown: string): string {
+  return withoutFences(markdown)
+    .replaceAll(/^ {4}.*$/gm, '')
+    .replaceAll(/(`+)(?!`)[^\n]*?[^`\n]\1(?!`)/g, (code) => (code.includes('](') ? '' : code));
+}
+
+function withoutFences(markdown: string): string {
+  return markdown.replaceAll(/^(```|~~~)[\s\S]*?^\1.*$/gm, '');
+}
