@@ -1,4 +1,7 @@
-/** The declarations that the library ships: those that TypeScript can reach from its entry. All others are internal. */
+/**
+ * The declarations that the library ships: those that TypeScript can reach from its entry. All
+ * others are internal.
+ */
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 

@@ -1,6 +1,7 @@
 /**
- * Ends the process, in one sentence, under a Node on which set-up itself does not run. It is imported
- * before all other modules. Under a newer Node that is too old for podfence set-up downloads one.
+ * Ends the process, in one sentence, under a Node on which set-up itself does not run. It is
+ * imported before all other modules. Under a newer Node that is too old for podfence set-up
+ * downloads one.
  */
 
 const OLDEST_MAJOR = 18;

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The command of the npm package: the command line, unless Node is too old for it. It keeps to what a
- * Node 12 can parse, which knows no `await` outside of functions.
+ * The command of the npm package: the command line, unless Node is too old for it. It keeps to what
+ * a Node 12 can parse, which knows no `await` outside of functions.
  */
 let isSettled = false;
 const settle = () => {

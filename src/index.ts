@@ -1,6 +1,7 @@
 /**
- * podfence as a library: what NetworkPolicies mean, for tests and tools of your own. The verdicts come from the compiled table and the filter that judge
- * packets on a node. Nothing happens at import, nothing native is loaded, and it runs wherever Node does.
+ * podfence as a library: what NetworkPolicies mean, for tests and tools of your own. The verdicts
+ * come from the compiled table and the filter that judge packets on a node. Nothing happens at
+ * import, nothing native is loaded, and it runs wherever Node does.
  *
  *     import { compile, judge, loadManifests } from 'podfence';
  *
@@ -69,16 +70,18 @@ export class CompiledCluster {
 }
 
 /**
- * Reads a file, a folder (recursively) or `-`, standard input; or several of them. What is wrong in them becomes `problems`,
- * and the rest loads.
- * @throws ManifestOptionError for what is no path, no path at all, and an address range that cannot be used
+ * Reads a file, a folder (recursively) or `-`, standard input; or several of them. What is wrong in
+ * them becomes `problems`, and the rest loads.
+ * @throws ManifestOptionError for what is no path, no path at all, and an address range that cannot
+ * be used
  */
 export async function loadManifests(
   paths: string | readonly string[],
   options: LoadOptions = {},
 ): Promise<LoadedManifests> {
   const list: readonly unknown[] = Array.isArray(paths) ? paths : [paths];
-  // Without manifests everything is allowed: a test that asks such a cluster would pass for no reason.
+  // Without manifests everything is allowed: a test that asks such a cluster would pass for no
+  // reason.
   if (list.length === 0) throw new ManifestOptionError('loadManifests: no path is given');
   for (const path of list) {
     if (typeof path === 'string' && path !== '') continue;
@@ -89,8 +92,8 @@ export async function loadManifests(
 }
 
 /**
- * Compiles the policies of loaded manifests for every pod in them. A policy with errors isolates its pods and allows nothing; `problems` of the loaded manifests
- * tell them.
+ * Compiles the policies of loaded manifests for every pod in them. A policy with errors isolates
+ * its pods and allows nothing; `problems` of the loaded manifests tell them.
  */
 export function compile(loaded: LoadedManifests): CompiledCluster {
   const isIpv6 = (address: string) => address.includes(':');
@@ -103,7 +106,8 @@ export function compile(loaded: LoadedManifests): CompiledCluster {
 }
 
 /**
- * The verdict on a flow that is opened, for each direction by itself and for both. Replies need no rule and are not asked about.
+ * The verdict on a flow that is opened, for each direction by itself and for both. Replies need no
+ * rule and are not asked about.
  * @throws FlowError for names and ports that do not exist
  */
 export function judge(cluster: CompiledCluster, question: FlowQuestion): BatchAnswer {
@@ -111,7 +115,8 @@ export function judge(cluster: CompiledCluster, question: FlowQuestion): BatchAn
 }
 
 /**
- * The verdict with its reasons: policies that isolate and rules that allow, near misses where it is denied, and policies that would allow it.
+ * The verdict with its reasons: policies that isolate and rules that allow, near misses where it is
+ * denied, and policies that would allow it.
  * @throws FlowError for names and ports that do not exist
  */
 export function explain(cluster: CompiledCluster, { from, to, port, protocol }: FlowQuestion): Answer {

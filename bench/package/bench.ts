@@ -1,4 +1,7 @@
-/** `npm run bench package`: what npm ships, what it installs, and what an import of the library loads. */
+/**
+ * `npm run bench package`: what npm ships, what it installs, and what an import of the library
+ * loads.
+ */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';

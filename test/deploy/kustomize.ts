@@ -1,5 +1,6 @@
 /**
- * The kustomizations of daemonset/ as kustomize renders them: the command, or the one inside kubectl.
+ * The kustomizations of daemonset/ as kustomize renders them: the command, or the one inside
+ * kubectl.
  *
  *     go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
  */
@@ -29,12 +30,18 @@ function findKustomize(): readonly string[] | undefined {
   return Number(version?.[1]) >= KNOWS_COMPONENTS ? ['kubectl', 'kustomize'] : undefined;
 }
 
-/** The objects of a kustomization of daemonset/, sorted. None where there is no kustomize: tests of them are skipped. */
+/**
+ * The objects of a kustomization of daemonset/, sorted. None where there is no kustomize: tests of
+ * them are skipped.
+ */
 export function kustomized(name: string): readonly KubeObject[] {
   return hasKustomize ? render(join(DAEMONSET, name)) : [];
 }
 
-/** The same, of daemonset/base with a patch of daemonset/ for its DaemonSet, as `kubectl patch` would merge it. */
+/**
+ * The same, of daemonset/base with a patch of daemonset/ for its DaemonSet, as `kubectl patch`
+ * would merge it.
+ */
 export function patchedBase(patch: string): readonly KubeObject[] {
   if (!hasKustomize) return [];
   const folder = mkdtempSync(join(tmpdir(), 'podfence-kustomize-'));

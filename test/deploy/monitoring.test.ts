@@ -194,7 +194,10 @@ describe('the alerts', () => {
   });
 
   describe.skipIf(!hasPromtool)(`tell of a flow table${NEEDS_PROMTOOL}`, () => {
-    /** Holds by how much what the expression takes the rate of rises while these flows come into a table for 64. */
+    /**
+     * Holds by how much what the expression takes the rate of rises while these flows come into a
+     * table for 64.
+     */
     async function expectRise(states: readonly number[], expected: number, revoked = false): Promise<void> {
       const [evicted] = selectorsOf(ruleOf('PodfenceFlowTableFull').expr);
       if (evicted === undefined) throw new Error('the alert asks for nothing');

@@ -1,6 +1,6 @@
 /**
- * What Prometheus makes of rules and expressions: its own promtool, where there is one. Debian has it in the package `prometheus`,
- * which starts a server as well; without that:
+ * What Prometheus makes of rules and expressions: its own promtool, where there is one. Debian has
+ * it in the package `prometheus`, which starts a server as well; without that:
  *
  *     apt-get download prometheus && dpkg-deb --extract prometheus_*.deb FOLDER      # FOLDER/usr/bin/promtool
  *
@@ -38,7 +38,10 @@ export function ruleProblems(rules: object): string {
   return promtool(rules, 'check', 'rules');
 }
 
-/** How the values of expressions over these series differ from those that are given; '' where they do not. */
+/**
+ * How the values of expressions over these series differ from those that are given; '' where they
+ * do not.
+ */
 export function evaluationProblems(series: readonly InputSeries[], evaluations: readonly Evaluation[]): string {
   const test = {
     interval: '1m',

@@ -36,7 +36,10 @@ export class ProjectWithPodfence implements Disposable {
     return project;
   }
 
-  /** Runs a file of a package of the checkout in the project; gives what it prints. Throws where it fails. */
+  /**
+   * Runs a file of a package of the checkout in the project; gives what it prints. Throws where it
+   * fails.
+   */
   run(command: string, ...args: readonly string[]): string {
     return this.node(join(MODULES, command), ...args);
   }

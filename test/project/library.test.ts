@@ -1,4 +1,7 @@
-/** The library as a project that depends on it sees it: built, installed by its name, imported, type-checked. */
+/**
+ * The library as a project that depends on it sees it: built, installed by its name, imported,
+ * type-checked.
+ */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

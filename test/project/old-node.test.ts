@@ -1,4 +1,6 @@
-/** Every entry of the package, under a Node that is too old: one sentence, and nothing else happens. */
+/**
+ * Every entry of the package, under a Node that is too old: one sentence, and nothing else happens.
+ */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
