@@ -20,6 +20,10 @@ export const BENCHES: Readonly<Record<string, BenchEntry>> = {
     summary: 'recorded captures: packets a second, and memory, from the file to the summary',
     load: () => import('./replay/bench.ts'),
   },
+  package: {
+    summary: 'what npm ships and installs, and what an import of the library loads',
+    load: () => import('./package/bench.ts'),
+  },
   queue: {
     summary: 'two pods on a node: latency, throughput and connections of the kernel alone and of podfence',
     load: () => import('./queue/bench.ts'),

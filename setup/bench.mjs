@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Benchmarks that send no real packets. */
-const IN_MEMORY = ['filter', 'compile', 'replay'];
+const IN_MEMORY = ['filter', 'compile', 'replay', 'package'];
 
 /** Flags after which nothing is measured. */
 const WITHOUT_RUN = ['--help', '-h', '--list', '--report', '--plot'];

@@ -1,16 +1,24 @@
-/** `npm run build`: the publishable package in dist/, as JavaScript with types. */
+/** `npm run build`: the publishable package in dist/, as JavaScript with the types of the library. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { runInForeground } from './child.mjs';
+import { pruneDeclarations } from './declarations.mjs';
 import { localCommand } from './npm.mjs';
 
 /** @typedef {import('./run.mjs').Checkout} Checkout */
 
 /**
- * @param {Checkout} checkout
+ * @param {Pick<Checkout, 'root' | 'env'>} checkout
+ * @param {readonly string[]} [_args]
+ * @param {string} [dist] where the package goes
  * @returns {Promise<number>} exit code
  */
-export function build({ root, env }) {
-  rmSync(join(root, 'dist'), { recursive: true, force: true });
-  return runInForeground(localCommand(root, 'tsc'), ['-p', 'tsconfig.build.json'], { cwd: root, env });
+export async function build({ root, env }, _args = [], dist = join(root, 'dist')) {
+  rmSync(dist, { recursive: true, force: true });
+  const code = await runInForeground(localCommand(root, 'tsc'), ['-p', 'tsconfig.build.json', '--outDir', dist], {
+    cwd: root,
+    env,
+  });
+  if (code === 0) pruneDeclarations(dist, 'index.d.ts');
+  return code;
 }

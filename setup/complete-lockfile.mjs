@@ -3,6 +3,7 @@
  * those that the registry it asked does not have (a mirror may lack other platforms' builds), and `npm ci` then refuses the lockfile
  * everywhere. The entries have no checksum, as nobody has seen the packages; npm looks at one only on the platform it is for.
  */
+import './oldest-node.mjs';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

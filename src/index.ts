@@ -1,17 +1,20 @@
 /**
- * podfence as a library: what NetworkPolicies mean, for tests and tools of your own. The verdicts come from the compiled table and the filter that judge
- * packets on a node. Nothing happens at import, nothing native is loaded, and it runs wherever Node does.
+ * podfence as a library: what NetworkPolicies mean, for tests and tools of your own. The verdicts
+ * come from the compiled table and the filter that judge packets on a node. Nothing happens at
+ * import, nothing native is loaded, and it runs wherever Node does.
  *
  *     import { compile, judge, loadManifests } from 'podfence';
  *
- *     const cluster = compile(await loadManifests(['k8s/']));
+ *     const cluster = compile(await loadManifests('k8s/'));
  *     judge(cluster, { from: 'shop/frontend-1', to: 'shop/database-0', port: 5432 }).verdict; // 'deny'
  */
+import './node-required.ts';
 import { Batch, type BatchAnswer, type FlowQuestion, portQuery } from './explain/batch.ts';
 import { Explainer } from './explain/explain.ts';
 import type { Answer } from './explain/explanation.ts';
+import { ManifestOptionError } from './manifests/address-range.ts';
 import { clusterOf, type ManifestCluster } from './manifests/cluster.ts';
-import type { LoadedManifests } from './manifests/load.ts';
+import { type LoadedManifests, type LoadOptions, loadManifests as load } from './manifests/load.ts';
 import { type MatrixOptions, Reachability } from './matrix/reachability.ts';
 
 export type { NamespaceRecord, PodRecord, PolicyRecord } from './cluster/records.ts';
@@ -25,41 +28,72 @@ export type { Finding } from './lint/finding.ts';
 export type { LintInput } from './lint/input.ts';
 export { type LintResult, lint } from './lint/lint.ts';
 export type { LoadedManifests, LoadOptions } from './manifests/load.ts';
-export { loadManifests } from './manifests/load.ts';
 export type { ManifestProblem } from './manifests/problems.ts';
 export type { Cell, MatrixOptions, PlacedCell, Reachability } from './matrix/reachability.ts';
 
-/** A cluster that can be asked; `compile` makes it. */
-export class CompiledCluster {
-  readonly #cluster: ManifestCluster;
+/** What answers questions about a cluster, made when the first one comes. */
+class Judges {
+  readonly cluster: ManifestCluster;
   #batch: Batch | undefined;
   #explainer: Explainer | undefined;
 
   constructor(cluster: ManifestCluster) {
-    this.#cluster = cluster;
+    this.cluster = cluster;
   }
 
-  /** @internal */
-  get cluster(): ManifestCluster {
-    return this.#cluster;
-  }
-
-  /** @internal */
   get batch(): Batch {
-    this.#batch ??= new Batch(this.#cluster.snapshot, this.#cluster.services);
+    this.#batch ??= new Batch(this.cluster.snapshot, this.cluster.services);
     return this.#batch;
   }
 
-  /** @internal */
   get explainer(): Explainer {
-    this.#explainer ??= new Explainer(this.#cluster);
+    this.#explainer ??= new Explainer(this.cluster);
     return this.#explainer;
   }
 }
 
+let compiled: (judges: Judges) => CompiledCluster;
+let judgesOf: (cluster: CompiledCluster) => Judges;
+
+/** A cluster that can be asked; `compile` makes it. */
+export class CompiledCluster {
+  readonly #judges: Judges;
+
+  private constructor(judges: Judges) {
+    this.#judges = judges;
+  }
+
+  static {
+    compiled = (judges) => new CompiledCluster(judges);
+    judgesOf = (cluster) => cluster.#judges;
+  }
+}
+
 /**
- * Compiles the policies of loaded manifests for every pod in them. A policy with errors isolates its pods and allows nothing; `problems` of the loaded manifests
- * tell them.
+ * Reads a file, a folder (recursively) or `-`, standard input; or several of them. What is wrong in
+ * them becomes `problems`, and the rest loads.
+ * @throws ManifestOptionError for what is no path, no path at all, and an address range that cannot
+ * be used
+ */
+export async function loadManifests(
+  paths: string | readonly string[],
+  options: LoadOptions = {},
+): Promise<LoadedManifests> {
+  const list: readonly unknown[] = Array.isArray(paths) ? paths : [paths];
+  // Without manifests everything is allowed: a test that asks such a cluster would pass for no
+  // reason.
+  if (list.length === 0) throw new ManifestOptionError('loadManifests: no path is given');
+  for (const path of list) {
+    if (typeof path === 'string' && path !== '') continue;
+    const given = path === '' ? 'empty' : path === null ? 'null' : `of type ${typeof path}`;
+    throw new ManifestOptionError(`loadManifests: a path is a file or a folder, as text; this one is ${given}`);
+  }
+  return await load(list as readonly string[], options);
+}
+
+/**
+ * Compiles the policies of loaded manifests for every pod in them. A policy with errors isolates
+ * its pods and allows nothing; `problems` of the loaded manifests tell them.
  */
 export function compile(loaded: LoadedManifests): CompiledCluster {
   const isIpv6 = (address: string) => address.includes(':');
@@ -68,27 +102,29 @@ export function compile(loaded: LoadedManifests): CompiledCluster {
     ...(addresses.every(isIpv6) && addresses.length > 0 ? [] : (['IPv4'] as const)),
     ...(addresses.some(isIpv6) ? (['IPv6'] as const) : []),
   ];
-  return new CompiledCluster(clusterOf(loaded, families));
+  return compiled(new Judges(clusterOf(loaded, families)));
 }
 
 /**
- * The verdict on a flow that is opened, for each direction by itself and for both. Replies need no rule and are not asked about.
+ * The verdict on a flow that is opened, for each direction by itself and for both. Replies need no
+ * rule and are not asked about.
  * @throws FlowError for names and ports that do not exist
  */
 export function judge(cluster: CompiledCluster, question: FlowQuestion): BatchAnswer {
-  return cluster.batch.judge(question);
+  return judgesOf(cluster).batch.judge(question);
 }
 
 /**
- * The verdict with its reasons: policies that isolate and rules that allow, near misses where it is denied, and policies that would allow it.
+ * The verdict with its reasons: policies that isolate and rules that allow, near misses where it is
+ * denied, and policies that would allow it.
  * @throws FlowError for names and ports that do not exist
  */
 export function explain(cluster: CompiledCluster, { from, to, port, protocol }: FlowQuestion): Answer {
-  return cluster.explainer.answer(from, to, portQuery(port, protocol));
+  return judgesOf(cluster).explainer.answer(from, to, portQuery(port, protocol));
 }
 
 /** Who can reach whom. `cells()` of it gives each pair with each port. */
 export function matrix(cluster: CompiledCluster, options: Omit<MatrixOptions, 'services'> = {}): Reachability {
-  const { snapshot, services } = cluster.cluster;
+  const { snapshot, services } = judgesOf(cluster).cluster;
   return new Reachability(snapshot, { services, ...options });
 }

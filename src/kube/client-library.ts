@@ -1,8 +1,13 @@
 /**
- * KubeConfig of @kubernetes/client-node, without the clients and models of the whole Kubernetes API: those are 50 MB and 0.2 s of every process, and only
- * `makeApiClient` needs them, which nobody here calls. The library's configuration imports all of them for two small names; it is given these alone. The same
- * with undici, 100 modules and a tenth of an agent's way to its first request: only those clients ask by it. Where a later version is made otherwise, it is
- * loaded as it is.
+ * KubeConfig of @kubernetes/client-node, without the clients and models of the whole Kubernetes
+ * API: 50 MB and 0.2 s of every process, which only `makeApiClient` needs, and nobody here calls
+ * that. The library's configuration imports all of them for two small names, so it gets these
+ * alone. The same goes for undici, 100 modules and a tenth of an agent's way to its first request,
+ * which only those clients use. To import the library's parts one by one does not help: its login
+ * by OpenID Connect imports config.js again.
+ *
+ * The version is pinned. Where the next one imports anything else, it is loaded as it is, and
+ * test/kube/client-library.test.ts names what has changed.
  */
 import { registerHooks } from 'node:module';
 
@@ -10,6 +15,16 @@ const LIBRARY = '@kubernetes/client-node/dist/';
 const CONFIG = `${LIBRARY}config.js`;
 const EVERYTHING = './gen/index.js';
 const CLIENT = 'undici';
+
+/**
+ * Has the names of undici that the library imports. Whatever uses one learns why it is not there.
+ */
+const NO_CLIENT = `
+const refuse = () => { throw new Error('podfence does not load undici: see kube/client-library'); };
+export class Agent { constructor() { refuse(); } }
+export class ProxyAgent { constructor() { refuse(); } }
+export const fetch = refuse;
+`;
 
 const hooks = registerHooks({
   resolve: (specifier, context, next) => {
@@ -19,9 +34,7 @@ const hooks = registerHooks({
       return module(`export { createConfiguration } from ${place('./gen/configuration.js')};
                      export { ServerConfiguration } from ${place('./gen/servers.js')};`);
     }
-    if (specifier === CLIENT && parentURL.includes(LIBRARY)) {
-      return module('export class Agent {}; export class ProxyAgent {}; export const fetch = undefined;');
-    }
+    if (specifier === CLIENT && parentURL.includes(LIBRARY)) return module(NO_CLIENT);
     return next(specifier, context);
   },
 });

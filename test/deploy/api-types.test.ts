@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { apiProblems } from './api-types.ts';
-import type { KubeObject } from './kustomize.ts';
+import type { KubeObject } from './objects.ts';
 
 const service = (spec: object) =>
   ({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'x' }, spec }) as unknown as KubeObject;

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as client from '@kubernetes/client-node';
-import type { KubeObject } from './kustomize.ts';
+import type { KubeObject } from './objects.ts';
 
 interface Attribute {
   readonly baseName: string;

@@ -2,12 +2,12 @@
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseAllDocuments } from 'yaml';
 import { settings } from '../../daemonset/generate/settings.ts';
 import { apiProblems } from './api-types.ts';
 import { DAEMONSET } from './folders.ts';
 import { Helm } from './helm.ts';
-import { identity, type KubeObject, renderKustomization } from './kustomize.ts';
+import { hasKustomize, kustomized, NEEDS_KUSTOMIZE } from './kustomize.ts';
+import { byIdentity, type KubeObject, parseObjects } from './objects.ts';
 
 const CHART = join(DAEMONSET, 'chart');
 const NAMESPACE = 'podfence-system';
@@ -24,14 +24,12 @@ describe.skipIf(!Helm.isThere)(Helm.isThere ? 'The Helm chart' : 'The Helm chart
   function render(...flags: readonly string[]): readonly KubeObject[] {
     const { code, stdout, stderr } = template(...flags);
     if (code !== 0) throw new Error(stderr);
-    return parseAllDocuments(stdout)
-      .map((document) => document.toJS() as KubeObject | null)
-      .filter((object) => object !== null);
+    return parseObjects(stdout);
   }
 
-  const sorted = (objects: readonly KubeObject[]) =>
-    objects.filter(({ kind }) => kind !== 'Namespace').toSorted((a, b) => identity(a).localeCompare(identity(b)));
-  const kustomized = (folder: string) => sorted(renderKustomization(join(DAEMONSET, folder)));
+  const sorted = (objects: readonly KubeObject[]) => byIdentity(objects.filter(({ kind }) => kind !== 'Namespace'));
+  const inFolder = (name: string) => sorted(kustomized(name));
+  const withKustomize = it.skipIf(!hasKustomize);
 
   function variables(objects: readonly KubeObject[]): Readonly<Record<string, unknown>> {
     const daemonSet = objects.find(({ kind }) => kind === 'DaemonSet') as unknown as {
@@ -43,24 +41,24 @@ describe.skipIf(!Helm.isThere)(Helm.isThere ? 'The Helm chart' : 'The Helm chart
     return Object.fromEntries(agent?.env.map(({ name, value, valueFrom }) => [name, value ?? valueFrom]) ?? []);
   }
 
-  it('gives the objects of daemonset/base but the namespace, which is Helm’s', () => {
-    expect(sorted(render())).toEqual(kustomized('base'));
+  withKustomize(`gives the objects of daemonset/base but the namespace, which is Helm’s${NEEDS_KUSTOMIZE}`, () => {
+    expect(sorted(render())).toEqual(inFolder('base'));
   });
 
-  it('goes to another namespace as a whole', () => {
-    const moved = JSON.parse(JSON.stringify(kustomized('base')).replaceAll(NAMESPACE, 'network'));
+  withKustomize(`goes to another namespace as a whole${NEEDS_KUSTOMIZE}`, () => {
+    const moved = JSON.parse(JSON.stringify(inFolder('base')).replaceAll(NAMESPACE, 'network'));
     expect(sorted(render('-n', 'network'))).toEqual(moved);
   });
 
-  it('gives those of daemonset/startup-taint with that setting', () => {
+  withKustomize(`gives those of daemonset/startup-taint with that setting${NEEDS_KUSTOMIZE}`, () => {
     const objects = sorted(render('--set', 'settings.startup-taint=podfence.io/agent-not-ready'));
     const withoutPods = (all: readonly KubeObject[]) => all.filter(({ kind }) => kind !== 'DaemonSet');
-    expect(withoutPods(objects)).toEqual(withoutPods(kustomized('startup-taint')));
-    expect(variables(objects)).toEqual(variables(kustomized('startup-taint')));
+    expect(withoutPods(objects)).toEqual(withoutPods(inFolder('startup-taint')));
+    expect(variables(objects)).toEqual(variables(inFolder('startup-taint')));
   });
 
-  it('gives those of daemonset/monitored with prometheusOperator', () => {
-    expect(sorted(render('--set', 'prometheusOperator=true'))).toEqual(kustomized('monitored'));
+  withKustomize(`gives those of daemonset/monitored with prometheusOperator${NEEDS_KUSTOMIZE}`, () => {
+    expect(sorted(render('--set', 'prometheusOperator=true'))).toEqual(inFolder('monitored'));
   });
 
   it('sets every setting, in the form in which the agent reads it', () => {

@@ -16,8 +16,8 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { parse } from 'yaml';
 import { parseDockerfile, substitute } from './dockerfile.ts';
-import { renderKustomization } from './kustomize.ts';
 
 /** @typedef {import('./dockerfile.ts').Stage} Stage */
 /** @typedef {import('./dockerfile.ts').Instruction} Instruction */
@@ -245,7 +245,7 @@ const AGENT = `
  * @returns {readonly [script: string, launcher: readonly string[]]} the script carries out $SCRIPT
  */
 function confined(root) {
-  const daemonSet = renderKustomization(join(PROJECT, 'daemonset', 'base')).find(({ kind }) => kind === 'DaemonSet');
+  const daemonSet = parse(readFileSync(join(PROJECT, 'daemonset', 'base', 'daemonset.yaml'), 'utf8'));
   const added =
     JSON.stringify(daemonSet)
       .match(/"capabilities":.*?"add":\[(.*?)\]/)?.[1]

@@ -1,20 +1,74 @@
 import { execFileSync } from 'node:child_process';
-import { expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { parseAst } from 'vitest/node';
 
-const SOURCE = new URL('../../src/kube/kubeconfig.ts', import.meta.url);
+const ROOT = new URL('../../', import.meta.url);
+const SOURCE = new URL('src/kube/client-library.ts', ROOT);
+const { dependencies } = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8'));
+const { version } = createRequire(import.meta.url)('@kubernetes/client-node/package.json');
+const CAUSE = `@kubernetes/client-node ${version} is made otherwise than src/kube/client-library.ts expects; adapt it`;
+
 const LOADED = `
 import { registerHooks } from 'node:module';
 const urls = [];
 registerHooks({ load: (url, context, next) => (urls.push(url), next(url, context)) });
-const { loadKubeConfig } = await import('${SOURCE}');
-console.log(JSON.stringify({ loads: typeof loadKubeConfig, urls: urls.filter((url) => /client-node|undici/.test(url)) }));
+const { KubeConfig } = await import('${SOURCE}');
+const config = new KubeConfig();
+config.loadFromClusterAndUser({ name: 'a', server: 'https://a', caData: 'YQ==' }, { name: 'a' });
+const refusal = await config.applySecurityAuthentication({ setHeaderParam() {} }).catch(({ message }) => message);
+console.log(JSON.stringify({ refusal, urls: urls.filter((url) => /client-node|undici/.test(url)) }));
 `;
 
-test('of the client library only the configuration is loaded, none of the models of the API, and no client', () => {
-  const output = execFileSync(process.execPath, ['--input-type=module', '-e', LOADED], { encoding: 'utf8' });
-  const { loads, urls } = JSON.parse(output) as { loads: string; urls: string[] };
-  expect(loads).toBe('function');
-  expect(urls.some((url) => url.endsWith('dist/config.js'))).toBe(true);
-  expect(urls.filter((url) => url.includes('/models/') || url.includes('/apis/'))).toEqual([]);
-  expect(urls.filter((url) => url.includes('node_modules/undici/'))).toEqual([]);
+/** The names that a module of the library imports from another. */
+function importedNames(url: string, from: string): readonly string[] {
+  return parseAst(readFileSync(fileURLToPath(url), 'utf8')).body.flatMap((node) => {
+    if (node.type !== 'ImportDeclaration' || node.source.value !== from) return [];
+    return node.specifiers.map((each) =>
+      each.type === 'ImportSpecifier' && each.imported.type === 'Identifier' ? each.imported.name : '*',
+    );
+  });
+}
+
+describe('of the client library', () => {
+  let refusal: unknown;
+  let urls: readonly string[];
+  beforeAll(() => {
+    const output = execFileSync(process.execPath, ['--input-type=module', '-e', LOADED], { encoding: 'utf8' });
+    ({ refusal, urls } = JSON.parse(output) as { refusal: unknown; urls: readonly string[] });
+  });
+
+  test('one version is used, and the next comes with a commit that runs these tests', () => {
+    expect(dependencies['@kubernetes/client-node']).toBe(version);
+    expect(version).toMatch(/^\d+\.\d+\.\d+$/);
+  });
+
+  test('only the configuration is loaded, none of the models of the API, and no client', () => {
+    expect(urls.some((url) => url.endsWith('dist/config.js'))).toBe(true);
+    const models = urls.filter((url) => url.includes('/models/') || url.includes('/apis/'));
+    expect(models, CAUSE).toEqual([]);
+    expect(
+      urls.filter((url) => url.includes('node_modules/undici/')),
+      CAUSE,
+    ).toEqual([]);
+  });
+
+  test('the configuration imports the two names that it is given', () => {
+    const config = urls.filter((url) => url.endsWith('dist/config.js'));
+    const names = config.flatMap((url) => importedNames(url, './gen/index.js'));
+    expect(names.toSorted(), CAUSE).toEqual(['ServerConfiguration', 'createConfiguration']);
+  });
+
+  test('every name of undici that is imported has something in its place', () => {
+    const files = urls.filter((url) => url.startsWith('file:') && url.endsWith('.js'));
+    const names = new Set(files.flatMap((url) => importedNames(url, 'undici')));
+    expect(names.size, CAUSE).toBeGreaterThan(0);
+    expect(names.difference(new Set(['Agent', 'ProxyAgent', 'fetch'])), CAUSE).toEqual(new Set());
+  });
+
+  test('what uses undici all the same says why it is not there', () => {
+    expect(refusal, CAUSE).toBe('podfence does not load undici: see kube/client-library');
+  });
 });

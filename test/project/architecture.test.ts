@@ -13,9 +13,14 @@ const RULE_TABLE = 'policy/rule-table.ts';
 const FLOW_EVENTS = 'dataplane/nfqueue/flow-events.ts';
 
 const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] | typeof EVERYTHING_BELOW })[] = [
+  { path: 'bin.ts', mayImport: EVERYTHING_BELOW, packages: [] },
   { path: 'cli.ts', mayImport: EVERYTHING_BELOW },
   // The npm library: nothing that needs Linux, or anything native.
-  { path: 'index.ts', mayImport: ['manifests', 'matrix', 'explain', 'lint', 'cluster'], packages: [] },
+  {
+    path: 'index.ts',
+    mayImport: ['node-required.ts', 'manifests', 'matrix', 'explain', 'lint', 'cluster'],
+    packages: [],
+  },
   { path: 'commands', mayImport: EVERYTHING_BELOW },
   // Each node of a lab runs the agent.
   { path: 'lab', mayImport: EVERYTHING_BELOW },
@@ -64,6 +69,8 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: 'conntrack', mayImport: ['packet'], packages: [] },
   { path: 'packet', mayImport: [], packages: [] },
   { path: 'cluster', mayImport: [], packages: ['ipaddr.js'] },
+  // It runs on any Node, before everything else.
+  { path: 'node-required.ts', mayImport: [], packages: [] },
   // System calls through koffi.
   { path: SYS, mayImport: [] },
 ];

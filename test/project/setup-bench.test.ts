@@ -34,7 +34,7 @@ describe('npm run bench', () => {
 
   it('refuses a name that is none, with those that there are', () => {
     expect(benchMistake(ROOT, ['filter', 'qeue'], {})).toMatch(
-      /^no benchmark is called qeue\. There are filter, compile, replay, queue/,
+      /^no benchmark is called qeue\. There are filter, compile, replay, package, queue/,
     );
   });
 

@@ -1,0 +1,74 @@
+/**
+ * What Prometheus makes of rules and expressions: its own promtool, where there is one. Debian has
+ * it in the package `prometheus`, which starts a server as well; without that:
+ *
+ *     apt-get download prometheus && dpkg-deb --extract prometheus_*.deb FOLDER      # FOLDER/usr/bin/promtool
+ *
+ * https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+
+/** Whether there is one at all. */
+export const hasPromtool = spawnSync('promtool', ['--version']).status === 0;
+
+/** Behind the names of tests that are skipped without one. */
+export const NEEDS_PROMTOOL = hasPromtool ? '' : ' (needs promtool)';
+
+export interface InputSeries {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** One a minute. */
+  readonly values: readonly number[];
+}
+
+export interface Evaluation {
+  readonly expression: string;
+  /** Minutes after the first value. */
+  readonly minute: number;
+  /** Undefined where the expression gives nothing. It must give no labels. */
+  readonly value: number | undefined;
+}
+
+/** What promtool finds wrong with a file of rules; '' for nothing. */
+export function ruleProblems(rules: object): string {
+  return promtool(rules, 'check', 'rules');
+}
+
+/**
+ * How the values of expressions over these series differ from those that are given; '' where they
+ * do not.
+ */
+export function evaluationProblems(series: readonly InputSeries[], evaluations: readonly Evaluation[]): string {
+  const test = {
+    interval: '1m',
+    input_series: series.map(({ name, labels, values }) => ({
+      series: `${name}{${Object.entries(labels)
+        .map(([label, value]) => `${label}=${JSON.stringify(value)}`)
+        .join(',')}}`,
+      values: values.join(' '),
+    })),
+    promql_expr_test: evaluations.map(({ expression, minute, value }) => ({
+      expr: expression,
+      eval_time: `${minute}m`,
+      exp_samples: value === undefined ? [] : [{ labels: '{}', value }],
+    })),
+  };
+  return promtool({ tests: [test] }, 'test', 'rules');
+}
+
+/** Runs a command of promtool on a file with this content; gives what it complains about. */
+function promtool(content: object, ...command: readonly string[]): string {
+  const folder = mkdtempSync(join(tmpdir(), 'podfence-promtool-'));
+  try {
+    const file = join(folder, 'rules.yaml');
+    writeFileSync(file, stringify(content));
+    const { status, stdout, stderr } = spawnSync('promtool', [...command, file], { encoding: 'utf8' });
+    return status === 0 ? '' : `${stdout}${stderr}`;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
