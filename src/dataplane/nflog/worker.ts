@@ -100,5 +100,5 @@ function carryOut(command: Command): void {
 function tellOfSeeded(flow: Packet): void {
   if (!filter.judgeSeeded(flow, now())) return;
   counters.countPacket(filter.direction, REVOKED, true);
-  events?.write(flow, REVOKED, filter.direction, true, filter.flows.side === OTHER);
+  events?.write(flow, REVOKED, filter.direction, true, filter.side === OTHER);
 }

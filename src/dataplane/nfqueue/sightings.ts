@@ -8,5 +8,5 @@ import type { FlowEvents } from './flow-events.ts';
 export function tell(events: FlowEvents, filter: Filter, reason: number): void {
   const { packet } = filter;
   if (reason === REVOKED && packet.quotesFlow) return;
-  events.write(packet, reason, filter.direction, filter.isAudited, reason === REVOKED && filter.flows.side === OTHER);
+  events.write(packet, reason, filter.direction, filter.isAudited, reason === REVOKED && filter.side === OTHER);
 }

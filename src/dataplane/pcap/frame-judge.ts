@@ -6,6 +6,7 @@
  * Every pod of the cluster is an endpoint of the table, so that both directions are judged wherever the capture is made. Connections that were opened before it
  * began are adopted where a direction allows them: no capture shows their beginning.
  */
+import type { FlowKey } from '../../conntrack/flow-key.ts';
 import { FlowTable } from '../../conntrack/flow-table.ts';
 import { NO_SLOT } from '../../conntrack/slots.ts';
 import {
@@ -80,6 +81,7 @@ export class FrameJudge {
   readonly #observes: boolean;
   /** Flows that the filter remembers nothing of, with what was said about them as notes. */
   readonly #flows: FlowTable;
+  readonly #key: FlowKey;
   readonly #peeked = new Packet();
   #adoptedUntil: number | undefined;
   #isAudited = false;
@@ -92,6 +94,7 @@ export class FrameJudge {
     this.#tellOf = tell;
     this.#observes = observes;
     this.#flows = new FlowTable(flowCapacity);
+    this.#key = this.#flows.createKey();
   }
 
   /** Of a fragment that was judged last, what it has in common with the rest of its datagram. */
@@ -143,16 +146,17 @@ export class FrameJudge {
   #recall(view: DataView, now: number): number {
     const { frame, filter } = this;
     const flows = this.#flows;
+    const key = this.#key;
     const packet = this.#peeked;
     decode(packet, view, frame.payload, frame.captured, frame.length);
-    if (packet.status !== OK || packet.isFragment) return -1;
-    const slot = flows.find(packet, now);
+    if (packet.status !== OK || packet.isFragment || !key.set(packet)) return -1;
+    const slot = flows.find(key, now);
     if (slot === NO_SLOT) return -1;
     const event = eventOf(packet);
     const said = flows.notes(slot);
     const isOver = event === EVENT_OPEN && canReopen(flows.state(slot));
     if (!isOver && flows.generation(slot) === filter.table.generation) {
-      flows.advance(slot, flows.side, event, now);
+      flows.advance(slot, flows.sideOf(slot, key), event, now);
       return said;
     }
     if (!isOver && said < FIRST_DENY) {
@@ -195,11 +199,10 @@ export class FrameJudge {
     this.#isAudited = said >= FIRST_DENY && filter.isAudited;
     let reversed = false;
     if (said === ADOPTED) {
-      filter.flows.find(packet, now);
-      reversed = filter.flows.side === OTHER || answers(packet, eventOf(packet));
+      reversed = filter.side === OTHER || answers(packet, eventOf(packet));
     } else if (said === REVOKED) {
       if (packet.quotesFlow) return said;
-      reversed = filter.flows.side === OTHER;
+      reversed = filter.side === OTHER;
       // What audited policies deny the filter remembers as a flow that passes.
     } else if (said !== ALLOWED_BY_POLICY && !this.#isAudited) {
       const isStopped = said >= FIRST_DENY && !this.#observes;
@@ -214,12 +217,11 @@ export class FrameJudge {
     const { packet, table } = this.filter;
     const event = eventOf(packet);
     const reversed = answers(packet, event);
-    // Of a message that neither asks nor answers there is no flow.
-    if (packet.icmpType >= 0 && packet.srcPort < 0) return false;
+    const key = this.#key;
+    if (!key.set(packet)) return false;
     const state = event === EVENT_OPEN ? openingState(packet.protocol) : settledState(packet.protocol);
-    // Sets the key that is inserted.
-    if (this.#flows.find(packet, now) === NO_SLOT)
-      this.#flows.insert(reversed ? OTHER : OPENER, state, table.generation, reason, now);
+    if (this.#flows.find(key, now) === NO_SLOT)
+      this.#flows.insert(key, reversed ? OTHER : OPENER, state, table.generation, reason, now);
     return reversed;
   }
 }
