@@ -114,7 +114,7 @@ function judging(filter: Filter, packets: Packets, order: Order, expected: numbe
   return inBatches(order, packets, (size) => judgeBatch(filter, packets, size, expected));
 }
 
-/** As a queue worker judges what it received at once (dataplane/nfqueue/worker.ts). Gives back how many had another reason than `expected`. */
+/** As a queue worker judges what it received at once (dataplane/nfqueue/queue-worker.ts). Gives back how many had another reason than `expected`. */
 function judgeBatch(filter: Filter, packets: Packets, size: number, expected: number): number {
   if (filter.flows.size >= LOOKAHEAD_FROM) {
     const { view, length } = packets;
