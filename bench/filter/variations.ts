@@ -63,15 +63,17 @@ const KINDS = {
   },
   'flow lookup, our table': (scenario: Scenario): Steps => {
     const { flows } = withFlows(scenario, SYN);
-    return decoding(scenario, ACK, known(scenario), (packet) => flows.find(packet, NOW) !== NO_SLOT);
+    const key = flows.createKey();
+    return decoding(scenario, ACK, known(scenario), (packet) => key.set(packet) && flows.find(key, NOW) !== NO_SLOT);
   },
   'flow lookup, lru-cache by text': (scenario: Scenario): Steps => lruLookup(scenario, keyText),
   'flow lookup, lru-cache by number': (scenario: Scenario): Steps => lruLookup(scenario, keyNumber),
   'flow entered, our table': (scenario: Scenario): Steps => {
     const { flows } = withFlows(scenario, SYN);
+    const key = flows.createKey();
     return decoding(scenario, SYN, fresh(scenario), (packet) => {
-      const isNew = flows.find(packet, NOW) === NO_SLOT;
-      flows.insert(OPENER, 1, 1, 0, NOW);
+      const isNew = key.set(packet) && flows.find(key, NOW) === NO_SLOT;
+      flows.insert(key, OPENER, 1, 1, 0, NOW);
       return isNew;
     });
   },
@@ -112,7 +114,7 @@ function judging(filter: Filter, packets: Packets, order: Order, expected: numbe
   return inBatches(order, packets, (size) => judgeBatch(filter, packets, size, expected));
 }
 
-/** As a queue worker judges what it received at once (dataplane/nfqueue/worker.ts). Gives back how many had another reason than `expected`. */
+/** As a queue worker judges what it received at once (dataplane/nfqueue/queue-worker.ts). Gives back how many had another reason than `expected`. */
 function judgeBatch(filter: Filter, packets: Packets, size: number, expected: number): number {
   if (filter.flows.size >= LOOKAHEAD_FROM) {
     const { view, length } = packets;

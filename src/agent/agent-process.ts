@@ -8,6 +8,9 @@ import { nearest } from '../cluster/nearest.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { STATES } from '../conntrack/states.ts';
 import type { Finding } from '../doctor/finding.ts';
+import { verdictsOfReasons } from '../filter/verdict.ts';
+import { FlowLog } from '../flows/flow-log.ts';
+import type { PolicyFlowCount } from '../flows/policy-flow-counter.ts';
 import { SequenceEnded } from '../sys/sequence.ts';
 import { agentRoutes, queryRoutes } from '../telemetry/agent-routes.ts';
 import type {
@@ -21,7 +24,6 @@ import type {
   UnknownPortNamesView,
   WorkersView,
 } from '../telemetry/agent-view.ts';
-import { FlowLog } from '../telemetry/flow-log.ts';
 import { HttpServer } from '../telemetry/http-server.ts';
 import { formatListenAddress, isLoopback, type ListenAddress } from '../telemetry/listen-address.ts';
 import { refusal } from '../telemetry/local-requests.ts';
@@ -30,9 +32,7 @@ import { Agent, type AgentOptions } from './agent.ts';
 import { FlowExplainer } from './flow-explainer.ts';
 import type { NodeChecks } from './node-checks.ts';
 import { NodeLooks } from './node-looks.ts';
-import type { PolicyFlowCount } from './policy-flow-counter.ts';
 import { beginStep } from './start-steps.ts';
-import { verdictsOfReasons } from './verdict.ts';
 
 /** Between two attempts to bring a change into force that failed, in ms. */
 const RETRY = 1000;

@@ -4,32 +4,32 @@ import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { PodRecord, PolicyMode } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
-import { WorkerCounters } from '../dataplane/nfqueue/counters.ts';
 import { findPredecessor, type Predecessor } from '../dataplane/steering/predecessor.ts';
 import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe.ts';
 import { system } from '../dataplane/steering/run.ts';
 import { SIGN_PERIOD } from '../dataplane/steering/sign.ts';
 import { DEFAULT_MARK, type MarkBits, type Steering, type SteeringKind } from '../dataplane/steering/state.ts';
 import { mayLoseFirstPackets, parseRelease } from '../doctor/kernel-release.ts';
+import type { FlowLog } from '../flows/flow-log.ts';
+import type { PolicyFlowCount } from '../flows/policy-flow-counter.ts';
+import { WorkerCounters } from '../judging/counters.ts';
 import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import { turnedPolicies, withRefused } from '../policy/refused-policies.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import { Sequence } from '../sys/sequence.ts';
+import { TokenBucket } from '../sys/token-bucket.ts';
 import type {
   EnforcementMode,
   RefusedPoliciesView,
   SharedAddressesView,
   UnknownPortNamesView,
 } from '../telemetry/agent-view.ts';
-import type { FlowLog } from '../telemetry/flow-log.ts';
-import { TokenBucket } from '../telemetry/token-bucket.ts';
 import { compileInTurns, PIECE } from './compile-in-turns.ts';
 import { type AgentCounters, nameCounters } from './counters.ts';
 import { Enforcement, type Repair } from './enforcement.ts';
 import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
 import { refuseOtherAgent, refuseReadQueues } from './other-agents.ts';
-import type { PolicyFlowCount } from './policy-flow-counter.ts';
 import { PortNameWatch } from './port-name-watch.ts';
 import { RefusedPolicyWatch } from './refused-policy-watch.ts';
 import { SharedAddressWatch } from './shared-address-watch.ts';

@@ -1,16 +1,17 @@
 /** What the agent counts and holds, as plain values: for metrics, the lab and whoever asks. */
+
+import { DIRECTIONS, type Direction } from '../cluster/records.ts';
 import { EVICTED, EXPIRED, INSERTED } from '../conntrack/flow-table.ts';
 import { LISTS, REVOKED_LISTS } from '../conntrack/slots.ts';
 import { STATES, type StateName, WORTHS, type Worth } from '../conntrack/states.ts';
 import type { CopyCounts } from '../dataplane/nflog/copy-judge.ts';
-import { LATENCY_BOUNDS, type WorkerCounters } from '../dataplane/nfqueue/counters.ts';
 import type { KernelQueue } from '../dataplane/nfqueue/queue-workers.ts';
 import { REASONS, type ReasonName } from '../filter/reasons.ts';
-import type { Verdict } from '../telemetry/agent-view.ts';
-import { verdictOf } from './verdict.ts';
+import { type Verdict, verdictOf } from '../filter/verdict.ts';
+import { LATENCY_BOUNDS, type WorkerCounters } from '../judging/counters.ts';
 
 export interface PacketCount {
-  readonly direction: 'egress' | 'ingress';
+  readonly direction: Direction;
   readonly verdict: Verdict;
   readonly reason: ReasonName;
   readonly count: number;
@@ -108,7 +109,7 @@ export function nameCounters(counters: WorkerCounters): WorkerPart {
 }
 
 function packetCounts(counters: WorkerCounters): PacketCount[] {
-  return (['egress', 'ingress'] as const).flatMap((direction, side) =>
+  return DIRECTIONS.flatMap((direction, side) =>
     [false, true].flatMap((audited) =>
       REASONS.map((reason, index) => {
         const verdict = verdictOf(index, audited);

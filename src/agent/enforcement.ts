@@ -11,7 +11,6 @@
  */
 import type { PolicyMode } from '../cluster/records.ts';
 import { type CopyCounts, CopyJudge, type CopyJudgeOptions } from '../dataplane/nflog/copy-judge.ts';
-import type { JudgingThreads } from '../dataplane/nfqueue/judging-threads.ts';
 import {
   type Command,
   type KernelQueue,
@@ -20,6 +19,7 @@ import {
 } from '../dataplane/nfqueue/queue-workers.ts';
 import type { Damage, Steering, SteeringState, ToldChanges } from '../dataplane/steering/state.ts';
 import type { GrowthAdoption } from '../filter/adoption.ts';
+import type { JudgingThreads } from '../judging/judging-threads.ts';
 import { addressWords } from '../policy/address-words.ts';
 import type { CompiledPolicies } from '../policy/compiler.ts';
 import { Concerned } from '../policy/concerned.ts';

@@ -11,10 +11,10 @@ import {
   keyOf,
   setMarks,
 } from '../dataplane/ctnetlink/kernel-flows.ts';
-import { SEED_WORDS } from '../dataplane/nfqueue/protocol.ts';
 import { AUDITED, isDenied, isLess, reasonOf, rule } from '../filter/decide.ts';
 import { ALLOWED_BY_POLICY } from '../filter/reasons.ts';
 import { copyFlow, copyReversed } from '../filter/tuples.ts';
+import { SEED_WORDS } from '../judging/protocol.ts';
 import { Packet } from '../packet/packet.ts';
 import type { Concerned } from '../policy/concerned.ts';
 import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';

@@ -22,11 +22,11 @@ export interface FlowExplainerOptions {
   table(): RuleTable | undefined;
   /** From the question to the answer, in ms. @default 20,000 */
   readonly patience?: number;
-  /** What the thread runs. @default questions/worker.ts */
+  /** What the thread runs. @default questions/question-worker.ts */
   readonly program?: URL;
 }
 
-const PROGRAM = new URL(`./questions/worker${extname(import.meta.filename)}`, import.meta.url);
+const PROGRAM = new URL(`./questions/question-worker${extname(import.meta.filename)}`, import.meta.url);
 const PATIENCE = 20_000;
 /** With less time left, in ms, a question that waited is not asked: no answer would come in time. */
 const SHORTEST = 10;

@@ -4,14 +4,14 @@
  */
 import type { PolicyMode } from '../cluster/records.ts';
 import type { ClusterChange } from '../cluster/store.ts';
-import type { FlowEvent } from '../dataplane/nfqueue/flow-events.ts';
 import type { QueueWorkers } from '../dataplane/nfqueue/queue-workers.ts';
+import { FlowDescription } from '../flows/flow-description.ts';
+import { FlowEnds } from '../flows/flow-ends.ts';
+import type { FlowEvent } from '../flows/flow-events.ts';
+import type { FlowLog } from '../flows/flow-log.ts';
+import { type PolicyFlowCount, PolicyFlowCounter } from '../flows/policy-flow-counter.ts';
 import { Attribution } from '../policy/attribution.ts';
 import type { NodeIdentity } from '../policy/compiler.ts';
-import type { FlowLog } from '../telemetry/flow-log.ts';
-import { FlowDescription } from './flow-description.ts';
-import { FlowEnds } from './flow-ends.ts';
-import { type PolicyFlowCount, PolicyFlowCounter } from './policy-flow-counter.ts';
 
 /** How often flows are read, in ms, */
 const INTERVAL = 250;

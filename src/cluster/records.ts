@@ -113,7 +113,8 @@ export interface PolicyRule {
   readonly ports: readonly PolicyPort[];
 }
 
-export type Direction = 'ingress' | 'egress';
+export const DIRECTIONS = ['egress', 'ingress'] as const;
+export type Direction = (typeof DIRECTIONS)[number];
 
 export interface PolicyRecord {
   readonly kind: 'NetworkPolicy';

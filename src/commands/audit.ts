@@ -1,6 +1,6 @@
 /** `podfence audit`: what enforcement would deny on an interface, where nothing is enforced. */
 import { type Command, Option } from 'commander';
-import { LiveTraffic } from '../capture/live-traffic.ts';
+import { LiveTraffic } from '../traffic/live-traffic.ts';
 import { collect } from './cluster-input.ts';
 import { ExitCode, UnavailableError } from './exit-code.ts';
 import { bufferBytes, exitCodeOf, LIVE_HELP, type LiveFlags, runLive, withLiveFlags } from './live-command.ts';

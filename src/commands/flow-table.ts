@@ -1,8 +1,8 @@
 /** Flows as lines of a table that goes on. */
 import { printable } from '../cluster/printable.ts';
 import { endName } from '../explain/flow-end.ts';
+import type { FlowLine, FlowPolicy } from '../flows/flow.ts';
 import { paint, showsColour } from '../lab/paint.ts';
-import type { FlowLine, FlowPolicy } from '../telemetry/flow.ts';
 import { Columns } from './columns.ts';
 
 const HEADINGS = ['TIME', 'VERDICT', 'FROM', 'TO', 'PORT', 'DIRECTION', 'COUNT', 'BY'];

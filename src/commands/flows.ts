@@ -3,8 +3,8 @@
 import { once } from 'node:events';
 import type { Command } from 'commander';
 import { jsonText } from '../cluster/printable.ts';
-import type { FlowLine, LeftOut } from '../telemetry/flow.ts';
-import { DEFAULT_LAST, readFlowQuery } from '../telemetry/flow-query.ts';
+import type { FlowLine, LeftOut } from '../flows/flow.ts';
+import { DEFAULT_LAST, readFlowQuery } from '../flows/flow-query.ts';
 import { askAgent, DEFAULT_AGENT } from './agent-request.ts';
 import { answerOf } from './bounded-answer.ts';
 import { eventsOf, type ServerEvent } from './event-stream.ts';

@@ -1,11 +1,12 @@
 /** The cluster of a command that runs until it is ended: what it knows follows the manifests, or the cluster, as they change. */
-import { WholeCluster } from '../capture/whole-cluster.ts';
+
 import { ApiConnection } from '../kube/api-connection.ts';
 import { ClusterWatch } from '../kube/cluster-watch.ts';
 import { loadKubeConfig } from '../kube/kubeconfig.ts';
 import { ManifestReadings } from '../manifests/manifest-readings.ts';
 import type { NodeIdentity } from '../policy/compiler.ts';
 import { createLogger } from '../telemetry/logger.ts';
+import { WholeCluster } from '../traffic/whole-cluster.ts';
 import { type ClusterInput, type ClusterInputFlags, readClusterInput } from './cluster-input.ts';
 import { tell } from './tell.ts';
 

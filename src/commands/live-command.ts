@@ -1,14 +1,14 @@
 /** What `podfence audit` and `podfence wire` have in common: they judge live traffic until they are ended. */
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
+import { nearest } from '../cluster/nearest.ts';
 import {
   type CaptureChange,
   CaptureUnavailableError,
   DEFAULT_BUFFER,
   type LiveTraffic,
-} from '../capture/live-traffic.ts';
-import type { WholeCluster } from '../capture/whole-cluster.ts';
-import { nearest } from '../cluster/nearest.ts';
+} from '../traffic/live-traffic.ts';
+import type { WholeCluster } from '../traffic/whole-cluster.ts';
 import { type ClusterInput, type ClusterInputFlags, withClusterInput } from './cluster-input.ts';
 import { ExitCode, UnavailableError } from './exit-code.ts';
 import { followCluster } from './followed-cluster.ts';

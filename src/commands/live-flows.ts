@@ -1,12 +1,12 @@
 /** What live traffic is judged to be, shown as it comes, and summed up at the end. */
 
-import { FlowDescription } from '../agent/flow-description.ts';
-import { FlowTotals } from '../capture/flow-totals.ts';
-import type { LiveTraffic } from '../capture/live-traffic.ts';
-import type { WholeCluster } from '../capture/whole-cluster.ts';
 import { jsonText } from '../cluster/printable.ts';
 import { FIRST_DENY, REASONS } from '../filter/reasons.ts';
-import type { FlowLine } from '../telemetry/flow.ts';
+import type { FlowLine } from '../flows/flow.ts';
+import { FlowDescription } from '../flows/flow-description.ts';
+import { FlowTotals } from '../flows/flow-totals.ts';
+import type { LiveTraffic } from '../traffic/live-traffic.ts';
+import type { WholeCluster } from '../traffic/whole-cluster.ts';
 import { FlowTable } from './flow-table.ts';
 import { policyTable } from './policy-totals.ts';
 import { tell } from './tell.ts';

@@ -1,5 +1,5 @@
 /** The summary by policy of captured traffic. */
-import type { PolicyTotal } from '../capture/flow-totals.ts';
+import type { PolicyTotal } from '../flows/flow-totals.ts';
 import { Columns } from './columns.ts';
 
 /** Lines of a table; none where no policy had to do with anything. */

@@ -1,19 +1,19 @@
 /** `podfence replay`: what the policies say about a recorded capture. */
 
 import type { Command } from 'commander';
-import { FlowDescription } from '../agent/flow-description.ts';
-import { FlowTotals } from '../capture/flow-totals.ts';
-import { packetEvent } from '../capture/packet-event.ts';
-import { WholeCluster } from '../capture/whole-cluster.ts';
 import { jsonText } from '../cluster/printable.ts';
-import { LINK_TYPES } from '../dataplane/pcap/link-frame.ts';
 import { MALFORMED, REASONS } from '../filter/reasons.ts';
+import { VERDICTS } from '../filter/verdict.ts';
+import type { FlowLine } from '../flows/flow.ts';
+import { FlowDescription } from '../flows/flow-description.ts';
+import { FlowTotals } from '../flows/flow-totals.ts';
+import { packetEvent } from '../flows/packet-event.ts';
+import { LINK_TYPES } from '../frames/link-frame.ts';
 import type { CaptureEnd } from '../replay/capture-file.ts';
 import { CaptureFileError } from '../replay/capture-format.ts';
 import { CaptureWriteError, type CaptureWriter } from '../replay/capture-writer.ts';
 import { Replay, type ReplayCounts } from '../replay/replay.ts';
-import { VERDICTS } from '../telemetry/agent-view.ts';
-import type { FlowLine } from '../telemetry/flow.ts';
+import { WholeCluster } from '../traffic/whole-cluster.ts';
 import { type ClusterInputFlags, readClusterInput, withClusterInput } from './cluster-input.ts';
 import { ExitCode, InputError } from './exit-code.ts';
 import { FlowTable } from './flow-table.ts';

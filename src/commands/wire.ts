@@ -3,8 +3,8 @@ import { existsSync, readlinkSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
-import { DEFAULT_FLOWS, LiveTraffic } from '../capture/live-traffic.ts';
 import { hidesObjects } from '../manifests/losses.ts';
+import { DEFAULT_FLOWS, LiveTraffic } from '../traffic/live-traffic.ts';
 import type { ClusterInput } from './cluster-input.ts';
 import { InputError } from './exit-code.ts';
 import {

@@ -62,10 +62,8 @@ export class FlowTable {
   readonly counters = new Float64Array(EVICTED + WORTHS.length);
   /** Flows in the table. */
   size = 0;
-  /** Of the packet that `find` looked for last: OPENER or OTHER side of the flow found. */
-  side = 0;
 
-  readonly #key: FlowKey;
+  readonly #seed: readonly [number, number];
   /** By list: ms after which an unmoved flow is gone. */
   readonly #lifetimes: Int32Array;
   /** Lists by worth, all that can hold flows. */
@@ -90,17 +88,20 @@ export class FlowTable {
     this.words[UNUSED] = 1;
     this.lists = new FlowLists(this.words, 1 + capacity);
     this.lookahead = new Lookahead(this.words, this.buckets, seed);
-    this.#key = new FlowKey(seed);
+    this.#seed = seed;
     this.#lifetimes = lifetimesByList(timeoutsByState(timeouts));
     this.#listsByWorth = listsByWorth();
     const reserve = capacity >> RESERVE_SHIFT;
     this.#reserves = Int32Array.of(0, reserve, reserve, 0);
   }
 
-  /** The flow of the packet, in either direction, or NO_SLOT. Does not count as movement. Sets `side`. */
-  find(packet: Packet, now: number): Slot {
-    const key = this.#key;
-    if (!key.set(packet)) return NO_SLOT;
+  /** A key for `find` and `insert` of this table: its hash is the table's own. */
+  createKey(): FlowKey {
+    return new FlowKey(this.#seed);
+  }
+
+  /** The flow with this key, or NO_SLOT. Does not count as movement. */
+  find(key: FlowKey, now: number): Slot {
     const words = this.words;
     const { words: wanted, hash } = key;
     let slot = this.buckets[hash & (this.buckets.length - 1)] as Slot;
@@ -113,7 +114,6 @@ export class FlowTable {
           this.remove(slot);
           return NO_SLOT;
         }
-        this.side = key.fromB ^ ((info >>> OPENER_IS_B_SHIFT) & 1);
         return slot;
       }
       slot = words[at + CHAIN] as Slot;
@@ -121,20 +121,25 @@ export class FlowTable {
     return NO_SLOT;
   }
 
+  /** The side of the flow that sent the packet of the key: OPENER or OTHER. The flow has that key. */
+  sideOf(slot: Slot, key: FlowKey): number {
+    return key.fromB ^ (((this.words[(slot << SLOT_SHIFT) + INFO] as number) >>> OPENER_IS_B_SHIFT) & 1);
+  }
+
   /**
-   * Inserts the flow of the packet that `find` looked for last and did not find (or that was removed since). Its opener is the side that
-   * the packet came from, or with `opener` OTHER the side that it goes to. Evicts the least valuable flow where the table is full.
+   * Inserts a flow with a key that no flow of the table has. Its opener is the side that sent the packet of the key, or with `opener` OTHER the
+   * side that receives it. Evicts the least valuable flow where the table is full.
    */
-  insert(opener: number, state: number, generation: number, notes: number, now: number): Slot {
+  insert(key: FlowKey, opener: number, state: number, generation: number, notes: number, now: number): Slot {
     this.expire(now, EXPIRE_PER_INSERT);
     const slot = this.#takeSlot();
-    const { words: key, hash, fromB } = this.#key;
+    const { words: identity, hash, fromB } = key;
     const words = this.words;
     const at = slot << SLOT_SHIFT;
     words[at + HASH] = hash;
-    writeKey(words, at, key);
+    writeKey(words, at, identity);
     words[at + INFO] =
-      (key[KEY_KIND] as number) |
+      (identity[KEY_KIND] as number) |
       (state << LIST_SHIFT) |
       ((fromB ^ opener) << OPENER_IS_B_SHIFT) |
       (notes << NOTES_SHIFT);

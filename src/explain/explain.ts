@@ -1,6 +1,6 @@
 /** Explains flows: the verdict of the compiled tables, and for people the policies and rules that it comes from. */
 import { familyOf } from '../cluster/addresses.ts';
-import { type Direction, recordKey } from '../cluster/records.ts';
+import { DIRECTIONS, type Direction, recordKey } from '../cluster/records.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import { type AttributedFlow, Attribution } from '../policy/attribution.ts';
@@ -31,7 +31,6 @@ export interface ExplainerOptions extends JudgeOptions {
 
 const REPLIES = 'Replies pass by connection tracking and need no rule of their own.';
 const BEHIND = 'The node still judges by what was known before the latest change, which is being brought into force.';
-const DIRECTIONS: readonly Direction[] = ['egress', 'ingress'];
 
 export class Explainer {
   readonly #snapshot: ClusterSnapshot;

@@ -1,10 +1,10 @@
 /** What is said about a flow, without reasons. */
 import type { Protocol } from '../cluster/records.ts';
 import type { ReasonName } from '../filter/reasons.ts';
+import type { Verdict } from '../filter/verdict.ts';
 import { ICMP, ICMPV6, SCTP, TCP, UDP } from '../packet/protocols.ts';
 
-/** `would_deny`: audited policies deny it, and it passes. */
-export type Verdict = 'allow' | 'deny' | 'would_deny';
+export type { Verdict };
 
 /** A transport protocol, or ICMP, which is ICMPv6 between IPv6 addresses and has no ports. */
 export type FlowProtocol = Protocol | 'ICMP';

@@ -21,9 +21,10 @@ import {
 /** The slot of an address that is no pod's. */
 const NOBODY = -1;
 
-/** A ruling is a reason in bits 0 to 7, and with it in one int32 what else came to light: */
+/** A ruling is a reason in its lowest bits, and with it in one int32 what else came to light: */
+export const REASON_BITS = 8;
 export const SOURCE_IS_ENDPOINT = 1 << 8;
-const DESTINATION_IS_ENDPOINT = 1 << 9;
+export const DESTINATION_IS_ENDPOINT = 1 << 9;
 /** the ingress side is the one that denied, */
 export const DENIED_BY_INGRESS = 1 << 10;
 /** audited policies alone deny it, so that it passes, */

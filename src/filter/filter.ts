@@ -14,6 +14,7 @@
  *
  * One thread owns a filter with its flow table; rule tables are immutable and shared. Nothing here allocates or throws.
  */
+import type { FlowKey } from '../conntrack/flow-key.ts';
 import type { FlowTable } from '../conntrack/flow-table.ts';
 import { NO_SLOT, type Slot } from '../conntrack/slots.ts';
 import {
@@ -38,9 +39,11 @@ import { Adoption } from './adoption.ts';
 import {
   AUDITED,
   DENIED_BY_INGRESS,
+  DESTINATION_IS_ENDPOINT,
   ENFORCED,
   isDenied,
   isLess,
+  REASON_BITS,
   reasonOf,
   rule,
   SOURCE_IS_ENDPOINT,
@@ -53,10 +56,9 @@ import { copyFlow, copyQuoted, copyReversed, isTowardsQuotedSender } from './tup
  * What a flow notes of the ruling in its opening direction: is the opener an endpoint (bit 0), is the other side (1), who denied (2), do audited policies alone
  * deny it (3).
  */
-const NOTES_SHIFT = 8;
-const NOTES = 15;
-const NOTE_DENIED_BY_INGRESS = DENIED_BY_INGRESS >> NOTES_SHIFT;
-const NOTE_AUDITED = AUDITED >> NOTES_SHIFT;
+const NOTES = SOURCE_IS_ENDPOINT | DESTINATION_IS_ENDPOINT | DENIED_BY_INGRESS | AUDITED;
+const NOTE_DENIED_BY_INGRESS = DENIED_BY_INGRESS >> REASON_BITS;
+const NOTE_AUDITED = AUDITED >> REASON_BITS;
 /** No table has it: a flow with this generation is judged again when it moves. */
 const UNJUDGED = 0;
 
@@ -69,12 +71,18 @@ export class Filter {
 
   #direction: number = INGRESS;
   #isAudited = false;
+  #side: number = OPENER;
   /** A flow in its opening direction, and the packet that an ICMP error quotes: not what was captured, but judged or looked up too. */
   readonly #opening = new Packet();
   readonly #quoted = new Packet();
+  /** Keys of `packet`, and of the flow that is seeded or that an ICMP error is about. */
+  readonly #key: FlowKey;
+  readonly #otherKey: FlowKey;
 
   constructor(flows: FlowTable, table: RuleTable) {
     this.flows = flows;
+    this.#key = flows.createKey();
+    this.#otherKey = flows.createKey();
     this.table = table;
     this.adoption = new Adoption(table);
   }
@@ -101,6 +109,14 @@ export class Filter {
     return this.#isAudited;
   }
 
+  /**
+   * Of the packet judged last, unless it is an ICMP error, where its reason is ESTABLISHED, REVOKED or ADOPTED: the side of its flow that sent it, OPENER or
+   * OTHER. Of a flow that `judgeSeeded` has judged, the side that is its source there.
+   */
+  get side(): number {
+    return this.#side;
+  }
+
   /** Announces a packet of the batch that is judged next (conntrack/lookahead.ts); the arguments are those of `judge`. Overwrites `packet`. */
   announce(view: DataView, offset: number, length: number, totalLength: number): void {
     const { packet, flows } = this;
@@ -123,9 +139,8 @@ export class Filter {
       return MALFORMED;
     }
     if (packet.quotesFlow) return this.#judgeError(now);
-    const isMessage = packet.icmpType >= 0 && packet.srcPort < 0;
-    if (packet.isLaterFragment || isMessage) return this.#settle(rule(this.table, packet));
-    const slot = this.flows.find(packet, now);
+    if (packet.isLaterFragment || !this.#key.set(packet)) return this.#settle(rule(this.table, packet));
+    const slot = this.flows.find(this.#key, now);
     return slot === NO_SLOT ? this.#judgeUnknown(now) : this.#judgeKnown(slot, now);
   }
 
@@ -134,35 +149,37 @@ export class Filter {
    * it counts as judged by the current table, and as going both ways.
    */
   seed(flow: Packet, state: 'established' | 'revoked', now: number): void {
-    const known = this.#findSeeded(flow, now);
+    const key = this.#otherKey;
+    if (!this.#setSeeded(flow, key)) return;
     const { flows } = this;
+    const known = flows.find(key, now);
     const opening = this.#opening;
     const { protocol } = opening;
     const ruling = rule(this.table, opening);
     if (state === 'established' && (ruling & AUDITED) !== 0) {
-      this.#seedAudited(known, now);
+      this.#seedAudited(key, known, now);
       return;
     }
     if (known !== NO_SLOT) flows.remove(known);
     const notes = notesOf(ruling);
-    const slot = flows.insert(OPENER, settledState(protocol), this.table.generation, notes, now);
+    const slot = flows.insert(key, OPENER, settledState(protocol), this.table.generation, notes, now);
     // Who read the flow may have judged it by an older table than this one.
     if (state === 'revoked' || isDenied(ruling)) flows.judged(slot, this.table.generation, true, notes, now);
   }
 
   /** What was judged of it stays, so that its next packet tells of it only if nobody has; but it goes both ways, and lives as long as such a flow does. */
-  #seedAudited(known: Slot, now: number): void {
+  #seedAudited(key: FlowKey, known: Slot, now: number): void {
     const { flows } = this;
     const state = settledState(this.#opening.protocol);
     if (known === NO_SLOT) {
-      flows.insert(OPENER, state, UNJUDGED, 0, now);
+      flows.insert(key, OPENER, state, UNJUDGED, 0, now);
       return;
     }
-    const opener = flows.side;
+    const opener = flows.sideOf(known, key);
     const generation = flows.generation(known);
     const notes = flows.notes(known);
     flows.remove(known);
-    flows.insert(opener, state, generation, notes, now);
+    flows.insert(key, opener, state, generation, notes, now);
   }
 
   /**
@@ -170,30 +187,34 @@ export class Filter {
    * before. `flow` is as for `seed`.
    */
   judgeSeeded(flow: Packet, now: number): boolean {
-    const slot = this.#findSeeded(flow, now);
+    const key = this.#otherKey;
+    if (!this.#setSeeded(flow, key)) return false;
     const { flows } = this;
+    const slot = flows.find(key, now);
     if (slot === NO_SLOT || flows.generation(slot) === this.table.generation) return false;
     if (!this.#judgeAgain(slot, now)) return false;
+    this.#side = flows.sideOf(slot, key);
     this.#direction = (flows.notes(slot) & NOTE_DENIED_BY_INGRESS) !== 0 ? INGRESS : EGRESS;
     return true;
   }
 
-  /** As which it is opened is in `#opening` then. */
-  #findSeeded(flow: Packet, now: number): Slot {
+  /** Sets `#opening` to the flow as its opener sends it, and the key to that. False for what cannot have a flow. */
+  #setSeeded(flow: Packet, key: FlowKey): boolean {
     const opening = this.#opening;
     copyFlow(flow, opening);
     const { protocol, family } = opening;
     if (flow.icmpType >= 0) opening.icmpType = flow.icmpType;
     else if (protocol === ICMP && family === 4) opening.icmpType = 8;
     else if (protocol === ICMPV6 && family === 6) opening.icmpType = 128;
-    const slot = this.flows.find(opening, now);
+    const hasFlow = key.set(opening);
     opening.icmpType = -1;
-    return slot;
+    return hasFlow;
   }
 
   #judgeKnown(slot: Slot, now: number): number {
     const flows = this.flows;
-    const side = flows.side;
+    const side = flows.sideOf(slot, this.#key);
+    this.#side = side;
     const event = eventOf(this.packet);
     if (event === EVENT_OPEN && (side === OTHER || flows.isRevoked(slot) || canReopen(flows.state(slot)))) {
       return this.#judgeReopening(slot, side, now);
@@ -275,6 +296,7 @@ export class Filter {
     const opening = side === OTHER ? reverse : ruling;
     if (isDenied(opening)) return MID_STREAM;
     this.#insert(side, nextState(before, side, event), opening, now);
+    this.#side = side;
     if ((opening & AUDITED) !== 0) this.#isAudited = true;
     return this.#isAudited ? MID_STREAM : ADOPTED;
   }
@@ -287,6 +309,7 @@ export class Filter {
     this.#isAudited = false;
     this.#direction = (ruling & SOURCE_IS_ENDPOINT) !== 0 ? EGRESS : INGRESS;
     this.#insert(OTHER, settledState(this.packet.protocol), reverse, now);
+    this.#side = OTHER;
     return true;
   }
 
@@ -302,7 +325,9 @@ export class Filter {
     if (!isTowardsQuotedSender(this.packet)) return reason;
     const flows = this.flows;
     copyQuoted(this.packet, this.#quoted);
-    const slot = flows.find(this.#quoted, now);
+    const key = this.#otherKey;
+    if (!key.set(this.#quoted)) return reason;
+    const slot = flows.find(key, now);
     if (slot === NO_SLOT) return reason;
     this.#isAudited = false;
     if (flows.generation(slot) !== this.table.generation && this.#judgeAgain(slot, now)) {
@@ -317,8 +342,9 @@ export class Filter {
     return RELATED;
   }
 
+  /** Enters the flow of `packet`. */
   #insert(opener: number, state: number, ruling: number, now: number): void {
-    this.flows.insert(opener, state, this.table.generation, notesOf(ruling), now);
+    this.flows.insert(this.#key, opener, state, this.table.generation, notesOf(ruling), now);
   }
 
   /** The ruling is the verdict: its reason, its direction, and whose it is. */
@@ -332,5 +358,5 @@ export class Filter {
 }
 
 function notesOf(ruling: number): number {
-  return (ruling >> NOTES_SHIFT) & NOTES;
+  return (ruling & NOTES) >> REASON_BITS;
 }

@@ -1,7 +1,7 @@
 /** What the lab and the agents of its nodes say to each other, over the channel of a child process. */
 import type { AgentOptions } from '../agent/agent.ts';
-import type { Pair } from '../capture/live-traffic.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
+import type { Pair } from '../traffic/live-traffic.ts';
 import type { LabNode } from './scheduling.ts';
 
 /** How the agents of a lab run. */

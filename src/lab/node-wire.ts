@@ -1,7 +1,8 @@
 /** The cables of one lab node's pods: each pod is linked to its node by podfence, and by nothing else. */
-import { LiveTraffic, type Pair } from '../capture/live-traffic.ts';
-import { WholeCluster } from '../capture/whole-cluster.ts';
+
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
+import { LiveTraffic, type Pair } from '../traffic/live-traffic.ts';
+import { WholeCluster } from '../traffic/whole-cluster.ts';
 import type { LabNode } from './scheduling.ts';
 
 /** Bytes of the kernel's buffer for each interface: a lab has two for every pod, and no load. */

@@ -49,7 +49,7 @@ export class ReadingThread {
   }
 
   #start(): Worker {
-    const program = new URL(`./worker${extname(import.meta.filename)}`, import.meta.url);
+    const program = new URL(`./reading-worker${extname(import.meta.filename)}`, import.meta.url);
     const worker = new Worker(program, {
       name: 'podfence-manifests',
       resourceLimits: { maxOldGenerationSizeMb: HEAP },

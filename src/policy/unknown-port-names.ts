@@ -2,7 +2,14 @@
  * Named ports of policies that none of the pods in question has: accepted by the API server, and open to nobody. Of the policies that select an endpoint of this node each is looked at
  * once, and again where what it was found by is gone, or where there are other identities than at the last look: what a pod has had before it is replaced costs nothing.
  */
-import type { ContainerPort, Direction, PolicyRecord, PolicyRule, Protocol } from '../cluster/records.ts';
+import {
+  type ContainerPort,
+  DIRECTIONS,
+  type Direction,
+  type PolicyRecord,
+  type PolicyRule,
+  type Protocol,
+} from '../cluster/records.ts';
 import type { Identities } from './identities.ts';
 import type { Identity, Policy } from './model.ts';
 import type { Pieces } from './pieces.ts';
@@ -41,7 +48,6 @@ interface Watched {
 }
 
 const MOST_KNOWN = 64;
-const DIRECTIONS: readonly Direction[] = ['egress', 'ingress'];
 
 export class UnknownPortNames {
   private readonly identities: Identities;

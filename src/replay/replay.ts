@@ -1,10 +1,10 @@
 /** A recorded capture judged as if every packet came now, by its own clock. */
 import { FlowTable } from '../conntrack/flow-table.ts';
-import { EARLY_FRAGMENT, FrameJudge, NOT_IP, SERVICE } from '../dataplane/pcap/frame-judge.ts';
-import { LINK_TYPES } from '../dataplane/pcap/link-frame.ts';
-import { Places, type PlacesInit } from '../dataplane/pcap/places.ts';
 import { Filter } from '../filter/filter.ts';
 import { FIRST_DENY, REASONS } from '../filter/reasons.ts';
+import { EARLY_FRAGMENT, FrameJudge, NOT_IP, SERVICE } from '../frames/frame-judge.ts';
+import { LINK_TYPES } from '../frames/link-frame.ts';
+import { Places, type PlacesInit } from '../frames/places.ts';
 import type { Packet } from '../packet/packet.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 import { type CaptureEnd, readCapture } from './capture-file.ts';

@@ -2,9 +2,10 @@
  * What the agent serves over HTTP: metrics and health to whoever can reach the node, questions about its flows and policies, which tell who talks to whom, on
  * an address of their own.
  */
+
+import type { FlowLog } from '../flows/flow-log.ts';
 import type { AgentView } from './agent-view.ts';
 import { type Explain, explainRoute } from './explain-route.ts';
-import type { FlowLog } from './flow-log.ts';
 import { flowRoute } from './flow-stream.ts';
 import type { Metrics } from './metrics.ts';
 import { paced } from './paced.ts';

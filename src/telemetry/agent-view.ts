@@ -3,7 +3,9 @@
  * this already. Everything is read when somebody asks, on the main thread, and must not wait for anything.
  */
 
+import type { Direction } from '../cluster/records.ts';
 import type { Finding } from '../doctor/finding.ts';
+import type { Verdict } from '../filter/verdict.ts';
 
 export interface AgentView {
   /** podfence's own version. */
@@ -41,13 +43,6 @@ export interface Words {
   /** The states that a flow can be in, each beginning with its protocol: `tcp-syn-sent`. */
   readonly flowStates: readonly string[];
 }
-
-/** `would_deny`: audited policies deny it, and it passes. */
-export const VERDICTS = ['allow', 'deny', 'would_deny'] as const;
-export type Verdict = (typeof VERDICTS)[number];
-
-export const DIRECTIONS = ['egress', 'ingress'] as const;
-export type Direction = (typeof DIRECTIONS)[number];
 
 /** `AgentCounters` of agent/counters.ts has these. Counts are of all time since the agent started, unless they say "now". */
 export interface CountersView {

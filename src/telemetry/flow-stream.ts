@@ -4,9 +4,9 @@
  *     event: flow          data: a FlowLine; the same id again when its count has grown or an end got its name
  *     event: left-out      data: a LeftOut, what was not shown since the last one
  */
-import type { FlowLog } from './flow-log.ts';
-import { readFlowQuery } from './flow-query.ts';
-import type { FlowReader } from './flow-reader.ts';
+import type { FlowLog } from '../flows/flow-log.ts';
+import { readFlowQuery } from '../flows/flow-query.ts';
+import type { FlowReader } from '../flows/flow-reader.ts';
 import { paced } from './paced.ts';
 import { type Route, text } from './route.ts';
 

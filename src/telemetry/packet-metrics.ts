@@ -1,5 +1,5 @@
 /** Metrics of what is judged: packets, flows, and the queues in which they come. */
-import { DIRECTIONS } from './agent-view.ts';
+import { DIRECTIONS } from '../cluster/records.ts';
 import type { HistogramMetric, Sample, Scrape, ValueMetric } from './metric.ts';
 
 const PACKETS: readonly (ValueMetric | HistogramMetric)[] = [

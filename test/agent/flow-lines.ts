@@ -1,7 +1,7 @@
 /** What an agent answers at /flows. */
 import { expect } from 'vitest';
+import type { FlowLine, LeftOut } from '../../src/flows/flow.ts';
 import type { LabHost } from '../../src/lab/lab.ts';
-import type { FlowLine, LeftOut } from '../../src/telemetry/flow.ts';
 import { getIn } from './http-in-netns.ts';
 
 export const QUERIES = { address: '127.0.0.1', port: 9465 };

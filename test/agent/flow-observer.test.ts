@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { FlowObserver } from '../../src/agent/flow-observer.ts';
 import type { ClusterRecord, Direction, PodRecord } from '../../src/cluster/records.ts';
-import type { FlowEvent } from '../../src/dataplane/nfqueue/flow-events.ts';
 import { ALLOWED_BY_POLICY, FRAGMENT, INGRESS_DENIED, MID_STREAM, NOT_ISOLATED } from '../../src/filter/reasons.ts';
-import type { FlowLine } from '../../src/telemetry/flow.ts';
-import { FlowLog } from '../../src/telemetry/flow-log.ts';
+import type { FlowLine } from '../../src/flows/flow.ts';
+import type { FlowEvent } from '../../src/flows/flow-events.ts';
+import { FlowLog } from '../../src/flows/flow-log.ts';
 
 const NODE = { name: 'here', addresses: ['10.0.1.1', 'fd00::1'] };
 const EVERY_POD = { matchLabels: {}, matchExpressions: [] };

@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from 'vitest';
 import { FlowTable, type TableOutput } from '../../src/commands/flow-table.ts';
-import type { FlowLine } from '../../src/telemetry/flow.ts';
-import { flow } from '../telemetry/flows.ts';
+import type { FlowLine } from '../../src/flows/flow.ts';
+import { flow } from '../flows/flows.ts';
 
 /** No terminal. */
 class Paper implements TableOutput {

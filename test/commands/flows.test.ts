@@ -1,9 +1,9 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { FlowLog } from '../../src/flows/flow-log.ts';
 import { queryRoutes } from '../../src/telemetry/agent-routes.ts';
-import { FlowLog } from '../../src/telemetry/flow-log.ts';
-import { flow, note } from '../telemetry/flows.ts';
+import { flow, note } from '../flows/flows.ts';
 import { OK, serve } from '../telemetry/served.ts';
 import { ended, podfence, start } from './podfence.ts';
 

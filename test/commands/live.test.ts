@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { FlowLine } from '../../src/flows/flow.ts';
 import type { Netns } from '../../src/sys/netns.ts';
-import type { FlowLine } from '../../src/telemetry/flow.ts';
-import { A, B, WiredHosts } from '../capture/wired-hosts.ts';
 import { describeAsRoot } from '../root.ts';
 import { transfer } from '../scenarios/large-packets.ts';
+import { A, B, WiredHosts } from '../traffic/wired-hosts.ts';
 import { ended, podfence, processesWith } from './podfence.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { FlowLine } from '../../src/telemetry/flow.ts';
+import type { FlowLine } from '../../src/flows/flow.ts';
 import { ip, tcp, udp } from '../packet/build.ts';
 import { concat, ethernet, pcap, type Recorded } from '../replay/capture-bytes.ts';
 import { ended, podfence, start } from './podfence.ts';

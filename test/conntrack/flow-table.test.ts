@@ -8,6 +8,7 @@ import { decode } from '../../src/packet/decode.ts';
 import { Packet } from '../../src/packet/packet.ts';
 import * as b from '../packet/build.ts';
 import { problems } from './inspect.ts';
+import { keyOf } from './key-of.ts';
 
 const SEED = [1, 2] as const;
 
@@ -21,8 +22,9 @@ function packet(bytes: Uint8Array): Packet {
 const nth = (n: number): Packet => packet(b.ip(`10.0.${n >> 8}.${n & 255}`, '10.9.9.9', b.udp(1000, 53)));
 
 function insert(table: FlowTable, flow: Packet, now: number, state = states.openingState(flow.protocol)): Slot {
-  expect(table.find(flow, now)).toBe(NO_SLOT);
-  return table.insert(states.OPENER, state, 1, 0, now);
+  const key = keyOf(table, flow);
+  expect(table.find(key, now)).toBe(NO_SLOT);
+  return table.insert(key, states.OPENER, state, 1, 0, now);
 }
 
 describe('a flow is found', () => {
@@ -50,17 +52,16 @@ describe('a flow is found', () => {
   ])('in both directions, and its opener is known: %s', (_, there, back) => {
     const table = new FlowTable(4, {}, SEED);
     const slot = insert(table, packet(there), 0);
-    expect([table.find(packet(there), 0), table.side]).toEqual([slot, states.OPENER]);
-    expect([table.find(packet(back), 0), table.side]).toEqual([slot, states.OTHER]);
+    const [sent, answered] = [keyOf(table, packet(there)), keyOf(table, packet(back))];
+    expect([table.find(sent, 0), table.sideOf(slot, sent)]).toEqual([slot, states.OPENER]);
+    expect([table.find(answered, 0), table.sideOf(slot, answered)]).toEqual([slot, states.OTHER]);
   });
 
   test('by the side that did not open it, where that side was named the opener', () => {
     const table = new FlowTable(4, {}, SEED);
-    const there = packet(b.ip('10.0.0.1', '10.0.0.2', b.tcp(1000, 80)));
-    table.find(there, 0);
-    const slot = table.insert(states.OTHER, states.TCP_ESTABLISHED, 1, 0, 0);
-    table.find(there, 0);
-    expect(table.side).toBe(states.OTHER);
+    const there = keyOf(table, packet(b.ip('10.0.0.1', '10.0.0.2', b.tcp(1000, 80))));
+    const slot = table.insert(there, states.OTHER, states.TCP_ESTABLISHED, 1, 0, 0);
+    expect([table.find(there, 0), table.sideOf(slot, there)]).toEqual([slot, states.OTHER]);
     const opening = new Packet();
     table.readOpening(slot, opening);
     expect(opening).toMatchObject({
@@ -89,11 +90,15 @@ describe('a flow is not found', () => {
     ['that the other side asks with the same identifier', echo, b.ip('10.0.0.2', '10.0.0.1', b.echoRequest(8))],
     ['that asks for something else', echo, b.ip('10.0.0.1', '10.0.0.2', b.icmp(13, 0, 8))],
     ['by the opener as its own answer', echo, b.ip('10.0.0.1', '10.0.0.2', b.echoReply(8))],
-    ['by a message that neither asks nor answers', echo, b.ip('10.0.0.1', '10.0.0.2', b.icmp(5, 0, 8))],
   ])('%s', (_, flow, other) => {
     const table = new FlowTable(4, {}, SEED);
     insert(table, packet(flow), 0);
-    expect(table.find(packet(other), 0)).toBe(NO_SLOT);
+    expect(table.find(keyOf(table, packet(other)), 0)).toBe(NO_SLOT);
+  });
+
+  test('for a message that neither asks nor answers, which has no key', () => {
+    const redirect = packet(b.ip('10.0.0.1', '10.0.0.2', b.icmp(5, 0, 8)));
+    expect(new FlowTable(4, {}, SEED).createKey().set(redirect)).toBe(false);
   });
 });
 
@@ -116,9 +121,9 @@ describe('flows with the same hash are told apart', () => {
     expect(hash(one)).toEqual(hash(other));
     const table = new FlowTable(4, {}, SEED);
     const slots = [insert(table, one, 0), insert(table, other, 0)];
-    expect([table.find(one, 0), table.find(other, 0)]).toEqual(slots);
-    table.remove(table.find(one, 0));
-    expect([table.find(one, 0), table.find(other, 0)]).toEqual([NO_SLOT, slots[1]]);
+    expect([table.find(keyOf(table, one), 0), table.find(keyOf(table, other), 0)]).toEqual(slots);
+    table.remove(table.find(keyOf(table, one), 0));
+    expect([table.find(keyOf(table, one), 0), table.find(keyOf(table, other), 0)]).toEqual([NO_SLOT, slots[1]]);
   });
 });
 
@@ -140,10 +145,10 @@ describe('expiry', () => {
       const slot = insert(table, nth(1), start, state);
       table.judged(slot, 1, revoked, 0, start);
       const timeout = DEFAULT_TIMEOUTS[name];
-      expect(table.find(nth(1), (start + timeout) | 0)).toBe(slot);
+      expect(table.find(keyOf(table, nth(1)), (start + timeout) | 0)).toBe(slot);
       expect(table.expire((start + timeout) | 0, 100)).toBe(0);
       const gone = (start + timeout + MOVE_INTERVAL + 1) | 0;
-      expect(table.find(nth(1), gone)).toBe(NO_SLOT);
+      expect(table.find(keyOf(table, nth(1)), gone)).toBe(NO_SLOT);
       expect([table.size, table.counters[EXPIRED]]).toEqual([0, 1]);
     }
   });
@@ -152,12 +157,12 @@ describe('expiry', () => {
     const table = new FlowTable(4, { udpUnreplied: 10_000 }, SEED);
     const slot = insert(table, nth(1), 0);
     for (let now = 0; now < 60_000; now += 9_000) {
-      expect(table.find(nth(1), now)).toBe(slot);
+      expect(table.find(keyOf(table, nth(1)), now)).toBe(slot);
       table.advance(slot, states.OPENER, states.EVENT_TRAFFIC, now);
       table.expire(now, 100);
     }
     for (let now = 60_000; now < 120_000; now += 9_000) {
-      expect(table.find(nth(1), now)).toBe(slot);
+      expect(table.find(keyOf(table, nth(1)), now)).toBe(slot);
       table.touch(slot, now);
       table.expire(now, 100);
     }
@@ -166,8 +171,8 @@ describe('expiry', () => {
   test('looking a flow up does not make it live on', () => {
     const table = new FlowTable(4, { udpUnreplied: 10_000 }, SEED);
     insert(table, nth(1), 0);
-    expect(table.find(nth(1), 10_000)).not.toBe(NO_SLOT);
-    expect(table.find(nth(1), 11_001)).toBe(NO_SLOT);
+    expect(table.find(keyOf(table, nth(1)), 10_000)).not.toBe(NO_SLOT);
+    expect(table.find(keyOf(table, nth(1)), 11_001)).toBe(NO_SLOT);
   });
 
   test('removes no more flows than its budget, and all with a few calls', () => {
@@ -203,7 +208,7 @@ describe('eviction', () => {
     table.judged(revoked, 2, true, 0, 10);
     insert(table, nth(2), 20, states.TCP_SYN_SENT);
     insert(table, nth(3), 30, states.TCP_CLOSED);
-    const left = (now: number) => [0, 1, 2, 3].filter((n) => table.find(nth(n), now) !== NO_SLOT);
+    const left = (now: number) => [0, 1, 2, 3].filter((n) => table.find(keyOf(table, nth(n)), now) !== NO_SLOT);
     const more = (n: number) => insert(table, nth(n), 40, states.TCP_ESTABLISHED);
     more(4);
     expect(left(40)).toEqual([0, 1, 2]);
@@ -223,9 +228,9 @@ describe('eviction', () => {
     insert(table, nth(0), 0, states.TCP_ESTABLISHED);
     insert(table, nth(1), 5, states.UDP_REPLIED);
     insert(table, nth(2), 10, states.SCTP_ESTABLISHED);
-    table.touch(table.find(nth(0), 2000), 2000);
+    table.touch(table.find(keyOf(table, nth(0)), 2000), 2000);
     insert(table, nth(3), 2000, states.TCP_ESTABLISHED);
-    expect([0, 1, 2, 3].filter((n) => table.find(nth(n), 2000) !== NO_SLOT)).toEqual([0, 2, 3]);
+    expect([0, 1, 2, 3].filter((n) => table.find(keyOf(table, nth(n)), 2000) !== NO_SLOT)).toEqual([0, 2, 3]);
   });
 
   test('a table full of answered flows still keeps a sixteenth of new and of revoked ones, and no more', () => {
@@ -235,7 +240,9 @@ describe('eviction', () => {
     for (let n = 2; n < 32; n++) insert(table, nth(n), n, states.UDP_REPLIED);
     for (let n = 32; n < 35; n++) insert(table, nth(n), n);
     const kept = (first: number, last: number) =>
-      Array.from({ length: last - first }, (_, n) => first + n).filter((n) => table.find(nth(n), 40) !== NO_SLOT);
+      Array.from({ length: last - first }, (_, n) => first + n).filter(
+        (n) => table.find(keyOf(table, nth(n)), 40) !== NO_SLOT,
+      );
     expect(kept(0, 2)).toEqual([0, 1]);
     // The third one found the two before it above the reserve with itself.
     expect(kept(32, 35)).toEqual([32, 33, 34]);
@@ -252,7 +259,7 @@ describe('eviction', () => {
     const table = new FlowTable(16, {}, SEED);
     const established = insert(table, nth(0), 0, states.TCP_ESTABLISHED);
     for (let n = 1; n < 2000; n++) insert(table, nth(n), n);
-    expect(table.find(nth(0), 2000)).toBe(established);
+    expect(table.find(keyOf(table, nth(0)), 2000)).toBe(established);
     expect(table.size).toBe(16);
     expect(problems(table)).toEqual([]);
   });

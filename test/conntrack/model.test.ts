@@ -9,6 +9,7 @@ import { decode } from '../../src/packet/decode.ts';
 import { Packet } from '../../src/packet/packet.ts';
 import * as b from '../packet/build.ts';
 import { contents, problems } from './inspect.ts';
+import { keyOf } from './key-of.ts';
 
 const TIMEOUTS = timeoutsByState({});
 
@@ -162,17 +163,18 @@ test('a flow table behaves as a Map of flows, and its structure holds after ever
           else if (each.kind === 'packet') {
             const asPacket = (FLOWS[each.flow] as readonly [Packet, Packet])[each.direction] as Packet;
             const found = model.find(each.flow, now);
-            const slot = table.find(asPacket, now);
+            const key = keyOf(table, asPacket);
+            const slot = table.find(key, now);
             expect(slot !== NO_SLOT).toBe(found !== undefined);
             if (found === undefined) {
               expireAll();
               const opener = each.opener === 0 ? each.direction : 1 - each.direction;
               const state = states.openingState(asPacket.protocol);
               model.insert(each.flow, opener, state, generation, 5, now);
-              table.insert(each.opener, state, generation, 5, now);
+              table.insert(key, each.opener, state, generation, 5, now);
             } else {
               const side = found.opener ^ each.direction;
-              expect(table.side).toBe(side);
+              expect(table.sideOf(slot, key)).toBe(side);
               const next = states.nextState(found.state, side, each.event);
               if (next !== found.state || now - found.moved >= MOVE_INTERVAL) model.move(found, now);
               found.state = next;
@@ -180,7 +182,7 @@ test('a flow table behaves as a Map of flows, and its structure holds after ever
             }
           } else {
             const found = model.find(each.flow, now);
-            const slot = table.find((FLOWS[each.flow] as readonly [Packet, Packet])[0], now);
+            const slot = table.find(keyOf(table, (FLOWS[each.flow] as readonly [Packet, Packet])[0]), now);
             expect(slot !== NO_SLOT).toBe(found !== undefined);
             if (found === undefined) continue;
             if (each.kind === 'remove') {

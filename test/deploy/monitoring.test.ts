@@ -7,6 +7,7 @@ import { OPENER, TCP_ESTABLISHED, TCP_SYN_SENT, TCP_TIME_WAIT } from '../../src/
 import { decode } from '../../src/packet/decode.ts';
 import { Packet } from '../../src/packet/packet.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
+import { keyOf } from '../conntrack/key-of.ts';
 import { ip, tcp, viewOf } from '../packet/build.ts';
 import { parseExposition, type Series } from '../telemetry/exposition.ts';
 import { TestAgent } from '../telemetry/test-agent.ts';
@@ -210,8 +211,7 @@ describe('the alerts', () => {
       };
       const before = await read();
       states.forEach((state, i) => {
-        table.find(opening(i), 0);
-        const slot = table.insert(OPENER, state, 1, 0, 0);
+        const slot = table.insert(keyOf(table, opening(i)), OPENER, state, 1, 0, 0);
         if (revoked) table.judged(slot, 2, true, 0, 0);
       });
       const after = await read();

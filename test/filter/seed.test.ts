@@ -51,6 +51,12 @@ describe('a flow seeded from the kernel', () => {
     expect(scene.judge(b.ip(DB, WEB, b.icmp(18, 0, 9)))).toBe('mid-stream');
   });
 
+  test('of ICMP is left out where its type neither asks nor answers', () => {
+    const scene = new Scene([dbFromWeb]);
+    scene.filter.seed(flow({ ...tcp, protocol: 1, srcPort: 9, dstPort: 9, icmpType: 5 }), 'established', scene.now);
+    expect(scene.flows).toBe(0);
+  });
+
   test('works in IPv6', () => {
     const scene = new Scene([policy('db', { ingress: [rule()], egress: [] })]);
     const [src0, src1, src2, src3] = b.words(WEB6) as [number, number, number, number];

@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LinkFrame } from '../../src/dataplane/pcap/link-frame.ts';
 import { REASONS } from '../../src/filter/reasons.ts';
+import { LinkFrame } from '../../src/frames/link-frame.ts';
 import { readCapture } from '../../src/replay/capture-file.ts';
 import { CaptureFileError, type CaptureFormat } from '../../src/replay/capture-format.ts';
 import { Scene } from '../filter/scene.ts';

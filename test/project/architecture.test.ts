@@ -10,7 +10,6 @@ const EVERYTHING_BELOW = 'everything below';
 const SYS = 'sys';
 const NETLINK = 'dataplane/netlink';
 const RULE_TABLE = 'policy/rule-table.ts';
-const FLOW_EVENTS = 'dataplane/nfqueue/flow-events.ts';
 
 const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] | typeof EVERYTHING_BELOW })[] = [
   { path: 'bin.ts', mayImport: EVERYTHING_BELOW, packages: [] },
@@ -24,24 +23,25 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: 'commands', mayImport: EVERYTHING_BELOW },
   // Each node of a lab runs the agent.
   { path: 'lab', mayImport: EVERYTHING_BELOW },
-  // Captured traffic of a whole cluster, in the words that an agent has for its own.
   {
-    path: 'capture',
+    path: 'traffic',
     mayImport: [
-      'agent/flow-description.ts',
-      'dataplane/pcap',
-      FLOW_EVENTS,
+      'wire',
+      'capture',
+      'frames',
+      'judging',
+      'flows',
       'explain',
-      'telemetry',
+      'filter',
+      'conntrack',
       'policy',
-      'packet',
       'cluster',
       SYS,
     ],
   },
-  { path: 'replay', mayImport: ['dataplane/pcap', 'filter', 'conntrack', 'packet', RULE_TABLE] },
+  { path: 'replay', mayImport: ['frames', 'filter', 'conntrack', 'packet', RULE_TABLE] },
   { path: 'agent', mayImport: EVERYTHING_BELOW },
-  { path: 'canary', mayImport: ['kube'] },
+  { path: 'canary', mayImport: ['kube', 'cluster'] },
   // What doctor's checks want to know of this machine.
   { path: 'machine', mayImport: ['dataplane/ctnetlink', 'dataplane/steering', NETLINK, 'doctor', SYS] },
   { path: 'kube', mayImport: ['cluster'] },
@@ -49,15 +49,20 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   // Copies of packets are taken by libpcap, and judged as those of a queue are.
   {
     path: 'dataplane/nflog',
-    mayImport: ['dataplane/nfqueue', 'dataplane/pcap', 'filter', 'conntrack', 'packet', RULE_TABLE, SYS],
+    mayImport: ['capture', 'frames', 'judging', 'filter', 'conntrack', 'packet', SYS],
   },
-  { path: 'dataplane/nfqueue', mayImport: ['filter', 'conntrack', 'packet', RULE_TABLE, NETLINK, SYS] },
+  { path: 'dataplane/nfqueue', mayImport: [NETLINK, 'judging', 'filter', 'conntrack', SYS] },
   { path: 'dataplane/ctnetlink', mayImport: ['packet', NETLINK, SYS] },
   // The kernel tells of changes of its rules by netlink.
   { path: 'dataplane/steering', mayImport: [NETLINK, SYS] },
+  { path: 'wire', mayImport: ['capture', 'frames', 'judging', 'filter', 'packet', SYS] },
+  { path: 'capture', mayImport: [NETLINK, 'frames', 'packet', SYS] },
   { path: NETLINK, mayImport: [SYS] },
-  { path: 'dataplane/pcap', mayImport: [FLOW_EVENTS, 'filter', 'conntrack', 'packet', RULE_TABLE, NETLINK, SYS] },
-  { path: 'telemetry', mayImport: ['explain', 'doctor', 'cluster'] },
+  { path: 'frames', mayImport: ['filter', 'conntrack', 'packet'], packages: [] },
+  // Threads that judge, whoever hands them packets.
+  { path: 'judging', mayImport: ['flows', 'filter', 'conntrack', 'packet', RULE_TABLE, SYS] },
+  { path: 'telemetry', mayImport: ['flows', 'explain', 'filter', 'doctor', 'cluster'] },
+  { path: 'flows', mayImport: ['explain', 'filter', 'policy', 'packet', 'cluster', SYS] },
   { path: 'matrix', mayImport: ['explain', 'cluster'], packages: [] },
   { path: 'explain', mayImport: ['filter', 'policy', 'conntrack', 'packet', 'cluster'], packages: [] },
   // The hot path knows the compiled table, not the compiler.
@@ -92,6 +97,14 @@ describe('the sources', () => {
 
   it('import only in the direction of the rooms', () => {
     expect(findForbiddenImports(readSources(), ROOMS)).toEqual([]);
+  });
+
+  it('have rooms that import only rooms below them', () => {
+    const placeOf = (file: string) => ROOMS.findIndex(({ path }) => file === path || file.startsWith(`${path}/`));
+    const upwards = ROOMS.flatMap(({ path, mayImport }, place) =>
+      mayImport.filter((below) => placeOf(below) <= place).map((above) => `${path} -> ${above}`),
+    );
+    expect(upwards).toEqual([]);
   });
 
   it('import nothing in a circle', () => {
@@ -146,7 +159,7 @@ describe('the check of imports', () => {
   });
 
   it('allows every room below and none above', () => {
-    const lab = `import '../agent/agent.ts';\nimport '../sys/socket.ts';\nimport '../dataplane/pcap/capture.ts';`;
+    const lab = `import '../agent/agent.ts';\nimport '../sys/socket.ts';\nimport '../capture/capture.ts';`;
     expect(forbidden({ 'lab/lab.ts': lab })).toEqual([]);
     expect(forbidden({ 'agent/agent.ts': `import '../lab/lab.ts';` })).toHaveLength(1);
   });

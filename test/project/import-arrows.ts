@@ -124,7 +124,7 @@ function complainAboutPackage(room: Room, specifier: string): string | undefined
   return `${room.path} -> ${isBuiltin(specifier) ? 'Node module' : 'package'} ${specifier}; ${room.path} may import ${allowed}`;
 }
 
-/** `dataplane/pcap` before a `dataplane` that holds it. */
+/** `dataplane/nflog` before a `dataplane` that holds it. */
 function roomOf(file: string, rooms: readonly Room[]): Room | undefined {
   return rooms
     .filter(({ path }) => file === path || file.startsWith(`${path}/`))

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { FlowLog } from '../../src/flows/flow-log.ts';
 import { queryRoutes } from '../../src/telemetry/agent-routes.ts';
-import { FlowLog } from '../../src/telemetry/flow-log.ts';
-import { flow, note } from './flows.ts';
+import { flow, note } from '../flows/flows.ts';
 import { get } from './http-client.ts';
 import { client, serve } from './served.ts';
 

@@ -1,8 +1,8 @@
 /** An agent that holds what a test says, in the shapes of the real one. */
 import { type AgentCounters, nameCounters } from '../../src/agent/counters.ts';
-import { verdictsOfReasons } from '../../src/agent/verdict.ts';
 import { STATES } from '../../src/conntrack/states.ts';
-import { WorkerCounters } from '../../src/dataplane/nfqueue/counters.ts';
+import { verdictsOfReasons } from '../../src/filter/verdict.ts';
+import { WorkerCounters } from '../../src/judging/counters.ts';
 import { FAILURES, type Failure } from '../../src/kube/api-error.ts';
 import type { ClusterWatchStatus, KindStatus } from '../../src/kube/watch-status.ts';
 import type {

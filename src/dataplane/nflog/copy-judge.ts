@@ -3,13 +3,13 @@
  * when they end; what went on meanwhile has gone on, and only its judgement is missing.
  */
 import { extname } from 'node:path';
+import { Capture, type CaptureChange } from '../../capture/capture.ts';
+import { nflogInterface } from '../../capture/nflog-socket.ts';
+import { JudgingThreads, type JudgingThreadsOptions } from '../../judging/judging-threads.ts';
+import type { Command } from '../../judging/protocol.ts';
 import { CommandedThread } from '../../sys/commanded-thread.ts';
 import { SequenceEnded } from '../../sys/sequence.ts';
-import { JudgingThreads, type JudgingThreadsOptions } from '../nfqueue/judging-threads.ts';
-import type { Command } from '../nfqueue/protocol.ts';
-import { Capture, type CaptureChange } from '../pcap/capture.ts';
-import { nflogInterface } from '../pcap/nflog-socket.ts';
-import type { CopySetup } from './protocol.ts';
+import type { CopySetup } from './copy-setup.ts';
 
 export interface CopyJudgeOptions extends Omit<JudgingThreadsOptions, 'first' | 'count'> {
   /** The NFLOG group that copies are handed to. */
@@ -37,7 +37,7 @@ export interface CopyCounts {
 const BUFFER = 32 << 20;
 /** Of a copy with what the kernel says about it: far above what it copies of a packet. */
 const SNAP_LENGTH = 1024;
-const PROGRAM = new URL(`./worker${extname(import.meta.filename)}`, import.meta.url);
+const PROGRAM = new URL(`./copy-worker${extname(import.meta.filename)}`, import.meta.url);
 
 export class CopyJudge {
   /** The thread. Its `bind` throws a CaptureUnavailableError where copies cannot be taken on this machine. */

@@ -1,10 +1,11 @@
 /** The threads of all queues, one each, as the main thread sees them. */
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
+import { JudgingThreads, type JudgingThreadsOptions } from '../../judging/judging-threads.ts';
+import type { Command } from '../../judging/protocol.ts';
 import { CommandedThread } from '../../sys/commanded-thread.ts';
 import { close } from '../../sys/libc.ts';
-import { JudgingThreads, type JudgingThreadsOptions } from './judging-threads.ts';
-import type { Command, WorkerSetup } from './protocol.ts';
+import type { WorkerSetup } from './worker-setup.ts';
 
 export interface QueueWorkersOptions
   extends Omit<JudgingThreadsOptions, 'first'>,
@@ -26,9 +27,9 @@ export interface KernelQueue {
   readonly droppedByUser: number;
 }
 
-export type { Command } from './protocol.ts';
+export type { Command } from '../../judging/protocol.ts';
 
-const PROGRAM = new URL(`./worker${extname(import.meta.filename)}`, import.meta.url);
+const PROGRAM = new URL(`./queue-worker${extname(import.meta.filename)}`, import.meta.url);
 
 /** While a worker is gone, the packets of its queue are dropped, or pass under fail open. */
 export class QueueWorkers extends JudgingThreads {

@@ -40,7 +40,7 @@ export class Traffic {
   constructor(waveSize = defaultWaveSize()) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    this.#worker = new Worker(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url), {
+    this.#worker = new Worker(new URL(`./traffic-worker${extname(import.meta.filename)}`, import.meta.url), {
       workerData: { port: port2, wake: this.#wake, waveSize },
       transferList: [port2],
     });

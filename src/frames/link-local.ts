@@ -1,0 +1,56 @@
+/**
+ * Traffic that never leaves its link, and that hosts need to find one another: no policy is about it (the API reference knows pods and addresses), and a wire that
+ * dropped it would carry nothing.
+ */
+import { isNeighbourDiscovery } from '../packet/icmp-types.ts';
+import { ICMPV6 } from '../packet/protocols.ts';
+import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, type LinkFrame } from './link-frame.ts';
+
+/** Which of it passes. */
+export interface LinkLocalFlags {
+  readonly arp: boolean;
+  /** IPv6 neighbour and router discovery, redirects. */
+  readonly neighbourDiscovery: boolean;
+  /** IP to groups that no router forwards (224.0.0.0/24, ff02::/16: mDNS, IGMP, MLD, DHCPv6, VRRP …) and to 255.255.255.255 (DHCP), and what bridges keep to
+   * their link (01:80:c2:00:00:0x: LLDP, LACP, 802.1X, spanning tree). */
+  readonly groups: boolean;
+  /** What two IPv6 link-local addresses (fe80::/10) say to each other but for neighbour discovery. Policies know no such addresses, so that it passes, whatever they say. */
+  readonly linkAddresses: boolean;
+}
+
+/** Does the flag of an Ethernet frame's kind let it pass? Undefined where it is of none of these kinds, and to be judged. */
+export function passesLinkLocal(
+  flags: LinkLocalFlags,
+  view: DataView,
+  offset: number,
+  frame: LinkFrame,
+): boolean | undefined {
+  const at = frame.payload;
+  switch (frame.etherType) {
+    case ETH_P_ARP:
+      return flags.arp;
+    case ETH_P_IP:
+      return frame.captured >= 20 && isIpv4Link(view.getInt32(at + 16)) ? flags.groups : undefined;
+    case ETH_P_IPV6:
+      if (frame.captured < 44) return undefined;
+      if (view.getUint16(at + 24) === 0xff02) return isDiscovery(view, at) ? flags.neighbourDiscovery : flags.groups;
+      if (flags.linkAddresses || !isLinkAddress(view, at + 8) || !isLinkAddress(view, at + 24)) return undefined;
+      return isDiscovery(view, at) ? undefined : false;
+    default:
+      return view.getUint32(offset) === 0x0180c200 && view.getUint16(offset + 4) < 0x10 ? flags.groups : undefined;
+  }
+}
+
+function isIpv4Link(destination: number): boolean {
+  return destination >>> 8 === 0xe00000 || destination === -1;
+}
+
+function isLinkAddress(view: DataView, at: number): boolean {
+  return (view.getUint16(at) & 0xffc0) === 0xfe80;
+}
+
+function isDiscovery(view: DataView, at: number): boolean {
+  return (
+    view.getUint8(at + 6) === ICMPV6 && view.getUint8(at + 7) === 255 && isNeighbourDiscovery(view.getUint8(at + 40))
+  );
+}
