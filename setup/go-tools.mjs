@@ -1,4 +1,7 @@
-/** Tools of tests that come as Go modules. They are built where there is Go; elsewhere their tests are skipped by name. */
+/**
+ * Tools of tests that come as Go modules. They are built where there is Go; elsewhere their tests
+ * are skipped by name.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCaptured } from './child.mjs';

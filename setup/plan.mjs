@@ -1,4 +1,4 @@
-/** What set-up is about to install: looked up before anything is, so that one line can name it, or a refusal. */
+/** What set-up is about to install: one line names it before anything is, or a refusal does. */
 import { commandLine } from './child.mjs';
 import { installCommand } from './go-tools.mjs';
 import { OLDEST_MAJOR, VERSION } from './node.mjs';

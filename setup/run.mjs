@@ -35,7 +35,8 @@ const COMPILED = join(CACHE, 'compiled');
 const PATH = withAdminFolders(process.env.PATH);
 
 /** @typedef {import('./node.mjs').NodeRuntime} NodeRuntime */
-/** @typedef {(path: string) => readonly import('./system-packages.mjs').SystemPackage[]} MissingPackages */
+/** @typedef {import('./system-packages.mjs').SystemPackage} SystemPackage */
+/** @typedef {(path: string) => readonly SystemPackage[]} MissingPackages */
 
 /**
  * The checkout, ready to run commands in.
@@ -160,10 +161,11 @@ async function prepareCapture() {
 }
 
 /**
- * The system packages that a command wants. It goes without the optional ones where a system does not have them.
+ * The system packages that a command wants. Where a system does not have them, the command goes
+ * without those that have a `without`, which says what that means.
  * @param {string} word
  * @param {readonly string[]} args
- * @returns {readonly { missing: MissingPackages, without?: string }[]} `without` says what that means
+ * @returns {readonly { missing: MissingPackages, without?: string }[]}
  */
 function wantedPackages(word, args) {
   const packets = sendsPackets(word, args);
@@ -215,7 +217,7 @@ async function prepareGoTools(word) {
 
 /**
  * @param {MissingPackages} missing
- * @param {string | undefined} without what it means to go without them; undefined where that is an error
+ * @param {string | undefined} without undefined where it is an error to go without them
  * @throws {SetupError}
  */
 async function installMissing(missing, without) {

@@ -152,6 +152,15 @@ describe('the action', () => {
     expect(git(['status', '--porcelain'], checkout())).toBe('');
   });
 
+  it('fetches nothing where the base is there, so that a whole clone stays one', () => {
+    const base = git(['rev-parse', 'HEAD'], origin());
+    edit('k8s/policies/shop.yaml', 'app: frontend', 'app: nobody');
+    commit();
+    git(['clone', '--quiet', `file://${origin()}`, 'checkout']);
+    expect(run(SEE, { MANIFESTS: 'k8s', BASE: base })).toMatchObject({ status: 0 });
+    expect(git(['rev-parse', '--is-shallow-repository'], checkout())).toBe('false');
+  });
+
   it('takes manifests that are new for policies that nobody had', () => {
     git(['rm', '--quiet', '-r', '--cached', 'k8s'], origin());
     git(['commit', '--quiet', '--allow-empty', '--message', 'without'], origin());
