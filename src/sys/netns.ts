@@ -9,6 +9,7 @@ import { setns, unshareNetwork } from './libc.ts';
 export class Netns implements Disposable {
   /** Held open, close-on-exec. */
   readonly fd: number;
+  #isOpen = true;
 
   private constructor(fd: number) {
     this.fd = fd;
@@ -39,10 +40,14 @@ export class Netns implements Disposable {
    * under /proc/sys/net that it opens, processes that it spawns, worker threads that it starts.
    */
   run<T>(action: () => T): T {
+    // The number may be another file's by now.
+    if (!this.#isOpen) throw new Error('the network namespace is closed');
     return runInNetns(this.fd, action);
   }
 
   close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
     closeSync(this.fd);
   }
 

@@ -6,13 +6,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { NamespaceRecord } from '../../src/cluster/records.ts';
 import { Lab, type LabPod } from '../../src/lab/lab.ts';
 import { loadManifests } from '../../src/manifests/load.ts';
+import { patience } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
 import { type FlowLines, flowLines } from './flow-lines.ts';
 import { RunningAgent } from './running-agent.ts';
 
 const NODE = 'node-1';
 const EXAMPLE = 'examples/three-tier';
-const PATIENCE = 20_000;
+const PATIENCE = patience(20_000);
 
 describeAsRoot('The three-tier example in audit mode', () => {
   let lab: Lab;

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { patience } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
 import { AgentWorld, NODE } from './agent-world.ts';
@@ -9,7 +10,7 @@ import { FRIEND_ALLOWED } from './policies.ts';
 import { CLI, RunningAgent } from './running-agent.ts';
 
 // Several agents one after the other, each of which may take seconds on a busy machine.
-vi.setConfig({ testTimeout: 90_000 });
+vi.setConfig({ testTimeout: patience(90_000) });
 
 /** As kube-proxy has it: the kernel tracks connections, whether there is an agent or not. */
 const TRACKING = ['iptables', '-t', 'filter', '-A', 'FORWARD', '-m', 'conntrack', '--ctstate', 'ESTABLISHED'];

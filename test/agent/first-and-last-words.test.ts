@@ -2,13 +2,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { patience } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
 import { AgentWorld, NODE } from './agent-world.ts';
 import { CLIENT_ALLOWED, FRIEND_ALLOWED } from './policies.ts';
 import { CLI, type RunningAgent } from './running-agent.ts';
 
 // Several agents one after the other, each of which may take seconds on a busy machine.
-vi.setConfig({ testTimeout: 90_000 });
+vi.setConfig({ testTimeout: patience(90_000) });
 
 describeAsRoot('The log of an agent', () => {
   let world: AgentWorld;
@@ -40,7 +41,7 @@ describeAsRoot('The log of an agent', () => {
 
   test('says after a crash what was found of the earlier agent, and for how long nobody judged; after an orderly end the same', async () => {
     const first = await world.startAgent();
-    await expect.poll(signOf, { timeout: 20_000 }).toBe('judging');
+    await expect.poll(signOf).toBe('judging');
     await first.kill();
     const killedAt = Date.now();
     const second = await world.startAgent();
@@ -57,7 +58,7 @@ describeAsRoot('The log of an agent', () => {
     const unjudged = Date.parse(String(said(second, 'in force')[0]?.time)) - killedAt;
     expect(Number(line?.unjudgedSecondsAtLeast)).toBeLessThanOrEqual(unjudged / 1000);
 
-    await expect.poll(signOf, { timeout: 20_000 }).toBe('judging');
+    await expect.poll(signOf).toBe('judging');
     expect(await second.terminate()).toBe(0);
     expect(await signOf()).toBe('stopped');
     const third = await world.startAgent();

@@ -2,11 +2,12 @@
 import { expect } from 'vitest';
 import type { FlowLine, LeftOut } from '../../src/flows/flow.ts';
 import type { LabHost } from '../../src/lab/lab.ts';
+import { patience } from '../patience.ts';
 import { getIn } from './http-in-netns.ts';
 
 export const QUERIES = { address: '127.0.0.1', port: 9465 };
 /** How long anything may take that must happen, in ms. */
-export const PATIENCE = 20_000;
+export const PATIENCE = patience(20_000);
 
 export interface FlowLines {
   readonly lines: FlowLine[];

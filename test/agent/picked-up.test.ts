@@ -41,7 +41,7 @@ class QuietConnection implements Disposable {
   }
 
   async opened(): Promise<void> {
-    await expect.poll(() => this.#accept(), { timeout: 5000 }).toBeGreaterThanOrEqual(0);
+    await expect.poll(() => this.#accept()).toBeGreaterThanOrEqual(0);
   }
 
   /** The server says something, and then the client: resolves when each has heard the other. */
@@ -67,7 +67,7 @@ class QuietConnection implements Disposable {
 
 async function passes(from: number, to: number): Promise<void> {
   expect(send(from, Uint8Array.of(1), 1, 0)).toBe(1);
-  await expect.poll(() => recv(to, buffer, 1, 0), { timeout: 5000 }).toBe(1);
+  await expect.poll(() => recv(to, buffer, 1, 0)).toBe(1);
 }
 
 describeAsRoot('An allowed connection that is older than connection tracking, and whose server speaks first,', () => {

@@ -1,5 +1,6 @@
 /** The agent ends in any way and starts again, while traffic flows and while denied traffic is tried. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { patience } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
 import type { Moment, Stream } from '../scenarios/streams.ts';
@@ -9,7 +10,7 @@ import { CLIENT_ALLOWED, FRIEND_ALLOWED, serverHears, team } from './policies.ts
 import type { RunningAgent } from './running-agent.ts';
 
 // Several agents one after the other, each of which may take seconds on a busy machine.
-vi.setConfig({ testTimeout: 90_000 });
+vi.setConfig({ testTimeout: patience(90_000) });
 
 const VISITORS_ALLOWED = serverHears('visitors', team('trusted'));
 const FRIEND_AND_CLIENT = [FRIEND_ALLOWED, CLIENT_ALLOWED];

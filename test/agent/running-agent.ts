@@ -6,13 +6,15 @@ import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { LabHost } from '../../src/lab/lab.ts';
 import type { Status } from '../../src/telemetry/status.ts';
+import { endWithTest } from '../own.ts';
+import { patience } from '../patience.ts';
 import { type Family, parseExposition } from '../telemetry/exposition.ts';
 import { type Answer, getIn } from './http-in-netns.ts';
 
 export const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 const METRICS = { address: '127.0.0.1', port: 9464 };
-/** How long anything may take that must happen, in ms: a machine that does much else starts a process slowly. */
-const PATIENCE = 25_000;
+/** How long anything may take that must happen, in ms. */
+const PATIENCE = patience(25_000);
 
 export interface LogLine {
   /** As a word. */
@@ -43,6 +45,7 @@ export class RunningAgent {
     stderr: number | 'pipe' = 'pipe',
     cli = CLI,
   ) {
+    endWithTest(() => this.end());
     this.#host = host;
     const common = ['--log-level', 'debug', '--metrics-address', `${METRICS.address}:${METRICS.port}`];
     const others = Object.entries(process.env).filter(([name]) => !name.startsWith('PODFENCE_'));

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import type { StartStep } from '../../src/agent/start-steps.ts';
 import { Netns } from '../../src/sys/netns.ts';
+import { patience } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
 import type { StoppedStart, What } from './stopped-starts.ts';
 
@@ -38,7 +39,7 @@ const STEPS: readonly StartStep[] = [
 ];
 
 /** In ms: dozens of starts. */
-const PATIENCE = 180_000;
+const PATIENCE = patience(180_000);
 
 describeAsRoot('A start that SIGTERM ends', () => {
   const folder = mkdtempSync(join(tmpdir(), 'podfence-stopped-'));

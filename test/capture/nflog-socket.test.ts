@@ -1,5 +1,5 @@
 /** Copies of packets from a real NFLOG group, more of them than anybody takes. */
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Capture, readerOf } from '../../src/capture/capture.ts';
 import { linkTypeOf } from '../../src/capture/capture-messages.ts';
 import { nflogInterface } from '../../src/capture/nflog-socket.ts';
@@ -8,6 +8,7 @@ import { AF_INET, close, SOCK_DGRAM, socket } from '../../src/sys/libc.ts';
 import { Netns } from '../../src/sys/netns.ts';
 import { sendTo, socketAddress } from '../../src/sys/sockets.ts';
 import { shell } from '../dataplane/steering/pods.ts';
+import { eventually } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
 
 const GROUP = 7;
@@ -50,7 +51,7 @@ describeAsRoot('an NFLOG group that is captured', () => {
     expect(capture.closed).toEqual([]);
     send(1);
     const ring = readerOf(capture.handle);
-    await vi.waitFor(() => expect(ring.next()).toBe(true));
+    await eventually(() => expect(ring.next()).toBe(true));
     const frame = new LinkFrame();
     frame.read(ring.view, ring.offset, ring.length, ring.realLength, linkTypeOf(ring.tag), true);
     expect(frame.isIp).toBe(true);
@@ -63,18 +64,15 @@ describeAsRoot('an NFLOG group that is captured', () => {
     const ring = readerOf(capture.handle);
     send(FLOOD);
     let taken = 0;
-    await vi.waitFor(
-      () => {
-        while (ring.next()) taken++;
-        ring.release();
-        expect(taken + capture.dropped).toBe(FLOOD);
-      },
-      { timeout: 20_000 },
-    );
+    await eventually(() => {
+      while (ring.next()) taken++;
+      ring.release();
+      expect(taken + capture.dropped).toBe(FLOOD);
+    });
     expect(capture.dropped).toBeGreaterThan(0);
     expect(capture.captured).toBe(taken);
     send(1);
-    await vi.waitFor(() => expect(ring.next()).toBe(true));
+    await eventually(() => expect(ring.next()).toBe(true));
     expect(capture.restarts).toBe(0);
   });
 });

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
+import { eventually } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
 import { ended, manifestFolder, podfence, processesWith, start } from './podfence.ts';
 
@@ -138,7 +139,7 @@ describeAsRoot('podfence lab run', () => {
       });
       child.stdin?.end(SHOP);
       expect((await outcome).code).toBe(130);
-      await vi.waitFor(() => expect(processesWith('node-process.ts', String(child.pid))).toEqual([]));
+      await eventually(() => expect(processesWith('node-process.ts', String(child.pid))).toEqual([]));
       expect(traces()).toEqual(before);
     },
   );
@@ -148,18 +149,20 @@ describeAsRoot('podfence lab run', () => {
     const child = start('lab', 'run', '-m', '-', '--nodes', '2');
     const outcome = ended(child);
     child.stdin?.end(SHOP);
-    await vi.waitFor(() => expect(processesWith('node-process.ts', String(child.pid))).toHaveLength(2), {
-      timeout: 10_000,
-      interval: 10,
-    });
+    await eventually(() => expect(processesWith('node-process.ts', String(child.pid))).toHaveLength(2));
     child.kill('SIGKILL');
     expect((await outcome).code).toBeNull();
-    await vi.waitFor(() => expect(processesWith('node-process.ts', String(child.pid))).toEqual([]), { timeout: 5000 });
+    await eventually(() => expect(processesWith('node-process.ts', String(child.pid))).toEqual([]));
     expect(traces()).toEqual(before);
   });
 });
 
 describeAsRoot('a lab that stays', () => {
+  // Of a test that fails.
+  afterEach(async () => {
+    await podfence(['lab', 'down', '--name', name]);
+  });
+
   test('is up until it is taken down, with everything that runs in it', async () => {
     const before = traces();
     using folder = manifestFolder(SHOP);
@@ -184,7 +187,7 @@ describeAsRoot('a lab that stays', () => {
       });
       const sleeper = start('lab', 'exec', '--name', name, 'client', '--', 'sleep', `${process.pid}`);
       const slept = ended(sleeper);
-      await vi.waitFor(() => expect(processesWith('sleep', `${process.pid}`)).toHaveLength(1), { timeout: 5000 });
+      await eventually(() => expect(processesWith('sleep', `${process.pid}`)).toHaveLength(1));
       const background = String(process.pid + 1_000_000);
       await lab('exec', 'web', '--', 'sh', '-c', `sleep ${background} >/dev/null 2>&1 &`);
       expect(processesWith('sleep', background)).toHaveLength(1);
@@ -206,7 +209,7 @@ describeAsRoot('a lab that stays', () => {
     expect(await lab('up', '-m', folder.path)).toMatchObject({ code: 0 });
     const keeper = Number(/kept by process (\d+)/.exec((await lab('status')).stdout)?.[1]);
     process.kill(keeper, 'SIGKILL');
-    await vi.waitFor(() => expect(processesWith('node-process.ts', String(keeper))).toEqual([]), { timeout: 5000 });
+    await eventually(() => expect(processesWith('node-process.ts', String(keeper))).toEqual([]));
     expect(await lab('status')).toMatchObject({ code: 2, stderr: expect.stringContaining('lab up') });
     expect(traces()).toEqual(before);
   });

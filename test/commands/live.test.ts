@@ -3,9 +3,10 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { FlowLine } from '../../src/flows/flow.ts';
 import type { Netns } from '../../src/sys/netns.ts';
+import { eventually } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
 import { transfer } from '../scenarios/large-packets.ts';
 import { A, B, WiredHosts } from '../traffic/wired-hosts.ts';
@@ -66,7 +67,7 @@ class Running {
   }
 
   async says(text: string): Promise<void> {
-    await vi.waitFor(() => expect(this.stderr + this.stdout).toContain(text), { timeout: 10_000 });
+    await eventually(() => expect(this.stderr + this.stdout).toContain(text));
   }
 
   async end(signal: NodeJS.Signals): Promise<number | null> {
@@ -107,7 +108,7 @@ describeAsRoot('podfence wire', () => {
     expect(hosts.pings(hosts.a, B)).toBe(false);
     await command.says('ingress-denied: shop/b');
     manifests(7001);
-    await vi.waitFor(async () => expect(await transfer(hosts.a, hosts.b, 4, 7001, 1000)).toEqual(MOVED), 20_000);
+    await eventually(async () => expect(await transfer(hosts.a, hosts.b, 4, 7001, 1000)).toEqual(MOVED));
     expect(await command.end('SIGINT')).toBe(0);
     expect(command.stdout).toMatch(/^TIME +VERDICT +FROM +TO +PORT/);
     expect(command.stdout).toMatch(/\nPOLICY +ALLOWED +DENIED\nshop\/b +\d+ +\d+\n/);
@@ -121,7 +122,7 @@ describeAsRoot('podfence wire', () => {
     expect(children).toHaveLength(2);
     process.kill(children[0] as number, 'SIGKILL');
     await command.says('is not captured: the capturing process has ended: SIGKILL');
-    await vi.waitFor(() => expect(command.stderr.match(/is captured\./g)).toHaveLength(3), { timeout: 5000 });
+    await eventually(() => expect(command.stderr.match(/is captured\./g)).toHaveLength(3));
     expect(await transfer(hosts.a, hosts.b, 4, 7000, 1000)).toEqual(MOVED);
   });
 
@@ -134,7 +135,7 @@ describeAsRoot('podfence wire', () => {
     hosts.sh(hosts.middle, 'ip link set to-b down');
     await command.says('to-b is not captured: That device is not up');
     hosts.sh(hosts.middle, 'ip link set to-b up');
-    await vi.waitFor(() => expect(command.stderr.match(/to-b is captured\./g)).toHaveLength(2), { timeout: 10_000 });
+    await eventually(() => expect(command.stderr.match(/to-b is captured\./g)).toHaveLength(2));
     expect(command.stderr.slice(before.length).trim().split('\n')).toEqual([
       'to-b is not captured: That device is not up',
       'to-b is captured.',
@@ -146,7 +147,7 @@ describeAsRoot('podfence wire', () => {
     const command = await wire();
     const children = processesWith('capture-process.ts').filter((pid) => parentOf(pid) === command.child.pid);
     await command.end('SIGKILL');
-    await vi.waitFor(() => expect(children.filter(isAlive)).toEqual([]));
+    await eventually(() => expect(children.filter(isAlive)).toEqual([]));
   });
 
   test('goes on with what it knew while manifests cannot be read, and follows them again', async () => {
@@ -155,7 +156,7 @@ describeAsRoot('podfence wire', () => {
     for (const text of ['', 'kind: Pod\nmetadata: {name: [b]}']) {
       const before = command.stderr.length;
       writeFileSync(file, text);
-      await vi.waitFor(() => expect(command.stderr.slice(before)).toContain('What was known stands'), 5000);
+      await eventually(() => expect(command.stderr.slice(before)).toContain('What was known stands'));
       expect(hosts.pings(hosts.a, B)).toBe(false);
     }
     rmSync(folder, { recursive: true });
@@ -163,7 +164,7 @@ describeAsRoot('podfence wire', () => {
     expect(hosts.pings(hosts.a, B)).toBe(false);
     mkdirSync(folder);
     manifests(7001);
-    await vi.waitFor(async () => expect(await transfer(hosts.a, hosts.b, 4, 7001, 1000)).toEqual(MOVED), 20_000);
+    await eventually(async () => expect(await transfer(hosts.a, hosts.b, 4, 7001, 1000)).toEqual(MOVED));
   });
 
   test('waits for an interface that is not there, and warns of one that has an address', async () => {

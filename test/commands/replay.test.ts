@@ -1,9 +1,10 @@
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { FlowLine } from '../../src/flows/flow.ts';
 import { ip, tcp, udp } from '../packet/build.ts';
+import { eventually } from '../patience.ts';
 import { concat, ethernet, pcap, type Recorded } from '../replay/capture-bytes.ts';
 import { ended, podfence, start } from './podfence.ts';
 
@@ -163,7 +164,7 @@ describe('podfence replay', () => {
     const bytes = pcap(many);
     await new Promise((resolve) => child.stdin?.write(bytes, resolve));
     // All of it is read, and the next reading finds nothing.
-    await vi.waitFor(() => expect(bytesReadBy(child.pid)).toBeGreaterThan(bytes.length), 10_000);
+    await eventually(() => expect(bytesReadBy(child.pid)).toBeGreaterThan(bytes.length));
     child.kill('SIGINT');
     child.stdin?.end();
     const { code, stdout } = await outcome;

@@ -12,6 +12,7 @@ import { type LoadedManifests, loadManifests } from '../../src/manifests/load.ts
 import { parseAssertions } from '../../src/matrix/assertion.ts';
 import { AssertionChecker } from '../../src/matrix/assertion-check.ts';
 import { workloadName } from '../../src/matrix/workload-name.ts';
+import { patience } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
 import { type TruthRow, type TruthTable, truthTables } from './truth-tables.ts';
 
@@ -59,7 +60,7 @@ describe.each(TABLES)('examples/%s', (_, table) => {
 });
 
 describeAsRoot('With real packets', () => {
-  test.each(TABLES)('examples/%s is as its truth table says', { timeout: 120_000 }, async (_, table) => {
+  test.each(TABLES)('examples/%s is as its truth table says', { timeout: patience(120_000) }, async (_, table) => {
     const manifests = await loadManifests([table.folder]);
     const externals = table.outside.map((address) => ({ name: address, address }));
     const lab = await Lab.start({ manifests, externals, nodes: 2 });

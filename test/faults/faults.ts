@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Fault as ApiFault } from '../kube/faults.ts';
+import { patience } from '../patience.ts';
 import { datagramFlood, fillKernelTable, portScan, synFlood } from './floods.ts';
 import type { Scene } from './scene.ts';
 
@@ -25,7 +26,7 @@ const KINDS = ['Namespace', 'Pod', 'NetworkPolicy'] as const;
 /** Of the middle of an event's line. */
 const HALF_AN_EVENT = '{"type":"MODIFIED","object":{"kind":"NetworkPolicy","metadata":{"na';
 /** For requests of the agent, which waits longer after each that failed, in ms. */
-const PATIENCE = 60_000;
+const PATIENCE = patience(60_000);
 const DAY = 86_400_000;
 const POLICIES = { pods: 1000, namespaces: 100, policies: 100, podBytes: 0 };
 const SMALL_TABLE = 256;

@@ -4,6 +4,7 @@ import type { LabHost } from '../../src/lab/lab.ts';
 import { close, errno, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from '../../src/sys/libc.ts';
 import { accept, connect, listen, resetOnClose, socketAddress, tryBind } from '../../src/sys/sockets.ts';
 import { open } from '../agent/denied-traffic.ts';
+import { patience } from '../patience.ts';
 
 /** Between two attempts, in ms. */
 const TICK = 20;
@@ -12,7 +13,7 @@ const EISCONN = 106;
 const EINPROGRESS = 115;
 const EALREADY = 114;
 /** Longer than the fourth retransmission of a SYN, in ms. */
-const PATIENCE = 20_000;
+const PATIENCE = patience(20_000);
 
 export class NewConnections implements Disposable {
   opened = 0;

@@ -1,5 +1,6 @@
 /** Twenty seconds of faults. `npm run faults` has each once, and random ones for as long as one likes. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { patience } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
 import { isFlat, randomFaults, summaryOf } from './random-faults.ts';
 import { Scene } from './scene.ts';
@@ -18,7 +19,9 @@ describeAsRoot('Whatever goes wrong on a node', () => {
     await scene[Symbol.asyncDispose]();
   });
 
-  test('nothing denied passes, nothing allowed is lost, and what changes holds', { timeout: 120_000 }, async () => {
+  test('nothing denied passes, nothing allowed is lost, and what changes holds', {
+    timeout: patience(120_000),
+  }, async () => {
     const run = await randomFaults(scene, { seed: SEED, milliseconds: MILLISECONDS });
     console.log(`faults: seed ${SEED}: ${summaryOf(run)}`);
     const bad = run.outcomes.filter(

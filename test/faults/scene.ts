@@ -12,6 +12,7 @@ import { DeniedTraffic } from '../agent/denied-traffic.ts';
 import { CLIENT_ALLOWED, FRIEND_ALLOWED } from '../agent/policies.ts';
 import { RunningAgent } from '../agent/running-agent.ts';
 import { policy } from '../kube/objects.ts';
+import { patience } from '../patience.ts';
 import { Connections } from '../scenarios/connections.ts';
 import type { Fault } from './faults.ts';
 import type { InnerFault } from './hook.ts';
@@ -35,7 +36,7 @@ const CLIENT_ISOLATED = policy('shop', 'client-isolated', {
   ingress: [],
 });
 /** Of a change after a fault, and of what an agent is to do, in ms. */
-const PATIENCE = 60_000;
+const PATIENCE = patience(60_000);
 
 export interface Outcome {
   readonly fault: string;

@@ -1,6 +1,7 @@
 /** Each target: the cases that were kept, then new inputs for its share of 20 s. `npm run fuzz` goes on for longer. */
 import { randomInt } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { patience } from '../patience.ts';
 import { casesOf, keepCase, readCase } from './cases.ts';
 import { faultOf } from './faults.ts';
 import { KNOWN } from './known.ts';
@@ -11,7 +12,7 @@ import { loadTarget, TARGETS } from './targets.ts';
 const ALL_MS = 20_000;
 const NAMES = Object.keys(TARGETS);
 /** The runner ends an input that hangs before vitest ends the test. */
-const TEST_MS = 120_000;
+const TEST_MS = patience(120_000);
 
 const seed = process.env.FUZZ_SEED === undefined ? randomInt(2 ** 31) : Number(process.env.FUZZ_SEED);
 let begun: number | undefined;

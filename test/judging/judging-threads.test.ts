@@ -4,6 +4,7 @@ import { JudgingThreads } from '../../src/judging/judging-threads.ts';
 import type { Command } from '../../src/judging/protocol.ts';
 import type { CommandedThread } from '../../src/sys/commanded-thread.ts';
 import { Sequence } from '../../src/sys/sequence.ts';
+import { eventually } from '../patience.ts';
 
 /** A thread that notes its commands, and ends when it is told to or is made to. */
 class Thread {
@@ -83,12 +84,12 @@ describe('threads that judge', () => {
       said.push('connections judged again');
       await threads.command({ type: 'seed', flows: new Int32Array() });
     });
-    await vi.waitFor(() => expect(said).toEqual(['failed: died']));
+    await eventually(() => expect(said).toEqual(['failed: died']));
     await vi.runAllTimersAsync();
     expect(started.length).toBe(1);
     goOn.resolve();
     await change;
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(said).toEqual(['failed: died', 'connections judged again', 'told of connections', 'replaced']),
     );
     expect(started[1]?.table).toBe(newer);
@@ -101,9 +102,9 @@ describe('threads that judge', () => {
       if (refusals-- > 0) throw new Error('no descriptor left');
     };
     started[0]?.end('died');
-    await vi.waitFor(() => expect(said).toContain('failed: no descriptor left'));
+    await eventually(() => expect(said).toContain('failed: no descriptor left'));
     await vi.runAllTimersAsync();
-    await vi.waitFor(() => expect(said.at(-1)).toBe('replaced'));
+    await eventually(() => expect(said.at(-1)).toBe('replaced'));
     expect(said.filter((each) => each === 'failed: no descriptor left')).toHaveLength(2);
   });
 
@@ -111,9 +112,9 @@ describe('threads that judge', () => {
     cannotBind = true;
     started[0]?.end('died');
     const failures = () => said.filter((each) => each.startsWith('failed')).length;
-    await vi.waitFor(() => expect(failures()).toBe(2));
+    await eventually(() => expect(failures()).toBe(2));
     await vi.advanceTimersToNextTimerAsync();
-    await vi.waitFor(() => expect(failures()).toBe(3));
+    await eventually(() => expect(failures()).toBe(3));
     const { length } = started;
     const end = sequence.end(() => threads.stop());
     await vi.runAllTimersAsync();

@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadManifests } from '../../src/manifests/load.ts';
 import { ManifestWatch } from '../../src/manifests/manifest-watch.ts';
 import { MAX_BYTES } from '../../src/manifests/sources.ts';
 import { readYaml } from '../../src/manifests/yaml.ts';
 import { withoutLongComments } from '../../src/manifests/yaml-comments.ts';
+import { eventually } from '../patience.ts';
 
 const POD = 'apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\nspec: {containers: [{name: c}]}\n';
 const POLICY =
@@ -129,7 +130,7 @@ describe('a file beyond the bound', () => {
     watch.start();
     await watch.synced;
     truncateSync(file, MAX_BYTES + 1);
-    await vi.waitFor(() => expect(logged).toContain('what was known stands'), { timeout: 20_000 });
+    await eventually(() => expect(logged).toContain('what was known stands'));
     expect(logged).toContain('more than 32 MiB');
     expect(watch.snapshot().policies).toHaveLength(1);
     expect(watch.snapshot().pods).toHaveLength(1);
@@ -141,7 +142,7 @@ describe('a file beyond the bound', () => {
         .map((key) => `  ${key}: v\n`)
         .join('')}---\n${POLICY.replace('name: a', 'name: b')}`,
     );
-    await vi.waitFor(() => expect(watch.snapshot().policies).toHaveLength(2), { timeout: 25_000 });
+    await eventually(() => expect(watch.snapshot().policies).toHaveLength(2));
     expect(performance.eventLoopUtilization(busy).utilization).toBeLessThan(0.5);
     await watch.stop();
   });

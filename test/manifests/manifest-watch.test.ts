@@ -3,9 +3,10 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ClusterChange } from '../../src/cluster/store.ts';
 import { ManifestWatch } from '../../src/manifests/manifest-watch.ts';
+import { eventually } from '../patience.ts';
 
 const POD =
   'apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\nspec: {containers: [{name: c, image: i}]}\n';
@@ -55,8 +56,6 @@ function known(): string[] {
   const { pods = [], policies = [] } = watched?.snapshot() ?? {};
   return [...pods, ...policies].map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`);
 }
-
-const eventually = (holds: () => void) => vi.waitFor(holds, { timeout: 5000 });
 
 describe('followed manifests', () => {
   it.each<[string, () => void, string]>([

@@ -1,8 +1,9 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PathWatch } from '../../src/manifests/path-watch.ts';
+import { eventually } from '../patience.ts';
 
 let folder: string;
 let watched: PathWatch;
@@ -28,7 +29,7 @@ function follow(...paths: readonly string[]): void {
 async function expectTold(change: () => void): Promise<void> {
   const before = changes;
   change();
-  await vi.waitFor(() => expect(changes).toBeGreaterThan(before), { timeout: 3000 });
+  await eventually(() => expect(changes).toBeGreaterThan(before));
 }
 
 describe('watched paths', () => {

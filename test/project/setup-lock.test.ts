@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { identityOf, withLock } from '../../setup/lock.mjs';
+import { eventually } from '../patience.ts';
 
 const LOCK = pathToFileURL(join(import.meta.dirname, '../../setup/lock.mjs')).href;
 
@@ -75,7 +76,7 @@ describe('the lock of set-up', () => {
       parent.stdin.write('ready');
       await once(parent.stdout, 'data');
       (parent.stdio[3] as Writable).end();
-      await vi.waitFor(() => expect(readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') Z '));
+      await eventually(() => expect(readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') Z '));
       writeFileSync(lock, identityOf(pid));
       expect(await withLock(lock, async () => 'worked')).toBe('worked');
       parent.stdin.end();

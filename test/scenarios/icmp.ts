@@ -2,11 +2,12 @@
 import type { Lab, LabHost } from '../../src/lab/lab.ts';
 import { AF_INET, close, SOCK_NONBLOCK, SOCK_RAW, socket } from '../../src/sys/libc.ts';
 import { receiveFrom, sendTo, socketAddress } from '../../src/sys/sockets.ts';
+import { patience } from '../patience.ts';
 
 const IPPROTO_ICMP = 1;
-const PATIENCE = 3000;
+const PATIENCE = patience(3000);
 /** How long ping waits for an answer that must come, and for one that must not, in s. On an emulated machine an answer that two agents judge takes longer than the latter. */
-const PING_PATIENCE = 10;
+const PING_PATIENCE = Math.ceil(patience(10));
 const PING_WATCH = 0.3;
 
 export function familyAddress({ addresses }: LabHost, family: 4 | 6): string {

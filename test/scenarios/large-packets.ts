@@ -15,10 +15,11 @@ import {
   socket,
 } from '../../src/sys/libc.ts';
 import { accept, connect, familyOf, listen, resetOnClose, socketAddress, tryBind } from '../../src/sys/sockets.ts';
+import { patience } from '../patience.ts';
 import { familyAddress } from './icmp.ts';
 import type { World } from './world.ts';
 
-const PATIENCE = 6000;
+const PATIENCE = patience(6000);
 /** linux/in.h, linux/in6.h: never fragment, but say so to the sender. */
 const MTU_DISCOVER = { 4: { level: 0, name: 10 }, 6: { level: 41, name: 23 } };
 const PMTUDISC_DO = 2;

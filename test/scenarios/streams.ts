@@ -7,12 +7,13 @@
  */
 import type { LabHost } from '../../src/lab/lab.ts';
 import { socketAddress } from '../../src/sys/sockets.ts';
+import { patience } from '../patience.ts';
 
 /** How often the sockets are served, in ms, and how many messages each side then sends. */
 const TICK = 1;
 const BURST = 2;
 /** How long a message may take that must arrive, in ms: longer than TCP's retransmissions after a cut. */
-const PATIENCE = 8000;
+const PATIENCE = patience(8000);
 /** How long nothing may arrive where nothing must, in ms: some hundred messages from each side. */
 const WATCH = 300;
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Sequence, SequenceEnded } from '../../src/sys/sequence.ts';
+import { eventually } from '../patience.ts';
 
 describe('a sequence', () => {
   let said: string[];
@@ -43,7 +44,7 @@ describe('a sequence', () => {
     const [a, b, last] = [work('a'), work('b'), work('last')];
     const first = sequence.run(a.run);
     const refused = expect(sequence.run(b.run)).rejects.toBeInstanceOf(SequenceEnded);
-    await vi.waitFor(() => expect(said).toEqual(['a begins']));
+    await eventually(() => expect(said).toEqual(['a begins']));
     const end = sequence.end(last.run);
     const late = expect(sequence.run(b.run)).rejects.toBeInstanceOf(SequenceEnded);
     last.end();

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { PolicyRecord } from '../../src/cluster/records.ts';
 import { FIRST_DENY } from '../../src/filter/reasons.ts';
 import { TcpStream } from '../../src/lab/tcp-stream.ts';
@@ -7,6 +7,7 @@ import { type CaptureChange, LiveTraffic, type WireOptions } from '../../src/tra
 import { WholeCluster } from '../../src/traffic/whole-cluster.ts';
 import { policy, port, rule } from '../filter/scene.ts';
 import { ip, tcp, udp } from '../packet/build.ts';
+import { eventually } from '../patience.ts';
 import { ethernet } from '../replay/capture-bytes.ts';
 import { describeAsRoot } from '../root.ts';
 import { transfer } from '../scenarios/large-packets.ts';
@@ -51,7 +52,7 @@ async function wire(options: Partial<WireOptions> = {}): Promise<LiveTraffic> {
     onChange: (change) => changes.push(change),
     ...options,
   });
-  await vi.waitFor(() => expect(traffic?.closed).toEqual([]));
+  await eventually(() => expect(traffic?.closed).toEqual([]));
   return traffic;
 }
 
@@ -132,7 +133,7 @@ describeAsRoot('a wire between two hosts', () => {
     from.send(frame(7000));
     expect(await to.receive(isOurs(frame(7000).length - 4))).toBeDefined();
     from.send(frame(7002));
-    await vi.waitFor(() => expect(denied()).toBe(1));
+    await eventually(() => expect(denied()).toBe(1));
     expect(await to.receive(isOurs(frame(7002).length - 4), 100)).toBeUndefined();
   });
 
@@ -146,7 +147,7 @@ describeAsRoot('a wire between two hosts', () => {
     const isFrom = (frame: Uint8Array) => frame[11] === 2;
     from.send(unknown);
     from.send(later);
-    await vi.waitFor(() => expect(traffic?.counters.get('fragmentsHeld')).toBe(1));
+    await eventually(() => expect(traffic?.counters.get('fragmentsHeld')).toBe(1));
     from.send(first);
     expect(await to.receive(isFrom)).toEqual(first);
     expect(await to.receive(isFrom)).toEqual(later);
@@ -162,11 +163,11 @@ describeAsRoot('a wire between two hosts', () => {
     expect(await to.receive(1)).toEqual([Uint8Array.of(1)]);
     // Stopped, so that no other takes its place; the side that it does not capture must be closed too.
     process.kill(pids[1] as number, 'SIGKILL');
-    await vi.waitFor(() => expect(traffic?.closed.map((each) => each.interface)).toEqual(['to-b']));
+    await eventually(() => expect(traffic?.closed.map((each) => each.interface)).toEqual(['to-b']));
     from.send(Uint8Array.of(2));
     expect(traffic?.closed).toHaveLength(1);
-    await vi.waitFor(() => expect(traffic?.counters.get('closed')).toBeGreaterThan(0));
-    await vi.waitFor(() => expect(traffic?.closed).toEqual([]));
+    await eventually(() => expect(traffic?.counters.get('closed')).toBeGreaterThan(0));
+    await eventually(() => expect(traffic?.closed).toEqual([]));
     expect(traffic?.restarts).toBe(1);
     from.send(Uint8Array.of(3));
     expect(await to.receive(1)).toEqual([Uint8Array.of(3)]);
@@ -179,18 +180,18 @@ describeAsRoot('a wire between two hosts', () => {
     const frames = 500;
     for (let i = 0; i < frames; i++) from.send(ethernet(ip(A, B, tcp(i, 7000, 'S'))));
     process.kill(pids[0] as number, 'SIGCONT');
-    await vi.waitFor(() => expect(traffic?.dropped).toBeGreaterThan(0));
-    await vi.waitFor(() => expect((traffic?.dropped ?? 0) + (traffic?.captured ?? 0)).toBeGreaterThanOrEqual(frames));
+    await eventually(() => expect(traffic?.dropped).toBeGreaterThan(0));
+    await eventually(() => expect((traffic?.dropped ?? 0) + (traffic?.captured ?? 0)).toBeGreaterThanOrEqual(frames));
   });
 
   test('takes an interface up again that vanishes and returns', async () => {
     await wire();
     expect(hosts.pings(hosts.b, A)).toBe(true);
     hosts.sh(hosts.middle, 'ip link delete to-b');
-    await vi.waitFor(() => expect(traffic?.closed.map((each) => each.interface)).toEqual(['to-b']));
+    await eventually(() => expect(traffic?.closed.map((each) => each.interface)).toEqual(['to-b']));
     hosts.plug(hosts.b);
-    await vi.waitFor(() => expect(traffic?.closed).toEqual([]), { timeout: 5000 });
-    await vi.waitFor(() => expect(hosts.pings(hosts.b, A)).toBe(true), { timeout: 5000 });
+    await eventually(() => expect(traffic?.closed).toEqual([]));
+    await eventually(() => expect(hosts.pings(hosts.b, A)).toBe(true));
     expect(changes.at(-1)).toEqual({ interface: 'to-b', closed: undefined });
   });
 
@@ -202,11 +203,11 @@ describeAsRoot('a wire between two hosts', () => {
         `ip link set ${from} name ${to} || (ip link set ${from} down; ip link set ${from} name ${to}; ip link set ${to} up)`,
       );
     rename('to-b', 'other');
-    await vi.waitFor(() => expect(traffic?.closed.map((each) => each.interface)).toEqual(['to-b']));
+    await eventually(() => expect(traffic?.closed.map((each) => each.interface)).toEqual(['to-b']));
     expect(hosts.pings(hosts.b, A)).toBe(false);
     rename('other', 'to-b');
-    await vi.waitFor(() => expect(traffic?.closed).toEqual([]), { timeout: 5000 });
-    await vi.waitFor(() => expect(hosts.pings(hosts.b, A)).toBe(true), { timeout: 5000 });
+    await eventually(() => expect(traffic?.closed).toEqual([]));
+    await eventually(() => expect(hosts.pings(hosts.b, A)).toBe(true));
   });
 
   test('judges by a change of the cluster once it says so', async () => {
@@ -258,7 +259,7 @@ describeAsRoot('listening on an interface', () => {
     expect(await transfer(hosts.a, hosts.b, 4, 7000, bytes)).toEqual({ toServer: bytes, toClient: bytes });
     expect(await transfer(hosts.a, hosts.b, 4, 7003, bytes)).toEqual({ toServer: bytes, toClient: bytes });
     const seen: string[] = [];
-    await vi.waitFor(() => {
+    await eventually(() => {
       traffic?.drain(({ source, destination, destinationPort, reason, protocol }) => {
         const verdict = reason < FIRST_DENY ? 'allow' : 'deny';
         if (protocol === 6)

@@ -177,7 +177,7 @@ describeAsRoot('queue workers', () => {
     await expect.poll(() => judged('mid-stream')).toBeGreaterThanOrEqual(1);
     const held = () => Array.from({ length: LISTS }, (_, list) => started.counters().flows(list));
     // The worker tells what its table holds when a second was idle.
-    await expect.poll(() => held().reduce((sum, flows) => sum + flows, 0), { timeout: 10_000 }).toBe(flowCapacity);
+    await expect.poll(() => held().reduce((sum, flows) => sum + flows, 0)).toBe(flowCapacity);
   });
 
   it('deny what cannot be decoded, and go on', async () => {

@@ -2,10 +2,11 @@
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { Netns } from '../../../src/sys/netns.ts';
+import { patience } from '../../patience.ts';
 import type { Outcome, Request } from './peer.ts';
 
 /** Long enough for a machine under load to answer. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = patience(10_000);
 /** Long enough for a packet that was not dropped to come back; that it was dropped shows in the counters too. */
 const SILENCE_MS = 150;
 

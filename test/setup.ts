@@ -1,0 +1,4 @@
+/** Runs in each test file before its tests. */
+import { endEachTestWithItsOwn } from './own.ts';
+
+endEachTestWithItsOwn();
