@@ -3,7 +3,9 @@
  * ready), the source's first lists, then queues and steering, then ready. Nothing is enforced from half a list, and what an earlier agent
  * left in the kernel holds until then.
  */
+
 import type { Logger } from 'pino';
+import type { StartupTaintStatus } from '../agent-state/startup-taint.ts';
 import { nearest } from '../cluster/nearest.ts';
 import type { ClusterSnapshot, OnChanges } from '../cluster/store.ts';
 import { STATES } from '../conntrack/states.ts';
@@ -20,7 +22,6 @@ import type {
   RefusedPoliciesView,
   SharedAddressesView,
   SourceView,
-  StartupTaintView,
   UnknownPortNamesView,
   WorkersView,
 } from '../telemetry/agent-view.ts';
@@ -48,7 +49,7 @@ export interface ClusterSource {
 export interface NodeTaint {
   /** The policies are in force. */
   start(): void;
-  status(): StartupTaintView;
+  status(): StartupTaintStatus;
   stop(): Promise<void>;
 }
 
@@ -81,7 +82,7 @@ export class AgentProcess implements AgentView {
   /** Present where flows are counted by policy. */
   readonly policyFlows?: () => Iterable<PolicyFlowCount>;
   /** Present where a taint is to be taken away. */
-  readonly startupTaint?: () => StartupTaintView;
+  readonly startupTaint?: () => StartupTaintStatus;
   readonly #log: Logger;
   readonly #agent: Agent;
   readonly #source: ClusterSource;

@@ -2,6 +2,8 @@
 import { availableParallelism, release as kernelRelease } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { ChangeTimes } from '../agent-state/change-times.ts';
+import type { AgentCounters } from '../agent-state/counters.ts';
 import type { PodRecord, PolicyMode } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot, TakeChanges } from '../cluster/store.ts';
 import { findPredecessor, type Predecessor } from '../dataplane/steering/predecessor.ts';
@@ -24,7 +26,7 @@ import type {
   UnknownPortNamesView,
 } from '../telemetry/agent-view.ts';
 import { compileInTurns, PIECE } from './compile-in-turns.ts';
-import { type AgentCounters, nameCounters } from './counters.ts';
+import { nameCounters } from './counters.ts';
 import { Enforcement, type Repair } from './enforcement.ts';
 import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
@@ -68,16 +70,6 @@ export interface AgentOptions {
   readonly log: Logger;
   /** Told of every change that has come into force, the first included. */
   readonly onInForce?: (times: ChangeTimes) => void;
-}
-
-/** How long one change, or several that came together, took to come into force. */
-export interface ChangeTimes {
-  /** Changed records. */
-  readonly changes: number;
-  /** Compiling, in seconds. */
-  readonly compile: number;
-  /** From when the first of them was received to in force, in seconds. */
-  readonly total: number;
 }
 
 /** Options that have a value for the rest of the agent, whether or not they were given. */

@@ -1,13 +1,14 @@
 /** The cluster as the API server tells it: first a snapshot, then every change. */
 import type { Logger } from 'pino';
+import type { ClusterWatchStatus, KindStatus } from '../agent-state/watch-status.ts';
 import type { ClusterRecord, NamespaceRecord, PodRecord, PolicyRecord } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot, OnChanges } from '../cluster/store.ts';
 import type { ApiConnection } from './api-connection.ts';
+import type { Failure } from './api-error.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { KindWatch } from './kind-watch.ts';
 import { KnownRecords } from './known-records.ts';
 import { NAMESPACES, PODS, POLICIES, type Resource } from './resources.ts';
-import type { ClusterWatchStatus, KindStatus } from './watch-status.ts';
 
 export interface ClusterWatchOptions {
   readonly connection: ApiConnection;
@@ -23,7 +24,7 @@ export interface ClusterWatchOptions {
 interface Kind {
   readonly synced: boolean;
   run(signal: AbortSignal): Promise<void>;
-  status(): KindStatus;
+  status(): KindStatus<Failure>;
 }
 
 /**
@@ -76,7 +77,7 @@ export class ClusterWatch {
     };
   }
 
-  status(): ClusterWatchStatus {
+  status(): ClusterWatchStatus<Failure> {
     const kinds = this.#kinds.map((kind) => kind.status());
     const age = this.#isSynced ? Math.max(...kinds.map(({ lastEventAge }) => lastEventAge ?? 0)) : undefined;
     return { server: this.#options.connection.server, synced: this.#isSynced, age, kinds };

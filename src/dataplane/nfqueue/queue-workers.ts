@@ -1,6 +1,7 @@
 /** The threads of all queues, one each, as the main thread sees them. */
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
+import type { KernelQueue } from '../../agent-state/counters.ts';
 import { JudgingThreads, type JudgingThreadsOptions } from '../../judging/judging-threads.ts';
 import type { Command } from '../../judging/protocol.ts';
 import { CommandedThread } from '../../sys/commanded-thread.ts';
@@ -14,17 +15,6 @@ export interface QueueWorkersOptions
   readonly firstQueue: number;
   /** Calls `start` in the network namespace of the queues. @default that of the calling thread */
   readonly inNamespace?: <T>(start: () => T) => T;
-}
-
-/** What the kernel counts for one queue (/proc/net/netfilter/nfnetlink_queue). */
-export interface KernelQueue {
-  readonly queue: number;
-  /** Packets that wait now. */
-  readonly waiting: number;
-  /** Dropped because the queue was full. */
-  readonly droppedByKernel: number;
-  /** Dropped because the socket's buffer was full. */
-  readonly droppedByUser: number;
 }
 
 export type { Command } from '../../judging/protocol.ts';
