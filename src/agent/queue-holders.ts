@@ -1,8 +1,10 @@
 /** Whether somebody answers the queues that an agent wants, or those that the rules it would take over name; and in which words an agent that cannot start says so. */
+
+import { BOUND_QUEUES, parseBoundQueues } from '../dataplane/netlink/bound-queues.ts';
 import { SteeringError } from '../dataplane/steering/error.ts';
 import type { Predecessor } from '../dataplane/steering/predecessor.ts';
 import type { System } from '../dataplane/steering/run.ts';
-import { type QueueRange, readQueues } from '../doctor/queues.ts';
+import type { QueueRange } from '../doctor/queues.ts';
 import { netlinkHolders } from '../machine/processes.ts';
 
 export interface WantedQueues {
@@ -17,7 +19,7 @@ export interface WantedQueues {
 export function refuseAnsweredQueues(system: System, { wanted, predecessor, silence }: WantedQueues): void {
   const ofRules = predecessor?.queues ?? [];
   const { first, last } = wanted;
-  const answered = readQueues(system.read('/proc/thread-self/net/netfilter/nfnetlink_queue') ?? '');
+  const answered = parseBoundQueues(system.read(BOUND_QUEUES) ?? '');
   const [found] = answered.filter(({ queue }) => (queue >= first && queue <= last) || ofRules.includes(queue));
   if (found === undefined) return;
   const { queue, port } = found;

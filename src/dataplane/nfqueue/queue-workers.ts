@@ -6,6 +6,7 @@ import { JudgingThreads, type JudgingThreadsOptions } from '../../judging/judgin
 import type { Command } from '../../judging/protocol.ts';
 import { CommandedThread } from '../../sys/commanded-thread.ts';
 import { close } from '../../sys/libc.ts';
+import { BOUND_QUEUES, parseBoundQueues } from '../netlink/bound-queues.ts';
 import type { WorkerSetup } from './worker-setup.ts';
 
 export interface QueueWorkersOptions
@@ -43,11 +44,9 @@ export class QueueWorkers extends JudgingThreads {
   /** The kernel's side of these queues, in the network namespace of the calling thread. */
   kernelQueues(): KernelQueue[] {
     const last = this.#first + this.#count;
-    return readFileSync('/proc/thread-self/net/netfilter/nfnetlink_queue', 'utf8')
-      .split('\n')
-      .map((line) => line.trim().split(/\s+/).map(Number))
-      .filter(([queue]) => queue !== undefined && queue >= this.#first && queue < last)
-      .map(([queue = 0, , waiting = 0, , , droppedByKernel = 0, droppedByUser = 0]) => ({
+    return parseBoundQueues(readFileSync(BOUND_QUEUES, 'utf8'))
+      .filter(({ queue }) => queue >= this.#first && queue < last)
+      .map(({ queue, waiting, droppedByKernel, droppedByUser }) => ({
         queue,
         waiting,
         droppedByKernel,

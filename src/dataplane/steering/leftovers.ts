@@ -3,6 +3,7 @@
  * is known by its name: the nftables table `podfence`, chains `PODFENCE-…`, sets `podfence-…`. Tools that are not installed, and tables
  * that the kernel does not have, hold nothing.
  */
+import { BOUND_QUEUES, parseBoundQueues } from '../netlink/bound-queues.ts';
 import { isUnsupported, SteeringError } from './error.ts';
 import { SET_PREFIX } from './ipset.ts';
 import {
@@ -47,7 +48,7 @@ export async function isQueueing(system: System): Promise<boolean> {
  */
 export async function removeQueueing(system: System): Promise<boolean> {
   if (!(await isQueueing(system))) return false;
-  const bound = boundQueues(system);
+  const bound = new Set(parseBoundQueues(system.read(BOUND_QUEUES) ?? '').map(({ queue }) => queue));
   const [answered] = (await ruleQueues(system)).filter((queue) => bound.has(queue));
   if (answered !== undefined) throw alreadyAnswered(answered);
   await removeEverything(system);
@@ -71,12 +72,6 @@ export function queuesOf(listing: string): number[] {
   return [...ranges].flatMap(([, first, last = first]) =>
     Array.from({ length: Number(last) - Number(first) + 1 }, (_, index) => Number(first) + index),
   );
-}
-
-/** Those of this network namespace that a process takes packets from: a line each, the number first (nfnetlink_queue.c, seq_show). */
-function boundQueues(system: System): ReadonlySet<number> {
-  const lines = system.read('/proc/thread-self/net/netfilter/nfnetlink_queue')?.split('\n') ?? [];
-  return new Set(lines.filter((line) => line.trim() !== '').map((line) => Number.parseInt(line, 10)));
 }
 
 function alreadyAnswered(queue: number): SteeringError {
