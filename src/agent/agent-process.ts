@@ -3,9 +3,11 @@
  * ready), the source's first lists, then queues and steering, then ready. Nothing is enforced from half a list, and what an earlier agent
  * left in the kernel holds until then.
  */
+
 import type { Logger } from 'pino';
+import type { StartupTaintStatus } from '../agent-state/startup-taint.ts';
 import { nearest } from '../cluster/nearest.ts';
-import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
+import type { ClusterSnapshot, OnChanges } from '../cluster/store.ts';
 import { STATES } from '../conntrack/states.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { verdictsOfReasons } from '../filter/verdict.ts';
@@ -20,7 +22,6 @@ import type {
   RefusedPoliciesView,
   SharedAddressesView,
   SourceView,
-  StartupTaintView,
   UnknownPortNamesView,
   WorkersView,
 } from '../telemetry/agent-view.ts';
@@ -34,9 +35,6 @@ import type { NodeChecks } from './node-checks.ts';
 import { NodeLooks } from './node-looks.ts';
 import { beginStep } from './start-steps.ts';
 
-/** Between two attempts to bring a change into force that failed, in ms. */
-const RETRY = 1000;
-
 /** Where the records come from: the API server, or manifests. */
 export interface ClusterSource {
   start(): void;
@@ -47,13 +45,11 @@ export interface ClusterSource {
   stop(): Promise<void>;
 }
 
-export type OnChanges = (changes: readonly ClusterChange[], receivedAt: number) => void;
-
 /** What keeps pods from the node until the policies are in force; `StartupTaint` of kube/startup-taint.ts is one. */
 export interface NodeTaint {
   /** The policies are in force. */
   start(): void;
-  status(): StartupTaintView;
+  status(): StartupTaintStatus;
   stop(): Promise<void>;
 }
 
@@ -86,7 +82,7 @@ export class AgentProcess implements AgentView {
   /** Present where flows are counted by policy. */
   readonly policyFlows?: () => Iterable<PolicyFlowCount>;
   /** Present where a taint is to be taken away. */
-  readonly startupTaint?: () => StartupTaintView;
+  readonly startupTaint?: () => StartupTaintStatus;
   readonly #log: Logger;
   readonly #agent: Agent;
   readonly #source: ClusterSource;
@@ -94,15 +90,11 @@ export class AgentProcess implements AgentView {
   readonly #queries: HttpServer | undefined;
   readonly #explainer: FlowExplainer;
   readonly #taint: NodeTaint | undefined;
-  #readiness: Readiness = { ready: false, reason: 'starting' };
+  /** What the start has come to, until the policies are in force. */
+  #starting: string | undefined = 'starting';
   /** For the first snapshot. */
   #isWaiting = false;
-  /** Changes that came while the first ones were brought into force, and when the first of them was received. */
-  #early: ClusterChange[] = [];
-  #earlySince = Number.POSITIVE_INFINITY;
-  #enforcing = false;
   readonly #looks: NodeLooks;
-  #retry: NodeJS.Timeout | undefined;
   #stopping = false;
 
   /** Throws a ListenError for an address that makes no sense. */
@@ -128,13 +120,18 @@ export class AgentProcess implements AgentView {
     this.#looks = new NodeLooks(() => this.#nodeFacts(), log, lookInterval);
     const flowLog = new FlowLog();
     const answers = queryAddress !== '';
+    let isFirst = true;
     this.#agent = new Agent({
       ...agent,
       ...(answers && { flowLog }),
       log,
-      onInForce: (times) => (this.#enforcing ? metrics.observeChange(times) : metrics.observeStart(times)),
+      onInForce: (times) => {
+        if (isFirst) metrics.observeStart(times);
+        else metrics.observeChange(times);
+        isFirst = false;
+      },
     });
-    this.#source = source((changes, receivedAt) => this.#take(changes, receivedAt));
+    this.#source = source((take, receivedAt) => this.#agent.onChanges(take, receivedAt));
     this.#server = new HttpServer({ address: metricsAddress, routes: agentRoutes(this, metrics), log });
     this.#explainer = new FlowExplainer({
       node: agent.node,
@@ -168,16 +165,11 @@ export class AgentProcess implements AgentView {
       await this.#source.synced.finally(() => {
         this.#isWaiting = false;
       });
-      this.#readiness = { ready: false, reason: 'bringing the policies into force' };
+      this.#starting = 'bringing the policies into force';
       const snapshot = this.#source.snapshot();
       this.#doubtNodeName(snapshot);
       await this.#agent.start(snapshot);
-      this.#enforcing = true;
-      const early = this.#early;
-      this.#early = [];
-      beginStep('bringing early changes into force');
-      if (early.length > 0) await this.#agent.apply(early, this.#earlySince);
-      this.#readiness = { ready: true, since: new Date() };
+      this.#starting = undefined;
       this.#taint?.start();
       void this.#looks.start();
       return address;
@@ -191,7 +183,6 @@ export class AgentProcess implements AgentView {
   /** Ends judging and leaves the kernel's rules to the next agent; before the policies are in force it leaves them as they were found. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    clearTimeout(this.#retry);
     // First of all, so that a start that is under way goes no further.
     const ended = await Promise.allSettled([this.#agent.stop(), this.#taint?.stop(), this.#source.stop()]);
     await this.#explainer.stop();
@@ -235,8 +226,8 @@ export class AgentProcess implements AgentView {
   readiness(): Readiness {
     if (this.#stopping) return { ready: false, reason: 'stopping' };
     if (this.#isWaiting) return { ready: false, reason: waitingFor(this.#source.view()) };
-    const problem = this.#readiness.ready ? this.#agent.problem() : undefined;
-    return problem === undefined ? this.#readiness : { ready: false, reason: problem };
+    const reason = this.#starting ?? this.#agent.problem();
+    return reason === undefined ? { ready: true, since: this.#agent.inForceSince } : { ready: false, reason };
   }
 
   source(): SourceView {
@@ -275,29 +266,6 @@ export class AgentProcess implements AgentView {
       { nodesWithPods: nodes.size, nearest: nearest(this.nodeName, nodes) ?? anyOther },
       'no pod of the cluster is on this node, so that nothing is enforced: is --node-name right?',
     );
-  }
-
-  #take(changes: readonly ClusterChange[], receivedAt: number): void {
-    if (this.#enforcing) void this.#apply(changes, receivedAt);
-    else {
-      for (const change of changes) this.#early.push(change);
-      this.#earlySince = Math.min(this.#earlySince, receivedAt);
-    }
-  }
-
-  /** What cannot be brought into force is tried again until it can: the agent is not ready meanwhile, and says why. */
-  async #apply(changes: readonly ClusterChange[], receivedAt: number): Promise<void> {
-    try {
-      await this.#agent.apply(changes, receivedAt);
-      if (!this.#readiness.ready) this.#readiness = { ready: true, since: new Date() };
-    } catch (error) {
-      if (this.#stopping) return;
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#log.error({ err: error }, 'a change could not be brought into force; it is tried again');
-      this.#readiness = { ready: false, reason: `a change could not be brought into force: ${reason}` };
-      clearTimeout(this.#retry);
-      this.#retry = setTimeout(() => void this.#apply([], receivedAt), RETRY);
-    }
   }
 }
 

@@ -2,8 +2,10 @@
 import { availableParallelism, release as kernelRelease } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { ChangeTimes } from '../agent-state/change-times.ts';
+import type { AgentCounters } from '../agent-state/counters.ts';
 import type { PodRecord, PolicyMode } from '../cluster/records.ts';
-import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
+import type { ClusterChange, ClusterSnapshot, TakeChanges } from '../cluster/store.ts';
 import { findPredecessor, type Predecessor } from '../dataplane/steering/predecessor.ts';
 import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe.ts';
 import { system } from '../dataplane/steering/run.ts';
@@ -16,7 +18,7 @@ import { WorkerCounters } from '../judging/counters.ts';
 import { type CompiledPolicies, type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import { turnedPolicies, withRefused } from '../policy/refused-policies.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
-import { Sequence } from '../sys/sequence.ts';
+import { Sequence, SequenceEnded } from '../sys/sequence.ts';
 import { TokenBucket } from '../sys/token-bucket.ts';
 import type {
   EnforcementMode,
@@ -25,7 +27,7 @@ import type {
   UnknownPortNamesView,
 } from '../telemetry/agent-view.ts';
 import { compileInTurns, PIECE } from './compile-in-turns.ts';
-import { type AgentCounters, nameCounters } from './counters.ts';
+import { nameCounters } from './counters.ts';
 import { Enforcement, type Repair } from './enforcement.ts';
 import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
@@ -71,22 +73,14 @@ export interface AgentOptions {
   readonly onInForce?: (times: ChangeTimes) => void;
 }
 
-/** How long one change, or several that came together, took to come into force. */
-export interface ChangeTimes {
-  /** Changed records. */
-  readonly changes: number;
-  /** Compiling, in seconds. */
-  readonly compile: number;
-  /** From when the first of them was received to in force, in seconds. */
-  readonly total: number;
-}
-
 /** Options that have a value for the rest of the agent, whether or not they were given. */
 type Defaulted = 'mode' | 'fail' | 'deny' | 'offload' | 'firstQueue' | 'mark' | 'adopt';
 
 export const DEFAULT_FIRST_QUEUE = 9464;
 export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
+/** Between two attempts to bring a change into force that failed, in ms. */
+const RETRY = 1000;
 /** How often the kernel's rules are looked at, for other software can flush what is not its own, and get a sign that this agent is there, in ms. */
 const CHECK_STEERING = SIGN_PERIOD;
 /** How often the kernel's rules are put in place again when it tells that other software changed them, and how long a change waits beyond that, in ms. */
@@ -125,11 +119,14 @@ export class Agent {
   readonly #restores = new TokenBucket(RESTORES.aSecond, RESTORES.atOnce);
   /** Since when a change is being brought into force, in ms of performance.now(). */
   #applyingSince = Number.POSITIVE_INFINITY;
-  /** Changes that wait for the one that is being brought into force. */
-  #pending: ClusterChange[] = [];
+  /** Where changes wait for the one that is being brought into force, and when the first of them was received. */
+  readonly #pending = new Set<TakeChanges>();
   #pendingSince = Number.POSITIVE_INFINITY;
   /** The pending changes' turn, once they wait for it. */
   #next: Promise<void> | undefined;
+  /** Why the last change is not in force, until it is. */
+  #failure: string | undefined;
+  #inForceSince = new Date();
 
   constructor(options: AgentOptions) {
     const { mode = 'enforce', fail = 'closed', deny = 'drop', offload = true } = options;
@@ -146,11 +143,14 @@ export class Agent {
   }
 
   /**
-   * Compiles, starts the queues, steers. When it resolves, everything is in force. Throws SteeringError, NetlinkError or SystemCallError where
+   * Compiles, starts the queues, steers. When it resolves, everything is in force, with the changes that came meanwhile. Throws SteeringError, NetlinkError or SystemCallError where
    * the machine does not allow it, and SequenceEnded where it is stopped; then no thread is left running, and no kernel rule that was not there before.
    */
-  start(snapshot: ClusterSnapshot): Promise<void> {
-    return this.#records.run(() => this.#sequence.run((signal) => this.#start(snapshot, signal)));
+  async start(snapshot: ClusterSnapshot): Promise<void> {
+    await this.#records.run(() => this.#sequence.run((signal) => this.#start(snapshot, signal)));
+    beginStep('bringing early changes into force');
+    if (this.#pending.size > 0) await this.#bringPending();
+    this.#inForceSince = new Date();
   }
 
   /**
@@ -159,10 +159,22 @@ export class Agent {
    * @param receivedAt when the first of the changes was received, in ms of performance.now()
    */
   async apply(changes: readonly ClusterChange[], receivedAt = performance.now()): Promise<void> {
-    for (const change of changes) this.#pending.push(change);
-    this.#pendingSince = Math.min(this.#pendingSince, receivedAt);
-    this.#next ??= this.#records.run((signal) => this.#applyPending(signal));
-    await this.#next;
+    this.#keepPending(() => changes, receivedAt);
+    await this.#bringPending();
+  }
+
+  /**
+   * Takes the changes when their turn comes, and brings them into force. May be called before the start. What cannot be
+   * brought into force is tried again until it can; `problem` says why meanwhile.
+   */
+  onChanges(take: TakeChanges, receivedAt: number): void {
+    this.#keepPending(take, receivedAt);
+    if (this.#enforcement !== undefined) this.#bringPending().catch((error) => this.#tryAgain(error));
+  }
+
+  /** Since when the policies are in force: since the start, or since a change that had failed succeeded. */
+  get inForceSince(): Date {
+    return this.#inForceSince;
   }
 
   /** Numbers of its queues, both included. */
@@ -234,6 +246,7 @@ export class Agent {
 
   /** What keeps the policies from being in force as they should, in one line; undefined while nothing does. */
   problem(): string | undefined {
+    if (this.#failure !== undefined) return `a change could not be brought into force: ${this.#failure}`;
     const age = this.#pendingChangeAge();
     if (age > LONG_PENDING) return `a change is not in force after ${age.toFixed(0)} s`;
     return this.#steeringProblem ?? this.#enforcement?.problem;
@@ -367,19 +380,45 @@ export class Agent {
     }
   }
 
+  #keepPending(take: TakeChanges, receivedAt: number): void {
+    this.#pending.add(take);
+    this.#pendingSince = Math.min(this.#pendingSince, receivedAt);
+  }
+
+  #bringPending(): Promise<void> {
+    this.#next ??= this.#records.run((signal) => this.#applyPending(signal));
+    return this.#next;
+  }
+
   async #applyPending(signal: AbortSignal): Promise<void> {
     this.#next = undefined;
     const enforcement = this.#enforcement;
     if (enforcement === undefined) throw new Error('the agent was not started');
-    const changes = this.#pending;
-    const receivedAt = this.#pendingSince;
-    this.#pending = [];
+    const changes = [...this.#pending].flatMap((take) => take());
+    this.#pending.clear();
+    const hasFailed = this.#applyingSince !== Number.POSITIVE_INFINITY;
+    if (changes.length === 0 && !hasFailed) {
+      this.#pendingSince = Number.POSITIVE_INFINITY;
+      return;
+    }
+    this.#applyingSince = Math.min(this.#applyingSince, this.#pendingSince);
     this.#pendingSince = Number.POSITIVE_INFINITY;
-    this.#applyingSince = Math.min(this.#applyingSince, receivedAt);
-    await this.#bringIntoForce(changes, receivedAt, signal, (publish) =>
+    await this.#bringIntoForce(changes, this.#applyingSince, signal, (publish) =>
       this.#sequence.run(async () => enforcement.update(await publish())),
     );
     this.#applyingSince = Number.POSITIVE_INFINITY;
+    if (this.#failure === undefined) return;
+    this.#failure = undefined;
+    this.#inForceSince = new Date();
+  }
+
+  #tryAgain(error: unknown): void {
+    if (error instanceof SequenceEnded) return;
+    this.#failure = error instanceof Error ? error.message : String(error);
+    this.#options.log.error({ err: error }, 'a change could not be brought into force; it is tried again');
+    this.#records.after(RETRY, async (signal) => {
+      if (this.#failure !== undefined) await this.#applyPending(signal).catch((again) => this.#tryAgain(again));
+    });
   }
 
   /** In seconds; 0 where all changes are in force. */

@@ -9,14 +9,11 @@
  *
  * In audit mode the order is the same, but a thread judges copies (dataplane/nflog), no connection is marked, and what the table denies is told of, not revoked.
  */
+
+import type { CopyCounts, KernelQueue } from '../agent-state/counters.ts';
 import type { PolicyMode } from '../cluster/records.ts';
-import { type CopyCounts, CopyJudge, type CopyJudgeOptions } from '../dataplane/nflog/copy-judge.ts';
-import {
-  type Command,
-  type KernelQueue,
-  QueueWorkers,
-  type QueueWorkersOptions,
-} from '../dataplane/nfqueue/queue-workers.ts';
+import { CopyJudge, type CopyJudgeOptions } from '../dataplane/nflog/copy-judge.ts';
+import { type Command, QueueWorkers, type QueueWorkersOptions } from '../dataplane/nfqueue/queue-workers.ts';
 import type { Damage, Steering, SteeringState, ToldChanges } from '../dataplane/steering/state.ts';
 import type { GrowthAdoption } from '../filter/adoption.ts';
 import type { JudgingThreads } from '../judging/judging-threads.ts';

@@ -2,6 +2,7 @@
  * Whether another agent runs on this node, or other software reads what an agent needs. Each is
  * told by the kernel's list of readers, by the rules in place and by the sign beside them.
  */
+import { BOUND_GROUPS, BOUND_QUEUES, parseBoundGroups, parseBoundQueues } from '../dataplane/netlink/bound-queues.ts';
 import { SteeringError } from '../dataplane/steering/error.ts';
 import type { Predecessor } from '../dataplane/steering/predecessor.ts';
 import type { System } from '../dataplane/steering/run.ts';
@@ -16,14 +17,14 @@ const SILENCE = (2 * SIGN_PERIOD) / 1000;
 export function refuseOtherAgent(system: System, predecessor: Predecessor | undefined): void {
   const { sign, queues, groups } = predecessor ?? {};
   if (sign?.word !== 'judging' || sign.secondsAgo > SILENCE) return;
-  const queue = readQueues(system).find(({ number }) => queues?.includes(number));
-  const group = readGroups(system).find(({ number }) => groups?.includes(number));
-  const reader = queue ?? group;
-  if (reader === undefined) return;
-  const does = reader === queue ? `answers queue ${queue.number}` : `reads the copies of group ${reader.number}`;
+  const queue = parseBoundQueues(system.read(BOUND_QUEUES) ?? '').find((each) => queues?.includes(each.queue));
+  const group = parseBoundGroups(system.read(BOUND_GROUPS) ?? '').find((each) => groups?.includes(each.group));
+  if (queue === undefined && group === undefined) return;
+  const does = queue ? `answers queue ${queue.queue}` : `reads the copies of group ${group?.group}`;
+  const port = (queue ?? group)?.port ?? 0;
   throw new SteeringError(
     'ANSWERED',
-    `another podfence agent runs on this node: it ${does} (${holderOf(system, reader)}), and gave its last sign ${sign.secondsAgo} s ago`,
+    `another podfence agent runs on this node: it ${does} (${holderOf(system, port)}), and gave its last sign ${sign.secondsAgo} s ago`,
     'stop it first; two on one node would undo what the other does',
   );
 }
@@ -32,48 +33,26 @@ export function refuseOtherAgent(system: System, predecessor: Predecessor | unde
 export function refuseReadQueues(system: System, wanted: QueueRange, predecessor: Predecessor | undefined): void {
   const ofRules = predecessor?.queues ?? [];
   const { first, last } = wanted;
-  const isWanted = ({ number }: Reader) => (number >= first && number <= last) || ofRules.includes(number);
-  const reader = readQueues(system).find(isWanted);
-  if (reader === undefined) return;
-  const { number } = reader;
-  const isOfRules = ofRules.includes(number);
+  const found = parseBoundQueues(system.read(BOUND_QUEUES) ?? '').find(
+    ({ queue }) => (queue >= first && queue <= last) || ofRules.includes(queue),
+  );
+  if (found === undefined) return;
+  const { queue, port } = found;
+  const isOfRules = ofRules.includes(queue);
   const whose = isOfRules
     ? `rules of podfence hand packets to it, but no agent has given a sign within ${SILENCE} s`
     : 'no rule of podfence hands packets to it';
   throw new SteeringError(
     'ANSWERED',
-    `queue ${number} is read by other software (${holderOf(system, reader)}): ${whose}`,
+    `queue ${queue} is read by other software (${holderOf(system, port)}): ${whose}`,
     isOfRules
       ? "stop what reads it; or take those rules away with 'podfence cleanup', and give podfence other queues (--first-queue)"
       : 'give podfence other queues (--first-queue), or stop what reads this one',
   );
 }
 
-/** A socket that takes packets of a queue, or copies of a group, from the kernel. */
-interface Reader {
-  readonly number: number;
-  /** Netlink port. */
-  readonly port: number;
-}
-
-function readQueues(system: System): readonly Reader[] {
-  return readersIn(system, 'nfnetlink_queue');
-}
-
-function readGroups(system: System): readonly Reader[] {
-  return readersIn(system, 'nfnetlink_log');
-}
-
-/** A line each, number and port first (seq_show in the kernel's nfnetlink_queue.c and nfnetlink_log.c). */
-function readersIn(system: System, file: 'nfnetlink_queue' | 'nfnetlink_log'): readonly Reader[] {
-  const lines = (system.read(`/proc/thread-self/net/netfilter/${file}`) ?? '').trim().split('\n');
-  return lines
-    .filter((line) => line !== '')
-    .map((line) => line.trim().split(/\s+/).map(Number))
-    .map(([number = 0, port = 0]) => ({ number, port }));
-}
-
-function holderOf(system: System, { port }: Reader): string {
+/** @param port netlink port of a reader */
+function holderOf(system: System, port: number): string {
   const holder = netlinkHolders(system).get(port);
   return holder
     ? `${holder.name}, process ${holder.pid}`

@@ -1,6 +1,7 @@
 /** Where the records of `podfence agent` come from: the API server of a cluster, or manifests. */
 import type { Logger } from 'pino';
-import type { ClusterSource, OnChanges } from '../agent/agent-process.ts';
+import type { ClusterSource } from '../agent/agent-process.ts';
+import type { OnChanges } from '../cluster/store.ts';
 import { ApiConnection } from '../kube/api-connection.ts';
 import { ClusterWatch } from '../kube/cluster-watch.ts';
 import { loadKubeConfig } from '../kube/kubeconfig.ts';

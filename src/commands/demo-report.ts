@@ -1,5 +1,5 @@
 /** What the demo tells. */
-import type { AgentCounters } from '../agent/counters.ts';
+import type { AgentCounters } from '../agent-state/counters.ts';
 import type { ProbeResult } from '../lab/lab.ts';
 import { renderMatrix } from '../lab/matrix.ts';
 import { paint, showsColour } from '../lab/paint.ts';

@@ -1,5 +1,6 @@
 /** The cluster of a command that runs until it is ended: what it knows follows the manifests, or the cluster, as they change. */
 
+import type { OnChanges } from '../cluster/store.ts';
 import { ApiConnection } from '../kube/api-connection.ts';
 import { ClusterWatch } from '../kube/cluster-watch.ts';
 import { loadKubeConfig } from '../kube/kubeconfig.ts';
@@ -68,7 +69,9 @@ function followKube(
     cluster,
     input,
     follow: (changed) => {
-      const onChanges: ConstructorParameters<typeof ClusterWatch>[0]['onChanges'] = (changes) => {
+      const onChanges: OnChanges = (take) => {
+        const changes = take();
+        if (changes.length === 0) return;
         cluster.apply(changes);
         changed();
       };

@@ -3,7 +3,7 @@ import { ENFORCERS, type Enforcer, type Presence, whoseVerdict } from './enforce
 import { type Finding, finding } from './finding.ts';
 import type { RuleQueue } from './rule-dumps.ts';
 
-/** A queue that somebody reads: a line of /proc/net/netfilter/nfnetlink_queue. */
+/** A queue that somebody reads. */
 export interface ReadQueue {
   readonly queue: number;
   /** Netlink port of the reader. It is no process number to rely on: one of a container is what the container has for it. */
@@ -20,20 +20,6 @@ export interface ReadQueue {
 export interface QueueRange {
   readonly first: number;
   readonly last: number;
-}
-
-/** Reads /proc/net/netfilter/nfnetlink_queue (seq_show in the kernel's nfnetlink_queue.c): number, port, waiting, copy mode and range, dropped twice, id, 1. */
-export function readQueues(text: string): ReadQueue[] {
-  return text
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/).map(Number))
-    .filter((fields) => fields.length >= 8)
-    .map(([queue = 0, port = 0, waiting = 0, , , full = 0, failed = 0]) => ({
-      queue,
-      port,
-      waiting,
-      dropped: full + failed,
-    }));
 }
 
 export interface QueueFacts {

@@ -1,23 +1,20 @@
 /** The cluster as the API server tells it: first a snapshot, then every change. */
 import type { Logger } from 'pino';
+import type { ClusterWatchStatus, KindStatus } from '../agent-state/watch-status.ts';
 import type { ClusterRecord, NamespaceRecord, PodRecord, PolicyRecord } from '../cluster/records.ts';
-import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
+import type { ClusterChange, ClusterSnapshot, OnChanges } from '../cluster/store.ts';
 import type { ApiConnection } from './api-connection.ts';
+import type { Failure } from './api-error.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { KindWatch } from './kind-watch.ts';
 import { KnownRecords } from './known-records.ts';
 import { NAMESPACES, PODS, POLICIES, type Resource } from './resources.ts';
-import type { ClusterWatchStatus, KindStatus } from './watch-status.ts';
 
 export interface ClusterWatchOptions {
   readonly connection: ApiConnection;
   readonly log: Logger;
-  /**
-   * Takes what changed, in the order in which it must be applied: deletes first, at most one change a record. What arrived together
-   * comes together. It is not called before `synced`.
-   * @param receivedAt when the first event of the batch was read, in ms of the clock: by default that of `performance.now()`
-   */
-  readonly onChanges: (changes: readonly ClusterChange[], receivedAt: number) => void;
+  /** Told of changes that came together at once, from `synced` on. `receivedAt` is in ms of the clock: by default that of `performance.now()`. */
+  readonly onChanges: OnChanges;
   /** @default the system's */
   readonly clock?: Clock;
   /** Numbers from 0 to below 1, for jitter. @default Math.random */
@@ -27,7 +24,7 @@ export interface ClusterWatchOptions {
 interface Kind {
   readonly synced: boolean;
   run(signal: AbortSignal): Promise<void>;
-  status(): KindStatus;
+  status(): KindStatus<Failure>;
 }
 
 /**
@@ -45,8 +42,10 @@ export class ClusterWatch {
   readonly #firstLists = Promise.withResolvers<void>();
   #running: Promise<unknown> = Promise.resolve();
   #isSynced = false;
-  #delivery: NodeJS.Immediate | undefined;
-  #receivedAt = 0;
+  /** From a change until it is told of. */
+  #telling: NodeJS.Immediate | undefined;
+  /** Whether there are changes that were told of and not taken yet. */
+  #isTold = false;
 
   constructor(options: ClusterWatchOptions) {
     this.#options = options;
@@ -69,7 +68,7 @@ export class ClusterWatch {
     this.#running = Promise.all(this.#kinds.map((kind) => kind.run(this.#stopping.signal)));
   }
 
-  /** All that is known now. Changes that were not delivered yet are in it, and are delivered all the same. */
+  /** All that is known now. Changes that were not taken yet are in it, and can be taken all the same. */
   snapshot(): ClusterSnapshot {
     return {
       namespaces: this.#namespaces.values(),
@@ -78,16 +77,16 @@ export class ClusterWatch {
     };
   }
 
-  status(): ClusterWatchStatus {
+  status(): ClusterWatchStatus<Failure> {
     const kinds = this.#kinds.map((kind) => kind.status());
     const age = this.#isSynced ? Math.max(...kinds.map(({ lastEventAge }) => lastEventAge ?? 0)) : undefined;
     return { server: this.#options.connection.server, synced: this.#isSynced, age, kinds };
   }
 
-  /** Ends every connection and timer at once; nothing is delivered any more. Resolves when nothing runs. */
+  /** Ends every connection and timer at once; nothing is told any more. Resolves when nothing runs. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    clearImmediate(this.#delivery);
+    clearImmediate(this.#telling);
     this.#firstLists.reject(new Error('The watch was stopped before the first lists were complete.'));
     this.#options.connection.close();
     await this.#running;
@@ -108,19 +107,23 @@ export class ClusterWatch {
       this.#firstLists.resolve();
       return;
     }
-    if (this.#delivery !== undefined) return;
-    this.#receivedAt = this.#clock.now();
+    if (this.#telling !== undefined || this.#isTold) return;
+    const receivedAt = this.#clock.now();
     // What else has come by now, of any kind, goes along.
-    this.#delivery = setImmediate(() => this.#deliver());
+    this.#telling = setImmediate(() => {
+      this.#telling = undefined;
+      this.#isTold = true;
+      this.#options.onChanges(() => this.#takeChanges(), receivedAt);
+    });
   }
 
-  #deliver(): void {
-    this.#delivery = undefined;
+  #takeChanges(): readonly ClusterChange[] {
+    this.#isTold = false;
     const differences = [this.#namespaces, this.#pods, this.#policies].map((records) => records.takeDifferences());
     const changes: ClusterChange[] = [];
     // An address of a deleted pod may be the address of a new one.
     for (const { deleted } of differences) for (const record of deleted) changes.push({ type: 'delete', record });
     for (const { set } of differences) for (const record of set) changes.push({ type: 'set', record });
-    if (changes.length > 0) this.#options.onChanges(changes, this.#receivedAt);
+    return changes;
   }
 }

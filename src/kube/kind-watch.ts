@@ -1,8 +1,9 @@
 /** Keeps what is known of one collection up to date: list, watch, and whatever goes wrong between. */
 import type { Logger } from 'pino';
+import type { KindStatus } from '../agent-state/watch-status.ts';
 import type { ClusterRecord } from '../cluster/records.ts';
 import type { ApiConnection } from './api-connection.ts';
-import { ApiError, toApiError } from './api-error.ts';
+import { ApiError, type Failure, toApiError } from './api-error.ts';
 import { type Clock, wait } from './clock.ts';
 import type { KnownRecords, RecordList } from './known-records.ts';
 import { LineScanner } from './line-scanner.ts';
@@ -11,7 +12,6 @@ import type { Resource } from './resources.ts';
 import { Retries } from './retries.ts';
 import { Turns } from './turns.ts';
 import { UnreadableObjects } from './unreadable-objects.ts';
-import type { KindStatus } from './watch-status.ts';
 import {
   listPath,
   parseJson,
@@ -90,7 +90,7 @@ export class KindWatch<R extends ClusterRecord> {
     return this.#lists > 0;
   }
 
-  status(): KindStatus {
+  status(): KindStatus<Failure> {
     const { resource, records, clock } = this.#options;
     return {
       kind: resource.kind,

@@ -1,4 +1,4 @@
-/** What is known of one collection, and what of it was not told to anybody yet. */
+/** What is known of one collection, and what of it nobody has taken yet: however long that takes, at most one difference a record. */
 import { isDeepStrictEqual } from 'node:util';
 import { type ClusterRecord, recordKey } from '../cluster/records.ts';
 

@@ -1,10 +1,10 @@
 /** When to try again after a failure, and the record of failures. */
 import type { Logger } from 'pino';
+import type { KindStatus } from '../agent-state/watch-status.ts';
 import type { ClusterRecord } from '../cluster/records.ts';
 import { type ApiError, FAILURES, type Failure } from './api-error.ts';
 import { Backoff } from './backoff.ts';
 import type { Clock } from './clock.ts';
-import type { KindStatus } from './watch-status.ts';
 
 /** A watch that lasted so many ms was a good one: what ends it is a new trouble, not a repeated one. */
 const HEALTHY = 5_000;
@@ -56,7 +56,7 @@ export class Retries {
     return { ...this.#counts };
   }
 
-  lastError(): KindStatus['lastError'] {
+  lastError(): KindStatus<Failure>['lastError'] {
     if (this.#last === undefined) return undefined;
     const { code, message, at } = this.#last;
     return { code, message, age: this.#options.clock.now() - at };

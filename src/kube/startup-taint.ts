@@ -3,7 +3,9 @@
  * before its policies are enforced. The agent takes it away once they are, and never puts it back
  * (https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/).
  */
+
 import type { Logger } from 'pino';
+import type { StartupTaintState, StartupTaintStatus } from '../agent-state/startup-taint.ts';
 import type { ApiConnection, Change } from './api-connection.ts';
 import { type ApiError, toApiError } from './api-error.ts';
 import { Backoff } from './backoff.ts';
@@ -23,24 +25,6 @@ export interface StartupTaintOptions {
   readonly clock?: Clock;
   /** @param random numbers from 0 to below 1 */
   readonly random?: () => number;
-}
-
-/**
- * - `waiting` for the policies to be in force
- * - `removing` the API server is asked
- * - `failing` it could not be taken away yet; it is tried again
- * - `removed` it was taken away
- * - `absent` the node had none: an older node, or an earlier agent took it away
- */
-export type StartupTaintState = 'waiting' | 'removing' | 'failing' | 'removed' | 'absent';
-
-export interface StartupTaintStatus {
-  readonly key: string;
-  readonly state: StartupTaintState;
-  /** Attempts that failed. */
-  readonly failures: number;
-  /** Of the last one that failed. It stays when the taint is gone. */
-  readonly lastError: string | undefined;
 }
 
 interface Taint {

@@ -6,7 +6,7 @@
  * outside.
  */
 
-import type { AgentCounters } from '../agent/counters.ts';
+import type { AgentCounters } from '../agent-state/counters.ts';
 import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts';
 import type { ServicePort } from '../cluster/service-ports.ts';
 import type { ClusterChange } from '../cluster/store.ts';

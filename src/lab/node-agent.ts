@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { AgentCounters } from '../agent/counters.ts';
+import type { AgentCounters } from '../agent-state/counters.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import type { Netns } from '../sys/netns.ts';
 import type { Pair } from '../traffic/live-traffic.ts';

@@ -4,13 +4,14 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
+import { BOUND_QUEUES, parseBoundQueues } from '../dataplane/netlink/bound-queues.ts';
 import type { System } from '../dataplane/steering/run.ts';
 import type { BridgeSwitches } from '../doctor/bridges.ts';
 import type { Presence } from '../doctor/enforcers.ts';
 import type { ProxyFacts } from '../doctor/kube-proxy.ts';
 import { readMemoryLimit } from '../doctor/memory.ts';
 import type { NodeFacts } from '../doctor/node.ts';
-import { type QueueRange, type ReadQueue, readQueues } from '../doctor/queues.ts';
+import type { QueueRange, ReadQueue } from '../doctor/queues.ts';
 import type { RuleFacts } from '../doctor/rule-dumps.ts';
 import { runtimeFacts } from './container-runtime.ts';
 import { tryKernel } from './kernel-trials.ts';
@@ -121,7 +122,14 @@ function bridgeSwitches(system: System): BridgeSwitches {
 }
 
 function queuesInUse(system: System): ReadQueue[] {
-  return readQueues(system.read('/proc/thread-self/net/netfilter/nfnetlink_queue') ?? '');
+  return parseBoundQueues(system.read(BOUND_QUEUES) ?? '').map(
+    ({ queue, port, waiting, droppedByKernel, droppedByUser }) => ({
+      queue,
+      port,
+      waiting,
+      dropped: droppedByKernel + droppedByUser,
+    }),
+  );
 }
 
 /** Looks through all processes, which takes a while. */

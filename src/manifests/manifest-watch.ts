@@ -1,6 +1,6 @@
 /** Manifests as a source that lives: read at the start, and read again when a file changes. */
 import type { Logger } from 'pino';
-import { type ClusterChange, type ClusterSnapshot, ClusterStore } from '../cluster/store.ts';
+import { type ClusterChange, type ClusterSnapshot, ClusterStore, type OnChanges } from '../cluster/store.ts';
 import { ManifestReadings } from './manifest-readings.ts';
 import { formatProblem } from './problems.ts';
 import type { ReadManifests } from './reading-messages.ts';
@@ -11,8 +11,7 @@ export interface ManifestWatchOptions {
   /** The node of pods that name none. */
   readonly nodeName: string;
   readonly log: Logger;
-  /** @param receivedAt when the first of these changes was noticed, in ms of performance.now() */
-  readonly onChanges: (changes: readonly ClusterChange[], receivedAt: number) => void;
+  readonly onChanges: OnChanges;
 }
 
 /** Follows files and folders until it is stopped. What was known stands, and the log says so, while something of it cannot be read any more. */
@@ -73,7 +72,7 @@ export class ManifestWatch {
     this.#take(await readings.first());
     readings.follow((manifests, receivedAt) => {
       const changes = this.#take(manifests);
-      if (changes.length > 0) onChanges(changes, receivedAt);
+      if (changes.length > 0) onChanges(() => changes, receivedAt);
     });
   }
 

@@ -1,18 +1,17 @@
-/**
- * What telemetry sees of a running agent. The rooms above give it what they have: `AgentCounters` and `ClusterWatchStatus` hold most of
- * this already. Everything is read when somebody asks, on the main thread, and must not wait for anything.
- */
-
-import type { Direction } from '../cluster/records.ts';
+/** What telemetry sees of a running agent. Everything is read when somebody asks, on the main thread, and must not wait for anything. */
+import type { AgentCounters } from '../agent-state/counters.ts';
+import type { StartupTaintStatus } from '../agent-state/startup-taint.ts';
+import type { KindStatus } from '../agent-state/watch-status.ts';
 import type { Finding } from '../doctor/finding.ts';
 import type { Verdict } from '../filter/verdict.ts';
+import type { PolicyFlowCount } from '../flows/policy-flow-counter.ts';
 
 export interface AgentView {
   /** podfence's own version. */
   readonly version: string;
   readonly nodeName: string;
   readonly words: Words;
-  counters(): CountersView;
+  counters(): AgentCounters;
   workers(): WorkersView;
   readiness(): Readiness;
   source(): SourceView;
@@ -31,9 +30,9 @@ export interface AgentView {
   /** Milliseconds since then. */
   findingsAge?(): number | undefined;
   /** Allowed and denied flows of each policy since the agent runs. Without it there are no metrics by policy. */
-  policyFlows?(): Iterable<PolicyFlows>;
+  policyFlows?(): Iterable<PolicyFlowCount>;
   /** Without it no taint is taken away from the node. */
-  startupTaint?(): StartupTaintView;
+  startupTaint?(): StartupTaintStatus;
 }
 
 /** All names that can occur in what is counted, so that each series is there, as 0, before it first happens. */
@@ -42,80 +41,6 @@ export interface Words {
   readonly reasons: readonly { readonly verdict: Verdict; readonly reason: string }[];
   /** The states that a flow can be in, each beginning with its protocol: `tcp-syn-sent`. */
   readonly flowStates: readonly string[];
-}
-
-/** `AgentCounters` of agent/counters.ts has these. Counts are of all time since the agent started, unless they say "now". */
-export interface CountersView {
-  /** Packets; a combination that never occurred may be left out. */
-  readonly packets: readonly {
-    readonly direction: Direction;
-    readonly verdict: Verdict;
-    readonly reason: string;
-    readonly count: number;
-  }[];
-  readonly judged: number;
-  /** Packets after which the kernel carries the flow on. */
-  readonly offloaded: number;
-  /** Offloaded flows that were judged once more because something had changed. */
-  readonly rejudged: number;
-  /** Offloaded flows that a later change denied. */
-  readonly revoked: number;
-  /** Batches of verdicts that the kernel did not take. */
-  readonly unanswered: number;
-  readonly latency: BucketCounts;
-  /** Now, by state; a state that no flow is in may be left out. */
-  readonly flows: readonly { readonly state: string; readonly revoked: boolean; readonly count: number }[];
-  readonly flowCapacity: number;
-  readonly flowsInserted: number;
-  readonly flowsExpired: number;
-  /** By what the flow was worth. Every worth is there from the start. */
-  readonly flowsEvicted: Readonly<Record<string, number>>;
-  readonly workerRestarts: number;
-  readonly steeringRepairs: number;
-  /** Seconds since the oldest change that is not in force was received; 0 where all are. */
-  readonly pendingChangeAge: number;
-  /** Of the RuleTable in force; 0 before there is one. */
-  readonly generation: number;
-  /** Of the RuleTable in force, bytes. */
-  readonly tableBytes: number;
-  /** Addresses of isolated pods of this node, now. */
-  readonly isolated: number;
-  /** Isolated pods of this node, now. */
-  readonly isolatedEndpoints: number;
-  /** Addresses that several pods of the cluster have. */
-  readonly sharedAddresses?: number;
-  /** Policies that ask for more of the table than they may have. */
-  readonly refusedPolicies?: number;
-  /** Policies of the whole cluster, now. */
-  readonly policies: number;
-  /** Identities of the whole cluster, now. */
-  readonly identities: number;
-  readonly queues: readonly {
-    readonly queue: number;
-    /** Packets, now. */
-    readonly waiting: number;
-    readonly droppedByKernel: number;
-    readonly droppedByUser: number;
-  }[];
-  /** Copies of packets, where they are judged instead of packets. */
-  readonly copies?: CopyCounts;
-}
-
-export interface CopyCounts {
-  readonly taken: number;
-  /** They found no room and were not judged. */
-  readonly lost: number;
-  /** How often the process that takes them had to be started again. */
-  readonly restarts: number;
-}
-
-/** Observations by size. */
-export interface BucketCounts {
-  /** Upper bounds, inclusive and growing. */
-  readonly bounds: readonly number[];
-  /** By bucket, not cumulative; one more than there are bounds, for what was greater. */
-  readonly counts: readonly number[];
-  readonly sum: number;
 }
 
 export interface WorkersView {
@@ -146,16 +71,7 @@ export interface EnforcementMode {
   readonly beforeRouting?: boolean;
 }
 
-/** The taint that keeps pods from the node until policies are in force; `StartupTaintStatus` of kube/startup-taint.ts has these. */
-export interface StartupTaintView {
-  readonly key: string;
-  readonly state: 'waiting' | 'removing' | 'failing' | 'removed' | 'absent';
-  /** Attempts that failed. */
-  readonly failures: number;
-  readonly lastError: string | undefined;
-}
-
-/** Where the cluster's records come from; `ClusterWatchStatus` of kube/watch-status.ts has most of it. */
+/** Where the cluster's records come from. */
 export interface SourceView {
   readonly type: 'kubernetes' | 'manifests';
   /** The address of the API server, or the paths of the manifests. */
@@ -163,35 +79,7 @@ export interface SourceView {
   /** Age of the oldest knowledge, in ms: that of the kind that was heard of the longest ago. Undefined until there is any. */
   readonly age: number | undefined;
   /** What is watched; [] for manifests. */
-  readonly kinds: readonly WatchView[];
-}
-
-/** `KindStatus` of kube/watch-status.ts has these. */
-export interface WatchView {
-  readonly kind: string;
-  /** The first list is complete. */
-  readonly synced: boolean;
-  /** A watch is open. */
-  readonly watching: boolean;
-  readonly resourceVersion: string | undefined;
-  /** Now. */
-  readonly records: number;
-  /** Milliseconds; undefined before the first event. */
-  readonly lastEventAge: number | undefined;
-  readonly lists: number;
-  /** By reason. Every reason is there from the start. */
-  readonly restarts: Readonly<Record<string, number>>;
-  readonly unreadable: number;
-  readonly lastError: { readonly code: string; readonly message: string; readonly age: number } | undefined;
-}
-
-/** How long a change took to come into force, in seconds; `ChangeTimes` of agent/agent.ts has these. */
-export interface ChangeView {
-  /** Changed records that came into force together. */
-  readonly changes: number;
-  readonly compile: number;
-  /** From when the first of the events was received until all were in force. */
-  readonly total: number;
+  readonly kinds: readonly KindStatus[];
 }
 
 export interface SharedAddressesView {
@@ -218,13 +106,4 @@ export interface UnknownPortNamesView {
     readonly message: string;
     readonly hint: string;
   }[];
-}
-
-export interface PolicyFlows {
-  readonly namespace: string;
-  readonly name: string;
-  readonly allowed: number;
-  readonly denied: number;
-  /** Denied by it while it is audited. */
-  readonly wouldBeDenied: number;
 }

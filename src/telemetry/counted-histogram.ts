@@ -1,6 +1,7 @@
 /** A histogram whose observations were counted elsewhere. */
+
 import type { Metric } from 'prom-client';
-import type { BucketCounts } from './agent-view.ts';
+import type { BucketCounts } from '../agent-state/counters.ts';
 
 interface Description {
   readonly name: string;

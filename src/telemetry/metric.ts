@@ -2,12 +2,13 @@
  * A metric as it is written down: what it is called, and how it is read from the agent when somebody scrapes. Names and labels follow
  * https://prometheus.io/docs/practices/naming/ and https://prometheus.io/docs/instrumenting/writing_exporters/.
  */
-import type { AgentView, BucketCounts, CountersView, Readiness, SourceView } from './agent-view.ts';
+import type { AgentCounters, BucketCounts } from '../agent-state/counters.ts';
+import type { AgentView, Readiness, SourceView } from './agent-view.ts';
 
 /** What one scrape reads, all of one moment. */
 export interface Scrape {
   readonly view: AgentView;
-  readonly counters: CountersView;
+  readonly counters: AgentCounters;
   readonly readiness: Readiness;
   readonly source: SourceView;
 }

@@ -2,8 +2,10 @@
  * The metrics of the agent for Prometheus. The packet path counts in memory of its own; what it has counted is copied into the metrics
  * when somebody scrapes, so that a packet never pays for them.
  */
+
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { AgentView, ChangeView } from './agent-view.ts';
+import type { ChangeTimes } from '../agent-state/change-times.ts';
+import type { AgentView } from './agent-view.ts';
 import { countedHistogram } from './counted-histogram.ts';
 import type { Sample, Scrape, ValueMetric } from './metric.ts';
 import { PACKET_METRICS } from './packet-metrics.ts';
@@ -16,7 +18,7 @@ export interface MetricsOptions {
 }
 
 /** A change that came into force, and when. */
-export interface LastChange extends ChangeView {
+export interface LastChange extends ChangeTimes {
   readonly at: Date;
 }
 
@@ -107,13 +109,13 @@ export class Metrics {
   }
 
   /** Notes that the policies came into force for the first time. That answers no event, so that it is in no time from one. */
-  observeStart({ compile, changes }: Omit<ChangeView, 'total'>): void {
+  observeStart({ compile, changes }: Omit<ChangeTimes, 'total'>): void {
     this.#compile.observe(compile);
     this.#changedRecords.inc(changes);
   }
 
   /** Notes a change that has come into force. */
-  observeChange(change: ChangeView): void {
+  observeChange(change: ChangeTimes): void {
     this.#compile.observe(change.compile);
     this.#enforcement.observe(change.total);
     this.#changedRecords.inc(change.changes);

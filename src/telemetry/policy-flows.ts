@@ -1,5 +1,5 @@
 /** Flows by policy, for as many policies as one may want series of, and one series for all others. */
-import type { PolicyFlows } from './agent-view.ts';
+import type { PolicyFlowCount } from '../flows/policy-flow-counter.ts';
 
 /** Policies with series of their own, each with three. @default 500 */
 export const DEFAULT_POLICY_CAP = 500;
@@ -8,7 +8,7 @@ export const DEFAULT_POLICY_CAP = 500;
 const OTHER = { namespace: '', name: 'other' } as const;
 
 /** Flows by what became of them. */
-type Counts = Pick<PolicyFlows, 'allowed' | 'denied' | 'wouldBeDenied'>;
+type Counts = Pick<PolicyFlowCount, 'allowed' | 'denied' | 'wouldBeDenied'>;
 const NONE: Counts = { allowed: 0, denied: 0, wouldBeDenied: 0 };
 
 interface Policy {
@@ -42,7 +42,7 @@ export class BoundedPolicyFlows {
   }
 
   /** Takes what the agent has counted up to now; policies that are not in it any more are forgotten. Gives back the series. */
-  update(counted: Iterable<PolicyFlows>): PolicyFlows[] {
+  update(counted: Iterable<PolicyFlowCount>): PolicyFlowCount[] {
     const gone = new Set(this.#policies.keys());
     const grown = new Set<Policy>();
     const newcomers: Growth[] = [];
@@ -62,7 +62,7 @@ export class BoundedPolicyFlows {
     return [...own, { ...OTHER, ...this.#others }];
   }
 
-  #growth(key: string, counted: PolicyFlows): Growth {
+  #growth(key: string, counted: PolicyFlowCount): Growth {
     const { namespace, name } = counted;
     let policy = this.#policies.get(key);
     if (policy === undefined) {

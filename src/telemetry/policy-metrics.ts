@@ -47,14 +47,14 @@ const IN_FORCE: readonly ValueMetric[] = [
     type: 'gauge',
     labels: [],
     help: 'Addresses that several pods of the cluster have, so that nobody knows whose packets they send: what one may not do, none may.',
-    read: ({ counters }) => counters.sharedAddresses ?? 0,
+    read: ({ counters }) => counters.sharedAddresses,
   },
   {
     name: 'podfence_refused_policies',
     type: 'gauge',
     labels: [],
     help: 'Policies of the cluster that ask for more of the rule table than they may have: they isolate their pods and allow nothing.',
-    read: ({ counters }) => counters.refusedPolicies ?? 0,
+    read: ({ counters }) => counters.refusedPolicies,
   },
   {
     name: 'podfence_policies',

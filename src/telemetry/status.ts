@@ -1,17 +1,17 @@
 /** The answer of /status: what the agent does and holds, for people and scripts. Fields may be added; those here stay. */
+
+import type { ChangeTimes } from '../agent-state/change-times.ts';
+import type { AgentCounters, CopyCounts } from '../agent-state/counters.ts';
+import type { StartupTaintStatus } from '../agent-state/startup-taint.ts';
+import type { KindStatus } from '../agent-state/watch-status.ts';
 import type { Finding } from '../doctor/finding.ts';
 import type {
   AgentView,
-  ChangeView,
-  CopyCounts,
-  CountersView,
   EnforcementMode,
   RefusedPoliciesView,
   SharedAddressesView,
   SourceView,
-  StartupTaintView,
   UnknownPortNamesView,
-  WatchView,
 } from './agent-view.ts';
 
 /** Times are ISO 8601 in UTC, durations are in seconds, sizes in bytes, and counts of all time since the agent started. */
@@ -30,7 +30,7 @@ export interface Status {
     readonly type: 'kubernetes' | 'manifests';
     readonly location: string;
     /** What is watched; [] for manifests. */
-    readonly kinds: readonly KindStatus[];
+    readonly kinds: readonly WatchedKind[];
   };
   /** How it enforces; null before it does. */
   readonly mode: EnforcementMode | null;
@@ -71,7 +71,7 @@ export interface Status {
   /** How often kernel rules were put in place again that other software had taken away. */
   readonly steeringRepairs: number;
   readonly workers: { readonly wanted: number; readonly alive: number; readonly restarts: number };
-  readonly queues: CountersView['queues'];
+  readonly queues: AgentCounters['queues'];
   /** In audit mode. */
   readonly copies: CopyCounts | null;
   /** null where no taint is to be taken away. */
@@ -81,7 +81,7 @@ export interface Status {
      * `waiting` for the policies to be in force, `removing`, `failing` and tried again, `removed`, or `absent`:
      * the node had none.
      */
-    readonly state: StartupTaintView['state'];
+    readonly state: StartupTaintStatus['state'];
     /** Attempts that failed. */
     readonly failures: number;
     /** It stays when all is well again. */
@@ -110,7 +110,7 @@ export interface Status {
   };
 }
 
-interface KindStatus {
+interface WatchedKind {
   readonly kind: string;
   readonly synced: boolean;
   readonly watching: boolean;
@@ -124,7 +124,7 @@ interface KindStatus {
   readonly lastError: { readonly code: string; readonly message: string; readonly ageSeconds: number } | null;
 }
 
-export function statusOf(view: AgentView, lastChange: (ChangeView & { readonly at: Date }) | undefined): Status {
+export function statusOf(view: AgentView, lastChange: (ChangeTimes & { readonly at: Date }) | undefined): Status {
   const counters = view.counters();
   const readiness = view.readiness();
   const source = view.source();
@@ -180,7 +180,7 @@ export function statusOf(view: AgentView, lastChange: (ChangeView & { readonly a
   };
 }
 
-function packetStatus({ packets, judged, offloaded }: CountersView): Status['packets'] {
+function packetStatus({ packets, judged, offloaded }: AgentCounters): Status['packets'] {
   const deniedBy: Record<string, number> = {};
   for (const { verdict, reason, count } of packets) {
     if (verdict === 'deny' && count > 0) deniedBy[reason] = (deniedBy[reason] ?? 0) + count;
@@ -190,7 +190,7 @@ function packetStatus({ packets, judged, offloaded }: CountersView): Status['pac
   return { judged, allowed: judged - denied, wouldBeDenied, denied, offloaded, deniedBy };
 }
 
-function kindStatus(watch: WatchView): KindStatus {
+function kindStatus(watch: KindStatus): WatchedKind {
   const { kind, synced, watching, records, lists, restarts, unreadable, lastError } = watch;
   return {
     kind,
@@ -209,7 +209,7 @@ function kindStatus(watch: WatchView): KindStatus {
   };
 }
 
-function taintStatus(taint: StartupTaintView | undefined): Status['startupTaint'] {
+function taintStatus(taint: StartupTaintStatus | undefined): Status['startupTaint'] {
   return taint === undefined ? null : { ...taint, lastError: taint.lastError ?? null };
 }
 
@@ -218,7 +218,7 @@ export function describeAge({ type, location, age, kinds }: SourceView): string 
   const [from, verb] =
     type === 'kubernetes' ? [`the API server ${location}`, 'heard'] : [`the manifests ${location}`, 'read'];
   if (age === undefined) return `nothing known yet from ${from}`;
-  const since = ({ lastEventAge = age }: WatchView) => (lastEventAge / 1000).toFixed(1);
+  const since = ({ lastEventAge = age }: KindStatus) => (lastEventAge / 1000).toFixed(1);
   const youngest = Math.min(age, ...kinds.map(({ lastEventAge = age }) => lastEventAge));
   const byKind = kinds.map((each) => `${each.kind} ${since(each)}${each.watching ? '' : ', no watch open'}`).join('; ');
   return `${from} last ${verb} ${(youngest / 1000).toFixed(1)} seconds ago${byKind === '' ? '' : ` (${byKind})`}`;

@@ -2,35 +2,39 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { runIn } from '../../src/lab/run-command.ts';
 import { Netns } from '../../src/sys/netns.ts';
+import type { Readiness } from '../../src/telemetry/agent-view.ts';
 import type { Status } from '../../src/telemetry/status.ts';
 import { describeAsRoot } from '../root.ts';
 import { type Outcome, WAITED } from './early-changes.ts';
+import type { FailingChange } from './failing-change.ts';
 import { AgentMetrics } from './running-agent.ts';
 
-const PROGRAM = fileURLToPath(new URL('early-changes.ts', import.meta.url));
+const EARLY_CHANGES = fileURLToPath(new URL('early-changes.ts', import.meta.url));
+const FAILING_CHANGE = fileURLToPath(new URL('failing-change.ts', import.meta.url));
 
-describeAsRoot('Changes that come while the agent starts', () => {
+describeAsRoot('Changes that come', () => {
   const netns = Netns.create();
   beforeAll(async () => {
     await runIn(netns, ['ip', 'link', 'set', 'lo', 'up']);
   });
   afterAll(() => netns.close());
 
-  /** Runs the program to its end. */
-  async function run(...args: readonly string[]): Promise<Outcome> {
-    const child = netns.run(() => fork(PROGRAM, args, { execArgv: [] }));
+  /** Runs a program to its end, and gives back what it tells. */
+  async function run<T>(program: string, ...args: readonly string[]): Promise<T> {
+    const child = netns.run(() => fork(program, args, { execArgv: [] }));
+    onTestFinished(() => void child.kill('SIGKILL'));
     const ended = once(child, 'exit');
-    const [outcome] = (await Promise.race([once(child, 'message'), ended])) as [Outcome];
+    const [outcome] = (await Promise.race([once(child, 'message'), ended])) as [T];
     child.disconnect();
     await ended;
     return outcome;
   }
 
-  test('come into force before it is ready, and count from when the first of them was received', async () => {
-    const { readiness, metrics = '', status = '' } = await run();
+  test('while the agent starts are in force before it is ready, and count from when the first of them was received', async () => {
+    const { readiness, metrics = '', status = '' } = await run<Outcome>(EARLY_CHANGES);
     expect(readiness.ready).toBe(true);
     const { lag } = JSON.parse(status) as Status;
     expect(lag.lastChange?.records).toBe(2);
@@ -41,7 +45,15 @@ describeAsRoot('Changes that come while the agent starts', () => {
     expect(counted.sum('podfence_event_to_enforcement_seconds_bucket', { le: '10' })).toBe(0);
   });
 
-  test('leave an agent that is stopped meanwhile not ready', async () => {
-    expect((await run('stop')).readiness).toEqual({ ready: false, reason: 'stopping' });
+  test('while the agent starts leave one that is stopped meanwhile not ready', async () => {
+    expect((await run<Outcome>(EARLY_CHANGES, 'stop')).readiness).toEqual({ ready: false, reason: 'stopping' });
+  });
+
+  test('and cannot be brought into force leave the agent not ready until they can', async () => {
+    const { before, meanwhile, after } = await run<FailingChange>(FAILING_CHANGE);
+    const reason = 'a change could not be brought into force: the source is not there';
+    expect(meanwhile).toEqual({ ready: false, reason });
+    const since = (readiness: Readiness) => (readiness.ready ? Date.parse(String(readiness.since)) : Number.NaN);
+    expect(since(after)).toBeGreaterThan(since(before));
   });
 });

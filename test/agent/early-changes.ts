@@ -34,7 +34,7 @@ async function run(stops: boolean): Promise<Outcome> {
           ['b', 0],
         ] as const) {
           const record = { kind: 'Namespace', name, labels: {} } as const;
-          onChanges([{ type: 'set', record }], performance.now() - age);
+          onChanges(() => [{ type: 'set', record }], performance.now() - age);
         }
       });
     },

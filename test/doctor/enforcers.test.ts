@@ -4,7 +4,7 @@ import { DEFAULT_MARK } from '../../src/dataplane/steering/state.ts';
 import type { PodFacts } from '../../src/doctor/enforcers.ts';
 import { markBits, USUAL_BITS } from '../../src/doctor/mark-bits.ts';
 import { embeddedEnforcer, enforcersByPods, enforcersByRules } from '../../src/doctor/other-enforcers.ts';
-import { queues, type ReadQueue, readQueues } from '../../src/doctor/queues.ts';
+import { queues, type ReadQueue } from '../../src/doctor/queues.ts';
 import { joinRules, type RuleFacts, readIptables, readNft } from '../../src/doctor/rule-dumps.ts';
 import { ANTREA, CALICO, CILIUM, K3S, KINDNETD, OLDER_NFT, PODFENCE, SURICATA } from './recorded-rules.ts';
 
@@ -223,17 +223,6 @@ describe('queues', () => {
   });
   const kindnetd = readNft(KINDNETD).queues;
   const podfence = readNft(PODFENCE).queues;
-
-  test('recorded: /proc/net/netfilter/nfnetlink_queue', () => {
-    expect(
-      readQueues(
-        '   98   3748     7 2   128     3     1       29  1\n 9464 -4123456     0 2   128     0     0        0  1\n',
-      ),
-    ).toEqual([
-      { queue: 98, port: 3748, waiting: 7, dropped: 4 },
-      { queue: 9464, port: -4_123_456, waiting: 0, dropped: 0 },
-    ]);
-  });
 
   test('recorded: rules with queues, in both spellings of nft and in that of iptables', () => {
     expect(kindnetd.map(({ first, last, bypass }) => [first, last, bypass])).toEqual([

@@ -75,6 +75,28 @@ describe.each(['served', 'refused'] as const)('with streaming lists %s', (stream
   });
 });
 
+describe('changes that are not taken at once', () => {
+  it('are told of once, and come as one, at most one a record', async () => {
+    const server = await startServer();
+    const cluster = await watchCluster(server);
+    cluster.held = [];
+    server.set(pod('default', 'web'));
+    await until('the first change is told of', () => cluster.held?.length === 1);
+    server.set(pod('default', 'passing'));
+    server.set(pod('default', 'web', { labels: { app: 'web' } }));
+    server.set(pod('default', 'db'));
+    await until('the last pod is known', () => cluster.pods().includes('db'));
+    server.delete('Pod', 'default', 'passing');
+    await until('it is gone', () => !cluster.pods().includes('passing'));
+    expect(cluster.held).toHaveLength(1);
+    for (const deliver of cluster.held) deliver();
+    expect(cluster.batches).toEqual([['set Pod default/web', 'set Pod default/db']]);
+    cluster.held = undefined;
+    server.set(namespace('team'));
+    await cluster.isDelivered('set Namespace team');
+  });
+});
+
 describe('before the first lists are complete', () => {
   it.each(['Namespace', 'Pod', 'NetworkPolicy'] as const)('nothing is delivered without the %s list', async (kind) => {
     const server = await startServer();

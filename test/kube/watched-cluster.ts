@@ -38,16 +38,24 @@ export class WatchedCluster {
   readonly changes: ClusterChange[] = [];
   readonly receivedAt: number[] = [];
   readonly log: LogLine[] = [];
+  /** Deliveries that wait to be called; undefined where each is made as it comes. */
+  held: (() => void)[] | undefined;
   readonly watch: ClusterWatch;
 
   constructor(load: () => KubeConfig) {
     this.watch = new ClusterWatch({
       connection: new ApiConnection(load, this.clock),
       log: pino({ level: 'debug' }, { write: (line) => this.log.push(JSON.parse(line)) }),
-      onChanges: (changes, receivedAt) => {
-        this.batches.push(changes.map(nameOf));
-        this.changes.push(...changes);
-        this.receivedAt.push(receivedAt);
+      onChanges: (take, receivedAt) => {
+        const deliver = () => {
+          const changes = take();
+          if (changes.length === 0) return;
+          this.batches.push(changes.map(nameOf));
+          this.changes.push(...changes);
+          this.receivedAt.push(receivedAt);
+        };
+        if (this.held === undefined) deliver();
+        else this.held.push(deliver);
       },
       clock: this.clock,
       // Waits have their middle length: 250, 500, 1000 ms and so on.

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ClusterChange } from '../../src/cluster/store.ts';
+import type { ClusterChange, TakeChanges } from '../../src/cluster/store.ts';
 import { ManifestWatch } from '../../src/manifests/manifest-watch.ts';
 import { eventually } from '../patience.ts';
 
@@ -46,7 +46,7 @@ async function follow(...paths: readonly string[]): Promise<void> {
     logged += line;
   };
   const log = pino({}, { write });
-  const onChanges = (batch: readonly ClusterChange[]) => void changes.push(...batch);
+  const onChanges = (take: TakeChanges) => void changes.push(...take());
   watched = new ManifestWatch({ paths, nodeName: 'node-1', log, onChanges });
   watched.start();
   await watched.synced;

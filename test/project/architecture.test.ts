@@ -44,14 +44,14 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: 'canary', mayImport: ['kube', 'cluster'] },
   // What doctor's checks want to know of this machine.
   { path: 'machine', mayImport: ['dataplane/ctnetlink', 'dataplane/steering', NETLINK, 'doctor', SYS] },
-  { path: 'kube', mayImport: ['cluster'] },
+  { path: 'kube', mayImport: ['agent-state', 'cluster'] },
   { path: 'manifests', mayImport: ['cluster'] },
   // Copies of packets are taken by libpcap, and judged as those of a queue are.
   {
     path: 'dataplane/nflog',
-    mayImport: ['capture', 'frames', 'judging', 'filter', 'conntrack', 'packet', SYS],
+    mayImport: ['capture', 'frames', 'judging', 'agent-state', 'filter', 'conntrack', 'packet', SYS],
   },
-  { path: 'dataplane/nfqueue', mayImport: [NETLINK, 'judging', 'filter', 'conntrack', SYS] },
+  { path: 'dataplane/nfqueue', mayImport: [NETLINK, 'judging', 'agent-state', 'filter', 'conntrack', SYS] },
   { path: 'dataplane/ctnetlink', mayImport: ['packet', NETLINK, SYS] },
   // The kernel tells of changes of its rules by netlink.
   { path: 'dataplane/steering', mayImport: [NETLINK, SYS] },
@@ -61,8 +61,10 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: 'frames', mayImport: ['filter', 'conntrack', 'packet'], packages: [] },
   // Threads that judge, whoever hands them packets.
   { path: 'judging', mayImport: ['flows', 'filter', 'conntrack', 'packet', RULE_TABLE, SYS] },
-  { path: 'telemetry', mayImport: ['flows', 'explain', 'filter', 'doctor', 'cluster'] },
+  { path: 'telemetry', mayImport: ['flows', 'agent-state', 'explain', 'filter', 'doctor', 'cluster'] },
   { path: 'flows', mayImport: ['explain', 'filter', 'policy', 'packet', 'cluster', SYS] },
+  // What can be read of a running agent: types alone.
+  { path: 'agent-state', mayImport: ['filter', 'conntrack', 'cluster'], packages: [] },
   { path: 'matrix', mayImport: ['explain', 'cluster'], packages: [] },
   { path: 'explain', mayImport: ['filter', 'policy', 'conntrack', 'packet', 'cluster'], packages: [] },
   // The hot path knows the compiled table, not the compiler.

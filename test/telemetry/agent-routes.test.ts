@@ -1,7 +1,7 @@
 import pino from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { KindStatus } from '../../src/agent-state/watch-status.ts';
 import { EGRESS_DENIED, MID_STREAM, NOT_ISOLATED } from '../../src/filter/reasons.ts';
-import type { KindStatus } from '../../src/kube/watch-status.ts';
 import { agentRoutes } from '../../src/telemetry/agent-routes.ts';
 import { HttpServer } from '../../src/telemetry/http-server.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';

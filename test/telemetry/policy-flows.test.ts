@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { PolicyFlows } from '../../src/telemetry/agent-view.ts';
+import type { PolicyFlowCount } from '../../src/flows/policy-flow-counter.ts';
 import { BoundedPolicyFlows } from '../../src/telemetry/policy-flows.ts';
 
-const flows = (name: string, allowed: number, denied = 0, wouldBeDenied = 0): PolicyFlows => ({
+const flows = (name: string, allowed: number, denied = 0, wouldBeDenied = 0): PolicyFlowCount => ({
   ...{ namespace: 'shop', name },
   ...{ allowed, denied, wouldBeDenied },
 });
-const other = (allowed: number, denied = 0, wouldBeDenied = 0): PolicyFlows => ({
+const other = (allowed: number, denied = 0, wouldBeDenied = 0): PolicyFlowCount => ({
   ...{ namespace: '', name: 'other' },
   ...{ allowed, denied, wouldBeDenied },
 });

@@ -1,19 +1,14 @@
 /** An agent that holds what a test says, in the shapes of the real one. */
-import { type AgentCounters, nameCounters } from '../../src/agent/counters.ts';
+import { nameCounters } from '../../src/agent/counters.ts';
+import type { AgentCounters } from '../../src/agent-state/counters.ts';
+import type { StartupTaintStatus } from '../../src/agent-state/startup-taint.ts';
+import type { ClusterWatchStatus, KindStatus } from '../../src/agent-state/watch-status.ts';
 import { STATES } from '../../src/conntrack/states.ts';
 import { verdictsOfReasons } from '../../src/filter/verdict.ts';
+import type { PolicyFlowCount } from '../../src/flows/policy-flow-counter.ts';
 import { WorkerCounters } from '../../src/judging/counters.ts';
 import { FAILURES, type Failure } from '../../src/kube/api-error.ts';
-import type { ClusterWatchStatus, KindStatus } from '../../src/kube/watch-status.ts';
-import type {
-  AgentView,
-  CountersView,
-  EnforcementMode,
-  PolicyFlows,
-  Readiness,
-  StartupTaintView,
-  WorkersView,
-} from '../../src/telemetry/agent-view.ts';
+import type { AgentView, EnforcementMode, Readiness, WorkersView } from '../../src/telemetry/agent-view.ts';
 
 const KINDS = ['Namespace', 'Pod', 'NetworkPolicy'] as const;
 
@@ -42,6 +37,9 @@ export class TestAgent implements AgentView {
     isolated: 0,
     rejudged: 0,
     isolatedEndpoints: 0,
+    endpoints: 0,
+    sharedAddresses: 0,
+    refusedPolicies: 0,
     policies: 0,
     identities: 0,
   };
@@ -53,14 +51,14 @@ export class TestAgent implements AgentView {
     age: undefined,
     kinds: KINDS.map(kindStatus),
   };
-  policyFlows?: () => Iterable<PolicyFlows>;
+  policyFlows?: () => Iterable<PolicyFlowCount>;
   enforcementMode?: () => EnforcementMode | undefined;
   logLinesLost?: () => number;
-  startupTaint?: () => StartupTaintView;
+  startupTaint?: () => StartupTaintStatus;
   /** How often the counters were asked for. */
   asked = 0;
 
-  counters(): CountersView {
+  counters(): AgentCounters {
     this.asked++;
     return {
       ...nameCounters(this.worker),

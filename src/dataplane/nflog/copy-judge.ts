@@ -3,6 +3,7 @@
  * when they end; what went on meanwhile has gone on, and only its judgement is missing.
  */
 import { extname } from 'node:path';
+import type { CopyCounts } from '../../agent-state/counters.ts';
 import { Capture, type CaptureChange } from '../../capture/capture.ts';
 import { nflogInterface } from '../../capture/nflog-socket.ts';
 import { JudgingThreads, type JudgingThreadsOptions } from '../../judging/judging-threads.ts';
@@ -22,15 +23,6 @@ export interface CopyJudgeOptions extends Omit<JudgingThreadsOptions, 'first' | 
   readonly onChange: (change: CaptureChange) => void;
   /** What was opened while copies were not taken could not be read from the kernel. */
   readonly onUnread: (error: Error) => void;
-}
-
-export interface CopyCounts {
-  /** Copies that were taken, */
-  readonly taken: number;
-  /** and those that found no room. */
-  readonly lost: number;
-  /** How often the process that takes them had to be started again. */
-  readonly restarts: number;
 }
 
 /** Of the kernel, for copies that wait. */

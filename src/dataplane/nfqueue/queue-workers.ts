@@ -1,10 +1,12 @@
 /** The threads of all queues, one each, as the main thread sees them. */
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
+import type { KernelQueue } from '../../agent-state/counters.ts';
 import { JudgingThreads, type JudgingThreadsOptions } from '../../judging/judging-threads.ts';
 import type { Command } from '../../judging/protocol.ts';
 import { CommandedThread } from '../../sys/commanded-thread.ts';
 import { close } from '../../sys/libc.ts';
+import { BOUND_QUEUES, parseBoundQueues } from '../netlink/bound-queues.ts';
 import type { WorkerSetup } from './worker-setup.ts';
 
 export interface QueueWorkersOptions
@@ -14,17 +16,6 @@ export interface QueueWorkersOptions
   readonly firstQueue: number;
   /** Calls `start` in the network namespace of the queues. @default that of the calling thread */
   readonly inNamespace?: <T>(start: () => T) => T;
-}
-
-/** What the kernel counts for one queue (/proc/net/netfilter/nfnetlink_queue). */
-export interface KernelQueue {
-  readonly queue: number;
-  /** Packets that wait now. */
-  readonly waiting: number;
-  /** Dropped because the queue was full. */
-  readonly droppedByKernel: number;
-  /** Dropped because the socket's buffer was full. */
-  readonly droppedByUser: number;
 }
 
 export type { Command } from '../../judging/protocol.ts';
@@ -53,11 +44,9 @@ export class QueueWorkers extends JudgingThreads {
   /** The kernel's side of these queues, in the network namespace of the calling thread. */
   kernelQueues(): KernelQueue[] {
     const last = this.#first + this.#count;
-    return readFileSync('/proc/thread-self/net/netfilter/nfnetlink_queue', 'utf8')
-      .split('\n')
-      .map((line) => line.trim().split(/\s+/).map(Number))
-      .filter(([queue]) => queue !== undefined && queue >= this.#first && queue < last)
-      .map(([queue = 0, , waiting = 0, , , droppedByKernel = 0, droppedByUser = 0]) => ({
+    return parseBoundQueues(readFileSync(BOUND_QUEUES, 'utf8'))
+      .filter(({ queue }) => queue >= this.#first && queue < last)
+      .map(({ queue, waiting, droppedByKernel, droppedByUser }) => ({
         queue,
         waiting,
         droppedByKernel,

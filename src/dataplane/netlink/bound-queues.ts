@@ -1,0 +1,50 @@
+/** Queues and NFLOG groups that a process reads, as the kernel lists them for a network namespace. */
+
+/** Of the calling thread's network namespace. */
+export const BOUND_QUEUES = '/proc/thread-self/net/netfilter/nfnetlink_queue';
+export const BOUND_GROUPS = '/proc/thread-self/net/netfilter/nfnetlink_log';
+
+export interface BoundQueue {
+  readonly queue: number;
+  /** Netlink port of the reader. It is no process number to rely on: one of a container is what the container has for it. */
+  readonly port: number;
+  /** Packets that wait now. */
+  readonly waiting: number;
+  /** Dropped because the queue was full. */
+  readonly droppedByKernel: number;
+  /** Dropped because the reader's buffer was full. */
+  readonly droppedByUser: number;
+}
+
+/**
+ * Reads the text of BOUND_QUEUES: a line each with number, port, waiting, copy mode and range, dropped twice, id, 1
+ * (seq_show in the kernel's nfnetlink_queue.c).
+ */
+export function parseBoundQueues(text: string): BoundQueue[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .filter((fields) => fields.length >= 8)
+    .map(([queue = 0, port = 0, waiting = 0, , , droppedByKernel = 0, droppedByUser = 0]) => ({
+      queue,
+      port,
+      waiting,
+      droppedByKernel,
+      droppedByUser,
+    }));
+}
+
+export interface BoundGroup {
+  readonly group: number;
+  /** As of BoundQueue. */
+  readonly port: number;
+}
+
+/** Reads the text of BOUND_GROUPS: a line each with group, port and more (seq_show in the kernel's nfnetlink_log.c). */
+export function parseBoundGroups(text: string): BoundGroup[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .filter((fields) => fields.length >= 2)
+    .map(([group = 0, port = 0]) => ({ group, port }));
+}

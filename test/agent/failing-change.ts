@@ -1,0 +1,46 @@
+/** A process that runs an agent on a source whose first change cannot be taken at first. It tells how ready the agent was before, meanwhile and after, and ends. */
+import pino from 'pino';
+import type { OnChanges } from '../../src/cluster/store.ts';
+import type { Readiness } from '../../src/telemetry/agent-view.ts';
+import { bareAgent } from './bare-agent.ts';
+
+export interface FailingChange {
+  readonly before: Readiness;
+  readonly meanwhile: Readiness;
+  readonly after: Readiness;
+}
+
+async function run(): Promise<FailingChange> {
+  let onChanges: OnChanges | undefined;
+  const meanwhile = Promise.withResolvers<Readiness>();
+  const inForce = Promise.withResolvers<void>();
+  const agent = bareAgent({
+    snapshot: (told) => {
+      onChanges = told;
+    },
+    log: pino(
+      { level: 'debug' },
+      {
+        write: (line) => {
+          const { msg, changes } = JSON.parse(line);
+          if (msg.endsWith('it is tried again')) meanwhile.resolve(agent.readiness());
+          if (msg === 'in force' && changes === 1) setImmediate(inForce.resolve);
+        },
+      },
+    ),
+  });
+  await agent.start();
+  const before = agent.readiness();
+  let attempts = 0;
+  onChanges?.(() => {
+    if (++attempts === 1) throw new Error('the source is not there');
+    return [{ type: 'set', record: { kind: 'Namespace', name: 'a', labels: {} } }];
+  }, performance.now());
+  const failed = await meanwhile.promise;
+  await inForce.promise;
+  const after = agent.readiness();
+  await agent.stop();
+  return { before, meanwhile: failed, after };
+}
+
+process.send?.(await run());
