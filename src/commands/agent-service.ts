@@ -4,17 +4,17 @@ import { type Destination, destinationNamed } from '../explain/destination.ts';
 import { Ends, SERVICE } from '../explain/ends.ts';
 import { FlowError } from '../explain/flow-error.ts';
 import { parsePort } from '../explain/port-query.ts';
-import type { FlowQuestion } from '../telemetry/explain-route.ts';
+import type { ExplainQuery } from '../telemetry/explain-route.ts';
 import type { ClusterInput } from './cluster-input.ts';
 
 export interface AgentQuestion {
-  readonly question: FlowQuestion;
+  readonly question: ExplainQuery;
   /** As in Destination: the agent cannot tell it. */
   readonly note?: string;
 }
 
 /** The question with the Service along, where it is about one; as it is otherwise. */
-export function withService(question: FlowQuestion, { snapshot, services }: ClusterInput): AgentQuestion {
+export function withService(question: ExplainQuery, { snapshot, services }: ClusterInput): AgentQuestion {
   const { named, note } = destinationOf(question, new Ends(snapshot, services)) ?? {};
   const noted = note === undefined ? {} : { note };
   if (named?.kind !== 'service') return { question, ...noted };
@@ -23,7 +23,7 @@ export function withService(question: FlowQuestion, { snapshot, services }: Clus
   return { question: { ...question, to, service: JSON.stringify(manifestOf(service)) }, ...noted };
 }
 
-function destinationOf({ to, port }: FlowQuestion, ends: Ends): Destination | undefined {
+function destinationOf({ to, port }: ExplainQuery, ends: Ends): Destination | undefined {
   try {
     return destinationNamed(ends, to, parsePort(port));
   } catch (error) {

@@ -1,14 +1,14 @@
 /** The result of a canary: a table for people, an object for programs. */
 
+import { type Conclusion, conclusionOf } from '../canary/conclusion.ts';
 import type { AllowedOutcome, DeniedOutcome, HeldOutcome } from '../canary/judgement.ts';
 import type { CanaryResult, JudgedCheck, JudgedNewPod } from '../canary/result.ts';
-import { type Verdict, verdictOf } from '../canary/verdict.ts';
 import { type Colour, paint } from '../lab/paint.ts';
 import { Columns } from './columns.ts';
 
 const HEAD = ['DIRECTION', 'PLACE', 'PROTOCOL', 'DENIED', 'AFTER', 'OPEN AGAIN', 'ALLOWED', 'OPEN CONNECTIONS'];
 const HOW = { silent: 'dropped', refused: 'rejected', unreachable: 'rejected' } as const;
-const COLOURS: Readonly<Record<Verdict, Colour>> = { proved: 'green', wrong: 'alarm', 'not proved': 'yellow' };
+const COLOURS: Readonly<Record<Conclusion, Colour>> = { proved: 'green', wrong: 'alarm', 'not proved': 'yellow' };
 
 /** The table, what is to be said beside it, and what it all comes to. */
 export function canaryText(result: CanaryResult, colour: boolean): string {
@@ -22,7 +22,7 @@ export function canaryText(result: CanaryResult, colour: boolean): string {
     ...result.newPods.flatMap((each) => newPodText(each)),
     ...notesOf(result),
     '',
-    paint(summary(result), COLOURS[verdictOf(result)], colour),
+    paint(summary(result), COLOURS[conclusionOf(result)], colour),
     '',
   ].join('\n');
 }
@@ -30,7 +30,7 @@ export function canaryText(result: CanaryResult, colour: boolean): string {
 /** For programs: durations in ms, from the API server's answer. */
 export function canaryJson(result: CanaryResult): object {
   return rounded({
-    outcome: verdictOf(result),
+    outcome: conclusionOf(result),
     nodes: result.nodes,
     families: result.families,
     rounds: result.rounds,
@@ -134,7 +134,7 @@ function notesOf({ checks, nodes, rounds }: CanaryResult): string[] {
 
 function summary(result: CanaryResult): string {
   const { checks } = result;
-  switch (verdictOf(result)) {
+  switch (conclusionOf(result)) {
     case 'proved':
       return `Proved: what the policies deny is denied (${checks.length} of ${checks.length}), and what they allow is not.`;
     case 'not proved': {

@@ -3,9 +3,9 @@ import { randomInt } from 'node:crypto';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Canary } from '../canary/canary.ts';
 import { CanaryNamespace } from '../canary/canary-namespace.ts';
+import { type Conclusion, conclusionOf } from '../canary/conclusion.ts';
 import { CanaryError } from '../canary/error.ts';
 import type { CanaryResult } from '../canary/result.ts';
-import { type Verdict, verdictOf } from '../canary/verdict.ts';
 import { ApiConnection } from '../kube/api-connection.ts';
 import { systemClock } from '../kube/clock.ts';
 import { KubeConfigError, loadKubeConfig } from '../kube/kubeconfig.ts';
@@ -115,14 +115,14 @@ async function canary(flags: Flags): Promise<number> {
   signals.release();
   connection.close();
   if (signals.exitCode !== undefined) return signals.exitCode;
-  if (result !== undefined) return CODES[verdictOf(result)];
+  if (result !== undefined) return CODES[conclusionOf(result)];
   if (!(failure instanceof CanaryError)) throw failure;
   if (failure.blame === 'input') throw new InputError(failure.message);
   if (flags.json && seen === undefined) printJson({ outcome: 'not proved', reason: failure.message });
   throw new UnavailableError(`nothing is proved: ${failure.message}`);
 }
 
-const CODES: Readonly<Record<Verdict, number>> = {
+const CODES: Readonly<Record<Conclusion, number>> = {
   proved: ExitCode.ok,
   wrong: ExitCode.differs,
   'not proved': ExitCode.unavailable,

@@ -2,7 +2,7 @@
 import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import type { AssignedAddresses } from '../explain/assigned-addresses.ts';
-import type { Locate } from '../explain/places.ts';
+import type { Locate } from '../explain/policy-places.ts';
 import type { ManifestProblem } from '../manifests/problems.ts';
 
 export interface ClusterRead {

@@ -6,7 +6,7 @@ import { Explainer } from '../explain/explain.ts';
 import type { Answer } from '../explain/explanation.ts';
 import { FlowError } from '../explain/flow-error.ts';
 import { showsColour } from '../lab/paint.ts';
-import type { FlowQuestion } from '../telemetry/explain-route.ts';
+import type { ExplainQuery } from '../telemetry/explain-route.ts';
 import { askAgent } from './agent-request.ts';
 import { type AgentQuestion, withService } from './agent-service.ts';
 import { boundedJson } from './bounded-answer.ts';
@@ -117,7 +117,7 @@ async function batch(flags: Flags, file: string): Promise<number> {
   return await explainBatch(await readClusterInput(flags), file);
 }
 
-function questionOf({ from, to, port }: Flags): FlowQuestion {
+function questionOf({ from, to, port }: Flags): ExplainQuery {
   if (from !== undefined && to !== undefined && port !== undefined) return { from, to, port };
   const missing = Object.entries({ from, to, port }).flatMap(([flag, value]) =>
     value === undefined ? `--${flag}` : [],
@@ -128,7 +128,7 @@ function questionOf({ from, to, port }: Flags): FlowQuestion {
 }
 
 /** @throws InputError for names and ports that there are not */
-function answer(input: ClusterInput, { from, to, port }: FlowQuestion): Answer {
+function answer(input: ClusterInput, { from, to, port }: ExplainQuery): Answer {
   try {
     return new Explainer(input).answer(from, to, port);
   } catch (error) {

@@ -9,7 +9,7 @@ import { askAgent, DEFAULT_AGENT } from './agent-request.ts';
 import { answerOf } from './bounded-answer.ts';
 import { eventsOf, type ServerEvent } from './event-stream.ts';
 import { ExitCode, InputError, UnavailableError } from './exit-code.ts';
-import { FlowTable } from './flow-table.ts';
+import { FlowListing } from './flow-listing.ts';
 import { tell } from './tell.ts';
 
 const HELP = `
@@ -98,7 +98,7 @@ function queryOf(flags: Flags): URLSearchParams {
 }
 
 function tablePrinter(): (lines: readonly FlowLine[]) => boolean {
-  const table = new FlowTable(process.stdout);
+  const table = new FlowListing(process.stdout);
   return (lines) => table.add(lines);
 }
 

@@ -7,7 +7,7 @@ import { FlowDescription } from '../flows/flow-description.ts';
 import { FlowTotals } from '../flows/flow-totals.ts';
 import type { LiveTraffic } from '../traffic/live-traffic.ts';
 import type { WholeCluster } from '../traffic/whole-cluster.ts';
-import { FlowTable } from './flow-table.ts';
+import { FlowListing } from './flow-listing.ts';
 import { policyTable } from './policy-totals.ts';
 import { tell } from './tell.ts';
 
@@ -27,7 +27,7 @@ export class LiveFlows {
   readonly #traffic: LiveTraffic;
   readonly #options: LiveFlowsOptions;
   readonly #totals: FlowTotals;
-  readonly #table = new FlowTable(process.stdout);
+  readonly #table = new FlowListing(process.stdout);
   /** Lines that had to make room before they were shown. */
   #gone: FlowLine[] = [];
   #timer: NodeJS.Timeout | undefined;

@@ -16,7 +16,7 @@ import { Replay, type ReplayCounts } from '../replay/replay.ts';
 import { WholeCluster } from '../traffic/whole-cluster.ts';
 import { type ClusterInputFlags, readClusterInput, withClusterInput } from './cluster-input.ts';
 import { ExitCode, InputError } from './exit-code.ts';
-import { FlowTable } from './flow-table.ts';
+import { FlowListing } from './flow-listing.ts';
 import { type NodeFlags, nodesOf, withNodes } from './node-addresses.ts';
 import { policyTable } from './policy-totals.ts';
 import { checkCaptures, nameOf, openWriter } from './replay-files.ts';
@@ -154,7 +154,7 @@ function close(writer: CaptureWriter | undefined): void {
 }
 
 function tablePrinter(): (lines: readonly FlowLine[]) => void {
-  const table = new FlowTable(process.stdout);
+  const table = new FlowListing(process.stdout);
   return (lines) => table.add(lines);
 }
 

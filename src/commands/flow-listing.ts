@@ -29,7 +29,7 @@ interface Shown {
 /**
  * A flow whose count grows changes its line where that is still on the terminal; elsewhere it gets another one, with the new count.
  */
-export class FlowTable {
+export class FlowListing {
   readonly #output: TableOutput;
   readonly #colour: boolean;
   readonly #columns = new Columns();

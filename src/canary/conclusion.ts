@@ -6,10 +6,10 @@ import type { CanaryResult } from './result.ts';
  * - `wrong` something denied came through, or something allowed was refused
  * - `not proved` anything else
  */
-export type Verdict = 'proved' | 'wrong' | 'not proved';
+export type Conclusion = 'proved' | 'wrong' | 'not proved';
 
 /** What becomes of open connections is reported and decides nothing; of a new pod only whether its policy ever held. */
-export function verdictOf({ checks, newPods }: CanaryResult): Verdict {
+export function conclusionOf({ checks, newPods }: CanaryResult): Conclusion {
   const outcomes = [
     ...checks.flatMap(({ denied, allowed }) => [denied.outcome, allowed.outcome]),
     ...newPods.map(({ outcome }) => outcome.outcome),

@@ -6,7 +6,7 @@ import type { PolicyPlace, RulePlace } from './explanation.ts';
 /** File and line of a field of a policy (`namespace/name`), where it came from a file. */
 export type Locate = (policy: string, field: Path) => { readonly file: string; readonly line: number } | undefined;
 
-export class Places {
+export class PolicyPlaces {
   readonly #locate: Locate;
 
   constructor(locate: Locate = () => undefined) {

@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from 'vitest';
-import { FlowTable, type TableOutput } from '../../src/commands/flow-table.ts';
+import { FlowListing, type TableOutput } from '../../src/commands/flow-listing.ts';
 import type { FlowLine } from '../../src/flows/flow.ts';
 import { flow } from '../flows/flows.ts';
 
@@ -76,7 +76,7 @@ function shown(lines: readonly string[]): string[] {
 describe('a table of flows', () => {
   it('is written to no terminal line by line: what has grown comes again', () => {
     const output = new Paper();
-    const table = new FlowTable(output);
+    const table = new FlowListing(output);
     table.add([line(1, 80), line(2, 81)]);
     table.add([line(1, 80, { count: 5 })]);
     expect(shown(output.text.split('\n'))).toEqual(['80 x1', '81 x1', '80 x5']);
@@ -86,7 +86,7 @@ describe('a table of flows', () => {
 
   it.each([200, 40])('changes lines that are on the terminal, %i columns wide, and goes on below', (columns) => {
     const terminal = new Terminal(columns, 20);
-    const table = new FlowTable(terminal);
+    const table = new FlowListing(terminal);
     table.add([line(1, 80), line(2, 81), line(3, 82)]);
     const rows = terminal.lines.length;
     table.add([line(1, 80, { count: 5 }), line(3, 82, { count: 7 })]);
@@ -101,7 +101,7 @@ describe('a table of flows', () => {
     [40, 5],
   ])('leaves alone what has scrolled away, %i columns wide', (columns, away) => {
     const terminal = new Terminal(columns, 5);
-    const table = new FlowTable(terminal);
+    const table = new FlowListing(terminal);
     table.add([1, 2, 3, 4, 5, 6].map((id) => line(id, id)));
     table.add([line(away, away, { count: 2 }), line(6, 6, { count: 3 })]);
     const text = terminal.lines.map((each) => each.padEnd(columns)).join('');
@@ -167,6 +167,6 @@ test.each<[string, Partial<FlowLine>, RegExp]>([
   ['one of another day with its date', { last: '2020-05-05T12:00:00.000Z' }, /^2020-05-05 \d\d:\d\d:\d\d {2}/],
 ])('a line tells %s', (_, differences, expected) => {
   const output = new Paper();
-  new FlowTable(output).add([line(1, 80, differences)]);
+  new FlowListing(output).add([line(1, 80, differences)]);
   expect(output.text.trimEnd().split('\n').at(-1)).toMatch(expected);
 });
