@@ -3,9 +3,9 @@ import type { Command } from 'commander';
 import { eachKernelFlow, type KernelFlowKey, keyOf, setMarks } from '../dataplane/ctnetlink/kernel-flows.ts';
 import { removeEverything } from '../dataplane/steering/leftovers.ts';
 import { system } from '../dataplane/steering/run.ts';
-import { markOption } from './agent-options.ts';
-import { ExitCode } from './exit-code.ts';
-import { requireRootOnLinux } from './machine.ts';
+import { markOption } from './agent/options.ts';
+import { ExitCode } from './shared/exit-code.ts';
+import { requireRootOnLinux } from './shared/machine.ts';
 
 const HELP = `
 Rules, chains and sets are known by their names. Connections are known by their mark only: where the agent ran with a --mark-mask of its

@@ -8,7 +8,7 @@ import { CanaryNamespace } from '../../src/canary/canary-namespace.ts';
 import { conclusionOf } from '../../src/canary/conclusion.ts';
 import type { CanaryProgress } from '../../src/canary/progress.ts';
 import type { CanaryResult } from '../../src/canary/result.ts';
-import { canaryJson, canaryText } from '../../src/commands/canary-report.ts';
+import { canaryJson, canaryText } from '../../src/commands/canary/report.ts';
 import { ApiConnection } from '../../src/kube/api-connection.ts';
 import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 import { ended, podfence, start } from '../commands/podfence.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from 'vitest';
-import { FlowListing, type TableOutput } from '../../src/commands/flow-listing.ts';
+import { FlowListing, type TableOutput } from '../../src/commands/shared/flow-listing.ts';
 import type { FlowLine } from '../../src/flows/flow.ts';
 import { flow } from '../flows/flows.ts';
 
