@@ -4,7 +4,7 @@ import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { didYouMean } from '../src/cluster/nearest.ts';
-import { ExitCode, InputError } from '../src/commands/exit-code.ts';
+import { ExitCode, InputError } from '../src/commands/shared/exit-code.ts';
 import { BENCHES } from './benches.ts';
 import type { Bench } from './harness/bench.ts';
 import { describeMachine } from './harness/machine.ts';

@@ -2,9 +2,9 @@
 /** The command line. A command's code is loaded when it is used, so that each starts as fast as if it were the only one. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { documentationAddress } from './commands/documentation.ts';
-import { ExitCode, exitCodeOf, InputError, UnavailableError } from './commands/exit-code.ts';
-import { tell } from './commands/tell.ts';
+import { documentationAddress } from './commands/shared/documentation.ts';
+import { ExitCode, exitCodeOf, InputError, UnavailableError } from './commands/shared/exit-code.ts';
+import { tell } from './commands/shared/tell.ts';
 
 interface CommandEntry {
   /** Absent where nobody types the command: it is not listed. */
@@ -18,7 +18,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   agent: {
     summary: 'enforce the policies of a cluster on the pods of this node',
     page: ['settings.md'],
-    load: () => import('./commands/agent.ts'),
+    load: () => import('./commands/agent/agent.ts'),
   },
   audit: {
     summary: 'listen on an interface and say what the policies would deny',
@@ -28,7 +28,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   canary: {
     summary: 'prove on a cluster that denied is denied and allowed is not, whoever enforces it',
     page: ['canary.md'],
-    load: () => import('./commands/canary.ts'),
+    load: () => import('./commands/canary/canary.ts'),
   },
   'canary-pod': {
     page: ['canary.md'],
@@ -42,7 +42,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   demo: {
     summary: 'a three-tier application, real packets, and what its policies make of them',
     page: ['lab.md', 'the-demo'],
-    load: () => import('./commands/demo.ts'),
+    load: () => import('./commands/demo/demo.ts'),
   },
   doctor: {
     summary: 'say whether this node, or this cluster, can enforce, and what to do where it cannot',
@@ -52,32 +52,32 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   explain: {
     summary: 'say why a flow is allowed or denied, and what would allow it',
     page: ['explain.md'],
-    load: () => import('./commands/explain.ts'),
+    load: () => import('./commands/explain/explain.ts'),
   },
   flows: {
     summary: 'show what a running agent allows and denies, flow by flow',
     page: ['flows.md'],
-    load: () => import('./commands/flows.ts'),
+    load: () => import('./commands/flows/flows.ts'),
   },
   lab: {
     summary: 'pods as network namespaces: probe what policies do, or play by hand',
     page: ['lab.md'],
-    load: () => import('./commands/lab.ts'),
+    load: () => import('./commands/lab/lab.ts'),
   },
   lint: {
     summary: 'find mistakes in NetworkPolicies',
     page: ['lint.md'],
-    load: () => import('./commands/lint.ts'),
+    load: () => import('./commands/lint/lint.ts'),
   },
   matrix: {
     summary: 'show who can reach whom, and check assertions about it',
     page: ['matrix.md'],
-    load: () => import('./commands/matrix.ts'),
+    load: () => import('./commands/matrix/matrix.ts'),
   },
   replay: {
     summary: 'judge the packets of a recorded capture',
     page: ['replay.md'],
-    load: () => import('./commands/replay.ts'),
+    load: () => import('./commands/replay/replay.ts'),
   },
   wire: {
     summary: 'be the cable between two interfaces, and carry what the policies allow',

@@ -1,7 +1,7 @@
 /** The files of results: `<folder>/<bench>.json` and `.svg`, each there as a whole or as it was before. */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { InputError } from '../../src/commands/exit-code.ts';
+import { InputError } from '../../src/commands/shared/exit-code.ts';
 import { type Target, targetOf } from '../targets.ts';
 import { describeMachine, type Machine } from './machine.ts';
 import { type BenchResult, type Bound, type Measured, type MeasuredRow, type Row, reaches } from './result.ts';

@@ -1,6 +1,6 @@
 /** The settings of the agent as the chart's schema has them: named as the flags are, and of their types. */
 import type { Option } from 'commander';
-import { agentOptions, configOption } from '../../src/commands/agent-options.ts';
+import { agentOptions, configOption } from '../../src/commands/agent/options.ts';
 
 /** The part of JSON Schema that is needed here (draft 7, which every Helm from 3 on knows). */
 export type Schema = Readonly<Record<string, unknown>>;

@@ -10,7 +10,7 @@ import type { ClusterSnapshot } from '../cluster/store.ts';
 import { vicinityOf } from '../explain/vicinity.ts';
 import type { NodeIdentity } from '../policy/compiler.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
-import type { Explained, FlowQuestion } from '../telemetry/explain-route.ts';
+import type { Explained, ExplainQuery } from '../telemetry/explain-route.ts';
 import type { AnswerRequest, AnswerResponse } from './questions/messages.ts';
 
 export interface FlowExplainerOptions {
@@ -51,7 +51,7 @@ export class FlowExplainer {
   }
 
   /** @param signal aborted when nobody waits for the answer any more */
-  async explain(question: FlowQuestion, signal?: AbortSignal): Promise<Explained> {
+  async explain(question: ExplainQuery, signal?: AbortSignal): Promise<Explained> {
     const deadline = performance.now() + this.#patience;
     const answer = this.#last.then(() => (signal?.aborted ? GONE : this.#ask(question, deadline - performance.now())));
     this.#last = answer.catch(() => undefined);
@@ -64,7 +64,7 @@ export class FlowExplainer {
     await this.#end();
   }
 
-  async #ask(question: FlowQuestion, patience: number): Promise<Explained> {
+  async #ask(question: ExplainQuery, patience: number): Promise<Explained> {
     if (this.#stopped) return { outcome: 'not-ready', message: 'the agent stops' };
     if (patience < SHORTEST) return this.#givenUp('waited behind others for');
     const request = this.#requestFor(question);
@@ -94,7 +94,7 @@ export class FlowExplainer {
     }
   }
 
-  #requestFor(question: FlowQuestion): AnswerRequest | undefined {
+  #requestFor(question: ExplainQuery): AnswerRequest | undefined {
     const { node, mode = 'enforce', snapshot, table: inForce } = this.#options;
     const table = inForce();
     if (table === undefined) return undefined;

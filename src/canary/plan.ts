@@ -1,8 +1,8 @@
 /** Which pods a canary runs, who probes whom, and what each pair proves. Pure: nodes in, plan out. */
+import type { Direction } from '../cluster/records.ts';
 
 export type Family = 'IPv4' | 'IPv6';
 export type Protocol = 'TCP' | 'UDP';
-export type Direction = 'ingress' | 'egress';
 export type Place = 'one node' | 'between nodes';
 
 /**

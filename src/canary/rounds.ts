@@ -3,13 +3,13 @@
  * came through once came through.
  */
 
+import { conclusionOf } from './conclusion.ts';
 import type { HeldOutcome } from './judgement.ts';
 import type { CanaryResult, JudgedCheck, JudgedNewPod } from './result.ts';
-import { verdictOf } from './verdict.ts';
 
 /** Whether another round may prove what this one has not. */
 export function isWorthAnother(result: CanaryResult): boolean {
-  if (verdictOf(result) !== 'not proved') return false;
+  if (conclusionOf(result) !== 'not proved') return false;
   const outcomes = [
     ...result.checks.flatMap(({ denied, allowed }) => [denied, allowed]),
     ...result.newPods.map(({ outcome }) => outcome),

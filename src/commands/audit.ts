@@ -1,9 +1,9 @@
 /** `podfence audit`: what enforcement would deny on an interface, where nothing is enforced. */
 import { type Command, Option } from 'commander';
 import { LiveTraffic } from '../traffic/live-traffic.ts';
-import { collect } from './cluster-input.ts';
-import { ExitCode, UnavailableError } from './exit-code.ts';
-import { bufferBytes, exitCodeOf, LIVE_HELP, type LiveFlags, runLive, withLiveFlags } from './live-command.ts';
+import { collect } from './shared/cluster-input.ts';
+import { ExitCode, UnavailableError } from './shared/exit-code.ts';
+import { bufferBytes, exitCodeOf, LIVE_HELP, type LiveFlags, runLive, withLiveFlags } from './shared/live-command.ts';
 
 const HELP = `
 Listens with libpcap, judges every packet by the policies, and lets everything be: a laptop, a node, any host with an interface on which pods' packets pass.

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { PodProgram } from '../canary/pod-program.ts';
 import type { PodTask } from '../canary/report-line.ts';
-import { InputError } from './exit-code.ts';
+import { InputError } from './shared/exit-code.ts';
 
 export function register(program: Command): void {
   program

@@ -5,9 +5,9 @@ import { eachKernelFlow, type KernelFlowKey, keyOf, setMarks } from '../dataplan
 import { removeEverything } from '../dataplane/steering/leftovers.ts';
 import { findPredecessor } from '../dataplane/steering/predecessor.ts';
 import { system } from '../dataplane/steering/run.ts';
-import { markOption } from './agent-options.ts';
-import { ExitCode } from './exit-code.ts';
-import { requireRootOnLinux } from './machine.ts';
+import { markOption } from './agent/options.ts';
+import { ExitCode } from './shared/exit-code.ts';
+import { requireRootOnLinux } from './shared/machine.ts';
 
 const HELP = `
 Stop the agent first: one that runs puts back what is missing.

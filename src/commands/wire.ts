@@ -5,8 +5,8 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { hidesObjects } from '../manifests/losses.ts';
 import { DEFAULT_FLOWS, LiveTraffic } from '../traffic/live-traffic.ts';
-import type { ClusterInput } from './cluster-input.ts';
-import { InputError } from './exit-code.ts';
+import type { ClusterInput } from './shared/cluster-input.ts';
+import { InputError } from './shared/exit-code.ts';
 import {
   bufferBytes,
   exitCodeOf,
@@ -15,9 +15,9 @@ import {
   positive,
   runLive,
   withLiveFlags,
-} from './live-command.ts';
-import { requireRootOnLinux } from './machine.ts';
-import { tell } from './tell.ts';
+} from './shared/live-command.ts';
+import { requireRootOnLinux } from './shared/machine.ts';
+import { tell } from './shared/tell.ts';
 
 const HELP = `
 Frames that come in on one interface and that the policies allow go out on the other; what they deny goes nowhere. No packet filter of the kernel is needed,

@@ -14,7 +14,7 @@ export interface RuleFacts {
   /** Names of chains of all tables, of both tools. */
   readonly chains: ReadonlySet<string>;
   readonly queues: readonly RuleQueue[];
-  readonly flowTables: readonly FlowTable[];
+  readonly flowTables: readonly NftFlowtable[];
   readonly marks: readonly RuleMark[];
 }
 
@@ -39,7 +39,7 @@ export interface RuleQueue {
   readonly ours: boolean;
 }
 
-export interface FlowTable {
+export interface NftFlowtable {
   /** `inet filter ft` */
   readonly name: string;
   readonly devices: readonly string[];

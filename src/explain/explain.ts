@@ -12,8 +12,8 @@ import type { Answer, Explanation, Side, Suggestion, Way } from './explanation.t
 import { endName, type FlowEnd } from './flow-end.ts';
 import { type FlowProtocol, type Judgement, protocolNumber } from './judgement.ts';
 import { nameServerNote } from './name-servers.ts';
-import { type Locate, Places } from './places.ts';
 import { lastingLabels } from './pod-selection.ts';
+import { type Locate, PolicyPlaces } from './policy-places.ts';
 import { type PortQuery, parsePort } from './port-query.ts';
 import { isExempt, sideOf } from './side.ts';
 import { type SuggestedEnd, suggestionOf } from './suggestion.ts';
@@ -37,7 +37,7 @@ export class Explainer {
   readonly #judge: ClusterJudge;
   readonly #attribution: Attribution;
   readonly #ends: Ends;
-  readonly #places: Places;
+  readonly #places: PolicyPlaces;
   readonly #assigned: AssignedAddresses;
   /** Whether every policy is audited, whatever it is annotated with. */
   readonly #auditsAll: boolean;
@@ -50,7 +50,7 @@ export class Explainer {
     this.#attribution = new Attribution(options.mode);
     this.#attribution.apply([...namespaces, ...pods, ...policies].map((record) => ({ type: 'set', record })));
     this.#ends = new Ends(snapshot, services, options.nodes);
-    this.#places = new Places(locate);
+    this.#places = new PolicyPlaces(locate);
     this.#assigned = assigned;
     this.#auditsAll = options.mode === 'audit';
   }

@@ -1,10 +1,10 @@
 /** What is said about a flow, without reasons. */
 import type { Protocol } from '../cluster/records.ts';
 import type { ReasonName } from '../filter/reasons.ts';
-import type { Verdict } from '../filter/verdict.ts';
+import type { EnforcedVerdict, Verdict } from '../filter/verdict.ts';
 import { ICMP, ICMPV6, SCTP, TCP, UDP } from '../packet/protocols.ts';
 
-export type { Verdict };
+export type { EnforcedVerdict, Verdict };
 
 /** A transport protocol, or ICMP, which is ICMPv6 between IPv6 addresses and has no ports. */
 export type FlowProtocol = Protocol | 'ICMP';
@@ -26,7 +26,7 @@ export interface Judgement {
 }
 
 export interface EnforcedJudgement extends Judgement {
-  readonly verdict: Exclude<Verdict, 'would_deny'>;
+  readonly verdict: EnforcedVerdict;
 }
 
 /** As it is while audited policies are no more than audited: what they would deny is allowed. */

@@ -5,7 +5,7 @@ import type { AttributedFlow, Attribution } from '../policy/attribution.ts';
 import { type Miss, type PeerEnd, peerMisses, portMiss, unmetKeys } from './differences.ts';
 import type { Difference, NearMiss } from './explanation.ts';
 import type { FlowProtocol } from './judgement.ts';
-import type { Places } from './places.ts';
+import type { PolicyPlaces } from './policy-places.ts';
 import { flowPortText, labelsText, peerText, policyPortText, selectorText } from './words.ts';
 
 /** More would hide what matters. */
@@ -39,7 +39,7 @@ const AUDITED = {
   predicate: 'would allow it, but the policy is audited only: beside enforced policies it does not count',
 } as const;
 
-export function nearMisses(attribution: Attribution, places: Places, denied: DeniedFlow): readonly NearMiss[] {
+export function nearMisses(attribution: Attribution, places: PolicyPlaces, denied: DeniedFlow): readonly NearMiss[] {
   const candidates = [...attribution.policies(denied.own.namespace)].flatMap((policy) =>
     candidatesOf(attribution, policy, denied),
   );

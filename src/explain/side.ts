@@ -5,7 +5,7 @@ import type { PolicyPlace, Side } from './explanation.ts';
 import { endName, type FlowEnd } from './flow-end.ts';
 import type { FlowProtocol, Judgement } from './judgement.ts';
 import { nearMisses } from './near-misses.ts';
-import type { Places } from './places.ts';
+import type { PolicyPlaces } from './policy-places.ts';
 
 export interface JudgedFlow {
   readonly from: FlowEnd;
@@ -22,7 +22,7 @@ export function isExempt({ reason }: Judgement): boolean {
   return reason === 'same-pod' || reason === 'local-node';
 }
 
-export function sideOf(attribution: Attribution, places: Places, judged: JudgedFlow, direction: Direction): Side {
+export function sideOf(attribution: Attribution, places: PolicyPlaces, judged: JudgedFlow, direction: Direction): Side {
   const { from, to, protocol, flow, judgement } = judged;
   const [end, peerEnd] = direction === 'egress' ? [from, to] : [to, from];
   const own = attribution.podAt(end.address);

@@ -4,6 +4,8 @@ import { FIRST_DENY, REASONS, type ReasonName } from './reasons.ts';
 /** `would_deny`: audited policies deny it, and it passes. */
 export const VERDICTS = ['allow', 'deny', 'would_deny'] as const;
 export type Verdict = (typeof VERDICTS)[number];
+/** Of a flow that is denied or not, whatever audited policies would do. */
+export type EnforcedVerdict = Exclude<Verdict, 'would_deny'>;
 
 /** @param audited whether it passed all the same, as the filter says of a packet that only audited policies deny */
 export function verdictOf(reason: number, audited: boolean): Verdict {

@@ -48,13 +48,7 @@ export const EARLY_FRAGMENT = -3;
 const ALWAYS = 0x3fffffff;
 
 /** A flow was opened, or a packet denied, by audited policies alone where it is `audited`. `reversed` where the packet goes from the destination of its flow to the source. */
-export type FlowSighting = (
-  packet: Packet,
-  reason: number,
-  direction: number,
-  audited: boolean,
-  reversed: boolean,
-) => void;
+export type TellFlow = (packet: Packet, reason: number, direction: number, audited: boolean, reversed: boolean) => void;
 
 export interface FrameJudgeOptions {
   /**
@@ -65,7 +59,7 @@ export interface FrameJudgeOptions {
   readonly observes: boolean;
   /** Flows that the filter remembers nothing of, for no policy is about them, and that are remembered here, at once. */
   readonly flowCapacity: number;
-  readonly tell: FlowSighting;
+  readonly tell: TellFlow;
 }
 
 export class FrameJudge {
@@ -77,7 +71,7 @@ export class FrameJudge {
   readonly fragments = new Fragments();
   /** What was held for the first fragment that was judged last. */
   released: readonly Uint8Array[] = [];
-  readonly #tellOf: FlowSighting;
+  readonly #tellOf: TellFlow;
   readonly #observes: boolean;
   /** Flows that the filter remembers nothing of, with what was said about them as notes. */
   readonly #flows: FlowTable;

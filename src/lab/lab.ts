@@ -11,6 +11,7 @@ import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts'
 import type { ServicePort } from '../cluster/service-ports.ts';
 import type { ClusterChange } from '../cluster/store.ts';
 import { ClusterStore } from '../cluster/store.ts';
+import type { EnforcedVerdict } from '../filter/verdict.ts';
 import type { ServiceRecord } from '../manifests/services.ts';
 import type { Netns } from '../sys/netns.ts';
 import { Expectations } from './expectations.ts';
@@ -61,15 +62,13 @@ export interface LabPod extends LabHost {
   readonly node: string;
 }
 
-export type Verdict = 'allow' | 'deny';
-
 export interface ProbeResult {
   readonly from: string;
   readonly to: string;
   readonly port: number;
   readonly protocol: Protocol;
-  readonly expected: Verdict;
-  readonly observed: Verdict;
+  readonly expected: EnforcedVerdict;
+  readonly observed: EnforcedVerdict;
   readonly via: Probe['via'];
   /** The address that was probed. */
   readonly address: string;
@@ -203,7 +202,7 @@ export class Lab {
   }
 
   /** What the policies say about a probe. */
-  expected(probe: Probe): Verdict {
+  expected(probe: Probe): EnforcedVerdict {
     return this.#expectations.allows(probe.hops, probe.podAddress, probe.protocol, probe.podPort) ? 'allow' : 'deny';
   }
 
@@ -276,7 +275,7 @@ export class Lab {
     );
   }
 
-  #attempt(probe: Probe, expected: Verdict) {
+  #attempt(probe: Probe, expected: EnforcedVerdict) {
     const { from, source, address, port, protocol, sourcePorts } = probe;
     const sender = this.#network.pod(from) ?? this.external(from);
     return {
@@ -300,7 +299,11 @@ function matches(filter: ProbeFilter, probe: Probe): boolean {
 }
 
 /** A packet that was let in counts, even where its answer was lost: the policy denied the packet, not the answer. */
-function resultOf(probe: Probe, expected: Verdict, { answered, delivered, detail }: AttemptOutcome): ProbeResult {
+function resultOf(
+  probe: Probe,
+  expected: EnforcedVerdict,
+  { answered, delivered, detail }: AttemptOutcome,
+): ProbeResult {
   const { from, to, port, protocol, via, address, pod } = probe;
   const observed = answered || (expected === 'deny' && delivered) ? 'allow' : 'deny';
   return { from, to, port, protocol, expected, observed, via, address, pod, delivered, detail };

@@ -6,14 +6,14 @@ import type { ServiceRecord } from '../cluster/services.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import { ClusterJudge } from '../explain/cluster-judge.ts';
 import type { FlowEnd } from '../explain/flow-end.ts';
-import { type EnforcedJudgement, enforced, type Judgement, type Verdict } from '../explain/judgement.ts';
+import { type EnforcedJudgement, type EnforcedVerdict, enforced, type Judgement } from '../explain/judgement.ts';
 import { listed } from '../explain/words.ts';
 import { addressEnds, type External, type JudgedEnd, type MatrixEnd, podEnds } from './ends.ts';
 import { portKey } from './named-ports.ts';
 import { byNumber, type MatrixPort } from './ports.ts';
 
 /** `mixed`: in one address family only. */
-export type CellVerdict = Exclude<Verdict, 'would_deny'> | 'mixed';
+export type CellVerdict = EnforcedVerdict | 'mixed';
 
 /** Where it is mixed, `egress`, `ingress` and `reason` are those of the family that is denied. */
 export interface Cell extends Omit<Judgement, 'verdict'> {

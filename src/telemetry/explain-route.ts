@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { Answer } from '../explain/explanation.ts';
 import { JSON_TYPE, type Route, text } from './route.ts';
 
-export interface FlowQuestion {
+export interface ExplainQuery {
   readonly from: string;
   readonly to: string;
   readonly port: string;
@@ -18,7 +18,7 @@ export type Explained =
   | { readonly outcome: 'not-ready'; readonly message: string };
 
 /** @param signal aborted when nobody waits for the answer any more */
-export type Explain = (question: FlowQuestion, signal: AbortSignal) => Explained | Promise<Explained>;
+export type Explain = (question: ExplainQuery, signal: AbortSignal) => Explained | Promise<Explained>;
 
 /** Between two answers, in ms: each costs the main thread some, and changes of the cluster come first. */
 const PACE = 20;

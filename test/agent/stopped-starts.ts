@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Command } from 'commander';
 import type { StartStep } from '../../src/agent/start-steps.ts';
-import { register } from '../../src/commands/agent.ts';
+import { register } from '../../src/commands/agent/agent.ts';
 
 export interface StoppedStart {
   /** The step, or the command line, with which SIGTERM came; `in force` for the one that came to its end. */

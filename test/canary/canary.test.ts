@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Canary } from '../../src/canary/canary.ts';
 import { CanaryNamespace } from '../../src/canary/canary-namespace.ts';
+import { conclusionOf } from '../../src/canary/conclusion.ts';
 import type { CanaryProgress } from '../../src/canary/progress.ts';
 import type { CanaryResult } from '../../src/canary/result.ts';
-import { verdictOf } from '../../src/canary/verdict.ts';
-import { canaryJson, canaryText } from '../../src/commands/canary-report.ts';
+import { canaryJson, canaryText } from '../../src/commands/canary/report.ts';
 import { ApiConnection } from '../../src/kube/api-connection.ts';
 import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 import { ended, podfence, start } from '../commands/podfence.ts';
@@ -91,7 +91,7 @@ const byPolicies = (asked: Asked) => (enforced(asked) ? 'silent' : 'answered');
 describe('a canary', () => {
   it('proves that policies are enforced', async () => {
     const result = await resultOf(byPolicies);
-    expect(verdictOf(result)).toBe('proved');
+    expect(conclusionOf(result)).toBe('proved');
     expect(result.checks).toHaveLength(8);
     for (const { denied, allowed, deniedHeld, allowedHeld } of result.checks) {
       expect(denied).toMatchObject({ outcome: 'denied', by: 'silent' });
@@ -112,14 +112,14 @@ describe('a canary', () => {
 
   it('tells that nothing is enforced', async () => {
     const result = await resultOf(() => 'answered', {}, 8_000);
-    expect(verdictOf(result)).toBe('wrong');
+    expect(conclusionOf(result)).toBe('wrong');
     expect(result.checks.map(({ denied }) => denied.outcome)).toEqual(Array(8).fill('came through'));
     expect(canaryText(result, false)).toContain('NOT ENFORCED: everything that the policies deny came through.');
   });
 
   it('tells what is not enforced where something is', async () => {
     const result = await resultOf((asked) => (enforced(asked) && asked.to === 'server' ? 'refused' : 'answered'));
-    expect(verdictOf(result)).toBe('wrong');
+    expect(conclusionOf(result)).toBe('wrong');
     const outcomes = result.checks.map(({ check, denied }) => `${check.direction} ${denied.outcome}`);
     expect(new Set(outcomes)).toEqual(new Set(['ingress denied', 'egress came through']));
     expect(canaryText(result, false)).toContain('WRONG: 4 of 8 that the policies deny came through.');
@@ -131,7 +131,7 @@ describe('a canary', () => {
         ? 'silent'
         : 'answered',
     );
-    expect(verdictOf(result)).toBe('wrong');
+    expect(conclusionOf(result)).toBe('wrong');
     expect(canaryText(result, false)).toContain('WRONG: 8 of 8 that they allow were refused.');
   });
 
@@ -143,7 +143,7 @@ describe('a canary', () => {
       }
       return byPolicies(asked);
     });
-    expect(verdictOf(result)).toBe('wrong');
+    expect(conclusionOf(result)).toBe('wrong');
     const refused = result.checks.filter(({ allowed }) => allowed.outcome === 'refused');
     expect(new Set(refused.map(({ check }) => check.protocol))).toEqual(new Set(['UDP']));
     expect(canaryText(result, false)).toMatch(/dropped .* NO: \d+ of \d+ lost/);
@@ -191,7 +191,7 @@ describe('a canary', () => {
     const result = await resultOf((asked) =>
       enforced(asked) || (asked.policies.size > 0 && asked.from.startsWith('control-client')) ? 'silent' : 'answered',
     );
-    expect(verdictOf(result)).toBe('not proved');
+    expect(conclusionOf(result)).toBe('not proved');
     expect(result.checks.map(({ denied }) => denied.outcome)).toEqual(Array(8).fill('not proved'));
     expect(canaryText(result, false)).toContain('was not open throughout');
   });
@@ -208,7 +208,7 @@ describe('a canary', () => {
       if (step === 'connect' && seen.at(-2)?.step !== 'connect') round++;
     });
     expect(await result).toMatchObject({ rounds: 2 });
-    expect(verdictOf(await result)).toBe('proved');
+    expect(conclusionOf(await result)).toBe('proved');
     expect(canaryText(await result, false)).toContain('The pairs were isolated 2 times');
   });
 
@@ -218,7 +218,7 @@ describe('a canary', () => {
     expect(soFar()).toBeUndefined();
     await expect(result).rejects.toThrow('late');
     const seen = soFar();
-    expect(seen && verdictOf(seen)).toBe('not proved');
+    expect(seen && conclusionOf(seen)).toBe('not proved');
     expect(seen && canaryText(seen, false)).toMatch(
       /Not proved, stranger-1 to server by TCP IPv4: it was not done in time: until then, with the policies there, \d+ of \d+ attempts were answered\./,
     );
@@ -231,23 +231,23 @@ describe('a canary', () => {
     });
     const ingress = result.checks.filter(({ check }) => check.direction === 'ingress');
     expect(ingress.map(({ denied }) => denied.outcome)).toEqual(Array(4).fill('not proved'));
-    expect(verdictOf(result)).toBe('not proved');
+    expect(conclusionOf(result)).toBe('not proved');
   });
 
   it('proves nothing where nothing ever connects', async () => {
     const result = await resultOf(() => 'silent', {}, 8_000);
-    expect(verdictOf(result)).toBe('not proved');
+    expect(conclusionOf(result)).toBe('not proved');
     expect(canaryText(result, false)).toContain('it did not connect before isolation');
   });
 
   it('proves nothing of pairs that do not connect again', async () => {
     const result = await resultOf((asked) => (enforced(asked) || asked.isAfter ? 'silent' : 'answered'));
-    expect(verdictOf(result)).toBe('not proved');
+    expect(conclusionOf(result)).toBe('not proved');
   });
 
   it('tries both families where pods have both', async () => {
     const result = await resultOf(byPolicies, { families: ['IPv4', 'IPv6'] });
-    expect(verdictOf(result)).toBe('proved');
+    expect(conclusionOf(result)).toBe('proved');
     expect(result.checks.filter(({ check }) => check.family === 'IPv6')).toHaveLength(8);
   });
 
@@ -256,7 +256,7 @@ describe('a canary', () => {
     const result = await resultOf(byPolicies, {
       nodes: [tainted, node('node-1'), node('node-2', { spec: { unschedulable: true } })],
     });
-    expect(verdictOf(result)).toBe('proved');
+    expect(conclusionOf(result)).toBe('proved');
     expect(result.nodes).toEqual(['node-1']);
     expect(new Set(result.checks.map(({ check }) => check.place))).toEqual(new Set(['one node']));
     expect(canaryText(result, false)).toContain('One node takes pods');
@@ -270,7 +270,7 @@ describe('a canary', () => {
     await cluster.until(() => seen.at(-1)?.step === 'isolate');
     await cluster.goAway();
     await cluster.comeBack();
-    expect(verdictOf(await result)).toBe('proved');
+    expect(conclusionOf(await result)).toBe('proved');
     await namespace.remove(new AbortController().signal);
     expect(cluster.namespaces.size).toBe(0);
   });
@@ -283,7 +283,7 @@ describe('credentials that have run out', () => {
     cluster.fail('GET', /pods$/, 401);
     cluster.fail('GET', /log$/, 401);
     const { result, configs } = run(cluster);
-    expect(verdictOf(await result)).toBe('proved');
+    expect(conclusionOf(await result)).toBe('proved');
     expect(configs()).toBe(4);
   });
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { conclusionOf } from '../../src/canary/conclusion.ts';
 import type { AllowedOutcome, DeniedOutcome, HeldOutcome, NewPodOutcome } from '../../src/canary/judgement.ts';
 import { makePlan } from '../../src/canary/plan.ts';
 import type { CanaryResult } from '../../src/canary/result.ts';
 import { isWorthAnother, mergeRounds } from '../../src/canary/rounds.ts';
-import { verdictOf } from '../../src/canary/verdict.ts';
 
 const DENIED: DeniedOutcome = { outcome: 'denied', by: 'silent', attempts: 30, inForceAfter: 1, openAgainAfter: 1 };
 const THROUGH: DeniedOutcome = { outcome: 'came through', attempts: 30, answers: 1 };
@@ -44,7 +44,7 @@ describe('a verdict', () => {
     ['nothing was checked', { ...round(DENIED), checks: [], newPods: [] }, 'not proved'],
     ['an open connection goes on', round(DENIED, ALLOWED, HOLDS, { outcome: 'goes on' }), 'proved'],
   ] as const)('where %s', (_, result, verdict) => {
-    expect(verdictOf(result)).toBe(verdict);
+    expect(conclusionOf(result)).toBe(verdict);
   });
 });
 
@@ -61,14 +61,14 @@ describe('another round', () => {
 
   it('proves what the one before did not', () => {
     const merged = mergeRounds(round(BUSY, BUSY, BUSY, UNKNOWN), round(DENIED, ALLOWED, HOLDS, CUT));
-    expect(verdictOf(merged)).toBe('proved');
+    expect(conclusionOf(merged)).toBe('proved');
     expect(merged.rounds).toBe(2);
     expect(merged.checks[0]?.deniedHeld).toEqual(CUT);
   });
 
   it('leaves what was proved before, and how connections were cut', () => {
     const merged = mergeRounds(round(DENIED, ALLOWED, HOLDS, CUT), round(BUSY, BUSY, BUSY, UNKNOWN));
-    expect(verdictOf(merged)).toBe('proved');
+    expect(conclusionOf(merged)).toBe('proved');
     expect(merged.checks[0]?.deniedHeld).toEqual(CUT);
   });
 
@@ -76,6 +76,6 @@ describe('another round', () => {
     ['comes through', round(THROUGH)],
     ['is refused', round(DENIED, REFUSED)],
   ])('tells what %s in it, whatever was proved before', (_, later) => {
-    expect(verdictOf(mergeRounds(round(DENIED), later))).toBe('wrong');
+    expect(conclusionOf(mergeRounds(round(DENIED), later))).toBe('wrong');
   });
 });

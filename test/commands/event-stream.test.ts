@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { eventsOf } from '../../src/commands/event-stream.ts';
+import { eventsOf } from '../../src/commands/flows/event-stream.ts';
 
 async function read(...parts: readonly string[]) {
   async function* bytes() {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { renderAnswer } from '../../src/commands/explain-report.ts';
+import { renderAnswer } from '../../src/commands/explain/report.ts';
 import { Explainer } from '../../src/explain/explain.ts';
 import { allow, ingressPolicy, namespace, pod } from '../policy/records.ts';
 

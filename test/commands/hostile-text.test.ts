@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, describe, expect, it, test } from 'vitest';
 import { escapedJson, jsonText, printable, printableLines, printableValue } from '../../src/cluster/printable.ts';
-import { boundedText } from '../../src/commands/bounded-answer.ts';
-import { eventsOf } from '../../src/commands/event-stream.ts';
-import { sarifLog } from '../../src/commands/lint-sarif.ts';
+import { eventsOf } from '../../src/commands/flows/event-stream.ts';
+import { sarifLog } from '../../src/commands/lint/sarif.ts';
+import { boundedText } from '../../src/commands/shared/bounded-answer.ts';
 import { manifestFolder, podfence } from './podfence.ts';
 
 const HOSTILE = '\x1b[31mRED\x1b]0;pwned\x07\u009b31m\u202e\r\u2028\u2029\u200fX';

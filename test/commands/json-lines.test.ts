@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Line, linesOf } from '../../src/commands/json-lines.ts';
+import { type Line, linesOf } from '../../src/commands/explain/json-lines.ts';
 
 async function read(limit: number, ...chunks: readonly (string | Uint8Array)[]): Promise<Line[]> {
   async function* input() {

@@ -12,8 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { fixFiles } from '../../src/commands/lint-fix.ts';
-import { sarifLog } from '../../src/commands/lint-sarif.ts';
+import { fixFiles } from '../../src/commands/lint/fix.ts';
+import { sarifLog } from '../../src/commands/lint/sarif.ts';
 import { findingOf } from '../../src/lint/finding.ts';
 import { podfence } from './podfence.ts';
 

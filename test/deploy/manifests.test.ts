@@ -11,7 +11,7 @@ import type {
 } from '@kubernetes/client-node';
 import { describe, expect, it, test } from 'vitest';
 import { parse } from 'yaml';
-import { agentOptions } from '../../src/commands/agent-options.ts';
+import { agentOptions } from '../../src/commands/agent/options.ts';
 import { apiProblems } from './api-types.ts';
 import { DAEMONSET, PROJECT } from './folders.ts';
 import { hasKustomize, kustomized, NEEDS_KUSTOMIZE, patchedBase } from './kustomize.ts';

@@ -1,6 +1,6 @@
 /** Flows that audited policies would deny, and flows beside audited policies, explained. */
 import { describe, expect, test } from 'vitest';
-import { renderAnswer } from '../../src/commands/explain-report.ts';
+import { renderAnswer } from '../../src/commands/explain/report.ts';
 import { Batch } from '../../src/explain/batch.ts';
 import { Reachability } from '../../src/matrix/reachability.ts';
 import { PolicyCompiler } from '../../src/policy/compiler.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Explainer } from '../../src/explain/explain.ts';
-import type { Locate } from '../../src/explain/places.ts';
+import type { Locate } from '../../src/explain/policy-places.ts';
 import { PolicyCompiler } from '../../src/policy/compiler.ts';
 import { service } from '../lab/cluster.ts';
 import { allow, matching, namespace, pod, set, tcp } from '../policy/records.ts';

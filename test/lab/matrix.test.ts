@@ -1,8 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import type { ProbeResult, Verdict } from '../../src/lab/lab.ts';
+import type { EnforcedVerdict } from '../../src/filter/verdict.ts';
+import type { ProbeResult } from '../../src/lab/lab.ts';
 import { cellOf, renderMatrix } from '../../src/lab/matrix.ts';
 
-function probe(from: string, to: string, port: string, expected: Verdict, observed: Verdict = expected): ProbeResult {
+function probe(
+  from: string,
+  to: string,
+  port: string,
+  expected: EnforcedVerdict,
+  observed: EnforcedVerdict = expected,
+): ProbeResult {
   const [protocol, number] = port.split(' ');
   return {
     from,

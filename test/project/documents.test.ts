@@ -2,9 +2,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
-import { agentOptions, configOption } from '../../src/commands/agent-options.ts';
-import { documentationAddress } from '../../src/commands/documentation.ts';
-import { sarifLog } from '../../src/commands/lint-sarif.ts';
+import { agentOptions, configOption } from '../../src/commands/agent/options.ts';
+import { sarifLog } from '../../src/commands/lint/sarif.ts';
+import { documentationAddress } from '../../src/commands/shared/documentation.ts';
 import { REASONS } from '../../src/filter/reasons.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { podfence } from '../commands/podfence.ts';

@@ -1,19 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import type { Answer } from '../../src/explain/explanation.ts';
-import { type Explained, explainRoute, type FlowQuestion } from '../../src/telemetry/explain-route.ts';
+import { type Explained, type ExplainQuery, explainRoute } from '../../src/telemetry/explain-route.ts';
 import { get } from './http-client.ts';
 import { serve } from './served.ts';
 
 const ANSWER: Answer = { from: 'a/b', to: 'c/d', protocol: 'TCP', port: 1, verdict: 'deny', ways: [] };
 const QUESTION = '/explain?from=a/b&to=c/d&port=1%2Ftcp';
 
-async function port(explained: (question: FlowQuestion) => Explained): Promise<number> {
+async function port(explained: (question: ExplainQuery) => Explained): Promise<number> {
   return (await serve([explainRoute(explained)])).port;
 }
 
 describe('/explain', () => {
   test('gives the answer as JSON', async () => {
-    const asked: FlowQuestion[] = [];
+    const asked: ExplainQuery[] = [];
     const at = await port((question) => {
       asked.push(question);
       return { outcome: 'answer', answer: ANSWER };

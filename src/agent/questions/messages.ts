@@ -2,10 +2,10 @@
 import type { PolicyMode } from '../../cluster/records.ts';
 import type { ClusterSnapshot } from '../../cluster/store.ts';
 import type { NodeIdentity } from '../../policy/compiler.ts';
-import type { Explained, FlowQuestion } from '../../telemetry/explain-route.ts';
+import type { Explained, ExplainQuery } from '../../telemetry/explain-route.ts';
 
 export interface AnswerRequest {
-  readonly question: FlowQuestion;
+  readonly question: ExplainQuery;
   /** The part of the cluster that the question is about. */
   readonly snapshot: ClusterSnapshot;
   readonly node: NodeIdentity;

@@ -5,7 +5,7 @@ import { systemClock } from '../../kube/clock.ts';
 import { type KubeConfigChoice, KubeConfigError, loadKubeConfig } from '../../kube/kubeconfig.ts';
 import { listObjects } from '../../kube/list-objects.ts';
 import { PersistentRequests } from '../../kube/persistent-requests.ts';
-import { InputError } from '../exit-code.ts';
+import { InputError } from '../shared/exit-code.ts';
 
 /** Milliseconds until an answer begins, and that it may pause. */
 const LIMITS = { answerLimit: 10_000, idleLimit: 10_000 };

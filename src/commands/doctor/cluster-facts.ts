@@ -8,7 +8,7 @@ import type { Finding } from '../../doctor/finding.ts';
 import type { ProxyFacts } from '../../doctor/kube-proxy.ts';
 import { AGENT_RIGHTS, type Right, type RightsFacts } from '../../doctor/rights.ts';
 import { type ApiError, toApiError } from '../../kube/api-error.ts';
-import { UnavailableError } from '../exit-code.ts';
+import { UnavailableError } from '../shared/exit-code.ts';
 import { fieldsOf, type PodObject, readNode, readPod, textOf } from './api-objects.ts';
 import type { ClusterApi } from './cluster-api.ts';
 

@@ -8,8 +8,8 @@ import { type Finding, mergeNodes, type NodesFinding } from '../../doctor/findin
 import { nodeFindings } from '../../doctor/node.ts';
 import { showsColour } from '../../lab/paint.ts';
 import { wholeNode } from '../../machine/node-facts.ts';
-import { ExitCode, InputError } from '../exit-code.ts';
-import { requireRootOnLinux } from '../machine.ts';
+import { ExitCode, InputError } from '../shared/exit-code.ts';
+import { requireRootOnLinux } from '../shared/machine.ts';
 import { ClusterApi } from './cluster-api.ts';
 import { readCluster } from './cluster-facts.ts';
 import { reportText } from './report.ts';

@@ -9,7 +9,7 @@ import { type Finding, finding } from '../../doctor/finding.ts';
 import { toApiError } from '../../kube/api-error.ts';
 import { systemClock } from '../../kube/clock.ts';
 import { type NamespaceObject, ShortLivedNamespace } from '../../kube/short-lived-namespace.ts';
-import { UnavailableError } from '../exit-code.ts';
+import { UnavailableError } from '../shared/exit-code.ts';
 import { fieldsOf, itemsOf, textOf } from './api-objects.ts';
 import type { ClusterApi } from './cluster-api.ts';
 import { readFindings } from './cluster-facts.ts';

@@ -1,0 +1,166 @@
+/** `podfence agent`: what runs on every node. */
+import { hostname, networkInterfaces } from 'node:os';
+import type { Command } from 'commander';
+import type { Logger } from 'pino';
+import { AgentProcess } from '../../agent/agent-process.ts';
+import { refuseOtherAgent } from '../../agent/other-agents.ts';
+import { removeQueueing } from '../../dataplane/steering/leftovers.ts';
+import { findPredecessor } from '../../dataplane/steering/predecessor.ts';
+import { system } from '../../dataplane/steering/run.ts';
+import { keepYoungSpaceSmall } from '../../sys/engine.ts';
+import { createLogger, LogDestination } from '../../telemetry/logger.ts';
+import { ExitCode, exitCodeOf, InputError } from '../shared/exit-code.ts';
+import { requireRootOnLinux } from '../shared/machine.ts';
+import { applyConfigFile } from './config.ts';
+import { checkEnvironment } from './environment.ts';
+import { type AgentSettings, agentOptions, configOption, settingsOf } from './options.ts';
+import { agentSource, startupTaint } from './source.ts';
+
+/** As Node has it. */
+const CRASHED = 1;
+
+const HELP = `
+Every setting is a flag, a variable of the environment, or a key of the --config file (YAML; the flag's name without the dashes).
+The first of the three that names it decides. A wrong value anywhere stops the start.
+
+Without --manifests the agent watches Pods, Namespaces and NetworkPolicies of a cluster. It enforces the policies on the pods of
+its own node, on packets that the node forwards. It must run in the node's network namespace, with the capability NET_ADMIN.
+Stopping it leaves its kernel rules in place, so that nothing slips through until the next one starts; podfence cleanup removes them.
+
+With --mode audit nothing is held, dropped or marked, whatever happens to the agent: rules of an agent that enforced go first, and the kernel hands copies of packets to libpcap (NFLOG), and
+what enforcement would deny is told as would_deny, by podfence flows, podfence explain and the metrics. Switch by a restart with the other mode.
+--queues, --fail, --deny and --adopt mean nothing then.
+
+Example, on one machine without a cluster:
+  podfence agent --manifests policies/ --metrics-address 127.0.0.1:9464`;
+
+export function register(program: Command): void {
+  const config = configOption();
+  const command = program
+    .command('agent')
+    .description('Enforce the policies of a cluster on the pods of this node.')
+    .addOption(config)
+    .option('--check-config', 'only say whether the configuration is right; the cluster need not answer')
+    .addHelpText('after', HELP);
+  const options = agentOptions(hostname());
+  for (const option of options) command.addOption(option);
+  command.option('--no-offload', 'the same as --offload no');
+  // Before the command reads its variables, for it would stop at the first mistake.
+  program.hook('preSubcommand', () => checkEnvironment(process.env, [config, ...options]));
+  command.action(async ({ config: file, checkConfig }: { config?: string; checkConfig?: true }) => {
+    if (file !== undefined) applyConfigFile(command, file, options);
+    const settings = settingsOf(command);
+    checkSettings(settings);
+    if (checkConfig) await check(settings);
+    else await run(settings, program.version() ?? '');
+  });
+}
+
+/** What no single setting can tell. */
+function checkSettings({ manifests, kubeconfig, context, startupTaint }: AgentSettings): void {
+  if (manifests !== undefined && startupTaint !== undefined) {
+    throw new InputError(
+      'startup-taint: it is taken from a node of a cluster, and manifests have none. Leave one of both out',
+    );
+  }
+  if (manifests !== undefined && (kubeconfig ?? context) !== undefined) {
+    throw new InputError('manifests and kubeconfig: give one or the other, for the policies come from one place');
+  }
+}
+
+/** All that a start checks before it touches anything. */
+async function check(settings: AgentSettings): Promise<void> {
+  await agentSource(settings, createLogger('agent', settings.logLevel));
+  process.stdout.write('The configuration is right.\n');
+}
+
+/** Runs until SIGTERM or Ctrl-C. What ends it otherwise is the last line of the log, as JSON like the others. */
+async function run(settings: AgentSettings, version: string): Promise<void> {
+  const destination = new LogDestination();
+  const log = createLogger('agent', settings.logLevel, { node: settings.nodeName, destination });
+  // Without a log the command line says it.
+  const isLogged = log.isLevelEnabled('fatal');
+  if (isLogged) process.on('uncaughtException', (error) => crash(error, log));
+  try {
+    await runLogged(settings, version, log, destination);
+  } catch (error) {
+    if (!isLogged) throw error;
+    process.exitCode = exitCodeOf(error);
+    const { message, hint } = error as Error & { hint?: string };
+    const fields = { err: error, exitCode: process.exitCode, ...(hint !== undefined && { hint }) };
+    log.fatal(fields, `the agent could not start: ${message}`);
+  }
+}
+
+/** An exception that nobody catches, or a rejected promise: Node would end the process too, with words of its own. */
+function crash(error: Error, log: Logger): void {
+  log.fatal({ err: error, exitCode: CRASHED }, `the agent crashed: ${error.message}; the kernel rules stay`);
+  process.exit(CRASHED);
+}
+
+async function runLogged(
+  settings: AgentSettings,
+  version: string,
+  log: Logger,
+  destination: LogDestination,
+): Promise<void> {
+  requireRootOnLinux('the agent');
+  keepYoungSpaceSmall();
+  const ended = Promise.withResolvers<void>();
+  let agent: AgentProcess | undefined;
+  const end = (signal: NodeJS.Signals) => {
+    const isInForce = agent?.enforcementMode() !== undefined;
+    const rules = isInForce ? 'the kernel rules stay' : 'the policies are not in force yet, and what was found is left';
+    log.info({ signal }, `stopping; ${rules}`);
+    ended.resolve();
+  };
+  // Before anything is touched.
+  process.once('SIGTERM', end);
+  process.once('SIGINT', end);
+  const {
+    nodeName,
+    queues,
+    nodeAddresses = ownAddresses(),
+    adopt,
+    metricsAddress,
+    queryAddress,
+    policyMetrics,
+    ...others
+  } = settings;
+  agent = new AgentProcess({
+    agent: {
+      ...others,
+      ...(queues === undefined ? {} : { queues }),
+      node: { name: nodeName, addresses: nodeAddresses },
+      adopt: adopt * 1000,
+      policyFlows: policyMetrics,
+    },
+    source: await agentSource(settings, log),
+    metricsAddress,
+    queryAddress,
+    startupTaint: startupTaint(settings, log),
+    version,
+    log,
+    logLinesLost: () => destination.linesLost,
+  });
+  // Wrong settings have been refused by now.
+  if (settings.mode === 'audit') await stopEnforcing(log);
+  await Promise.race([agent.start(), ended.promise]);
+  await ended.promise;
+  await agent.stop();
+  process.exitCode = ExitCode.ok;
+}
+
+/**
+ * Rules of an agent that enforced drop what is new while nobody answers them. In audit mode nothing is dropped, so they go before what can fail or has to be
+ * waited for once the settings are right: a library that is missing, a cluster that does not answer. An agent that enforces later finds no rules, and adopts connections as on its first start.
+ */
+async function stopEnforcing(log: Logger): Promise<void> {
+  refuseOtherAgent(system(), await findPredecessor(system()));
+  if (await removeQueueing(system()))
+    log.warn('the rules of an agent that enforced are taken away: nothing is enforced any more');
+}
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((addresses) => addresses?.map(({ address }) => address) ?? []);
+}

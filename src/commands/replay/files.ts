@@ -1,0 +1,52 @@
+/** The files of `podfence replay`: looked at before anything is read or written. */
+import { accessSync, constants, type Stats, statSync } from 'node:fs';
+import { CaptureWriter } from '../../replay/capture-writer.ts';
+import { InputError } from '../shared/exit-code.ts';
+
+/** @throws InputError for a file that cannot be read, and for standard input where something else reads it */
+export function checkCaptures(files: readonly string[], manifests: readonly string[] = []): void {
+  const readers = [...files, ...manifests].filter((path) => path === '-');
+  if (readers.length > 1) throw new InputError('standard input is there once: "-" was given several times');
+  for (const file of files) if (file !== '-') statOf(file);
+}
+
+/**
+ * Makes the file for denied packets.
+ * @throws InputError where that cannot be done, or would destroy one of the captures
+ */
+export function openWriter(path: string, captures: readonly string[]): CaptureWriter {
+  if (path === '-') throw new InputError('--write-denied: give the name of a file, standard output is for flows');
+  const there = statSync(path, { throwIfNoEntry: false });
+  const capture = there?.isFile() && captures.find((file) => file !== '-' && isSame(statOf(file), there));
+  if (capture) throw new InputError(`--write-denied: ${path} is the capture ${capture}, which it would overwrite`);
+  try {
+    return new CaptureWriter(path);
+  } catch (error) {
+    throw new InputError(`--write-denied: ${(error as Error).message}`);
+  }
+}
+
+/** A file's name for people. */
+export function nameOf(file: string): string {
+  return file === '-' ? 'standard input' : file;
+}
+
+function statOf(file: string): Stats {
+  try {
+    const stats = statSync(file);
+    if (stats.isDirectory()) throw new InputError(`${file}: this is a folder, give the files in it`);
+    accessSync(file, constants.R_OK);
+    return stats;
+  } catch (error) {
+    throw error instanceof InputError ? error : new InputError(`${file}: ${reasonOf(error as NodeJS.ErrnoException)}`);
+  }
+}
+
+function reasonOf({ code, message }: NodeJS.ErrnoException): string {
+  if (code === 'ENOENT') return 'there is no such file';
+  return code === 'EACCES' ? 'it may not be read: permission denied' : message;
+}
+
+function isSame(a: Stats, b: Stats): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
+}

@@ -1,0 +1,106 @@
+/** The cluster that a command asks about: from manifests, or the one of a kubeconfig. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Family, isMistake } from '../../cluster/addresses.ts';
+import { recordKey } from '../../cluster/records.ts';
+import { parseTypedCidr } from '../../cluster/typed-addresses.ts';
+import { ManifestOptionError } from '../../manifests/address-range.ts';
+import { clusterOf } from '../../manifests/cluster.ts';
+import { type LoadedManifests, loadManifests } from '../../manifests/load.ts';
+import { formatProblem, type ManifestProblem } from '../../manifests/problems.ts';
+import { refusedOf } from '../../policy/refused-policies.ts';
+import type { ClusterRead } from './cluster-read.ts';
+import { InputError } from './exit-code.ts';
+import { tell } from './tell.ts';
+
+/** As commander gives them. */
+export interface ClusterInputFlags {
+  readonly manifests?: readonly string[];
+  readonly family: keyof typeof FAMILIES;
+  readonly podRange?: readonly string[];
+  readonly kubeconfig?: string;
+  readonly context?: string;
+}
+
+export interface ClusterInput extends ClusterRead {
+  /** They were told on standard error. */
+  readonly problems: readonly ManifestProblem[];
+  /** Something in it is wrong, or a policy is refused. */
+  readonly hasErrors: boolean;
+}
+
+export const FAMILIES = {
+  ipv4: ['IPv4'],
+  ipv6: ['IPv6'],
+  dual: ['IPv4', 'IPv6'],
+} as const satisfies Record<string, readonly Family[]>;
+
+/** More pods of one workload would answer as the others do. */
+const MAX_REPLICAS = 100;
+
+/** The flags that `readClusterInput` reads. */
+export function withClusterInput(command: Command): Command {
+  return command
+    .option('-m, --manifests <path>', 'file or folder with manifests, or - for standard input; repeatable', collect)
+    .addOption(
+      new Option('--family <family>', 'addresses of pods and Services of manifests that have none')
+        .choices(Object.keys(FAMILIES))
+        .default('ipv4'),
+    )
+    .option(
+      '--pod-range <cidr>',
+      'where pods of manifests without an address have theirs from (default: 10.244.0.0/16 is assumed); repeatable',
+      collectRange,
+    )
+    .option('--kubeconfig <file>', 'the cluster of this kubeconfig (default: $KUBECONFIG, ~/.kube/config)')
+    .option('--context <name>', 'context of the kubeconfig (default: its current one)');
+}
+
+/** For options that can be given several times. */
+export function collect(value: string, before: readonly string[] = []): string[] {
+  return [...before, value];
+}
+
+/** For options that are CIDR blocks. */
+export function collectRange(value: string, before: readonly string[] = []): string[] {
+  const range = parseTypedCidr(value);
+  if (isMistake(range)) throw new InvalidArgumentError(`${range.message}.${range.hint ? ` ${range.hint}` : ''}`);
+  return collect(value, before);
+}
+
+/**
+ * Reads manifests, or else lists the objects of the cluster. What is wrong in single objects is told on standard error.
+ * @throws InputError for flags that contradict each other, UnavailableError where the cluster does not answer
+ */
+export async function readClusterInput(flags: ClusterInputFlags): Promise<ClusterInput> {
+  const { manifests, kubeconfig, context } = flags;
+  if (manifests !== undefined && (kubeconfig ?? context) !== undefined) {
+    throw new InputError('--manifests and --kubeconfig: give one or the other, for the policies come from one place');
+  }
+  const { problems, ...input } =
+    manifests === undefined
+      ? await (await import('./kube-cluster.ts')).readKubeCluster(kubeconfig, context)
+      : await readManifests(manifests, flags);
+  for (const problem of problems) tell(`${formatProblem(problem)}\n`);
+  const refused = refusedOf(input.snapshot);
+  for (const [policy, reason] of refused)
+    tell(`NetworkPolicy ${recordKey(policy)} isolates its pods and allows nothing: ${reason}.\n`);
+  return { ...input, problems, hasErrors: refused.size > 0 || problems.some(({ severity }) => severity === 'error') };
+}
+
+async function readManifests(paths: readonly string[], flags: ClusterInputFlags): Promise<ClusterRead> {
+  const loaded = await loadForQuestions(paths, flags);
+  return { ...clusterOf(loaded, FAMILIES[flags.family]), problems: loaded.problems, title: paths.join(', ') };
+}
+
+/** @throws InputError for a range without room */
+export async function loadForQuestions(
+  paths: readonly string[],
+  { family, podRange = [] }: Pick<ClusterInputFlags, 'family' | 'podRange'>,
+): Promise<LoadedManifests> {
+  try {
+    const families = FAMILIES[family];
+    return await loadManifests(paths, { families, podRanges: podRange, maxReplicas: MAX_REPLICAS });
+  } catch (error) {
+    throw error instanceof ManifestOptionError ? new InputError(`--pod-range: ${error.message}`) : error;
+  }
+}
