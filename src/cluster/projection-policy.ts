@@ -157,8 +157,8 @@ function readPeer(peer: Field): PolicyPeer {
 }
 
 /**
- * Returns the hint for a field beside a peer's selector that belongs into it. If the peer has one
- * selector only, the correction moves the field there.
+ * Returns the hint for a field that stands beside a selector but belongs inside it. If the peer has
+ * one selector only, the correction moves the field there.
  */
 function emptySelector(peer: Field, hint: string): Meant {
   const { value } = peer;

@@ -9,11 +9,13 @@ import { FlowKey } from './flow-key.ts';
 import { HASH, SLOT_SHIFT } from './slots.ts';
 
 /**
- * Capacity from which prefetching pays. A smaller table fits into the caches, and reading it twice
- * costs more (bench/README.md).
+ * Number of flows from which prefetching pays. A smaller table fits into the caches, and reading it
+ * twice costs more (bench/README.md).
  */
 export const LOOKAHEAD_FROM = 100_000;
-/** Packets to prefetch for at once, a power of two. If more are announced, the last ones count. */
+/**
+ * Packets to prefetch for at once, a power of two. If more are announced, only the last ones count.
+ */
 const AHEAD = 64;
 
 export class Lookahead {

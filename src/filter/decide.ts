@@ -35,7 +35,7 @@ export const AUDITED = 1 << 11;
  * this one.
  */
 export const TRACKED = 1 << 12;
-/** Enforced policies are among those that isolate them. */
+/** Enforced policies, not only audited ones, isolate one of the pods. */
 export const ENFORCED = 1 << 13;
 const ABOUT_ENDS = SOURCE_IS_ENDPOINT | DESTINATION_IS_ENDPOINT | TRACKED | ENFORCED;
 
@@ -251,10 +251,13 @@ function endpoints(table: RuleTable, src: number, dst: number): number {
   return (table.isEndpoint(src) ? SOURCE_IS_ENDPOINT : 0) | (table.isEndpoint(dst) ? DESTINATION_IS_ENDPOINT : 0);
 }
 
-/** `isolation` returns two bits for each of: the packet's egress, its ingress, */
+/**
+ * `isolation` returns two bits for the packet's egress, and from INGRESS_SHIFT on two for its
+ * ingress.
+ */
 const ISOLATION = BY_ENFORCED | BY_AUDITED;
 const INGRESS_SHIFT = 2;
-/** and, as one, both directions that decide what comes the other way. */
+/** From here on, two bits for both directions that decide the replies. */
 const REPLY_SHIFT = 4;
 const ANY_ENFORCED = BY_ENFORCED | (BY_ENFORCED << INGRESS_SHIFT) | (BY_ENFORCED << REPLY_SHIFT);
 

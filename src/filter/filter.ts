@@ -183,8 +183,8 @@ export class Filter {
 
   /**
    * Keeps an earlier judgement of the flow, so that its next packet is reported only if the flow
-   * was not reported yet. The flow counts as one that has seen packets both ways, and lives as
-   * long.
+   * was not reported yet. Gives the flow the state, and so the timeout, of one with packets both
+   * ways.
    */
   #seedAudited(key: FlowKey, known: Slot, now: number): void {
     const { flows } = this;
@@ -217,7 +217,7 @@ export class Filter {
   }
 
   /**
-   * Sets `#opening` to the flow as its opener sends it, and `key` to its key. Returns false for
+   * Sets `#opening` to the flow as its opener sends it, and sets `key` from that. Returns false for
    * what cannot have a flow.
    */
   #setSeeded(flow: Packet, key: FlowKey): boolean {
@@ -348,8 +348,8 @@ export class Filter {
   }
 
   /**
-   * Judges an ICMP error. If it goes to the sender of the packet that it quotes, it passes or not
-   * with that packet's flow. Otherwise it is judged like any other packet.
+   * Judges an ICMP error. If it goes to the sender of the packet that it quotes, that packet's flow
+   * decides. Otherwise it is judged like any other packet.
    */
   #judgeError(now: number): number {
     const ruling = rule(this.table, this.packet);

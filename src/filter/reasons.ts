@@ -29,8 +29,8 @@ export const REASONS = [
   /** The destination pod's ingress policies do not allow it. */
   'ingress-denied',
   /**
-   * Belongs to no known flow and cannot open one: TCP but for a SYN, SCTP but for an INIT, an ICMP
-   * reply.
+   * Belongs to no known flow and cannot open one: TCP other than a SYN, SCTP other than an INIT, an
+   * ICMP reply.
    */
   'mid-stream',
   /** Belongs to a flow that was allowed once and that the policies now deny. */

@@ -38,7 +38,7 @@ export function prefixWords(text: string): Prefix | undefined {
   const slash = text.indexOf('/');
   const plain = slash < 0 ? undefined : plainIpv4(text.slice(0, slash));
   const length = Number(text.slice(slash + 1));
-  // Only plain numbers: `08`, `+8` or a mask go the general way.
+  // Only plain numbers: `08`, `+8` and masks are left to `parseCidr`.
   if (
     plain !== undefined &&
     Number.isInteger(length) &&

@@ -107,7 +107,7 @@ export class Attribution {
         const rules = possible
           .filter((ends) => selects(policy, direction === 'egress' ? ends.source : ends.destination))
           .map((ends) => this.#rulesFor(policy, flow, direction, ends));
-        // A policy allows the flow only if it does in every case.
+        // A policy allows the flow only if it allows every case.
         if (rules.some((each) => each.length === 0)) return [];
         return [...new Set(rules.flat())].sort((a, b) => a - b).map((rule) => ({ policy, rule }));
       });
@@ -214,7 +214,7 @@ interface FlowPods {
   readonly destination: PodRecord | undefined;
 }
 
-/** Returns one case of no pod if there are none. */
+/** Returns `[undefined]` if there are no pods. */
 function orNone(pods: readonly PodRecord[]): readonly (PodRecord | undefined)[] {
   return pods.length === 0 ? [undefined] : pods;
 }

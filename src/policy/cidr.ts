@@ -41,7 +41,7 @@ interface OpenBlock {
 
 interface Node {
   readonly prefix: Prefix;
-  /** The blocks that have it as cidr, and those that have it as an except. */
+  /** Blocks whose cidr is this prefix, and blocks with this prefix as an except. */
   readonly begins: OpenBlock[];
   readonly excludes: OpenBlock[];
 }
@@ -105,8 +105,8 @@ export function* wordsOfBlocks(
 }
 
 /**
- * Returns an upper bound: every port in force at every prefix. Most blocks stay far below a limit,
- * and this shows it without a search for what contains what.
+ * Returns the words that would be needed if every port were in force at every prefix. This bound is
+ * enough for most blocks, and needs no search for what contains what.
  */
 function mostWordsOf(blocks: readonly Block[], rangesOf: (ports: number) => number): number {
   let prefixes = 0;

@@ -119,7 +119,7 @@ export class PolicyCompiler {
   private readonly writer: TableWriter;
   private portSetsInUse = 0;
   private isolatedEndpoints = 0;
-  /** Policies that came to be refused, or are no longer. */
+  /** Policies that became refused, or are refused no longer. */
   private readonly turned: PolicyRecord[] = [];
   /** From the changes applied since the last compile. */
   private concerned = new Concerned();
@@ -254,8 +254,8 @@ export class PolicyCompiler {
   }
 
   /**
-   * Returns the compiled records of the policies that came to be refused, or are no longer, since
-   * the last call. A policy that was set again and is still refused is among them.
+   * Returns the compiled records of the policies that became refused, or are refused no longer,
+   * since the last call. A policy that was set again and is still refused is among them.
    */
   takeTurned(): PolicyRecord[] {
     const turned = this.turned.splice(0).filter((record) => this.policies.has(recordKey(record)));

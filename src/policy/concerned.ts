@@ -1,6 +1,6 @@
 /**
- * The flows that may lose an allowance by a change; no other flow needs a check. It may name more
- * than necessary, never less. A new pod at an address that no pod had takes nothing from others,
+ * The flows that a change may take an allowance from; no other flow needs a check. It may include
+ * too many, never too few. A new pod at an address that no pod had takes nothing from others,
  * unless it is on this node, where policies may isolate it.
  */
 import type { AddressWords } from './address-words.ts';
@@ -8,7 +8,7 @@ import type { AddressWords } from './address-words.ts';
 export class Concerned {
   readonly #ipv4 = new Set<number>();
   readonly #ipv6 = new Map<string, AddressWords>();
-  /** Identities of the table that was compiled with these. */
+  /** Identities as numbered by the table that was compiled with these. */
   readonly #identities = new Set<number>();
   #everybody = false;
 

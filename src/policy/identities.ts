@@ -9,9 +9,7 @@ import { type Identity, type Namespace, NO_GROUP, type Policy } from './model.ts
 import { PortNames } from './port-names.ts';
 import { SelectorSet } from './selector-set.ts';
 
-/**
- * Label keys that get a number at most, so that whoever writes labels cannot make us remember more.
- */
+/** Most label keys that get a number, so that whoever writes labels cannot fill the memory. */
 const MAX_NUMBERED_KEYS = 4096;
 
 export class Identities {
@@ -32,8 +30,8 @@ export class Identities {
   /** Number of namespaces with known labels. */
   labelledNamespaces = 0;
   /**
-   * Counts identities that came, went, or were in a namespace when its labels changed, and
-   * namespaces whose labels changed.
+   * How often identities came, went, or were in a namespace whose labels changed, and how often
+   * labels of namespaces changed.
    */
   moves = 0;
   /** By identity: its profile of named ports. */

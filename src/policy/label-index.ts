@@ -1,7 +1,7 @@
 /**
  * Finds items by their labels, for the question which of them a new selector matches: a selector
- * that requires `k8s-app=kube-dns` anywhere in the cluster looks at the items with that label, not
- * at all. If a selector requires several labels, the rarest one is used.
+ * that requires `k8s-app=kube-dns` anywhere in the cluster looks only at the items with that label.
+ * If a selector requires several labels, the rarest one is used.
  */
 import type { LabelSelector, Labels } from '../cluster/records.ts';
 

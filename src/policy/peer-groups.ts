@@ -28,7 +28,7 @@ import { matches, SelectorSet } from './selector-set.ts';
 /** This many identities move to other groups within a fraction of a millisecond. */
 const FEW_IDENTITIES = 1000;
 /**
- * Retired peers that match more identities than that are removed together, once there are more of
+ * Retired peers that match more than FEW_IDENTITIES are removed together, once there are more of
  * them than this: removing all is the same work as removing one. Few are kept, because each is a
  * member of every group that it matches, and makes every change of those groups more expensive.
  */
@@ -88,8 +88,8 @@ export class PeerGroups {
   }
 
   /**
-   * Returns the peer of a rule in a policy of `namespace`, valid until released as often. It
-   * matches nothing before the next settling.
+   * Returns the peer of a rule in a policy of `namespace`, valid until released as often as
+   * retained. It matches nothing before the next settling.
    */
   retain(peer: PolicyPeer, namespace: Namespace): Peer {
     const { namespaceSelector, podSelector } = peer;
@@ -476,7 +476,7 @@ function* identitiesOf(lists: Iterable<Iterable<Namespace>>): Generator<Iterable
   for (const namespaces of lists) for (const { identities } of namespaces) yield identities.values();
 }
 
-/** For sets of scopes: nothing is stored by them. */
+/** Nothing has to be updated when sets of scopes come and go. */
 function ignore(): void {}
 
 function matchesMuch({ groups }: Peer): boolean {

@@ -29,7 +29,7 @@ export class PodSlots {
   private readonly claimants: Claimant[] = [];
   private readonly contests = new Map<string, Contest>();
   private readonly records = new Numbers(TOO_MANY + 1);
-  /** Slots that came to share an address, or ceased to, since the last `takeResettled`. */
+  /** Slots that began or stopped sharing an address since the last `takeResettled`. */
   private readonly resettled = new Set<number>();
   readonly addresses4: WordTable;
   readonly addresses6: WordTable;
@@ -121,7 +121,7 @@ export class PodSlots {
     return contest === undefined || contest.owners.length === 1 ? [] : contest.owners;
   }
 
-  /** Returns the slots that came to share an address, or ceased to, since the last call. */
+  /** Returns the slots that began or stopped sharing an address since the last call. */
   takeResettled(): readonly number[] {
     const slots = [...this.resettled];
     this.resettled.clear();

@@ -26,7 +26,7 @@ export interface Budget {
   /** Words of the table that the ipBlocks of one policy take. */
   readonly blockWords: number;
   /**
-   * Words of the table that the ipBlocks of all policies of the same pods take, in one direction.
+   * Words of the table that the ipBlocks of all policies for the same pods take, in one direction.
    */
   readonly endpointBlockWords: number;
 }
@@ -51,8 +51,8 @@ interface Demand {
   readonly key: string;
   readonly record: PolicyRecord;
   /**
-   * What its peers with only a podSelector, and those with a namespaceSelector, ask for; see
-   * `sizesOf`.
+   * Words for each identity that its peers ask for: `own` by peers with only a podSelector,
+   * `foreign` by those with a namespaceSelector.
    */
   readonly own: number;
   readonly foreign: number;
@@ -166,8 +166,8 @@ export class PolicyBudget {
   }
 
   /**
-   * Decides anew where something may have changed, in pieces. Returns the policies that came to be
-   * refused, or are no longer.
+   * Decides again where something may have changed, in pieces. Returns the policies that became
+   * refused, or are refused no longer.
    */
   *review(): Generator<undefined, PolicyRecord[]> {
     const turned: PolicyRecord[] = [];
@@ -186,7 +186,7 @@ export class PolicyBudget {
     return turned;
   }
 
-  /** Whether an upper bound is within the budget of one policy already. */
+  /** Whether the policy is within the budget by its upper bound, without a closer count. */
   private isModest(namespace: string, { own, foreign, mostBlockWords }: Sizes): boolean {
     const { size, labelledNamespaces } = this.identities;
     const ofNamespace = this.identities.namespace(namespace).identities.size;

@@ -45,8 +45,8 @@ export function withRefused(snapshot: ClusterSnapshot, refused: readonly Refused
 }
 
 /**
- * Returns the policies that came to be refused, or are no longer, as changes to their compiled
- * records. They belong after the changes that were compiled.
+ * Returns the compiled records of policies that became refused, or are refused no longer, as
+ * changes. Apply them after the changes that were compiled.
  */
 export function turnedPolicies(compiler: PolicyCompiler): readonly ClusterChange[] {
   return compiler.takeTurned().map((record) => ({ type: 'set', record }));

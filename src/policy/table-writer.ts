@@ -23,7 +23,7 @@ interface Written {
 }
 
 /**
- * Sections begin at multiples of this many words, so that one that grows by a word does not move
+ * Sections begin at multiples of this many words: a section that grows by a word does not move
  * those behind it.
  */
 const SECTION_UNIT = 1024;

@@ -28,7 +28,8 @@ interface NamedPort {
 }
 
 /**
- * Stays the same object until the finding or the policy changes, so that it can be reported once.
+ * The same object for as long as the name is unknown and the policy unchanged, so that it can be
+ * reported once.
  */
 export interface UnknownPortName extends NamedPort {
   readonly policy: PolicyRecord;
@@ -117,14 +118,14 @@ export class UnknownPortNames {
       : undefined;
   }
 
-  /** Returns identities among which are those that the entry is about. */
+  /** Returns the identities to search for those that the entry is about. */
   private candidates({ namespace }: Policy, { direction }: NamedPort): Iterable<Identity | undefined> {
     return direction === 'ingress' ? namespace.identities.values() : this.identities.allIdentities();
   }
 
   /**
-   * Returns which identities the entry is about; undefined if a peer is an ipBlock, because the
-   * pods with addresses in it are not looked up.
+   * Returns a test for the identities that the entry is about; undefined if a peer is an ipBlock,
+   * because the pods with addresses in it are not looked up.
    */
   private pods(policy: Policy, { direction, rule }: NamedPort): ((identity: Identity) => boolean) | undefined {
     const { record, rules } = policy;

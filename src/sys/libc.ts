@@ -1,7 +1,7 @@
 /**
- * The system calls that Node does not offer, through koffi. Calls on the packet path return what
- * libc returns: -1, with `errno()` set. The others throw a SystemCallError, because they fail only
- * if the machine or the permissions are wrong.
+ * The system calls that Node does not offer, through koffi. Calls on the packet path, marked Raw,
+ * return what libc returns: -1, with `errno()` set. The others throw a SystemCallError, because
+ * they fail only if the machine or the permissions are wrong.
  *
  * Constants have the names of the kernel's and glibc's headers. The struct layouts assume
  * little-endian LP64, which all supported platforms are (x86-64 and arm64 Linux).

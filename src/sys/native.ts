@@ -7,7 +7,7 @@ const libc = process.platform === 'linux' ? koffi.load(null) : undefined;
  * function throws when it is called, not before, so that what needs no system call works there,
  * too.
  */
-// biome-ignore lint/suspicious/noExplicitAny: the declaration tells the types, not TypeScript.
+// biome-ignore lint/suspicious/noExplicitAny: the C declaration has the types.
 export function libcFunction(declaration: string): (...parameters: any[]) => any {
   if (libc !== undefined) return libc.func(declaration);
   return () => {
