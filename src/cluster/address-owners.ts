@@ -1,18 +1,22 @@
 /**
- * Whose an address is where the records of several pods have it. The network gives an address to one pod at a time, but records outlive what they tell of: a pod on
- * a lost node is listed until somebody deletes it, one that is being deleted for as long as it takes, and a pod that has ended is seen to have ended a moment after
- * its address went to the next.
+ * Decides whose an address is if the records of several pods have it. The network gives an address
+ * to one pod at a time, but records lag behind: a pod on a lost node stays listed until it is
+ * deleted, a pod that is being deleted stays until that is done, and a pod that has ended is
+ * reported a moment after its address went to the next.
  */
 import type { PodRecord } from './records.ts';
 
-/** What of a record decides. */
+/** The fields of a record that decide. */
 export type Claimant = Pick<PodRecord, 'created' | 'deleting' | 'lost' | 'unready' | 'nodeName'>;
 
 /**
- * The claimants that own the address, in their order; several where they share it, for nobody knows whose packet it is and a verdict must hold for each.
+ * Returns the claimants that own the address, in their order. Several share it if the records do
+ * not show whose packets they are; a verdict must then hold for each.
  *
- * A pod that is ready comes before one that is not, that before one that is being deleted, that before one on a lost node. Of equals on one node it is the one that was
- * created last: a node gives addresses out one after the other. Between nodes age says nothing: one of them may have restarted its pods since.
+ * A ready pod comes before one that is not ready, that before one that is being deleted, that
+ * before one on a lost node. Of equals on one node the newest owns the address, because a node
+ * gives addresses out one after the other. Between nodes age says nothing: one of them may have
+ * restarted its pods since.
  */
 export function ownersAmong<T extends Claimant>(claimants: readonly T[]): readonly T[] {
   if (claimants.length < 2) return claimants;
@@ -27,12 +31,12 @@ function standing({ lost, deleting, unready }: Claimant): number {
   return (lost ? 0 : 4) + (deleting ? 0 : 2) + (unready ? 0 : 1);
 }
 
-/** Would the two decide alike? */
+/** Whether both claims rank the same. */
 export function sameClaim(a: Claimant, b: Claimant): boolean {
   return a.created === b.created && a.nodeName === b.nodeName && standing(a) === standing(b);
 }
 
-/** The owners of every address that pods have in networks of their own. */
+/** Returns the owners of every pod address. Pods in the node's network own none. */
 export function ownersByAddress(pods: readonly PodRecord[]): ReadonlyMap<string, readonly PodRecord[]> {
   const claimants = new Map<string, PodRecord[]>();
   for (const pod of pods) {
@@ -49,13 +53,16 @@ export function ownersByAddress(pods: readonly PodRecord[]): ReadonlyMap<string,
 /** Where an address is. */
 export interface Host {
   readonly address: string;
-  /** Undefined where it is not known, or pods of several nodes share the address. */
+  /** Undefined if it is unknown, or if pods of several nodes share the address. */
   readonly node: string | undefined;
-  /** The node's own, and not a pod's. */
+  /** Whether it is the node's own address, not a pod's. */
   readonly isNode: boolean;
 }
 
-/** All that pods tell of where addresses are: those in a network of their own of themselves, the others of their node. */
+/**
+ * Returns where addresses are, as far as pods show it: a pod in the node's network shows its node's
+ * addresses, any other pod its own.
+ */
 export function hostsOf(pods: readonly PodRecord[]): readonly Host[] {
   const nodes = pods
     .filter(({ hostNetwork }) => hostNetwork)

@@ -1,13 +1,14 @@
 /**
- * IP addresses and CIDR blocks in text, read as the API server reads them (ParseIPSloppy and ParseCIDRSloppy of
- * https://github.com/kubernetes/utils/blob/master/net/parse.go): numbers may have leading zeros and are decimal all the same,
- * `10.0.0.010` is 10.0.0.10; `10.1` and `0x0a.0.0.1` are no addresses, though many parsers take them. What a person types at a
- * prompt is read by typed-addresses.ts, which asks back. An address is a family and an unsigned integer.
+ * Reads IP addresses and CIDR blocks as the API server does (ParseIPSloppy and ParseCIDRSloppy of
+ * https://github.com/kubernetes/utils/blob/master/net/parse.go). Numbers may have leading zeros and
+ * stay decimal: `10.0.0.010` is 10.0.0.10. `10.1` and `0x0a.0.0.1` are no addresses, though many
+ * parsers accept them. typed-addresses.ts reads what a person types, and refuses leading zeros.
  */
 import ipaddr from 'ipaddr.js';
 
 export type Family = 'IPv4' | 'IPv6';
 
+/** An address as a family and an unsigned integer. */
 export interface Address {
   readonly family: Family;
   /** The address as an unsigned integer, the first byte the most significant. */
@@ -22,7 +23,7 @@ export interface Cidr {
   readonly prefix: number;
 }
 
-/** Why a text is not what it should be, and what was probably meant (a whole sentence). */
+/** What is wrong with a text, and what was probably meant (a whole sentence). */
 export interface Mistake {
   readonly message: string;
   readonly hint?: string;
@@ -38,13 +39,16 @@ export function familyOf(address: string): Family {
   return address.includes(':') ? 'IPv6' : 'IPv4';
 }
 
-/** The address of a text, or undefined. IPv6 may not have a zone; an IPv4-mapped IPv6 address is the IPv4 address. */
+/**
+ * Parses an address; undefined if the text is none. A zone is not allowed in IPv6. An IPv4-mapped
+ * IPv6 address becomes the IPv4 address.
+ */
 export function parseAddress(text: string): Address | undefined {
   const address = parseUnmapped(text);
   return address !== undefined && isMapped(address) ? { family: 'IPv4', value: address.value & 0xffff_ffffn } : address;
 }
 
-/** The text of an address: dotted decimal, or RFC 5952. */
+/** Formats an address: dotted decimal, or RFC 5952. */
 export function formatAddress({ family, value }: Address): string {
   const bytes: number[] = [];
   for (let shift = addressBits(family) - 8; shift >= 0; shift -= 8)
@@ -53,15 +57,19 @@ export function formatAddress({ family, value }: Address): string {
   return address instanceof ipaddr.IPv6 ? address.toRFC5952String() : address.toString();
 }
 
-/** The one text that all spellings of an address share (`FD00::0:1` and `fd00::1`), or undefined where it is none. */
+/**
+ * Returns the text that all spellings of an address share: `fd00::1` for `FD00::0:1`. Undefined if
+ * it is none.
+ */
 export function canonicalAddress(text: string): string | undefined {
   const address = parseAddress(text);
   return address === undefined ? undefined : formatAddress(address);
 }
 
 /**
- * The block of a text such as `10.0.0.0/8`, or what is wrong with it. Host bits may be set, and are cleared. An IPv4-mapped
- * IPv6 block is the IPv4 block, as it is to Go's IPNet; with less than 96 bits it is an IPv6 block, which holds no IPv4.
+ * Parses a block such as `10.0.0.0/8`, or returns what is wrong with it. Host bits are cleared. An
+ * IPv4-mapped IPv6 block becomes the IPv4 block, as in Go's IPNet; with less than 96 bits it stays
+ * an IPv6 block, which contains no IPv4.
  */
 export function parseCidr(text: string): Cidr | Mistake {
   const slash = text.indexOf('/');
@@ -85,7 +93,7 @@ export function parseCidr(text: string): Cidr | Mistake {
     : { family: address.family, first, prefix };
 }
 
-/** The one text that all spellings of a block share: `10.0.0.0/8` of `10.1.2.3/08`. */
+/** Returns the text that all spellings of a block share: `10.0.0.0/8` for `10.1.2.3/08`. */
 export function formatCidr({ family, first, prefix }: Cidr): string {
   return `${formatAddress({ family, value: first })}/${prefix}`;
 }
@@ -102,14 +110,14 @@ export function isStrictlyInside(inner: Cidr, outer: Cidr): boolean {
 
 const DOTTED_DECIMAL = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
-/** Bits in front of the IPv4 address in an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2). */
+/** Bits before the IPv4 address in an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2). */
 const MAPPED_BITS = 96;
 
 function isMapped({ family, value }: Address): boolean {
   return family === 'IPv6' && value >> 32n === 0xffffn;
 }
 
-/** Leading zeros of a number; its last digit stays. */
+/** Leading zeros of a number, whose last digit stays. */
 const LEADING_ZEROS = /(?<![\dA-Fa-f])0+(?=[\dA-Fa-f])/g;
 
 function parseUnmapped(spelt: string): Address | undefined {
@@ -120,7 +128,10 @@ function parseUnmapped(spelt: string): Address | undefined {
   return { family: 'IPv6', value: toInteger(ipaddr.IPv6.parse(groups).toByteArray()) };
 }
 
-/** The last 32 bits of an IPv6 address in groups too, since ipaddr.js reads `::10.0.0.1` as `::ffff:10.0.0.1`. */
+/**
+ * Writes the last 32 bits of an IPv6 address as groups, because ipaddr.js reads `::10.0.0.1` as
+ * `::ffff:10.0.0.1`.
+ */
 function withoutDots(text: string): string | undefined {
   if (!text.includes('.')) return text;
   const from = text.lastIndexOf(':') + 1;
@@ -146,7 +157,7 @@ function clearHostBits(value: bigint, bits: number, prefix: number): bigint {
 function notAnAddress(text: string, host: string, slash: number): Mistake {
   const message = `${text} is not a CIDR block such as 10.0.0.0/8 or fd00::/8`;
   if (!/^\d+(\.\d+){0,3}$/.test(host)) return { message };
-  // Missing octets.
+  // Missing octets become 0.
   const octets = host.split('.').map(Number);
   while (octets.length < 4) octets.push(0);
   if (octets.some((octet) => octet > 255)) return { message };
@@ -155,8 +166,8 @@ function notAnAddress(text: string, host: string, slash: number): Mistake {
 }
 
 /**
- * The prefix length that the address itself suggests: where its trailing zero octets (or IPv6 groups) begin; or the mask's
- * own.
+ * Returns the prefix length that the address suggests: where its trailing zero octets (or IPv6
+ * groups) begin, or the length of a mask in `suffix`.
  */
 function meantPrefix({ family, value }: Address, suffix: string): number {
   if (family === 'IPv4' && DOTTED_DECIMAL.test(suffix)) {

@@ -1,6 +1,6 @@
 /**
- * Reading API objects that somebody else wrote. A Field is a value together with where it stands, so that whoever finds it
- * wrong can say which field, what is wrong with it, and what was probably meant.
+ * Reads API objects that others wrote. A Field is a value together with its place in the object, so
+ * that code that finds it wrong can say which field, what is wrong, and what was probably meant.
  */
 import { certainlyMeant, didYouMean } from './nearest.ts';
 
@@ -13,38 +13,41 @@ export interface Problem {
   readonly message: string;
   /** What was probably meant, a sentence of its own: `Did you mean 9999?`. */
   readonly hint?: string;
-  /** What is wrong is that this is no Kubernetes object at all, which a file may well be that was not meant as a manifest. */
+  /**
+   * Set if this is no Kubernetes object at all; a file that was not meant as a manifest may well be
+   * none.
+   */
   readonly isNoObject?: true;
-  /** The field's name, where the API knows no such field in this place. */
+  /** The field's name, if the API knows no such field in this place. */
   readonly unknownField?: string;
-  /** The edit after which it says what was meant, where there can be no doubt about that. */
+  /** The edit that turns it into what was meant, if there is no doubt about that. */
   readonly correction?: Correction;
-  /** The object means what it says all the same, but for this. */
+  /** Set if the object is usable all the same, apart from this. */
   readonly isWarning?: true;
 }
 
-/** How to correct the field that a problem is about. */
+/** How to correct the field that has the problem. */
 export type Correction =
-  /** It gets another name. */
+  /** Rename it. */
   | { readonly renameTo: string }
-  /** It gets another value, a scalar. */
+  /** Replace it with a scalar. */
   | { readonly value: string | number | boolean }
-  /** Its value becomes the text that it is written as. */
+  /** Quote it, so that its value becomes the text that is written there. */
   | { readonly quote: true }
-  /** Its value becomes the only element of a list. */
+  /** Make it the only element of a list. */
   | { readonly wrap: true }
-  /** It belongs into its neighbour of this name, which is empty. */
+  /** Move it into the field of this name beside it, which is empty. */
   | { readonly nestIn: string }
-  /** It belongs one level further out, beside the map that it is in. */
+  /** Move it one level out, beside the map that contains it. */
   | { readonly moveOut: true };
 
-/** What a wrong name was meant to say, and how to put it right where that is certain. */
+/** What a wrong name was meant to be, and the correction if that is certain. */
 export interface Meant {
   readonly hint: string;
   readonly correction?: Correction;
 }
 
-/** What a raw object became. Without a record the object cannot even be named. */
+/** What a raw object became. There is no record if the object cannot even be named. */
 export interface Projection<T> {
   readonly record: T | undefined;
   readonly problems: readonly Problem[];
@@ -55,19 +58,19 @@ export class Field {
   readonly path: Path;
   readonly #problems: Problem[];
 
-  /** @param problems collects what is found wrong in this field and in all fields reached from it. */
+  /** @param problems receives the problems of this field and of all fields reached from it */
   constructor(value: unknown, problems: Problem[], path: Path = []) {
     this.value = value;
     this.path = path;
     this.#problems = problems;
   }
 
-  /** The API takes null as absent. */
+  /** The API treats null as absent. */
   get isAbsent(): boolean {
     return this.value === undefined || this.value === null;
   }
 
-  /** No problem was found in this field or below it so far. */
+  /** Whether no problem was found so far in this field or below it. */
   get isClean(): boolean {
     return !this.#problems.some((problem) => this.path.every((step, depth) => problem.path[depth] === step));
   }
@@ -77,13 +80,13 @@ export class Field {
     this.#problems.push(hint === undefined ? problem : { ...problem, hint });
   }
 
-  /** The field `key` of this map; absent where this is no map or does not have it. */
+  /** Returns the field `key` of this map: an absent one if this is no map or has no such key. */
   child(key: string): Field {
     const value = isMap(this.value) && Object.hasOwn(this.value, key) ? this.value[key] : undefined;
     return new Field(value, this.#problems, [...this.path, key]);
   }
 
-  /** The keys of this map, none where it is absent. Anything but a map is a problem. */
+  /** Returns the keys of this map; none if it is absent. Anything but a map is a problem. */
   keys(): readonly string[] {
     if (this.isAbsent) return [];
     if (isMap(this.value)) return Object.keys(this.value);
@@ -94,7 +97,7 @@ export class Field {
     return [];
   }
 
-  /** The elements of this list, none where it is absent. Anything but a list is a problem. */
+  /** Returns the elements of this list; none if it is absent. Anything but a list is a problem. */
   list(): readonly Field[] {
     if (this.isAbsent) return [];
     if (Array.isArray(this.value)) {
@@ -108,7 +111,7 @@ export class Field {
     return [];
   }
 
-  /** The text, or undefined where it is absent. Anything but a text is a problem. */
+  /** Returns the text; undefined if it is absent. Anything but a text is a problem. */
   text(): string | undefined {
     if (this.isAbsent) return undefined;
     if (typeof this.value === 'string') return this.value;
@@ -120,7 +123,7 @@ export class Field {
     return undefined;
   }
 
-  /** A boolean; false where it is absent or something else, which is a problem. */
+  /** Returns the boolean; false if it is absent. Anything else is a problem and counts as false. */
   flag(): boolean {
     if (this.isAbsent || typeof this.value === 'boolean') return this.value === true;
     const quoted = typeof this.value === 'string' && /^(true|false)$/.test(this.value);
@@ -132,7 +135,7 @@ export class Field {
     return false;
   }
 
-  /** An integer of at least `least`, or undefined where it is absent or something else, which is a problem. */
+  /** Returns an integer of at least `least`; undefined if absent. Anything else is a problem. */
   integer(least: number): number | undefined {
     if (this.isAbsent) return undefined;
     if (Number.isSafeInteger(this.value) && (this.value as number) >= least) return this.value as number;
@@ -146,9 +149,9 @@ export class Field {
   }
 
   /**
-   * Whether this is a map (or absent) in which every field is one of `known`; what is not is a problem. The API's strict
-   * validation refuses unknown fields, and what they meant would be lost.
-   * @param meant hints for wrong names that no likeness of letters explains.
+   * Whether this is absent, or a map with fields of `known` only. Any other field is a problem: the
+   * API's strict validation refuses it, and its meaning would be lost.
+   * @param meant hints for wrong names that are not similar to the right ones
    */
   hasOnly(known: readonly string[], meant: Readonly<Record<string, string | Meant>> = {}): boolean {
     const unknown = this.keys().filter((key) => !known.includes(key));
@@ -166,14 +169,16 @@ export class Field {
     return unknown.length === 0 && (this.isAbsent || isMap(this.value));
   }
 
-  /** Tells that this is a field that the API does not know. */
+  /** Reports that the API does not know this field. */
   unknownField(hint: string, correction?: Correction): void {
     const key = String(this.path.at(-1));
     const more = { unknownField: key };
     this.problem(`unknown field ${show(key)}`, hint, correction === undefined ? more : { ...more, correction });
   }
 
-  /** Only where the name that was meant is not there as well: then one of the two would be lost. */
+  /**
+   * Returns no correction if the field of the right name exists, too: one of the two would be lost.
+   */
   #renaming(key: string, known: readonly string[]): Correction | undefined {
     const renameTo = certainlyMeant(key, known);
     return renameTo === undefined || !this.child(renameTo).isAbsent || Object.hasOwn(this.value as object, renameTo)
@@ -190,13 +195,13 @@ function isScalar(value: unknown): boolean {
   return typeof value === 'number' || typeof value === 'boolean';
 }
 
-/** A value for a message: its text in quotes, shortened, without control characters. */
+/** Formats a value for a message: texts in quotes, shortened, without control characters. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
   return String(value);
 }
 
-/** A value's type and content for a message: `a list`, `the number 80`, `the text "x"`. */
+/** Formats a value's type and content for a message: `a list`, `the number 80`, `the text "x"`. */
 export function describe(value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
   if (Array.isArray(value)) return 'a list';
@@ -204,7 +209,10 @@ export function describe(value: unknown): string {
   return `the ${typeof value === 'string' ? 'text' : typeof value} ${show(value)}`;
 }
 
-/** A path as people write it: `spec.ingress[0].ports[0].port`, `metadata.labels["app.kubernetes.io/name"]`. */
+/**
+ * Formats a path as people write it: `spec.ingress[0].ports[0].port`,
+ * `metadata.labels["app.kubernetes.io/name"]`.
+ */
 export function formatPath(path: Path): string {
   let text = '';
   for (const step of path) {

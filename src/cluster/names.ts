@@ -1,6 +1,7 @@
 /**
  * Names and ports in API objects, checked by the API server's own rules
- * (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/, IANA service names: RFC 6335 section 5.1).
+ * (https://kubernetes.io/docs/concepts/overview/working-with-objects/names/, IANA service names:
+ * RFC 6335 section 5.1).
  */
 import type { Correction, Field } from './field.ts';
 import { describe, show } from './field.ts';
@@ -15,7 +16,7 @@ const PORT_NAME = /^(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*$/;
 
 /** What identifies an object. */
 export interface Identity {
-  /** Undefined where there is none that can be used. */
+  /** Undefined if there is no usable one. */
   readonly name: string | undefined;
   readonly namespace: string;
   readonly labels: Labels;
@@ -24,8 +25,8 @@ export interface Identity {
 const METADATA_FIELDS = ['name', 'namespace', 'labels', 'annotations'];
 
 /**
- * Reads an object's `metadata`. What should have been quoted, or in lower case, counts as it was meant, besides being a
- * problem.
+ * Reads an object's `metadata`. A value that lacks quotes, or should be in lower case, is a
+ * problem, and is read as it was meant.
  */
 export function readIdentity(metadata: Field, defaultNamespace: string): Identity {
   for (const key of metadata.keys()) {
@@ -44,7 +45,10 @@ export function readIdentity(metadata: Field, defaultNamespace: string): Identit
   };
 }
 
-/** Metadata has many fields, and later versions of the API may add more, so only what is this near to a known one is wrong. */
+/**
+ * Whether `key` is a slip for `known`. Metadata has many fields, and later versions of the API may
+ * add more, so only a key this close to a known one is a problem.
+ */
 function isSlipOf(known: string, key: string): boolean {
   return key !== known && key.length <= 16 && editDistance(key.toLowerCase(), known) <= (known.length > 4 ? 2 : 1);
 }
@@ -58,21 +62,22 @@ function readName(field: Field): string | undefined {
   return isName(meant) ? meant : undefined;
 }
 
-/** DNS-1123 subdomain. */
+/** Whether the text is a DNS-1123 subdomain. */
 function isName(text: string): boolean {
   return text.length <= 253 && DNS_SUBDOMAIN.test(text);
 }
 
 /**
- * Reads a map of labels. Values must be texts: YAML reads `true`, `yes` and `1.0` as something else. Such a value counts as its
- * text, besides being a problem, so that the selectors that were meant for it still match.
+ * Reads a map of labels. Values must be texts: YAML reads `true`, `yes` and `1.0` as something
+ * else. Such a value is a problem, and is read as its text, so that the selectors meant for it
+ * still match.
  */
 export function readLabels(field: Field): Labels {
   const labels: [string, string][] = [];
   for (const key of field.keys()) {
     const value = field.child(key);
     checkLabelKey(value, key);
-    // The API server reads a null as the empty text.
+    // The API server reads null as the empty text.
     const text = value.isAbsent ? '' : (value.text() ?? meantText(value.value));
     if (text === undefined) continue;
     if (value.isClean) checkLabelValue(value, text);
@@ -85,7 +90,7 @@ function meantText(value: unknown): string | undefined {
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined;
 }
 
-/** Checks a label key, `[DNS subdomain/]name`, and tells `field` where it is none. */
+/** Reports a problem of `field` if `key` is not a label key, `[DNS subdomain/]name`. */
 export function checkLabelKey(field: Field, key: string): void {
   const slash = key.lastIndexOf('/');
   const prefix = slash < 0 ? undefined : key.slice(0, slash);
@@ -95,7 +100,7 @@ export function checkLabelKey(field: Field, key: string): void {
   field.problem(`${show(key)} is not a label key; keys look like app or app.kubernetes.io/name`);
 }
 
-/** Checks a label value, which may be empty, and tells `field` where it is none. */
+/** Reports a problem of `field` if `value` is not a label value; it may be empty. */
 export function checkLabelValue(field: Field, value: string): void {
   if (value === '' || (value.length <= 63 && LABEL_NAME.test(value))) return;
   const meant = value.trim().replaceAll(/\s+/g, '-');
@@ -105,7 +110,7 @@ export function checkLabelValue(field: Field, value: string): void {
   );
 }
 
-/** Reads a protocol, TCP where it is absent. Undefined where it is none, which is a problem. */
+/** Reads a protocol; TCP if absent. Anything else is a problem and gives undefined. */
 export function readProtocol(field: Field): Protocol | undefined {
   if (field.isAbsent) return 'TCP';
   const known = PROTOCOLS.find((protocol) => protocol === field.value);
@@ -118,7 +123,7 @@ export function readProtocol(field: Field): Protocol | undefined {
   return undefined;
 }
 
-/** The correction of a keyword in the wrong case; the API knows them in one case only. */
+/** Returns the correction of a keyword in the wrong case; the API accepts one case only. */
 export function otherCase(value: unknown, keywords: readonly string[]): { readonly correction?: Correction } {
   const meant = keywords.find((keyword) => typeof value === 'string' && keyword.toLowerCase() === value.toLowerCase());
   return meant === undefined ? {} : { correction: { value: meant } };
@@ -129,7 +134,10 @@ function protocolHint(text: string): string | undefined {
   return didYouMean(text, PROTOCOLS);
 }
 
-/** Reads a port number, 1 to 65535. Undefined where it is absent, or none, which is a problem. */
+/**
+ * Reads a port number, 1 to 65535; undefined if absent. Anything else is a problem and gives
+ * undefined.
+ */
 export function readPortNumber(field: Field): number | undefined {
   const { value } = field;
   if (field.isAbsent) return undefined;
@@ -147,13 +155,19 @@ export function readPortNumber(field: Field): number | undefined {
   return undefined;
 }
 
-/** Reads a port number or the name of a container port. Undefined where it is absent, or neither, which is a problem. */
+/**
+ * Reads a port number or the name of a container port; undefined if absent. Anything else is a
+ * problem and gives undefined.
+ */
 export function readPort(field: Field): number | string | undefined {
   if (typeof field.value !== 'string') return readPortNumber(field);
   return readPortName(field);
 }
 
-/** Reads a port name: IANA_SVC_NAME. Undefined where it is absent, or none, which is a problem. */
+/**
+ * Reads a port name (IANA_SVC_NAME); undefined if absent. Anything else is a problem and gives
+ * undefined.
+ */
 export function readPortName(field: Field): string | undefined {
   const name = field.text();
   if (name === undefined) return undefined;
@@ -173,7 +187,7 @@ export function readPortName(field: Field): string | undefined {
   return undefined;
 }
 
-/** The correction of a port number in quotes, if it is one. */
+/** Returns the correction of a port number in quotes; none if the digits are no port. */
 function portNumber(digits: string): { readonly correction?: Correction } {
   return /^[1-9]\d{0,4}$/.test(digits) && Number(digits) <= 65535 ? { correction: { value: Number(digits) } } : {};
 }

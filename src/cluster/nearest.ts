@@ -1,11 +1,11 @@
-/** "Did you mean": the known word that a person most probably wanted where they wrote another. */
+/** "Did you mean": finds the known word that a person most probably meant. */
 
-/** Longer texts are no typing mistake of a keyword, and the distance costs the product of the lengths. */
+/** A longer text is no mistyped keyword, and the distance costs the product of the lengths. */
 const LONGEST = 64;
 
 /**
- * Edits that turn `a` into `b`: insert, delete or replace one character, or swap two neighbours (the optimal string
- * alignment form of the Damerau-Levenshtein distance).
+ * Returns the number of edits that turn `a` into `b`: insert, delete or replace one character, or
+ * swap two neighbours (the optimal string alignment form of the Damerau-Levenshtein distance).
  */
 export function editDistance(a: string, b: string): number {
   let beforePrevious: number[] = [];
@@ -29,8 +29,8 @@ export function editDistance(a: string, b: string): number {
 }
 
 /**
- * The candidate nearest to `text`, whatever the case: at most a third of its letters differ, or one contains the other
- * (`selector`, `podSelector`). Undefined where nothing is near.
+ * Returns the candidate nearest to `text`, ignoring case: at most a third of its letters differ, or
+ * one contains the other (`selector`, `podSelector`). Undefined if none is near.
  */
 export function nearest(text: string, candidates: Iterable<string>): string | undefined {
   if (text.length === 0 || text.length > LONGEST) return undefined;
@@ -54,8 +54,8 @@ export function nearest(text: string, candidates: Iterable<string>): string | un
 }
 
 /**
- * The keyword that `text` can only be a slip for: the one that is at most two edits away, whatever the case, and in a short word one.
- * Undefined where another is nearly as near, or none is.
+ * Returns the keyword that `text` can only be a slip for: at most two edits away, in a short word
+ * one, ignoring case. Undefined if there is none, or if another keyword is nearly as near.
  */
 export function certainlyMeant(text: string, keywords: readonly string[]): string | undefined {
   if (text.length === 0 || text.length > LONGEST) return undefined;
@@ -67,7 +67,10 @@ export function certainlyMeant(text: string, keywords: readonly string[]): strin
   return second !== undefined && second.distance < first.distance + 2 ? undefined : first.keyword;
 }
 
-/** The hint `Did you mean X?` for the candidate nearest to `text`, if one is near. */
+/**
+ * Returns the hint `Did you mean X?` for the candidate nearest to `text`; undefined if none is
+ * near.
+ */
 export function didYouMean(text: string, candidates: Iterable<string>): string | undefined {
   const candidate = nearest(text, candidates);
   return candidate === undefined ? undefined : `Did you mean ${candidate}?`;

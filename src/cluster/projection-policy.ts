@@ -1,9 +1,11 @@
 /**
- * networking.k8s.io/v1 NetworkPolicy -> PolicyRecord, with the API's defaults and its validation
- * (https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/; pkg/apis/networking/validation).
+ * Projects networking.k8s.io/v1 NetworkPolicy to PolicyRecord, with the API's defaults and its
+ * validation
+ * (https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/;
+ * pkg/apis/networking/validation).
  *
- * Fields that the API does not know are errors, as in its strict validation: a rule with `form` for `from` would allow
- * everybody.
+ * Fields that the API does not know are errors, as in its strict validation: a rule with `form`
+ * instead of `from` would allow everybody.
  */
 import { isMistake, isStrictlyInside, parseCidr } from './addresses.ts';
 import { describe, Field, formatPath, isMap, type Meant, type Problem, type Projection, show } from './field.ts';
@@ -18,8 +20,9 @@ const POLICY_TYPES = ['Ingress', 'Egress'];
 const EVERY_POD: LabelSelector = { matchLabels: {}, matchExpressions: [] };
 
 /**
- * Any object yields a record. One with a problem isolates the pods and directions that it names, or where those are
- * unreadable every pod of the namespace, both ways; it has no rules. A policy without a usable name is called `unnamed`.
+ * Projects a policy; any object yields a record. If it has a problem, the record has no rules. It
+ * isolates the pods and directions that it names or, if those are unreadable, every pod of the
+ * namespace in both directions. A policy without a usable name is called `unnamed`.
  */
 export function projectPolicy(
   object: unknown,
@@ -63,7 +66,7 @@ export function projectPolicy(
     isolates,
     ingress,
     egress,
-    // A wrong mode is no error: the policy says what it says.
+    // A wrong mode is no error: the rest of the policy stands.
     ...readMode(metadata),
   };
   if (error === undefined) return { record, problems };
@@ -71,7 +74,7 @@ export function projectPolicy(
   return { record: { ...record, podSelector: isolated, ingress: [], egress: [], error }, problems };
 }
 
-/** The first problem in one line, for `PolicyRecord.error`. */
+/** Returns the first problem in one line, for `PolicyRecord.error`. */
 function summarize(problems: readonly Problem[]): string | undefined {
   const [first] = problems;
   if (first === undefined) return undefined;
@@ -80,8 +83,9 @@ function summarize(problems: readonly Problem[]): string | undefined {
 }
 
 /**
- * `policyTypes`, or the API's default: Ingress always, Egress where there are egress rules.
- * @param isClear whether the object and its spec have known fields only; an unknown one may have been meant for one of these.
+ * Returns `policyTypes`, or the API's default: Ingress always, Egress if there are egress rules.
+ * @param isClear whether the object and its spec have known fields only; an unknown one may have
+ * been meant as one of these
  */
 function readIsolates(spec: Field, isClear: boolean): readonly Direction[] {
   const field = spec.child('policyTypes');
@@ -108,7 +112,7 @@ function readPolicyType(field: Field): Direction | undefined {
 }
 
 function readRule(rule: Field, direction: Direction): PolicyRule {
-  // A null element is an empty one: it allows everything.
+  // A null element is an empty rule, which allows everything.
   const peers = direction === 'ingress' ? 'from' : 'to';
   const other = direction === 'ingress' ? 'to' : 'from';
   rule.hasOnly([peers, 'ports'], {
@@ -152,7 +156,10 @@ function readPeer(peer: Field): PolicyPeer {
   };
 }
 
-/** The selector of a peer that has nothing in it, where there is one: what stands beside it was meant for it. */
+/**
+ * Returns the hint for a field that stands beside a selector but belongs inside it. If the peer has
+ * one selector only, the correction moves the field there.
+ */
 function emptySelector(peer: Field, hint: string): Meant {
   const { value } = peer;
   const selectors = ['podSelector', 'namespaceSelector'].filter((key) => isMap(value) && Object.hasOwn(value, key));

@@ -1,4 +1,4 @@
-/** meta/v1 LabelSelector, validated (apimachinery: pkg/apis/meta/v1/validation). */
+/** Reads and validates meta/v1 LabelSelector (apimachinery: pkg/apis/meta/v1/validation). */
 import { describe, type Field, type Meant, show } from './field.ts';
 import { checkLabelKey, checkLabelValue, otherCase, readLabels } from './names.ts';
 import { didYouMean } from './nearest.ts';
@@ -6,7 +6,7 @@ import type { LabelSelector, SelectorOperator, SelectorRequirement } from './rec
 
 const OPERATORS: readonly SelectorOperator[] = ['In', 'NotIn', 'Exists', 'DoesNotExist'];
 
-/** What people write, from other query languages and from memory. */
+/** What people write instead, from other query languages and from memory. */
 const OTHER_SPELLINGS: Readonly<Record<string, SelectorOperator>> = {
   '=': 'In',
   '==': 'In',
@@ -19,7 +19,7 @@ const OTHER_SPELLINGS: Readonly<Record<string, SelectorOperator>> = {
   present: 'Exists',
 };
 
-/** Fields of a policy's spec, indented too far: they became fields of the podSelector in front of them. */
+/** Fields of a policy's spec. Indented too far, they end up in the podSelector in front of them. */
 const SPEC_FIELDS: Readonly<Record<string, Meant>> = Object.fromEntries(
   ['policyTypes', 'ingress', 'egress'].map((field) => [
     field,
@@ -27,7 +27,7 @@ const SPEC_FIELDS: Readonly<Record<string, Meant>> = Object.fromEntries(
   ]),
 );
 
-/** Reads a selector; an absent one is empty. Where a problem was found the selector is not to be used. */
+/** Reads a selector; an absent one is empty. If it has a problem, the result must not be used. */
 export function readSelector(field: Field): LabelSelector {
   field.hasOnly(['matchLabels', 'matchExpressions'], {
     app: 'Put labels under matchLabels.',

@@ -1,6 +1,7 @@
 /**
- * Raw API objects, as JSON gives them, -> the records of records.ts. Nothing here throws: whatever an object holds, it
- * yields a record or none, and the problems found in it. Fields that podfence does not use are not looked at.
+ * Projects raw API objects, as parsed from JSON, to the records of records.ts. Nothing here throws:
+ * whatever an object contains, it yields a record or none, and the problems found. Fields that
+ * podfence does not use are ignored.
  */
 import { canonicalAddress } from './addresses.ts';
 import { Field, type Problem, type Projection, show } from './field.ts';
@@ -11,10 +12,10 @@ import type { ContainerPort, NamespaceRecord, PodController, PodPhase, PodRecord
 export type { Path, Projection } from './field.ts';
 export { projectPolicy } from './projection-policy.ts';
 
-/** The label that the API server gives every namespace by itself. */
+/** The label that the API server adds to every namespace. */
 const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
 
-/** core/v1 Namespace. Without a usable name there is no record. */
+/** Projects a core/v1 Namespace. Without a usable name there is no record. */
 export function projectNamespace(object: unknown): Projection<NamespaceRecord> {
   const problems: Problem[] = [];
   const metadata = new Field(object, problems).child('metadata');
@@ -23,12 +24,15 @@ export function projectNamespace(object: unknown): Projection<NamespaceRecord> {
   return { record: name === undefined ? undefined : { ...namespaceRecord(name, labels), ...mode }, problems };
 }
 
-/** The record of a namespace with these labels, and the one that it has by itself. */
+/** Returns the record of a namespace with these labels and the one that every namespace has. */
 export function namespaceRecord(name: string, labels: Readonly<Record<string, string>> = {}): NamespaceRecord {
   return { kind: 'Namespace', name, labels: { ...labels, [NAMESPACE_NAME_LABEL]: name } };
 }
 
-/** core/v1 Pod. Without a usable name there is no record; an address or port with a problem is left out. */
+/**
+ * Projects a core/v1 Pod. Without a usable name there is no record; an address or port with a
+ * problem is left out.
+ */
 export function projectPod(object: unknown, defaultNamespace = 'default'): Projection<PodRecord> {
   const problems: Problem[] = [];
   const root = new Field(object, problems);
@@ -43,14 +47,15 @@ export function projectPod(object: unknown, defaultNamespace = 'default'): Proje
   const ports = readContainerPorts(spec);
   if (name === undefined) return { record: undefined, problems };
   const scheduled = nodeName === undefined || nodeName === '' ? {} : { nodeName };
-  // With the addresses only: it comes before them, and would be a change of the record by itself.
+  // Only beside addresses: startTime is set before them, and alone it would be a change of the
+  // record.
   const started = addresses.length === 0 ? {} : readStart(status.child('startTime').value);
   const placed = { ...scheduled, addresses, ...started, hostNetwork };
   const life = { ...readLife(metadata), ...readStanding(status, addresses.length > 0) };
   return { record: { kind: 'Pod', namespace, name, ...life, labels, ...placed, ports }, problems };
 }
 
-/** Nobody is told of what is wrong here: it decides no packet by itself. */
+/** Reports no problems: none of these fields decides a packet by itself. */
 function readLife(metadata: Field): Pick<PodRecord, 'uid' | 'created' | 'deleting' | 'controller'> {
   const uid = metadata.child('uid').value;
   const created = readSeconds(metadata.child('creationTimestamp').value);
@@ -85,7 +90,7 @@ function isUnready(conditions: unknown): boolean {
   return Array.isArray(conditions) && conditions.some((each) => each?.type === 'Ready' && each.status === 'False');
 }
 
-/** A pod that has ended gives its address back, and another pod may already have it. */
+/** Whether the pod has ended. Its address is free then, and may belong to another pod already. */
 export function isTerminated(phase: unknown): boolean {
   return phase === 'Succeeded' || phase === 'Failed';
 }

@@ -1,7 +1,8 @@
 /**
- * The cluster as podfence sees it: only the fields that decide a packet, projected from the Kubernetes API objects
- * (https://kubernetes.io/docs/reference/kubernetes-api/). Every source of records, an API server or a folder of manifests, yields
- * these and nothing else. Records are immutable; a change is a new record.
+ * The cluster as podfence sees it: only the fields that decide a packet, projected from the
+ * Kubernetes API objects (https://kubernetes.io/docs/reference/kubernetes-api/). Every source of
+ * records, an API server or a folder of manifests, yields these and nothing else. Records are
+ * immutable; a change is a new record.
  */
 
 export type Labels = Readonly<Record<string, string>>;
@@ -9,15 +10,15 @@ export type Labels = Readonly<Record<string, string>>;
 /** Transport protocols that a NetworkPolicyPort can name (core/v1 Protocol). */
 export type Protocol = 'TCP' | 'UDP' | 'SCTP';
 
-/** Is what a policy denies kept away, or only told of? */
+/** Whether denials by a policy are enforced or only reported. */
 export type PolicyMode = 'enforce' | 'audit';
 
 export interface NamespaceRecord {
   readonly kind: 'Namespace';
   readonly name: string;
-  /** Always holds `kubernetes.io/metadata.name`. */
+  /** Always contains `kubernetes.io/metadata.name`. */
   readonly labels: Labels;
-  /** As annotated: of its policies that say nothing themselves. See mode.ts. */
+  /** As annotated, for policies of the namespace without a mode of their own. See mode.ts. */
   readonly mode?: PolicyMode;
 }
 
@@ -31,7 +32,7 @@ export interface ContainerPort {
 /** `status.phase` of core/v1. */
 export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
 
-/** What made the pod and keeps it, of `metadata.ownerReferences`. */
+/** The object that created the pod and maintains it, from `metadata.ownerReferences`. */
 export interface PodController {
   readonly kind: string;
   readonly name: string;
@@ -41,31 +42,46 @@ export interface PodRecord {
   readonly kind: 'Pod';
   readonly namespace: string;
   readonly name: string;
-  /** `metadata.uid`: another pod of the same name has another. Absent from manifests. */
+  /** `metadata.uid`, which tells pods of the same name apart. Absent from manifests. */
   readonly uid?: string;
   /** `metadata.creationTimestamp` in whole seconds since 1970. Absent from manifests. */
   readonly created?: number;
-  /** Whether it has a `metadata.deletionTimestamp`: it goes on until its node has ended it. */
+  /** Whether it has a `metadata.deletionTimestamp`: it runs on until its node has ended it. */
   readonly deleting?: true;
   readonly phase?: PodPhase;
-  /** Whether its node is lost, as far as the control plane knows (`status.reason: NodeLost`, or the phase Unknown). */
+  /**
+   * Whether its node is lost, as far as the control plane knows (`status.reason: NodeLost`, or the
+   * phase Unknown).
+   */
   readonly lost?: true;
-  /** Whether it has addresses, and its condition Ready is False: its containers start, fail their probes, or its node has fallen silent. */
+  /**
+   * Whether it has addresses and its condition Ready is False: its containers are starting or fail
+   * their probes, or its node has fallen silent.
+   */
   readonly unready?: true;
   readonly controller?: PodController;
   readonly labels: Labels;
   /** Absent while the pod is not scheduled. */
   readonly nodeName?: string;
-  /** `status.podIPs`, textual, in the API's order. Empty without an address, and for Succeeded and Failed pods. */
+  /**
+   * `status.podIPs`, textual, in the API's order. Empty without an address, and for Succeeded and
+   * Failed pods.
+   */
   readonly addresses: readonly string[];
   /**
-   * `status.startTime` in whole seconds since 1970, of pods with addresses: the node took the pod up then, and its addresses are its own from some time after. Absent where it is
-   * not known. It decides no packet; a flow that was seen before is another pod's.
+   * `status.startTime` in whole seconds since 1970, for pods with addresses: when the node accepted
+   * the pod. Its addresses became its own some time after. Absent if unknown. It decides no packet,
+   * but a flow seen before it belongs to another pod.
    */
   readonly startedAt?: number;
-  /** A pod in the node's network namespace: not subject to policies, and no podSelector matches it. */
+  /**
+   * Whether it is in the node's network namespace: then no policy applies to it, and no podSelector
+   * matches it.
+   */
   readonly hostNetwork: boolean;
-  /** Ports of all containers, of init containers too where `restartPolicy: Always` makes them sidecars. */
+  /**
+   * Ports of all containers, and of init containers that are sidecars (`restartPolicy: Always`).
+   */
   readonly ports: readonly ContainerPort[];
 }
 
@@ -84,7 +100,7 @@ export interface LabelSelector {
 }
 
 export interface IpBlock {
-  /** CIDR text that was checked: `10.0.0.0/8`, `fd00::/8`. Host bits are allowed and ignored. */
+  /** Validated CIDR text: `10.0.0.0/8`, `fd00::/8`. Host bits are allowed and ignored. */
   readonly cidr: string;
   /** CIDR texts inside `cidr`. */
   readonly except: readonly string[];
@@ -121,7 +137,9 @@ export interface PolicyRecord {
   readonly namespace: string;
   readonly name: string;
   readonly podSelector: LabelSelector;
-  /** The directions for which the selected pods are isolated; `policyTypes` with the API's default applied. */
+  /**
+   * The directions for which it isolates the selected pods: `policyTypes` with the API's default.
+   */
   readonly isolates: readonly Direction[];
   /** Rules count only for the directions in `isolates`. */
   readonly ingress: readonly PolicyRule[];
@@ -129,15 +147,16 @@ export interface PolicyRecord {
   /** As annotated. See mode.ts. */
   readonly mode?: PolicyMode;
   /**
-   * Why the policy could not be understood, if it could not. It then isolates its pods and has no rules: an error fails closed. Where
-   * even `podSelector` is unreadable the selector is empty, which is every pod of the namespace.
+   * Why the policy could not be understood, if it could not. It then isolates its pods and has no
+   * rules: an error fails closed. If even `podSelector` is unreadable, the selector is empty and
+   * selects every pod of the namespace.
    */
   readonly error?: string;
 }
 
 export type ClusterRecord = NamespaceRecord | PodRecord | PolicyRecord;
 
-/** Key of a record among those of its kind: `namespace/name`, or the name of a Namespace. */
+/** Returns the key of a record within its kind: `namespace/name`, or the name of a Namespace. */
 export function recordKey(record: ClusterRecord): string {
   return record.kind === 'Namespace' ? record.name : `${record.namespace}/${record.name}`;
 }

@@ -1,13 +1,18 @@
-/** Label selectors: meta/v1 LabelSelector, matched as the API server matches them. */
+/** Label selectors (meta/v1 LabelSelector), matched as the API server matches them. */
 import type { LabelSelector, Labels, SelectorRequirement } from './records.ts';
 
-/** Every requirement of a selector in one form: an entry of `matchLabels` as `In` of one value. */
+/**
+ * Returns all requirements of a selector in one form: `matchLabels` entries become `In` with one
+ * value.
+ */
 export function requirementsOf({ matchLabels, matchExpressions }: LabelSelector): readonly SelectorRequirement[] {
   const equal = Object.entries(matchLabels).map(([key, value]) => ({ key, operator: 'In' as const, values: [value] }));
   return [...equal, ...matchExpressions];
 }
 
-/** Whether `labels` satisfy every requirement of the selector. An empty selector matches everything. */
+/**
+ * Whether `labels` satisfy every requirement of the selector. An empty selector matches everything.
+ */
 export function matchesSelector(selector: LabelSelector, labels: Labels): boolean {
   const { matchLabels, matchExpressions } = selector;
   for (const key in matchLabels) if (labelOf(labels, key) !== matchLabels[key]) return false;
@@ -21,7 +26,8 @@ export function matchesRequirement(requirement: SelectorRequirement, labels: Lab
     case 'In':
       return value !== undefined && requirement.values.includes(value);
     case 'NotIn':
-      // "Objects without the key match too": the operators' reference counts an absent key as not in the set.
+      // The API reference counts an absent key as not in the set: objects without the key match,
+      // too.
       return value === undefined || !requirement.values.includes(value);
     case 'Exists':
       return value !== undefined;
@@ -30,7 +36,7 @@ export function matchesRequirement(requirement: SelectorRequirement, labels: Lab
   }
 }
 
-/** Own properties only: `constructor` is a legal label key. */
+/** Looks at own properties only, because `constructor` is a legal label key. */
 export function labelOf(labels: Labels, key: string): string | undefined {
   return Object.hasOwn(labels, key) ? labels[key] : undefined;
 }
@@ -40,9 +46,9 @@ export function isEmptySelector(selector: LabelSelector): boolean {
 }
 
 /**
- * Canonical text of a selector, for interning: two selectors with the same requirements in another order, with values in
- * another order, or with a `matchLabels` entry written as `In` of one value, have the same key. Equal keys match the same
- * labels.
+ * Returns the canonical text of a selector, for interning. Selectors that differ only in the order
+ * of requirements or values, or in writing a `matchLabels` entry as `In` with one value, have the
+ * same key. Equal keys match the same labels.
  */
 export function selectorKey(selector: LabelSelector): string {
   const requirements = new Set<string>();

@@ -1,4 +1,4 @@
-/** Services and their endpoints: what the endpoints controller of a cluster would find. */
+/** Services and their endpoints, as the endpoints controller of a cluster would find them. */
 import { type Family, familyOf } from './addresses.ts';
 import { type PodRecord, type Protocol, recordKey } from './records.ts';
 import type { ServiceRecord } from './services.ts';
@@ -21,7 +21,7 @@ export interface ServicePort {
   readonly backends: readonly Backend[];
 }
 
-/** The ports of all Services that have an address, with their endpoints among `pods`. */
+/** Returns the ports of all Services that have an address, with their endpoints among `pods`. */
 export function servicePorts(services: readonly ServiceRecord[], pods: readonly PodRecord[]): readonly ServicePort[] {
   return services.flatMap((service) => {
     if (service.headless) return [];
@@ -39,7 +39,10 @@ export function servicePorts(services: readonly ServiceRecord[], pods: readonly 
   });
 }
 
-/** Whether a Service selects the pod. A Service without a selector selects nothing: its endpoints are somebody else's work. */
+/**
+ * Whether a Service selects the pod. Without a selector it selects none: something else maintains
+ * its endpoints.
+ */
 export function isBehind({ namespace, selector }: ServiceRecord, pod: PodRecord): boolean {
   const wanted = Object.entries(selector);
   return pod.namespace === namespace && wanted.length > 0 && wanted.every(([key, value]) => pod.labels[key] === value);
@@ -51,7 +54,7 @@ function backendOf(pod: PodRecord, family: Family, protocol: Protocol, target: n
   return address === undefined || port === undefined ? [] : [{ pod: recordKey(pod), address, port }];
 }
 
-/** The number of a target port on a pod; undefined where the pod has no port of that name. */
+/** Returns the number of a target port on a pod; undefined if the pod has no port of that name. */
 export function targetOn({ ports }: PodRecord, protocol: Protocol, target: number | string): number | undefined {
   if (typeof target === 'number') return target;
   return ports.find((each) => each.name === target && each.protocol === protocol)?.port;
@@ -63,8 +66,8 @@ export interface ListeningPort {
 }
 
 /**
- * The ports on which a pod listens: its container ports, and the ports to which Services send, for a container port is only a
- * declaration and need not be there.
+ * Returns the ports on which a pod listens: its container ports, and the ports to which Services
+ * send, because a container port is only a declaration and may be missing.
  */
 export function listeningPorts(pod: PodRecord, services: readonly ServicePort[]): readonly ListeningPort[] {
   const key = recordKey(pod);

@@ -1,4 +1,7 @@
-/** core/v1 Service, as far as it decides where a connection goes. Packets are judged after its DNAT, so no verdict depends on it. */
+/**
+ * The fields of a core/v1 Service that decide where a connection goes. Packets are judged after its
+ * DNAT, so no verdict depends on them.
+ */
 import type { Labels, Protocol } from './records.ts';
 
 export type ServiceType = 'ClusterIP' | 'NodePort' | 'LoadBalancer';
@@ -7,9 +10,9 @@ export interface ServicePort {
   readonly name?: string;
   readonly protocol: Protocol;
   readonly port: number;
-  /** Number, or the name of a container port of the pods behind. */
+  /** Number, or the name of a container port of the backends. */
   readonly targetPort: number | string;
-  /** 30000 to 32767; of NodePort and LoadBalancer Services. */
+  /** 30000 to 32767; only for NodePort and LoadBalancer Services. */
   readonly nodePort?: number;
 }
 
@@ -17,10 +20,10 @@ export interface ServiceRecord {
   readonly namespace: string;
   readonly name: string;
   readonly type: ServiceType;
-  /** Canonical texts; at most one a family; none where it is headless. */
+  /** Canonical texts, at most one a family; none if the Service is headless. */
   readonly clusterIPs: readonly string[];
   readonly ports: readonly ServicePort[];
-  /** Pods of its own namespace. Empty: no pods are behind it. */
+  /** Selects pods of its own namespace. An empty selector selects none. */
   readonly selector: Labels;
   readonly headless: boolean;
 }

@@ -1,4 +1,4 @@
-/** The cluster's records by kind and key, and the changes between what was known and what is known now. */
+/** The cluster's records by kind and key, and the changes between two states of them. */
 import { type ClusterRecord, type NamespaceRecord, type PodRecord, type PolicyRecord, recordKey } from './records.ts';
 
 export interface ClusterChange {
@@ -22,15 +22,16 @@ export interface ClusterSnapshot {
   readonly policies: readonly PolicyRecord[];
 }
 
-/** A record that several changes of one batch concern: what stood before the batch, and what stands after it. */
+/** A record that changes of a batch concern, as it is before and after the batch. */
 interface Difference {
   readonly before: ClusterRecord | undefined;
   after: ClusterRecord | undefined;
 }
 
 /**
- * What is known of the cluster. Sources repeat themselves (a relist, a status update of a field that is not projected): only
- * what really differs comes out, so that nothing downstream works for nothing.
+ * The records of the cluster. Sources repeat themselves (a relist, a status update of a field that
+ * is not projected). The store returns only real differences, so that nothing downstream works in
+ * vain.
  */
 export class ClusterStore {
   readonly #namespaces = new Map<string, NamespaceRecord>();
@@ -38,8 +39,8 @@ export class ClusterStore {
   readonly #policies = new Map<string, PolicyRecord>();
 
   /**
-   * Applies the changes in their order, and gives back the net differences, at most one a record. Deletes come first: an
-   * address of a deleted pod may be the address of a new one in the same batch.
+   * Applies the changes in order and returns the net differences, at most one a record. Deletes
+   * come first, because an address of a deleted pod may belong to a new pod of the same batch.
    */
   apply(changes: readonly ClusterChange[]): readonly ClusterChange[] {
     const differences = new Map<string, Difference>();
@@ -53,7 +54,7 @@ export class ClusterStore {
         differences.set(identity, difference);
       }
       if (type === 'set') {
-        // The record that is kept stays the same object where nothing changed.
+        // Keep the same object if nothing changed.
         difference.after =
           difference.before !== undefined && sameRecord(difference.before, record) ? difference.before : record;
         records.set(key, difference.after);
@@ -65,7 +66,7 @@ export class ClusterStore {
     return netChanges(differences.values());
   }
 
-  /** Takes the snapshot as the whole truth; gives back the differences from what was known, deletes first. */
+  /** Replaces everything with the snapshot, and returns the differences, deletes first. */
   replace(snapshot: ClusterSnapshot): readonly ClusterChange[] {
     const known = [...this.#policies.values(), ...this.#pods.values(), ...this.#namespaces.values()];
     const wanted = [...snapshot.namespaces, ...snapshot.pods, ...snapshot.policies];
@@ -106,7 +107,10 @@ function netChanges(differences: Iterable<Difference>): readonly ClusterChange[]
   return [...deletes, ...sets];
 }
 
-/** Deep equality of plain JSON values. The order of a map's keys does not count, that of a list's elements does. */
+/**
+ * Deep equality of plain JSON values. The order of keys does not count; the order of list elements
+ * does.
+ */
 function sameRecord(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;

@@ -1,17 +1,18 @@
 /**
- * What identifies a flow, the same for both directions: the two ends in a fixed order, the protocol, and for an ICMP query its kind and
- * which end asks (two hosts that ping each other with the same identifier have two flows).
+ * The key of a flow, the same for both directions: the two ends in a fixed order and the protocol.
+ * An ICMP query adds its kind and which end asks, because two hosts that ping each other with the
+ * same identifier have two flows.
  */
 import { icmpQuery, QUERY_REPLY } from '../packet/icmp-types.ts';
 import type { Packet } from '../packet/packet.ts';
 import { halfSipHash } from './hash.ts';
 
-/** Word of the key: the last address word of end A; IPv4 has no other. */
+/** Word of the key: the last address word of end A, the only one of an IPv4 address. */
 export const KEY_A = 0;
 export const KEY_B = 1;
-/** Port of A << 16 | port of B; -1 where there are none. */
+/** Port of A << 16 | port of B; -1 without ports. */
 export const KEY_PORTS = 2;
-/** Bits 0-7 the protocol, and below. */
+/** Bits 0-7 are the protocol; the KIND constants below are the other bits. */
 export const KEY_KIND = 3;
 /** The other three address words of A, then those of B; IPv6 only. */
 export const KEY_A_REST = 4;
@@ -23,12 +24,12 @@ const KIND_A_ASKS = 1 << 12;
 /** The bits of KEY_KIND. */
 export const KIND_MASK = 0x1fff;
 
-/** The caller owns the key and sets it anew for every packet. */
+/** The caller owns the key and sets it for every packet. */
 export class FlowKey {
   /** 4 words for IPv4, 10 for IPv6, laid out as above. */
   readonly words = new Int32Array(10);
   hash = 0;
-  /** 1 where the packet comes from end B. */
+  /** 1 if the packet comes from end B. */
   fromB = 0;
   readonly #k0: number;
   readonly #k1: number;
@@ -38,7 +39,10 @@ export class FlowKey {
     this.#k1 = seed[1];
   }
 
-  /** Takes the key of a packet. False for a packet that cannot have a flow: an ICMP message that neither asks nor answers. */
+  /**
+   * Sets the key from a packet. Returns false for an ICMP message that is neither request nor
+   * reply: it has no flow.
+   */
   set(packet: Packet): boolean {
     let kind = packet.protocol;
     let asks = true;
@@ -101,7 +105,7 @@ export class FlowKey {
   }
 }
 
-/** Does the source come before the destination? */
+/** Whether the source comes before the destination. */
 function isOrdered6(packet: Packet): boolean {
   if (packet.src3 !== packet.dst3) return packet.src3 < packet.dst3;
   if (packet.src2 !== packet.dst2) return packet.src2 < packet.dst2;

@@ -1,11 +1,12 @@
 /**
- * The lists of a flow table: doubly linked rings through the slots, each ordered by when its flows were last moved to the end. All flows
- * of a list have the same timeout, so that its first one is the next to expire, and the one used least recently.
+ * The lists of a flow table: doubly linked rings through the slots, ordered by when each flow was
+ * last moved to the end. All flows of a list have the same timeout, so the first one was used least
+ * recently and expires next.
  */
 import { LISTS, MOVED, NEXT, NO_SLOT, PREVIOUS, SLOT_SHIFT, type Slot } from './slots.ts';
 
 export class FlowLists {
-  /** Flows by list. */
+  /** Number of flows, by list. */
   readonly sizes = new Int32Array(LISTS);
   readonly #words: Int32Array;
   readonly #firstRing: number;
@@ -21,7 +22,7 @@ export class FlowLists {
     }
   }
 
-  /** Puts a slot that is in no list at the end of one. */
+  /** Puts a slot that is in no list at the end of `list`. */
   append(list: number, slot: Slot, now: number): void {
     const words = this.#words;
     const ring = this.#firstRing + list;
@@ -36,7 +37,7 @@ export class FlowLists {
     this.sizes[list] = (this.sizes[list] as number) + 1;
   }
 
-  /** Takes a slot out of the list that it is in. */
+  /** Removes a slot from its list. */
   unlink(list: number, slot: Slot): void {
     const words = this.#words;
     const at = slot << SLOT_SHIFT;
@@ -47,7 +48,7 @@ export class FlowLists {
     this.sizes[list] = (this.sizes[list] as number) - 1;
   }
 
-  /** The slot that was moved longest ago, or NO_SLOT. */
+  /** Returns the slot that was moved longest ago, or NO_SLOT. */
   first(list: number): Slot {
     const ring = this.#firstRing + list;
     const first = this.#words[(ring << SLOT_SHIFT) + NEXT] as Slot;

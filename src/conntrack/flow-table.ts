@@ -1,8 +1,10 @@
 /**
- * Tracked connections: found by a packet of either direction, moved through their states, forgotten when idle, and never more than a
- * fixed number of them. Nothing but the constructor allocates, nothing else throws.
+ * The table of tracked connections. A packet of either direction finds its flow and moves it
+ * through its states; idle flows expire; the capacity is fixed. Only the constructor allocates or
+ * throws.
  *
- * `now` is a coarse clock everywhere: ms as an int32 that wraps, read once a batch. `expire` must be called at least every few days.
+ * `now` is always the coarse clock: ms as an int32 that wraps, read once a batch. Call `expire` at
+ * least every few days.
  */
 import type { Packet } from '../packet/packet.ts';
 import { FlowKey, KEY_KIND } from './flow-key.ts';
@@ -32,51 +34,63 @@ import {
 import { nextState, STATES, WORTH_REVOKED, WORTHS, worthOf } from './states.ts';
 import { type Timeouts, timeoutsByState } from './timeouts.ts';
 
-/** A flow is moved to the end of its list at most this often, in ms: most packets only read. It lives that much longer than its timeout. */
+/**
+ * Least time in ms between two moves of a flow to the end of its list, so that most packets only
+ * read. Each flow lives that much longer than its timeout.
+ */
 export const MOVE_INTERVAL = 1000;
 export const MAX_CAPACITY = 1 << 24;
-/** Heads of lists that an insertion looks at, so that the table shrinks faster than it grows. */
+/**
+ * List heads that an insertion checks for expiry: two, so that the table shrinks faster than it
+ * grows.
+ */
 const EXPIRE_PER_INSERT = 2;
 
 /**
- * A sixteenth of the table is kept for flows that nobody has answered yet, and one for revoked flows, however many answered ones there are: otherwise a
- * table that is full of those would forget each new flow before its answer comes. A flood of unanswered ones takes no more than that from them.
+ * A sixteenth of the table is reserved for unanswered flows and another for revoked ones, however
+ * many replied flows there are: otherwise a table full of replied flows would evict each new flow
+ * before its answer comes. A flood of unanswered flows takes no more than that from the replied
+ * ones.
  */
 const RESERVE_SHIFT = 4;
 
-/** Places in `FlowTable.counters`; eviction counts by worth, from EVICTED on. */
+/** Indexes into `FlowTable.counters`. Evictions are counted by worth, from EVICTED on. */
 export const INSERTED = 0;
 export const EXPIRED = 1;
 export const EVICTED = 2;
 
 export class FlowTable {
   readonly capacity: number;
-  /** The slots, laid out as slots.ts says. */
+  /** The slots; slots.ts describes the layout. */
   readonly words: Int32Array;
   /** First slot of each hash chain. */
   readonly buckets: Int32Array;
   readonly lists: FlowLists;
-  /** Worth its while from LOOKAHEAD_FROM flows on. */
+  /** Pays from LOOKAHEAD_FROM flows on. */
   readonly lookahead: Lookahead;
-  /** Since the table exists: flows inserted, expired, and evicted by worth. Doubles, as they outgrow int32. */
+  /**
+   * Flows inserted, expired, and evicted by worth, since the table exists. Doubles, because they
+   * outgrow int32.
+   */
   readonly counters = new Float64Array(EVICTED + WORTHS.length);
   /** Flows in the table. */
   size = 0;
 
   readonly #seed: readonly [number, number];
-  /** By list: ms after which an unmoved flow is gone. */
+  /** By list: ms without a move after which a flow expires. */
   readonly #lifetimes: Int32Array;
-  /** Lists by worth, all that can hold flows. */
+  /** By worth: the lists that can contain such flows. */
   readonly #listsByWorth: readonly Int32Array[];
-  /** By worth: so many flows are not evicted while there are others. */
+  /** By worth: eviction spares this many flows while there are others. */
   readonly #reserves: Int32Array;
-  /** The list that expiry looks at next. */
+  /** The list that `expire` checks next. */
   #cursor = 0;
 
   /**
-   * @param capacity flows, 1 to MAX_CAPACITY; each takes 64 bytes, and 8 to 16 for its hash chain
-   * @param seed key of the hash; a test gives one to be repeatable
-   * @throws RangeError for a capacity or a timeout out of bounds
+   * @param capacity in flows, 1 to MAX_CAPACITY; each takes 64 bytes, plus 8 to 16 for its hash
+   * chain
+   * @param seed key of the hash; tests give one to be repeatable
+   * @throws RangeError if the capacity or a timeout is out of bounds
    */
   constructor(capacity: number, timeouts: Partial<Timeouts> = {}, seed: readonly [number, number] = randomKey()) {
     if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY) {
@@ -95,12 +109,12 @@ export class FlowTable {
     this.#reserves = Int32Array.of(0, reserve, reserve, 0);
   }
 
-  /** A key for `find` and `insert` of this table: its hash is the table's own. */
+  /** Returns a key for `find` and `insert` of this table: its hash is seeded like the table's. */
   createKey(): FlowKey {
     return new FlowKey(this.#seed);
   }
 
-  /** The flow with this key, or NO_SLOT. Does not count as movement. */
+  /** Returns the flow with this key, or NO_SLOT. Does not keep the flow alive. */
   find(key: FlowKey, now: number): Slot {
     const words = this.words;
     const { words: wanted, hash } = key;
@@ -121,14 +135,18 @@ export class FlowTable {
     return NO_SLOT;
   }
 
-  /** The side of the flow that sent the packet of the key: OPENER or OTHER. The flow has that key. */
+  /**
+   * Returns the side of the flow that sent the key's packet: OPENER or OTHER. The flow must have
+   * that key.
+   */
   sideOf(slot: Slot, key: FlowKey): number {
     return key.fromB ^ (((this.words[(slot << SLOT_SHIFT) + INFO] as number) >>> OPENER_IS_B_SHIFT) & 1);
   }
 
   /**
-   * Inserts a flow with a key that no flow of the table has. Its opener is the side that sent the packet of the key, or with `opener` OTHER the
-   * side that receives it. Evicts the least valuable flow where the table is full.
+   * Inserts a flow under a key that the table does not have. The opener is the side that sent the
+   * key's packet or, with `opener` OTHER, the side that receives it. Evicts the least valuable flow
+   * if the table is full.
    */
   insert(key: FlowKey, opener: number, state: number, generation: number, notes: number, now: number): Slot {
     this.expire(now, EXPIRE_PER_INSERT);
@@ -153,7 +171,7 @@ export class FlowTable {
     return slot;
   }
 
-  /** A packet of `side` went through: the flow moves on in its states, and lives on. */
+  /** Moves the flow to its next state after a packet of `side` passed, and keeps it alive. */
   advance(slot: Slot, side: number, event: number, now: number): void {
     const at = slot << SLOT_SHIFT;
     const list = listOf(this.words[at + INFO] as number);
@@ -162,7 +180,7 @@ export class FlowTable {
     if (next !== list || ((now - (this.words[at + MOVED] as number)) | 0) >= MOVE_INTERVAL) this.#move(slot, next, now);
   }
 
-  /** A packet was seen but not let through: the flow lives on as it is. */
+  /** Keeps the flow alive, in its state, after a packet that did not pass. */
   touch(slot: Slot, now: number): void {
     const at = slot << SLOT_SHIFT;
     if (((now - (this.words[at + MOVED] as number)) | 0) >= MOVE_INTERVAL) {
@@ -170,7 +188,7 @@ export class FlowTable {
     }
   }
 
-  /** Generation of the rules that judged the flow last. */
+  /** Returns the generation of the rules that last judged the flow. */
   generation(slot: Slot): number {
     return this.words[(slot << SLOT_SHIFT) + GENERATION] as number;
   }
@@ -183,12 +201,15 @@ export class FlowTable {
     return (listOf(this.words[(slot << SLOT_SHIFT) + INFO] as number) & REVOKED_LISTS) !== 0;
   }
 
-  /** Twelve bits that mean something to the caller. */
+  /** Returns twelve bits that have a meaning for the caller only. */
   notes(slot: Slot): number {
     return (this.words[(slot << SLOT_SHIFT) + INFO] as number) >>> NOTES_SHIFT;
   }
 
-  /** The flow was judged by the rules of `generation`: denied both ways from now on, or allowed. */
+  /**
+   * Records that the rules of `generation` judged the flow: denied both ways from now on, or
+   * allowed.
+   */
   judged(slot: Slot, generation: number, revoked: boolean, notes: number, now: number): void {
     const at = slot << SLOT_SHIFT;
     const info = this.words[at + INFO] as number;
@@ -223,10 +244,13 @@ export class FlowTable {
     this.size--;
   }
 
-  /** Removes flows that were idle for their timeout, looking at no more than `budget` of them and of empty lists; gives back how many went. */
+  /**
+   * Removes flows that were idle for their timeout and returns how many. Checks at most `budget`
+   * flows and empty lists.
+   */
   expire(now: number, budget: number): number {
     let removed = 0;
-    // No list has anything once each was looked at since the last removal.
+    // Nothing is left to remove once each list was checked since the last removal.
     let left = USED_LISTS;
     for (let i = 0; i < budget && left > 0; i++) {
       const list = this.#cursor;
@@ -253,7 +277,10 @@ export class FlowTable {
     this.lists.append(list, slot, now);
   }
 
-  /** A slot that was freed, or else one that was never used, so that memory is touched only when needed, or else one that is evicted. */
+  /**
+   * Returns a freed slot, else one that was never used (so that memory is touched only when
+   * needed), else evicts a flow.
+   */
   #takeSlot(): Slot {
     const words = this.words;
     if (words[FREE] === NO_SLOT) {
@@ -269,7 +296,9 @@ export class FlowTable {
     return slot;
   }
 
-  /** Removes one flow of the least worth that is above its reserve, of those the one that has been still for longest. */
+  /**
+   * Evicts one flow: of the lowest worth that exceeds its reserve, the one that was idle longest.
+   */
   #evict(): void {
     for (let worth = 0; worth < WORTHS.length; worth++)
       if (this.#flowsOf(worth) > (this.#reserves[worth] as number) && this.#evictOf(worth)) return;
@@ -307,10 +336,13 @@ export class FlowTable {
   }
 }
 
-/** Lists that can hold flows. */
+/** Number of lists that can contain flows. */
 const USED_LISTS = 2 * (STATES.length - 1);
 
-/** The next list that can hold flows; list numbers between the states and their revoked twins are not used. */
+/**
+ * Returns the next list that can contain flows; numbers between the states and their revoked twins
+ * are unused.
+ */
 function nextList(list: number): number {
   const next = list + 1;
   if (next === STATES.length) return REVOKED_LISTS + 1;

@@ -1,9 +1,10 @@
 /**
- * HalfSipHash-1-3 (https://github.com/veorq/SipHash, linux/siphash.h `hsiphash`): a keyed hash, so that nobody who does not know the key
- * can choose packets that all fall into one chain. The length block is left out, as no key is the beginning of another.
+ * HalfSipHash-1-3 (https://github.com/veorq/SipHash, linux/siphash.h `hsiphash`): a keyed hash, so
+ * that without the key nobody can choose packets that all fall into one chain. The length block is
+ * left out, because no key is a prefix of another.
  */
 
-/** The hash, an int32, of `words[0..count)` under the key (k0, k1). */
+/** Returns the hash, an int32, of `words[0..count)` under the key (k0, k1). */
 export function halfSipHash(words: Int32Array, count: number, k0: number, k1: number): number {
   let v0 = k0;
   let v1 = k1;
@@ -40,7 +41,7 @@ export function halfSipHash(words: Int32Array, count: number, k0: number, k1: nu
   return v1 ^ v3;
 }
 
-/** A key that nobody knows: two random int32. */
+/** Returns a random key of two int32. */
 export function randomKey(): readonly [number, number] {
   const [k0, k1] = crypto.getRandomValues(new Int32Array(2));
   return [k0 as number, k1 as number];

@@ -1,14 +1,21 @@
 /**
- * Reads ahead what finding the flows of a batch will read. In a table that no cache holds, a lookup waits for memory twice, bucket and then slot; announced
- * first, the reads of a whole batch wait together. Nothing is decided here: what was announced and is not looked up, or the other way, is only slower.
+ * Prefetches what looking up the flows of a batch will read. In a table too large for the caches a
+ * lookup waits for memory twice: for the bucket, then for the slot. Announced first, the reads of a
+ * whole batch wait together. No result depends on it: an announcement without a lookup, or the
+ * reverse, only costs time.
  */
 import type { Packet } from '../packet/packet.ts';
 import { FlowKey } from './flow-key.ts';
 import { HASH, SLOT_SHIFT } from './slots.ts';
 
-/** Flows from which on it pays: a smaller table lies in the caches, and then reading it twice costs more (bench/README.md). */
+/**
+ * Number of flows from which prefetching pays. A smaller table fits into the caches, and reading it
+ * twice costs more (bench/README.md).
+ */
 export const LOOKAHEAD_FROM = 100_000;
-/** Packets that are looked ahead at once. A power of two; of more, the last ones. */
+/**
+ * Packets to prefetch for at once, a power of two. If more are announced, only the last ones count.
+ */
 const AHEAD = 64;
 
 export class Lookahead {
@@ -18,17 +25,17 @@ export class Lookahead {
   readonly #hashes = new Int32Array(AHEAD);
   readonly #slots = new Int32Array(AHEAD);
   #announced = 0;
-  /** What was read, so that no compiler finds the reads to be of no use. */
+  /** Depends on every read, so that no compiler removes the reads as unused. */
   #read = 0;
 
-  /** Of a flow table's memory, and the key of its hash. */
+  /** Takes the memory of a flow table, and the key of its hash. */
   constructor(words: Int32Array, buckets: Int32Array, seed: readonly [number, number]) {
     this.#words = words;
     this.#buckets = buckets;
     this.#key = new FlowKey(seed);
   }
 
-  /** The flow of this packet is soon looked for. */
+  /** Announces a packet whose flow is about to be looked up. */
   announce(packet: Packet): void {
     const key = this.#key;
     if (!key.set(packet)) return;
@@ -36,7 +43,10 @@ export class Lookahead {
     this.#announced++;
   }
 
-  /** Reads for all that were announced since. Short loops on purpose: the processor then has the reads of many packets under way. */
+  /**
+   * Reads for every packet announced since the last call. The loops are short on purpose: the
+   * processor then has the reads of many packets in flight.
+   */
   read(): void {
     const hashes = this.#hashes;
     const slots = this.#slots;

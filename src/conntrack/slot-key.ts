@@ -1,10 +1,13 @@
-/** What identifies a flow (flow-key.ts) in the words of its slot (slots.ts): compared, written, and read back as a packet. */
+/**
+ * Compares a flow's key (flow-key.ts) with the words of a slot (slots.ts), writes it there, and
+ * reads it back as a packet.
+ */
 import type { Packet } from '../packet/packet.ts';
 import { hasPorts } from '../packet/protocols.ts';
 import { KEY_A, KEY_A_REST, KEY_B, KEY_B_REST, KEY_KIND, KEY_PORTS, KIND_IPV6, KIND_MASK } from './flow-key.ts';
 import { INFO, KEY, KEY_REST, OPENER_IS_B_SHIFT } from './slots.ts';
 
-/** The slot at word `at` is of the flow with this key. */
+/** Whether the slot at word `at` has this key. */
 export function hasKey(words: Int32Array, at: number, key: Int32Array): boolean {
   const kind = key[KEY_KIND] as number;
   if (
@@ -20,7 +23,7 @@ export function hasKey(words: Int32Array, at: number, key: Int32Array): boolean 
   return true;
 }
 
-/** All of the key but its kind, which is part of the info word. */
+/** Writes all of the key but its kind, which is part of the info word. */
 export function writeKey(words: Int32Array, at: number, key: Int32Array): void {
   words[at + KEY] = key[KEY_A] as number;
   words[at + KEY + 1] = key[KEY_B] as number;
@@ -29,7 +32,7 @@ export function writeKey(words: Int32Array, at: number, key: Int32Array): void {
   for (let i = 0; i < 6; i++) words[at + KEY_REST + i] = key[KEY_A_REST + i] as number;
 }
 
-/** The packet gets family, protocol, addresses and ports as the opener of the flow sends them. */
+/** Sets the packet's family, protocol, addresses and ports as the flow's opener sends them. */
 export function readOpening(words: Int32Array, at: number, packet: Packet): void {
   const info = words[at + INFO] as number;
   const a = words[at + KEY] as number;

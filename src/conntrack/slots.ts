@@ -1,8 +1,8 @@
 /**
  * The memory of a flow table: one typed array of slots of 16 int32 words, 64 bytes, a cache line.
  *
- *     word  0  hash                       What a lookup reads comes first, in case that the array does not begin
- *           1  address of A, last word    on a cache line.
+ *     word  0  hash                       What a lookup reads comes first, in case the array
+ *           1  address of A, last word    does not begin on a cache line.
  *           2  address of B, last word
  *           3  port of A << 16 | port of B
  *           4  info, see below
@@ -19,14 +19,15 @@
  *                   19  B is the opener
  *                20-31  notes of the caller
  *
- * Slot 0 stands for "none"; its words keep the stack of freed slots and the first slot that was never used. Behind the flows, each list has a slot of its own that closes it to a ring, so that linking and unlinking
- * need no special cases:
+ * Slot 0 stands for "none"; its words hold the stack of freed slots and the first slot that was
+ * never used. Behind the flows, each list has a slot of its own that closes it to a ring, so that
+ * linking and unlinking need no special cases:
  *
  *     | 0 none | 1 .. capacity flows | list 0 | list 1 | ... | list 63 |
  */
 
 declare const slotBrand: unique symbol;
-/** Index of a slot; no other number is one. */
+/** Index of a slot, branded so that no other number passes for one. */
 export type Slot = number & { readonly [slotBrand]: true };
 export const NO_SLOT = 0 as Slot;
 
@@ -45,19 +46,22 @@ export const NEXT = 9;
 /** Words 10 to 15 are words 4 to 9 of the key. */
 export const KEY_REST = 10;
 
-/** In slot 0: the first slot of the stack of free slots, which goes on in their CHAIN words. */
+/** In slot 0: the first slot of the stack of free slots, chained by their CHAIN words. */
 export const FREE = CHAIN;
-/** In slot 0: from this slot on none was ever used. */
+/** In slot 0: this slot and all behind it were never used. */
 export const UNUSED = NEXT;
 
 export const LIST_SHIFT = 13;
-/** A list holds the flows of one state that are all revoked, or all not; its number is the state's, plus this if they are. */
+/**
+ * A list contains flows of one state, all revoked or none. Its number is the state's, plus this if
+ * they are revoked.
+ */
 export const REVOKED_LISTS = 32;
 export const LISTS = 64;
 export const OPENER_IS_B_SHIFT = 19;
 export const NOTES_SHIFT = 20;
 
-/** The list of a flow by its info word. */
+/** Returns the list of the flow with this info word. */
 export function listOf(info: number): number {
   return (info >>> LIST_SHIFT) & (LISTS - 1);
 }

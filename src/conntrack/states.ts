@@ -1,8 +1,10 @@
 /**
- * The states of flows, what moves them, and how much a flow in each is worth when room is needed.
+ * The states of flows, the events that change them, and how much a flow in each state is worth when
+ * the table is full.
  *
- * TCP follows the table of the kernel's nf_conntrack_proto_tcp.c with sequence numbers unchecked; SCTP that of nf_conntrack_proto_sctp.c;
- * the other protocols only know whether the other side has answered.
+ * TCP follows the table of the kernel's nf_conntrack_proto_tcp.c without checking sequence numbers,
+ * SCTP that of nf_conntrack_proto_sctp.c. Other protocols only know whether the other side has
+ * answered.
  */
 import { icmpQuery, QUERY_REPLY } from '../packet/icmp-types.ts';
 import type { Packet } from '../packet/packet.ts';
@@ -19,7 +21,7 @@ export const STATES = [
   /** Both have sent a FIN. */
   'tcp-closing',
   'tcp-time-wait',
-  /** A RST came by. */
+  /** A RST was seen. */
   'tcp-closed',
   'udp-unreplied',
   'udp-replied',
@@ -59,10 +61,10 @@ export const SCTP_CLOSED = code('sctp-closed');
 export const OTHER_UNREPLIED = code('other-unreplied');
 export const OTHER_REPLIED = code('other-replied');
 
-/** States are kept in 5 bits. */
+/** A state takes 5 bits. */
 export const STATE_BITS = 5;
 
-/** Which side of a flow a packet comes from. */
+/** The side of a flow that a packet comes from. */
 export const OPENER = 0;
 export const OTHER = 1;
 
@@ -81,7 +83,7 @@ const EVENT_COOKIE_ACK = 6;
 /** Answers a request: an ICMP echo reply. */
 export const EVENT_REPLY = 7;
 
-/** Events by the flags byte of TCP. RST counts before SYN, and SYN before FIN, whatever else is set. */
+/** Events by the flags byte of TCP. RST takes precedence over SYN, and SYN over FIN. */
 const TCP_EVENTS = Uint8Array.from({ length: 256 }, (_, flags) => {
   if ((flags & protocols.RST) !== 0) return EVENT_RESET;
   if ((flags & protocols.SYN) !== 0) return (flags & protocols.ACK) !== 0 ? EVENT_ACCEPT : EVENT_OPEN;
@@ -99,7 +101,7 @@ SCTP_EVENTS[protocols.SCTP_COOKIE_ECHO] = EVENT_COOKIE_ECHO;
 SCTP_EVENTS[protocols.SCTP_COOKIE_ACK] = EVENT_COOKIE_ACK;
 SCTP_EVENTS[protocols.SCTP_SHUTDOWN_COMPLETE] = EVENT_RESET;
 
-/** What the packet does to its flow. */
+/** Returns what the packet does to its flow. */
 export function eventOf(packet: Packet): number {
   if (packet.protocol === protocols.TCP) return TCP_EVENTS[packet.tcpFlags] as number;
   if (packet.protocol === protocols.SCTP) return SCTP_EVENTS[packet.sctpChunk] as number;
@@ -107,7 +109,10 @@ export function eventOf(packet: Packet): number {
   return (icmpQuery(packet.protocol, packet.icmpType) & QUERY_REPLY) !== 0 ? EVENT_REPLY : EVENT_TRAFFIC;
 }
 
-/** Can a packet with this event open a flow of the protocol? TCP and SCTP need a handshake, and a reply never opens anything. */
+/**
+ * Whether a packet with this event can open a flow of the protocol. TCP and SCTP need a handshake;
+ * a reply never opens a flow.
+ */
 export function opensFlow(protocol: number, event: number): boolean {
   if (protocol === protocols.TCP || protocol === protocols.SCTP) return event === EVENT_OPEN;
   return event !== EVENT_REPLY;
@@ -130,7 +135,7 @@ export function openingState(protocol: number): number {
   }
 }
 
-/** The state of a flow that is known to go both ways. */
+/** The state of a flow that has seen packets both ways. */
 export function settledState(protocol: number): number {
   switch (protocol) {
     case protocols.TCP:
@@ -147,7 +152,7 @@ export function settledState(protocol: number): number {
   }
 }
 
-/** Next states: by state, side and event. What is not written down changes nothing. */
+/** Next states, by state, side and event. An event without an entry changes nothing. */
 const NEXT = new Uint8Array(1 << (STATE_BITS + 4));
 const EVERY_EVENT = [0, 1, 2, 3, 4, 5, 6, 7];
 const BOTH_SIDES = [OPENER, OTHER];
@@ -157,10 +162,12 @@ function move(from: number, sides: readonly number[], events: readonly number[],
   for (const side of sides) for (const event of events) NEXT[(from << 4) | (side << 3) | event] = to;
 }
 
-// A SYN of the opener on a live flow is a retransmission: it changes nothing (the kernel ignores it, the receiver answers with a
-// challenge ACK, RFC 5961). A SYN of the other side is never a reply; the filter judges it first. On a flow that has seen a FIN or a RST,
-// it opens a new flow, see `canReopen`.
-move(TCP_SYN_SENT, [OTHER], [EVENT_ACCEPT, EVENT_OPEN], TCP_SYN_RECEIVED); // both open at once: RFC 9293 figure 7
+// A SYN of the opener on a live flow is a retransmission and changes nothing (the kernel ignores
+// it, and the receiver answers with a challenge ACK, RFC 5961). A SYN of the other side is never a
+// reply; the filter judges it first. On a flow that has seen a FIN or a RST, a SYN opens a new
+// flow; see `canReopen`.
+// Simultaneous open: RFC 9293 figure 7.
+move(TCP_SYN_SENT, [OTHER], [EVENT_ACCEPT, EVENT_OPEN], TCP_SYN_RECEIVED);
 move(TCP_SYN_RECEIVED, [OPENER], [EVENT_TRAFFIC], TCP_ESTABLISHED);
 for (const open of [TCP_SYN_RECEIVED, TCP_ESTABLISHED]) {
   move(open, [OPENER], [EVENT_CLOSE], TCP_HALF_CLOSED_BY_OPENER);
@@ -169,27 +176,28 @@ for (const open of [TCP_SYN_RECEIVED, TCP_ESTABLISHED]) {
 move(TCP_HALF_CLOSED_BY_OPENER, [OTHER], [EVENT_CLOSE], TCP_CLOSING);
 move(TCP_HALF_CLOSED_BY_OTHER, [OPENER], [EVENT_CLOSE], TCP_CLOSING);
 move(TCP_CLOSING, BOTH_SIDES, [EVENT_TRAFFIC], TCP_TIME_WAIT);
-// A RST closes at once, but what still comes passes and keeps the flow: with sequence numbers unchecked, one that the receiver ignores
-// (RFC 5961) must not cut a connection that goes on.
+// A RST closes the flow, but later packets still pass and keep it alive. Sequence numbers are not
+// checked, so a RST that the receiver ignores (RFC 5961) must not cut a connection that goes on.
 for (let state = TCP_SYN_SENT; state <= TCP_TIME_WAIT; state++) move(state, BOTH_SIDES, [EVENT_RESET], TCP_CLOSED);
 
 move(UDP_UNREPLIED, [OTHER], EVERY_EVENT, UDP_REPLIED);
 move(ICMP_UNREPLIED, [OTHER], EVERY_EVENT, ICMP_REPLIED);
 move(OTHER_UNREPLIED, [OTHER], EVERY_EVENT, OTHER_REPLIED);
 
-// Either side may echo the cookie and acknowledge it where both opened at once (RFC 9260 section 5.2.1).
+// If both sides opened at once, either may echo the cookie and acknowledge it (RFC 9260 section
+// 5.2.1).
 move(SCTP_INIT_SENT, BOTH_SIDES, [EVENT_COOKIE_ECHO], SCTP_COOKIE_ECHOED);
 move(SCTP_COOKIE_ECHOED, BOTH_SIDES, [EVENT_COOKIE_ACK], SCTP_ESTABLISHED);
 move(SCTP_COOKIE_ECHOED, [OTHER], [EVENT_TRAFFIC], SCTP_ESTABLISHED);
 move(SCTP_ESTABLISHED, BOTH_SIDES, [EVENT_CLOSE], SCTP_SHUTDOWN);
 for (let state = SCTP_INIT_SENT; state <= SCTP_SHUTDOWN; state++) move(state, BOTH_SIDES, [EVENT_RESET], SCTP_CLOSED);
 
-/** The state of a flow after a packet of `side` (OPENER or OTHER). */
+/** Returns the state of a flow after a packet of `side` (OPENER or OTHER). */
 export function nextState(state: number, side: number, event: number): number {
   return NEXT[(state << 4) | (side << 3) | event] as number;
 }
 
-/** Is a SYN or INIT on a flow in this state the opening of a new one? */
+/** Whether a SYN or INIT on a flow in this state opens a new flow. */
 export function canReopen(state: number): boolean {
   return (
     (state >= TCP_HALF_CLOSED_BY_OPENER && state <= TCP_CLOSED) || state === SCTP_SHUTDOWN || state === SCTP_CLOSED
@@ -197,8 +205,9 @@ export function canReopen(state: number): boolean {
 }
 
 /**
- * What a flow is worth, least first: the order of eviction. A flow that is over costs nobody anything; an unreplied one is what a flood
- * is made of; a revoked one must outlast those, or the other side could bring a denied flow back; a replied one is somebody's connection.
+ * What a flow is worth. The table evicts from the front of this list. Evicting a finished flow
+ * costs nothing. Unreplied flows are what a flood consists of. Revoked flows must outlast those, or
+ * the other side could bring a denied flow back. A replied flow is a working connection.
  */
 export const WORTHS = ['closing', 'unreplied', 'revoked', 'replied'] as const;
 export type Worth = (typeof WORTHS)[number];

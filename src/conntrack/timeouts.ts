@@ -1,11 +1,11 @@
-/** How long a flow is kept without a packet. */
+/** How long the flow table keeps a flow without packets. */
 import * as states from './states.ts';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const DAY = 24 * 60 * MINUTE;
 
-/** All in ms, at least 1 s, at most 20 days: the coarse clock is an int32 that wraps. */
+/** All in ms, from 1 s to 20 days: the coarse clock is an int32 that wraps. */
 export interface Timeouts {
   readonly tcpSynSent: number;
   readonly tcpSynReceived: number;
@@ -25,9 +25,10 @@ export interface Timeouts {
 }
 
 /**
- * The kernel's defaults: `tcp_timeouts`, `udp_timeouts`, `nf_ct_icmp_timeout`, `sctp_timeouts` and `nf_ct_generic_timeout` in
- * net/netfilter/nf_conntrack_proto_*.c. Three are longer: the kernel takes a TCP connection that it has forgotten up again, while here
- * a packet of a flow that is not known is denied, so that a timeout must outlast every silence of a healthy connection.
+ * The kernel's defaults: `tcp_timeouts`, `udp_timeouts`, `nf_ct_icmp_timeout`, `sctp_timeouts` and
+ * `nf_ct_generic_timeout` in net/netfilter/nf_conntrack_proto_*.c. Three are longer. The kernel
+ * picks up a TCP connection that it has forgotten, but podfence denies packets of unknown flows, so
+ * a timeout must outlast every silence of a healthy connection.
  */
 export const DEFAULT_TIMEOUTS: Timeouts = {
   tcpSynSent: 2 * MINUTE,
@@ -41,16 +42,18 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
   udpUnreplied: 30 * SECOND,
   udpReplied: 2 * MINUTE,
   icmp: 30 * SECOND,
-  /** RTO.Max (RFC 9260 section 16), the longest wait between two retransmissions; kernel: 3 seconds. */
+  /**
+   * RTO.Max (RFC 9260 section 16), the longest wait between two retransmissions; kernel: 3 seconds.
+   */
   sctpHandshake: 1 * MINUTE,
   sctpEstablished: 210 * SECOND,
-  /** As above. */
+  /** As `sctpHandshake`. */
   sctpShutdown: 1 * MINUTE,
   sctpClosed: 10 * SECOND,
   other: 10 * MINUTE,
 };
 
-/** Timeouts by state number. Throws RangeError for one that is out of bounds. */
+/** Returns the timeouts by state number. Throws RangeError if one is out of bounds. */
 export function timeoutsByState(overrides: Partial<Timeouts>): Int32Array {
   const timeouts = { ...DEFAULT_TIMEOUTS, ...overrides };
   for (const [name, value] of Object.entries(timeouts)) {

@@ -1,7 +1,8 @@
 /**
- * What the policies say about a packet that opens a flow; no flow is looked at.
+ * What the policies say about a packet that opens a flow. Looks at no flow.
  *
- * IPv4 and IPv6 are written twice: the words of an address are passed as numbers, so that nothing is allocated.
+ * IPv4 and IPv6 are written twice: address words are passed as numbers, so that nothing is
+ * allocated.
  */
 import { isNeighbourDiscovery } from '../packet/icmp-types.ts';
 import type { Packet } from '../packet/packet.ts';
@@ -18,20 +19,23 @@ import {
   SAME_POD,
 } from './reasons.ts';
 
-/** The slot of an address that is no pod's. */
+/** The slot of an address that no pod has. */
 const NOBODY = -1;
 
-/** A ruling is a reason in its lowest bits, and with it in one int32 what else came to light: */
+/** A ruling is one int32: the reason in its lowest bits, then the flags below. */
 export const REASON_BITS = 8;
 export const SOURCE_IS_ENDPOINT = 1 << 8;
 export const DESTINATION_IS_ENDPOINT = 1 << 9;
-/** the ingress side is the one that denied, */
+/** The ingress side denied. */
 export const DENIED_BY_INGRESS = 1 << 10;
-/** audited policies alone deny it, so that it passes, */
+/** Only audited policies deny, so the packet passes. */
 export const AUDITED = 1 << 11;
-/** one of the pods is isolated in some direction, so that the flow's replies, or its next packets, depend on this one, */
+/**
+ * One of the pods is isolated in some direction, so the flow's replies or later packets depend on
+ * this one.
+ */
 export const TRACKED = 1 << 12;
-/** and that by policies that are enforced. */
+/** Enforced policies, not only audited ones, isolate one of the pods. */
 export const ENFORCED = 1 << 13;
 const ABOUT_ENDS = SOURCE_IS_ENDPOINT | DESTINATION_IS_ENDPOINT | TRACKED | ENFORCED;
 
@@ -39,12 +43,15 @@ export function reasonOf(ruling: number): number {
   return ruling & 0xff;
 }
 
-/** Is what it is about kept away? */
+/** Whether the ruling denies. A denial by audited policies alone does not count. */
 export function isDenied(ruling: number): boolean {
   return (ruling & 0xff) >= FIRST_DENY && (ruling & AUDITED) === 0;
 }
 
-/** Do the policies say less against the one than against the other? A denial says most, one by audited policies alone less, an allowance nothing. */
+/**
+ * Whether the policies object less in `ruling` than in `than`. A denial weighs most, one by audited
+ * policies alone less, an allowance nothing.
+ */
 export function isLess(ruling: number, than: number): boolean {
   return weight(ruling) < weight(than);
 }
@@ -54,14 +61,18 @@ function weight(ruling: number): number {
   return (ruling & AUDITED) !== 0 ? 1 : 2;
 }
 
-/** The ruling of a decoded packet whose status is OK: what both directions say together, and what came to light about its ends. */
+/**
+ * Returns the ruling on a decoded packet whose status is OK: both directions together, with the
+ * flags about its ends.
+ */
 export function rule(table: RuleTable, packet: Packet): number {
   return packet.family === 4 ? rule4(table, packet) : rule6(table, packet);
 }
 
 /**
- * What the policies say of one direction of the packet alone, whatever they say of the other: a reason, with AUDITED where audited policies alone deny it.
- * Slower than `rule`; for questions.
+ * Returns what the policies say about one direction of the packet, whatever they say about the
+ * other: a reason, with AUDITED if only audited policies deny it. Slower than `rule`: meant for
+ * questions, not for packets.
  */
 export function ruleDirection(table: RuleTable, packet: Packet, direction: DirectionIndex): number {
   const { family, src0, src1, src2, src3, dst0, dst1, dst2, dst3 } = packet;
@@ -85,7 +96,7 @@ export function ruleDirection(table: RuleTable, packet: Packet, direction: Direc
   return ruling;
 }
 
-/** @param src slot of the source, which nobody shares; the same of `dst` */
+/** @param src slot of the source, which must not be a shared one; the same for `dst` */
 function ruleSide(table: RuleTable, packet: Packet, src: number, dst: number, direction: DirectionIndex): number {
   const { family, src0, src1, src2, src3, dst0, dst1, dst2, dst3 } = packet;
   const same = src0 === dst0 && (family === 4 || (src1 === dst1 && src2 === dst2 && src3 === dst3));
@@ -115,7 +126,8 @@ function rule6(table: RuleTable, packet: Packet): number {
 }
 
 /**
- * Where several pods share an address, whoever it may be: what is denied for one of them is denied, what concerns one of them is tracked.
+ * Judges a packet whose source or destination address several pods share, for every pod that it may
+ * be: a denial for one denies, and the isolation of one makes the packet TRACKED.
  */
 function ruleEach(table: RuleTable, packet: Packet, src: number, dst: number): number {
   if (table.hasTooManySharers(src)) return TRACKED | ENFORCED | SOURCE_IS_ENDPOINT | denial(packet, EGRESS);
@@ -141,14 +153,18 @@ function ruleEach(table: RuleTable, packet: Packet, src: number, dst: number): n
   return ruling | cameToLight;
 }
 
-/** Of those that say as much the one that a packet between two pods would meet: egress before ingress, a policy's allowance before none. In whatever order the pods are looked at. */
+/**
+ * Whether `ruling` outweighs `than`. If they weigh the same, the one counts that a packet between
+ * two pods would get: egress before ingress, a policy's allowance before none. So the order in
+ * which pods are looked at does not matter.
+ */
 function saysMore(ruling: number, than: number): boolean {
   if (weight(ruling) !== weight(than)) return weight(ruling) > weight(than);
   if (weight(ruling) === 0) return reasonOf(than) === NOT_ISOLATED;
   return (ruling & DENIED_BY_INGRESS) === 0;
 }
 
-/** @param src slot of the source, which nobody shares; the same of `dst` */
+/** @param src slot of the source, which must not be a shared one; the same for `dst` */
 function rulePods4(table: RuleTable, packet: Packet, src: number, dst: number): number {
   const ends = endpoints(table, src, dst);
   if (packet.src0 === packet.dst0 || table.samePod(src, dst)) return ends | SAME_POD;
@@ -175,8 +191,9 @@ function rulePods6(table: RuleTable, packet: Packet, src: number, dst: number): 
 }
 
 /**
- * The four below say of a direction whose endpoint is isolated so (0, BY_AUDITED or BY_ENFORCED) why the packet is allowed or denied: a reason, with AUDITED where audited
- * policies deny it, and DENIED_BY_INGRESS.
+ * The four functions below judge one direction of an endpoint that is isolated as `isolation` says
+ * (0, BY_AUDITED or BY_ENFORCED). They return a reason, with AUDITED if audited policies deny, and
+ * with DENIED_BY_INGRESS if ingress does.
  */
 function egress4(table: RuleTable, packet: Packet, src: number, dst: number, isolation: number): number {
   if (isolation === 0) return NOT_ISOLATED;
@@ -208,7 +225,10 @@ function ingress6(table: RuleTable, packet: Packet, src: number, dst: number, is
   return denialBy(packet, INGRESS, isolation);
 }
 
-/** What both directions say together: a denial before one by audited policies, that before an allowance, and else egress before ingress. */
+/**
+ * Combines both directions. A denial counts before one by audited policies, that before an
+ * allowance by a policy, that before NOT_ISOLATED; of equals egress counts.
+ */
 export function together(egress: number, ingress: number): number {
   if (isDenied(egress)) return egress;
   if (isDenied(ingress) || (egress & AUDITED) === 0) return ingress === NOT_ISOLATED ? egress : ingress;
@@ -219,7 +239,10 @@ function denialBy(packet: Packet, direction: DirectionIndex, isolation: number):
   return isolation === BY_AUDITED ? AUDITED | denial(packet, direction) : denial(packet, direction);
 }
 
-/** Only with a hop limit of 255, which no router has passed on: receivers ignore the rest (RFC 4861 section 7.1). */
+/**
+ * Whether it is neighbour discovery. Its hop limit must be 255, which proves that no router
+ * forwarded it; receivers ignore any other (RFC 4861 section 7.1).
+ */
 function isDiscovery({ protocol, icmpType, hopLimit }: Packet): boolean {
   return protocol === ICMPV6 && isNeighbourDiscovery(icmpType) && hopLimit === 255;
 }
@@ -228,10 +251,13 @@ function endpoints(table: RuleTable, src: number, dst: number): number {
   return (table.isEndpoint(src) ? SOURCE_IS_ENDPOINT : 0) | (table.isEndpoint(dst) ? DESTINATION_IS_ENDPOINT : 0);
 }
 
-/** How the directions that decide this packet are isolated, two bits each, egress first, */
+/**
+ * `isolation` returns two bits for the packet's egress, and from INGRESS_SHIFT on two for its
+ * ingress.
+ */
 const ISOLATION = BY_ENFORCED | BY_AUDITED;
 const INGRESS_SHIFT = 2;
-/** and those that decide what comes the other way. */
+/** From here on, two bits for both directions that decide the replies. */
 const REPLY_SHIFT = 4;
 const ANY_ENFORCED = BY_ENFORCED | (BY_ENFORCED << INGRESS_SHIFT) | (BY_ENFORCED << REPLY_SHIFT);
 
@@ -247,12 +273,15 @@ function trackedBy(isolated: number): number {
   return (isolated & ANY_ENFORCED) !== 0 ? TRACKED | ENFORCED : TRACKED;
 }
 
-/** The port that a NetworkPolicyPort can allow: -1 for ICMP, whose identifier is none, and for a later fragment. */
+/**
+ * Returns the port that a NetworkPolicyPort can allow; -1 for a later fragment, and for ICMP, whose
+ * identifier is no port.
+ */
 function policyPort(packet: Packet): number {
   return hasPorts(packet.protocol) ? packet.dstPort : -1;
 }
 
-/** A later fragment is denied because it has no port to compare, whichever side asked for one. */
+/** A later fragment has no port to compare, so its reason is FRAGMENT, whichever side denies it. */
 function denial(packet: Packet, direction: DirectionIndex): number {
   const side = direction === EGRESS ? 0 : DENIED_BY_INGRESS;
   if (packet.isLaterFragment && hasPorts(packet.protocol)) return side | FRAGMENT;

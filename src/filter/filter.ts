@@ -1,5 +1,5 @@
 /**
- * The verdict on every packet: decode, look up the flow, and if there is none judge by the policies.
+ * Judges every packet: decodes it, looks up its flow, and if there is none asks the policies.
  *
  *     bytes -> decode -> malformed?                                         MALFORMED
  *                        later fragment, ICMP that has no flow?             by policy, leaves no flow
@@ -10,9 +10,11 @@
  *                        no flow            opens one?                      by policy; allowed: the flow is inserted
  *                                           else                            MID_STREAM, or ADOPTED
  *
- * What only audited policies deny gets the reason that it would be denied for, and passes (`isAudited`): its flow is inserted, so that the rest of it is ESTABLISHED.
+ * A packet that only audited policies deny gets the reason of that denial, and passes
+ * (`isAudited`). Its flow is inserted, so that the rest of it is ESTABLISHED.
  *
- * One thread owns a filter with its flow table; rule tables are immutable and shared. Nothing here allocates or throws.
+ * One thread owns a filter with its flow table; rule tables are immutable and shared. Nothing here
+ * allocates or throws.
  */
 import type { FlowKey } from '../conntrack/flow-key.ts';
 import type { FlowTable } from '../conntrack/flow-table.ts';
@@ -53,13 +55,13 @@ import { ADOPTED, ESTABLISHED, FIRST_DENY, MALFORMED, MID_STREAM, RELATED, REVOK
 import { copyFlow, copyQuoted, copyReversed, isTowardsQuotedSender } from './tuples.ts';
 
 /**
- * What a flow notes of the ruling in its opening direction: is the opener an endpoint (bit 0), is the other side (1), who denied (2), do audited policies alone
- * deny it (3).
+ * What a flow remembers of the ruling on its opening direction. Bit 0: the opener is an endpoint.
+ * Bit 1: the other side is one. Bit 2: ingress denied. Bit 3: only audited policies deny.
  */
 const NOTES = SOURCE_IS_ENDPOINT | DESTINATION_IS_ENDPOINT | DENIED_BY_INGRESS | AUDITED;
 const NOTE_DENIED_BY_INGRESS = DENIED_BY_INGRESS >> REASON_BITS;
 const NOTE_AUDITED = AUDITED >> REASON_BITS;
-/** No table has it: a flow with this generation is judged again when it moves. */
+/** A generation that no table has, so that the flow's next packet is judged again. */
 const UNJUDGED = 0;
 
 export class Filter {
@@ -72,7 +74,10 @@ export class Filter {
   #direction: number = INGRESS;
   #isAudited = false;
   #side: number = OPENER;
-  /** A flow in its opening direction, and the packet that an ICMP error quotes: not what was captured, but judged or looked up too. */
+  /**
+   * A flow in its opening direction, and the packet that an ICMP error quotes: not captured, but
+   * judged or looked up.
+   */
   readonly #opening = new Packet();
   readonly #quoted = new Packet();
   /** Keys of `packet`, and of the flow that is seeded or that an ICMP error is about. */
@@ -87,37 +92,44 @@ export class Filter {
     this.adoption = new Adoption(table);
   }
 
-  /** Judges by this table from the next packet on. Flows that the table before it has judged are judged again when they move. */
+  /**
+   * Judges by this table from the next packet on. A flow that an older table judged is judged again
+   * at its next packet.
+   */
   useTable(table: RuleTable): void {
     this.adoption.replaced(this.table);
     this.table = table;
   }
 
   /**
-   * Of the packet judged last, EGRESS (0) or INGRESS (1): the side that denied it, or else EGRESS where the source is an endpoint of
-   * this node.
+   * The direction of the packet judged last, EGRESS (0) or INGRESS (1): the side that denied it, or
+   * else EGRESS if the source is an endpoint of this node.
    */
   get direction(): number {
     return this.#direction;
   }
 
   /**
-   * Of the packet judged last: is it denied by audited policies alone? Its reason is the one that it would be denied for, but it passes, and the flow that it
-   * opens is known as one that passes.
+   * Whether only audited policies deny the packet judged last. It has the reason of that denial but
+   * passes, and the flow that it opens is tracked as an allowed one.
    */
   get isAudited(): boolean {
     return this.#isAudited;
   }
 
   /**
-   * Of the packet judged last, unless it is an ICMP error, where its reason is ESTABLISHED, REVOKED or ADOPTED: the side of its flow that sent it, OPENER or
-   * OTHER. Of a flow that `judgeSeeded` has judged, the side that is its source there.
+   * The side that sent the packet judged last, OPENER or OTHER, if its reason is ESTABLISHED,
+   * REVOKED or ADOPTED and it is no ICMP error. After `judgeSeeded`: the side that is the source of
+   * its `flow`.
    */
   get side(): number {
     return this.#side;
   }
 
-  /** Announces a packet of the batch that is judged next (conntrack/lookahead.ts); the arguments are those of `judge`. Overwrites `packet`. */
+  /**
+   * Announces a packet of the batch that is judged next (conntrack/lookahead.ts). Takes the
+   * arguments of `judge`. Overwrites `packet`.
+   */
   announce(view: DataView, offset: number, length: number, totalLength: number): void {
     const { packet, flows } = this;
     decode(packet, view, offset, length, totalLength);
@@ -127,8 +139,9 @@ export class Filter {
   }
 
   /**
-   * Judges the IP packet of which `length` bytes were captured at `offset` of `view`; `totalLength` is its real length, `now` the coarse
-   * clock (ms, int32 that wraps). Gives back a reason code: below FIRST_DENY it allows; see `isAudited` for the others.
+   * Judges the IP packet of which `length` bytes were captured at `offset` of `view`. Returns a
+   * reason code: below FIRST_DENY it allows; for the others see `isAudited`. `totalLength` is the
+   * packet's real length, `now` the coarse clock (ms, an int32 that wraps).
    */
   judge(view: DataView, offset: number, length: number, totalLength: number, now: number): number {
     const packet = this.packet;
@@ -145,8 +158,9 @@ export class Filter {
   }
 
   /**
-   * Enters a flow that the kernel tracks: `flow` holds family, protocol, addresses and ports in its opening direction. Allowed or denied,
-   * it counts as judged by the current table, and as going both ways.
+   * Inserts a flow that the kernel tracks; `flow` has its family, protocol, addresses and ports in
+   * the opening direction. Allowed or denied, the flow counts as judged by the current table, and
+   * as one that has seen packets both ways.
    */
   seed(flow: Packet, state: 'established' | 'revoked', now: number): void {
     const key = this.#otherKey;
@@ -163,11 +177,15 @@ export class Filter {
     if (known !== NO_SLOT) flows.remove(known);
     const notes = notesOf(ruling);
     const slot = flows.insert(key, OPENER, settledState(protocol), this.table.generation, notes, now);
-    // Who read the flow may have judged it by an older table than this one.
+    // The caller may have judged the flow by an older table than this one.
     if (state === 'revoked' || isDenied(ruling)) flows.judged(slot, this.table.generation, true, notes, now);
   }
 
-  /** What was judged of it stays, so that its next packet tells of it only if nobody has; but it goes both ways, and lives as long as such a flow does. */
+  /**
+   * Keeps an earlier judgement of the flow, so that its next packet is reported only if the flow
+   * was not reported yet. Gives the flow the state, and so the timeout, of one with packets both
+   * ways.
+   */
   #seedAudited(key: FlowKey, known: Slot, now: number): void {
     const { flows } = this;
     const state = settledState(this.#opening.protocol);
@@ -183,8 +201,8 @@ export class Filter {
   }
 
   /**
-   * Judges a known flow as its next packet would, where its packets are not shown any more: gives back whether audited policies alone deny it now, and did not
-   * before. `flow` is as for `seed`.
+   * Judges a known flow as its next packet would, for flows whose packets are no longer seen here.
+   * Returns whether only audited policies deny it now and did not before. `flow` is as for `seed`.
    */
   judgeSeeded(flow: Packet, now: number): boolean {
     const key = this.#otherKey;
@@ -198,7 +216,10 @@ export class Filter {
     return true;
   }
 
-  /** Sets `#opening` to the flow as its opener sends it, and the key to that. False for what cannot have a flow. */
+  /**
+   * Sets `#opening` to the flow as its opener sends it, and sets `key` from that. Returns false for
+   * what cannot have a flow.
+   */
   #setSeeded(flow: Packet, key: FlowKey): boolean {
     const opening = this.#opening;
     copyFlow(flow, opening);
@@ -236,9 +257,10 @@ export class Filter {
   }
 
   /**
-   * A SYN or INIT on a known flow that is not the opener's retransmission. It is never a reply: the policies judge it in its own
-   * direction. If they deny it, the flow is as it was; if they allow it, it takes the place of a flow that is over or revoked, and leaves
-   * a live one to the two ends, which answer it with a challenge ACK (RFC 5961 section 4) or open at once.
+   * Judges a SYN or INIT on a known flow that is no retransmission by the opener. It is never a
+   * reply, so the policies judge it in its own direction. If they deny it, the flow stays as it
+   * was. If they allow it, it replaces a flow that is over or revoked. A live flow stays, and its
+   * ends decide: they answer with a challenge ACK (RFC 5961 section 4), or open simultaneously.
    */
   #judgeReopening(slot: Slot, side: number, now: number): number {
     const ruling = rule(this.table, this.packet);
@@ -254,7 +276,10 @@ export class Filter {
     return reason;
   }
 
-  /** A newer table has come: is the flow, as it was opened, still allowed? Gives back whether audited policies alone deny it now, and did not before. */
+  /**
+   * Judges a flow, as it was opened, by a newer table. Returns whether only audited policies deny
+   * it now and did not before.
+   */
   #judgeAgain(slot: Slot, now: number): boolean {
     const flows = this.flows;
     flows.readOpening(slot, this.#opening);
@@ -268,19 +293,20 @@ export class Filter {
     const packet = this.packet;
     const ruling = rule(this.table, packet);
     const reason = this.#settle(ruling);
-    // Where no endpoint is isolated, nothing needs to be remembered, and no reply needs to be known.
+    // If no pod is isolated, there is nothing to remember: no later packet depends on this one.
     if ((ruling & TRACKED) === 0) return reason;
     const event = eventOf(packet);
     if (!opensFlow(packet.protocol, event)) return this.#judgeMidStream(ruling, event, now);
-    // A datagram does not show whether it opens a flow or answers in one.
+    // A datagram does not show whether it opens a flow or is a reply.
     if (reason >= FIRST_DENY && event === EVENT_TRAFFIC && this.#isAdoptedReply(ruling, now)) return ADOPTED;
     if (!isDenied(ruling)) this.#insert(OPENER, openingState(packet.protocol), ruling, now);
     return reason;
   }
 
   /**
-   * Traffic of a connection that is not known, or a reply to nothing: it opens no flow, whatever the policies say. Where it passes all the same, its flow is
-   * known from then on, as opened by the side from which the policies say the least against it.
+   * Judges a packet in the middle of an unknown connection, or a reply without a request. It opens
+   * no flow, whatever the policies say. If it passes all the same, its flow is tracked from then
+   * on, as opened by the side that the policies object to least.
    */
   #judgeMidStream(ruling: number, event: number, now: number): number {
     this.#direction = (ruling & SOURCE_IS_ENDPOINT) !== 0 ? EGRESS : INGRESS;
@@ -288,7 +314,7 @@ export class Filter {
     this.#isAudited = !isAdopted && (ruling & ENFORCED) === 0;
     if (!isAdopted && !this.#isAudited) return MID_STREAM;
     const protocol = this.packet.protocol;
-    // Who answers a SYN, or an echo request, has not opened the flow.
+    // The sender of a SYN ACK or an echo reply did not open the flow.
     const answers = event === EVENT_ACCEPT || event === EVENT_REPLY;
     const before = answers ? openingState(protocol) : settledState(protocol);
     const reverse = this.#ruleReversed();
@@ -301,7 +327,10 @@ export class Filter {
     return this.#isAudited ? MID_STREAM : ADOPTED;
   }
 
-  /** Answers the datagram in an unknown flow that is to be adopted, and that may sooner be opened from the other side? The flow is then known. */
+  /**
+   * Whether the datagram is a reply in an unknown flow that is to be adopted: the policies object
+   * less to the other direction. If so, inserts the flow.
+   */
   #isAdoptedReply(ruling: number, now: number): boolean {
     if (!this.adoption.concerns(this.packet, now)) return false;
     const reverse = this.#ruleReversed();
@@ -318,7 +347,10 @@ export class Filter {
     return rule(this.table, this.#opening);
   }
 
-  /** An ICMP error passes with the flow that it is about, towards the sender of what it quotes. Otherwise it is judged as any packet. */
+  /**
+   * Judges an ICMP error. If it goes to the sender of the packet that it quotes, that packet's flow
+   * decides. Otherwise it is judged like any other packet.
+   */
   #judgeError(now: number): number {
     const ruling = rule(this.table, this.packet);
     const reason = this.#settle(ruling);
@@ -331,7 +363,7 @@ export class Filter {
     if (slot === NO_SLOT) return reason;
     this.#isAudited = false;
     if (flows.generation(slot) !== this.table.generation && this.#judgeAgain(slot, now)) {
-      // The flow's own next packet tells of it.
+      // The flow's own next packet reports it.
       flows.judged(slot, UNJUDGED, false, 0, now);
     }
     if (flows.isRevoked(slot)) {
@@ -342,12 +374,15 @@ export class Filter {
     return RELATED;
   }
 
-  /** Enters the flow of `packet`. */
+  /** Inserts the flow of `packet`. */
   #insert(opener: number, state: number, ruling: number, now: number): void {
     this.flows.insert(this.#key, opener, state, this.table.generation, notesOf(ruling), now);
   }
 
-  /** The ruling is the verdict: its reason, its direction, and whose it is. */
+  /**
+   * Makes the ruling the verdict on `packet`: sets `isAudited` and `direction`, and returns the
+   * reason.
+   */
   #settle(ruling: number): number {
     const reason = reasonOf(ruling);
     this.#isAudited = (ruling & AUDITED) !== 0;

@@ -1,10 +1,11 @@
 /**
- * Why a packet was allowed or denied. A reason is a small integer, so that the packet path returns and counts it without allocating;
- * its name is what people, logs and metrics see. Every reason implies its verdict: `reason < FIRST_DENY` allows. What audited policies alone deny has the reason that it
- * would be denied for, and passes: `Filter.isAudited`.
+ * Why a packet was allowed or denied. A reason is a small integer, so that the packet path returns
+ * and counts it without allocating; people, logs and metrics see its name. A reason implies the
+ * verdict: `reason < FIRST_DENY` allows. A packet that only audited policies deny has the reason of
+ * that denial, and passes: `Filter.isAudited`.
  */
 export const REASONS = [
-  /** Neither pod of this node is isolated for its direction. */
+  /** No policy isolates the source for egress or the destination for ingress on this node. */
   'not-isolated',
   /** A policy allows it in every direction that is enforced here. */
   'allowed-by-policy',
@@ -12,25 +13,31 @@ export const REASONS = [
   'same-pod',
   /** Between a pod and the node that it runs on. */
   'local-node',
-  /** A packet of a flow that was allowed before, either way. */
+  /** Belongs, in either direction, to a flow that was allowed before. */
   'established',
   /** An ICMP error that quotes a packet of an allowed flow. */
   'related',
   /** IPv6 neighbour discovery. */
   'neighbour-discovery',
-  /** Mid-stream while flows older than the agent are adopted; one of the directions would be allowed. */
+  /**
+   * Belongs to a flow that began before it could be judged (adoption.ts); one direction would be
+   * allowed.
+   */
   'adopted',
   /** The source pod's egress policies do not allow it. */
   'egress-denied',
   /** The destination pod's ingress policies do not allow it. */
   'ingress-denied',
-  /** A TCP packet without SYN that belongs to no known flow. */
+  /**
+   * Belongs to no known flow and cannot open one: TCP other than a SYN, SCTP other than an INIT, an
+   * ICMP reply.
+   */
   'mid-stream',
-  /** A flow that was allowed once and that the policies now deny. */
+  /** Belongs to a flow that was allowed once and that the policies now deny. */
   'revoked',
-  /** A fragment without the ports that the policies ask for. */
+  /** A fragment without the ports that the policies compare. */
   'fragment',
-  /** Headers that cannot be decoded. */
+  /** Its headers cannot be decoded. */
   'malformed',
 ] as const;
 
@@ -55,10 +62,13 @@ export const REVOKED = code('revoked');
 export const FRAGMENT = code('fragment');
 export const MALFORMED = code('malformed');
 
-/** The first reason that denies; all below allow. */
+/** The first reason that denies; all lower ones allow. */
 export const FIRST_DENY = EGRESS_DENIED;
 
-/** Is it the first packet of a flow, or one that is denied? Of what belongs to an open flow, or never is a matter of policies, nobody is told. */
+/**
+ * Whether to report the packet: it opens a flow, or a policy denies it. Packets of open flows, and
+ * those that policies never decide, are not reported.
+ */
 export function opensOrIsDenied(reason: number): boolean {
   switch (reason) {
     case NOT_ISOLATED:

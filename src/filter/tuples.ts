@@ -1,7 +1,7 @@
-/** Packets that were not captured but follow from one that was: only what names a flow is filled in. */
+/** Makes packets that follow from a captured one. Only the fields that name a flow are set. */
 import type { Packet } from '../packet/packet.ts';
 
-/** Family, protocol, addresses and ports. */
+/** Copies family, protocol, addresses and ports. */
 export function copyFlow(from: Packet, to: Packet): void {
   to.family = from.family;
   to.protocol = from.protocol;
@@ -17,7 +17,7 @@ export function copyFlow(from: Packet, to: Packet): void {
   to.dstPort = from.dstPort;
 }
 
-/** The same, the other way round. */
+/** The same, with source and destination swapped. */
 export function copyReversed(from: Packet, to: Packet): void {
   to.family = from.family;
   to.protocol = from.protocol;
@@ -33,7 +33,7 @@ export function copyReversed(from: Packet, to: Packet): void {
   to.dstPort = from.srcPort;
 }
 
-/** The packet that the ICMP error `from` quotes. */
+/** Copies the packet that the ICMP error `from` quotes. */
 export function copyQuoted(from: Packet, to: Packet): void {
   to.family = from.family;
   to.protocol = from.qProtocol;
@@ -50,7 +50,9 @@ export function copyQuoted(from: Packet, to: Packet): void {
   to.dstPort = from.qDstPort;
 }
 
-/** An ICMP error goes back to where the packet came from that it quotes (RFC 1122 section 3.2.2). */
+/**
+ * Whether the ICMP error goes to the sender of the packet that it quotes (RFC 1122 section 3.2.2).
+ */
 export function isTowardsQuotedSender(packet: Packet): boolean {
   return (
     packet.dst3 === packet.qSrc3 &&

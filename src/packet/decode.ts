@@ -1,15 +1,19 @@
-/** In-place decoding of a captured IP packet: bytes in, header fields out, nothing allocated, nothing thrown. */
+/**
+ * Decodes a captured IP packet in place: bytes in, header fields out. Allocates and throws nothing.
+ */
 import { decodeIpv4 } from './ipv4.ts';
 import { decodeIpv6 } from './ipv6.ts';
 import { MALFORMED, type Packet } from './packet.ts';
 
 /**
- * Decodes the IP packet of which `length` bytes (0 or more) were captured at `offset` of `view`. `totalLength` is the packet's real
- * length in bytes where the capture cut it: what the headers say is held against that, and a header that is needed but was not captured
- * makes the packet MALFORMED, as it must never pass unseen. Reads nothing outside `[offset, offset + length)`.
+ * Decodes the IP packet that begins at `offset` of `view`. `length` bytes of it (0 or more) were
+ * captured; `totalLength` is its real length in bytes if the capture cut it. Lengths in the headers
+ * are checked against `totalLength`. A header that is needed but was not captured makes the packet
+ * MALFORMED: it must never pass unseen. Reads nothing outside `[offset, offset + length)`.
  *
- * A total length field of 0 (IPv4) or a payload length field of 0 (IPv6) is the real length: that is how the kernel writes packets above
- * 64 KiB that segmentation offload will cut (BIG TCP, `iph_totlen()` in linux/ip.h; RFC 2675 for IPv6).
+ * A total length field of 0 (IPv4) or a payload length field of 0 (IPv6) stands for `totalLength`.
+ * The kernel writes it for packets above 64 KiB that segmentation offload will cut (BIG TCP,
+ * `iph_totlen()` in linux/ip.h; RFC 2675 for IPv6).
  */
 export function decode(packet: Packet, view: DataView, offset: number, length: number, totalLength = length): void {
   packet.srcPort = -1;

@@ -1,6 +1,7 @@
 /**
- * The first packet of a connection and the one that answers it, as bytes: for judging what would be sent without sending it. Headers alone,
- * with lengths that agree and checksums of 0, which no verdict looks at.
+ * Builds the first packet of a connection, and the answer to it, so that they can be judged without
+ * being sent. Headers only, with consistent lengths and checksums of 0, which no verdict depends
+ * on.
  */
 import { ACK, ICMP, ICMPV6, SCTP, SCTP_INIT, SCTP_INIT_ACK, SYN, TCP } from './protocols.ts';
 
@@ -8,28 +9,31 @@ export interface Endpoints {
   /** One int32 word for IPv4, four for IPv6, the same number on both sides. */
   readonly source: readonly number[];
   readonly destination: readonly number[];
-  /** IANA number: TCP, UDP, SCTP, or (to open only) ICMP and ICMPv6, whose identifier is `sourcePort`. */
+  /**
+   * IANA number: TCP, UDP or SCTP. `openingPacket` also takes ICMP and ICMPv6, with the identifier
+   * in `sourcePort`.
+   */
   readonly protocol: number;
   readonly sourcePort: number;
   readonly destinationPort: number;
 }
 
-/** SYN, a UDP datagram, INIT, or an echo request. */
+/** Returns a SYN, a UDP datagram, an INIT or an echo request. */
 export function openingPacket(endpoints: Endpoints): DataView {
   return build(endpoints, SYN, SCTP_INIT);
 }
 
-/** What answers `openingPacket(endpoints)`: SYN with ACK, a UDP datagram, or INIT ACK. */
+/** Returns the answer to `openingPacket(endpoints)`: SYN with ACK, a UDP datagram or INIT ACK. */
 export function answeringPacket({ source, destination, protocol, sourcePort, destinationPort }: Endpoints): DataView {
   const back = { source: destination, destination: source, sourcePort: destinationPort, destinationPort: sourcePort };
   return build({ ...back, protocol }, SYN | ACK, SCTP_INIT_ACK);
 }
 
 const TCP_LENGTH = 20;
-/** Of UDP, and of an echo request without data. */
+/** A UDP header; an echo request without data is as long. */
 const UDP_LENGTH = 8;
 const SCTP_LENGTH = 16;
-/** RFC 792 and RFC 4443. */
+/** Message types (RFC 792, RFC 4443). */
 const ECHO_REQUEST = 8;
 const ECHO_REQUEST6 = 128;
 
@@ -62,7 +66,7 @@ function build(endpoints: Endpoints, tcpFlags: number, sctpChunk: number): DataV
   return view;
 }
 
-/** RFC 791 section 3.1, all but the addresses. */
+/** Writes an IPv4 header (RFC 791 section 3.1) without its addresses. */
 function writeIpv4(view: DataView, protocol: number): void {
   view.setUint8(0, 0x45);
   view.setUint16(2, view.byteLength);
@@ -70,7 +74,7 @@ function writeIpv4(view: DataView, protocol: number): void {
   view.setUint8(9, protocol);
 }
 
-/** RFC 8200 section 3, all but the addresses. */
+/** Writes an IPv6 header (RFC 8200 section 3) without its addresses. */
 function writeIpv6(view: DataView, protocol: number, payloadLength: number): void {
   view.setUint8(0, 0x60);
   view.setUint16(4, payloadLength);

@@ -1,12 +1,16 @@
-/** What kind of message an ICMP type is (https://www.iana.org/assignments/icmp-parameters, icmpv6-parameters). */
+/**
+ * Classifies ICMP message types (https://www.iana.org/assignments/icmp-parameters,
+ * icmpv6-parameters).
+ */
 import { ICMP } from './protocols.ts';
 
-/** Bit of `icmpQuery` that marks the reply. */
+/** Bit of `icmpQuery` that marks a reply. */
 export const QUERY_REPLY = 8;
 
 /**
- * Of a request or a reply that carries an identifier: a number from 1 to 4 that the two share, with QUERY_REPLY added for the reply.
- * 0 for all other messages. The pairs are those of `nf_conntrack_invert_icmp_tuple()`.
+ * Returns a number from 1 to 4 for a request or reply that carries an identifier, and 0 for every
+ * other message. A request and its reply have the same number; the reply adds QUERY_REPLY. The
+ * pairs are those of `nf_conntrack_invert_icmp_tuple()`.
  */
 export function icmpQuery(protocol: number, type: number): number {
   if (protocol !== ICMP) return type === 128 ? 1 : type === 129 ? 1 | QUERY_REPLY : 0;
@@ -33,16 +37,19 @@ export function icmpQuery(protocol: number, type: number): number {
 }
 
 /**
- * Messages that quote the packet they are about and that the sender of that packet needs: destination unreachable (with fragmentation
- * needed and packet too big), time exceeded, parameter problem. Source quench is left out, as hosts must ignore it (RFC 6633), and so
- * is redirect, which is no error.
+ * Whether the message quotes a packet whose sender needs to know: destination unreachable (with
+ * fragmentation needed), packet too big, time exceeded, parameter problem. Not source quench, which
+ * hosts must ignore (RFC 6633), nor redirect, which is no error.
  */
 export function isIcmpError(protocol: number, type: number): boolean {
   if (protocol === ICMP) return type === 3 || type === 11 || type === 12;
   return type >= 1 && type <= 4;
 }
 
-/** Router and neighbour solicitation and advertisement, redirect (RFC 4861 section 4). */
+/**
+ * Whether it is a router or neighbour solicitation or advertisement, or a redirect (RFC 4861
+ * section 4).
+ */
 export function isNeighbourDiscovery(type: number): boolean {
   return type >= 133 && type <= 137;
 }

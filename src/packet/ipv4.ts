@@ -15,7 +15,7 @@ const OFFSET = 0x1fff;
  *     |                    Destination Address                        |
  *     |                    Options                    |    Padding    |
  *
- * At least 20 bytes are captured. Gives back OK or MALFORMED.
+ * Returns OK or MALFORMED. At least 20 bytes must be captured.
  */
 export function decodeIpv4(packet: Packet, view: DataView, offset: number, captured: number, total: number): number {
   const word0 = view.getInt32(offset);
@@ -23,7 +23,8 @@ export function decodeIpv4(packet: Packet, view: DataView, offset: number, captu
   const word2 = view.getInt32(offset + 8);
   const header = ((word0 >>> 24) & 15) << 2;
   const end = word0 & 0xffff || total;
-  // Bytes after the total length are padding of the link (Ethernet's minimum): not part of the packet.
+  // Bytes beyond the total length are padding of the link (Ethernet's minimum), not part of the
+  // packet.
   const inside = Math.min(captured, end);
   if (header < HEADER || header > inside || end > total) return MALFORMED;
   packet.family = 4;

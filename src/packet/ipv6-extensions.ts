@@ -1,20 +1,24 @@
-/** The IPv6 extension headers (RFC 8200 section 4, RFC 4302), walked to the protocol behind them. */
+/** Walks the IPv6 extension headers (RFC 8200 section 4, RFC 4302) to the protocol behind them. */
 import { AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT_HEADER, HOP_BY_HOP, ROUTING } from './protocols.ts';
 
-/** Bytes of the fixed header. */
+/** Length of the fixed header, in bytes. */
 export const IPV6_HEADER = 40;
 
-/** The walk's result in one int32, as several numbers cannot be given back without allocating: bits 0-7 the protocol, */
+/**
+ * `walkExtensions` returns one int32, because several numbers would need an allocation. Bits 0-7
+ * are the protocol; this bit marks every fragment, LATER_FRAGMENT all but the first.
+ */
 export const FRAGMENT = 1 << 8;
 export const LATER_FRAGMENT = 1 << 9;
-/** from bit 10 on the position of its header, in bytes from the fixed header. */
+/** From this bit on: the position of the protocol's header, in bytes from the fixed header. */
 export const POSITION_SHIFT = 10;
-/** Or the chain runs out of what was captured, or breaks the rules of RFC 8200 section 4.1. */
+/** The chain runs past the captured bytes or breaks the rules of RFC 8200 section 4.1. */
 export const BROKEN_CHAIN = -1;
 
 /**
- * Walks the extension headers behind the fixed header at `offset`, of which `captured` bytes may be read; `first` is its next header
- * field. Every extension is at least 8 bytes, which bounds the walk. A later fragment ends it: what follows there is payload.
+ * Walks the extension headers behind the fixed header at `offset`. `captured` bytes may be read;
+ * `first` is the fixed header's next header field. Every extension is at least 8 bytes, which
+ * bounds the walk. A later fragment ends it, because payload follows.
  */
 export function walkExtensions(view: DataView, offset: number, captured: number, first: number): number {
   let next = first;

@@ -11,7 +11,8 @@ const HEADER = 40;
  *     |                       Source Address (16)                     |
  *     |                    Destination Address (16)                   |
  *
- * The destination is the one of the header, also under a routing header: it is where this packet goes next. Gives back OK or MALFORMED.
+ * The destination is the header's own, even with a routing header: this packet goes there next.
+ * Returns OK or MALFORMED.
  */
 export function decodeIpv6(packet: Packet, view: DataView, offset: number, captured: number, total: number): number {
   if (captured < HEADER) return MALFORMED;

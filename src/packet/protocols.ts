@@ -1,11 +1,17 @@
-/** Protocol numbers (https://www.iana.org/assignments/protocol-numbers), named as in linux/in.h and linux/in6.h without the prefix. */
+/**
+ * Protocol numbers (https://www.iana.org/assignments/protocol-numbers), named as in linux/in.h and
+ * linux/in6.h without the prefix.
+ */
 export const ICMP = 1;
 export const TCP = 6;
 export const UDP = 17;
 export const ICMPV6 = 58;
 export const SCTP = 132;
 
-/** IPv6 extension headers (RFC 8200 section 4, RFC 4302). ESP and "no next header" end the chain and count as the protocol. */
+/**
+ * IPv6 extension headers (RFC 8200 section 4, RFC 4302). ESP and "no next header" end the chain and
+ * count as the protocol.
+ */
 export const HOP_BY_HOP = 0;
 export const ROUTING = 43;
 export const FRAGMENT_HEADER = 44;
@@ -28,7 +34,7 @@ export const SCTP_COOKIE_ECHO = 10;
 export const SCTP_COOKIE_ACK = 11;
 export const SCTP_SHUTDOWN_COMPLETE = 14;
 
-/** A protocol whose ports a NetworkPolicy can name. */
+/** Whether a NetworkPolicy can name ports of the protocol. */
 export function hasPorts(protocol: number): boolean {
   return protocol === TCP || protocol === UDP || protocol === SCTP;
 }

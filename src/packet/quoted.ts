@@ -1,6 +1,6 @@
 /**
- * The packet that an ICMP error quotes. Its length is not held against anything, as quotes are cut; its ports are enough to find the
- * flow that the error is about. The `q` fields of the packet take what it says.
+ * Decodes the packet that an ICMP error quotes into the `q` fields. Quotes are cut, so their
+ * lengths are not checked; the ports are enough to find the flow that the error is about.
  */
 import { icmpQuery } from './icmp-types.ts';
 import { BROKEN_CHAIN, IPV6_HEADER, LATER_FRAGMENT, POSITION_SHIFT, walkExtensions } from './ipv6-extensions.ts';
@@ -11,8 +11,9 @@ const IPV4_HEADER = 20;
 const FRAGMENT_OFFSET = 0x1fff;
 
 /**
- * An IPv4 header and at least 8 bytes of what follows it (RFC 792), of which `captured` bytes may be read at `offset`. True if a flow can
- * be looked up by it: not by a fragment without ports, nor by an error about an error.
+ * Decodes a quoted IPv4 header and at least 8 bytes after it (RFC 792); `captured` bytes may be
+ * read at `offset`. Returns whether a flow can be looked up by it: not if it is too short, a
+ * fragment without ports, or an error about an error.
  */
 export function decodeQuotedIpv4(packet: Packet, view: DataView, offset: number, captured: number): boolean {
   if (captured < IPV4_HEADER + 8) return false;
@@ -33,7 +34,10 @@ export function decodeQuotedIpv4(packet: Packet, view: DataView, offset: number,
   return decodeQuotedTransport(packet, view, offset + header, protocol, ICMP);
 }
 
-/** The same for IPv6. The error quotes as much as fits into 1280 bytes (RFC 4443 section 3), the capture may have cut it. */
+/**
+ * The same for IPv6. An error quotes as much as fits into 1280 bytes (RFC 4443 section 3), but the
+ * capture may have cut it.
+ */
 export function decodeQuotedIpv6(packet: Packet, view: DataView, offset: number, captured: number): boolean {
   if (captured < IPV6_HEADER || view.getUint8(offset) >> 4 !== 6) return false;
   const chain = walkExtensions(view, offset, captured, view.getUint8(offset + 6));
@@ -53,7 +57,7 @@ export function decodeQuotedIpv6(packet: Packet, view: DataView, offset: number,
   return decodeQuotedTransport(packet, view, offset + header, protocol, ICMPV6);
 }
 
-/** The first 8 bytes after the quoted IP headers; `icmp` is the family's ICMP. */
+/** Decodes the first 8 bytes after the quoted IP headers; `icmp` is the family's ICMP. */
 function decodeQuotedTransport(packet: Packet, view: DataView, at: number, protocol: number, icmp: number): boolean {
   packet.qIcmpType = -1;
   packet.qSrcPort = -1;

@@ -1,12 +1,16 @@
-/** What follows the IP headers: TCP, UDP, SCTP, ICMP, ICMPv6. Any other protocol is OK and has no ports. */
+/**
+ * Decodes what follows the IP headers: TCP, UDP, SCTP, ICMP, ICMPv6. Any other protocol is OK and
+ * has no ports.
+ */
 import { icmpQuery, isIcmpError } from './icmp-types.ts';
 import { MALFORMED, OK, type Packet } from './packet.ts';
 import { ICMP, ICMPV6, SCTP, TCP, UDP } from './protocols.ts';
 import { decodeQuotedIpv4, decodeQuotedIpv6 } from './quoted.ts';
 
 /**
- * `at` is where the header starts, `captured` how many bytes of it and its payload may be read, `length` how many there really are
- * (`captured <= length`). Of a first fragment only the header must be there. Gives back OK or MALFORMED.
+ * Returns OK or MALFORMED. The transport header begins at `at`. Of it and its payload `captured`
+ * bytes may be read; the packet has `length` of them (`captured <= length`). A first fragment needs
+ * only the fixed part of the header.
  */
 export function decodeTransport(packet: Packet, view: DataView, at: number, captured: number, length: number): number {
   switch (packet.protocol) {
@@ -25,7 +29,7 @@ export function decodeTransport(packet: Packet, view: DataView, at: number, capt
   }
 }
 
-/** RFC 9293 section 3.1. A first fragment too small for the flags is refused with the rest (RFC 1858). */
+/** RFC 9293 section 3.1. A first fragment too small for the flags is MALFORMED, too (RFC 1858). */
 function decodeTcp(packet: Packet, view: DataView, at: number, captured: number, length: number): number {
   if (captured < 20) return MALFORMED;
   const ports = view.getInt32(at);
@@ -38,7 +42,7 @@ function decodeTcp(packet: Packet, view: DataView, at: number, captured: number,
   return OK;
 }
 
-/** RFC 768. The length field is 0 where 16 bits do not hold it (RFC 2675 section 4). */
+/** RFC 768. The length field is 0 for lengths that do not fit into 16 bits (RFC 2675 section 4). */
 function decodeUdp(packet: Packet, view: DataView, at: number, captured: number, length: number): number {
   if (captured < 8) return MALFORMED;
   const ports = view.getInt32(at);
@@ -52,8 +56,9 @@ function decodeUdp(packet: Packet, view: DataView, at: number, captured: number,
 }
 
 /**
- * RFC 9260 section 3: common header of 12 bytes, then chunks of type, flags, length. The first chunk tells enough: INIT, INIT ACK and
- * SHUTDOWN COMPLETE travel alone, COOKIE ECHO and COOKIE ACK come first in their packet.
+ * RFC 9260 section 3: a common header of 12 bytes, then chunks of type, flags and length. The first
+ * chunk is enough: INIT, INIT ACK and SHUTDOWN COMPLETE travel alone, COOKIE ECHO and COOKIE ACK
+ * come first in their packet.
  */
 function decodeSctp(packet: Packet, view: DataView, at: number, captured: number): number {
   if (captured < 16) return MALFORMED;

@@ -1,4 +1,7 @@
-/** IP addresses as the packet path sees them: int32 words in host order of the big-endian bytes, one for IPv4, four for IPv6. */
+/**
+ * IP addresses as the packet path sees them: int32 words in host order of the big-endian bytes, one
+ * for IPv4, four for IPv6.
+ */
 import { formatAddress, isMistake, parseAddress, parseCidr } from '../cluster/addresses.ts';
 import type { IpBlock } from '../cluster/records.ts';
 
@@ -12,12 +15,15 @@ export interface Prefix {
   readonly length: number;
 }
 
-/** The words of an address in any of its spellings, or undefined where it is none. An IPv4-mapped address is the IPv4 address. */
+/**
+ * Returns the words of an address in any of its spellings; undefined if it is none. An IPv4-mapped
+ * address is the IPv4 address.
+ */
 export function addressWords(text: string): AddressWords | undefined {
   return plainIpv4(text) ?? anyAddress(text);
 }
 
-/** Canonical text of an address. */
+/** Returns the canonical text of an address. */
 export function addressText(address: AddressWords): string {
   const [word = 0] = address;
   if (address.length === 1) return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
@@ -27,12 +33,12 @@ export function addressText(address: AddressWords): string {
   });
 }
 
-/** The words of a CIDR block, or undefined where the text is none. */
+/** Returns the words of a CIDR block; undefined if the text is none. */
 export function prefixWords(text: string): Prefix | undefined {
   const slash = text.indexOf('/');
   const plain = slash < 0 ? undefined : plainIpv4(text.slice(0, slash));
   const length = Number(text.slice(slash + 1));
-  // Written as a plain number: `08`, `+8` or a mask go the general way.
+  // Only plain numbers: `08`, `+8` and masks are left to `parseCidr`.
   if (
     plain !== undefined &&
     Number.isInteger(length) &&
@@ -48,7 +54,10 @@ export function prefixWords(text: string): Prefix | undefined {
   return { address: integerWords(cidr.first, cidr.family === 'IPv4' ? 1 : 4), length: cidr.prefix };
 }
 
-/** The prefixes of an ipBlock. Undefined where a text in it is no CIDR: records are checked, and if this one was not, nothing is what it surely allows. */
+/**
+ * Returns the prefixes of an ipBlock; undefined if one of its texts is no CIDR. Records are
+ * validated; if this one was not, allowing nothing is the safe reading.
+ */
 export function blockPrefixes({
   cidr,
   except,
@@ -63,8 +72,9 @@ const DOT = 0x2e;
 const ZERO = 0x30;
 
 /**
- * Dotted decimal as everybody writes it; undefined for whatever is not, which may still be an address. A large cluster has a hundred
- * thousand of them, and this takes a tenth of the time of the general way.
+ * Parses dotted decimal as most people write it; undefined for anything else, which may still be an
+ * address. A large cluster has a hundred thousand such addresses, and this takes a tenth of the
+ * time of the general way.
  */
 function plainIpv4(text: string): AddressWords | undefined {
   let word = 0;
@@ -74,7 +84,7 @@ function plainIpv4(text: string): AddressWords | undefined {
     const code = text.charCodeAt(i);
     const digit = code - ZERO;
     if (digit >= 0 && digit <= 9) {
-      // A leading zero is octal to some and decimal to others.
+      // Some read a leading zero as octal, others as decimal.
       if (octet === 0) return undefined;
       octet = octet < 0 ? digit : 10 * octet + digit;
       if (octet > 255) return undefined;

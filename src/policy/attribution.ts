@@ -1,6 +1,7 @@
 /**
- * To which policies a flow is due, found out from the records: slowly, and only for people and for counts. Verdicts come from the RuleTable.
- * The sentences of the API reference that this follows: NetworkPolicySpec, NetworkPolicyPeer and NetworkPolicyPort of networking.k8s.io/v1.
+ * Finds the policies that decide a flow, from the records: slowly, for people and for counts only.
+ * Verdicts come from the RuleTable. Follows the API reference of NetworkPolicySpec,
+ * NetworkPolicyPeer and NetworkPolicyPort in networking.k8s.io/v1.
  */
 
 import { ownersAmong } from '../cluster/address-owners.ts';
@@ -41,7 +42,7 @@ const PROTOCOLS: Readonly<Record<string, number>> = { TCP: 6, UDP: 17, SCTP: 132
 export class Attribution {
   readonly #namespaces = new Map<string, NamespaceRecord>();
   readonly #pods = new Map<string, PodRecord>();
-  /** By address the keys of the pods whose records have it; see cluster/address-owners.ts. */
+  /** By address: the keys of the pods whose records have it; see cluster/address-owners.ts. */
   readonly #owners = new Map<string, string | readonly string[]>();
   /** By namespace, then by key. */
   readonly #policies = new Map<string, Map<string, PolicyRecord>>();
@@ -69,7 +70,10 @@ export class Attribution {
     }
   }
 
-  /** The policies that isolate the pod with this address: enforced ones, or where there are none the audited ones. [] where there is no such pod. */
+  /**
+   * Returns the policies that isolate the pod with this address: the enforced ones or, if there are
+   * none, the audited ones. [] if there is no such pod.
+   */
   isolating(address: string, direction: Direction): readonly PolicyRecord[] {
     const isolating = this.podsAt(address).flatMap((pod) => {
       const selecting = [...this.policies(pod.namespace)].filter(
@@ -80,17 +84,20 @@ export class Attribution {
     return [...new Set(isolating)];
   }
 
-  /** Is it enforced, or audited? */
+  /** Returns whether the policy is enforced or audited. */
   modeOf(policy: PolicyRecord): PolicyMode {
     return this.#mode === 'audit' ? 'audit' : modeOf(policy, this.#namespaces.get(policy.namespace));
   }
 
-  /** Those of them that allow the flow in that direction, whoever of those that share an address it may be. */
+  /**
+   * Returns the isolating policies that allow the flow in that direction, whichever of the pods
+   * that share an address it belongs to.
+   */
   allowing(flow: AttributedFlow, direction: Direction): readonly PolicyRecord[] {
     return [...new Set(this.allowingRules(flow, direction).map(({ policy }) => policy))];
   }
 
-  /** The rules of them that allow the flow in that direction. */
+  /** Returns the rules of the isolating policies that allow the flow in that direction. */
   allowingRules(flow: AttributedFlow, direction: Direction): readonly PolicyRuleReference[] {
     const own = direction === 'egress' ? flow.source : flow.destination;
     const possible = this.#possibleEnds(flow);
@@ -100,13 +107,16 @@ export class Attribution {
         const rules = possible
           .filter((ends) => selects(policy, direction === 'egress' ? ends.source : ends.destination))
           .map((ends) => this.#rulesFor(policy, flow, direction, ends));
-        // What it does not allow in one case it does not allow.
+        // A policy allows the flow only if it allows every case.
         if (rules.some((each) => each.length === 0)) return [];
         return [...new Set(rules.flat())].sort((a, b) => a - b).map((rule) => ({ policy, rule }));
       });
   }
 
-  /** Whose flow it can be: one case but where an end is shared. */
+  /**
+   * Returns the pods that the flow's ends may be: one case, unless several pods share an end's
+   * address.
+   */
   #possibleEnds({ source, destination }: AttributedFlow): readonly FlowPods[] {
     const sources = orNone(this.podsAt(source));
     const destinations = orNone(this.podsAt(destination));
@@ -117,7 +127,7 @@ export class Attribution {
     );
   }
 
-  /** Numbers of the rules that allow it. */
+  /** Returns the indexes of the rules that allow it. */
   #rulesFor(policy: PolicyRecord, flow: AttributedFlow, direction: Direction, ends: FlowPods): readonly number[] {
     const [address, peer] = direction === 'egress' ? [flow.destination, ends.destination] : [flow.source, ends.source];
     return policy[direction].flatMap(({ peers, ports }, rule) =>
@@ -128,12 +138,15 @@ export class Attribution {
     );
   }
 
-  /** The pod that has the address in a network of its own, or the first of those that share it; undefined for every other address. */
+  /**
+   * Returns the pod that owns the address, or the first of those that share it; undefined for every
+   * other address.
+   */
   podAt(address: string): PodRecord | undefined {
     return this.podsAt(address)[0];
   }
 
-  /** All pods that share the address, by name; one where it has an owner. */
+  /** Returns all pods that share the address, by name; one if it has an owner. */
   podsAt(address: string): readonly PodRecord[] {
     const claimants = this.#ownersOf(address).flatMap((key) => this.#pods.get(key) ?? []);
     if (claimants.length < 2) return claimants;
@@ -149,7 +162,7 @@ export class Attribution {
     return this.#policies.get(namespace)?.values() ?? [];
   }
 
-  /** Whether the address is such a peer of a policy in `namespace`, whoever of those that share it. */
+  /** Whether the address is such a peer of a policy in `namespace`, for each pod that shares it. */
   isPeer(peer: PolicyPeer, namespace: string, address: string): boolean {
     return orNone(this.podsAt(address)).every((pod) => this.#isPeer(peer, namespace, address, pod));
   }
@@ -195,13 +208,13 @@ export class Attribution {
   }
 }
 
-/** The pods that a flow's ends may be. */
+/** The pods at a flow's ends. */
 interface FlowPods {
   readonly source: PodRecord | undefined;
   readonly destination: PodRecord | undefined;
 }
 
-/** One case where there is no pod, too. */
+/** Returns `[undefined]` if there are no pods. */
 function orNone(pods: readonly PodRecord[]): readonly (PodRecord | undefined)[] {
   return pods.length === 0 ? [undefined] : pods;
 }
@@ -226,11 +239,11 @@ function isInBlock({ cidr, except }: IpBlock, address: string): boolean {
   return isInCidr(address, cidr) && !except.some((hole) => isInCidr(address, hole));
 }
 
-/** Whether an address lies in a block; false where either text is none. */
+/** Whether an address lies in a block; false if either text is invalid. */
 export function isInCidr(address: string, cidr: string): boolean {
   const parsed = parseAddress(address);
   const block = parseCidr(cidr);
   if (parsed === undefined || isMistake(block)) return false;
-  // One longer than any prefix: the address lies strictly inside even of a block that holds it alone.
+  // Longer than any prefix, so that the address lies strictly inside even a block of one address.
   return isStrictlyInside({ family: parsed.family, first: parsed.value, prefix: 129 }, block);
 }

@@ -1,12 +1,13 @@
 /**
- * ipBlocks as longest-prefix match. The blocks of a class and direction can nest and overlap, each with holes of its own; every `cidr`
- * and every `except` becomes a prefix whose value is what all blocks together allow from there on down:
+ * Compiles ipBlocks for longest-prefix match. The blocks of a class and direction can nest and
+ * overlap, each with holes of its own. Every `cidr` and every `except` becomes a prefix whose value
+ * is what all blocks together allow from there on down:
  *
  *     10.0.0.0/8 tcp/80, except 10.1.0.0/16          10.0.0.0/8     {80, 443}
  *     10.0.0.0/8 tcp/443                       =>    10.1.0.0/16    {443}
  *     10.1.2.0/24 tcp/53                             10.1.2.0/24    {53, 443}
  *
- * The longest prefix that holds an address then decides alone, which is exact.
+ * The longest prefix that contains an address then decides alone, and exactly.
  */
 import type { AddressWords, Prefix } from './address-words.ts';
 import { hashWords } from './hash.ts';
@@ -21,31 +22,31 @@ export interface Block {
   readonly ports: number;
 }
 
-/** A prefix, and the port set valid for the addresses of which it is the longest prefix. */
+/** A prefix, and the port set for the addresses that no longer prefix contains. */
 export interface PrefixPorts extends Prefix {
   readonly ports: number;
 }
 
-/** Prefixes that are entered, and port ranges that are united, within some tenths of a millisecond. */
+/** Prefixes to enter, and port ranges to unite, within some tenths of a millisecond. */
 const NODES_OF_PIECE = 500;
 export const RANGES_OF_PIECE = 2000;
 
 /** A block on the way down the prefixes. */
 interface OpenBlock {
   readonly ports: number;
-  /** Whether the present prefix is in its cidr, and in how many of its excepts. */
+  /** Whether the current prefix is in its cidr, and in how many of its excepts. */
   begun: boolean;
   excluded: number;
 }
 
 interface Node {
   readonly prefix: Prefix;
-  /** Blocks of which it is the cidr, and those of which it is an except. */
+  /** Blocks whose cidr is this prefix, and blocks with this prefix as an except. */
   readonly begins: OpenBlock[];
   readonly excludes: OpenBlock[];
 }
 
-/** The prefixes of all blocks, those left out that say nothing else than the next shorter one does. */
+/** Returns the prefixes of all blocks, without those that say the same as the next shorter one. */
 export function prefixPorts(blocks: readonly Block[], portSets: PortSets): PrefixPorts[] {
   const found: PrefixPorts[] = [];
   finish(prefixPortsInPieces(blocks, portSets, found));
@@ -61,7 +62,7 @@ export function* prefixPortsInPieces(blocks: readonly Block[], portSets: PortSet
     const depth = descent.leaveUpTo(node);
     const outside = around[depth - 1] ?? NO_PORTS;
     const holed = descent.enter(node);
-    // Ports can only be taken away by uniting anew what is left.
+    // Ports can be taken away only by uniting what is left.
     const ports = portSets.union(holed ? descent.inForce() : [outside, ...descent.begun(node)]);
     around[depth] = ports;
     if (ports !== outside) found.push({ ...node.prefix, ports });
@@ -73,9 +74,10 @@ export function* prefixPortsInPieces(blocks: readonly Block[], portSets: PortSet
 }
 
 /**
- * How many words of the table the blocks ask for at most, without writing any: those of each prefix, and the port ranges of each different
- * combination of blocks in force. Counts no further than `most`.
- * @param rangesOf how many ranges and names a port set has
+ * Returns how many words of the table the blocks need at most, without writing any: those of each
+ * prefix, and the port ranges of each different combination of blocks in force. Stops counting
+ * above `most`.
+ * @param rangesOf returns how many ranges and names a port set has
  */
 export function* wordsOfBlocks(
   blocks: readonly Block[],
@@ -93,7 +95,7 @@ export function* wordsOfBlocks(
     descent.leaveUpTo(node);
     descent.enter(node);
     words += isIpv4(node.prefix.address) ? PREFIX4_WORDS : PREFIX6_WORDS;
-    // One port set alone is there already.
+    // A single port set exists already.
     if (!descent.isMixed || seen.has(descent.combination)) continue;
     seen.add(descent.combination);
     words += descent.ranges;
@@ -102,7 +104,10 @@ export function* wordsOfBlocks(
   return words;
 }
 
-/** As if every port were in force at every prefix: most blocks ask for little, and this is told without looking for what holds what. */
+/**
+ * Returns the words that would be needed if every port were in force at every prefix. This bound is
+ * enough for most blocks, and needs no search for what contains what.
+ */
 function mostWordsOf(blocks: readonly Block[], rangesOf: (ports: number) => number): number {
   let prefixes = 0;
   const distinct = new Set<number>();
@@ -115,29 +120,32 @@ function mostWordsOf(blocks: readonly Block[], rangesOf: (ports: number) => numb
   return prefixes * (ranges + PREFIX6_WORDS);
 }
 
-/** The way from the shortest prefix down to the present one, and the blocks in force there. */
+/** The path from the shortest prefix down to the current one, and the blocks in force there. */
 class Descent {
-  /** Their port ranges, as if none overlapped. */
+  /** Port ranges in force, counted as if none overlapped. */
   ranges = 0;
   private readonly rangesOf: (ports: number) => number;
   private readonly path: Node[] = [];
   private readonly key = [0];
-  /** Of the port sets in force, all hashes together. */
+  /** The hashes of the port sets in force, XORed, in two halves. */
   private high = 0;
   private low = 0;
-  /** Blocks in force, by port set: ten thousand blocks usually have a handful of them. */
+  /** Number of blocks in force, by port set: ten thousand blocks usually have a handful of sets. */
   private readonly counts = new Map<number, number>();
 
   constructor(rangesOf: (ports: number) => number) {
     this.rangesOf = rangesOf;
   }
 
-  /** Whether what is in force is a port set of its own: the blocks have several, and none of them allows all ports. */
+  /**
+   * Whether the union of what is in force is a new port set: there are several, and none allows all
+   * ports.
+   */
   get isMixed(): boolean {
     return this.counts.size > 1 && !this.counts.has(ALL_PORTS);
   }
 
-  /** Differs where other port sets are in force: 53 bits. */
+  /** Identifies the combination of port sets in force, by 53 bits. */
   get combination(): number {
     return (this.high >>> 11) * 2 ** 32 + (this.low >>> 0);
   }
@@ -147,7 +155,7 @@ class Descent {
     return this.counts.keys();
   }
 
-  /** Leaves the prefixes that do not hold the node's; gives back how many do. */
+  /** Leaves the prefixes that do not contain the node's; returns how many do. */
   leaveUpTo({ prefix }: Node): number {
     for (let inner = this.path.at(-1); inner !== undefined; inner = this.path.at(-1)) {
       if (holds(inner.prefix, prefix)) break;
@@ -157,7 +165,7 @@ class Descent {
     return this.path.length;
   }
 
-  /** Gives back whether a port set that was in force around the node is not in force at it. */
+  /** Enters the node. Returns whether a port set in force around the node is not in force at it. */
   enter(node: Node): boolean {
     let holed = false;
     for (const block of node.excludes) {
@@ -171,7 +179,10 @@ class Descent {
     return holed;
   }
 
-  /** The port sets of the blocks that begin at the node, which was entered last, and are in force. */
+  /**
+   * Returns the port sets in force of blocks that begin at the node, which must be the last
+   * entered.
+   */
   begun({ begins }: Node): number[] {
     return begins.filter(({ excluded }) => excluded === 0).map(({ ports }) => ports);
   }
@@ -186,7 +197,7 @@ class Descent {
     }
   }
 
-  /** Gives the number of blocks in force with this one's port set. */
+  /** Changes the number of blocks in force with this one's port set by `change`, and returns it. */
   private count({ ports }: OpenBlock, change: 1 | -1): number {
     const before = this.counts.get(ports) ?? 0;
     const count = before + change;
@@ -202,12 +213,12 @@ class Descent {
   }
 }
 
-/** Random, so that nobody can choose port sets whose combinations look alike. */
+/** Random, so that nobody can choose port sets whose combinations collide. */
 const SEEDS = [(Math.random() * 2 ** 32) | 0, (Math.random() * 2 ** 32) | 0] as const;
 
-/** One node for each prefix, shorter before longer and what it holds right after it. */
+/** Returns one node for each prefix, sorted so that the prefixes inside one follow it directly. */
 function sortedNodes(blocks: readonly Block[]): Node[] {
-  // Sorted first, and what is equal joined then: a key for each prefix would cost more.
+  // Sorts, then joins equals: a key for each prefix would cost more.
   const ends: { readonly prefix: Prefix; readonly block: OpenBlock; readonly begins: boolean }[] = [];
   for (const { cidr, except, ports } of blocks) {
     const block = { ports, begun: false, excluded: 0 };
@@ -242,13 +253,13 @@ function holds(outer: Prefix, inner: Prefix): boolean {
   return outer.address.every((word, i) => word === ((inner.address[i] as number) & maskWord(outer.length - 32 * i)));
 }
 
-/** The mask of the word in which `length` bits of a prefix are left. */
+/** Returns the mask of a word in which `length` bits of a prefix are left. */
 function maskWord(length: number): number {
   if (length <= 0) return 0;
   return length >= 32 ? -1 : -1 << (32 - length);
 }
 
-/** Both families' prefixes apart: words of length 1 and words of length 4. */
+/** Tells the families apart: an IPv4 address has one word, an IPv6 address four. */
 export function isIpv4(address: AddressWords): boolean {
   return address.length === 1;
 }

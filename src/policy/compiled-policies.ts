@@ -1,4 +1,6 @@
-/** What a compile gives: the table for the packet path, and for people what its numbers stand for. */
+/**
+ * The result of a compile: the table for the packet path and, for people, what its numbers mean.
+ */
 
 import { deciding } from '../cluster/mode.ts';
 import type { Direction } from '../cluster/records.ts';
@@ -10,13 +12,23 @@ import type { ArraySnapshot } from './snapshot-array.ts';
 
 export interface CompiledPolicies {
   readonly table: RuleTable;
-  /** Addresses, in canonical text and sorted, of this node's endpoints that are isolated in any direction, by audited policies too. */
+  /**
+   * Addresses, in canonical text and sorted, of this node's endpoints that policies isolate in any
+   * direction, audited ones included.
+   */
   readonly isolated: readonly string[];
-  /** Whose flows may have lost an allowance since the table before. */
+  /** The flows that may have lost an allowance since the previous table. */
   readonly concerned: Concerned;
-  /** The policies, `namespace/name` and sorted, that isolate the endpoint with this address, or one that shares it, enforced ones where there are any; [] where it is no isolated endpoint. */
+  /**
+   * Returns `namespace/name`, sorted, of the policies that isolate the endpoint with this address,
+   * or one that shares it: the enforced ones or, if there are none, the audited ones. [] if it is
+   * no isolated endpoint.
+   */
   isolatingPolicies(address: string, direction: Direction): readonly string[];
-  /** `namespace/name` of the pod with this address, on any node; several, sorted, where they share it. */
+  /**
+   * Returns `namespace/name` of the pod with this address, on any node; of all pods, sorted, if
+   * several share it.
+   */
   podsAt(address: string): readonly string[];
 }
 

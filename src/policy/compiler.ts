@@ -1,6 +1,7 @@
 /**
- * From cluster records to a RuleTable, change by change. Each part below keeps its piece of the table as it will be published, and touches
- * of it what a change concerns; `compile` settles what was left for the end of a batch and copies the pieces.
+ * Compiles cluster records to a RuleTable, change by change. Each part below keeps its piece of the
+ * table as it will be published, and updates only what a change concerns. `compile` settles what
+ * was left for the end of a batch, and copies the pieces.
  *
  *     pods --> PodSlots, Identities --> PeerGroups        which rules can hold for a peer
  *     policies --> EndpointClasses --> PolicyRules        which rules there are for an endpoint --> PortSets, prefixes
@@ -37,24 +38,27 @@ import { UnknownPortNames } from './unknown-port-names.ts';
 export type { CompiledPolicies } from './compiled-policies.ts';
 
 export interface NodeIdentity {
-  /** Pods whose `nodeName` is this are the endpoints. */
+  /** The pods with this `nodeName` are the endpoints. */
   readonly name: string;
-  /** Addresses of the node itself, in text: for people, and for who asks about flows. No packet is judged by them: the kernel hands none over that the node sends or receives. */
+  /**
+   * The node's own addresses, in text, for reports and for questions about flows. They decide no
+   * packet: the kernel does not hand over what the node itself sends or receives.
+   */
   readonly addresses: readonly string[];
 }
 
 interface Pod {
   readonly slot: number;
   identity: Identity;
-  /** On this node. */
+  /** Whether it is on this node. */
   isHere: boolean;
-  /** Judged as a pod of this node: it is one, or shares an address with one. */
+  /** Whether it is judged as a pod of this node: it is one, or shares an address with one. */
   endpoint: boolean;
   /** As in the record. */
   addresses: readonly string[];
 }
 
-/** An address that can be read. */
+/** A pod's address that could be parsed. */
 interface Claim {
   readonly words: AddressWords;
   /** Canonical. */
@@ -70,16 +74,16 @@ export interface CompilerCounts {
   readonly sharedAddresses: number;
 }
 
-/** How much may be kept that is not in use any more, before it is looked for and removed. */
+/** How much unused data may pile up before it is removed. */
 export interface Slack {
   /** Peer selectors. */
   readonly peers: number;
-  /** Port sets; and as many as were in use when they were last looked through. */
+  /** Port sets, beyond as many as were in use at the last sweep. */
   readonly portSets: number;
 }
 
 export interface CompilerOptions {
-  /** `audit`: every policy is audited, whatever it is annotated with. @default enforce */
+  /** `audit` audits every policy, whatever its annotation says. @default enforce */
   readonly mode?: PolicyMode;
   /** @default SLACK */
   readonly slack?: Slack;
@@ -101,11 +105,11 @@ export class PolicyCompiler {
   private readonly budget: PolicyBudget;
   private readonly rules: PolicyRules;
   private readonly classes: EndpointClasses;
-  /** Of the policies that select a pod of this node. */
+  /** Covers the policies that select a pod of this node. */
   readonly unknownPortNames: UnknownPortNames;
   private readonly pods = new Map<string, Pod>();
   private readonly podsBySlot: (Pod | undefined)[] = [];
-  /** Each with the addresses that it claims, once they were asked for. */
+  /** Each with the addresses that it claims, once computed. */
   private readonly endpoints = new Map<Pod, readonly Claim[] | undefined>();
   private readonly policies = new Map<string, Policy>();
   private nextSerial = 0;
@@ -115,12 +119,14 @@ export class PolicyCompiler {
   private readonly writer: TableWriter;
   private portSetsInUse = 0;
   private isolatedEndpoints = 0;
-  /** Policies that are refused and were not, or the other way. */
+  /** Policies that became refused, or are refused no longer. */
   private readonly turned: PolicyRecord[] = [];
-  /** By what was applied since the last compile. */
+  /** From the changes applied since the last compile. */
   private concerned = new Concerned();
 
-  /** @param nodeName whose pods are the endpoints; of every node where it is undefined */
+  /**
+   * @param nodeName the pods of this node are the endpoints; if undefined, the pods of every node
+   */
   constructor(
     nodeName: string | undefined,
     { mode = 'enforce', slack = SLACK, budget = BUDGET }: CompilerOptions = {},
@@ -152,7 +158,7 @@ export class PolicyCompiler {
     });
   }
 
-  /** Takes note of changes, in their order. Setting what is set already and deleting what is unknown change nothing. */
+  /** Applies changes in order. Setting what is set and deleting what is unknown change nothing. */
   apply(changes: readonly ClusterChange[]): void {
     for (const { type, record } of changes) {
       switch (record.kind) {
@@ -176,8 +182,9 @@ export class PolicyCompiler {
   }
 
   /**
-   * Does of the next `compile` what it would have to do for what was applied so far, in pieces of a fraction of a millisecond, so that neither a large
-   * cluster nor a policy that concerns much of it holds up what else is to be done. Between them nothing may be applied or compiled.
+   * Does the work of the next `compile` for everything applied so far, in pieces of a fraction of a
+   * millisecond, so that neither a large cluster nor a policy that concerns much of it delays other
+   * work. Nothing may be applied or compiled between the pieces.
    */
   *settleInPieces(): Pieces {
     for (const slot of this.slots.takeResettled()) this.setEndpoint(this.podsBySlot[slot] as Pod);
@@ -197,7 +204,7 @@ export class PolicyCompiler {
     if (this.portSets.size > 2 * this.portSetsInUse + this.slack.portSets) this.sweepPortSets();
   }
 
-  /** A new table of everything applied so far. */
+  /** Returns a new table of everything applied so far. */
   compile(): CompiledPolicies {
     finish(this.settleInPieces());
     this.isolatedEndpoints = [...this.endpoints.keys()].filter((pod) => pod.isHere && this.isIsolated(pod)).length;
@@ -209,14 +216,18 @@ export class PolicyCompiler {
   }
 
   /**
-   * No thread reads this table any more, nor will anyone ask what it was compiled to: its memory is written again. Saves most of what
-   * compiling a small change of a large cluster costs; without it the memory is left to the garbage collector.
+   * Takes back a table that no thread reads any more and whose CompiledPolicies nobody will ask,
+   * and reuses its memory. This saves most of the cost of compiling a small change of a large
+   * cluster; without it the memory is left to the garbage collector.
    */
   recycle(table: RuleTable): void {
     this.writer.recycle(table.buffer);
   }
 
-  /** What was applied so far: policies and identities of the whole cluster, pods of this node; and those of them that policies isolate, as last compiled. */
+  /**
+   * Counts what was applied so far: policies and identities of the whole cluster, pods of this
+   * node. Isolated endpoints are those of the last compile.
+   */
   counts(): CompilerCounts {
     const { identities, endpoints, policies, isolatedEndpoints } = this;
     const sharedAddresses = this.slots.sharedAddresses().length;
@@ -226,12 +237,14 @@ export class PolicyCompiler {
     };
   }
 
-  /** Addresses that several pods share, since nothing tells whose they are. */
+  /**
+   * Returns the addresses that several pods share because the records do not show whose they are.
+   */
   sharedAddresses(): readonly SharedAddress[] {
     return this.slots.shared();
   }
 
-  /** Policies that ask for too much of the table, sorted. */
+  /** Returns the policies that ask for too much of the table, sorted. */
   refusedPolicies(): readonly RefusedPolicy[] {
     const reason = tooManyBlocksTogether(this.mostBlockWords);
     const together = [...this.classes.tooMany()].map(
@@ -240,7 +253,10 @@ export class PolicyCompiler {
     return [...this.budget.refused(), ...together].sort((a, b) => (a.policy < b.policy ? -1 : 1));
   }
 
-  /** The records, as they are compiled, of the policies that came to be refused since this was asked last, or not to be any more. A policy that was set is refused anew. */
+  /**
+   * Returns the compiled records of the policies that became refused, or are refused no longer,
+   * since the last call. A policy that was set again and is still refused is among them.
+   */
   takeTurned(): PolicyRecord[] {
     const turned = this.turned.splice(0).filter((record) => this.policies.has(recordKey(record)));
     return turned.map((record) => this.budget.compiled(record));
@@ -251,7 +267,7 @@ export class PolicyCompiler {
     if (this.identities.setLabels(namespace, record?.labels)) {
       this.groups.relabel(namespace);
       for (const { id } of namespace.identities.values()) this.concerned.addIdentity(id);
-      // An address that several pods share has no identity.
+      // A shared address has no identity.
       for (const address of this.slots.sharedAddresses()) this.concerned.addAddress(address);
     } else this.identities.forgetIfEmpty(namespace);
     if (namespace.mode !== record?.mode) this.setMode(namespace, record?.mode);
@@ -265,7 +281,7 @@ export class PolicyCompiler {
     for (const { record } of changed) this.replacePolicy(record);
   }
 
-  /** It is compiled anew, for it is audited or refused now and was not, or the other way. */
+  /** Compiles the policy anew, because it is audited or refused now and was not, or the reverse. */
   private replacePolicy(record: PolicyRecord): void {
     this.deletePolicy(recordKey(record));
     this.setPolicy(this.budget.compiled(record));
@@ -314,7 +330,7 @@ export class PolicyCompiler {
     for (const each of [pod, ...this.sharersOf(pod)]) this.setEndpoint(each);
   }
 
-  /** Whoever shares an address with a pod of this node is judged as one. */
+  /** Judges a pod that shares an address with a pod of this node as one of this node. */
   private setEndpoint(pod: Pod): void {
     const endpoint = pod.isHere || this.sharersOf(pod).some(({ isHere }) => isHere);
     if (endpoint === pod.endpoint) return;
@@ -325,7 +341,7 @@ export class PolicyCompiler {
     this.slots.describe(pod.slot, pod.identity.id, endpoint);
   }
 
-  /** Who shares an address with the pod, and the pod itself where anybody does. */
+  /** Returns the pods that share an address with the pod, itself included; none if no pod does. */
   private sharersOf({ slot, addresses }: Pod): readonly Pod[] {
     return distinctAddresses(addresses)
       .map((address) => this.slots.sharersOf(address))
@@ -366,7 +382,7 @@ export class PolicyCompiler {
     for (const address of distinctAddresses(addresses)) this.concerned.addAddress(address);
   }
 
-  /** The policy is there from now on, or is not any more. */
+  /** Notes the endpoints that a new or deleted policy selects. */
   private concernSelected(identities: readonly Identity[]): void {
     if (identities.length === 0) return;
     const selected = new Set(identities);
@@ -445,7 +461,7 @@ function selectedEndpoints(policy: Policy, namespace: Namespace): Identity[] {
   return [...(namespace.endpoints ?? [])].filter(({ labels }) => matches(policy.record.podSelector, labels));
 }
 
-/** The addresses that can be read, each once. */
+/** Returns the addresses that can be parsed, each once. */
 function distinctAddresses(texts: readonly string[]): AddressWords[] {
   const addresses: AddressWords[] = [];
   for (const text of texts) {

@@ -1,17 +1,18 @@
 /**
- * Whose flows a change may take an allowance away from: all others need not be looked at. It may name more than necessary, never less. A pod that is new at an
- * address which nobody had takes nothing from others; a pod of this node does, for policies may isolate it.
+ * The flows that a change may take an allowance from; no other flow needs a check. It may include
+ * too many, never too few. A new pod at an address that no pod had takes nothing from others,
+ * unless it is on this node, where policies may isolate it.
  */
 import type { AddressWords } from './address-words.ts';
 
 export class Concerned {
   readonly #ipv4 = new Set<number>();
   readonly #ipv6 = new Map<string, AddressWords>();
-  /** Of the table that was compiled with these. */
+  /** Identities as numbered by the table that was compiled with these. */
   readonly #identities = new Set<number>();
   #everybody = false;
 
-  /** Everybody's, of any table. */
+  /** Returns one that concerns every flow, of any table. */
   static everybody(): Concerned {
     const concerned = new Concerned();
     concerned.#everybody = true;
@@ -27,18 +28,21 @@ export class Concerned {
     this.#identities.add(identity);
   }
 
-  /** Whether there is nobody. */
+  /** Whether it concerns no flow. */
   get isEmpty(): boolean {
     return !this.#everybody && this.#identities.size === 0 && this.#ipv4.size === 0 && this.#ipv6.size === 0;
   }
 
-  /** All of them, where they are known by their addresses and are not more than `most`. */
+  /**
+   * Returns the concerned addresses; undefined if there are more than `most`, or if identities are
+   * concerned.
+   */
   addresses(most: number): readonly AddressWords[] | undefined {
     if (this.#everybody || this.#identities.size > 0 || this.#ipv4.size + this.#ipv6.size > most) return undefined;
     return [...Array.from(this.#ipv4, (word) => [word]), ...this.#ipv6.values()];
   }
 
-  /** @param identity of the pod with this address, -1 where there is none */
+  /** @param identity of the pod with this address; -1 if there is none */
   includes4(address: number, identity: number): boolean {
     return this.#everybody || this.#ipv4.has(address) || this.#identities.has(identity);
   }

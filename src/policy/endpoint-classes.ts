@@ -1,7 +1,8 @@
 /**
- * Endpoint classes: the endpoints of this node that the same policies select share one, and with it one set of rules in the table. A
- * class is built once, when its first endpoint appears, and is dropped with its last; peer groups that come and go in between are
- * entered and taken out where a selector of the class matches them.
+ * Endpoint classes: endpoints of this node that the same policies select share one, and with it one
+ * set of rules in the table. A class is built when its first endpoint appears and dropped with its
+ * last. In between, its rules change only for peer groups that come and go and that its selectors
+ * match.
  */
 
 import { deciding } from '../cluster/mode.ts';
@@ -39,16 +40,16 @@ export interface EndpointClass {
 }
 
 interface ClassDirection {
-  /** Where its words begin in `directions`; its part of the key of every rule. */
+  /** Index in `directions` where its words begin; part of the key of every rule. */
   readonly record: number;
-  /** The word ISOLATED. */
+  /** The value of the word ISOLATED. */
   readonly isolation: number;
-  /** Port set open to everyone. */
+  /** Port set open to every peer. */
   readonly anyPeer: number;
-  /** Port sets that peers add to that. */
+  /** Port sets that peers add to `anyPeer`. */
   readonly peers: ReadonlyMap<Peer, number>;
   readonly prefixes: readonly PrefixPorts[];
-  /** Its ipBlocks ask for more words than they may, and open nothing. */
+  /** Whether its ipBlocks need more words than they may; then they open nothing. */
   readonly tooMany: boolean;
 }
 
@@ -59,10 +60,10 @@ export class EndpointClasses {
   private readonly sets = new InternedSets<Policy>();
   private readonly classes = new Map<PolicySet, EndpointClass>();
   private readonly ids = new Numbers(1);
-  /** Identities of endpoints whose class changed since the last `settle`. */
+  /** Identities of endpoints whose class changed since the last `settleInPieces`. */
   private readonly changed = new Set<Identity>();
   private fresh: PolicySet[] = [];
-  /** Of a group's rule: record, group. */
+  /** Reused key of a group's rule: record, group. */
   private readonly ruleKey = [0, 0];
   /** By identity: its class. */
   readonly words = new GrowingWords();
@@ -80,11 +81,11 @@ export class EndpointClasses {
     this.prefixes4 = new WordTable(seed, 2);
     this.prefixes6 = new WordTable(seed, 5);
     this.words.set(0, 0);
-    // Class 0: no policy selects it.
+    // Class 0: no policy selects its endpoints.
     this.directions.setAll(0, new Int32Array(2 * DIRECTION_WORDS));
   }
 
-  /** The identity has its first endpoint on this node. */
+  /** Adds an identity that has its first endpoint on this node. */
   add(identity: Identity): void {
     const policies: Policy[] = [];
     identity.namespace.policies.match(identity.labels, policies);
@@ -93,20 +94,20 @@ export class EndpointClasses {
     this.move(identity, this.sets.withAll(this.sets.empty, policies));
   }
 
-  /** The identity has no endpoint on this node any more. */
+  /** Removes an identity that has no endpoint on this node any more. */
   remove(identity: Identity): void {
     identity.namespace.endpoints?.delete(identity);
     this.move(identity, undefined);
   }
 
-  /** A policy that is newer than any before selects these. */
+  /** Adds a policy that selects these identities. It must be newer than all policies before. */
   select(policy: Policy, identities: readonly Identity[]): void {
     for (const identity of identities) {
       this.move(identity, this.sets.with(identity.selectedBy ?? this.sets.empty, policy));
     }
   }
 
-  /** A policy that selected these is gone. */
+  /** Removes a policy that selected these identities. */
   unselect(policy: Policy, identities: readonly Identity[]): void {
     const without = new Map<PolicySet, PolicySet>();
     for (const { selectedBy } of identities) {
@@ -121,26 +122,29 @@ export class EndpointClasses {
     }
   }
 
-  /** Drops the classes without endpoints, and makes known what the new ones look for; `settleInPieces` builds them. */
+  /**
+   * Drops the classes without endpoints, and retains the policies of the new classes;
+   * `settleInPieces` builds those.
+   */
   *prepare(): Pieces {
     const left: PolicySet[] = [];
     yield* this.sets.settleInPieces(
       (policies) => left.push(policies),
       (policies) => this.fresh.push(policies),
     );
-    // First retain, then release: a policy that is in both is not compiled anew.
+    // Retain, then release, so that a policy in both is not compiled anew.
     for (const policies of this.fresh) for (const policy of policies.members()) yield* this.rules.retain(policy);
     yield* inPieces(left, (policies) => this.drop(policies));
   }
 
-  /** A peer group lost its last identity. */
+  /** Removes the rules of a peer group that lost its last identity. */
   groupLeft(group: PeerGroup): void {
     for (const peer of group.members()) {
       for (const record of peer.opens.keys()) this.groupRules.delete(this.keyOf(record, group));
     }
   }
 
-  /** A peer group got its first identity. */
+  /** Adds the rules of a peer group that got its first identity. */
   groupEntered(group: PeerGroup): void {
     const opened = new Map<number, number[]>();
     for (const peer of group.members()) {
@@ -149,7 +153,7 @@ export class EndpointClasses {
     for (const [record, ports] of opened) this.groupRules.set(this.keyOf(record, group), this.portSets.union(ports));
   }
 
-  /** Builds the new classes; peer groups have settled. */
+  /** Builds the new classes. Peer groups must have settled. */
   *settleInPieces(): Pieces {
     for (const policies of this.fresh) {
       yield* this.build(policies);
@@ -160,7 +164,7 @@ export class EndpointClasses {
     this.changed.clear();
   }
 
-  /** The class of an identity with endpoints; undefined where no policy selects it. */
+  /** Returns the class of an identity with endpoints; undefined if no policy selects it. */
   classOf({ selectedBy }: Identity): EndpointClass | undefined {
     return selectedBy && this.classes.get(selectedBy);
   }
@@ -169,7 +173,10 @@ export class EndpointClasses {
     return this.classes.values();
   }
 
-  /** Policies whose ipBlocks open nothing to some of their pods, with those of the others that select them being too many. */
+  /**
+   * Returns the policies whose ipBlocks open nothing to some of their pods, because all policies of
+   * such a pod have too many together.
+   */
   tooMany(): Set<Policy> {
     const found = new Set<Policy>();
     for (const { policies, directions } of this.classes.values()) {
@@ -223,7 +230,7 @@ export class EndpointClasses {
     const blocks: Block[] = [];
     const opened = new Map<Peer, number[]>();
     for (const rule of rules) {
-      // Open to nobody, or to everybody already.
+      // The rule opens nothing, or no more than `anyPeer` does.
       if (rule.ports === NO_PORTS || rule.ports === anyPeer || anyPeer === ALL_PORTS) continue;
       for (const block of rule.blocks) blocks.push(block);
       for (const peer of rule.peers) append(opened, peer, rule.ports);
@@ -250,7 +257,7 @@ export class EndpointClasses {
     for (const [peer, ports] of peers) peer.opens.set(record, ports);
     const [first] = peers;
     if (first !== undefined && peers.size === 1) {
-      // Such as the peer of every pod, which has all groups there are.
+      // For example the peer that matches every pod, which is in every group.
       const [peer, ports] = first;
       yield* inPieces(peer.groups, (group) => this.groupRules.set(this.keyOf(record, group), ports));
       return;
@@ -270,7 +277,7 @@ export class EndpointClasses {
     }
   }
 
-  /** Good until it is asked for another. */
+  /** Returns a key that is valid until the next call. */
   private keyOf(record: number, group: PeerGroup): readonly number[] {
     this.ruleKey[0] = record;
     this.ruleKey[1] = group.id;
@@ -285,7 +292,7 @@ export class EndpointClasses {
     }
     const lengths = record + (ipv4 ? LENGTHS4 : LENGTHS6) + ((length - 1) >>> 5);
     this.directions.set(lengths, this.directions.get(lengths) | (1 << ((length - 1) & 31)));
-    // Port set 0 is a hole here, but a free entry in the table.
+    // Port set 0 is a hole here, but value 0 marks a free entry of the table.
     (ipv4 ? this.prefixes4 : this.prefixes6).set([(record << 8) | length, ...address], ports + 1);
   }
 
@@ -309,7 +316,7 @@ export class EndpointClasses {
   }
 }
 
-/** @param policies that decide */
+/** @param policies the deciding ones */
 function isolationBy([first]: readonly Policy[]): number {
   if (first === undefined) return 0;
   return first.mode === 'audit' ? BY_AUDITED : BY_ENFORCED;

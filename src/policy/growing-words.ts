@@ -1,8 +1,11 @@
-/** Int32 words by a dense number, and the numbers themselves: the arrays of a RuleTable that are indexed instead of hashed. */
+/**
+ * Int32 words by a dense number, and such numbers: for the arrays of a RuleTable that are indexed,
+ * not hashed.
+ */
 
 const SMALLEST = 64;
 
-/** An Int32Array that grows as it is written; words that were never written are 0. */
+/** An Int32Array that grows as it is written; words never written are 0. */
 export class GrowingWords {
   /** Grows with every change. */
   version = 0;
@@ -24,7 +27,7 @@ export class GrowingWords {
     this.array.set(values, index);
   }
 
-  /** Everything written so far, from word 0 on: a view, not a copy. */
+  /** Returns everything written so far, from word 0 on: a view, not a copy. */
   words(): Int32Array {
     return this.array.subarray(0, this.end);
   }
@@ -39,7 +42,7 @@ export class GrowingWords {
   }
 }
 
-/** Hands out numbers from `first` on and takes them back, so that they stay as dense as what they number. */
+/** Hands out numbers from `first` on and reuses those given back, so that they stay dense. */
 export class Numbers {
   private readonly free: number[] = [];
   private next: number;

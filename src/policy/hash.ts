@@ -1,11 +1,14 @@
 /**
- * The hash of every table inside a RuleTable: `hash = mix(hash ^ word)` for each word of the key, beginning with the table's seed.
+ * The hash of every table inside a RuleTable: `hash = mix(hash ^ word)` for each word of the key,
+ * starting with the table's seed.
  *
- * `mix` is lowbias32 of Chris Wellons' hash prospector (https://nullprogram.com/blog/2018/07/31/): two multiplications, three
- * xor-shifts, a bijection with an avalanche good enough to use its low bits directly as an index. The seed is random in each process:
- * who may write a NetworkPolicy cannot choose CIDRs that fall into one bucket and so make every packet slow.
+ * `mix` is lowbias32 of Chris Wellons' hash prospector (https://nullprogram.com/blog/2018/07/31/):
+ * two multiplications and three xor-shifts, a bijection whose avalanche is good enough to use its
+ * low bits as an index. The seed is random in each process, so that whoever may write a
+ * NetworkPolicy cannot choose CIDRs that fall into one bucket and make every packet slow.
  *
- * The functions for one to five words are written out, since the packet path calls them; `hashWords` gives the same for any number.
+ * The functions for one to five words are written out because the packet path calls them;
+ * `hashWords` returns the same for any number of words.
  */
 
 function mix(word: number): number {
@@ -32,7 +35,7 @@ export function hash5(seed: number, a: number, b: number, c: number, d: number, 
   return mix(hash4(seed, a, b, c, d) ^ e);
 }
 
-/** Hash of `count` words that begin at `words[start]`. */
+/** Returns the hash of the `count` words that begin at `words[start]`. */
 export function hashWords(seed: number, words: ArrayLike<number>, start: number, count: number): number {
   let hash = seed;
   for (let i = start; i < start + count; i++) hash = mix(hash ^ (words[i] as number));

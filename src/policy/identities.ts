@@ -1,6 +1,6 @@
 /**
- * Identities: pods that policies cannot tell apart share one. Selectors are matched against identities, never against pods, so a
- * Deployment of a thousand replicas costs as much as one pod.
+ * Identities: pods that policies cannot tell apart share one. Selectors are matched against
+ * identities, never against pods, so a Deployment of a thousand replicas costs as much as one pod.
  */
 
 import type { ContainerPort, LabelSelector, Labels, NamespaceRecord } from '../cluster/records.ts';
@@ -9,25 +9,30 @@ import { type Identity, type Namespace, NO_GROUP, type Policy } from './model.ts
 import { PortNames } from './port-names.ts';
 import { SelectorSet } from './selector-set.ts';
 
-/** Label keys that get a number; whoever writes labels cannot make us remember more. */
+/** Most label keys that get a number, so that whoever writes labels cannot fill the memory. */
 const MAX_NUMBERED_KEYS = 4096;
 
 export class Identities {
   private readonly portNames: PortNames;
   private readonly namespaces = new Map<string, Namespace>();
   private readonly numbers = new Numbers(1);
-  /** Label keys with their numbers, which stay: keys that identities are known by hold them. */
+  /** Numbers of label keys. They stay forever, because the keys of identities contain them. */
   private readonly labelKeys = new Map<string, number>();
-  /** Identities without pods: they go at the next `settle`, unless a pod takes them up again before. */
+  /**
+   * Identities without pods. The next `settle` removes them, unless a pod uses them again before.
+   */
   private readonly deserted = new Set<Identity>();
   private readonly byId: (Identity | undefined)[] = [];
-  /** Grows with every identity that comes or goes, and where namespaces get other labels. */
+  /** Grows when an identity comes or goes, and when a namespace gets other labels. */
   version = 0;
-  /** How many there are. */
+  /** Number of identities. */
   size = 0;
-  /** Namespaces whose labels are known. */
+  /** Number of namespaces with known labels. */
   labelledNamespaces = 0;
-  /** How many came, went, or were in a namespace when it got other labels, and how many namespaces got other labels, so far. */
+  /**
+   * How often identities came, went, or were in a namespace whose labels changed, and how often
+   * labels of namespaces changed.
+   */
   moves = 0;
   /** By identity: its profile of named ports. */
   readonly profiles = new GrowingWords();
@@ -41,12 +46,12 @@ export class Identities {
     return this.namespaces.values();
   }
 
-  /** Whether it is one of these still. */
+  /** Whether the identity is still in use. */
   isKnown(identity: Identity): boolean {
     return this.byId[identity.id] === identity;
   }
 
-  /** Of all namespaces, by id: the array itself, not a copy. */
+  /** Returns the identities of all namespaces, by id: the array itself, not a copy. */
   allIdentities(): readonly (Identity | undefined)[] {
     return this.byId;
   }
@@ -70,7 +75,7 @@ export class Identities {
     return namespace;
   }
 
-  /** Undefined labels for a namespace that was deleted. Gives back whether the labels differ now. */
+  /** Sets the labels; undefined if the namespace was deleted. Returns whether they differ now. */
   setLabels(namespace: Namespace, labels: NamespaceRecord['labels'] | undefined): boolean {
     const before = namespace.labels === undefined ? undefined : this.labelsKey(namespace.labels);
     const after = labels === undefined ? undefined : this.labelsKey(labels);
@@ -83,7 +88,7 @@ export class Identities {
     return before !== after;
   }
 
-  /** Counts one pod more. A new identity has no group yet. */
+  /** Counts one more pod of an identity, and returns the identity. A new one has no group yet. */
   retain(namespace: Namespace, labels: Labels, ports: readonly ContainerPort[]): Identity {
     const profileKey = PortNames.profileKey(ports);
     const key = profileKey === '' ? this.labelsKey(labels) : `${this.labelsKey(labels)} ${profileKey}`;
@@ -118,7 +123,7 @@ export class Identities {
     if (--identity.pods === 0) this.deserted.add(identity);
   }
 
-  /** Removes the identities that have no pods, after telling `onRemoved` of each. */
+  /** Removes the identities without pods, each after a call of `onRemoved`. */
   settle(onRemoved: (identity: Identity) => void): void {
     for (const identity of this.deserted) {
       this.version++;
@@ -134,7 +139,10 @@ export class Identities {
     this.deserted.clear();
   }
 
-  /** Forgets a namespace of which nothing is left; one that was forgotten before may have a successor by now, which stays. */
+  /**
+   * Removes a namespace that has nothing left. If it was removed before, a successor of the same
+   * name stays.
+   */
   forgetIfEmpty(namespace: Namespace): void {
     const { name, labels, identities, policies, ownScope, scopes } = namespace;
     const isLookedFor = labels !== undefined || ownScope !== undefined || scopes !== undefined;
@@ -143,8 +151,8 @@ export class Identities {
   }
 
   /**
-   * Text that is equal for equal labels only: each value, and each key that has no number, is preceded by its length, so that none can
-   * imitate what follows.
+   * Returns a text that is equal for equal labels only: each value, and each key without a number,
+   * follows its length, so that none can imitate what comes next.
    */
   private labelsKey(labels: Labels): string {
     const keys = Object.keys(labels);
@@ -157,7 +165,10 @@ export class Identities {
     return text;
   }
 
-  /** Stands for a label key, which is longer than most values and shared by most pods; undefined where too many have one. */
+  /**
+   * Returns a number that stands for a label key: keys are longer than most values, and most pods
+   * share them. Undefined if there are too many keys.
+   */
   private numberOf(labelKey: string): number | undefined {
     const known = this.labelKeys.get(labelKey);
     if (known !== undefined || this.labelKeys.size >= MAX_NUMBERED_KEYS) return known;

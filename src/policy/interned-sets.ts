@@ -1,15 +1,17 @@
 /**
- * Sets that exist once however many use them, so that two equal sets are one object: the peer selectors that match an identity, the
- * policies that select an endpoint, the scopes of a namespace.
+ * Sets that exist once however many use them, so that two equal sets are one object: the peer
+ * selectors that match an identity, the policies that select an endpoint, the scopes of a
+ * namespace.
  *
- * They are the nodes of a trie over their members in ascending order of serial number. A new member has the highest serial, so adding it
- * to a set is one step down, and "everything in this set that the new selector matches" becomes another set in constant time.
+ * The sets are nodes of a trie over their members in ascending order of serial number. A new member
+ * has the highest serial, so adding it to a set is one step down the trie: every set with pods that
+ * a new selector matches becomes another set in constant time.
  */
 import { Numbers } from './growing-words.ts';
 import { inPieces, type Pieces } from './pieces.ts';
 
 export interface Member {
-  /** Never used twice; a later member has a higher one. */
+  /** Never reused; a later member has a higher one. */
   readonly serial: number;
 }
 
@@ -17,12 +19,15 @@ export class InternedSet<T extends Member> {
   /** The set without its last member; undefined for the empty set. */
   readonly parent: InternedSet<T> | undefined;
   readonly last: T | undefined;
-  /** By the member that they have more; undefined without any. */
+  /** The sets with one more member, by that member; undefined if there are none. */
   children: Map<T, InternedSet<T>> | undefined;
-  /** Above 0 while the set is in use or waits for `settle`, 0 for the empty set, -1 otherwise. */
+  /**
+   * Above 0 while the set is in use or waits for `settleInPieces`, 0 for the empty set, otherwise
+   * -1.
+   */
   id = -1;
   users = 0;
-  /** Whether it was in use when `settle` was last called. */
+  /** Whether it was in use at the last `settleInPieces`. */
   settled = false;
   touched = false;
 
@@ -55,14 +60,14 @@ export class InternedSets<T extends Member> {
     this.empty.id = 0;
   }
 
-  /** The set in use that has this id. @throws RangeError where none has */
+  /** Returns the set in use that has this id. Throws RangeError if there is none. */
   withId(id: number): InternedSet<T> {
     const set = this.inUse[id];
     if (set === undefined) throw new RangeError(`no set in use has the id ${id}`);
     return set;
   }
 
-  /** The set with one member more, whose serial is higher than that of any in it. */
+  /** Returns the set with one more member, whose serial must be higher than all in it. */
   with(set: InternedSet<T>, member: T): InternedSet<T> {
     const known = set.children?.get(member);
     if (known !== undefined) return known;
@@ -73,7 +78,10 @@ export class InternedSets<T extends Member> {
     return child;
   }
 
-  /** The set of these members and those of `set`, all of whose serials are lower. Sorts `members`. */
+  /**
+   * Returns the set with these members added, whose serials must be higher than all in it. Sorts
+   * `members`.
+   */
   withAll(set: InternedSet<T>, members: T[]): InternedSet<T> {
     if (members.length > 1) members.sort((a, b) => a.serial - b.serial);
     let grown = set;
@@ -103,8 +111,9 @@ export class InternedSets<T extends Member> {
   }
 
   /**
-   * Tells what fell out of use since the last call, then what came into use, and forgets the sets that nothing uses. `onLeft` may still
-   * read the set's id, which is given to another set afterwards. Until the last piece is done nothing here may be asked or changed.
+   * Reports the sets that fell out of use since the last call, then those that came into use, and
+   * removes the unused ones. `onLeft` may still read a set's id, which is reused afterwards. Until
+   * the last piece is done, nothing here may be read or changed.
    */
   *settleInPieces(onLeft: (set: InternedSet<T>) => void, onEntered: (set: InternedSet<T>) => void): Pieces {
     const touched = this.touched;
@@ -128,7 +137,7 @@ export class InternedSets<T extends Member> {
     this.touched.push(set);
   }
 
-  /** Takes the number back, and cuts the unused branch that ends here off the trie. */
+  /** Frees the id, and cuts the unused branch that ends here off the trie. */
   private forget(unused: InternedSet<T>): void {
     if (unused.id > 0) {
       this.inUse[unused.id] = undefined;

@@ -1,30 +1,33 @@
 /**
- * Things by their labels, for the question which of them a new selector matches: one that requires `k8s-app=kube-dns` anywhere in the
- * cluster looks at what has that label, not at everything. Of several labels that a selector requires, the rarest is looked at.
+ * Finds items by their labels, for the question which of them a new selector matches: a selector
+ * that requires `k8s-app=kube-dns` anywhere in the cluster looks only at the items with that label.
+ * If a selector requires several labels, the rarest one is used.
  */
 import type { LabelSelector, Labels } from '../cluster/records.ts';
 
-/** Most values of labels like `pod-template-hash` are had by one thing alone, which then stands for its set. */
+/**
+ * Most values of labels like `pod-template-hash` belong to one item, which then stands for its set.
+ */
 type Bucket<T extends object> = T | Set<T>;
 
-/** Values of a key that are looked at one by one. */
+/** Default of `mostValues` in `candidates`. */
 const MANY_VALUES = 1000;
 
 /** A label that a selector requires. */
 interface Required {
   readonly key: string;
-  /** Undefined where it only has to exist. */
+  /** Undefined if the label only has to exist. */
   readonly values: Iterable<string> | undefined;
-  /** How many things have it. */
+  /** How many items have it. */
   readonly count: number;
 }
 
 export class LabelIndex<T extends object> {
   private readonly byKey = new Map<string, Map<string, Bucket<T>>>();
-  /** By key: how many things have it, with any value. */
+  /** By key: how many items have it, with any value. */
   private readonly sizes = new Map<string, number>();
 
-  /** Adds what is not there yet. */
+  /** Adds an item that is not in the index. */
   add(item: T, labels: Labels): void {
     for (const key in labels) {
       const value = labels[key] as string;
@@ -41,7 +44,7 @@ export class LabelIndex<T extends object> {
     }
   }
 
-  /** Removes what was added with these labels. */
+  /** Removes an item that was added with these labels. */
   remove(item: T, labels: Labels): void {
     for (const key in labels) {
       const value = labels[key] as string;
@@ -57,15 +60,19 @@ export class LabelIndex<T extends object> {
     }
   }
 
-  /** How many things have the rarest of the labels that the selector requires; undefined where it requires none. Changes by 1 at most with each thing that comes or goes. */
+  /**
+   * Returns how many items have the rarest label that the selector requires; undefined if it
+   * requires none. Changes by at most 1 with each item that comes or goes.
+   */
   count(selector: LabelSelector): number | undefined {
     return rarest(this.requiredOf(selector, Number.POSITIVE_INFINITY))?.count;
   }
 
   /**
-   * Everything that the selector can match, and more: what has the rarest of the labels that it requires. Undefined where it requires
-   * none, so that anything can match it.
-   * @param mostValues of a label that only has to exist: with more it does not count as required
+   * Returns all items that the selector can match, and more: those with the rarest label that it
+   * requires. Undefined if it requires none, so that any item can match.
+   * @param mostValues with more values than this, a label that only has to exist does not count as
+   * required
    */
   candidates(selector: LabelSelector, mostValues = MANY_VALUES): Candidates<T> | undefined {
     const found = rarest(this.requiredOf(selector, mostValues));
@@ -87,7 +94,7 @@ export class LabelIndex<T extends object> {
     return { key, values, count };
   }
 
-  /** @param values any where it is undefined */
+  /** @param values undefined for any value */
   private having(key: string, values: Iterable<string> | undefined): Bucket<T>[] {
     const byValue = this.byKey.get(key);
     if (values === undefined) return [...(byValue?.values() ?? [])];
@@ -104,14 +111,14 @@ export class LabelIndex<T extends object> {
   }
 }
 
-/** The first of those that the fewest things have. */
+/** Returns the label that the fewest items have; the first of equals. */
 function rarest(labels: Iterable<Required>): Required | undefined {
   let fewest: Required | undefined;
   for (const label of labels) if (fewest === undefined || label.count < fewest.count) fewest = label;
   return fewest;
 }
 
-/** Some of what is indexed, each once. */
+/** Some of the indexed items, each once. */
 export class Candidates<T extends object> {
   readonly count: number;
   private readonly buckets: readonly Bucket<T>[];
@@ -121,7 +128,7 @@ export class Candidates<T extends object> {
     this.buckets = buckets;
   }
 
-  /** All of them; what shares a label with many others stays in the collection that it is in. */
+  /** Returns all of them, in the index's own collections; nothing is copied. */
   lists(): readonly Iterable<T>[] {
     return this.buckets.map((bucket) => (bucket instanceof Set ? bucket : [bucket]));
   }

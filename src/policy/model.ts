@@ -1,42 +1,52 @@
 /**
- * What the compiler keeps of a cluster: namespaces and their identities, the peers that rules name, policies with their rules. Each kind of
- * object is kept by the file that is named after it; they point at one another, which is why they are described together.
+ * What the compiler keeps of a cluster: namespaces and their identities, the peers that rules name,
+ * policies with their rules. The file that is named after a kind maintains its objects; they refer
+ * to one another, so their types stand together here.
  */
 import type { LabelSelector, Labels, PolicyMode, PolicyRecord } from '../cluster/records.ts';
 import type { Block } from './cidr.ts';
 import type { InternedSet, Member } from './interned-sets.ts';
 import type { SelectorSet } from './selector-set.ts';
 
-/** A namespace that a record was seen of, or a pod or a policy in it. */
+/** A namespace with a record of its own, or with a pod or a policy. */
 export interface Namespace {
   readonly name: string;
-  /** Undefined while its own record is not known: no namespaceSelector matches it then, not even `{}`. See peer-groups.ts. */
+  /**
+   * Undefined while its record is unknown: then no namespaceSelector matches it, not even `{}`. See
+   * peer-groups.ts.
+   */
   labels: Labels | undefined;
   readonly identities: Map<string, Identity>;
-  /** Those of its identities that endpoints of this node have; undefined until there was one. */
+  /** The identities of its endpoints on this node; undefined until there is one. */
   endpoints: Set<Identity> | undefined;
   readonly policies: SelectorSet<Policy>;
-  /** Of its record, for policies that have none of their own. */
+  /** From its record, for policies without a mode of their own. */
   mode: PolicyMode | undefined;
   /** The scope of its own policies' podSelectors; undefined while there is none. */
   ownScope: Scope | undefined;
-  /** The scopes whose namespaceSelector matches it, the one of all namespaces left out; undefined where none does. */
+  /**
+   * The scopes whose namespaceSelector matches it, but for the scope of all namespaces; undefined
+   * if there are none.
+   */
   scopes: InternedSet<Scope> | undefined;
-  /** The labels under which it can be found; see peer-groups.ts. */
+  /** The labels under which peer-groups.ts has indexed it. */
   indexed: Labels | undefined;
 }
 
 export interface Identity {
-  /** Above 0; given to another identity once this one is gone. */
+  /** Above 0; reused once this identity is gone. */
   readonly id: number;
   readonly key: string;
   readonly namespace: Namespace;
   readonly labels: Labels;
   readonly profileKey: string;
   pods: number;
-  /** Pods of it on this node. */
+  /** Its pods on this node. */
   endpoints: number;
-  /** Id of its peer group, NO_GROUP until selectors were tried. No reference: V8 would have to look through a hundred thousand of them for each new group. */
+  /**
+   * Id of its peer group; NO_GROUP until selectors were tried. Not a reference, because V8 would
+   * have to scan a hundred thousand of them for each new group.
+   */
   group: number;
   /** The policies that select it; undefined without endpoints. */
   selectedBy: InternedSet<Policy> | undefined;
@@ -47,7 +57,10 @@ export type PeerGroup = InternedSet<Peer>;
 
 export const NO_GROUP = -1;
 
-/** The namespaces in which peers are looked for: the one of the policy, or those that a namespaceSelector matches. */
+/**
+ * The namespaces in which a peer selects pods: the policy's own, or those that a namespaceSelector
+ * matches.
+ */
 export interface Scope extends Member {
   readonly key: string;
   /** The policy's own namespace, for a peer with a podSelector only. */
@@ -61,11 +74,16 @@ export interface Peer extends Member {
   readonly key: string;
   readonly scope: Scope;
   readonly podSelector: LabelSelector;
-  /** Rules that name it. Without any it is retired when that is settled next: kept for a while, as a policy may be put back. */
+  /**
+   * Number of rules that name it. At 0 the next settling retires it; it is kept for a while,
+   * because the policy may come back.
+   */
   users: number;
-  /** Groups in use that it matches. */
+  /** The groups in use that it matches. */
   readonly groups: Set<PeerGroup>;
-  /** By the record of a class and direction: the port set that it opens there. endpoint-classes.ts writes it. */
+  /**
+   * The port set that it opens, by the record of a class and direction. Set by endpoint-classes.ts.
+   */
   readonly opens: Map<number, number>;
 }
 
@@ -75,16 +93,16 @@ export interface Policy extends Member {
   readonly record: PolicyRecord;
   readonly mode: PolicyMode;
   readonly namespace: Namespace;
-  /** Endpoint classes that it is in: above 0 it is relevant for this node. */
+  /** Number of endpoint classes with this policy; above 0 the policy is relevant for this node. */
   users: number;
-  /** By direction; only while it is relevant. */
+  /** By direction; set only while the policy is relevant. */
   rules: readonly [Rule[], Rule[]] | undefined;
 }
 
 export interface Rule {
   /** Port set. */
   readonly ports: number;
-  /** Whether it holds for every peer; it has neither peers nor blocks then. */
+  /** Whether it matches every peer; then it has neither peers nor blocks. */
   readonly anyPeer: boolean;
   readonly peers: readonly Peer[];
   readonly blocks: readonly Block[];

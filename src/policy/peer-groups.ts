@@ -1,15 +1,18 @@
 /**
- * Peer groups: identities that the same peer selectors match are one group, and rules are kept for groups. However many pods
- * `namespaceSelector: {}` matches, it costs the table one entry for each group, and there are few: only the selectors of *relevant*
- * policies count, those that select an endpoint of this node.
+ * Peer groups: identities that the same peer selectors match form one group, and rules are kept for
+ * groups. However many pods `namespaceSelector: {}` matches, it costs the table one entry for each
+ * group. There are few groups, because only the selectors of *relevant* policies count: those that
+ * select an endpoint of this node.
  *
- * A new selector splits the groups of what it matches, a new identity or other namespace labels place the identities that they touch; the
- * rest stays where it is, and is not looked at: what a selector can match is found by the rarest label that it requires. The one selector
- * that matches every pod, and that many clusters have, is there from the beginning (`keepEverything`).
+ * A new selector splits the groups of the identities that it matches. A new identity, or new labels
+ * of a namespace, place only the identities that they concern. No other identity is looked at: the
+ * rarest label that a selector requires leads to what it can match. The selector that matches every
+ * pod, which many clusters use, exists from the beginning (`keepEverything`).
  *
- * A namespace whose record is not known (it arrives late, or never) matches no namespaceSelector, whatever its operators; podSelectors of
- * its own policies match as ever. Policies only ever allow, so matching less is the stricter verdict. Trying the selectors on assumed
- * labels would not be: `NotIn` and `DoesNotExist` match where labels are missing.
+ * A namespace whose record is unknown (it arrives late, or never) matches no namespaceSelector,
+ * whatever the operators; the podSelectors of its own policies match as always. Policies only ever
+ * allow, so matching less is the stricter verdict. Trying the selectors on assumed labels would not
+ * be: `NotIn` and `DoesNotExist` match missing labels.
  */
 
 import type { LabelSelector, PolicyPeer } from '../cluster/records.ts';
@@ -22,11 +25,12 @@ import { type Identity, type Namespace, NO_GROUP, type Peer, type PeerGroup, typ
 import { inPieces, inPiecesOfAll, type Pieces } from './pieces.ts';
 import { matches, SelectorSet } from './selector-set.ts';
 
-/** That many are put into other groups within a fraction of a millisecond. */
+/** This many identities move to other groups within a fraction of a millisecond. */
 const FEW_IDENTITIES = 1000;
 /**
- * Retired peers that match more than that are removed all at once when they are more: that is the same work for all of them together as for one.
- * Few are kept, because each is a member of all the groups that it matches, and makes every change of those dearer.
+ * Retired peers that match more than FEW_IDENTITIES are removed together, once there are more of
+ * them than this: removing all is the same work as removing one. Few are kept, because each is a
+ * member of every group that it matches, and makes every change of those groups more expensive.
  */
 const MAX_RETIRED_SWEEPING = 7;
 const EVERYTHING: LabelSelector = { matchLabels: {}, matchExpressions: [] };
@@ -40,41 +44,53 @@ export class PeerGroups {
   private readonly clusterScopes = new SelectorSet<Scope>((scope) => scope.namespaceSelector);
   /** The scope of all namespaces whose record is known. */
   private everywhere: Scope | undefined;
-  /** Not yet tried on the namespaces. */
+  /** Scopes that were not tried on the namespaces yet. */
   private freshScopes: Scope[] = [];
-  /** Not yet tried on the identities. */
+  /** Peers that were not tried on the identities yet. */
   private freshPeers: Peer[] = [];
   private readonly peers = new Map<string, Peer>();
-  /** Retired peers that matched few identities when they retired, who retired first to begin with; and those that matched many. */
+  /**
+   * Retired peers: those that matched few identities, the oldest first, and those that matched
+   * many.
+   */
   private readonly retired = new Set<Peer>();
   private readonly retiredSweeping = new Set<Peer>();
-  /** Their last user was released since the last `settle`, and may have come back. */
+  /** Peers whose last user was released since the last settling; they may be in use again. */
   private released: Peer[] = [];
   private readonly relabelled = new Set<Namespace>();
   private readonly unplaced = new Set<Identity>();
-  /** Identities in a group. */
+  /** Number of identities in a group. */
   private placed = 0;
   private readonly labelled = new LabelIndex<Identity>();
   private readonly labelledNamespaces = new LabelIndex<Namespace>();
-  /** Of peers and scopes. */
+  /** Serial number of the next peer or scope. */
   private nextSerial = 0;
   private readonly matched: Peer[] = [];
   /** By identity: the id of its group. */
   readonly words = new GrowingWords();
 
-  /** Up to `maxRetired` retired peers are kept, of those that match much a few: whoever takes a policy away may bring it back. */
+  /**
+   * Keeps up to `maxRetired` retired peers, but few that match much: whoever removes a policy may
+   * bring it back.
+   */
   constructor(identities: Identities, maxRetired: number) {
     this.identities = identities;
     this.maxRetired = maxRetired;
     this.words.set(0, 0);
   }
 
-  /** Keeps the peer of every pod, so that the first policy that names it needs not put every identity into another group. */
+  /**
+   * Keeps the peer that matches every pod, so that the first policy that names it need not move
+   * every identity to another group.
+   */
   keepEverything(): void {
     this.retainIn(this.scope('by ', undefined, EVERYTHING), EVERYTHING);
   }
 
-  /** The peer of a rule in a policy of `namespace`, kept until it is released as often. It matches from when that is settled next on. */
+  /**
+   * Returns the peer of a rule in a policy of `namespace`, valid until released as often as
+   * retained. It matches nothing before the next settling.
+   */
   retain(peer: PolicyPeer, namespace: Namespace): Peer {
     const { namespaceSelector, podSelector } = peer;
     const key = scopeKey(peer, namespace.name);
@@ -89,19 +105,19 @@ export class PeerGroups {
     if (--peer.users === 0) this.released.push(peer);
   }
 
-  /** The group of an identity, undefined until selectors were tried on it. */
+  /** Returns the group of an identity; undefined until selectors were tried on it. */
   groupOf({ group }: Identity): PeerGroup | undefined {
     return group === NO_GROUP ? undefined : this.sets.withId(group);
   }
 
-  /** The identity has no group; another of its pods may have brought it already. */
+  /** Adds an identity without a group. It may have been added already, for another of its pods. */
   add(identity: Identity): void {
     if (this.unplaced.has(identity)) return;
     this.labelled.add(identity, identity.labels);
     this.unplaced.add(identity);
   }
 
-  /** The identity is gone. */
+  /** Removes an identity from its group and from the index. */
   remove(identity: Identity): void {
     this.unplaced.delete(identity);
     this.labelled.remove(identity, identity.labels);
@@ -112,7 +128,7 @@ export class PeerGroups {
     identity.group = NO_GROUP;
   }
 
-  /** The namespace has other labels, or none any more. */
+  /** Takes note that the namespace has other labels, or none any more. */
   relabel(namespace: Namespace): void {
     const { labels, indexed } = namespace;
     if (indexed !== undefined) this.labelledNamespaces.remove(namespace, indexed);
@@ -122,9 +138,10 @@ export class PeerGroups {
   }
 
   /**
-   * How many identities a peer of a policy in `namespace` can match, and some more: found by the labels that its selectors require. Right at any time, for identities that are in no
-   * group yet too. Changes by 1 at most with each move that `Identities.moves` counts.
-   * @param scopes what was found of namespaceSelectors by then: for others asked at the same time
+   * Returns how many identities a peer of a policy in `namespace` can match, or somewhat more, by
+   * the labels that its selectors require. Right at any time, and for identities without a group,
+   * too. Changes by at most 1 with each move that `Identities.moves` counts.
+   * @param scopes caches the counts of namespaceSelectors, for calls without a change in between
    */
   countCandidates(peer: PolicyPeer, namespace: Namespace, scopes: Map<string, number>): number {
     const { namespaceSelector, podSelector = EVERYTHING } = peer;
@@ -139,12 +156,12 @@ export class PeerGroups {
     return Math.min(labelled, inScope);
   }
 
-  /** How many namespaces the peer's namespaceSelector can match, and some more. */
+  /** Returns how many namespaces the peer's namespaceSelector can match, or somewhat more. */
   countNamespaces({ namespaceSelector = EVERYTHING }: PolicyPeer): number {
     return this.labelledNamespaces.count(namespaceSelector) ?? this.identities.labelledNamespaces;
   }
 
-  /** Identities in the namespaces that the selector matches. */
+  /** Returns the number of identities in the namespaces that the selector matches. */
   private identitiesBy(namespaceSelector: LabelSelector): number {
     const found = this.labelledNamespaces.candidates(namespaceSelector, Number.POSITIVE_INFINITY)?.lists();
     let count = 0;
@@ -156,8 +173,9 @@ export class PeerGroups {
   }
 
   /**
-   * Brings every identity into its group; tells which groups lost their last and which got their first. It stops after each piece of the work,
-   * and until the last one is done nothing here may be asked or changed.
+   * Brings every identity into its group, and reports the groups that lost their last identity and
+   * those that got their first. It yields after each piece; until the last one, nothing here may be
+   * read or changed.
    */
   *settleInPieces(onLeft: (group: PeerGroup) => void, onEntered: (group: PeerGroup) => void): Pieces {
     yield* this.placeScopes();
@@ -220,7 +238,10 @@ export class PeerGroups {
     return scope === namespace.ownScope || (namespace.scopes?.has(scope) ?? false);
   }
 
-  /** Gives new scopes to the namespaces they match, and relabelled namespaces the scopes that match them now. */
+  /**
+   * Gives new scopes to the namespaces that they match, and relabelled namespaces the scopes that
+   * match them now.
+   */
   private *placeScopes(): Pieces {
     for (const scope of this.freshScopes) {
       this.clusterScopes.add(scope);
@@ -247,13 +268,16 @@ export class PeerGroups {
   private setScopes(namespace: Namespace, scopes: InternedSet<Scope>): void {
     const after = scopes === this.scopeSets.empty ? undefined : scopes;
     if (after === namespace.scopes) return;
-    // In this order, as in `move`.
+    // Use, then unuse, as in `move`.
     if (after !== undefined) this.scopeSets.use(after);
     if (namespace.scopes !== undefined) this.scopeSets.unuse(namespace.scopes);
     namespace.scopes = after;
   }
 
-  /** Splits groups: tries the fresh peers, in the order of their serials, on identities that are in a group already. */
+  /**
+   * Splits groups: tries the fresh peers, in the order of their serials, on identities with a
+   * group.
+   */
   private *placeFreshPeers(): Pieces {
     for (const peer of this.placed > 0 ? this.freshPeers : []) {
       yield* this.placeFreshPeer(peer);
@@ -265,7 +289,7 @@ export class PeerGroups {
   private *placeFreshPeer(peer: Peer): Pieces {
     const { scope, podSelector } = peer;
     yield* this.inCandidatesOf(peer, (identity) => {
-      // One without a group is tried on all peers anyway.
+      // An identity without a group is tried on all peers anyway.
       if (!this.isLookedFor(scope, identity.namespace)) return;
       const group = this.groupOf(identity);
       if (group === undefined) return;
@@ -274,8 +298,8 @@ export class PeerGroups {
   }
 
   /**
-   * Every identity that the peer can match, and more: those of the namespaces where these have few, those with a label that it requires where these are
-   * less than half of all, else simply all.
+   * Visits every identity that the peer can match, and more: those of its namespaces if they have
+   * few, those with a label that it requires if they are less than half of all, otherwise all.
    */
   private *inCandidatesOf({ scope, podSelector }: Peer, work: (identity: Identity) => void): Pieces {
     const labelled = this.labelled.candidates(podSelector);
@@ -289,7 +313,10 @@ export class PeerGroups {
     }
   }
 
-  /** Identities in the namespaces that the scope can match; not counted further than `enough`. */
+  /**
+   * Returns how many identities are in the namespaces that the scope can match; `enough` if these
+   * are too many to count.
+   */
   private identitiesIn(scope: Scope, enough: number): number {
     if (scope.namespace !== undefined) return scope.namespace.identities.size;
     const namespaces = this.labelledNamespaces.candidates(scope.namespaceSelector);
@@ -299,13 +326,15 @@ export class PeerGroups {
     return count;
   }
 
-  /** Every namespace that the scope can match, and more. Can be walked once. */
+  /**
+   * Returns every namespace that the scope can match, and more. The result can be iterated once.
+   */
   private namespacesOf({ namespace, namespaceSelector }: Scope): readonly Iterable<Namespace>[] {
     if (namespace !== undefined) return [[namespace]];
     return this.labelledNamespaces.candidates(namespaceSelector)?.lists() ?? [this.identities.all()];
   }
 
-  /** Tries every peer that is looked for in the identity's namespace. */
+  /** Tries every peer that selects pods in the identity's namespace. */
   private place(identity: Identity): void {
     const { namespace, labels } = identity;
     this.matched.length = 0;
@@ -319,7 +348,7 @@ export class PeerGroups {
   private move(identity: Identity, group: PeerGroup): void {
     const before = this.groupOf(identity);
     if (before === group) return;
-    // In this order, so that a group which is left and entered at once keeps its id.
+    // Use, then unuse, so that a group that is left and entered at once keeps its id.
     this.sets.use(group);
     if (before !== undefined) this.sets.unuse(before);
     else this.placed++;
@@ -327,7 +356,7 @@ export class PeerGroups {
     this.words.set(identity.id, group.id);
   }
 
-  /** Notes the peers that nobody took up again. */
+  /** Retires the released peers that are still without users. */
   private *retire(): Pieces {
     yield* inPieces(this.released, (peer) => {
       if (peer.users === 0) (matchesMuch(peer) ? this.retiredSweeping : this.retired).add(peer);
@@ -335,7 +364,10 @@ export class PeerGroups {
     this.released = [];
   }
 
-  /** Of those that match little, who retired first. */
+  /**
+   * Returns the retired peers to remove: the oldest of those that match little, and all that match
+   * much if these are too many.
+   */
   private tooManyRetired(): Set<Peer> {
     const { retired, retiredSweeping, maxRetired } = this;
     const gone = new Set<Peer>();
@@ -346,7 +378,7 @@ export class PeerGroups {
         gone.add(peer);
         continue;
       }
-      // By now, with pods that came after it was retired.
+      // It matches much by now, because pods were added after it retired.
       retired.delete(peer);
       retiredSweeping.add(peer);
     }
@@ -380,7 +412,7 @@ export class PeerGroups {
         );
     });
     for (const peer of gone) {
-      // Another one of them may have led to all of its groups' identities.
+      // Another of these peers may have led to all identities of its groups.
       if (![...peer.groups].some(({ users }) => users > 0)) continue;
       yield* this.inCandidatesOf(peer, (identity) => {
         const group = this.groupOf(identity);
@@ -420,18 +452,18 @@ export class PeerGroups {
       if (found === undefined) unfound = true;
       else yield* inPiecesOfAll(found.lists(), leave);
     }
-    // However many they are, once.
+    // Once, however many scopes need it.
     if (unfound) yield* inPieces(this.identities.all(), leave);
     yield* this.scopeSets.settleInPieces(ignore, ignore);
   }
 }
 
-/** The same for peers that match the same: of rules in policies of one namespace, or of any where there is a namespaceSelector. */
+/** Returns a key that is equal for peers that match the same pods. */
 export function peerKey(peer: PolicyPeer, namespace: string): string {
   return keyIn(scopeKey(peer, namespace), peer.podSelector ?? EVERYTHING);
 }
 
-/** The same for peers of policies in one namespace that look for pods in the same namespaces. */
+/** Returns a key that is equal for peers that select pods in the same namespaces. */
 export function scopeKey({ namespaceSelector }: PolicyPeer, namespace: string): string {
   return namespaceSelector === undefined ? `in ${namespace}` : `by ${selectorKey(namespaceSelector)}`;
 }
@@ -444,7 +476,7 @@ function* identitiesOf(lists: Iterable<Iterable<Namespace>>): Generator<Iterable
   for (const namespaces of lists) for (const { identities } of namespaces) yield identities.values();
 }
 
-/** Nobody keeps anything by sets of scopes. */
+/** Nothing has to be updated when sets of scopes come and go. */
 function ignore(): void {}
 
 function matchesMuch({ groups }: Peer): boolean {

@@ -1,4 +1,4 @@
-/** Which pods an address belongs to: slots, and the tables that lead from addresses to them. */
+/** Which pods have an address: slots, and the tables that lead from addresses to them. */
 import { type Claimant, ownersAmong, sameClaim } from '../cluster/address-owners.ts';
 import { type AddressWords, addressText } from './address-words.ts';
 import { GrowingWords, Numbers } from './growing-words.ts';
@@ -10,13 +10,13 @@ import { WordTable } from './word-table.ts';
 interface Contest {
   readonly address: AddressWords;
   readonly claimants: number[];
-  /** Those of them that share it; one where it has an owner. */
+  /** The claimants that share it, or its one owner. */
   owners: readonly number[];
-  /** First record in `sharers`, -1 where it has an owner. */
+  /** First record in `sharers`, -1 if it has one owner. */
   list: number;
 }
 
-/** An address that several pods share, in canonical text, with their names. */
+/** An address that several pods share, in canonical text, with the names of the pods. */
 export interface SharedAddress {
   readonly address: string;
   readonly pods: readonly string[];
@@ -29,7 +29,7 @@ export class PodSlots {
   private readonly claimants: Claimant[] = [];
   private readonly contests = new Map<string, Contest>();
   private readonly records = new Numbers(TOO_MANY + 1);
-  /** Slots that have come to share an address, or do not any more, since they were last asked for. */
+  /** Slots that began or stopped sharing an address since the last `takeResettled`. */
   private readonly resettled = new Set<number>();
   readonly addresses4: WordTable;
   readonly addresses6: WordTable;
@@ -62,7 +62,7 @@ export class PodSlots {
     this.words.set(slot, (identity << 1) | (endpoint ? 1 : 0));
   }
 
-  /** The slot's pod has the address from now on, maybe with others. */
+  /** Adds the slot's pod to those that claim the address. */
   claim(address: AddressWords, slot: number): void {
     const value = this.tableOf(address).get(address);
     if (value === 0) {
@@ -79,7 +79,7 @@ export class PodSlots {
     this.settle(contest);
   }
 
-  /** The slot's pod does not have the address any more. */
+  /** Removes the slot's pod from those that claim the address. */
   release(address: AddressWords, slot: number): void {
     const key = address.join();
     const contest = this.contests.get(key);
@@ -92,7 +92,10 @@ export class PodSlots {
     if (contest.claimants.length === 1) this.contests.delete(key);
   }
 
-  /** The slot's pod has another record. Gives back which of its addresses others claim too, where that may decide otherwise now. */
+  /**
+   * Replaces the slot's record. Returns those of its addresses that other pods claim, too, and that
+   * may have another owner now.
+   */
   rank(slot: number, claimant: Claimant, addresses: readonly AddressWords[]): readonly AddressWords[] {
     const same = sameClaim(this.claimants[slot] as Claimant, claimant);
     this.claimants[slot] = claimant;
@@ -102,35 +105,35 @@ export class PodSlots {
     return contested;
   }
 
-  /** Whether anybody has the address. */
+  /** Whether any pod has the address. */
   isClaimed(address: AddressWords): boolean {
     return this.tableOf(address).get(address) !== 0;
   }
 
-  /** Whether it is the slot's address, alone or with others. */
+  /** Whether the address belongs to the slot, alone or shared. */
   owns(slot: number, address: AddressWords): boolean {
     return this.tableOf(address).get(address) === slot + 1 || this.sharersOf(address).includes(slot);
   }
 
-  /** The slots that share the address; none where it has one owner or nobody has it. */
+  /** Returns the slots that share the address; none if it has one owner or no pod has it. */
   sharersOf(address: AddressWords): readonly number[] {
     const contest = this.contests.size === 0 ? undefined : this.contests.get(address.join());
     return contest === undefined || contest.owners.length === 1 ? [] : contest.owners;
   }
 
-  /** Slots that have come to share an address, or do not any more, since the last call. */
+  /** Returns the slots that began or stopped sharing an address since the last call. */
   takeResettled(): readonly number[] {
     const slots = [...this.resettled];
     this.resettled.clear();
     return slots;
   }
 
-  /** Every address that is shared now. */
+  /** Returns every address that is shared now. */
   sharedAddresses(): readonly AddressWords[] {
     return this.sharedContests().map(({ address }) => address);
   }
 
-  /** The same for people, in order. */
+  /** Returns the same in text for people, sorted. */
   shared(): SharedAddress[] {
     return this.sharedContests()
       .map(({ address, owners }) => ({
@@ -140,12 +143,12 @@ export class PodSlots {
       .sort((a, b) => (a.address < b.address ? -1 : 1));
   }
 
-  /** Names of the slots as they are now. */
+  /** Returns the names of the slots as they are now. */
   snapshotNames(): ArraySnapshot<string> {
     return this.names.snapshot();
   }
 
-  /** Decides whose the address is, by the records alone: in whatever order they came. */
+  /** Decides whose the address is by the records alone, not by the order in which they came. */
   private settle(contest: Contest): void {
     const { address, claimants, owners: before } = contest;
     const claims = claimants.map((slot) => ({ ...(this.claimants[slot] as Claimant), slot }));

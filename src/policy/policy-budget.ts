@@ -1,9 +1,13 @@
 /**
- * What a policy may ask for. Most ask for little; who may write policies could ask for gigabytes and minutes: with selectors that each match nearly all pods, and are all different, or
- * with ipBlocks that each have a hole and ports of their own. A policy that exceeds its budget is *refused*: it isolates its pods and allows nothing, as one with an error does.
+ * What a policy may ask for. Most ask for little, but whoever may write policies could ask for
+ * gigabytes and minutes: with many different selectors that each match nearly all pods, or with
+ * ipBlocks that each have a hole and ports of their own. A policy that exceeds its budget is
+ * *refused*: like one with an error, it isolates its pods and allows nothing.
  *
- * Counted is what its selectors can match, and what its ipBlocks take of the table. That follows from the records of the cluster alone, not from their order nor
- * from the node: all agents refuse the same. What the policies of one pod take together is limited where it is built, in endpoint-classes.ts.
+ * The budget counts what a policy's selectors can match, and the words of the table that its
+ * ipBlocks take. That depends on the records of the cluster alone, not on their order or on the
+ * node, so all agents refuse the same policies. endpoint-classes.ts limits what the policies of one
+ * pod take together.
  */
 import { type PolicyPeer, type PolicyRecord, type PolicyRule, recordKey } from '../cluster/records.ts';
 import { blockPrefixes } from './address-words.ts';
@@ -14,15 +18,23 @@ import { inPieces, type Pieces } from './pieces.ts';
 import { ALL_PORTS, PREFIX6_WORDS } from './table-layout.ts';
 
 export interface Budget {
-  /** What the selectors of one policy can match, a selector after the other: a word for each identity and namespace, and the ports that are opened to them. */
+  /**
+   * What the selectors of one policy can match, added up: a word for each identity and namespace,
+   * and the ports that are opened to them.
+   */
   readonly matchWords: number;
   /** Words of the table that the ipBlocks of one policy take. */
   readonly blockWords: number;
-  /** Words of the table that the ipBlocks of all policies of the same pods take in one direction. */
+  /**
+   * Words of the table that the ipBlocks of all policies for the same pods take, in one direction.
+   */
   readonly endpointBlockWords: number;
 }
 
-/** Each takes up to half a second to compile, in turns. Twenty selectors may each match 50,000 identities; 80,000 IPv4 blocks for one port fit. */
+/**
+ * Each takes up to half a second to compile, in pieces. Enough for twenty selectors that each match
+ * 50,000 identities, or for 80,000 IPv4 blocks with one port.
+ */
 export const BUDGET: Budget = { matchWords: 2 ** 20, blockWords: 2 ** 18, endpointBlockWords: 2 ** 20 };
 
 export interface RefusedPolicy {
@@ -30,29 +42,37 @@ export interface RefusedPolicy {
   readonly policy: string;
   /** A sentence about the policy without its name. */
   readonly reason: string;
-  /** What it does not allow: anything, or what its ipBlocks say, to some of its pods. */
+  /** What it does not allow: anything, or what its ipBlocks allow, to some of its pods. */
   readonly refuses: 'all' | 'blocks';
 }
 
-/** What is counted of a policy. */
+/** What a policy asks for. */
 interface Demand {
   readonly key: string;
   readonly record: PolicyRecord;
-  /** Peers with a podSelector only, and those with a namespaceSelector. */
+  /**
+   * Words for each identity that its peers ask for: `own` by peers with only a podSelector,
+   * `foreign` by those with a namespaceSelector.
+   */
   readonly own: number;
   readonly foreign: number;
-  /** More words than its ipBlocks can take, told without a look at what holds what. */
+  /**
+   * Upper bound of the words that its ipBlocks take, found without looking at what contains what.
+   */
   readonly mostBlockWords: number;
-  /** Whether they take too many, once that was counted. */
+  /** Whether they take too many; undefined until counted. */
   tooManyBlocks: boolean | undefined;
-  /** Its distinct peers that have selectors, and of those one with each namespaceSelector, once they were looked for. */
+  /**
+   * Its distinct peers with selectors, and one of these for each namespaceSelector; undefined until
+   * needed.
+   */
   peers: readonly DemandedPeer[] | undefined;
   scopes: readonly PolicyPeer[] | undefined;
-  /** So many moves of identities may follow those of `countedAt` before the matches can be too many, or can be no more so. */
+  /** So many moves of identities after `countedAt` cannot change `tooManyMatches`. */
   headroom: number;
   countedAt: number;
   tooManyMatches: boolean;
-  /** The record as it is compiled while it is refused. */
+  /** The record as it is compiled while the policy is refused. */
   refused: PolicyRecord | undefined;
 }
 
@@ -62,7 +82,7 @@ interface DemandedPeer {
   ranges: number;
 }
 
-/** Those of a namespace, and their sums. */
+/** What the policies of a namespace ask for, and the sums. */
 class Demands {
   readonly namespace: string;
   readonly policies = new Map<string, Demand>();
@@ -82,11 +102,16 @@ class Demands {
   }
 }
 
-/** Of port sets that are only counted: above those with a meaning. */
+/**
+ * The first number for port sets that are only counted, above those with a meaning of their own.
+ */
 const FIRST_SET = ALL_PORTS + 1;
-/** Peers that are counted in some hundredths of a millisecond. */
+/** Peers counted within some hundredths of a millisecond. */
 const PEERS_OF_PIECE = 20;
-/** Of so many peers there are few enough combinations to count their ports as often as there can be combinations, not as there are identities. */
+/**
+ * Up to this many peers have few combinations: their ports count once for each combination at most,
+ * not once for each identity.
+ */
 const FEW_PEERS = 10;
 
 export class PolicyBudget {
@@ -101,7 +126,7 @@ export class PolicyBudget {
     this.groups = groups;
   }
 
-  /** There is such a policy; one that was there by this name was deleted before. */
+  /** Adds a policy. One of the same name must have been deleted before. */
   set(record: PolicyRecord): void {
     const { namespace } = record;
     let demands = this.byNamespace.get(namespace);
@@ -124,12 +149,12 @@ export class PolicyBudget {
     if (demands.policies.size === 0) this.byNamespace.delete(record.namespace);
   }
 
-  /** The record as it is to be compiled: that of a refused policy says so, and has no rules. */
+  /** Returns the record to compile: for a refused policy, one with an error and no rules. */
   compiled(record: PolicyRecord): PolicyRecord {
     return this.byNamespace.get(record.namespace)?.policies.get(recordKey(record))?.refused ?? record;
   }
 
-  /** Those that are refused. */
+  /** Returns the refused policies. */
   refused(): RefusedPolicy[] {
     const refused: RefusedPolicy[] = [];
     for (const { policies, refusals } of this.byNamespace.values()) {
@@ -140,7 +165,10 @@ export class PolicyBudget {
     return refused;
   }
 
-  /** Decides anew where something may have changed, in pieces; gives back the policies that are refused now and were not, or the other way. */
+  /**
+   * Decides again where something may have changed, in pieces. Returns the policies that became
+   * refused, or are refused no longer.
+   */
   *review(): Generator<undefined, PolicyRecord[]> {
     const turned: PolicyRecord[] = [];
     for (const demands of this.byNamespace.values()) {
@@ -158,7 +186,7 @@ export class PolicyBudget {
     return turned;
   }
 
-  /** Within the budget of one policy, at a glance. */
+  /** Whether the policy is within the budget by its upper bound, without a closer count. */
   private isModest(namespace: string, { own, foreign, mostBlockWords }: Sizes): boolean {
     const { size, labelledNamespaces } = this.identities;
     const ofNamespace = this.identities.namespace(namespace).identities.size;
@@ -179,7 +207,9 @@ export class PolicyBudget {
       : undefined;
   }
 
-  /** Where as many identities have moved since the last time that it could matter. */
+  /**
+   * Counts the matches, if enough identities have moved since the last count to change the answer.
+   */
   private *countMatches(demand: Demand): Pieces {
     const { moves } = this.identities;
     if (moves - demand.countedAt < demand.headroom) return;
@@ -193,7 +223,7 @@ export class PolicyBudget {
     yield* inPieces(scopes, (peer) => {
       matches += this.groups.countNamespaces(peer);
     });
-    // Enough is enough: to count what peers match takes a look at as many namespaces.
+    // Enough to refuse. Counting what peers match would look at as many namespaces again.
     if (matches <= this.budget.matchWords) {
       yield* inPieces(peers, (each) => {
         const count = this.groups.countCandidates(each.peer, namespace, counts);
@@ -205,24 +235,29 @@ export class PolicyBudget {
     const most = peers.length <= FEW_PEERS ? Math.min(opened, 2 ** peers.length * ranges) : opened;
     const excess = matches + most - this.budget.matchWords;
     demand.tooManyMatches = excess > 0;
-    // By which a move can change it at most.
+    // The most that one move can change it.
     const step = peers.length + scopes.length + ranges;
     demand.headroom = Math.ceil(Math.abs(excess) / Math.max(1, step));
     demand.countedAt = moves;
   }
 }
 
-/** It isolates what the policy does, and allows nothing. */
+/** Returns a record that isolates as the policy does, and allows nothing. */
 export function refusedRecord(record: PolicyRecord, reason: string): PolicyRecord {
   return { ...record, egress: [], ingress: [], error: reason };
 }
 
-/** Of a policy with ipBlocks, where those of all policies of the same pods are too many. */
+/**
+ * The reason why the ipBlocks of a policy open nothing: those of all policies of the same pods are
+ * too many.
+ */
 export function tooManyBlocksTogether(most: number): string {
-  return `with those of the other policies of some of its pods its ipBlocks ask for more than ${most.toLocaleString('en')} words of the rule table: for these pods they open nothing`;
+  return `its ipBlocks, together with those of other policies that select some of its pods, ask for more than ${most.toLocaleString('en')} words of the rule table: they open nothing to these pods`;
 }
 
-/** Whether a policy can be refused in a cluster of so many pods and namespaces: told at a glance. */
+/**
+ * Whether a policy can be refused in a cluster of so many pods and namespaces, by an upper bound.
+ */
 export function canBeRefused(record: PolicyRecord, pods: number, namespaces: number): boolean {
   const { own, foreign, mostBlockWords } = sizesOf(record);
   return own * pods + foreign * (pods + namespaces) > BUDGET.matchWords || mostBlockWords > BUDGET.blockWords;
@@ -238,7 +273,7 @@ function demandOf(record: PolicyRecord): Demand {
   };
 }
 
-/** `own` and `foreign` in words for each identity. */
+/** Returns `own` and `foreign` in words for each identity. */
 function sizesOf(record: PolicyRecord): Sizes {
   let own = 0;
   let foreign = 0;
@@ -283,7 +318,7 @@ function* findPeers(demand: Demand): Pieces {
   demand.scopes = [...scopes.values()];
 }
 
-/** No more than is needed to see that it is too much. */
+/** Counts no further than needed to see that it is too much. */
 function* blockWordsOf(record: PolicyRecord, most: number): Generator<undefined, number> {
   let words = 0;
   for (const direction of record.isolates) words += yield* blockWordsIn(record[direction], most);
@@ -291,7 +326,7 @@ function* blockWordsOf(record: PolicyRecord, most: number): Generator<undefined,
 }
 
 function* blockWordsIn(rules: readonly PolicyRule[], most: number): Generator<undefined, number> {
-  // Equal ports are one port set, which is not made before it is known what the policy asks for.
+  // Equal ports are one port set, which is not interned before the demand is known.
   const sets = new Map<string, number>();
   const ranges: number[] = [];
   const blocks: Block[] = [];

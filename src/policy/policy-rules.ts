@@ -1,4 +1,4 @@
-/** Policies with their rules in the compiler's terms: interned port sets and peers, and prefixes instead of texts. */
+/** Compiles the rules of policies: interned port sets and peers, and prefixes instead of texts. */
 
 import type { Direction, PolicyPeer, PolicyRule } from '../cluster/records.ts';
 import { blockPrefixes } from './address-words.ts';
@@ -9,7 +9,7 @@ import { inPieces, type Pieces } from './pieces.ts';
 import type { PortSets } from './port-set.ts';
 import { type DirectionIndex, EGRESS } from './rule-table.ts';
 
-/** Is told which policies select an endpoint of this node. */
+/** Learns which policies begin or cease to select an endpoint of this node. */
 interface RelevanceObserver {
   add(policy: Policy): void;
   remove(policy: Policy): void;
@@ -28,7 +28,7 @@ export class PolicyRules {
     this.observer = observer;
   }
 
-  /** In pieces: its rules can be used when the last is done. */
+  /** Compiles a policy on its first use, in pieces. Its rules are complete after the last piece. */
   *retain(policy: Policy): Pieces {
     if (policy.users++ > 0) return;
     policy.rules = [[], []];
@@ -59,7 +59,7 @@ export class PolicyRules {
   }
 
   private *compile({ record, namespace }: Policy, direction: Direction, into: Rule[]): Pieces {
-    // A policy that could not be understood isolates and allows nothing.
+    // A policy that could not be understood isolates its pods and allows nothing.
     if (record.error !== undefined || !record.isolates.includes(direction)) return;
     yield* inPieces(record[direction], (rule) => into.push(this.compileRule(rule, namespace)));
   }
@@ -82,7 +82,7 @@ function isSelector({ ipBlock, namespaceSelector, podSelector }: PolicyPeer): bo
   return ipBlock === undefined && (namespaceSelector !== undefined || podSelector !== undefined);
 }
 
-/** The record's word for a direction of the table. */
+/** Returns the name that records use for a direction of the table. */
 export function directionName(direction: DirectionIndex): Direction {
   return direction === EGRESS ? 'egress' : 'ingress';
 }

@@ -1,11 +1,12 @@
 /**
- * Named container ports. A policy can name a port, and each destination pod has its own number for the name; so a port set keeps the
- * name, and the packet path looks the packet's number up among the destination's own ports.
+ * Named container ports. A policy can name a port, and each destination pod has its own number for
+ * the name. So a port set contains the name, and the packet path looks the packet's port up among
+ * the destination's named ports.
  */
 import type { ContainerPort, Protocol } from '../cluster/records.ts';
 import { Numbers } from './growing-words.ts';
 
-/** A protocol's place in a port set and in the second word of a named port; see rule-table.ts. */
+/** A protocol's index in a port set and in the second word of a named port; see table-layout.ts. */
 export const PROTOCOL_PLACE: Readonly<Record<Protocol, number>> = { TCP: 0, UDP: 1, SCTP: 2 };
 
 interface Interned {
@@ -13,7 +14,7 @@ interface Interned {
   users: number;
 }
 
-/** The named ports of pods, which many share: it is interned, since a hundred thousand pods have a few dozen of them. */
+/** The named ports of a pod, interned: a hundred thousand pods have a few dozen different ones. */
 export interface PortProfile extends Interned {
   readonly key: string;
   readonly ports: readonly ContainerPort[];
@@ -29,7 +30,7 @@ export class PortNames {
   /** Grows with every change. */
   version = 0;
 
-  /** Text that is equal for equal named ports, whatever their order. Empty without any. */
+  /** Returns a text that is equal for equal named ports in any order; empty if there are none. */
   static profileKey(ports: readonly ContainerPort[]): string {
     const keys = new Set<string>();
     for (const { name, protocol, port } of ports) {
@@ -38,7 +39,9 @@ export class PortNames {
     return keys.size > 1 ? [...keys].sort().join(' ') : (keys.values().next().value ?? '');
   }
 
-  /** The number of a name within its protocol, kept until it is released as often as it was retained. */
+  /**
+   * Returns the number of a name within its protocol, valid until released as often as retained.
+   */
   retainName(protocol: Protocol, name: string): number {
     const key = `${protocol}/${name}`;
     const known = this.names.get(key) ?? { number: this.nameNumbers.take(), users: 0 };
@@ -55,7 +58,10 @@ export class PortNames {
     this.nameNumbers.giveBack(known.number);
   }
 
-  /** The number of the profile with this key, which `profileKey` gave for these ports. */
+  /**
+   * Returns the number of the profile with this key; `profileKey` must have returned it for these
+   * ports.
+   */
   retainProfile(key: string, ports: readonly ContainerPort[]): number {
     if (key === '') return 0;
     let profile = this.profiles.get(key);
@@ -80,7 +86,7 @@ export class PortNames {
     this.version++;
   }
 
-  /** The named ports of a profile that is in use; [] of the one without. */
+  /** Returns the named ports of a profile in use; [] for the profile without any. */
   portsOf(key: string): readonly ContainerPort[] {
     return this.profiles.get(key)?.ports ?? [];
   }

@@ -1,6 +1,7 @@
 /**
- * Port sets: what the `ports` of a rule, or of several rules together, allow. Equal sets are one, so that they are compared, united and
- * stored by number: for each of TCP, UDP and SCTP sorted ranges that neither overlap nor touch, and named ports.
+ * Port sets: what the `ports` of a rule, or of several rules together, allow. Equal sets are
+ * interned, so that they are compared, united and stored by number. A set has named ports and, for
+ * each of TCP, UDP and SCTP, sorted ranges that neither overlap nor touch.
  */
 import type { PolicyPort, Protocol } from '../cluster/records.ts';
 import { type PortNames, PROTOCOL_PLACE } from './port-names.ts';
@@ -11,25 +12,25 @@ interface NamedPort {
   readonly name: string;
 }
 
-/** Ranges are words as in the table, but unsigned, which sorts them: first * 65536 + last. */
+/** Ranges are words as in the table, but unsigned so that they sort: first * 65536 + last. */
 type Ranges = readonly number[];
 
 interface PortSet {
   readonly key: string;
-  /** By a protocol's place: TCP, UDP, SCTP. */
+  /** By protocol index: TCP, UDP, SCTP. */
   readonly ranges: readonly [Ranges, Ranges, Ranges];
-  /** Number of a (protocol, name) in `PortNames`, ascending. */
+  /** By the number of a (protocol, name) in `PortNames`, ascending. */
   readonly names: ReadonlyMap<number, NamedPort>;
 }
 
 const MAX_PORT = 65_535;
 const NOTHING: PortSet = { key: '', ranges: [[], [], []], names: new Map() };
-/** Unions of two that are remembered; more than compiling one change ever needs again. */
+/** Remembered unions of two sets; compiling one change never reuses more. */
 const MAX_UNIONS = 65_536;
 
 export class PortSets {
   private readonly names: PortNames;
-  /** By number. `ALL_PORTS` has a meaning and no contents; undefined is a free number. */
+  /** By number. `ALL_PORTS` has no contents, only a meaning; undefined marks a free number. */
   private readonly sets: (PortSet | undefined)[] = [];
   private readonly byKey = new Map<string, number>();
   private readonly unions = new Map<number, number>();
@@ -45,17 +46,20 @@ export class PortSets {
     this.sets[ALL_PORTS] = NOTHING;
   }
 
-  /** Sets in memory. */
+  /** Number of sets in memory. */
   get size(): number {
     return this.byKey.size;
   }
 
-  /** How many ranges and names a set has; none where all ports are allowed, which is no list. */
+  /** Returns how many ranges and names a set has; 0 for all ports, which are not listed. */
   rangesOf(number: number): number {
     return contents(this.sets[number] ?? NOTHING).reduce((sum, { length }) => sum + length, 0);
   }
 
-  /** The port set of a rule's `ports`: all where it is empty, and never all because none of them can match. */
+  /**
+   * Returns the port set of a rule's `ports`: all ports if the list is empty, but not if none of
+   * its entries can match.
+   */
   ofRule(ports: readonly PolicyPort[]): number {
     if (ports.length === 0) return ALL_PORTS;
     const ranges: [number[], number[], number[]] = [[], [], []];
@@ -71,14 +75,14 @@ export class PortSets {
     const names = new Map<number, NamedPort>();
     for (const port of named) names.set(this.names.retainName(port.protocol, port.name), port);
     const number = this.intern([merged(ranges[0]), merged(ranges[1]), merged(ranges[2])], names);
-    // The set has retained its names for itself.
+    // The set has retained its names itself.
     for (const port of named) this.names.releaseName(port.protocol, port.name);
     return number;
   }
 
   /**
-   * What any of these sets allows. All of them at once: uniting thousands one after the other would intern as many sets in between,
-   * each larger than the last.
+   * Returns the union of the sets. It unites all at once: uniting thousands one after the other
+   * would intern as many intermediate sets, each larger than the last.
    */
   union(sets: Iterable<number>): number {
     const distinct = new Set(sets);
@@ -97,7 +101,7 @@ export class PortSets {
     return united;
   }
 
-  /** Forgets every set that is not among `live`. */
+  /** Removes every set that is not among `live`. */
   sweep(live: ReadonlySet<number>): void {
     for (let number = ALL_PORTS + 1; number < this.sets.length; number++) {
       const set = this.sets[number];
@@ -168,12 +172,12 @@ export class PortSets {
   }
 }
 
-/** What follows a set's bounds in the table: ranges of TCP, UDP, SCTP, and names. */
+/** Returns what follows a set's bounds in the table: ranges of TCP, UDP, SCTP, and names. */
 function contents({ ranges, names }: PortSet): readonly Ranges[] {
   return [...ranges, [...names.keys()]];
 }
 
-/** Sorted, and ranges that overlap or touch joined. */
+/** Sorts the ranges, and joins those that overlap or touch. */
 function merged(ranges: number[]): Ranges {
   if (ranges.length < 2) return ranges;
   ranges.sort((a, b) => a - b);

@@ -1,4 +1,7 @@
-/** A snapshot with the policies as they are compiled, for whoever goes by records beside the table: what is refused says so, and has no rules. */
+/**
+ * A snapshot with the policies as they are compiled, for code that works on records instead of the
+ * table: a refused policy has an error and no rules.
+ */
 import { type PolicyRecord, recordKey } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { PolicyCompiler } from './compiler.ts';
@@ -6,7 +9,7 @@ import { canBeRefused, type RefusedPolicy, refusedRecord } from './policy-budget
 
 const known = new WeakMap<ClusterSnapshot, ClusterSnapshot>();
 
-/** The snapshot itself where nothing is refused. Found once for each. */
+/** Returns the snapshot itself if no policy is refused. Computed once for each snapshot. */
 export function asCompiled(snapshot: ClusterSnapshot): ClusterSnapshot {
   let compiled = known.get(snapshot);
   if (compiled === undefined) {
@@ -17,7 +20,7 @@ export function asCompiled(snapshot: ClusterSnapshot): ClusterSnapshot {
   return compiled;
 }
 
-/** Those of its policies that ask for more of the table than one may have, and why. */
+/** Returns the policies that ask for more of the table than one may, each with the reason. */
 export function refusedOf(snapshot: ClusterSnapshot): ReadonlyMap<PolicyRecord, string> {
   const { policies } = asCompiled(snapshot);
   return new Map(
@@ -28,7 +31,7 @@ export function refusedOf(snapshot: ClusterSnapshot): ReadonlyMap<PolicyRecord, 
   );
 }
 
-/** @param refused some of its policies, by a larger snapshot perhaps */
+/** @param refused some of its policies; a larger snapshot may have decided this */
 export function withRefused(snapshot: ClusterSnapshot, refused: readonly RefusedPolicy[]): ClusterSnapshot {
   if (refused.length === 0) return snapshot;
   const reasons = new Map(
@@ -41,13 +44,16 @@ export function withRefused(snapshot: ClusterSnapshot, refused: readonly Refused
   return { ...snapshot, policies };
 }
 
-/** Makes policies that came to be refused, or not to be any more, known as they are compiled: to follow the changes that were compiled. */
+/**
+ * Returns the compiled records of policies that became refused, or are refused no longer, as
+ * changes. Apply them after the changes that were compiled.
+ */
 export function turnedPolicies(compiler: PolicyCompiler): readonly ClusterChange[] {
   return compiler.takeTurned().map((record) => ({ type: 'set', record }));
 }
 
 function refusedIn({ namespaces, pods, policies }: ClusterSnapshot): readonly RefusedPolicy[] {
-  // Most clusters are small enough for that to be seen at a glance.
+  // Most clusters are so small that this can be seen at a glance.
   if (!policies.some((policy) => canBeRefused(policy, pods.length, namespaces.length))) return [];
   const compiler = new PolicyCompiler(NOWHERE);
   compiler.apply([...namespaces, ...pods, ...policies].map((record) => ({ type: 'set', record })));
@@ -55,5 +61,5 @@ function refusedIn({ namespaces, pods, policies }: ClusterSnapshot): readonly Re
   return compiler.refusedPolicies();
 }
 
-/** A node without pods: policies that select nobody are counted, not compiled. */
+/** A node without pods: its compiler counts the policies but compiles none. */
 const NOWHERE = '';

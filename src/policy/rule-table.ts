@@ -1,5 +1,6 @@
 /**
- * The compiled policies as the packet path reads them: immutable int32 words in one SharedArrayBuffer that all threads share.
+ * The compiled policies as the packet path reads them: immutable int32 words in one
+ * SharedArrayBuffer that all threads share.
  *
  *     address --hash--> slot (a pod), or several that share the address
  *     slot --> identity (pods with the same namespace, labels and named ports), and whether the pod is an endpoint of this node
@@ -7,7 +8,8 @@
  *     class + direction --> isolated? ports open to anyone; prefix lengths of its ipBlocks
  *     class + direction, group --hash--> port set          class + direction, prefix --hash--> port set, longest prefix first
  *
- * No step depends on how many policies, pods or namespaces there are. The layout is described in table-layout.ts.
+ * No step depends on the number of policies, pods or namespaces. table-layout.ts describes the
+ * layout.
  */
 import { hash1, hash2, hash4, hash5 } from './hash.ts';
 import {
@@ -48,13 +50,17 @@ const TCP = 6;
 const UDP = 17;
 const SCTP = 132;
 
-/** Up to this many ranges are searched one after the other, more by halving. */
+/** Up to this many ranges are searched one by one, more of them by bisection. */
 const FEW_RANGES = 8;
 
 /**
- * Addresses are int32 words as `DataView.getInt32` reads them from a packet; IPv6 has four. A slot stands for a pod anywhere in the
- * cluster, and means something in the table that gave it only; -1 stands for every other address. Below -1 it stands for several pods that share the address, and only
- * `isShared`, `sharer`, `nextSharer` and `isIsolated` know it. Nothing here but the constructor allocates, and nothing throws.
+ * Reads a compiled table. Addresses are int32 words as `DataView.getInt32` reads them from a
+ * packet; IPv6 has four. Only the constructor allocates; nothing throws.
+ *
+ * A slot stands for a pod anywhere in the cluster, and is valid only for the table that returned
+ * it. -1 stands for every address that no pod has. A slot below -1 stands for several pods that
+ * share the address; only `hasTooManySharers`, `isShared`, `sharer`, `nextSharer` and `isIsolated`
+ * accept it.
  */
 export class RuleTable {
   readonly buffer: SharedArrayBuffer;
@@ -80,7 +86,10 @@ export class RuleTable {
   private readonly prefixes4Mask: number;
   private readonly prefixes6Mask: number;
 
-  /** Views of a buffer that table-writer.ts filled; any number of tables, on any threads, can look at one buffer. */
+  /**
+   * Views a buffer that table-writer.ts filled. Any number of tables, on any threads, can view one
+   * buffer.
+   */
   constructor(buffer: SharedArrayBuffer) {
     const header = new Int32Array(buffer, 0, HEADER_WORDS);
     const section = (name: Section): Int32Array => {
@@ -110,7 +119,7 @@ export class RuleTable {
     this.prefixes6Mask = this.prefixes6.length / PREFIX6_WORDS - 1;
   }
 
-  /** The slot of an IPv4 address, or -1. */
+  /** Returns the slot of an IPv4 address, or -1. */
   lookup4(a: number): number {
     const table = this.addresses4;
     const mask = this.addresses4Mask;
@@ -123,7 +132,7 @@ export class RuleTable {
     }
   }
 
-  /** The slot of an IPv6 address, or -1. */
+  /** Returns the slot of an IPv6 address, or -1. */
   lookup6(a0: number, a1: number, a2: number, a3: number): number {
     const table = this.addresses6;
     const mask = this.addresses6Mask;
@@ -138,42 +147,52 @@ export class RuleTable {
     }
   }
 
-  /** The identity of the pod in `slot`; -1 where the slot is no pod's. */
+  /** Returns the identity of the pod in `slot`; -1 if the slot is no pod's. */
   identityOf(slot: number): number {
     return slot >= 0 ? (this.slots[slot] as number) >> 1 : -1;
   }
 
-  /** Do more pods share the address than can be looked at? Then nothing is allowed to or from it. */
+  /**
+   * Whether too many pods share the address to judge each. Then nothing is allowed to or from it.
+   */
   hasTooManySharers(slot: number): boolean {
     return slot === -2 - TOO_MANY;
   }
 
-  /** Do several pods share the address? */
+  /** Whether several pods share the address. */
   isShared(slot: number): boolean {
     return slot < -1;
   }
 
-  /** The slot of the first pod that shares the address; of an address that nobody shares its own. */
+  /**
+   * Returns the slot of the first pod that shares the address, or `slot` itself if it is not
+   * shared.
+   */
   sharer(slot: number): number {
     return slot >= -1 ? slot : (this.sharers[(-2 - slot) * SHARER_WORDS] as number);
   }
 
-  /** What stands for the address without that one; -1 after the last. */
+  /**
+   * Returns the slot for the pods that share the address after the first one; -1 if there are none.
+   */
   nextSharer(slot: number): number {
     return slot >= -1 ? -1 : -2 - Math.max(-1, this.sharers[(-2 - slot) * SHARER_WORDS + 1] as number);
   }
 
-  /** Is it a pod of this node that policies can select? */
+  /** Whether it is a pod of this node that policies can select. */
   isEndpoint(slot: number): boolean {
     return slot >= 0 && ((this.slots[slot] as number) & 1) === 1;
   }
 
-  /** Are both addresses of one pod? */
+  /** Whether both addresses belong to one pod. */
   samePod(slotA: number, slotB: number): boolean {
     return slotA === slotB && slotA >= 0;
   }
 
-  /** Does a policy select this endpoint, or one of those that share the address, for the direction, enforced or audited? False for whatever is no endpoint of this node. */
+  /**
+   * Whether a policy, enforced or audited, selects this endpoint for the direction, or one of those
+   * that share its address. False for anything but an endpoint of this node.
+   */
   isIsolated(slot: number, direction: DirectionIndex): boolean {
     if (this.hasTooManySharers(slot)) return true;
     let next = slot;
@@ -184,12 +203,18 @@ export class RuleTable {
     return false;
   }
 
-  /** By which policies the endpoint is isolated for the direction: 0 by none, else BY_ENFORCED or BY_AUDITED of table-layout.ts. */
+  /**
+   * Returns which policies isolate the endpoint for the direction: 0 for none, else BY_ENFORCED or
+   * BY_AUDITED of table-layout.ts.
+   */
   isolation(slot: number, direction: DirectionIndex): number {
     return this.directions[this.directionRecord(slot, direction) + ISOLATED] as number;
   }
 
-  /** The class of an endpoint: endpoints that the same policies select share one. 0: no policy selects it, or it is no endpoint. */
+  /**
+   * Returns the class of an endpoint: endpoints that the same policies select share one. 0 if no
+   * policy selects it, or if it is no endpoint.
+   */
   endpointClass(slot: number): number {
     if (slot < 0) return 0;
     const word = this.slots[slot] as number;
@@ -197,14 +222,16 @@ export class RuleTable {
   }
 
   /**
-   * Do the policies that isolate the endpoint in `slot` for `direction` allow it to exchange traffic with the IPv4 peer?
+   * Whether the policies that isolate the endpoint in `slot` for `direction` allow it to exchange
+   * traffic with the IPv4 peer.
    *
    * @param slot the endpoint, isolated for `direction`
    * @param peerSlot the peer's slot, -1 for an unknown address
    * @param peerAddress the peer's address, for ipBlocks
-   * @param destSlot slot of the packet's destination, on which named ports are resolved
+   * @param destSlot slot of the packet's destination, which resolves named ports
    * @param protocol IANA number
-   * @param port destination port, or -1 where the protocol has none or it is unknown (a later fragment): then only rules for every port match
+   * @param port destination port; -1 if the protocol has none or it is unknown (a later fragment),
+   * which only rules for every port match
    */
   allows4(
     slot: number,
@@ -223,7 +250,7 @@ export class RuleTable {
     );
   }
 
-  /** As `allows4`, for an IPv6 peer of the address words p0..p3. */
+  /** The same for an IPv6 peer with the address words p0..p3. */
   allows6(
     slot: number,
     direction: DirectionIndex,
@@ -244,12 +271,15 @@ export class RuleTable {
     );
   }
 
-  /** Where the record of the slot's class and direction begins in `directions`. */
+  /** Returns where in `directions` the record of the slot's class and direction begins. */
   private directionRecord(slot: number, direction: DirectionIndex): number {
     return (this.endpointClass(slot) * 2 + direction) * DIRECTION_WORDS;
   }
 
-  /** What podSelector and namespaceSelector peers open to the pod in `peerSlot`. */
+  /**
+   * Returns the port set that podSelector and namespaceSelector peers open to the pod in
+   * `peerSlot`.
+   */
   private groupPorts(record: number, peerSlot: number): number {
     if (peerSlot < 0) return NO_PORTS;
     const group = this.groups[(this.slots[peerSlot] as number) >>> 1] as number;
@@ -265,7 +295,10 @@ export class RuleTable {
     }
   }
 
-  /** What ipBlocks open to an IPv4 address: the port set of the longest prefix that holds it. */
+  /**
+   * Returns the port set that ipBlocks open to an IPv4 address: the one of the longest prefix that
+   * contains it.
+   */
   private blockPorts4(record: number, address: number): number {
     const table = this.prefixes4;
     const mask = this.prefixes4Mask;
@@ -287,7 +320,7 @@ export class RuleTable {
     return this.directions[record + WHOLE4] as number;
   }
 
-  /** What ipBlocks open to an IPv6 address. */
+  /** Returns the port set that ipBlocks open to an IPv6 address. */
   private blockPorts6(record: number, a0: number, a1: number, a2: number, a3: number): number {
     const table = this.prefixes6;
     const mask = this.prefixes6Mask;
@@ -323,7 +356,9 @@ export class RuleTable {
     return this.directions[record + WHOLE6] as number;
   }
 
-  /** Does the port set hold the port (-1: every port) of the protocol, on this destination? */
+  /**
+   * Whether the port set contains the port (-1: every port) of the protocol, on this destination.
+   */
   private portsAllow(ports: number, destSlot: number, protocol: number, port: number): boolean {
     if (ports === NO_PORTS) return false;
     if (ports === ALL_PORTS) return true;
@@ -338,7 +373,7 @@ export class RuleTable {
     return this.namedPortAllows(words[bounds + 3] as number, words[bounds + 4] as number, destSlot, kind, port);
   }
 
-  /** Does the destination pod have the port under one of the names in portSets[first, end)? */
+  /** Whether the destination pod has the port under one of the names in portSets[first, end). */
   private namedPortAllows(first: number, end: number, destSlot: number, kind: number, port: number): boolean {
     if (first === end || destSlot < 0) return false;
     const profile = this.profiles[(this.slots[destSlot] as number) >>> 1] as number;
@@ -360,7 +395,7 @@ export class RuleTable {
   }
 }
 
-/** Is the port in one of the sorted, disjoint ranges words[first, end)? */
+/** Whether the port is in one of the sorted, disjoint ranges words[first, end). */
 function rangesHold(words: Int32Array, first: number, end: number, port: number): boolean {
   let low = first;
   let high = end;

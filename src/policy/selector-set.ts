@@ -1,19 +1,20 @@
-/** Many label selectors, and the question which of them match given labels. */
+/** Finds out of many label selectors those that match given labels. */
 import type { LabelSelector, Labels } from '../cluster/records.ts';
 import { matchesSelector } from '../cluster/selector.ts';
 
-/** Up to this many, trying each selector is cheaper than an index. */
+/** Up to this many selectors, trying each is cheaper than an index. */
 const FEW = 8;
 
 /**
- * Things with a label selector. Where there are many, those that require some label to have one of some values are found by that label:
- * ten thousand selectors `app=one`, `app=two`, ... cost a lookup of `app`, not ten thousand matches.
+ * Items with a label selector. If there are many, the selectors that require a label are found by
+ * that label: for ten thousand selectors `app=one`, `app=two`, ... a match costs a lookup of `app`,
+ * not ten thousand comparisons.
  */
 export class SelectorSet<T> {
   private readonly selectorOf: (item: T) => LabelSelector;
-  /** What is not found by a label; all of it while it is few. */
+  /** Items that are not found by a label; all items while there are few. */
   private unindexed: T[] = [];
-  /** By label key and value; undefined while there are few. */
+  /** By label key and value; undefined while there are few items. */
   private byLabel: Map<string, Map<string, T[]>> | undefined;
   private count = 0;
 
@@ -25,7 +26,7 @@ export class SelectorSet<T> {
     return this.count;
   }
 
-  /** Adds what is not in the set. */
+  /** Adds an item that is not in the set. */
   add(item: T): void {
     if (++this.count > FEW && this.byLabel === undefined) {
       const all = this.unindexed;
@@ -37,7 +38,7 @@ export class SelectorSet<T> {
     else this.place(item, this.byLabel);
   }
 
-  /** Removes what is in the set. */
+  /** Removes an item that is in the set. */
   delete(item: T): void {
     this.count--;
     const required = this.byLabel && requiredLabel(this.selectorOf(item));
@@ -53,7 +54,7 @@ export class SelectorSet<T> {
     if (byValue?.size === 0) this.byLabel?.delete(required.key);
   }
 
-  /** Appends to `found` what matches the labels, each once, in no particular order. */
+  /** Appends the items that match the labels to `found`, each once, in no particular order. */
   match(labels: Labels, found: T[]): void {
     this.matchEach(this.unindexed, labels, found);
     if (this.byLabel === undefined) return;
@@ -83,7 +84,10 @@ export class SelectorSet<T> {
   }
 }
 
-/** `matchesSelector`, which it asks only where no required label is missing: most selectors do not match, and this tells sooner. */
+/**
+ * The same as `matchesSelector`, but compares `matchLabels` first: most selectors do not match, and
+ * this shows it sooner.
+ */
 export function matches(selector: LabelSelector, labels: Labels): boolean {
   const { matchLabels } = selector;
   for (const key in matchLabels) if (labels[key] !== matchLabels[key]) return false;
@@ -95,14 +99,17 @@ export interface RequiredLabel {
   readonly values: ReadonlySet<string>;
 }
 
-/** A label that everything matched has, and the values that it may have; undefined where the selector requires none. */
+/**
+ * Returns a label that the selector requires, and the values that it may have; undefined if there
+ * is none.
+ */
 export function requiredLabel({ matchLabels, matchExpressions }: LabelSelector): RequiredLabel | undefined {
   for (const key in matchLabels) return { key, values: new Set([matchLabels[key] as string]) };
   const required = matchExpressions.find(({ operator }) => operator === 'In');
   return required && { key: required.key, values: new Set(required.values) };
 }
 
-/** Gives the number of items left. */
+/** Returns the number of items left. */
 function remove<T>(items: T[], item: T): number {
   items.splice(items.indexOf(item), 1);
   return items.length;

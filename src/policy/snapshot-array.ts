@@ -1,4 +1,4 @@
-/** An array that can be kept as it is now while it changes further, without copying all of it: pages are copied when first written again. */
+/** An array with cheap snapshots: a page is copied when it is first written after a snapshot. */
 
 const PAGE_BITS = 9;
 const PAGE_LENGTH = 1 << PAGE_BITS;
@@ -9,7 +9,7 @@ export interface ArraySnapshot<T> {
 
 export class SnapshotArray<T> {
   private pages: (T | undefined)[][] = [];
-  /** By page: whether a snapshot holds it too. */
+  /** By page: whether a snapshot has it, too. */
   private shared: boolean[] = [];
 
   set(index: number, value: T | undefined): void {

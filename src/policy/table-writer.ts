@@ -1,28 +1,33 @@
 /**
- * Copies the compiler's parts, each one array, into one SharedArrayBuffer as table-layout.ts describes it.
+ * Copies the compiler's parts, each one array, into one SharedArrayBuffer, as table-layout.ts
+ * describes it.
  *
- * The table of a large cluster has megabytes, and touching them for the first time costs more than copying. So the buffer of a table that
- * nobody reads any more is taken again, and of it only the sections are written that changed since.
+ * The table of a large cluster has megabytes, and touching new memory costs more than copying. So
+ * the writer reuses the buffer of a table that is no longer read, and writes only the sections that
+ * have changed since.
  */
 import { FIRST_SECTION, GENERATION, HEADER_WORDS, SECTIONS, SEED, type Section } from './table-layout.ts';
 
-/** One section in the making. */
+/** A section to write. */
 export interface Part {
   /** Grows with every change. */
   readonly version: number;
   words(): Int32Array;
 }
 
-/** Where a section was put into a buffer, and what it was then. */
+/** The place of a section in a buffer, and the version that was written there. */
 interface Written {
   readonly at: number;
   readonly length: number;
   readonly version: number;
 }
 
-/** A section begins at a multiple of this many words, so that one which grows by a word does not move those behind it. */
+/**
+ * Sections begin at multiples of this many words: a section that grows by a word does not move
+ * those behind it.
+ */
 const SECTION_UNIT = 1024;
-/** Recycled buffers that are kept: a table in the making, and one that a slow reader gives back late. */
+/** Recycled buffers to keep: one for the next table, and one that a slow reader returns late. */
 const MAX_SPARE = 2;
 
 export class TableWriter {
@@ -36,7 +41,7 @@ export class TableWriter {
     this.parts = parts;
   }
 
-  /** Nobody reads this buffer any more; a later table may be written to it. */
+  /** Takes a buffer that is no longer read; a later table may be written to it. */
   recycle(buffer: SharedArrayBuffer): void {
     if (this.written.has(buffer) && !this.spare.includes(buffer) && this.spare.length < MAX_SPARE)
       this.spare.push(buffer);
@@ -72,7 +77,7 @@ export class TableWriter {
     return { layout, end };
   }
 
-  /** A recycled buffer that is large enough, or a new one with room to grow. */
+  /** Returns a recycled buffer that is large enough, or a new one with room to grow. */
   private bufferOf(bytes: number): SharedArrayBuffer {
     for (let spare = this.spare.pop(); spare !== undefined; spare = this.spare.pop()) {
       if (spare.byteLength >= bytes && spare.byteLength <= 4 * bytes) return spare;

@@ -1,6 +1,7 @@
 /**
- * Named ports of policies that none of the pods in question has: accepted by the API server, and open to nobody. Of the policies that select an endpoint of this node each is looked at
- * once, and again where what it was found by is gone, or where there are other identities than at the last look: what a pod has had before it is replaced costs nothing.
+ * Finds named ports in policies that no pod in question has: the API server accepts them, and they
+ * open nothing. A policy that selects an endpoint of this node is checked once, and again after
+ * identities changed; that is cheap while an identity with the port (the witness) is still there.
  */
 import {
   type ContainerPort,
@@ -26,24 +27,27 @@ interface NamedPort {
   readonly name: string;
 }
 
-/** The same object for as long as it is so, and the policy is not changed: who tells of it can tell once. */
+/**
+ * The same object for as long as the name is unknown and the policy unchanged, so that it can be
+ * reported once.
+ */
 export interface UnknownPortName extends NamedPort {
   readonly policy: PolicyRecord;
-  /** Named ports that the pods in question have, up to MOST_KNOWN. */
+  /** Named ports that the pods in question do have, up to MOST_KNOWN. */
   readonly known: readonly ContainerPort[];
 }
 
-/** As it was seen last. */
+/** A named port, and the result of its last check. */
 interface Entry {
   readonly named: NamedPort;
-  /** Has such a port, while it is there. */
+  /** An identity that had such a port at the last check. */
   witness: Identity | undefined;
   found: UnknownPortName | undefined;
 }
 
 interface Watched {
   readonly entries: readonly Entry[];
-  /** Of the identities when it was last looked at. */
+  /** `Identities.version` at the last check. */
   version: number;
 }
 
@@ -59,18 +63,21 @@ export class UnknownPortNames {
     this.portNames = portNames;
   }
 
-  /** The policy is relevant for this node from now on. */
+  /** Adds a policy that is relevant for this node. */
   add(policy: Policy): void {
     const entries = namedEntries(policy.record);
     if (entries.length > 0) this.watched.set(policy, { entries, version: -1 });
   }
 
-  /** It is not any more. */
+  /** Removes a policy that is no longer relevant. */
   remove(policy: Policy): void {
     this.watched.delete(policy);
   }
 
-  /** Looks at what may have changed since the last time, a policy a piece. Not while changes are being compiled. */
+  /**
+   * Checks what may have changed since the last call, a policy a piece. Not while changes are being
+   * compiled.
+   */
   *look(): Pieces {
     for (const [policy, watched] of this.watched) {
       const { version } = this.identities;
@@ -81,7 +88,7 @@ export class UnknownPortNames {
     }
   }
 
-  /** As of the last look. */
+  /** Returns the findings of the last check. */
   *found(): Iterable<UnknownPortName> {
     for (const { entries } of this.watched.values()) for (const { found } of entries) if (found) yield found;
   }
@@ -111,12 +118,15 @@ export class UnknownPortNames {
       : undefined;
   }
 
-  /** Among these are the pods that the entry is about. */
+  /** Returns the identities to search for those that the entry is about. */
   private candidates({ namespace }: Policy, { direction }: NamedPort): Iterable<Identity | undefined> {
     return direction === 'ingress' ? namespace.identities.values() : this.identities.allIdentities();
   }
 
-  /** Which those are; undefined where an ipBlock is among the peers: which pods have addresses in it is not looked up. */
+  /**
+   * Returns a test for the identities that the entry is about; undefined if a peer is an ipBlock,
+   * because the pods with addresses in it are not looked up.
+   */
   private pods(policy: Policy, { direction, rule }: NamedPort): ((identity: Identity) => boolean) | undefined {
     const { record, rules } = policy;
     if (direction === 'ingress') return ({ labels }) => matches(record.podSelector, labels);

@@ -1,6 +1,7 @@
 /**
- * The mutable side of the hash tables in a RuleTable: the same open addressing over int32 words, so that publishing is one copy of
- * `words()`. An entry is `keyWords` words of key and one word of value, 0 for a free entry; see rule-table.ts for the layout.
+ * The writable side of the hash tables in a RuleTable. It uses the same open addressing over int32
+ * words, so that publishing is one copy of `words()`. An entry is `keyWords` words of key and one
+ * word of value, which is 0 in a free entry; see table-layout.ts for the layout.
  */
 import { hashWords } from './hash.ts';
 
@@ -15,7 +16,7 @@ export class WordTable {
   private readonly keyWords: number;
   private readonly entryWords: number;
   private mask = SMALLEST - 1;
-  /** At most half of them are in use; how many there are changes with what is in use. */
+  /** At most half of them are in use; the array grows and shrinks with what is in use. */
   private entries: Int32Array;
 
   constructor(seed: number, keyWords: number) {
@@ -25,20 +26,21 @@ export class WordTable {
     this.entries = new Int32Array(SMALLEST * this.entryWords);
   }
 
-  /** All entries: the array itself, not a copy. */
+  /** Returns all entries: the array itself, not a copy. */
   words(): Int32Array {
-    // Only when it is published, so that replacing many entries does not shrink and grow it. At an eighth, where growing stops at a half:
-    // a table that swings around a bound does not move its entries each time.
+    // Shrinks only here, so that replacing many entries does not shrink and grow the table. Shrinks
+    // at an eighth but grows at a half, so that a size that swings around a bound does not move all
+    // entries each time.
     while (8 * this.size < this.mask + 1 && this.mask + 1 > SMALLEST) this.resize((this.mask + 1) / 2);
     return this.entries;
   }
 
-  /** The value at a key, 0 without one. */
+  /** Returns the value at a key; 0 if there is none. */
   get(key: ArrayLike<number>): number {
     return this.entries[this.find(key, 0) + this.keyWords] as number;
   }
 
-  /** Adds or replaces; `value` is not 0. */
+  /** Adds or replaces a value, which must not be 0. */
   set(key: ArrayLike<number>, value: number): void {
     this.version++;
     let at = this.find(key, 0);
@@ -53,7 +55,7 @@ export class WordTable {
     this.entries[at + this.keyWords] = value;
   }
 
-  /** Removes a key, if it is there. */
+  /** Removes a key if it is there. */
   delete(key: ArrayLike<number>): void {
     const at = this.find(key, 0);
     if (this.entries[at + this.keyWords] === 0) return;
@@ -62,7 +64,10 @@ export class WordTable {
     this.close(at / this.entryWords);
   }
 
-  /** Index in `entries` of the key's entry, or of the free one where it belongs. The key begins at `key[start]`. */
+  /**
+   * Returns the index in `entries` of the key's entry, or of the free one for it. The key begins at
+   * `key[start]`.
+   */
   private find(key: ArrayLike<number>, start: number): number {
     const { entries, mask, keyWords, entryWords } = this;
     let entry = hashWords(this.seed, key, start, keyWords) & mask;
@@ -77,8 +82,8 @@ export class WordTable {
   }
 
   /**
-   * Frees an entry by moving back those behind it that would otherwise no longer be found (Knuth, TAOCP 3, 6.4, algorithm R), so that
-   * no tombstones slow the reader down.
+   * Frees an entry, and moves back those behind it that would no longer be found (Knuth, TAOCP 3,
+   * 6.4, algorithm R): tombstones would slow the reader down.
    */
   private close(freed: number): void {
     const { entries, mask, keyWords, entryWords } = this;
@@ -89,7 +94,7 @@ export class WordTable {
       const at = entry * entryWords;
       if (entries[at + keyWords] === 0) break;
       const home = hashWords(this.seed, entries, at, keyWords) & mask;
-      // Move it where the hole lies on its way from home to where it is.
+      // Move the entry if the hole lies between its home and its place.
       if (((entry - home) & mask) >= ((entry - hole) & mask)) {
         entries.copyWithin(hole * entryWords, at, at + entryWords);
         hole = entry;

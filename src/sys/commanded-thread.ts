@@ -1,15 +1,16 @@
 /**
- * A thread that never returns to Node's event loop: it takes commands between two pieces of its work, in order, and says of each when it was carried out. The
- * message is in the port before the count of commands says so, and an eventfd wakes the thread where it waits for something else.
+ * A thread that never returns to Node's event loop. It takes commands, in order, between two pieces
+ * of its work, and reports each when it is carried out. The sender posts a command before it
+ * increments their count, and an eventfd wakes a thread that waits for something else.
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads';
 import { close, eventfd, signalEventfd } from './libc.ts';
 
-/** What such a thread needs, in its workerData. */
+/** What such a thread needs in its workerData. */
 export interface CommandChannel {
-  /** One word: the number of the command that was sent last. */
+  /** One word: the number of the last command sent. */
   readonly control: SharedArrayBuffer;
-  /** Eventfd that is written to after a command. */
+  /** Eventfd that is written after each command. */
   readonly wake: number;
 }
 
@@ -18,16 +19,16 @@ interface NumberedCommand<Command> {
   readonly command: Command;
 }
 
-/** From the thread, for every command, in order: it was carried out. */
+/** Message from the thread for every command, in order: it was carried out. */
 interface Done {
   readonly done: number;
 }
 
-/** The thread as the one that commands it sees it. */
+/** The thread, as seen by the thread that commands it. */
 export class CommandedThread<Command> {
   /** Why the thread has ended, if it has. */
   failure: Error | undefined;
-  /** Resolves when the thread has ended, with the reason. */
+  /** Resolves with the reason when the thread has ended. */
   readonly ended: Promise<Error>;
   readonly #wake = eventfd();
   readonly #control = new Int32Array(new SharedArrayBuffer(4));
@@ -35,9 +36,9 @@ export class CommandedThread<Command> {
   readonly #pending = new Map<number, () => void>();
 
   /**
-   * Starts it, in the network namespace of the calling thread.
-   * @param setup its workerData, beside the channel
-   * @param onExit is called before anybody else hears of the end
+   * Starts the thread in the network namespace of the calling thread.
+   * @param setup its workerData, besides the channel
+   * @param onExit called before pending commands and `ended` resolve
    */
   constructor(program: URL, name: string, setup: object, onExit: () => void = () => undefined) {
     const channel: CommandChannel = { control: this.#control.buffer as SharedArrayBuffer, wake: this.#wake };
@@ -62,7 +63,7 @@ export class CommandedThread<Command> {
     });
   }
 
-  /** Resolves when the thread has carried it out, or has ended. */
+  /** Resolves when the thread has carried out the command, or has ended. */
   command(command: Command): Promise<void> {
     if (this.failure !== undefined) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -76,7 +77,7 @@ export class CommandedThread<Command> {
   }
 }
 
-/** The thread's own end. */
+/** The thread's own side. */
 export class CommandInbox<Command> {
   readonly #control = new Int32Array((workerData as CommandChannel).control);
   readonly #port = parentPort as MessagePort;
@@ -91,7 +92,7 @@ export class CommandInbox<Command> {
     Atomics.wait(this.#control, 0, this.#carriedOut);
   }
 
-  /** Carries out all that have come. */
+  /** Carries out every command that has come. */
   carryOut(act: (command: Command) => void): void {
     for (;;) {
       const received: { message: NumberedCommand<Command> } | undefined = receiveMessageOnPort(this.#port);

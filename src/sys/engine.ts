@@ -1,9 +1,13 @@
-/** Settings of V8 that serve an agent better than its defaults, which are made for programs that allocate much and run hot in few places. */
+/**
+ * V8 settings that suit an agent better than the defaults, which are meant for programs that
+ * allocate much and spend their time in few places.
+ */
 import { setFlagsFromString } from 'node:v8';
 
 /**
- * Lets V8 inline more of what the packet path calls, in functions that it compiles from now on, in all threads: its limits are meant for code that is
- * rarely hot, and cost a packet a fifth of its time here (bench/README.md). The defaults are 920 and 460 (`node --v8-options`).
+ * Lets V8 inline more of the packet path, in functions compiled from now on, in all threads. Its
+ * limits are meant for code that is rarely hot, and cost a packet a fifth of its time here
+ * (bench/README.md). The defaults are 920 and 460 (`node --v8-options`).
  */
 export function inlineMore(): void {
   setFlagsFromString('--max-inlined-bytecode-size-cumulative=4000');
@@ -11,8 +15,9 @@ export function inlineMore(): void {
 }
 
 /**
- * Keeps the space for young objects as small as it is. Listing a large cluster would have it grow to over 100 MB, most of it garbage that nobody looked
- * for yet; collecting it more often costs listing no time that could be measured, and each collection is short (bench/README.md).
+ * Keeps the space for young objects at its initial size. While it lists a large cluster, V8 would
+ * let it grow to over 100 MB, most of it garbage that is not collected yet. Collecting more often
+ * costs listing no measurable time, and each collection is short (bench/README.md).
  */
 export function keepYoungSpaceSmall(): void {
   setFlagsFromString('--semi-space-growth-factor=1');

@@ -11,7 +11,10 @@ const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
 const BATCH = 256;
 
-/** `struct epoll_event` is u32 events and u64 data: packed on x86-64, aligned elsewhere (linux/eventpoll.h, EPOLL_PACKED). */
+/**
+ * `struct epoll_event` is u32 events and u64 data: packed on x86-64, aligned elsewhere
+ * (linux/eventpoll.h, EPOLL_PACKED).
+ */
 const DATA_OFFSET = process.arch === 'x64' ? 4 : 8;
 const EVENT_SIZE = DATA_OFFSET + 8;
 
@@ -32,7 +35,10 @@ export class Epoll implements Disposable {
     if (this.#fd < 0) throw new SystemCallError('epoll_create1', errno());
   }
 
-  /** Calls `handler` from `wait` whenever `fd` has one of `events` (level-triggered), or an error or hang-up. */
+  /**
+   * Calls `handler` from `wait` whenever `fd` has one of `events` (level-triggered), or an error or
+   * hang-up.
+   */
   add(fd: number, events: number, handler: ReadyHandler): void {
     this.#control(EPOLL_CTL_ADD, fd, events);
     this.#handlers.set(fd, handler);
@@ -42,20 +48,20 @@ export class Epoll implements Disposable {
     this.#control(EPOLL_CTL_MOD, fd, events);
   }
 
-  /** Closes `fd`, which need not have been added. Its events that were already collected are not delivered. */
+  /** Closes `fd`, added or not. Events already collected for it are dropped. */
   close(fd: number): void {
     if (this.#handlers.delete(fd)) this.#control(EPOLL_CTL_DEL, fd, 0);
     close(fd);
   }
 
-  /** Closes everything that was added, and itself. */
+  /** Closes every added descriptor and the epoll descriptor. */
   [Symbol.dispose](): void {
     for (const fd of this.#handlers.keys()) close(fd);
     this.#handlers.clear();
     close(this.#fd);
   }
 
-  /** Handles what is ready, or becomes ready within `timeout` ms (-1: for ever). */
+  /** Waits up to `timeout` ms (-1: for ever), and calls the handlers of the ready descriptors. */
   wait(timeout: number): void {
     const count: number = c_wait(this.#fd, this.#events, BATCH, timeout);
     if (count < 0) {

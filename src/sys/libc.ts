@@ -1,9 +1,10 @@
 /**
- * The system calls that Node does not offer, through koffi. Calls on the packet path give back what libc gives back, -1 with `errno()`
- * set; the others throw a SystemCallError, for they fail only where the machine or the permissions are wrong.
+ * The system calls that Node does not offer, through koffi. Calls on the packet path, marked Raw,
+ * return what libc returns: -1, with `errno()` set. The others throw a SystemCallError, because
+ * they fail only if the machine or the permissions are wrong.
  *
- * Constants keep the names of the kernel's and glibc's headers. All supported platforms (x86-64 and arm64 Linux) are little-endian and
- * LP64, which the struct layouts here take for granted.
+ * Constants have the names of the kernel's and glibc's headers. The struct layouts assume
+ * little-endian LP64, which all supported platforms are (x86-64 and arm64 Linux).
  */
 import koffi from 'koffi';
 import { libcFunction } from './native.ts';
@@ -33,7 +34,7 @@ const MADV_HUGEPAGE = 14;
 /** madvise takes whole pages; 64 KiB is a multiple of every page size of x86-64 and arm64. */
 const PAGE = 65_536n;
 
-/** A system call that failed: `syscall` is its name, `code` the symbolic errno (`EPERM`). */
+/** A failed system call: `syscall` is its name, `code` the symbolic errno (`EPERM`). */
 export class SystemCallError extends Error {
   readonly syscall: string;
   readonly code: string;
@@ -51,12 +52,12 @@ export class SystemCallError extends Error {
 
 const errnoNames = new Map(Object.entries(koffi.os.errno).map(([name, value]) => [value, name]));
 
-/** `EAGAIN` for 11; `errno 9999` for a number without a name. */
+/** Returns `EAGAIN` for 11, and `errno 9999` for a number without a name. */
 export function errnoName(errno: number): string {
   return errnoNames.get(errno) ?? `errno ${errno}`;
 }
 
-/** The calling thread's errno after a call that gave back -1. */
+/** Returns the calling thread's errno after a call that returned -1. */
 export function errno(): number {
   return koffi.errno();
 }
@@ -75,7 +76,7 @@ const c_close = libcFunction('int close(int fd)');
 const c_eventfd = libcFunction('int eventfd(unsigned int initial, int flags)');
 const c_setns = libcFunction('int setns(int fd, int type)');
 const c_unshare = libcFunction('int unshare(int flags)');
-/** memmove(3) gives back where it moves to: of nothing, the address itself. */
+/** memmove(3) returns its destination: with length 0, just the address. */
 const c_address = libcFunction('uintptr_t memmove(void *to, const void *from, size_t length)');
 const c_madvise = libcFunction('int madvise(uintptr_t address, size_t length, int advice)');
 const c_mmap = libcFunction(
@@ -93,11 +94,14 @@ export const send: (fd: number, data: Bytes, length: number, flags: number) => n
 export const recv: (fd: number, data: Bytes, length: number, flags: number) => number = libcFunction(
   'int64_t recv(int fd, void *data, size_t length, int flags)',
 );
-/** Raw: number of ready descriptors, 0 after `timeout` ms, or -1. `descriptors` is `struct pollfd[count]`: int fd, short events, short revents. */
+/**
+ * Raw: number of ready descriptors, 0 after `timeout` ms, or -1. `descriptors` is `struct
+ * pollfd[count]`: int fd, short events, short revents.
+ */
 export const poll: (descriptors: Bytes, count: number, timeout: number) => number = libcFunction(
   'int poll(void *descriptors, uint64_t count, int timeout)',
 );
-/** Lets other threads run that wait for the processor: sched_yield(2). */
+/** Lets other threads that wait for the processor run: sched_yield(2). */
 export const yieldProcessor: () => number = libcFunction('int sched_yield(void)');
 /** Raw: bytes read, or -1. */
 export const read: (fd: number, data: Bytes, length: number) => number = libcFunction(
@@ -113,7 +117,7 @@ function checked(syscall: string, result: number): number {
   return result;
 }
 
-/** A new socket, close-on-exec. */
+/** Returns a new socket, close-on-exec. */
 export function socket(domain: number, type: number, protocol: number): number {
   return checked('socket', c_socket(domain, type | SOCK_CLOEXEC, protocol));
 }
@@ -131,19 +135,23 @@ export function close(fd: number): void {
   checked('close', c_close(fd));
 }
 
-/** A non-blocking eventfd (eventfd(2)): written to by one thread to wake another that polls it. */
+/**
+ * Returns a non-blocking eventfd (eventfd(2)): one thread writes it to wake another that polls it.
+ */
 export function eventfd(): number {
   return checked('eventfd', c_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
 const one = BigInt64Array.of(1n);
 
-/** Wakes whoever polls the eventfd. */
+/** Wakes the thread that polls the eventfd. */
 export function signalEventfd(fd: number): void {
   checked('write', write(fd, new Uint8Array(one.buffer), 8));
 }
 
-/** Moves the calling thread into the network namespace of `fd`. Throws EPERM without CAP_SYS_ADMIN. */
+/**
+ * Moves the calling thread into the network namespace of `fd`. Throws EPERM without CAP_SYS_ADMIN.
+ */
 export function setns(fd: number): void {
   checked('setns', c_setns(fd, CLONE_NEWNET));
 }
@@ -153,7 +161,10 @@ export function unshareNetwork(): void {
   checked('unshare', c_unshare(CLONE_NEWNET));
 }
 
-/** Asks for huge pages under an array, before it is touched: what is read at random then costs fewer page walks. Where there are none, nothing changes. */
+/**
+ * Asks for huge pages under an array that was not touched yet, so that random reads cost fewer page
+ * walks. Changes nothing where there are none.
+ */
 export function adviseHugePages(array: Int32Array): void {
   const start = BigInt(c_address(array, array, 0));
   const first = (start + PAGE - 1n) & ~(PAGE - 1n);
@@ -161,18 +172,24 @@ export function adviseHugePages(array: Int32Array): void {
   if (end > first) c_madvise(first, end - first, MADV_HUGEPAGE);
 }
 
-/** Memory that never moves, so that kernel structures can point into it; it lives as long as the process. */
+/**
+ * Memory that never moves, so that kernel structures can point into it; it lives as long as the
+ * process.
+ */
 export interface PinnedMemory {
   readonly buffer: ArrayBuffer;
   readonly address: bigint;
 }
 
-/** `length` zeroed bytes outside the JavaScript heap. Never given back: for buffers that live as long as their thread. */
+/**
+ * Returns `length` zeroed bytes outside the JavaScript heap. Never freed: for buffers that live as
+ * long as their thread.
+ */
 export function pinnedMemory(length: number): PinnedMemory {
   return mapMemory(length, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 }
 
-/** `length` bytes to read and write, by mmap(2). */
+/** Maps `length` bytes for reading and writing: mmap(2). */
 export function mapMemory(length: number, flags: number, fd: number): PinnedMemory {
   const pointer: unknown = c_mmap(null, length, PROT_READ | PROT_WRITE, flags, fd, 0);
   const address = typeof pointer === 'bigint' ? pointer : koffi.address(pointer);

@@ -1,13 +1,14 @@
 /**
- * Network namespaces without names. One lives as long as somebody holds it: an open descriptor, a process or a thread in it. When the
- * process that made it ends, however it ends, the kernel takes the namespace down with its interfaces, rules and connections: nothing
- * is left behind to clean up. See network_namespaces(7), setns(2).
+ * Network namespaces without names. A namespace lives as long as something keeps it: an open
+ * descriptor, or a process or thread in it. When the process that created it ends, however it ends,
+ * the kernel removes the namespace with its interfaces, rules and connections: nothing is left to
+ * clean up. See network_namespaces(7), setns(2).
  */
 import { closeSync, openSync } from 'node:fs';
 import { setns, unshareNetwork } from './libc.ts';
 
 export class Netns implements Disposable {
-  /** Held open, close-on-exec. */
+  /** Open for as long as this object, close-on-exec. */
   readonly fd: number;
   #isOpen = true;
 
@@ -15,7 +16,10 @@ export class Netns implements Disposable {
     this.fd = fd;
   }
 
-  /** A new, empty namespace with a loopback interface that is down. Throws SystemCallError (EPERM) without CAP_SYS_ADMIN. */
+  /**
+   * Creates an empty namespace with a loopback interface that is down. Throws SystemCallError
+   * (EPERM) without CAP_SYS_ADMIN.
+   */
   static create(): Netns {
     const home = openSync('/proc/thread-self/ns/net', 'r');
     try {
@@ -30,14 +34,18 @@ export class Netns implements Disposable {
     }
   }
 
-  /** A path by which other processes reach the namespace while this process lives: for `nsenter --net=`, `ip link … netns`. */
+  /**
+   * Path to the namespace for other processes while this process lives: for `nsenter --net=`, `ip
+   * link … netns`.
+   */
   get path(): string {
     return `/proc/${process.pid}/fd/${this.fd}`;
   }
 
   /**
-   * Runs `action` with the calling thread in this namespace. Only what happens before `action` returns is inside: sockets that it makes, files
-   * under /proc/sys/net that it opens, processes that it spawns, worker threads that it starts.
+   * Runs `action` with the calling thread in this namespace. Only what happens before `action`
+   * returns is inside: sockets that it creates, files under /proc/sys/net that it opens, processes
+   * and worker threads that it starts.
    */
   run<T>(action: () => T): T {
     // The number may be another file's by now.
@@ -56,7 +64,7 @@ export class Netns implements Disposable {
   }
 }
 
-/** `Netns.run` for a thread that was only told the descriptor. */
+/** `Netns.run` for a thread that has only the descriptor. */
 export function runInNetns<T>(fd: number, action: () => T): T {
   const home = openSync('/proc/thread-self/ns/net', 'r');
   try {

@@ -1,9 +1,10 @@
 /**
- * Work that must not overlap: one piece at a time, in the order in which it was asked for, until the end. An agent has one, for all that changes the kernel's
- * state: start, change, repair, replacement of a thread, catching up, stop.
+ * Runs work that must not overlap: one piece at a time, in the order of the calls, until the
+ * sequence ends. An agent has one sequence for everything that changes the kernel's state: start,
+ * change, repair, replacement of a thread, catching up, stop.
  */
 
-/** The sequence has ended: work that had not begun never will, and work under way is not wanted any more. */
+/** The sequence has ended: waiting work never begins, and running work is no longer wanted. */
 export class SequenceEnded extends Error {
   override readonly name = 'SequenceEnded';
 
@@ -19,8 +20,9 @@ export class Sequence {
   #ended: Promise<void> | undefined;
 
   /**
-   * Carries out `work` when all that was asked for before is done. Work that can leave off half-way looks at its signal. Rejects with SequenceEnded where the end
-   * comes first, else with what `work` throws.
+   * Runs `work` after everything that was asked for before. Work that can stop half-way watches its
+   * signal. Rejects with SequenceEnded if the sequence ends first, otherwise with what `work`
+   * throws.
    */
   run<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { signal } = this.#ending;
@@ -32,7 +34,10 @@ export class Sequence {
     return turn;
   }
 
-  /** Carries out `work` in turn, in `milliseconds`; never where the end comes first. `work` throws nothing. */
+  /**
+   * Runs `work` in turn, `milliseconds` from now; never, if the sequence ends first. `work` must
+   * not throw.
+   */
   after(milliseconds: number, work: (signal: AbortSignal) => Promise<void>): void {
     if (this.#ending.signal.aborted) return;
     const timer = setTimeout(() => {
@@ -42,7 +47,10 @@ export class Sequence {
     this.#timers.add(timer);
   }
 
-  /** Nothing begins from now on but `last`, once what is under way is done. Resolves with it; the first call decides what is last. */
+  /**
+   * Ends the sequence: after the work under way only `last` runs. Resolves when `last` is done; the
+   * first call decides what `last` is.
+   */
   end(last: () => Promise<void>): Promise<void> {
     this.#ending.abort(new SequenceEnded());
     for (const timer of this.#timers) clearTimeout(timer);
@@ -52,7 +60,10 @@ export class Sequence {
   }
 }
 
-/** What `work` gives; where the signal is aborted first it rejects with the signal's reason, and whatever comes of the work is of no interest any more. */
+/**
+ * Returns the result of `work`. If the signal is aborted first, rejects with the signal's reason
+ * and ignores what comes of `work`.
+ */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(signal.reason);
@@ -66,7 +77,7 @@ export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): P
   }
 }
 
-/** For work that has nobody to tell: the end is no error. */
+/** For work without a caller: ignores SequenceEnded, rethrows every other error. */
 export function unlessEnded(error: unknown): void {
   if (!(error instanceof SequenceEnded)) throw error;
 }

@@ -1,4 +1,4 @@
-/** Filters of sockets, in the kernel's classic BPF (linux/filter.h, linux/bpf_common.h): code, jump if true, jump if false, value. */
+/** Socket filters in the kernel's classic BPF (linux/filter.h, linux/bpf_common.h). */
 import { errno, type PinnedMemory, pinnedMemory, SOL_SOCKET, SystemCallError } from './libc.ts';
 import { libcFunction } from './native.ts';
 
@@ -19,7 +19,10 @@ export type FilterProgram = BigUint64Array<ArrayBuffer>;
 
 const c_setsockopt = libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)');
 
-/** Only what this filter lets through is received from now on. @param memory for the program, which is needed only during the call */
+/**
+ * Makes the socket receive only what the filter lets through, from now on.
+ * @param memory for the program, needed only during the call
+ */
 export function attachFilter(
   fd: number,
   filter: FilterProgram,

@@ -1,7 +1,8 @@
 /**
- * Sockets by system call. A Node socket is made on a later tick of the event loop, when its thread may be in another network namespace; these
- * are made at once, where the calling thread is. Calls of a data path give back what libc gives back, -1 with `errno()` set; calls that only
- * fail on a programming error or a wrong machine throw a SystemCallError.
+ * Sockets by system call. Node creates a socket on a later tick of the event loop, when its thread
+ * may be in another network namespace; these are created at once, where the calling thread is.
+ * Calls on a data path return what libc returns: -1, with `errno()` set. Calls that fail only on a
+ * programming error or a wrong machine throw a SystemCallError.
  */
 import koffi from 'koffi';
 import { AF_INET, AF_INET6, errno, SystemCallError } from './libc.ts';
@@ -31,14 +32,15 @@ const c_recvfrom = libcFunction(
 const c_inet_pton = libcFunction('int inet_pton(int family, const char *text, void *address)');
 const c_inet_ntop = libcFunction('const char *inet_ntop(int family, const void *address, void *text, uint32_t size)');
 
-/** AF_INET or AF_INET6, by the text of an IP address. */
+/** Returns AF_INET or AF_INET6 for the text of an IP address. */
 export function familyOf(address: string): number {
   return address.includes(':') ? AF_INET6 : AF_INET;
 }
 
 /**
- * `struct sockaddr_in` or `struct sockaddr_in6` of an IP address and a port: u16 family (host order), u16 port, then the IPv4 address at 4, or
- * the flow label at 4 and the IPv6 address at 8. Throws a TypeError where `address` is not an IP address.
+ * Returns the `struct sockaddr_in` or `struct sockaddr_in6` of an IP address and a port: u16 family
+ * (host order), u16 port, then the IPv4 address at 4, or the flow label at 4 and the IPv6 address
+ * at 8. Throws TypeError if `address` is not an IP address.
  */
 export function socketAddress(address: string, port: number): Uint8Array {
   const family = familyOf(address);
@@ -81,11 +83,14 @@ export function listen(fd: number, backlog: number): void {
   if (c_listen(fd, backlog) < 0) throw new SystemCallError('listen', errno());
 }
 
-/** The address of the peer of the last `accept` or `receiveFrom`; overwritten by the next. */
+/** The peer's address of the last `accept` or `receiveFrom`; the next call overwrites it. */
 export const peerAddress = new Uint8Array(SOCKET_ADDRESS_LENGTH);
 const peerLength = new Uint32Array(1);
 
-/** Raw: the new descriptor, or -1. The peer's address is in `peerAddress`. `flags`: SOCK_NONBLOCK, SOCK_CLOEXEC. */
+/**
+ * Raw: the new descriptor, or -1. The peer's address is in `peerAddress`. `flags`: SOCK_NONBLOCK,
+ * SOCK_CLOEXEC.
+ */
 export function accept(fd: number, flags: number): number {
   peerLength[0] = SOCKET_ADDRESS_LENGTH;
   return c_accept4(fd, peerAddress, peerLength, flags);
@@ -102,14 +107,14 @@ export function sendTo(fd: number, data: Uint8Array, flags: number, to: Uint8Arr
   return c_sendto(fd, data, data.byteLength, flags, to, to.byteLength);
 }
 
-/** Takes the socket's pending error (SO_ERROR): 0 without one. */
+/** Returns and clears the socket's pending error (SO_ERROR); 0 if there is none. */
 export function socketError(fd: number): number {
   const value = new Int32Array(1);
   if (c_getsockopt(fd, SOL_SOCKET, SO_ERROR, value, Uint32Array.of(4)) < 0) return errno();
   return value[0] ?? 0;
 }
 
-/** Makes `close` reset the connection (SO_LINGER of 0 s), so that nothing of it stays in TIME_WAIT. */
+/** Makes `close` reset the connection (SO_LINGER of 0 s), so that none of it stays in TIME_WAIT. */
 export function resetOnClose(fd: number): void {
   c_setsockopt(fd, SOL_SOCKET, SO_LINGER, Int32Array.of(1, 0), 8);
 }

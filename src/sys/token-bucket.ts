@@ -1,18 +1,25 @@
-/** A bound on how often something may happen: so often at once, and so often a second in the long run. */
+/**
+ * Limits how often something may happen: `burst` times at once, `rate` times a second in the long
+ * run.
+ */
 export class TokenBucket {
   readonly #rate: number;
   readonly #burst: number;
   #tokens: number;
   #filledAt = Number.NEGATIVE_INFINITY;
 
-  /** @param rate a second */
+  /** @param rate tokens a second */
   constructor(rate: number, burst: number) {
     this.#rate = rate;
     this.#burst = burst;
     this.#tokens = burst;
   }
 
-  /** Whether it may happen once more. A clock that goes back only makes it wait. @param now in ms */
+  /**
+   * Takes a token; returns false if there is none. A clock that goes back only delays the next
+   * token.
+   * @param now in ms
+   */
   take(now: number): boolean {
     const passed = Math.max(0, now - this.#filledAt);
     this.#tokens = Math.min(this.#burst, this.#tokens + (passed * this.#rate) / 1000);

@@ -223,6 +223,8 @@ test('a flow that ipBlocks would allow, which are too many together, is explaine
   const { verdict, notes } = explained(policies, flow);
   expect(verdict).toBe('deny');
   expect(notes).toEqual([
-    expect.stringMatching(/^The ipBlocks of policy app1\/holes-0 open nothing: with those of the other policies/),
+    expect.stringMatching(
+      /^The ipBlocks of policy app1\/holes-0 open nothing: its ipBlocks, together with those of other policies that select some/,
+    ),
   ]);
 });

@@ -29,7 +29,7 @@ describe('the mode of a policy', () => {
   it('that is none is a warning, and does not keep the policy from counting', async () => {
     const text = both('adit');
     const warning =
-      'warning: metadata.annotations["podfence.io/mode"]: "adit" is not a mode; modes are audit and enforce, and what is annotated so is enforced. Did you mean audit?';
+      'warning: metadata.annotations["podfence.io/mode"]: "adit" is not a mode; modes are audit and enforce, and any other value counts as enforce. Did you mean audit?';
     expect(await problemsOf(text)).toEqual([
       `6:35  Namespace shop  ${warning}`,
       `12:35  NetworkPolicy default/shop  ${warning}`,
