@@ -1,4 +1,7 @@
-/** One attempt to reach a server: a TCP connection that opens, or a datagram that comes back, each a flow of its own. */
+/**
+ * One attempt to reach a server: a TCP connection, or a UDP datagram that is echoed. Each attempt
+ * is a flow of its own.
+ */
 import { createSocket } from 'node:dgram';
 import { connect, isIPv6 } from 'node:net';
 import type { Protocol } from './plan.ts';
@@ -12,7 +15,10 @@ export function resultOf(error: NodeJS.ErrnoException): Result {
   return UNREACHABLE.has(error.code ?? '') ? 'unreachable' : 'failed';
 }
 
-/** Calls back after the limit, and not before what has arrived meanwhile was read: a pod that got no processor is not a silent peer. */
+/**
+ * Calls back after the limit, once everything that arrived in the meantime is read: a pod that got
+ * no CPU must not count as a silent peer.
+ */
 export function afterLimit(callback: () => void): () => void {
   const timer = setTimeout(() => setImmediate(callback), LIMIT);
   return () => clearTimeout(timer);
@@ -22,7 +28,10 @@ export function attempt(protocol: Protocol, address: string, port: number): Prom
   return protocol === 'TCP' ? open(address, port) : sendAndWait(address, port);
 }
 
-/** A connection that opens is enough: both sides' packets have passed, and the server's kernel answers also while its pod waits for the processor. */
+/**
+ * An established connection is enough: packets passed both ways, and the server's kernel answers
+ * even while its pod waits for the CPU.
+ */
 function open(address: string, port: number): Promise<Result> {
   const { promise, resolve } = Promise.withResolvers<Result>();
   const socket = connect({ host: address, port });
@@ -40,8 +49,9 @@ function open(address: string, port: number): Promise<Result> {
 let questions = 0;
 
 /**
- * Source ports for datagrams, below those that the kernel gives by itself (32768 on). Each is used once, until there are no more: a port that was used
- * before isolation is, for connection tracking, an open flow, which an enforcer may let go on.
+ * Source ports for datagrams, below the kernel's ephemeral range (32768 on). Each is used once
+ * until all are used up: to connection tracking, a port that was used before isolation is an open
+ * flow, which an enforcer may let go on.
  */
 const PORTS = { first: 10_000, count: 20_000 };
 let portsUsed = 0;

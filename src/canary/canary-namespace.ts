@@ -1,4 +1,4 @@
-/** A canary's namespace in the cluster: what is made in it, what its pods say, and that it goes away again. */
+/** A canary's namespace in the cluster: creates its objects, follows its pods' logs, removes it. */
 import type { ApiConnection } from '../kube/api-connection.ts';
 import { ApiError } from '../kube/api-error.ts';
 import { type Clock, wait } from '../kube/clock.ts';
@@ -10,14 +10,16 @@ import type { NodeObject } from './nodes.ts';
 import { type ApiObject, CANARY_LABEL, namespaceObject } from './objects.ts';
 import type { PodObject } from './pod-state.ts';
 
-/** A pod writes five lines a second. A log that pauses this long is asked for anew. */
+/**
+ * Milliseconds. A pod writes five lines a second; a log that pauses this long is requested again.
+ */
 const LOG_LIMITS = { answerLimit: 10_000, idleLimit: 5_000 };
 /** Milliseconds between two attempts to read a log. */
 const PAUSE = 500;
-/** Bytes of a line of a pod. */
+/** Most bytes in one line of a pod's log. */
 const MAX_LINE = 1024 * 1024;
 
-/** Its methods throw CanaryError where the API server refuses, or the signal's reason. */
+/** Methods throw CanaryError if the API server refuses, or the signal's reason. */
 export class CanaryNamespace {
   readonly name: string;
   readonly #connection: ApiConnection;
@@ -62,10 +64,10 @@ export class CanaryNamespace {
   }
 
   /**
-   * Hands on the lines of a pod's log as they come, from the first on each time that it has to be asked for anew. Resolves when `signal` is
-   * aborted.
-   * @param onTrouble is told why the log could not be read; it is asked for again all the same
-   * @throws CanaryError where logs may not be read
+   * Passes on the lines of a pod's log as they arrive. Each new request starts at the first line.
+   * Resolves when `signal` is aborted.
+   * @param onTrouble receives the reason if the log cannot be read; reading goes on all the same
+   * @throws CanaryError if the API server does not allow reading logs
    */
   async followLog(
     pod: string,
@@ -81,7 +83,8 @@ export class CanaryNamespace {
       } catch (error) {
         const { code, message } = this.#requests.toApiError(error);
         if (signal.aborted) return;
-        if (code === 'forbidden') throw new CanaryError(`the pods' logs may not be read: ${message}`);
+        if (code === 'forbidden')
+          throw new CanaryError(`the API server does not allow reading the pods' logs: ${message}`);
         onTrouble(message);
       }
       await wait(this.#clock, PAUSE, signal);
@@ -89,9 +92,9 @@ export class CanaryNamespace {
   }
 
   /**
-   * Deletes the namespace and waits until it is gone, also while the API server is away.
+   * Deletes the namespace and waits until it is gone, even while the API server is away.
    * @param signal gives up
-   * @throws CanaryError where it is still there in the end; the message says how to remove it
+   * @throws CanaryError if the namespace still exists in the end; the message says how to remove it
    */
   async remove(signal: AbortSignal): Promise<void> {
     const reason = await this.#namespace.remove(signal);

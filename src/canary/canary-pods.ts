@@ -1,4 +1,4 @@
-/** A canary's pods: made, waited for, and listened to by their logs. */
+/** A canary's pods: creates them, waits until they run, and follows their logs. */
 import { type Clock, wait } from '../kube/clock.ts';
 import type { CanaryNamespace } from './canary-namespace.ts';
 import { CanaryError } from './error.ts';
@@ -9,7 +9,7 @@ import { type PodObject, podState } from './pod-state.ts';
 import type { CanaryProgress } from './progress.ts';
 import { parsePodLine, type Target } from './report-line.ts';
 
-/** Milliseconds between two looks at pods that start. */
+/** Milliseconds between two checks on starting pods. */
 const POD_LOOK = 400;
 
 export interface PodOptions extends ImageChoice {
@@ -28,13 +28,13 @@ export class CanaryPods {
   readonly #onProgress: (progress: CanaryProgress) => void;
   /** Ends the reading of logs. */
   readonly #done = new AbortController();
-  /** What a pod wrote that was no report. */
+  /** The last line that each pod wrote that is not a report. */
   readonly #lastWords = new Map<string, string>();
-  /** Why a pod's log could not be read last, until a line of it comes. */
+  /** Why each pod's log was last unreadable; cleared when a line arrives. */
   readonly #logTroubles = new Map<string, string>();
   #failure: unknown;
 
-  /** @param signal ends the run, by its reason */
+  /** @param signal ends the run, with its reason */
   constructor(
     namespace: CanaryNamespace,
     observations: Observations,
@@ -53,8 +53,9 @@ export class CanaryPods {
 
   /**
    * Creates pods and waits until each has reported.
-   * @param total of all pods, and `before` of those that were started before: for the progress
-   * @returns the pods as the API server has them
+   * @param total number of all pods, for the progress
+   * @param before number of pods that were started earlier, for the progress
+   * @returns the pods as the API server lists them
    */
   async start(
     pods: readonly CanaryPod[],
@@ -86,7 +87,7 @@ export class CanaryPods {
       if (waiting.length === 0 && seen.length === pods.length) return seen;
       if (this.#clock.now() > givenUp) {
         throw new CanaryError(
-          `pods did not start within ${Math.round(startLimit / 1000)} s: ${waiting[0] ?? 'they are not there'}`,
+          `pods did not start within ${Math.round(startLimit / 1000)} s: ${waiting[0] ?? 'the API server does not list them'}`,
         );
       }
       await this.pause(POD_LOOK);
@@ -115,17 +116,17 @@ export class CanaryPods {
 
   #silenceOf(pod: string): string {
     const trouble = this.#logTroubles.get(pod);
-    return `pod ${pod} runs and has not reported yet${trouble === undefined ? '' : `: its log cannot be read: ${trouble}`}`;
+    return `pod ${pod} runs but has not reported yet${trouble === undefined ? '' : `: its log cannot be read: ${trouble}`}`;
   }
 
   async #withLastWords(pod: string, reason: string): Promise<string> {
-    // The log of a pod that has ended is there at once.
+    // The log of a pod that ended is available at once.
     await this.pause(POD_LOOK * 2);
     const words = this.#lastWords.get(pod);
     return words === undefined ? reason : `${reason}: ${words}`;
   }
 
-  /** Throws the signal's reason, and what ended the reading of a log. */
+  /** Waits. Throws the signal's reason, or the error that ended the reading of a log. */
   async pause(milliseconds: number): Promise<void> {
     await wait(this.#clock, milliseconds, this.#signal);
     this.#signal.throwIfAborted();

@@ -1,4 +1,7 @@
-/** The course of a canary: pods start and connect, policies isolate them, a new pod comes, the policies go, and all that was seen is judged. */
+/**
+ * One canary run: pods start and connect, policies isolate them, a new pod starts, the policies are
+ * deleted, and the observations are judged.
+ */
 import type { Clock } from '../kube/clock.ts';
 import type { CanaryNamespace } from './canary-namespace.ts';
 import { CanaryPods, type PodOptions } from './canary-pods.ts';
@@ -23,26 +26,28 @@ import type { CanaryResult } from './result.ts';
 import { isWorthAnother, mergeRounds } from './rounds.ts';
 import { DENIED, isAnswered, isConnected, isDenied } from './series.ts';
 
-/** Milliseconds between two looks at what was observed. */
+/** Milliseconds between two looks at the observations. */
 const LOOK = 100;
-/** Attempts in a row without an answer until a new pod is taken to be denied: it makes fifty in a second. */
+/**
+ * A new pod counts as denied after this many unanswered attempts in a row; it makes 50 a second.
+ */
 const NEW_POD_DENIED = 50;
-/** What was answered so many ms before a round begins shows that a pair is connected in it. */
+/** Milliseconds: a pair counts as connected in a round if it was answered this shortly before. */
 const RECENT = 2_000;
-/** A cluster that is too busy for three rounds is too busy. */
+/** After three rounds, the cluster is too busy to prove anything. */
 const MOST_ROUNDS = 3;
 /**
- * How long the policies are watched at least, in ms, from when they are in force. What is allowed
- * is judged by attempts that have all their time before the deletion: sixteen of them.
+ * Milliseconds: how long policies are watched at least, once they are in force. Allowed pairs are
+ * judged by the attempts that had their full time before the deletion: sixteen of them.
  */
 const HOLD = LIMIT + 4_000;
 
 export interface CanaryOptions extends PodOptions {
   /** Nodes to run on, at most two. @default the first two that take pods */
   readonly nodes: readonly string[];
-  /** Milliseconds that a policy may take to come into force, and to go. */
+  /** Milliseconds that a policy may take to come into force, and to be lifted. */
   readonly within: number;
-  /** Milliseconds that all of it may take; it decides on another round, and nothing else. */
+  /** Milliseconds that the run may take. Only decides whether another round starts. */
   readonly limit: number;
 }
 
@@ -54,15 +59,16 @@ export class Canary {
   readonly #onProgress: (progress: CanaryProgress) => void;
   readonly #observations = new Observations();
   readonly #pods: CanaryPods;
-  /** Why new pods were not tried. */
+  /** Why no new pods were tried. */
   #noNewPods: string | undefined;
-  /** Of the rounds that are over. */
+  /** The merged result of the finished rounds. */
   #result: CanaryResult | undefined;
-  /** The round that is under way, and since when its policies are there. */
+  /** The current round. */
   #round: { readonly nodes: readonly string[]; readonly families: readonly Family[]; readonly plan: Plan } | undefined;
+  /** When the API server answered the creation of the current round's policies. */
   #answered: number | undefined;
 
-  /** @param signal ends the run, by its reason */
+  /** @param signal ends the run, with its reason */
   constructor(
     namespace: CanaryNamespace,
     options: CanaryOptions,
@@ -79,9 +85,9 @@ export class Canary {
   }
 
   /**
-   * To be called once. The namespace is there afterwards, however this ends.
-   * @param onNamespace is called when nodes are chosen, before anything is made
-   * @throws CanaryError where nothing can be proved; the signal's reason
+   * Runs the canary; call it once. The namespace still exists afterwards, however the run ends.
+   * @param onNamespace called when the nodes are chosen, before anything is created
+   * @throws CanaryError if nothing can be proved, or the signal's reason
    */
   async run(onNamespace: (nodes: readonly string[]) => void): Promise<CanaryResult> {
     const began = this.#clock.now();
@@ -97,7 +103,7 @@ export class Canary {
     }
   }
 
-  /** @param end when the whole run must be over: no round is begun that would not be done by then */
+  /** @param end when the whole run must be over: a round that would end later is not started */
   async #rounds(
     nodes: readonly string[],
     families: readonly Family[],
@@ -118,8 +124,8 @@ export class Canary {
   }
 
   /**
-   * What was seen of a run that did not come to its end: nothing of it is proved. Undefined where
-   * nothing had begun.
+   * Returns the observations of a run that was cut short; they prove nothing. Undefined if no round
+   * had begun.
    */
   soFar(): CanaryResult | undefined {
     if (this.#result !== undefined || this.#round === undefined) return this.#result;
@@ -143,10 +149,10 @@ export class Canary {
   #unproved({ id }: Pair): NotProved {
     const answered = this.#answered;
     if (answered === undefined)
-      return { outcome: 'not proved', reason: 'it was not done in time: the policies were not there yet' };
+      return { outcome: 'not proved', reason: 'time ran out before the policies were created' };
     const during = this.#observations.of(id).filter(({ start }) => start >= answered);
     const answers = during.filter(isAnswered).length;
-    const reason = `it was not done in time: until then, with the policies there, ${answers} of ${during.length} attempts were answered`;
+    const reason = `time ran out: up to then, with the policies in place, ${answers} of ${during.length} attempts were answered`;
     return { outcome: 'not proved', reason };
   }
 
@@ -163,7 +169,7 @@ export class Canary {
 
   async #isolate(plan: Plan, addresses: Addresses, isFirst: boolean): Promise<Times> {
     const { within } = this.#options;
-    // What was cut in one round is not open in the next.
+    // A held connection that one round cut is not open in the next.
     const pairs = plan.pairs.filter(
       ({ from, held }) => (isFirst || !held) && !plan.newcomers.some(({ name }) => name === from),
     );
@@ -190,7 +196,7 @@ export class Canary {
     const started = this.#noNewPods === undefined ? newPairs : [];
     await this.#until('open', [...isolatedPairs, ...started], connected(removed.answered), within);
     const over = this.#clock.now();
-    // What the witnesses asked until now is to be answered, or not.
+    // Wait until the attempts that witnesses started before now have ended.
     const hasEnded = (pair: Pair) => this.#observations.heardUntil(pair.id) >= over + LIMIT;
     await this.#until('judge', pairs, hasEnded, within);
     const timesOf = (policy: PolicyName): Isolation => ({
@@ -209,7 +215,7 @@ export class Canary {
     try {
       await this.#pods.start(plan.newcomers, (pod) => targetsOf(plan, pod, addresses), plan.newcomers.length, 0);
     } catch (error) {
-      // What was seen of the others counts all the same.
+      // The observations of the other pods count all the same.
       if (!(error instanceof CanaryError)) throw error;
       this.#noNewPods = error.message;
       return;
@@ -218,7 +224,7 @@ export class Canary {
     await this.#until('hold', pairs, isHeldOff, this.#options.within);
   }
 
-  /** Changes all policies at once, and notes when that was asked for and answered. */
+  /** Changes all policies at once. Returns when that was requested, and when it was answered. */
   async #change(act: (policy: (typeof POLICIES)[PolicyName]) => Promise<void>) {
     const asked = this.#clock.now();
     const names = Object.keys(POLICIES) as PolicyName[];
@@ -232,7 +238,7 @@ export class Canary {
     return { asked, answers, answered: Math.max(...Object.values(answers)) };
   }
 
-  /** Waits until all pairs pass the test, or the time is over. Gives back how many do. */
+  /** Waits until all pairs pass the test or the time is up. Returns how many pass. */
   async #until(
     step: CanaryStep,
     pairs: readonly Pair[],

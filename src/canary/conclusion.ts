@@ -1,4 +1,4 @@
-/** What all of it comes to. */
+/** The overall verdict of a run. */
 import type { CanaryResult } from './result.ts';
 
 /**
@@ -8,7 +8,10 @@ import type { CanaryResult } from './result.ts';
  */
 export type Conclusion = 'proved' | 'wrong' | 'not proved';
 
-/** What becomes of open connections is reported and decides nothing; of a new pod only whether its policy ever held. */
+/**
+ * Held connections are reported but decide nothing. Of a new pod, only whether its policy ever held
+ * counts.
+ */
 export function conclusionOf({ checks, newPods }: CanaryResult): Conclusion {
   const outcomes = [
     ...checks.flatMap(({ denied, allowed }) => [denied.outcome, allowed.outcome]),

@@ -1,4 +1,4 @@
-/** Gives back what it gets, over TCP and UDP, on every address of the pod. */
+/** Echoes what it receives, over TCP and UDP, on every address of the pod. */
 import { createSocket } from 'node:dgram';
 import { createServer, type Socket } from 'node:net';
 
@@ -7,7 +7,7 @@ const FAMILIES = [
   { host: '::', type: 'udp6' },
 ] as const;
 
-/** What the kernel says where a pod has no IPv6, or no IPv4. */
+/** The kernel's errors if a pod has no IPv6, or no IPv4. */
 const ABSENT = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EPROTONOSUPPORT']);
 
 export interface EchoServer {
@@ -16,8 +16,8 @@ export interface EchoServer {
 }
 
 /**
- * Resolves when it listens, by each family that there is.
- * @throws whatever the kernel says where a port cannot be had
+ * Resolves when it listens on each address family that the pod has.
+ * @throws the system's error if it cannot listen on the port
  */
 export async function serveEcho(port: number): Promise<EchoServer> {
   const parts: EchoServer[] = [];
@@ -37,7 +37,7 @@ function serveTcp(host: string, port: number): Promise<EchoServer> {
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
-    // A peer that was cut off is no error of ours.
+    // A peer that was cut off is not our error.
     socket.on('error', () => {});
     socket.on('close', () => sockets.delete(socket));
     socket.pipe(socket);

@@ -1,8 +1,8 @@
-/** A canary cannot prove anything. The message says why, and what to change. */
+/** The canary cannot prove anything. The message says why, and what to change. */
 export class CanaryError extends Error {
   override readonly name = 'CanaryError';
   readonly code = 'CANARY';
-  /** Whether what was asked for is wrong, rather than the cluster. */
+  /** `input` if the request is wrong, `cluster` if the cluster is the cause. */
   readonly blame: 'input' | 'cluster';
 
   constructor(message: string, blame: 'input' | 'cluster' = 'cluster') {

@@ -1,4 +1,4 @@
-/** A connection that stays open, asked again and again: does a change of the policies reach it? */
+/** A connection that stays open and is used again and again: does a policy change reach it? */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, isIPv6, type Socket } from 'node:net';
 import { afterLimit, resultOf } from './attempts.ts';
@@ -6,7 +6,7 @@ import type { Protocol } from './plan.ts';
 import type { Result } from './report-line.ts';
 
 export interface HeldConnection {
-  /** Asks once more. `closed` is the last result that there is. */
+  /** Sends one more question. After the result `closed`, do not ask again. */
   ask(): Promise<Result>;
   close(): void;
 }
@@ -15,7 +15,7 @@ export function holdConnection(protocol: Protocol, address: string, port: number
   return protocol === 'TCP' ? new HeldTcp(address, port) : new HeldUdp(address, port);
 }
 
-/** Questions that have no answer yet. */
+/** Questions without an answer so far. */
 class Questions {
   readonly #open = new Map<string, (result: Result) => void>();
   #asked = 0;
@@ -53,7 +53,7 @@ class HeldTcp implements HeldConnection {
   readonly #questions = new Questions();
   #socket: Socket | undefined;
   #rest = '';
-  /** It was open once: from then on an end is what we wait for, and not mended. */
+  /** It was open once: if it ends from now on, that is the result, and nothing reconnects. */
   #wasOpen = false;
 
   constructor(address: string, port: number) {
@@ -66,7 +66,7 @@ class HeldTcp implements HeldConnection {
     const socket = this.#socket;
     if (this.#wasOpen && socket.destroyed) return 'closed';
     const result = await this.#questions.ask((question) => socket.write(question));
-    // Nothing was open yet, so that there is nothing to hold: the next attempt connects anew.
+    // The connection never opened, so there is none to hold: the next attempt connects anew.
     if (result === 'silent' && !this.#wasOpen && socket === this.#socket) this.#drop('silent');
     return result;
   }
@@ -104,7 +104,7 @@ class HeldTcp implements HeldConnection {
   }
 }
 
-/** One socket, so that all its datagrams are one flow. */
+/** One socket, so all datagrams belong to one flow. */
 class HeldUdp implements HeldConnection {
   readonly #questions = new Questions();
   readonly #socket: UdpSocket;
@@ -114,7 +114,7 @@ class HeldUdp implements HeldConnection {
     this.#socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
     const { promise, resolve } = Promise.withResolvers<Result | undefined>();
     this.#connected = promise;
-    // An ICMP error says of none of the questions that it is about it.
+    // An ICMP error does not say which question it answers.
     this.#socket.on('error', (error) => this.#questions.settleOldest(resultOf(error)));
     this.#socket.on('message', (message) => this.#questions.settle(message.toString('latin1'), 'answered'));
     this.#socket.connect(port, address, (error?: NodeJS.ErrnoException) => resolve(error && resultOf(error)));

@@ -1,4 +1,7 @@
-/** What the attempts of a pair prove. Pure: attempts and times in, outcomes out; all times in ms of one clock. */
+/**
+ * What the attempts of a pair prove. Pure: attempts and times in, outcomes out; all times in ms of
+ * one clock.
+ */
 import { type Attempt, LIMIT, type Result } from './report-line.ts';
 import {
   areNearlyAllAnswered,
@@ -15,37 +18,40 @@ import {
   mostFrequent,
 } from './series.ts';
 
-/** An attempt that began so many ms before isolation should have been answered before it. */
+/** An attempt that began this many ms before isolation should have been answered before it. */
 const UNDER_WAY = 500;
 
-/** When policies were asked for and answered for by the API server, and the same of their deletion. */
+/**
+ * When the creation and the deletion of the policies were requested, and when the API server
+ * answered.
+ */
 export interface Isolation {
   /** From here on every pair was connected. */
   readonly open: number;
   readonly asked: number;
   readonly answered: number;
   /**
-   * From here on the policies are in force: every pair that they deny was seen to be denied, or was
-   * waited for in vain.
+   * From here on the policies are in force: every pair that they deny was seen denied, or the wait
+   * for that timed out.
    */
   readonly inForce: number;
   readonly removalAsked: number;
   readonly removalAnswered: number;
-  /** Until here the witnesses were open. All attempts that began before have ended. */
+  /** The witnesses were watched until here. All attempts that began before have ended. */
   readonly over: number;
 }
 
 export interface NotProved {
   readonly outcome: 'not proved';
   readonly reason: string;
-  /** Whether it may be otherwise the next time. */
+  /** Whether the next round may have another outcome. */
   readonly passing?: boolean;
 }
 
 export type DeniedOutcome =
   | {
       readonly outcome: 'denied';
-      /** How: `silent`, as by a drop, or `refused` or `unreachable`, as by a reject. */
+      /** How: `silent` for drops, `refused` or `unreachable` for rejects. */
       readonly by: Result;
       readonly attempts: number;
       readonly inForceAfter: number;
@@ -61,7 +67,7 @@ export type DeniedOutcome =
 
 export type AllowedOutcome =
   | { readonly outcome: 'allowed'; readonly attempts: number; readonly answers: number; readonly longestGap: number }
-  /** Counted from when the policies were in force. */
+  /** Counts attempts since the policies came into force. */
   | { readonly outcome: 'refused'; readonly attempts: number; readonly answers: number }
   | NotProved;
 
@@ -73,7 +79,7 @@ export type HeldOutcome =
 export type NewPodOutcome =
   | {
       readonly outcome: 'holds';
-      /** Connections that got out before the policy held. */
+      /** Connections that the pod opened before the policy held. */
       readonly connections: number;
       /** Milliseconds from the start of the pod's program to its first attempt. */
       readonly firstAfter: number;
@@ -84,7 +90,7 @@ export type NewPodOutcome =
       readonly outcome: 'came through';
       readonly connections: number;
       /**
-       * Milliseconds from the first attempt until the policy held, where it did before a connection
+       * Milliseconds from the first attempt until the policy held, if it held before a connection
        * came through.
        */
       readonly after?: number;
@@ -98,8 +104,9 @@ export interface Witness {
 }
 
 /**
- * A denial counts only if the pair connected before isolation and again after it, with the witnesses open throughout. A connection that comes
- * through needs no witness.
+ * Judges a pair that the policies deny. A denial counts only if the pair connected before isolation
+ * and again after it, and the witnesses stayed open throughout. A connection that came through
+ * needs no witness.
  */
 export function judgeDenied(
   attempts: readonly Attempt[],
@@ -131,9 +138,9 @@ export function judgeDenied(
 }
 
 /**
- * Allowed is what still connects while the policies are in force; what is lost while they come is
- * told of, no more. Where it does not connect, but did before and does again after, and the
- * witnesses do throughout, the policies are enforced wrongly.
+ * Judges a pair that the policies allow: does it still connect while they are in force? What is
+ * lost while they come into force is only reported. If the pair connects before and after isolation
+ * but not during it, while the witnesses do throughout, the policies are enforced wrongly.
  */
 export function judgeAllowed(
   attempts: readonly Attempt[],
@@ -153,13 +160,16 @@ export function judgeAllowed(
   if (inForce.some(isFailed)) return notProved(FAILED);
   const obstacle = obstacleOf(attempts, times, witnesses);
   if (obstacle !== undefined) return obstacle;
-  // A network that loses this much of everything is no enforcer.
+  // A network that loses this much of all traffic is not an enforcer.
   const lossy = witnesses.find((witness) => !areNearlyAllAnswered(whileInForce(witness.attempts, times)));
   if (lossy !== undefined) return { ...notProved(`${lossy.name} lost packets too`), passing: true };
   return { outcome: 'refused', attempts: inForce.length, answers: inForce.filter(isAnswered).length };
 }
 
-/** Whether a connection that was open before isolation was used after it. What waited for its answer when isolation came waits in vain where it is cut. */
+/**
+ * Judges a connection that was open before isolation: was it still answered during isolation? If it
+ * is cut, the question that was waiting when isolation began gets no answer either.
+ */
 export function judgeHeld(attempts: readonly Attempt[], times: Isolation): HeldOutcome {
   const during = attempts.filter(({ end }) => end >= times.answered && end <= times.removalAsked);
   if (during.length === 0 || !isConnectedBefore(attempts, times)) return { outcome: 'not known' };
@@ -172,8 +182,8 @@ export function judgeHeld(attempts: readonly Attempt[], times: Isolation): HeldO
 }
 
 /**
- * A new pod whose policy was there before it: what it got out counts until it is denied. What comes
- * through after that came through.
+ * Judges a new pod whose policy was created before it. Connections count until the pod is denied;
+ * any later one came through.
  * @param started when the pod's program started
  */
 export function judgeNewPod(
@@ -195,7 +205,7 @@ export function judgeNewPod(
   return doubt ?? { outcome: 'holds', connections, firstAfter: Math.max(0, first - started), after };
 }
 
-/** Attempts that can only have met isolation, and answers that came while it was. */
+/** Returns the attempts that began and ended during isolation. */
 function duringIsolation(attempts: readonly Attempt[], { answered, removalAsked }: Isolation): Attempt[] {
   return attempts.filter(({ start, end }) => start >= answered && end <= removalAsked);
 }
@@ -206,30 +216,31 @@ function isConnectedBefore(attempts: readonly Attempt[], { asked }: Isolation): 
 }
 
 /**
- * Attempts that only the policies in force can have kept from an answer: each had all its time
- * before they went.
+ * Returns the attempts that had their full time while the policies were in force, so only the
+ * policies can have kept them from an answer.
  */
 function whileInForce(attempts: readonly Attempt[], { inForce, removalAsked }: Isolation): Attempt[] {
   return attempts.filter(({ start }) => start >= inForce && start <= removalAsked - LIMIT);
 }
 
 /**
- * Answers that came through: after the denial, or any where there was none, and time enough for it.
+ * Counts the answers after the denial; without a denial, all answers, provided that there were
+ * enough attempts for one.
  */
 function answersAfter(during: readonly Attempt[], denial: number): number {
   if (denial < 0 && during.length < DENIED) return 0;
   return during.slice(Math.max(denial, 0)).filter(isAnswered).length;
 }
 
-/** Why a pair without an answer may not have been denied. */
+/** Returns why a pair without an answer may not have been denied. */
 function doubtOf(during: readonly Attempt[], denial: number): NotProved | undefined {
   if (during.slice(Math.max(denial, 0)).some(isFailed)) return notProved(FAILED);
   return denial < 0 ? notProved(`only ${during.length} attempts were made during isolation`) : undefined;
 }
 
 /**
- * Why what did not connect during isolation says nothing about the policies: it does not connect
- * without them either, or a witness did not connect.
+ * Returns why a pair that did not connect during isolation says nothing about the policies: it does
+ * not connect without them either, or a witness did not connect.
  */
 function obstacleOf(
   attempts: readonly Attempt[],
@@ -242,7 +253,7 @@ function obstacleOf(
   return closed && { ...notProved(`${closed.name} was not open throughout`), passing: true };
 }
 
-/** A change may be in force before its answer has come. */
+/** Not negative: a change may be in force before the API server answers. */
 function since(attempt: Attempt | undefined, moment: number): number {
   return Math.max(0, (attempt?.start ?? moment) - moment);
 }

@@ -1,7 +1,10 @@
-/** On which nodes a canary runs. */
+/** Chooses the nodes that a canary runs on. */
 import { CanaryError } from './error.ts';
 
-/** The fields of a Node that decide (https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/node-v1/). */
+/**
+ * The fields of a Node that matter
+ * (https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/node-v1/).
+ */
 export interface NodeObject {
   readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
   readonly spec?: {
@@ -12,16 +15,15 @@ export interface NodeObject {
 }
 
 /**
- * One or two nodes that take pods: those asked for, else the first two by name.
- * @throws CanaryError where there is none, or one that was asked for takes no pods, or one is asked
- * for twice
+ * Returns one or two nodes that take pods: the requested ones, else the first two by name.
+ * @throws CanaryError if there is none, or a requested one takes no pods or is requested twice
  */
 export function chooseNodes(nodes: readonly NodeObject[], asked: readonly string[]): readonly string[] {
   const obstacles = new Map(nodes.map((node) => [node.metadata.name, obstacleOf(node)]));
   const twice = asked.find((name, index) => asked.indexOf(name) !== index);
   if (twice !== undefined) {
     throw new CanaryError(
-      `node ${twice} is given twice: nothing between nodes can be tried on one. Give it once`,
+      `node ${twice} is given twice: probes between nodes need two different ones. Give it once`,
       'input',
     );
   }

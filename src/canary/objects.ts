@@ -1,4 +1,7 @@
-/** The Kubernetes objects of a canary. Its namespace enforces the Pod Security Standard `restricted`, and its pods live up to it. */
+/**
+ * The Kubernetes objects of a canary. Its namespace enforces the Pod Security Standard
+ * `restricted`, and its pods conform to it.
+ */
 import type { CanaryPod, Role } from './plan.ts';
 import type { PodTask } from './report-line.ts';
 
@@ -9,12 +12,15 @@ export interface ApiObject {
   readonly spec?: Readonly<Record<string, unknown>>;
 }
 
-/** Finds what a canary left behind that was killed: `kubectl delete namespace -l app.kubernetes.io/name=podfence-canary`. */
+/**
+ * Finds what a killed canary left behind: `kubectl delete namespace -l
+ * app.kubernetes.io/name=podfence-canary`.
+ */
 export const CANARY_LABEL = 'app.kubernetes.io/name=podfence-canary';
 
 const LABELS = { 'app.kubernetes.io/name': 'podfence-canary' };
 const ROLE = 'podfence.io/canary';
-/** Nobody's number. Any but 0 does: the program reads its own files and opens sockets. */
+/** The user nobody. Any but 0 works: the program only reads its own files and opens sockets. */
 const USER = 65534;
 
 export interface ImageChoice {
@@ -27,7 +33,7 @@ export function namespaceObject(name: string): ApiObject {
   return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: { ...LABELS, ...restricted } } };
 }
 
-/** @param lifetime seconds after which the pod ends by itself, should nobody remove it */
+/** @param lifetime seconds after which the pod ends by itself if it is not removed */
 export function podObject(
   pod: CanaryPod,
   task: PodTask,
@@ -40,15 +46,15 @@ export function podObject(
     metadata: {
       name: pod.name,
       labels: { ...LABELS, [ROLE]: pod.role },
-      // A proxy beside the program would answer in place of the peer.
+      // A sidecar proxy would answer in place of the peer.
       annotations: { 'sidecar.istio.io/inject': 'false', 'linkerd.io/inject': 'disabled' },
     },
     spec: {
-      // By affinity and not by nodeName, so that the scheduler keeps to what nodes take.
+      // Affinity instead of nodeName, so the scheduler respects taints and capacity.
       affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: onNode(pod.node) } },
       automountServiceAccountToken: false,
       enableServiceLinks: false,
-      // One that died stays dead: what started again would hide that it was away.
+      // A pod that died stays dead: a restart would hide the gap.
       restartPolicy: 'Never',
       terminationGracePeriodSeconds: 1,
       activeDeadlineSeconds: lifetime,
@@ -79,7 +85,7 @@ export function podObject(
   };
 }
 
-/** Those that all others wait for get more of a busy node. */
+/** Servers get more of a busy node because all other pods wait for them. */
 export function isServer(role: Role): boolean {
   return role === 'server' || role === 'control-server';
 }
@@ -92,7 +98,7 @@ function onNode(name: string) {
 
 const from = (role: Role) => ({ podSelector: { matchLabels: { [ROLE]: role } } });
 
-/** Each isolates one role for one direction, so that a denial has one policy only that it can come from. */
+/** Each policy isolates one role in one direction, so a denial can come from one policy only. */
 export const POLICIES = {
   newcomer: policy('newcomer-egress', 'newcomer', { policyTypes: ['Egress'], egress: [] }),
   ingress: policy('server-ingress', 'server', { policyTypes: ['Ingress'], ingress: [{ from: [from('client')] }] }),

@@ -1,4 +1,6 @@
-/** Which pods a canary runs, who probes whom, and what each pair proves. Pure: nodes in, plan out. */
+/**
+ * Which pods a canary runs, who probes whom, and what each pair proves. Pure: nodes in, plan out.
+ */
 import type { Direction } from '../cluster/records.ts';
 
 export type Family = 'IPv4' | 'IPv6';
@@ -7,10 +9,10 @@ export type Place = 'one node' | 'between nodes';
 
 /**
  * - `server` is isolated for ingress: only clients may reach it
- * - `client` is isolated for egress: it may reach the server only
+ * - `client` is isolated for egress: it may reach only the server
  * - `stranger` is not isolated, and not allowed to reach the server
  * - `control-server` and `control-client` are isolated by no policy
- * - `newcomer` starts when the policy that denies it everything is there already
+ * - `newcomer` starts after the policy that denies it all egress was created
  */
 export type Role = 'server' | 'control-server' | 'client' | 'stranger' | 'control-client' | 'newcomer';
 
@@ -20,7 +22,7 @@ export interface CanaryPod {
   readonly node: string;
 }
 
-/** One pod that probes an address of another, or its own. */
+/** A pod that probes an address of another pod, or its own. */
 export interface Pair {
   readonly id: string;
   readonly from: string;
@@ -33,7 +35,7 @@ export interface Pair {
   readonly interval: number;
 }
 
-/** A line of the report: what it says rests on these pairs. */
+/** A line of the report, and the pairs that it rests on. */
 export interface Check {
   readonly direction: Direction;
   readonly place: Place;
@@ -43,13 +45,16 @@ export interface Check {
   readonly deniedHeld: Pair;
   readonly allowed: Pair;
   readonly allowedHeld: Pair;
-  /** Pairs on the same way that no policy concerns, open throughout if all is well: the control pair, and the denying server to itself. */
+  /**
+   * Pairs on the same path that no policy isolates, open throughout if all is well: the control
+   * pair, and the server of the denied pair probing itself.
+   */
   readonly witnesses: readonly Pair[];
-  /** The same for what is allowed. */
+  /** The same for the allowed pair. */
   readonly allowedWitnesses: readonly Pair[];
 }
 
-/** Connections of a pod that is new, each to the control server. */
+/** Connections of a new pod, each to the control server. */
 export interface NewPodCheck {
   readonly place: Place;
   readonly pair: Pair;
@@ -57,7 +62,7 @@ export interface NewPodCheck {
 }
 
 export interface Plan {
-  /** Servers first: clients are given their addresses. */
+  /** Servers start first, because clients need their addresses. */
   readonly servers: readonly CanaryPod[];
   readonly clients: readonly CanaryPod[];
   readonly newcomers: readonly CanaryPod[];
@@ -68,12 +73,15 @@ export interface Plan {
 
 export const PORT = 8080;
 
-/** Milliseconds between attempts. What a policy is to deny is asked most often: that is how fine its times are. */
+/**
+ * Milliseconds between attempts. Pairs that a policy denies are probed most often: the interval is
+ * the resolution of the reported times.
+ */
 const INTERVAL = { denied: 100, held: 250, allowed: 250, control: 250, self: 500, newcomer: 20 } as const;
 
 /**
  * @param nodes one or two names: servers run on the first, clients on each
- * @param round from 1: each has new pods of its own
+ * @param round from 1: each round has its own new pods
  */
 export function makePlan(nodes: readonly string[], families: readonly Family[], round: number): Plan {
   const [home = ''] = nodes;
@@ -98,7 +106,10 @@ export function makePlan(nodes: readonly string[], families: readonly Family[], 
   };
 }
 
-/** Pods that are asked for their own addresses before these are known, so that a server says of itself that it lives. */
+/**
+ * Returns the pairs by which a server probes its own addresses, which are not known yet, to show
+ * that it is alive.
+ */
 export function selfPairs(server: string): readonly Pair[] {
   return (['IPv4', 'IPv6'] as const).flatMap((family) =>
     (['TCP', 'UDP'] as const).map((protocol) => pairOf(server, server, protocol, family, 'self')),

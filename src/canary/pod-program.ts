@@ -1,4 +1,7 @@
-/** What runs in a canary's pods: it answers on its port, probes its targets on their schedules, and writes down what came of it. */
+/**
+ * The program in a canary's pods: echoes on its port, probes its targets on their schedules, and
+ * reports the results.
+ */
 import { networkInterfaces } from 'node:os';
 import { attempt } from './attempts.ts';
 import { type EchoServer, serveEcho } from './echo-server.ts';
@@ -15,13 +18,13 @@ export class PodProgram {
   #ended: [target: number, start: number, took: number, result: number][] = [];
   #lines = 0;
 
-  /** @param write takes the lines, one every 200 ms */
+  /** @param write receives a line every 200 ms */
   constructor(task: PodTask, write: (line: PodLine) => void) {
     this.#task = task;
     this.#write = write;
   }
 
-  /** Resolves when it serves, where it is to, and probes. */
+  /** Starts the server, if the task has one, and the probes. */
   async start(): Promise<void> {
     const { listen, targets } = this.#task;
     if (listen !== undefined) this.#server = await serveEcho(listen);
@@ -70,7 +73,7 @@ export class PodProgram {
   }
 }
 
-/** The pod's address of a family, other than loopback and link-local ones. */
+/** Returns the pod's address of a family, neither loopback nor link-local. */
 function ownAddress(wanted: Family): string | undefined {
   const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
   return addresses.find(

@@ -1,6 +1,9 @@
-/** How far a pod is, in words: what keeps it from running, where it will not run by itself. */
+/** How far a pod has started, and what keeps it from running. */
 
-/** The fields of a Pod that tell (https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/). */
+/**
+ * The fields of a Pod that matter
+ * (https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/).
+ */
 export interface PodObject {
   readonly metadata: { readonly name: string };
   readonly spec?: { readonly nodeName?: string };
@@ -22,11 +25,11 @@ export interface PodObject {
 
 export interface PodState {
   readonly state: 'running' | 'pending' | 'hopeless';
-  /** Why it does not run. */
+  /** Why it does not run; empty if it does. */
   readonly reason: string;
 }
 
-/** What the kubelet says of images and containers that no waiting will mend. */
+/** The kubelet's reasons that waiting does not cure. */
 const HOPELESS = new Set([
   'ErrImageNeverPull',
   'ImagePullBackOff',
@@ -37,7 +40,7 @@ const HOPELESS = new Set([
 ]);
 const OF_THE_IMAGE = /Image/;
 
-/** @param image as it was asked for, for the words */
+/** @param image as the user gave it, for the message */
 export function podState({ metadata, status }: PodObject, image: string): PodState {
   const state = status?.containerStatuses?.[0]?.state;
   if (state?.running !== undefined) return { state: 'running', reason: '' };

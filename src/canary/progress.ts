@@ -1,4 +1,4 @@
-/** Where a canary stands. */
+/** Progress of a canary run. */
 
 export type CanaryStep = 'start' | 'connect' | 'isolate' | 'hold' | 'open' | 'judge';
 

@@ -1,9 +1,12 @@
-/** What a canary's pod is told, and the lines that it writes to its log: the only way out of an isolated pod behind every CNI. */
+/**
+ * The task of a canary's pod, and the lines that it writes to its log: the only way out of an
+ * isolated pod with every CNI.
+ */
 import type { Family, Pair, Protocol } from './plan.ts';
 
 /** The argument of the pod's program, as JSON. */
 export interface PodTask {
-  /** Port for TCP and UDP on every address, where the pod serves. */
+  /** Port to serve on for TCP and UDP, on every address; absent if the pod is no server. */
   readonly listen?: number;
   readonly targets: readonly Target[];
 }
@@ -23,23 +26,23 @@ export interface Target {
 /**
  * How an attempt ended.
  * - `answered` the connection opened, or what was sent came back
- * - `silent` nothing came in time, as where packets are dropped
- * - `refused` a TCP reset or an ICMP port unreachable, as where packets are rejected
+ * - `silent` nothing came in time, as if packets are dropped
+ * - `refused` a TCP reset or an ICMP port unreachable, as if packets are rejected
  * - `unreachable` another ICMP error, or the kernel did not send
  * - `closed` an open connection ended; there are no further attempts on it
- * - `failed` for a reason of the pod's own, which says nothing about the way
+ * - `failed` for a reason in the pod itself, which says nothing about the path
  */
 export const RESULTS = ['answered', 'silent', 'refused', 'unreachable', 'closed', 'failed'] as const;
 export type Result = (typeof RESULTS)[number];
 
 /**
- * Milliseconds until an attempt has no answer. The kernel sends a SYN again after one second and
- * after three (RFC 6298 section 2.1), so that a lost packet is no silence, and neither is a peer
- * that waits for the processor: on a busy CI machine for seconds.
+ * Milliseconds after which an attempt counts as unanswered. The kernel retransmits a SYN after one
+ * second and after three (RFC 6298 section 2.1), so one lost packet is no silence. Nor is a peer
+ * that waits for the CPU, which takes seconds on a busy CI machine.
  */
 export const LIMIT = 4000;
 
-/** Milliseconds of the pod's own clock, which begins with its process. */
+/** Times in ms of the pod's own clock, which starts with its process. */
 export interface Attempt {
   readonly start: number;
   readonly end: number;
@@ -51,15 +54,15 @@ export const LINE_INTERVAL = 200;
 
 /** One line of the log. */
 export interface PodLine {
-  /** Counts lines from 0, so that a log that is read again is not counted twice. */
+  /** Line number from 0, so a log that is read again is not counted twice. */
   readonly line: number;
   /** When the line was written, in ms of the pod's clock. */
   readonly now: number;
-  /** Index of the target, start, duration (both in ms), index of the result. */
+  /** Index of the target, start and duration in ms, index of the result. */
   readonly attempts: readonly (readonly [target: number, start: number, took: number, result: number])[];
 }
 
-/** @returns undefined for what is no such line: a warning of the runtime, say */
+/** @returns undefined if the text is not a report, for example a warning of the runtime */
 export function parsePodLine(text: string): PodLine | undefined {
   let value: unknown;
   try {

@@ -1,4 +1,4 @@
-/** What a run of a canary gives back. */
+/** The result of a canary run. */
 import type { AllowedOutcome, DeniedOutcome, HeldOutcome, NewPodOutcome } from './judgement.ts';
 import type { Check, Family, NewPodCheck } from './plan.ts';
 
@@ -18,7 +18,7 @@ export interface JudgedNewPod {
 export interface CanaryResult {
   readonly nodes: readonly string[];
   readonly families: readonly Family[];
-  /** How often the pairs were isolated. */
+  /** How many rounds of isolation there were. */
   readonly rounds: number;
   readonly checks: readonly JudgedCheck[];
   readonly newPods: readonly JudgedNewPod[];

@@ -1,13 +1,14 @@
 /**
- * Isolation is repeated where the control pair was not open throughout, as on a machine that is too busy for a while. What was proved once is proved; what
- * came through once came through.
+ * Repeats isolation if the control pair was not open throughout, for example on a machine that is
+ * too busy for a while. What one round proved stays proved, and what came through in one round came
+ * through.
  */
 
 import { conclusionOf } from './conclusion.ts';
 import type { HeldOutcome } from './judgement.ts';
 import type { CanaryResult, JudgedCheck, JudgedNewPod } from './result.ts';
 
-/** Whether another round may prove what this one has not. */
+/** Whether another round may prove what this one did not. */
 export function isWorthAnother(result: CanaryResult): boolean {
   if (conclusionOf(result) !== 'not proved') return false;
   const outcomes = [
@@ -17,7 +18,7 @@ export function isWorthAnother(result: CanaryResult): boolean {
   return outcomes.some((outcome) => outcome.outcome === 'not proved' && outcome.passing === true);
 }
 
-/** Both rounds are of the same checks, in the same order, each with new pods of its own. */
+/** Merges two rounds of the same checks in the same order; each round has its own new pods. */
 export function mergeRounds(earlier: CanaryResult, later: CanaryResult): CanaryResult {
   return {
     ...earlier,
@@ -46,7 +47,7 @@ function counts<T extends { readonly outcome: string }>(earlier: T, later: T, wr
   return earlier;
 }
 
-/** A connection is cut once. */
+/** A connection is cut only once, so the earlier outcome stands. */
 function known(earlier: HeldOutcome, later: HeldOutcome): HeldOutcome {
   return earlier.outcome === 'not known' ? later : earlier;
 }

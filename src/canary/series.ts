@@ -1,21 +1,15 @@
-/**
- * What the attempts of one pair show, by themselves. Pure; attempts are in the order of their
- * start.
- */
+/** What the attempts of one pair show. Pure; attempts are ordered by their start. */
 import type { Attempt, Result } from './report-line.ts';
 
-/** So many answers in a row, and a pair is connected. */
+/** A pair is connected after this many answers in a row. */
 export const CONNECTED = 3;
-/**
- * So many attempts in a row without an answer, and a pair is denied; an answer after that is one
- * that came through.
- */
+/** A pair is denied after this many unanswered attempts in a row; any later answer came through. */
 export const DENIED = 10;
-/** A network may lose so many packets, and no more in a row. */
+/** A network may lose this many packets in a row, but no more. */
 const MISSES = 3;
 /**
- * The longest silence of a pair that is open throughout: a pod that does not report proves nothing.
- * Attempts are no further apart than 500 ms.
+ * Milliseconds: the longest silence of a pair that counts as open. A pod that does not report
+ * proves nothing. Attempts are at most 500 ms apart.
  */
 const SILENCE = 3_000;
 
@@ -27,29 +21,31 @@ function isUnanswered({ result }: Attempt): boolean {
   return result !== 'answered';
 }
 
-/** Failed for a reason of the pod's own. */
+/** Whether it failed for a reason in the pod itself. */
 export function isFailed({ result }: Attempt): boolean {
   return result === 'failed';
 }
 
-/** Turned away on the way, whether with an answer that says so or without a word. */
+/** Whether the network turned it away, by a rejection or by silence. */
 export function isTurnedAway(attempt: Attempt): boolean {
   return isUnanswered(attempt) && !isFailed(attempt);
 }
 
-/** Whether the last attempts, made from `from` on, were answered. */
+/** Whether the latest attempts, of those that began at `from` or later, were all answered. */
 export function isConnected(attempts: readonly Attempt[], from: number): boolean {
   const last = attempts.filter(({ start }) => start >= from).slice(-CONNECTED);
   return last.length === CONNECTED && last.every(isAnswered);
 }
 
-/** Whether the last `count` attempts, made from `from` on, were not. */
+/**
+ * Whether the latest `count` attempts, of those that began at `from` or later, were all unanswered.
+ */
 export function isDenied(attempts: readonly Attempt[], from: number, count: number): boolean {
   const last = attempts.filter(({ start }) => start >= from).slice(-count);
   return last.length === count && last.every(isUnanswered);
 }
 
-/** Whether nothing was lost between the two times but a few packets. */
+/** Whether no more than a few packets were lost between the two times. */
 export function isOpenThroughout(attempts: readonly Attempt[], from: number, to: number): boolean {
   const between = attempts.filter(({ start }) => start >= from && start <= to);
   if (firstRun(between, MISSES + 1, isUnanswered) >= 0) return false;
@@ -57,12 +53,12 @@ export function isOpenThroughout(attempts: readonly Attempt[], from: number, to:
   return times.every((time, index) => time - (times[index - 1] ?? time) <= SILENCE);
 }
 
-/** Whether no more were lost than a network loses: one in ten, or a few. */
+/** Whether losses are within what a network loses: one in ten, or a few. */
 export function areNearlyAllAnswered(attempts: readonly Attempt[]): boolean {
   return attempts.filter(isUnanswered).length <= Math.max(MISSES, attempts.length / 10);
 }
 
-/** Where the first run of so many begins, or -1. */
+/** Returns the index where the first run of `count` matching attempts begins, or -1. */
 export function firstRun(attempts: readonly Attempt[], count: number, test: (attempt: Attempt) => boolean): number {
   let run = 0;
   for (const [index, attempt] of attempts.entries()) {
@@ -73,8 +69,8 @@ export function firstRun(attempts: readonly Attempt[], count: number, test: (att
 }
 
 /**
- * Milliseconds from the first of the attempts without an answer to the next answer, where they are
- * more than a lost packet.
+ * Returns the milliseconds from the first of several unanswered attempts to the next answer. A run
+ * short enough to be packet loss does not count.
  */
 export function longestGap(attempts: readonly Attempt[]): number {
   let longest = 0;
@@ -97,8 +93,8 @@ export function mostFrequent(attempts: readonly Attempt[]): Result {
 }
 
 /**
- * The first answer is not always that of the first attempt, whose SYN may have been dropped and
- * sent again a second later.
+ * Returns when the first answer arrived. It need not belong to the first attempt, whose SYN may
+ * have been dropped and retransmitted a second later.
  */
 export function firstAnswer(attempts: readonly Attempt[]): number {
   return attempts.filter(isAnswered).reduce((first, { end }) => Math.min(first, end), Number.POSITIVE_INFINITY);

@@ -1,33 +1,36 @@
-/** The agents of a cluster: one on every node, of one version, enforcing. */
+/** The agents of a cluster: is there one on every node, all of one version, all enforcing? */
 import type { PodFacts, Presence } from './enforcers.ts';
 import { type Finding, finding } from './finding.ts';
 
-/** What of an agent's /status is looked at. */
+/** The fields of an agent's /status that doctor reads. */
 export interface AgentStatus {
   readonly version: string;
   readonly ready: boolean;
   readonly notReady: string | null;
   readonly mode: { readonly mode: 'enforce' | 'audit' } | null;
-  /** Of its own checks; agents before those have none. */
+  /** Findings of the agent's own checks; absent from agents older than these checks. */
   readonly findings?: readonly Finding[];
-  /** How old these are; agents before this looked at their start only. */
+  /** Age of the findings; absent from agents that check only at their start. */
   readonly findingsAgeSeconds?: number;
 }
 
 export interface AgentFacts {
   readonly pod: PodFacts;
   /**
-   * Or why it could not be asked, in one line; `down` where its pod does not run, or is not Ready.
+   * The answer, or why there is none, in one line; `down` if the pod does not run or is not Ready.
    */
   readonly status: AgentStatus | { readonly error: string; readonly down?: true };
 }
 
-/** Pods of podfence, by the label of every way to install it. */
+/** Whether this is a pod of podfence: every way to install it sets this label. */
 export function isAgentPod({ labels, containers }: PodFacts): boolean {
   return labels['app.kubernetes.io/name'] === 'podfence' && containers.some(({ name }) => name === 'agent');
 }
 
-/** Whether any of them enforces. One that could not be asked does, unless its pod is down. */
+/**
+ * Returns whether any agent enforces. One that could not be queried counts as enforcing, unless its
+ * pod is down.
+ */
 export function presenceOf(agents: readonly AgentFacts[]): Presence {
   const presences = agents.map(({ status }): Presence => {
     if ('error' in status) return status.down ? 'absent' : 'enforce';
@@ -36,7 +39,7 @@ export function presenceOf(agents: readonly AgentFacts[]): Presence {
   return (['enforce', 'audit'] as const).find((presence) => presences.includes(presence)) ?? 'absent';
 }
 
-/** Of one node. */
+/** Returns the findings about the agents of one node. */
 export function agentOfNode(agents: readonly AgentFacts[], isAnywhere: boolean): Finding[] {
   const [agent, ...more] = agents;
   if (agent === undefined) {
@@ -46,8 +49,8 @@ export function agentOfNode(agents: readonly AgentFacts[], isAnywhere: boolean):
         'agents',
         'problem',
         'certain',
-        'No agent runs here, though podfence is installed: policies have no effect on the pods of this node, but for what agents of other nodes judge at the other end.',
-        'See why the DaemonSet leaves it out: kubectl -n podfence-system describe daemonset podfence (node selector, taints).',
+        'No agent runs on this node, though podfence is installed: policies have no effect on its pods, except where an agent of another node judges the other end.',
+        'See why the DaemonSet skips it: kubectl -n podfence-system describe daemonset podfence (node selector, taints).',
       ),
     ];
   }
@@ -73,7 +76,7 @@ function readiness({ status }: AgentFacts): Finding {
       'agent-ready',
       'problem',
       'certain',
-      `The agent does not run: ${status.error}. Policies have no effect on new pods of this node. Where an agent ran before, its kernel rules stay, and drop new connections of pods that were isolated then (--fail closed).`,
+      `The agent does not run: ${status.error}. Policies have no effect on new pods of this node. The kernel rules of an earlier agent stay, and drop new connections of the pods that it isolated (--fail closed).`,
       'See its log, and why its pod does not run: kubectl -n podfence-system describe pods.',
     );
   }
@@ -82,7 +85,7 @@ function readiness({ status }: AgentFacts): Finding {
       'agent-ready',
       'warning',
       'certain',
-      `The agent could not be asked: ${status.error}.`,
+      `The agent could not be queried: ${status.error}.`,
       'See the log of its pod. doctor asks through the API server, and needs the right to get pods/proxy.',
     );
   }
@@ -101,22 +104,22 @@ function readiness({ status }: AgentFacts): Finding {
         'info',
         'certain',
         'The agent is in audit mode: it enforces nothing.',
-        'PODFENCE_MODE=enforce enforces.',
+        'Set PODFENCE_MODE=enforce to enforce.',
       )
     : finding('agent-ready', 'ok', 'certain', 'The agent enforces.');
 }
 
-/** How old at most what agents say of their nodes is; undefined where none says anything. */
+/** Says how old the agents' findings are at most; undefined if no agent has any. */
 export function ageOfFindings(agents: readonly AgentFacts[]): string | undefined {
   const told = agents.flatMap(({ status }) => ('error' in status || !status.findings?.length ? [] : [status]));
   if (told.length === 0) return undefined;
   const ages = told.map(({ findingsAgeSeconds }) => findingsAgeSeconds ?? Number.POSITIVE_INFINITY);
   const oldest = Math.max(...ages);
-  if (oldest === Number.POSITIVE_INFINITY) return 'which agents looked at when they started';
-  return `which agents looked at ${oldest < 120 ? `${Math.ceil(oldest)} s` : `${Math.ceil(oldest / 60)} min`} ago or less`;
+  if (oldest === Number.POSITIVE_INFINITY) return 'checked by agents when they started';
+  return `checked by agents at most ${oldest < 120 ? `${Math.ceil(oldest)} s` : `${Math.ceil(oldest / 60)} min`} ago`;
 }
 
-/** @param examined whether pods of doctor's have tried the kernels */
+/** @param examined whether pods that doctor started have tried the kernels */
 export function notInstalled(examined: boolean): Finding {
   return finding(
     'agents',
@@ -125,7 +128,7 @@ export function notInstalled(examined: boolean): Finding {
     'podfence is not installed in this cluster: no pod has the label app.kubernetes.io/name=podfence.',
     examined
       ? undefined
-      : 'What a kernel can do is tried on the node only: podfence doctor there as root, or here with --run-pod --image IMAGE.',
+      : 'What a kernel can do is only tried on the node: run podfence doctor there as root, or here with --run-pod --image IMAGE.',
   );
 }
 
@@ -137,15 +140,15 @@ export function agentVersions(agents: readonly AgentFacts[]): Finding[] {
   }
   if (nodesOf.size === 0) return [];
   const [only] = nodesOf.keys();
-  if (nodesOf.size === 1) return [finding('agent-version', 'ok', 'certain', `All agents are of version ${only}.`)];
+  if (nodesOf.size === 1) return [finding('agent-version', 'ok', 'certain', `All agents run version ${only}.`)];
   const versions = [...nodesOf].map(([version, nodes]) => `${version} on ${fewNames(nodes)}`);
   return [
     finding(
       'agent-version',
       'warning',
       'certain',
-      `Agents of different versions run: ${versions.join('; ')}. Policies may be read differently at both ends of a connection.`,
-      'While a rollout is under way this passes: kubectl -n podfence-system rollout status daemonset podfence.',
+      `Agents of different versions run: ${versions.join('; ')}. The two ends of a connection may read policies differently.`,
+      'This passes when the rollout is complete: kubectl -n podfence-system rollout status daemonset podfence.',
     ),
   ];
 }

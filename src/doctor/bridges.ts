@@ -1,24 +1,33 @@
-/** Packets between two ports of one bridge pass the packet filter only where br_netfilter hands them over. */
+/**
+ * Packets between two ports of one bridge pass the packet filter only if br_netfilter hands them
+ * over.
+ */
 import { type Finding, finding } from './finding.ts';
 
 export interface BridgeFacts {
   readonly name: string;
   /** Ports whose other end is in another network namespace: pods and containers. */
   readonly podPorts: number;
-  /** The bridge's own switches (IFLA_BR_NF_CALL_IPTABLES), which stand beside those of the namespace: one of the two suffices. */
+  /**
+   * The bridge's own switches (IFLA_BR_NF_CALL_IPTABLES). Either these or those of the namespace
+   * suffice.
+   */
   readonly callIptables: boolean;
   readonly callIp6tables: boolean;
 }
 
-/** /proc/sys/net/bridge/bridge-nf-call-…; undefined where the module br_netfilter is not loaded. */
+/** /proc/sys/net/bridge/bridge-nf-call-…; undefined if the module br_netfilter is not loaded. */
 export interface BridgeSwitches {
   readonly iptables: boolean | undefined;
   readonly ip6tables: boolean | undefined;
 }
 
-/** Bridges of CNI plugins by their usual names: cni0 (bridge plugin, flannel), cbr0 (kubenet), kube-bridge (kube-router), nerdctl and podman keep other names. */
+/**
+ * Usual names of CNI plugins' bridges: cni0 (bridge plugin, flannel), cbr0 (kubenet), kube-bridge
+ * (kube-router). nerdctl and podman use other names.
+ */
 const POD_BRIDGES = /^(cni\d+|cbr0|kube-bridge|mynet0|cni-podman.*|k3s.*|weave)$/;
-/** Containers of these are no pods, unless something wires pods to them. */
+/** Containers on these are not pods, unless something connects pods to them. */
 const OTHER_BRIDGES = /^(docker0|br-[0-9a-f]{12}|virbr\d+|lxcbr0|lxdbr0|podman\d+|nerdctl0)$/;
 
 export function bridgeFilter(bridges: readonly BridgeFacts[], switches: BridgeSwitches): Finding[] {
@@ -65,7 +74,7 @@ function unfiltered(
     other ? 'possible' : POD_BRIDGES.test(name) ? 'certain' : 'likely',
     `${podPorts} ${podPorts === 1 ? 'pod or container is' : 'pods or containers are'} on the bridge ${name}, and ${missing.join(' and ')} packets between them do not pass the packet filter: ${why}. ` +
       (other
-        ? 'Where they are pods, policies have no effect between two of this node.'
+        ? 'If they are pods, policies have no effect between two of them.'
         : 'Policies silently have no effect between two pods of this node.'),
     `modprobe br_netfilter, and sysctl -w ${keys.join(' ')}; keep both in /etc/modules-load.d and /etc/sysctl.d.`,
   );

@@ -1,4 +1,7 @@
-/** All checks of a cluster: by its objects, by what the agents say of their nodes, and by what short-lived pods found where there is no agent. */
+/**
+ * All checks of a cluster, from its objects, from the agents' findings about their nodes, and from
+ * short-lived pods on nodes without an agent.
+ */
 import { type AgentFacts, agentOfNode, agentVersions, isAgentPod, notInstalled, presenceOf } from './agents.ts';
 import type { CheckName } from './checks.ts';
 import type { PodFacts } from './enforcers.ts';
@@ -23,14 +26,14 @@ export interface NodeObject {
 export interface ClusterFacts {
   readonly nodes: readonly NodeObject[];
   readonly pods: readonly PodFacts[];
-  /** Undefined where they may not be counted. */
+  /** Undefined if doctor may not list them. */
   readonly policies?: number;
   readonly agents: readonly AgentFacts[];
   readonly proxy?: ProxyFacts;
   readonly rights?: RightsFacts;
-  /** By node: what a pod of doctor's found there. */
+  /** By node: the findings of a pod that doctor started there. */
   readonly examined?: ReadonlyMap<string, readonly Finding[]>;
-  /** What could not be looked at, as sentences. */
+  /** What could not be checked, as sentences. */
   readonly failures?: readonly string[];
 }
 
@@ -45,7 +48,9 @@ export function clusterFindings(facts: ClusterFacts): NodesFinding[] {
   return bySeverity([...found, ...overall.map((each) => ({ ...each, nodes: [] }))]);
 }
 
-/** What was seen on the node outweighs what the objects of the API let conclude. */
+/**
+ * Returns one node's findings. What was seen on the node outweighs what the API objects suggest.
+ */
 function findingsOfNode(node: NodeObject, facts: ClusterFacts): Finding[] {
   const agents = facts.agents.filter(({ pod }) => pod.node === node.name);
   const seen =
@@ -55,10 +60,9 @@ function findingsOfNode(node: NodeObject, facts: ClusterFacts): Finding[] {
   const concludes = (name: CheckName) => concluded.some(({ check }) => check === name);
   const kept = seen.filter(
     ({ check, severity }) =>
-      // The size of the cluster is newer here than it was when the agent looked.
+      // The cluster's size is newer here than in the agent's finding.
       !(check === 'memory-limit' && concludes(check)) &&
-      // A node where no kube-proxy is to be seen, which may come up later than the agent, knows
-      // less than the ConfigMap.
+      // An agent that started before kube-proxy saw none; the ConfigMap knows better.
       !(check === 'kube-proxy' && severity === 'info' && concludes(check)),
   );
   const checks = new Set<CheckName>(kept.map(({ check }) => check));

@@ -1,6 +1,9 @@
-/** Other software that enforces NetworkPolicy: how it shows, where it decides, and whose verdict counts where podfence is beside it. */
+/**
+ * Other software that enforces NetworkPolicy: how to recognize it, where it decides, and whose
+ * verdict counts if podfence runs beside it.
+ */
 
-/** A pod, as far as it tells who it is. */
+/** The fields of a pod that identify it. */
 export interface PodFacts {
   readonly namespace: string;
   readonly name: string;
@@ -14,26 +17,26 @@ export interface ContainerFacts {
   readonly image: string;
   /** Command and arguments. */
   readonly command: readonly string[];
-  /** Bytes; undefined where there is none. */
+  /** Bytes; undefined if there is no limit. */
   readonly memoryLimit?: number;
 }
 
 /**
- * Where it decides:
- * - `queue` first packets, by a queue of the kernel in postrouting, behind podfence
- * - `filter` rules of the table filter in the hook forward, behind podfence
- * - `ebpf`, `ovs` at the pod's own interface, in front of podfence or instead of the hook forward
+ * Where an enforcer decides:
+ * - `queue` first packets, by a kernel queue in postrouting, after podfence
+ * - `filter` rules of the table filter in the hook forward, after podfence
+ * - `ebpf`, `ovs` at the pod's own interface, before podfence or bypassing the hook forward
  */
 export type Place = 'queue' | 'filter' | 'ebpf' | 'ovs';
 
 export interface Enforcer {
   readonly name: string;
   readonly place: Place;
-  /** Whether the pod runs it, and enforces policies with it, as far as the pod tells. */
+  /** Whether the pod runs the enforcer with policies turned on, as far as its spec shows. */
   readonly isPod: (pod: PodFacts) => boolean;
   readonly chains?: RegExp;
   readonly tables?: RegExp;
-  /** Names of processes that read its queue. */
+  /** Names of the processes that read its queue. */
   readonly process?: RegExp;
   /** How to turn it off, as a sentence. */
   readonly off: string;
@@ -80,7 +83,7 @@ export const ENFORCERS: readonly Enforcer[] = [
     chains: /^cali-/,
     tables: /^ip6? calico$/,
     off: 'Calico has no switch for it: use Calico or podfence.',
-    note: "Its default mark mask, 0xffff0000, holds podfence's bits: start podfence with --mark-mask and bits that Calico leaves.",
+    note: "Its default mark mask, 0xffff0000, includes podfence's bits: start podfence with --mark-mask and bits that Calico does not use.",
   },
   {
     name: 'Cilium',
@@ -107,8 +110,8 @@ export const ENFORCERS: readonly Enforcer[] = [
         ({ image, command }) => /(^|\/)kube-router[:@]/.test(image) && !command.includes('--run-firewall=false'),
       ),
     chains: /^KUBE-(ROUTER|POD-FW|NWPLCY)-/,
-    off: 'kube-router: --run-firewall=false. k3s has it inside: start its servers with --disable-network-policy.',
-    note: 'k3s has it inside, without a pod.',
+    off: 'kube-router: --run-firewall=false. k3s has it built in: start its servers with --disable-network-policy.',
+    note: 'k3s has it built in, without a pod.',
   },
   {
     name: "Amazon's network policy agent",
@@ -132,7 +135,7 @@ export const ENFORCERS: readonly Enforcer[] = [
     place: 'filter',
     isPod: image(/(^|\/)weave-npc[:@]/),
     chains: /^WEAVE-NPC/,
-    off: 'Take the container weave-npc out, and set EXPECT_NPC=0.',
+    off: 'Remove the container weave-npc, and set EXPECT_NPC=0.',
   },
   {
     name: 'OVN-Kubernetes',
@@ -150,18 +153,18 @@ export const ENFORCERS: readonly Enforcer[] = [
   },
 ];
 
-/** Whether podfence enforces here, tells only, or is not here. */
+/** Whether podfence enforces here, only audits, or is absent. */
 export type Presence = 'enforce' | 'audit' | 'absent';
 
-/** Whose verdict counts, in sentences. */
+/** Says whose verdict counts, in sentences. */
 export function whoseVerdict({ place }: Enforcer, presence: Presence): string {
   if (presence === 'audit') return 'Its verdict alone counts: podfence is in audit mode, and drops nothing.';
   const would = presence === 'absent' ? 'With podfence beside it' : 'Both judge';
   switch (place) {
     case 'queue':
-      return `${would}, podfence in the hook forward, it behind that in postrouting: a connection opens only where both allow it, and the stricter verdict counts.`;
+      return `${would}, podfence in the hook forward and it after that in postrouting: a connection opens only if both allow it, so the stricter verdict counts.`;
     case 'filter':
-      return `${would}, podfence in the hook forward, it in the table filter of the same hook: a packet passes only where both let it, and the stricter verdict counts.`;
+      return `${would}, podfence in the hook forward and it in the table filter of the same hook: a packet passes only if both allow it, so the stricter verdict counts.`;
     case 'ebpf':
       return "It decides by eBPF at the pod's interface, and may pass packets from pod to pod without the hook forward, where podfence looks: there its verdict alone counts, and elsewhere the stricter one.";
     case 'ovs':

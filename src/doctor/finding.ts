@@ -1,13 +1,13 @@
-/** What doctor finds. */
+/** The findings of doctor. */
 import { CHECKS, type CheckName, SEVERITIES, type Severity } from './checks.ts';
 
 /**
- * How sure a finding is. `certain`: seen or tried. `likely`: concluded from something that seldom misleads, such as a version. `possible`: concluded from something that
- * often does.
+ * How sure a finding is. `certain`: seen or tried. `likely`: inferred from something that seldom
+ * misleads, such as a version. `possible`: inferred from something that often does.
  */
 export type Certainty = 'certain' | 'likely' | 'possible';
 
-/** One finding; the same object is the documented shape of `--json` and of `findings` in /status. */
+/** One finding. `--json` and `findings` in /status have this documented shape. */
 export interface Finding {
   /** `PD201` */
   readonly code: string;
@@ -15,13 +15,13 @@ export interface Finding {
   readonly check: CheckName;
   readonly severity: Severity;
   readonly certainty: Certainty;
-  /** What is so; sentences. */
+  /** What is the case; sentences. */
   readonly message: string;
   /** What to do; sentences. */
   readonly advice?: string;
 }
 
-/** A finding, and the nodes that it holds for; none where it is about the cluster. */
+/** A finding and the nodes that it applies to; none if it is about the cluster. */
 export interface NodesFinding extends Finding {
   readonly nodes: readonly string[];
 }
@@ -37,13 +37,13 @@ export function finding(
   return { code, check, severity, certainty, message, ...(advice !== undefined && { advice }) };
 }
 
-/** The worst first, and by code among equals. */
+/** Sorts by severity, worst first, then by code. */
 export function bySeverity<F extends Finding>(findings: readonly F[]): F[] {
   const rank = ({ severity }: Finding) => SEVERITIES.indexOf(severity);
   return findings.toSorted((a, b) => rank(b) - rank(a) || a.code.localeCompare(b.code));
 }
 
-/** Says once what is the same on several nodes. */
+/** Merges findings that are the same on several nodes. */
 export function mergeNodes(byNode: Iterable<readonly [node: string, findings: readonly Finding[]]>): NodesFinding[] {
   const merged = new Map<string, { found: Finding; nodes: string[] }>();
   for (const [node, findings] of byNode) {

@@ -1,8 +1,11 @@
-/** What the kernel, with the tools installed here, can do: each part tried by itself, and the steering that follows. */
+/**
+ * What the kernel can do with the tools installed here: each ability is tried separately, and the
+ * steering follows from them.
+ */
 import type { CheckName } from './checks.ts';
 import { type Finding, finding } from './finding.ts';
 
-/** What came of a trial: nothing for success, or why not. */
+/** The result of a trial: no refusal means success. */
 export interface Trial {
   readonly ability: Ability;
   readonly refusal?: Refusal;
@@ -11,7 +14,7 @@ export interface Trial {
 export interface Refusal {
   /** NOT_PERMITTED, TOOL_MISSING, KERNEL_LACKS and others of dataplane/steering/error.ts. */
   readonly code: string;
-  /** In one line. */
+  /** One line. */
   readonly message: string;
   readonly hint: string;
 }
@@ -31,9 +34,9 @@ export type Ability = Extract<
 interface AbilityWords {
   readonly works: string;
   readonly without: string;
-  /** What to do where the kernel lacks it. */
+  /** What to do if the kernel lacks it. */
   readonly remedy: string;
-  /** Where it is missing. */
+  /** The severity if it is missing. */
   readonly severity: 'info' | 'warning' | 'problem';
 }
 
@@ -41,19 +44,19 @@ const WORDS: Readonly<Record<Ability, AbilityWords>> = {
   'nft-queue': {
     works: 'nftables can hand packets to a queue.',
     without: 'nftables cannot hand packets to a queue; iptables has to.',
-    remedy: 'Nothing, where iptables can. Otherwise load the module nft_queue (CONFIG_NFT_QUEUE).',
+    remedy: 'Nothing, if iptables can. Otherwise load the module nft_queue (CONFIG_NFT_QUEUE).',
     severity: 'info',
   },
   'iptables-queue': {
     works: 'iptables can hand packets to a queue.',
     without: 'iptables cannot hand packets to a queue; nftables has to.',
-    remedy: 'Nothing, where nftables can. Otherwise load xt_NFQUEUE and nfnetlink_queue.',
+    remedy: 'Nothing, if nftables can. Otherwise load xt_NFQUEUE and nfnetlink_queue.',
     severity: 'info',
   },
   ipset: {
-    works: 'ipset has sets of addresses.',
+    works: 'ipset can store sets of addresses.',
     without: 'There are no sets of addresses for iptables (ipset); only nftables can steer.',
-    remedy: 'Nothing, where nftables can hand packets to a queue. Otherwise load ip_set_hash_ip and xt_set.',
+    remedy: 'Nothing, if nftables can hand packets to a queue. Otherwise load ip_set_hash_ip and xt_set.',
     severity: 'info',
   },
   'connection-marks': {
@@ -70,15 +73,15 @@ const WORDS: Readonly<Record<Ability, AbilityWords>> = {
     severity: 'warning',
   },
   'connection-events': {
-    works: 'The connection table can tell of its changes.',
+    works: 'The connection table can report its changes.',
     without:
-      'The connection table cannot tell of its changes (CONFIG_NF_CONNTRACK_EVENTS). This version of podfence reads the table instead, and misses nothing.',
+      'The connection table cannot report its changes (CONFIG_NF_CONNTRACK_EVENTS). This version of podfence reads the table instead, and misses nothing.',
     remedy: 'Nothing.',
     severity: 'info',
   },
   fib: {
-    works: 'Rules can look routes up, against forged senders.',
-    without: 'Rules cannot look routes up. This version of podfence does without.',
+    works: 'Rules can look up routes, against forged senders.',
+    without: 'Rules cannot look up routes. This version of podfence does not need that.',
     remedy: 'Nothing. The modules are nft_fib_inet and ipt_rpfilter.',
     severity: 'info',
   },
@@ -108,16 +111,16 @@ export function abilities(trials: readonly Trial[]): Finding[] {
   });
 }
 
-/** Both kinds of steering tried with all that enforcing needs. */
+/** Both kinds of steering, tried with everything that enforcing needs. */
 export interface SteeringSurvey {
-  /** Why it cannot steer; undefined where it can. */
+  /** Why nftables cannot steer; undefined if it can. */
   readonly nftables?: Refusal;
   readonly iptables?: Refusal;
-  /** Rules of podfence that are there. */
+  /** The kind of podfence rules that exist already. */
   readonly inPlace?: 'nftables' | 'iptables';
-  /** What `--steering auto` takes; undefined where neither works. */
+  /** The choice of `--steering auto`; undefined if neither works. */
   readonly chosen?: 'nftables' | 'iptables';
-  /** Whether nftables takes the rules that judge first packets of UDP flows before routing. */
+  /** Whether nftables accepts the rules that judge first packets of UDP flows before routing. */
   readonly beforeRouting?: boolean;
 }
 
@@ -129,7 +132,7 @@ export function steering({ nftables, iptables, inPlace, chosen }: SteeringSurvey
       'steering',
       'problem',
       'certain',
-      `Neither nftables nor iptables can hand packets over here, so that podfence cannot enforce. ${sentence(nftables?.message)} ${sentence(iptables?.message)}`,
+      `Neither nftables nor iptables can hand packets over here, so podfence cannot enforce. ${sentence(nftables?.message)} ${sentence(iptables?.message)}`,
       sentence([...new Set([iptables?.hint, nftables?.hint])].filter(Boolean).join('; ')),
     );
   }
@@ -158,7 +161,7 @@ function why({
       : firstReason(iptables);
 }
 
-/** The error's words: `nftables cannot steer packets here: …`. */
+/** The text of the error: `nftables cannot steer packets here: …`. */
 function firstReason({ message }: Refusal): string {
   return message.replace(/\.$/, '');
 }
@@ -166,7 +169,7 @@ function firstReason({ message }: Refusal): string {
 function sentence(text = ''): string {
   const trimmed = text.trim();
   if (trimmed === '') return '';
-  // Names of tools stay as they are typed.
+  // Names of tools keep their lower case.
   const begun = /^(nft|ip6?tables|ipset|net\.)/.test(trimmed)
     ? trimmed
     : trimmed.charAt(0).toUpperCase() + trimmed.slice(1);

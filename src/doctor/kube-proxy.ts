@@ -1,13 +1,16 @@
-/** Where in the kernel Services are translated, and what podfence's place in it sees of that. */
+/** Where in the kernel Services are translated, and what podfence sees of that. */
 import { type Finding, finding } from './finding.ts';
 
 export interface ProxyFacts {
-  /** `iptables`, `nftables`, `ipvs`; others as kube-proxy calls them. Undefined where there is no kube-proxy to be seen. */
+  /**
+   * `iptables`, `nftables`, `ipvs`, or another name that kube-proxy uses. Undefined if no
+   * kube-proxy is visible.
+   */
   readonly mode: string | undefined;
-  /** How it is known, as the end of a sentence: `by /proc/net/ip_vs`. */
+  /** How the mode is known, as the end of a sentence: `by /proc/net/ip_vs`. */
   readonly by?: string;
   readonly certain?: boolean;
-  /** Whether IPVS has Services here, whoever made them. */
+  /** Whether IPVS has Services here, from any software. */
   readonly ipvs?: boolean;
 }
 
@@ -18,18 +21,18 @@ export function kubeProxy(facts: ProxyFacts): Finding[] {
 }
 
 /**
- * kube-router's service proxy and keepalived use it too, and a kube-proxy that had this mode before
- * leaves its Services there.
+ * Reports IPVS without kube-proxy's mode ipvs. kube-router's service proxy and keepalived use IPVS
+ * too, and a kube-proxy that ran in this mode before leaves its Services behind.
  */
 function otherIpvs(mode: string | undefined): Finding {
-  const whose = mode === undefined ? 'no kube-proxy is to be seen' : `kube-proxy uses ${mode}`;
+  const whose = mode === undefined ? 'no kube-proxy is visible' : `kube-proxy uses ${mode}`;
   return finding(
     'kube-proxy',
     'warning',
     'likely',
     `IPVS is in use here, though ${whose} (/proc/net/ip_vs has Services). A packet of a pod to such a Service never passes the hook forward, where podfence looks: it is not judged on the way there.`,
-    'ipvsadm -Ln shows whose Services they are. What kube-proxy left behind goes by kube-proxy --cleanup; in place of kube-router --run-service-proxy, kube-proxy translates Services in mode nftables or iptables. ' +
-      'Those that no pod connects to, such as addresses of keepalived, do not matter.',
+    'ipvsadm -Ln shows whose Services they are. kube-proxy --cleanup removes what kube-proxy left behind. Instead of kube-router --run-service-proxy, let kube-proxy translate Services in mode nftables or iptables. ' +
+      'Services that no pod connects to, such as those of keepalived, do not matter.',
   );
 }
 
@@ -66,6 +69,6 @@ function modeOfProxy({ mode, by = '', certain = false }: ProxyFacts): Finding {
     'kube-proxy',
     'info',
     'likely',
-    'No kube-proxy is to be seen. Where something else translates Services (an eBPF dataplane), podfence sees only what it sends through the hook forward.',
+    'No kube-proxy is visible. If something else translates Services (an eBPF dataplane), podfence sees only what it sends through the hook forward.',
   );
 }

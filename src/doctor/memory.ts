@@ -1,8 +1,8 @@
-/** The agent's memory limit against what a cluster of this size needs. */
+/** Compares the agent's memory limit with what a cluster of this size needs. */
 import { type Finding, finding } from './finding.ts';
 
 export interface MemoryFacts {
-  /** Bytes; undefined where there is no limit. */
+  /** Bytes; undefined if there is no limit. */
   readonly limit: number | undefined;
   readonly pods: number;
   readonly policies: number;
@@ -10,16 +10,17 @@ export interface MemoryFacts {
 
 const MIB = 1 << 20;
 /**
- * From the measurements in daemonset/base/daemonset.yaml: the greatest resident size of an agent with 4 queues, 314 MiB with 100 pods and 10 policies, 368 with 10,000 and 10,000, 506 with
- * 100,000 and 10,000. In MiB.
+ * MiB, from the measurements in daemonset/base/daemonset.yaml: the peak resident size of an agent
+ * with 4 queues, 314 with 100 pods and 10 policies, 368 with 10,000 and 10,000, 506 with 100,000
+ * and 10,000.
  */
 const BASE = 314;
 const PER_POD = (506 - 368) / 90_000;
 const PER_POLICY = (368 - 314 - 9900 * PER_POD) / 9990;
-/** Below this much room beyond the need a limit is close. */
+/** A limit is tight below this factor of the need. */
 const ROOM = 1.2;
 
-/** Bytes that an agent needs at most. */
+/** Returns the bytes that an agent needs at most. */
 export function memoryNeed(pods: number, policies: number): number {
   return Math.ceil(BASE + PER_POD * pods + PER_POLICY * policies) * MIB;
 }
@@ -32,7 +33,7 @@ export function memoryLimit({ limit, pods, policies }: MemoryFacts): Finding {
   const advice = `Set resources.limits.memory of the DaemonSet to ${mib(Math.ceil((need * 1.5) / (64 * MIB)) * 64 * MIB)} or more.`;
   if (limit < need) {
     const then =
-      'The kernel may kill it when much changes, and new connections of isolated pods are then dropped until it is back.';
+      'The kernel may kill the agent during a large change; new connections of isolated pods are then dropped until it is back.';
     return finding(
       'memory-limit',
       'problem',
@@ -54,9 +55,10 @@ export function memoryLimit({ limit, pods, policies }: MemoryFacts): Finding {
 }
 
 /**
- * The memory limit of a process, from /proc/self/cgroup and the files of cgroup v2 (memory.max) or v1 (memory.limit_in_bytes), of its own group and of those above.
- * @param read gives a file's text, or undefined where there is none
- * @returns bytes; undefined where there is no limit
+ * Reads the memory limit of this process, of its own cgroup and all above it: /proc/self/cgroup,
+ * and the files of cgroup v2 (memory.max) or v1 (memory.limit_in_bytes).
+ * @param read returns a file's text, or undefined if the file does not exist
+ * @returns bytes; undefined if there is no limit
  */
 export function readMemoryLimit(read: (path: string) => string | undefined): number | undefined {
   const limits: number[] = [];
@@ -72,10 +74,13 @@ export function readMemoryLimit(read: (path: string) => string | undefined): num
   return Number.isFinite(least) ? least : undefined;
 }
 
-/** v1 says "none" by the greatest multiple of a page that fits into 63 bits. */
+/** v1 writes "no limit" as the largest multiple of the page size that fits into 63 bits. */
 const NO_LIMIT = 2 ** 60;
 
-/** In a container the path of /proc/self/cgroup may be the host's, while the container's own group is mounted as the root: then the root's files count. */
+/**
+ * In a container the path of /proc/self/cgroup may be the host's while the container's own cgroup
+ * is mounted as the root: then the root's files count.
+ */
 function limitsAlong(root: string, path: string, file: string, read: (path: string) => string | undefined): number[] {
   const limits: number[] = [];
   const parts = path.split('/').filter((part) => part !== '');
@@ -87,7 +92,10 @@ function limitsAlong(root: string, path: string, file: string, read: (path: stri
   return limits;
 }
 
-/** Bytes of a quantity of the Kubernetes API (`1Gi`, `512M`, `1e9`); undefined for what is none. */
+/**
+ * Converts a quantity of the Kubernetes API (`1Gi`, `512M`, `1e9`) to bytes; undefined if it is not
+ * a quantity.
+ */
 export function bytesOf(quantity: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?(?:[eE]\d+)?)(m|[kMGTPE]i?|Ki)?$/.exec(quantity.trim());
   if (match === null) return undefined;

@@ -1,4 +1,7 @@
-/** All checks of one node, of the facts that could be gathered: what was not looked at is undefined, and is left out. */
+/**
+ * All checks of one node, from the facts that could be gathered. A fact that was not gathered is
+ * undefined, and its checks are left out.
+ */
 import { type BridgeFacts, type BridgeSwitches, bridgeFilter } from './bridges.ts';
 import type { Presence } from './enforcers.ts';
 import { bySeverity, type Finding, finding } from './finding.ts';
@@ -19,20 +22,20 @@ export interface NodeFacts {
   readonly presence: Presence;
   readonly trials?: readonly Trial[];
   readonly steering?: SteeringSurvey;
-  /** How the agent that asks steers. */
+  /** How the calling agent steers. */
   readonly inForce?: SteeringInForce;
   readonly bridges?: { readonly bridges: readonly BridgeFacts[]; readonly switches: BridgeSwitches };
   readonly proxy?: ProxyFacts;
   readonly rules?: RuleFacts;
-  /** Whether `rules` has all rules, or only names of tables and chains. */
+  /** Whether `rules` contains all rules, or only names of tables and chains. */
   readonly rulesComplete?: boolean;
-  /** Whose rules could not be read, or not all of them. @default none */
+  /** Kinds whose rules could not be read, or not completely. @default none */
   readonly unread?: ReadonlySet<RuleKind>;
   readonly queues?: readonly ReadQueue[];
   readonly ourQueues?: QueueRange;
   readonly runtime?: RuntimeFacts;
   readonly memory?: MemoryFacts;
-  /** What was tried and could not be looked at, as sentences. */
+  /** What was tried but could not be checked, as sentences. */
   readonly failures?: readonly string[];
 }
 

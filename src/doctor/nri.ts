@@ -1,15 +1,22 @@
-/** The container runtime's Node Resource Interface: it tells of a pod, with its addresses, before any of its containers starts. */
+/**
+ * The container runtime's Node Resource Interface: it reports a pod, with its addresses, before any
+ * of its containers starts.
+ */
 import { type Finding, finding } from './finding.ts';
 
 export interface RuntimeFacts {
-  /** As a Kubernetes node has it in containerRuntimeVersion: `containerd://2.2.9`. Undefined where it is not known. */
+  /**
+   * As in a Kubernetes node's containerRuntimeVersion: `containerd://2.2.9`. Undefined if it is not
+   * known.
+   */
   readonly runtime?: string | undefined;
-  /** Path of the socket; null where it was looked for and is not there; undefined where nobody could look. */
+  /** Path of the socket; null if it does not exist; undefined if it could not be looked for. */
   readonly socket?: string | null;
 }
 
 /**
- * Since when NRI is there, and on without a setting. containerd: 1.7 has the switch, 2.0 has it on. CRI-O: 1.26 has the switch, 1.30 has it on (their release notes).
+ * The versions that first have NRI, and first have it on by default. containerd: 1.7 and 2.0.
+ * CRI-O: 1.26 and 1.30 (their release notes).
  */
 const RUNTIMES: Readonly<Record<string, { readonly there: number; readonly on: number; readonly setting: string }>> = {
   containerd: {
@@ -21,7 +28,7 @@ const RUNTIMES: Readonly<Record<string, { readonly there: number; readonly on: n
 };
 
 const WITHOUT =
-  "A pod's first packets can pass before the API server tells of its address, for a second at most as a rule.";
+  "A pod's first packets can pass before the API server reports its address, usually for a second at most.";
 const NOT_USED = `This version of podfence does not use it. ${WITHOUT}`;
 
 export function nri({ runtime, socket }: RuntimeFacts): Finding[] {
@@ -40,7 +47,7 @@ export function nri({ runtime, socket }: RuntimeFacts): Finding[] {
   if (!offered) return [finding('nri', 'info', 'certain', `${name} is too old for NRI. ${WITHOUT}`)];
   if (socket === undefined && default_)
     return [finding('nri', 'info', 'likely', `${name} offers NRI, unless it was turned off. ${NOT_USED}`)];
-  const is = default_ ? 'has NRI turned off' : 'can offer NRI, and does not as it stands';
+  const is = default_ ? 'has NRI turned off' : 'can offer NRI, but it is not turned on';
   return [
     finding(
       'nri',
@@ -58,7 +65,7 @@ function knownRuntime(runtime: string) {
   return known === undefined ? undefined : { version, ...known };
 }
 
-/** `since` as 1.07 for 1.7, 1.26 for 1.26. */
+/** `since` is 1.07 for 1.7, and 1.26 for 1.26. */
 function atLeast(version: string, since: number): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major + minor / 100 >= since;

@@ -1,14 +1,16 @@
-/** Another enforcer beside podfence, or before it is installed: by pods and by rules. */
+/**
+ * Finds another enforcer beside podfence, or before podfence is installed: by pods and by rules.
+ */
 import { ENFORCERS, type Enforcer, type PodFacts, type Presence, whoseVerdict } from './enforcers.ts';
 import { type Finding, finding } from './finding.ts';
 import type { RuleFacts, RuleKind } from './rule-dumps.ts';
 
-/** By the pods of one node. Pods that do not run yet count: they will. */
+/** Finds enforcers by the pods of one node. Pods that do not run yet count: they will. */
 export function enforcersByPods(pods: readonly PodFacts[], presence: Presence): Finding[] {
   return ENFORCERS.flatMap((enforcer) => {
     const found = pods.filter((pod) => enforcer.isPod(pod));
     if (found.length === 0) return [];
-    // Names of a DaemonSet's pods differ by node; what they belong to says more, and is the same everywhere.
+    // Pod names of a DaemonSet differ by node; the workload's name is the same everywhere.
     const workloads = new Set(found.map(({ namespace, name }) => `${namespace}/${name.replace(/-[a-z0-9]{5}$/, '')}`));
     return [
       described(
@@ -21,7 +23,7 @@ export function enforcersByPods(pods: readonly PodFacts[], presence: Presence): 
   });
 }
 
-/** k3s enforces by itself, without a pod, and says so in the version of its kubelet: `v1.34.1+k3s1`. */
+/** k3s enforces without a pod of its own; its kubelet's version shows it: `v1.34.1+k3s1`. */
 export function embeddedEnforcer(kubeletVersion: string, presence: Presence): Finding[] {
   if (!/\+k3s\d/.test(kubeletVersion)) return [];
   const router = ENFORCERS.find(({ name }) => name === 'kube-router');
@@ -31,7 +33,7 @@ export function embeddedEnforcer(kubeletVersion: string, presence: Presence): Fi
       ...described(
         router,
         'other-enforcer',
-        `k3s (${kubeletVersion}) enforces policies by the kube-router inside it, unless it was told not to.`,
+        `k3s (${kubeletVersion}) enforces policies with its built-in kube-router, unless that is turned off.`,
         presence,
       ),
       certainty: 'likely',
@@ -40,8 +42,8 @@ export function embeddedEnforcer(kubeletVersion: string, presence: Presence): Fi
 }
 
 /**
- * By rules. They can be left behind by what was taken away.
- * @param unread whose rules could not be read: then there may be more
+ * Finds enforcers by their rules, which may be leftovers of removed software.
+ * @param unread kinds whose rules could not be read: there may be more enforcers
  */
 export function enforcersByRules(
   rules: RuleFacts,
@@ -61,7 +63,7 @@ export function enforcersByRules(
     return [described(enforcer, 'other-rules', `${enforcer.name} has rules here (${seen.join(', ')}).`, presence)];
   });
   if (found.length > 0 || unread.size > 0) return found;
-  return [finding('other-rules', 'ok', 'likely', 'No table or chain here is named as those of another enforcer are.')];
+  return [finding('other-rules', 'ok', 'likely', 'No table or chain here has a name that another enforcer uses.')];
 }
 
 function described(
@@ -72,10 +74,8 @@ function described(
 ): Finding {
   const { note, off } = enforcer;
   const advice =
-    presence === 'absent'
-      ? `Decide for one of the two before podfence enforces. ${off}`
-      : `Keep one of the two. ${off}`;
-  const rest = check === 'other-rules' ? ' Rules alone can be left over from what was taken away.' : '';
+    presence === 'absent' ? `Choose one of the two before podfence enforces. ${off}` : `Keep one of the two. ${off}`;
+  const rest = check === 'other-rules' ? ' Rules alone may be leftovers of removed software.' : '';
   return finding(
     check,
     presence === 'enforce' ? 'warning' : 'info',

@@ -1,18 +1,21 @@
-/** The kernel's queues: who hands packets to them, and who reads them. */
+/** The kernel's queues: which rules hand packets to them, and which processes read them. */
 import { ENFORCERS, type Enforcer, type Presence, whoseVerdict } from './enforcers.ts';
 import { type Finding, finding } from './finding.ts';
 import type { RuleQueue } from './rule-dumps.ts';
 
-/** A queue that somebody reads. */
+/** A queue that a process reads: a line of /proc/net/netfilter/nfnetlink_queue. */
 export interface ReadQueue {
   readonly queue: number;
-  /** Netlink port of the reader. It is no process number to rely on: one of a container is what the container has for it. */
+  /**
+   * Netlink port of the reader. Do not take it for a process id: in a container it is the id inside
+   * the container.
+   */
   readonly port: number;
-  /** Packets, now. */
+  /** Packets waiting now. */
   readonly waiting: number;
-  /** Packets that the kernel had to drop: the queue was full, or the reader's buffer. */
+  /** Packets that the kernel dropped because the queue or the reader's buffer was full. */
   readonly dropped: number;
-  /** The process that holds the reader's socket, where it is to be seen. */
+  /** The process that holds the reader's socket, if visible. */
   readonly process?: { readonly pid: number; readonly name: string };
 }
 
@@ -24,9 +27,9 @@ export interface QueueRange {
 
 export interface QueueFacts {
   readonly read: readonly ReadQueue[];
-  /** Undefined where rules were not looked at. */
+  /** Undefined if rules were not read. */
   readonly rules?: readonly RuleQueue[];
-  /** Of an agent that asks about itself; otherwise its rules tell. */
+  /** The queues of an agent that checks itself; otherwise its rules show them. */
   readonly ours?: QueueRange;
   readonly presence: Presence;
 }
@@ -51,7 +54,7 @@ export function queues({ read, rules = [], ours, presence }: QueueFacts): Findin
       'certain',
       ourReaders.length === 0
         ? 'No queue of the kernel is in use.'
-        : `podfence reads its ${ourReaders.length === 1 ? 'queue' : 'queues'} (${rangesText(ourReaders.map(({ queue }) => ({ first: queue, last: queue })))}), and nobody else has any.`,
+        : `podfence reads its ${ourReaders.length === 1 ? 'queue' : 'queues'} (${rangesText(ourReaders.map(({ queue }) => ({ first: queue, last: queue })))}), and no other process reads any.`,
     ),
   ];
 }
@@ -68,11 +71,11 @@ function unreadOurs(rules: readonly RuleQueue[], read: readonly ReadQueue[]): Fi
       'queues',
       'problem',
       'certain',
-      `Rules of podfence hand packets to ${rangesText(unread)}, which nobody reads: no agent judges here. ` +
+      `Rules of podfence hand packets to ${rangesText(unread)}, which no process reads: no agent judges here. ` +
         (rule.bypass
           ? 'They let packets pass meanwhile (--fail open): nothing is enforced.'
           : 'New connections of isolated pods are dropped meanwhile (--fail closed).'),
-      'Start the agent; its log says why it stopped. Or take the rules away: podfence cleanup.',
+      'Start the agent; its log says why it stopped. Or remove the rules: podfence cleanup.',
     ),
   ];
 }
@@ -97,22 +100,22 @@ function foreignRule(
   const [reader] = readers;
   if (reader !== undefined) return readBy(`${what},`, reader, presence);
   return rule.bypass
-    ? finding('queues', 'info', 'certain', `${what}, which nobody reads; its packets pass.`)
+    ? finding('queues', 'info', 'certain', `${what}, which no process reads; its packets pass.`)
     : finding(
         'queues',
         'warning',
         'certain',
-        `${what}, which nobody reads: its packets are dropped, whatever podfence allows.`,
-        'Start what reads it, or take the rule away.',
+        `${what}, which no process reads: its packets are dropped, whatever podfence allows.`,
+        'Start the program that reads it, or remove the rule.',
       );
 }
 
-/** @param what the beginning of a sentence that goes on with "read by" */
+/** @param what start of a sentence that continues with "read by" */
 function readBy(what: string, reader: ReadQueue, presence: Presence): Finding {
   const enforcer = enforcerOf(reader);
   const verdict =
     enforcer === undefined
-      ? 'A packet that both look at passes only where both let it.'
+      ? 'A packet that both judge passes only if both allow it.'
       : whoseVerdict(enforcer, presence);
   return finding(
     'queues',
@@ -128,7 +131,7 @@ function enforcerOf({ process }: ReadQueue): Enforcer | undefined {
 }
 
 function readerText({ process, port }: ReadQueue, enforcer: Enforcer | undefined): string {
-  if (process === undefined) return `a process that is not to be seen from here (netlink port ${port})`;
+  if (process === undefined) return `a process that is not visible from here (netlink port ${port})`;
   const name = `${process.name} (process ${process.pid})`;
   return enforcer === undefined ? name : `${name}, which is ${enforcer.name}`;
 }
@@ -143,7 +146,7 @@ function isIn(queue: number, { first, last }: QueueRange): boolean {
   return queue >= first && queue <= last;
 }
 
-/** The same rule stands for IPv4 and for IPv6. */
+/** The same rule may exist for IPv4 and for IPv6. */
 function distinct(findings: readonly Finding[]): Finding[] {
   return [...new Map(findings.map((each) => [each.message, each])).values()];
 }

@@ -1,4 +1,4 @@
-/** What an agent may ask the API server. */
+/** Whether an agent has the rights that it needs at the API server. */
 import { type Finding, finding } from './finding.ts';
 
 export interface Right {
@@ -8,7 +8,7 @@ export interface Right {
   readonly resource: string;
 }
 
-/** What an agent reads, as in daemonset/base/rbac.yaml; it asks for nothing else. */
+/** What an agent reads, as in daemonset/base/rbac.yaml; it requests nothing else. */
 export const AGENT_RIGHTS: readonly Right[] = [
   { group: '', resource: 'namespaces' },
   { group: '', resource: 'pods' },
@@ -16,9 +16,12 @@ export const AGENT_RIGHTS: readonly Right[] = [
 ].flatMap((what) => ['list', 'watch'].map((verb) => ({ verb, ...what })));
 
 export interface RightsFacts {
-  /** Who was asked about, as the subject of a sentence: `The ServiceAccount podfence-system/podfence`. */
+  /**
+   * The checked account, as the subject of a sentence: `The ServiceAccount
+   * podfence-system/podfence`.
+   */
   readonly subject: string;
-  /** By right: what the API server answers. */
+  /** The API server's answers. */
   readonly answers: readonly { readonly right: Right; readonly allowed: boolean }[];
 }
 

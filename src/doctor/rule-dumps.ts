@@ -1,28 +1,29 @@
 /**
- * The rules of a node as its tools print them: `nft list ruleset` (or `nft list chains` and `list flowtables`, which say less and cost little), and `iptables-save`. Only what tells who has rules
- * there, and where packets leave the usual way, is read.
+ * Parses a node's rules as its tools print them: `nft list ruleset` (or `nft list chains` and `list
+ * flowtables`, which print less and cost little), and `iptables-save`. Reads only what shows which
+ * software has rules, and where packets leave the usual path.
  */
 
 import { iptablesMarkBits, nftMarkBits } from './mark-rules.ts';
 
-/** Whose rules: those of iptables-nft count as iptables'. */
+/** The kind of rules; those of iptables-nft count as iptables. */
 export type RuleKind = 'nftables' | 'iptables';
 
 export interface RuleFacts {
   /** `inet kube-network-policies` */
   readonly tables: ReadonlySet<string>;
-  /** Names of chains of all tables, of both tools. */
+  /** Names of chains of all tables, of both kinds. */
   readonly chains: ReadonlySet<string>;
   readonly queues: readonly RuleQueue[];
   readonly flowTables: readonly NftFlowtable[];
   readonly marks: readonly RuleMark[];
 }
 
-/** A rule that writes marks of connections. */
+/** A rule that writes connection marks. */
 export interface RuleMark {
-  /** Those that it may change. */
+  /** The bits that it may change. */
   readonly bits: number;
-  /** As of RuleQueue. */
+  /** As in RuleQueue. */
   readonly place: string;
   readonly ours: boolean;
 }
@@ -31,11 +32,11 @@ export interface RuleMark {
 export interface RuleQueue {
   readonly first: number;
   readonly last: number;
-  /** Whether packets pass while nobody reads the queue; they are dropped otherwise. */
+  /** Whether packets pass while no process reads the queue; otherwise they are dropped. */
   readonly bypass: boolean;
-  /** Where the rule stands: `chain postrouting of table inet kube-network-policies`. */
+  /** Where the rule is: `chain postrouting of table inet kube-network-policies`. */
   readonly place: string;
-  /** Whether it is podfence's. */
+  /** Whether the rule is podfence's. */
   readonly ours: boolean;
 }
 
@@ -43,7 +44,7 @@ export interface NftFlowtable {
   /** `inet filter ft` */
   readonly name: string;
   readonly devices: readonly string[];
-  /** Rules that put connections into it; 0 where they were not looked at or are missing. */
+  /** Rules that add connections to it; 0 also if rules were not read. */
   readonly rules: number;
 }
 
@@ -52,7 +53,7 @@ export const NO_RULES: RuleFacts = { tables: new Set(), chains: new Set(), queue
 const OUR_TABLE = 'inet podfence';
 const OUR_CHAINS = /^PODFENCE-/;
 
-/** Reads what `nft list …` prints (nft(8), versions 0.9 to 1.1). */
+/** Parses the output of `nft list …` (nft(8), versions 0.9 to 1.1). */
 export function readNft(text: string): RuleFacts {
   const tables = new Set<string>();
   const chains = new Set<string>();
@@ -88,13 +89,19 @@ export function readNft(text: string): RuleFacts {
   return { tables, chains, queues, flowTables, marks };
 }
 
-/** Tables that iptables-nft made are iptables' to people; iptables-save prints the same rules, and each is told once. */
+/**
+ * Users think of tables of iptables-nft as iptables' own. iptables-save prints the same rules; the
+ * same wording makes both one finding.
+ */
 function placeOf(chain: string, table: string): string {
   const iptables = /^ip6? (raw|mangle|nat|filter|security)$/.exec(table)?.[1];
   return iptables === undefined ? `chain ${chain} of table ${table}` : `chain ${chain} of iptables' table ${iptables}`;
 }
 
-/** `queue flags bypass to 100-101`, `queue num 100 bypass` in older versions; iptables-nft's rules print as `xt target NFQUEUE`, and are read by iptables-save. */
+/**
+ * Parses `queue flags bypass to 100-101`, or `queue num 100 bypass` of older versions. nft prints
+ * iptables-nft's rules as `xt target NFQUEUE`; those are read from iptables-save.
+ */
 function nftQueue(line: string): Pick<RuleQueue, 'first' | 'last' | 'bypass'> | undefined {
   const statement = /\bqueue\b(?! to @)([a-z, ]*?)(?:to|num) (\d+)(?:-(\d+))?(.*)$/.exec(line);
   if (statement === null || /comment ".*\bqueue\b/.test(line.slice(0, statement.index))) return undefined;
@@ -106,7 +113,7 @@ function nftQueue(line: string): Pick<RuleQueue, 'first' | 'last' | 'bypass'> | 
   };
 }
 
-/** Reads what `iptables-save` prints, of all its tables. */
+/** Parses the output of `iptables-save`, of all its tables. */
 export function readIptables(text: string): RuleFacts {
   const chains = new Set<string>();
   const queues: RuleQueue[] = [];

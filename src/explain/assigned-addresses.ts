@@ -1,6 +1,6 @@
 /**
- * Addresses that stand for ones nobody knows yet: manifests do not tell the address that a pod will get. Selectors do not look at addresses, but an
- * ipBlock does, and then the verdict may be another in the cluster.
+ * Placeholder addresses, because manifests do not contain the address that a pod will get.
+ * Selectors ignore addresses, but the verdict of an ipBlock may differ in the cluster.
  */
 import { addressBits, type Cidr, familyOf, isMistake, isStrictlyInside, parseCidr } from '../cluster/addresses.ts';
 import { type Direction, type IpBlock, type PolicyRecord, type PolicyRule, recordKey } from '../cluster/records.ts';
@@ -10,18 +10,21 @@ import { endName, type FlowEnd } from './flow-end.ts';
 import { and } from './words.ts';
 
 export interface AssignedAddresses {
-  /** Of pods, and of the nodes of those that use their node's network; canonical text. */
+  /** Addresses of pods, and of nodes that host-network pods run on; canonical text. */
   readonly addresses: ReadonlySet<string>;
-  /** CIDRs: an address in one of them is wrong, but the range is right. */
+  /** CIDRs. An address in one of them is a placeholder, but the range is the real one. */
   readonly ranges: readonly string[];
 }
 
 export const NONE_ASSIGNED: AssignedAddresses = { addresses: new Set(), ranges: [] };
 
-/** Where clusters have their pods: private use (RFC 1918), shared (RFC 6598), and all of IPv6. */
+/** Where clusters put their pods: private use (RFC 1918), shared (RFC 6598), and all of IPv6. */
 const USUAL_RANGES = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', '::/0'].flatMap(blockOf);
 
-/** A sentence where the verdict of a direction hangs on such an address of `peer`: some other address would have got the other verdict. */
+/**
+ * Returns a sentence if the direction's verdict depends on a placeholder address of `peer`: with
+ * another address it could be the opposite.
+ */
 export function assignedAddressNote(
   attribution: Attribution,
   assigned: AssignedAddresses,
@@ -44,17 +47,18 @@ export function assignedAddressNote(
   );
   if (deciding.length === 0) return undefined;
   const names = and(deciding.map(({ policy }) => recordKey(policy)));
-  return `The address of ${endName(peer)} is not known: ${peer.address} is made up. An ipBlock of ${names} looks at it, so ${direction} may be otherwise in the cluster.`;
+  return `The address of ${endName(peer)} is not known: ${peer.address} is made up. An ipBlock of ${names} depends on it, so the ${direction} verdict may differ in the cluster.`;
 }
 
-/** Whether there are policies whose ipBlocks may tell such addresses apart. */
+/** Whether any ipBlock may match some of the possible real addresses and not others. */
 export function dependsOnAssigned(
   { policies }: Pick<ClusterSnapshot, 'policies'>,
   assigned: AssignedAddresses,
 ): boolean {
   const blocks = policies.flatMap(({ ingress, egress }) => [...ingress, ...egress].flatMap(blocksOf));
   if (blocks.length === 0) return false;
-  // Of those with the same range, or of the same family without one, the same is true.
+  // Addresses in the same range give the same answer; without a range, so do those of the same
+  // family.
   const kinds = new Map(
     [...assigned.addresses].map((each) => [
       assigned.ranges.find((range) => isInCidr(each, range)) ?? familyOf(each),
@@ -64,7 +68,7 @@ export function dependsOnAssigned(
   return [...kinds.values()].some((address) => blocks.some((block) => tellsApart(block, address, assigned)));
 }
 
-/** Whatever the peer's address is. */
+/** Whether the rule allows the peer whatever its address is. */
 function allowsAnyway(
   attribution: Attribution,
   { namespace }: PolicyRecord,
@@ -81,13 +85,13 @@ function blocksOf({ peers }: PolicyRule): readonly IpBlock[] {
   return peers.flatMap(({ ipBlock }) => ipBlock ?? []);
 }
 
-/** Whether a block holds some of the addresses that the real one may be, and not others. */
+/** Whether a block contains some of the addresses that the real one may be, and not others. */
 function tellsApart({ cidr, except }: IpBlock, address: string, assigned: AssignedAddresses): boolean {
   const parts = [cidr, ...except].flatMap(blockOf);
   const range = rangeOf(address, assigned);
   if (range !== undefined) return parts.some((part) => isStrictlyInside(part, range));
   const family = familyOf(address);
-  // One address alone is somebody's whom the policy's author knew.
+  // A single address is one that the policy's author knew, so it is no pod's future address.
   return parts.some(
     (part) =>
       part.family === family && part.prefix > 0 && !isSingle(part) && USUAL_RANGES.some((each) => overlap(part, each)),

@@ -1,6 +1,7 @@
 /**
- * Questions about flows as lines of JSON, and their answers: `{"from", "to", "port", "protocol"}` gives the same with
- * `{"egress", "ingress", "verdict", "reason"}`. What is kept does not grow with the lines.
+ * Questions about flows as JSON lines, and their answers: `{"from", "to", "port", "protocol"}`
+ * returns the same with `{"egress", "ingress", "verdict", "reason"}`. Memory does not grow with the
+ * number of lines.
  */
 import { describe, isMap } from '../cluster/field.ts';
 import type { Direction } from '../cluster/records.ts';
@@ -18,14 +19,14 @@ export interface FlowQuestion {
   readonly from: string;
   /** `namespace/pod`, `namespace/service`, or an address. */
   readonly to: string;
-  /** Number or name; `5432/tcp` too. Only flows of ICMP have none. */
+  /** Number or name; `5432/tcp` too. Absent only for ICMP. */
   readonly port?: number | string | undefined;
-  /** @default that of the port if it has a name, else TCP */
+  /** @default the protocol of the named port, else TCP */
   readonly protocol?: FlowProtocol | undefined;
 }
 
 export interface BatchAnswer extends Judgement {
-  /** As they were given. */
+  /** As in the question. */
   readonly from: string;
   readonly to: string;
   readonly port: number | string | undefined;
@@ -44,15 +45,16 @@ export class Batch {
   }
 
   /**
-   * The answer to one line.
-   * @throws FlowError, whose message is for people, for a line that makes no sense
+   * Answers one line.
+   * @throws FlowError for a line that makes no sense; its message is meant for people
    */
   answer(line: string): BatchAnswer {
     return this.judge(readQuestion(line));
   }
 
   /**
-   * A flow to a Service is allowed where every way to it is: otherwise some of its connections fail.
+   * Judges a flow. A flow to a Service is allowed only if every way to it is: otherwise some of its
+   * connections fail.
    * @throws FlowError for names and ports that do not exist
    */
   judge({ from, to, port, protocol }: FlowQuestion): BatchAnswer {
@@ -102,10 +104,10 @@ function bad(message: string): FlowError {
   return new FlowError('BAD_LINE', message);
 }
 
-/** @throws FlowError, for a port and a protocol that contradict each other too */
+/** @throws FlowError, also for a port and a protocol that contradict each other */
 export function portQuery(port: number | string | undefined, protocol: FlowProtocol | undefined): PortQuery {
   if (protocol === 'ICMP') return icmpQuery(port);
-  if (port === undefined) throw bad('port: it is missing; only flows of ICMP have none');
+  if (port === undefined) throw bad('port: missing; only ICMP flows have none');
   if (typeof port === 'number') return { protocol, port: checkPort(port) };
   const query = parsePort(port);
   if (protocol !== undefined && query.protocol !== undefined && query.protocol !== protocol) {
@@ -122,7 +124,10 @@ function icmpQuery(port: number | string | undefined): PortQuery {
 
 const GRAVEST_FIRST: readonly Verdict[] = ['deny', 'would_deny', 'allow'];
 
-/** Of several ways that are not all allowed, the first that is denied in a direction decides it, or else the first that would be. */
+/**
+ * If several ways differ, the first one denied in a direction decides that direction, else the
+ * first that audited policies would deny.
+ */
 function worst(judgements: readonly Judgement[]): Judgement {
   const [first] = judgements as readonly [Judgement];
   if (judgements.length === 1) return first;

@@ -1,6 +1,7 @@
 /**
- * Judges any flow of a whole cluster, each direction by itself, by what judges packets on the nodes: a compiled RuleTable and the filter's
- * ruling of a packet. Every pod is an endpoint of the table, so the egress is judged as the source's node judges it, and the ingress as the destination's does.
+ * Judges any flow of a whole cluster, each direction separately, with the code that judges packets
+ * on the nodes: a compiled RuleTable and the filter's ruling. Every pod is an endpoint of the
+ * table, so egress is judged as on the source's node and ingress as on the destination's.
  */
 import { hostsOf } from '../cluster/address-owners.ts';
 import type { PolicyMode } from '../cluster/records.ts';
@@ -20,18 +21,21 @@ import { type FlowProtocol, type Judgement, protocolNumber, type Verdict } from 
 /** Any ephemeral port: no policy looks at it. */
 const SOURCE_PORT = 40_000;
 
-/** Where an address is: in a pod's network, or in that of the node itself. */
+/** Where an address is: in a pod's network, or in the node's own. */
 interface Place {
   readonly node: string | undefined;
   readonly isNode: boolean;
 }
 
 export interface JudgeOptions {
-  /** Nodes whose addresses are known otherwise than from pods that use their network. @default none */
+  /** Nodes whose addresses do not come from their host-network pods. @default none */
   readonly nodes?: readonly NodeIdentity[];
   /** As in CompilerOptions. @default enforce */
   readonly mode?: PolicyMode;
-  /** What a node judges by at this moment: it decides for the pods of this node. @default nothing */
+  /**
+   * The table that a node judges by right now; it decides for the pods of that node. @default
+   * nothing
+   */
   readonly inForce?: { readonly node: string; readonly table: RuleTable };
 }
 
@@ -56,7 +60,7 @@ export class ClusterJudge {
 
   /**
    * @param port destination port, NO_PORT for ICMP
-   * @throws RangeError where the ends' addresses are of different families, or are none
+   * @throws RangeError if the addresses are of different families, or one is not an IP address
    */
   judge(from: FlowEnd, to: FlowEnd, protocol: FlowProtocol, port: number): Judgement {
     if (this.#isLocalNode(from, to)) return judgementOf(LOCAL_NODE, LOCAL_NODE);
@@ -78,15 +82,16 @@ export class ClusterJudge {
     return judgementOf(ruling(from, EGRESS), ruling(to, INGRESS));
   }
 
-  /** By which the end's own direction is judged. */
+  /** Returns the table that judges the end's own direction. */
   #tableFor(end: FlowEnd): RuleTable {
     if (end.kind === 'pod' && end.node !== undefined && end.node === this.#inForce?.node) return this.#inForce.table;
     return this.#compile().table;
   }
 
   /**
-   * Policies whose ipBlocks open nothing to some of their pods, since those of all policies of the
-   * same pods are too many: `namespace/name`, and why, a sentence about the policy without a stop.
+   * Policies whose ipBlocks open nothing to some of their pods, because the policies that select
+   * those pods have too many ipBlocks together. Maps `namespace/name` to the reason, a sentence
+   * about the policy without a full stop.
    */
   closedBlocks(): ReadonlyMap<string, string> {
     return this.#compile().closedBlocks;
@@ -97,7 +102,10 @@ export class ClusterJudge {
     return this.#compiled;
   }
 
-  /** Traffic between a pod and the node that it runs on is always allowed; the tables know of no nodes. */
+  /**
+   * Whether the flow is between a pod and the node that it runs on, which is always allowed. The
+   * tables do not contain nodes.
+   */
   #isLocalNode(from: FlowEnd, to: FlowEnd): boolean {
     const source = this.#placeOf(from);
     const destination = this.#placeOf(to);
@@ -119,13 +127,13 @@ interface Compiled {
   readonly closedBlocks: ReadonlyMap<string, string>;
 }
 
-/** By snapshot, which never changes: whoever asks about one, in whatever words, asks the same table. */
+/** Keyed by snapshot, which never changes: all questions about one snapshot share one table. */
 const compiled: Readonly<Record<PolicyMode, WeakMap<ClusterSnapshot, Compiled>>> = {
   enforce: new WeakMap(),
   audit: new WeakMap(),
 };
 
-/** Compiled when it is first asked. */
+/** Compiles on first use. */
 function compiledOf(snapshot: ClusterSnapshot, mode: PolicyMode): Compiled {
   let found = compiled[mode].get(snapshot);
   if (found === undefined) {
@@ -146,7 +154,7 @@ function wordsOf({ address }: FlowEnd): AddressWords {
   return words;
 }
 
-/** @param egress a ruling of filter/decide.ts, as `ingress` is */
+/** @param egress a ruling of filter/decide.ts, like `ingress` */
 function judgementOf(egress: number, ingress: number): Judgement {
   const decisive = together(egress, ingress);
   return {

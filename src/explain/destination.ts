@@ -1,4 +1,4 @@
-/** Whom a question about a flow means where a pod and a Service have the same name: the one that has the port. */
+/** If a pod and a Service share a name, a question about it means the one that has the port. */
 import { type PodRecord, recordKey } from '../cluster/records.ts';
 import type { ServicePort, ServiceRecord } from '../cluster/services.ts';
 import { type Ends, type Named, POD, SERVICE } from './ends.ts';
@@ -8,12 +8,13 @@ import { flowPortText } from './words.ts';
 
 export interface Destination {
   readonly named: Named;
-  /** A sentence about the other one of that name; undefined where there is none. */
+  /** A sentence about the other object of that name; undefined if there is none. */
   readonly note?: string;
 }
 
 /**
- * A Service only where it has the port and the pod is not known to: container ports are a declaration that need not be there.
+ * Resolves a destination. If a pod and a Service share the name, returns the pod, unless only the
+ * Service is known to have the port: pods need not declare their ports.
  * @param text as Ends.named reads it
  * @throws FlowError UNKNOWN_END
  */
@@ -25,14 +26,14 @@ export function destinationNamed(ends: Ends, text: string, query: PortQuery): De
   const servicePort = service.headless ? undefined : portOfService(service, query);
   if (servicePort !== undefined && !hasPort(ends, pod, query)) {
     const what = flowPortText(servicePort.protocol, servicePort.port);
-    const note = `The Service ${name} has ${what}, the Pod of that name has not: ${POD}${name} asks about the Pod.`;
+    const note = `Service ${name} has ${what}, the pod of that name does not: write ${POD}${name} to ask about the pod.`;
     return { named: { kind: 'service', service }, note };
   }
-  const note = `There is a Service ${name} as well: ${SERVICE}${name} asks about it.`;
+  const note = `There is a Service ${name} as well: write ${SERVICE}${name} to ask about it.`;
   return { named: { kind: 'pod', pod }, note };
 }
 
-/** The port of a Service that a question is about, if it has it. */
+/** Returns the Service's port that the question names, if it has it. */
 export function portOfService({ ports }: ServiceRecord, { protocol, port }: PortQuery): ServicePort | undefined {
   return ports.find((each) =>
     typeof port === 'number'
@@ -41,7 +42,7 @@ export function portOfService({ ports }: ServiceRecord, { protocol, port }: Port
   );
 }
 
-/** By its own word, or because a Service sends there. */
+/** Whether the pod declares the port, or a Service sends to it. */
 function hasPort(ends: Ends, pod: PodRecord, { protocol, port }: PortQuery): boolean {
   if (port === NO_PORT) return true;
   if (typeof port === 'string')

@@ -1,4 +1,7 @@
-/** In what a peer or a port of a rule differs from a flow, and how much: the less, the likelier it is that this one was meant. */
+/**
+ * How a peer or a port of a rule differs from a flow, and by how much: the smaller the difference,
+ * the likelier the author meant this rule.
+ */
 
 import { addressBits, isMistake, parseAddress, parseCidr } from '../cluster/addresses.ts';
 import type { PodRecord, PolicyPeer, PolicyPort } from '../cluster/records.ts';
@@ -11,25 +14,28 @@ import { flowPortText, labelsText, NAMESPACE_NAME, namedPortsText } from './word
 
 export interface Miss {
   readonly difference: Difference;
-  /** 0 would match. The numbers only order what people see. */
+  /** 0 would match. Only the order matters. */
   readonly distance: number;
   /** A clause: `frontend-1 has role=frontend`. */
   readonly text: string;
 }
 
-/** A block as much larger, in bits of its prefix, that holds the address is still near it. */
+/**
+ * The address is still near a block if widening the prefix by this many bits makes the block
+ * contain it.
+ */
 const NEAR_BITS = 8;
 
 /** One end of a flow as a rule's peer sees it. */
 export interface PeerEnd {
   readonly end: FlowEnd;
-  /** Undefined for what no selector matches. */
+  /** Undefined if no selector can match the end. */
   readonly pod: PodRecord | undefined;
-  /** Its address is not its real one: how far that is from a block says nothing. */
+  /** The address is a placeholder, so its distance to a block says nothing. */
   readonly isAssigned: boolean;
 }
 
-/** What keeps `peer`, in a policy of `namespace`, from matching; nothing where it does match. */
+/** Returns what keeps `peer`, in a policy of `namespace`, from matching; empty if it matches. */
 export function peerMisses(
   attribution: Attribution,
   peer: PolicyPeer,
@@ -49,9 +55,9 @@ function noPodMiss(end: FlowEnd): Miss {
       text: `${end.name} uses its node's network, which no selector matches`,
     };
   }
-  // Further than any block: those are what policies have for addresses.
+  // Further than any block, because only blocks select addresses that are not pods.
   const what = end.kind === 'node' ? `node ${end.name}` : end.address;
-  return { difference: 'not-a-pod', distance: 8, text: `${what} is no pod of the cluster` };
+  return { difference: 'not-a-pod', distance: 8, text: `${what} is not a pod of the cluster` };
 }
 
 function podMisses({ podSelector }: PolicyPeer, { name, labels }: PodRecord): Miss[] {
@@ -69,12 +75,12 @@ function namespaceMisses(
   const { namespaceSelector } = peer;
   if (namespaceSelector === undefined) {
     if (namespace === own) return [];
-    const text = `${name} is in namespace ${namespace}, and without a namespaceSelector only pods of ${own} are meant`;
+    const text = `${name} is in namespace ${namespace}, and without a namespaceSelector only pods of ${own} match`;
     return [{ difference: 'other-namespace', distance: 2, text }];
   }
   const record = attribution.namespace(namespace);
   if (record === undefined) {
-    return [{ difference: 'namespace-labels', distance: 3, text: `of namespace ${namespace} nothing is known` }];
+    return [{ difference: 'namespace-labels', distance: 3, text: `namespace ${namespace} is not known` }];
   }
   const keys = unmetKeys(namespaceSelector, record.labels);
   if (keys.length === 0) return [];
@@ -85,7 +91,7 @@ function namespaceMisses(
   return [{ difference: 'namespace-labels', distance: 2 * keys.length, text }];
 }
 
-/** Keys of the requirements that the labels do not meet. */
+/** Returns the keys of the requirements that the labels do not meet. */
 export function unmetKeys(
   selector: Parameters<typeof requirementsOf>[0],
   labels: PodRecord['labels'],
@@ -114,7 +120,7 @@ function isNear(address: string, cidr: string): boolean {
   return parsed.value >> ignored === block.first >> ignored;
 }
 
-/** What keeps `wanted` from matching the flow; undefined where it does match. */
+/** Returns what keeps `wanted` from matching the flow; undefined if it matches. */
 export function portMiss(
   attribution: Attribution,
   wanted: PolicyPort,
@@ -145,7 +151,7 @@ function namedPortMiss(attribution: Attribution, name: string, protocol: FlowPro
   const pod = attribution.podAt(flow.destination);
   const asked = flowPortText(protocol, flow.port);
   if (pod === undefined) {
-    return { difference: 'named-port', distance: 3, text: `${flow.destination} is no pod and has no named ports` };
+    return { difference: 'named-port', distance: 3, text: `${flow.destination} is not a pod and has no named ports` };
   }
   const numbers = pod.ports.filter((each) => each.name === name && each.protocol === protocol).map(({ port }) => port);
   if (numbers.length > 0) {

@@ -1,4 +1,4 @@
-/** Names -> the ends of flows: pods, Services, nodes, addresses. */
+/** Resolves names to the ends of flows: pods, Services, nodes, addresses. */
 import { ownersByAddress } from '../cluster/address-owners.ts';
 import { didYouMean } from '../cluster/nearest.ts';
 import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts';
@@ -10,13 +10,13 @@ import type { NodeIdentity } from '../policy/compiler.ts';
 import type { FlowEnd } from './flow-end.ts';
 import { FlowError } from './flow-error.ts';
 
-/** What a name stands for: a pod with all its addresses, a Service, or one address. */
+/** What a name resolves to: a pod with all its addresses, a Service, or one address. */
 export type Named =
   | { readonly kind: 'pod'; readonly pod: PodRecord }
   | { readonly kind: 'service'; readonly service: ServiceRecord }
   | { readonly kind: 'end'; readonly end: FlowEnd };
 
-/** Say that a Service, or a pod, is meant where the other has its name too. */
+/** Prefixes that pick the Service or the pod if both have the same name. */
 export const SERVICE = 'service/';
 export const POD = 'pod/';
 
@@ -26,13 +26,13 @@ export class Ends {
   readonly #byClusterIP = new Map<string, ServiceRecord>();
   /** Pods whose records have an address; see cluster/address-owners.ts. */
   readonly #byAddress: ReadonlyMap<string, readonly PodRecord[]>;
-  /** Of the Services that were asked for. */
+  /** Pods behind each Service that a question named. */
   readonly #behind = new Map<ServiceRecord, readonly PodRecord[]>();
 
   /** Names of nodes, by address. */
   readonly #nodes = new Map<string, string>();
 
-  /** @param nodes those whose addresses are known otherwise than from pods that use their network */
+  /** @param nodes nodes whose addresses do not come from their host-network pods */
   constructor({ pods }: ClusterSnapshot, services: readonly ServiceRecord[], nodes: readonly NodeIdentity[] = []) {
     this.#byAddress = ownersByAddress(pods);
     for (const { name, addresses } of nodes) for (const address of addresses) this.#nodes.set(address, name);
@@ -49,8 +49,9 @@ export class Ends {
   }
 
   /**
-   * `namespace/pod`, `pod/namespace/pod`, a pod's name alone where no other has it, `namespace/service`, `service/namespace/service`, or an address,
-   * which may be a pod's, a node's or a Service's. Of a pod and a Service with the same name it is the pod; see destination.ts.
+   * Resolves `namespace/pod`, `pod/namespace/pod`, a pod's bare name if it is unique,
+   * `namespace/service`, `service/namespace/service`, or an address of a pod, node or Service. If a
+   * pod and a Service share the name, the pod wins; see destination.ts.
    * @throws FlowError UNKNOWN_END
    */
   named(text: string): Named {
@@ -63,13 +64,13 @@ export class Ends {
     return { kind: 'pod', pod: this.#podByName(text) };
   }
 
-  /** The pod and the Service that both have this name. */
+  /** Returns the pod and the Service that share this name, if both exist. */
   sharedName(text: string): { readonly pod: PodRecord; readonly service: ServiceRecord } | undefined {
     const [pod, service] = [this.#pods.get(text), this.#services.get(text)];
     return pod === undefined || service === undefined ? undefined : { pod, service };
   }
 
-  /** Ports of a pod to which Services send. */
+  /** Returns the pod's ports that Services send to. */
   portsSentTo(pod: PodRecord): readonly { readonly protocol: Protocol; readonly port: number }[] {
     return [...this.#services.values()]
       .filter((service) => isBehind(service, pod))
@@ -81,7 +82,7 @@ export class Ends {
       );
   }
 
-  /** The end at an address, in canonical text. */
+  /** Returns the end at an address in canonical text. */
   at(address: string): FlowEnd {
     const [pod] = this.#byAddress.get(address) ?? [];
     if (pod !== undefined) return podEnd(pod, address);

@@ -1,4 +1,4 @@
-/** Explains flows: the verdict of the compiled tables, and for people the policies and rules that it comes from. */
+/** Explains flows: the verdict of the compiled tables, and the policies and rules behind it. */
 import { familyOf } from '../cluster/addresses.ts';
 import { DIRECTIONS, type Direction, recordKey } from '../cluster/records.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
@@ -21,16 +21,16 @@ import { waysOf } from './ways.ts';
 
 export interface ExplainerOptions extends JudgeOptions {
   readonly snapshot: ClusterSnapshot;
-  /** Names for `answer`. @default none */
+  /** Services that `answer` resolves names to. @default none */
   readonly services?: readonly ServiceRecord[];
-  /** Where policies stand. @default nowhere */
+  /** File and line of policies. @default unknown */
   readonly locate?: Locate;
-  /** Addresses of pods that are not their real ones. @default none */
+  /** Placeholder addresses of pods. @default none */
   readonly assigned?: AssignedAddresses;
 }
 
 const REPLIES = 'Replies pass by connection tracking and need no rule of their own.';
-const BEHIND = 'The node still judges by what was known before the latest change, which is being brought into force.';
+const BEHIND = 'The node still enforces the state before the latest change, which is not in force yet.';
 
 export class Explainer {
   readonly #snapshot: ClusterSnapshot;
@@ -39,7 +39,7 @@ export class Explainer {
   readonly #ends: Ends;
   readonly #places: PolicyPlaces;
   readonly #assigned: AssignedAddresses;
-  /** Whether every policy is audited, whatever it is annotated with. */
+  /** Whether every policy is audited, whatever its annotation says. */
   readonly #auditsAll: boolean;
 
   constructor({ services = [], locate, assigned = NONE_ASSIGNED, ...options }: ExplainerOptions) {
@@ -56,7 +56,7 @@ export class Explainer {
   }
 
   /**
-   * Explains every way that a flow can take between two ends by name (see Ends.named).
+   * Explains every way that a flow can take between two named ends (see Ends.named).
    * @param port `5432`, `5432/tcp`, `http`, `icmp`
    * @throws FlowError for names and ports that do not exist
    */
@@ -70,7 +70,7 @@ export class Explainer {
 
   /**
    * @param port destination port as the policies see it, NO_PORT for ICMP
-   * @throws RangeError as `ClusterJudge.judge`
+   * @throws RangeError as `ClusterJudge.judge` does
    */
   explain(source: FlowEnd, destination: FlowEnd, protocol: FlowProtocol, port: number): Explanation {
     const from = source.kind === 'address' ? this.#ends.at(source.address) : source;
@@ -109,7 +109,7 @@ export class Explainer {
     if (judgement.verdict === 'allow') return undefined;
     const { policies } = this.#snapshot;
     return suggestionOf({
-      // Beside what is denied, what would be is not worth a policy yet.
+      // If one direction is denied, suggest nothing for a direction that is only audited.
       directions: DIRECTIONS.filter((direction) => judgement[direction] === judgement.verdict),
       mode: this.#auditsAll ? undefined : judgement.verdict === 'deny' ? 'enforce' : 'audit',
       source: this.#suggestedEnd(from),
@@ -130,21 +130,21 @@ export class Explainer {
     return { end, pod, neighbours, namespace: this.#attribution.namespace(pod.namespace), isAssigned };
   }
 
-  /** Where other pods have the address of an end, too. */
+  /** Returns a note if other pods have the end's address too. */
   #ownerNote(end: FlowEnd): string | undefined {
     if (end.kind !== 'pod') return undefined;
     const owners = this.#attribution.podsAt(end.address).map(recordKey);
-    // The address of a pod that uses the node's network is nobody's.
+    // The address of a host-network pod belongs to no pod.
     if (owners.length === 0) return undefined;
     if (!owners.includes(endName(end)))
-      return `${end.address} belongs to ${owners.join(' and ')} by now: the record of ${endName(end)} is older, or that pod is not ready, being deleted or on a lost node. Packets with this address are judged as ${owners.length > 1 ? 'theirs' : 'its'}.`;
+      return `${end.address} belongs to ${owners.join(' and ')} now: the record of ${endName(end)} is older, or that pod is not ready, being deleted or on a lost node. Packets with this address are judged as ${owners.length > 1 ? 'theirs' : 'its'}.`;
     if (owners.length === 1) return undefined;
-    return `${end.address} is the address of ${owners.join(' and ')} alike, and nothing tells whose packets they are: what one of them may not do, none of them may.`;
+    return `${owners.join(' and ')} share the address ${end.address}, and nothing tells their packets apart: what is denied to one is denied to all.`;
   }
 
   #notes(from: FlowEnd, to: FlowEnd, judgement: Judgement, sides: Explanation['sides']): readonly string[] {
     const notes: string[] = [];
-    // Of pods that share an address one may be allowed what another is not.
+    // Pods that share an address may be allowed different things.
     const isShared = [from, to].some(({ address }) => this.#attribution.podsAt(address).length > 1);
     if (!isShared && !isExempt(judgement) && DIRECTIONS.some((direction) => differs(sides[direction])))
       notes.push(this.#closedBlocksNote(sides) ?? BEHIND);
@@ -154,7 +154,7 @@ export class Explainer {
     return names === undefined ? notes : [...notes, names];
   }
 
-  /** Where rules would allow it by ipBlocks that the table has no room for. */
+  /** Returns a note if rules would allow the flow by ipBlocks that do not fit into the table. */
   #closedBlocksNote(sides: Explanation['sides']): string | undefined {
     const denied = DIRECTIONS.map((direction) => sides[direction]).filter(({ verdict }) => verdict !== 'allow');
     const closed = this.#judge.closedBlocks();
@@ -186,7 +186,7 @@ export class Explainer {
     return isIsolated(to, 'egress') || isIsolated(from, 'ingress');
   }
 
-  /** Further backends, and further address families, for which all the same is true are told with the first. */
+  /** Merges ways that differ only in the backend or the address family into the first of them. */
   #withoutRepeats(explanations: readonly Explanation[]): readonly Way[] {
     const groups = Map.groupBy(explanations, (explanation) => this.#likeness(explanation));
     return [...groups.values()].flatMap((group) => {
@@ -205,7 +205,7 @@ export class Explainer {
   }
 }
 
-/** The records say otherwise than the table that is in force. */
+/** Whether the records contradict the verdict of the table in force. */
 function differs({ verdict, isolated, allowedBy }: Side): boolean {
   return verdict !== 'allow' ? !isolated || allowedBy.length > 0 : isolated && allowedBy.length === 0;
 }

@@ -1,4 +1,4 @@
-/** The two ends of a flow, as people name them and as the table knows them: by address. */
+/** The two ends of a flow: the names that people use, and the addresses that the table uses. */
 
 /** One end of a flow. Addresses are canonical text (`canonicalAddress` of cluster/addresses.ts). */
 export type FlowEnd =
@@ -7,7 +7,7 @@ export type FlowEnd =
       readonly namespace: string;
       readonly name: string;
       readonly address: string;
-      /** Undefined while it is not known where the pod runs. */
+      /** Undefined while the pod's node is not known. */
       readonly node: string | undefined;
     }
   | { readonly kind: 'node'; readonly name: string; readonly address: string }

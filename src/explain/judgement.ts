@@ -1,4 +1,4 @@
-/** What is said about a flow, without reasons. */
+/** The verdict on a flow, without reasons. */
 import type { Protocol } from '../cluster/records.ts';
 import type { ReasonName } from '../filter/reasons.ts';
 import type { EnforcedVerdict, Verdict } from '../filter/verdict.ts';
@@ -11,17 +11,20 @@ export type FlowProtocol = Protocol | 'ICMP';
 
 export const FLOW_PROTOCOLS: readonly FlowProtocol[] = ['TCP', 'UDP', 'SCTP', 'ICMP'];
 
-/** The port of a flow of ICMP. */
+/** The port of an ICMP flow. */
 export const NO_PORT = -1;
 
 export interface Judgement {
-  /** What the source pod's policies say, enforced on its node. `allow` where the source is no pod that policies can select. */
+  /**
+   * What the source pod's policies say, enforced on its node. `allow` if no policy can select the
+   * source.
+   */
   readonly egress: Verdict;
   /** What the destination pod's policies say, enforced on its node. */
   readonly ingress: Verdict;
-  /** `allow` where both sides allow; `would_deny` where one does not that is audited, and the other one lets it pass. */
+  /** `allow` if both sides allow; `would_deny` if only audited policies deny. */
   readonly verdict: Verdict;
-  /** The filter's: that of egress where both sides deny, or both would. */
+  /** The filter's reason; that of egress if both sides deny, or both would. */
   readonly reason: ReasonName;
 }
 
@@ -29,7 +32,7 @@ export interface EnforcedJudgement extends Judgement {
   readonly verdict: EnforcedVerdict;
 }
 
-/** As it is while audited policies are no more than audited: what they would deny is allowed. */
+/** Returns the judgement as enforced: what only audited policies deny is allowed. */
 export function enforced({ egress, ingress, verdict, reason }: Judgement): EnforcedJudgement {
   const allowed = (each: Verdict) => (each === 'would_deny' ? 'allow' : each);
   return {

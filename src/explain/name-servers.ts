@@ -1,4 +1,7 @@
-/** Whether a pod may ask the cluster's name server: egress isolation that forgets it stops every connection by name. */
+/**
+ * Whether a pod may query the cluster's name server: egress isolation that forgets DNS breaks every
+ * connection by name.
+ */
 
 import { familyOf } from '../cluster/addresses.ts';
 import type { PodRecord } from '../cluster/records.ts';
@@ -11,12 +14,12 @@ import type { FlowEnd } from './flow-end.ts';
 
 const DNS_PORT = 53;
 
-/** Labels that the usual installations of CoreDNS and its predecessor have. */
+/** Labels of the common installations of CoreDNS and its predecessor. */
 const LABELS: readonly (readonly [key: string, value: string])[] = [
   ['k8s-app', 'kube-dns'],
   ['k8s-app', 'coredns'],
   ['app.kubernetes.io/name', 'coredns'],
-  // On every node, in its network: a pod always reaches that of its own.
+  // Runs on every node in the node's network: a pod always reaches the one of its own node.
   ['k8s-app', 'node-local-dns'],
   ['dns.operator.openshift.io/daemonset-dns', 'default'],
 ];
@@ -25,7 +28,7 @@ export function isNameServer({ labels }: PodRecord): boolean {
   return LABELS.some(([key, value]) => labels[key] === value);
 }
 
-/** A sentence where `from` is isolated for egress and not allowed to ask any name server. */
+/** Returns a sentence if `from` is isolated for egress and may not query any name server. */
 export function nameServerNote(
   attribution: Attribution,
   judge: ClusterJudge,
@@ -45,15 +48,15 @@ export function nameServerNote(
   if (servers.length === 0 && mayAskSomebody(attribution, from.address)) return undefined;
   const [first] = servers;
   const whom = first === undefined ? 'a name server' : `the name server (${first.name})`;
-  return `${from.namespace}/${from.name} is isolated for egress and not allowed to ask ${whom} on port ${first?.port ?? DNS_PORT}/udp: names do not resolve for it.`;
+  return `${from.namespace}/${from.name} is isolated for egress and may not query ${whom} on port ${first?.port ?? DNS_PORT}/udp: it cannot resolve names.`;
 }
 
-/** Behind the translation of its Service a name server may listen on another port, which its container then names. */
+/** After Service translation the port may not be 53; the container then names it `dns…`. */
 function portOf({ ports }: PodRecord): number {
   return ports.find(({ protocol, name }) => protocol === 'UDP' && name?.startsWith('dns'))?.port ?? DNS_PORT;
 }
 
-/** Where no name server is known: a rule for port 53 is taken for one for it. */
+/** Whether a rule allows port 53 at all; asked if no name server is known. */
 function mayAskSomebody(attribution: Attribution, source: string): boolean {
   const flow = { source, destination: '', protocol: UDP, port: DNS_PORT };
   return attribution

@@ -1,4 +1,7 @@
-/** What nearly allows a denied flow: rules and policies that differ from it in little, the nearest first. */
+/**
+ * What almost allows a denied flow: rules and policies that differ from it by little, nearest
+ * first.
+ */
 import { type Direction, type PodRecord, type PolicyRecord, type PolicyRule, recordKey } from '../cluster/records.ts';
 import { matchesSelector } from '../cluster/selector.ts';
 import type { AttributedFlow, Attribution } from '../policy/attribution.ts';
@@ -8,28 +11,28 @@ import type { FlowProtocol } from './judgement.ts';
 import type { PolicyPlaces } from './policy-places.ts';
 import { flowPortText, labelsText, peerText, policyPortText, selectorText } from './words.ts';
 
-/** More would hide what matters. */
+/** A longer list would hide what matters. */
 const MOST = 10;
 
 export interface DeniedFlow {
   readonly direction: Direction;
   readonly protocol: FlowProtocol;
   readonly flow: AttributedFlow;
-  /** It is audited policies that deny it. */
+  /** Only audited policies deny it. */
   readonly audited: boolean;
-  /** The pod whose policies deny it, and the other end. */
+  /** The pod whose policies deny the flow. */
   readonly own: PodRecord;
   readonly peer: PeerEnd;
 }
 
-/** A near miss that is not put into words and places yet. */
+/** A near miss, before it gets its sentence and place. */
 interface Candidate {
   readonly policy: PolicyRecord;
-  /** Index in `policy[direction]`; undefined where it is about the whole policy. */
+  /** Index in `policy[direction]`; undefined if it concerns the whole policy. */
   readonly rule?: number;
   readonly differences: readonly Difference[];
   readonly distance: number;
-  /** Follows `policy NAME rule N `. */
+  /** The rest of the sentence after `policy NAME rule N `. */
   readonly predicate: string;
 }
 
@@ -84,7 +87,9 @@ function candidatesOf(attribution: Attribution, policy: PolicyRecord, denied: De
   });
 }
 
-/** The misses of the nearest of its peers and of the nearest of its ports; [] for a rule that matches the flow. */
+/**
+ * Returns the misses of the rule's nearest peer and nearest port; [] if the rule matches the flow.
+ */
 function ruleMisses(
   attribution: Attribution,
   { namespace }: PolicyRecord,
@@ -101,7 +106,7 @@ function ruleMisses(
   return found;
 }
 
-/** What the rule would allow, as far as it concerns this flow, and what keeps it from that. */
+/** Says what the rule would allow near this flow, and what keeps it from allowing the flow. */
 function ruleCandidate(
   { peers }: PolicyRule,
   misses: readonly (Miss & { readonly of: string })[],
@@ -118,7 +123,7 @@ function ruleCandidate(
   };
 }
 
-/** A rule that allows this very flow, in a policy that is not in force for the pod. */
+/** A rule that allows this very flow, in a policy that does not apply to the pod. */
 function elsewhereCandidate(
   policy: PolicyRecord,
   selects: boolean,

@@ -1,8 +1,8 @@
-/** The label selector that means one workload's pods, and no others of their namespace. */
+/** The label selector that selects one workload's pods, and no others of their namespace. */
 import type { LabelSelector, Labels, PodRecord } from '../cluster/records.ts';
 import { labelOf, matchesSelector } from '../cluster/selector.ts';
 
-/** Labels that controllers make up for each pod or each version of it: nobody writes policies with them. */
+/** Labels that controllers generate for each pod or version: people write no policies with them. */
 const GENERATED: ReadonlySet<string> = new Set([
   'pod-template-hash',
   'pod-template-generation',
@@ -16,7 +16,10 @@ const GENERATED: ReadonlySet<string> = new Set([
   'batch.kubernetes.io/job-completion-index',
 ]);
 
-/** Labels that say what a pod is, the best known first (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/). */
+/**
+ * Labels that identify a workload, the most common first
+ * (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/).
+ */
 const TELLING: readonly string[] = [
   'app.kubernetes.io/name',
   'app',
@@ -40,17 +43,17 @@ const PASSING: readonly string[] = [
 
 export interface PodSelection {
   readonly selector: LabelSelector;
-  /** The other pods that it selects: policies cannot tell them from the pod. */
+  /** Other pods that the selector matches too: policies cannot tell them from the pod. */
   readonly alike: readonly PodRecord[];
 }
 
 /**
- * Labels of a pod that are looked at, the most telling ones: a selector of more is none that anybody would write, and tells the pod
- * from nearly all others.
+ * How many labels of a pod are considered, the most telling first. Nobody would write a longer
+ * selector, and this many tell the pod from nearly all others.
  */
 export const MOST_LABELS = 64;
 
-/** @param pods those of the pod's namespace, itself included */
+/** @param pods all pods of the pod's namespace, itself included */
 export function selectionOf(pod: PodRecord, pods: readonly PodRecord[]): PodSelection {
   const labels = tellingLabels(pod.labels);
   const others = pods.filter((other) => !sameLabels(lastingLabels(other.labels), lastingLabels(pod.labels)));
@@ -68,7 +71,7 @@ export function selectionOf(pod: PodRecord, pods: readonly PodRecord[]): PodSele
   return { selector, alike };
 }
 
-/** The most telling ones of those that last. */
+/** Returns the most telling of the lasting labels. */
 function tellingLabels(labels: Labels): Labels {
   const entries = Object.entries(lastingLabels(labels));
   if (entries.length <= MOST_LABELS) return Object.fromEntries(entries);
@@ -76,19 +79,19 @@ function tellingLabels(labels: Labels): Labels {
 }
 
 /**
- * Without the labels that tell no pod from the others. A label may go if every pod that lacks it lacks another one that stays;
- * each pod is looked at once.
+ * Returns the labels without the redundant ones. A label is redundant if every pod that lacks it
+ * also lacks another label that stays. Visits each pod once.
  */
 function fewestLabels(labels: Labels, others: readonly PodRecord[]): Labels {
   const keys = Object.keys(labels);
   const kept = new Set(keys);
-  /** By key the pods that lack the label, and by pod how many it lacks of those that are kept. */
+  /** By key, the pods that lack the label; by pod, how many of the kept labels it lacks. */
   const lacking = new Map<string, PodRecord[]>(keys.map((key) => [key, []]));
   const lacks = new Map<PodRecord, number>();
   for (const other of others) {
     const missing = keys.filter((key) => labelOf(other.labels, key) !== labels[key]);
     for (const key of missing) lacking.get(key)?.push(other);
-    // One that lacks none cannot be told from the pod.
+    // No selector distinguishes a pod that lacks none from ours.
     lacks.set(other, missing.length);
   }
   for (const key of keys.toSorted(byUse).slice(0, -1)) {
@@ -100,7 +103,7 @@ function fewestLabels(labels: Labels, others: readonly PodRecord[]): Labels {
   return Object.fromEntries(Object.entries(labels).filter(([key]) => kept.has(key)));
 }
 
-/** Without those that controllers make up. */
+/** Returns the labels without those that controllers generate. */
 export function lastingLabels(labels: Labels): Labels {
   return Object.fromEntries(Object.entries(labels).filter(([key]) => !GENERATED.has(key)));
 }
@@ -111,8 +114,9 @@ function sameLabels(a: Labels, b: Labels): boolean {
 }
 
 /**
- * Keys that tell the pods which have all of `labels`, and more, from one that has no more: those of most pods first.
- * @param own all labels of that one
+ * Returns keys that exclude the pods which have all of `labels` and further ones; keys that exclude
+ * the most pods come first.
+ * @param own all labels of the pod to keep
  */
 function absentKeys(labels: Labels, own: Labels, others: readonly PodRecord[]): readonly string[] {
   const wanted = Object.keys(labels);
@@ -120,7 +124,7 @@ function absentKeys(labels: Labels, own: Labels, others: readonly PodRecord[]): 
   const having = new Map<string, Set<readonly string[]>>();
   for (const other of others) {
     if (!wanted.every((key) => labelOf(other.labels, key) === labels[key])) continue;
-    // Any of its further labels tells it apart.
+    // Each of its further labels is enough to exclude it.
     const more = Object.keys(lastingLabels(other.labels)).filter((key) => !Object.hasOwn(own, key));
     const some = more.sort().slice(0, MOST_LABELS);
     if (some.length > 0) left.add(some);
@@ -143,7 +147,7 @@ function absentKeys(labels: Labels, own: Labels, others: readonly PodRecord[]): 
   return keys;
 }
 
-/** Those that are best left out first. */
+/** Orders keys by how much they say about a workload, the least first. */
 function byUse(a: string, b: string): number {
   return useOf(a) - useOf(b) || (a < b ? 1 : -1);
 }

@@ -1,9 +1,9 @@
-/** Where policies and their rules stand. */
+/** The files and lines of policies and their rules. */
 import type { Path } from '../cluster/field.ts';
 import { type Direction, type PolicyRecord, recordKey } from '../cluster/records.ts';
 import type { PolicyPlace, RulePlace } from './explanation.ts';
 
-/** File and line of a field of a policy (`namespace/name`), where it came from a file. */
+/** Returns file and line of a field of a policy (`namespace/name`), if it came from a file. */
 export type Locate = (policy: string, field: Path) => { readonly file: string; readonly line: number } | undefined;
 
 export class PolicyPlaces {

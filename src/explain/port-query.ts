@@ -4,7 +4,7 @@ import { FlowError } from './flow-error.ts';
 import { FLOW_PROTOCOLS, type FlowProtocol, NO_PORT } from './judgement.ts';
 
 export interface PortQuery {
-  /** Undefined where it was left out: TCP, or that of the port with this name. */
+  /** Undefined if omitted: TCP, or the protocol of the port with this name. */
   readonly protocol: FlowProtocol | undefined;
   /** A number, a name, or NO_PORT for ICMP. */
   readonly port: number | string;

@@ -1,4 +1,4 @@
-/** One direction of a flow, explained by itself. */
+/** Explains one direction of a flow. */
 import type { Direction, PodRecord } from '../cluster/records.ts';
 import type { AttributedFlow, Attribution } from '../policy/attribution.ts';
 import type { PolicyPlace, Side } from './explanation.ts';
@@ -13,11 +13,11 @@ export interface JudgedFlow {
   readonly protocol: FlowProtocol;
   readonly flow: AttributedFlow;
   readonly judgement: Judgement;
-  /** Whether an address is not the real one. */
+  /** Whether an address is a placeholder. */
   isAssigned(address: string): boolean;
 }
 
-/** Whether no policy has a say: a pod and itself, a pod and its node. */
+/** Whether no policy applies: a pod to itself, a pod and its node. */
 export function isExempt({ reason }: Judgement): boolean {
   return reason === 'same-pod' || reason === 'local-node';
 }
@@ -28,7 +28,7 @@ export function sideOf(attribution: Attribution, places: PolicyPlaces, judged: J
   const own = attribution.podAt(end.address);
   const verdict = judgement[direction];
   const isolating = attribution.isolating(end.address, direction);
-  // Those of one direction are of one mode, but where pods share the address.
+  // All policies of a direction have the same mode, unless pods share the address.
   const audited = isolating.length > 0 && isolating.every((policy) => attribution.modeOf(policy) === 'audit');
   const allowing = isExempt(judgement) ? [] : attribution.allowingRules(flow, direction);
   const peer = {
@@ -52,7 +52,7 @@ export function sideOf(attribution: Attribution, places: PolicyPlaces, judged: J
   };
 }
 
-/** The rules of one policy stay in their order. */
+/** Orders by policy; the rules of one policy keep their order. */
 function byPolicy(a: PolicyPlace, b: PolicyPlace): number {
   return a.policy < b.policy ? -1 : a.policy > b.policy ? 1 : 0;
 }
@@ -70,13 +70,13 @@ function summaryOf(
   const name = endName(end);
   if (own === undefined) {
     return end.kind === 'address'
-      ? `${name} is no pod of the cluster: no policy is about what it ${direction === 'egress' ? 'sends' : 'receives'}`
+      ? `${name} is not a pod of the cluster: no policy governs what it ${direction === 'egress' ? 'sends' : 'receives'}`
       : `${name} uses the node's network, to which policies do not apply`;
   }
   if (policies === 0) return `no policy selects ${name} for ${direction}`;
   if (audited) {
     const judged = `${name} is selected by audited policies only`;
-    return verdict === 'allow' ? `${judged}, and a rule allows it` : `${judged}: none of them allows it, and it passes`;
+    return verdict === 'allow' ? `${judged}, and a rule allows it` : `${judged}: none of them allows it, but it passes`;
   }
   if (verdict === 'allow') return `${name} is isolated, and a rule allows it`;
   return policies === 1

@@ -1,4 +1,4 @@
-/** Policies that would allow a denied flow, and as little else as a NetworkPolicy can say. */
+/** Policies that would allow a denied flow, and as little else as a NetworkPolicy can. */
 import { MODE_ANNOTATION, modeOf } from '../cluster/mode.ts';
 import type { Direction, LabelSelector, NamespaceRecord, PodRecord, PolicyMode } from '../cluster/records.ts';
 import type { Suggestion } from './explanation.ts';
@@ -8,33 +8,36 @@ import { selectionOf } from './pod-selection.ts';
 import { listed, NAMESPACE_NAME } from './words.ts';
 import { type Json, yamlText } from './yaml-text.ts';
 
-/** An end, and what is known of it. */
+/** An end, and what is known about it. */
 export interface SuggestedEnd {
   readonly end: FlowEnd;
-  /** Undefined for what no selector matches. */
+  /** Undefined if no selector can match the end. */
   readonly pod: PodRecord | undefined;
   /** All pods of its namespace. */
   readonly neighbours: readonly PodRecord[];
-  /** The pod's. Without a record of it no namespaceSelector matches. */
+  /** The pod's namespace. Without its record, no namespaceSelector matches. */
   readonly namespace: NamespaceRecord | undefined;
-  /** The address is not its real one. */
+  /** The address is a placeholder. */
   readonly isAssigned: boolean;
 }
 
 export interface SuggestionInput {
   /** The directions that deny. */
   readonly directions: readonly Direction[];
-  /** Of the policies that do: one in another mode would not allow anything beside them. Undefined where it makes no difference. */
+  /**
+   * The mode of the denying policies: a policy in another mode would not change the verdict.
+   * Undefined if the mode makes no difference.
+   */
   readonly mode: PolicyMode | undefined;
   readonly source: SuggestedEnd;
   readonly destination: SuggestedEnd;
   readonly protocol: FlowProtocol;
   readonly port: number;
-  /** Keys of the policies that there are: names are free. */
+  /** Whether a policy with this key exists. */
   isTaken(key: string): boolean;
 }
 
-/** Longest name of an object, where it is to fit a label too (RFC 1123 label). */
+/** Longest name that also fits a label (RFC 1123 label). */
 const LONGEST_NAME = 63;
 const MOST_NAMED = 3;
 
@@ -105,7 +108,7 @@ function freeName(
   }
 }
 
-/** In the characters of an object's name. */
+/** Replaces characters that an object's name may not contain. */
 function nameOf({ end }: SuggestedEnd): string {
   const name = end.kind === 'address' ? end.address : end.name;
   return name
@@ -117,12 +120,12 @@ function nameOf({ end }: SuggestedEnd): string {
 function notesOf({ source, destination, port }: SuggestionInput): readonly string[] {
   const notes = [source, destination].flatMap(({ end, pod, neighbours, isAssigned }) => {
     if (pod === undefined) {
-      const madeUp = `${end.address} is made up, for the address of ${endName(end)} is not known: put the real one.`;
-      const others = `It opens as much to everything that uses the network of ${whereOf(end)}.`;
+      const madeUp = `${end.address} is made up because the address of ${endName(end)} is not known: replace it with the real one.`;
+      const others = `It opens the same to everything that uses the network of ${whereOf(end)}.`;
       return [...(isAssigned ? [madeUp] : []), ...(end.kind === 'address' ? [] : [others])];
     }
     const alike = selectionOf(pod, neighbours).alike.map(({ namespace, name }) => `${namespace}/${name}`);
-    return alike.length === 0 ? [] : [`It means the pods with the same labels as well: ${listed(alike, MOST_NAMED)}.`];
+    return alike.length === 0 ? [] : [`It also selects the pods with the same labels: ${listed(alike, MOST_NAMED)}.`];
   });
   return port === NO_PORT ? [...notes, 'A policy cannot allow ICMP alone: this opens every port and protocol.'] : notes;
 }

@@ -1,4 +1,7 @@
-/** The part of a cluster on which a flow between two ends depends, and its explanation: all of it, of a cluster of any size, in little time. */
+/**
+ * The part of a cluster that a flow between two ends depends on, so that explaining it is quick in
+ * a cluster of any size.
+ */
 import { canonicalAddress } from '../cluster/addresses.ts';
 import { type PodRecord, recordKey } from '../cluster/records.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
@@ -6,7 +9,7 @@ import { POD, SERVICE } from './ends.ts';
 import { isNameServer } from './name-servers.ts';
 
 /**
- * Pods and policies of the namespaces of both ends, and of the name servers; all namespaces.
+ * Returns the pods and policies of both ends' namespaces, the name servers, and all namespaces.
  * @param ends as Ends.named reads them
  */
 export function vicinityOf({ namespaces, pods, policies }: ClusterSnapshot, ends: readonly string[]): ClusterSnapshot {
@@ -16,7 +19,7 @@ export function vicinityOf({ namespaces, pods, policies }: ClusterSnapshot, ends
     ends.includes(pod.name) || ends.includes(recordKey(pod)) || pod.addresses.some((each) => addresses.includes(each));
   const named = pods.filter(isNamed);
   for (const { namespace } of named) wanted.add(namespace);
-  // And whoever else has an address of theirs, which may not be theirs any more.
+  // Other pods may have taken over one of these addresses.
   const theirs = new Set(named.flatMap(({ addresses }) => addresses));
   for (const { namespace, addresses } of pods) if (addresses.some((each) => theirs.has(each))) wanted.add(namespace);
   return {
@@ -26,7 +29,9 @@ export function vicinityOf({ namespaces, pods, policies }: ClusterSnapshot, ends
   };
 }
 
-/** Of `service/a/b` and `pod/a/b` namespace a; service is one only in `service/a`. */
+/**
+ * Returns namespace a for `service/a/b` and `pod/a/b`; in `service/a` the namespace is `service`.
+ */
 function namespacesIn(end: string): readonly string[] {
   const [namespace = '', ...rest] = end.split('/');
   if (rest.length === 0) return [];

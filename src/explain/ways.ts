@@ -1,4 +1,7 @@
-/** From names to flows as the nodes see them: addresses instead of names, backends instead of Services. */
+/**
+ * Turns names into flows as nodes see them: addresses instead of names, backends instead of
+ * Services.
+ */
 import { type Family, familyOf } from '../cluster/addresses.ts';
 import { didYouMean } from '../cluster/nearest.ts';
 import { type PodRecord, recordKey } from '../cluster/records.ts';
@@ -15,11 +18,14 @@ import { and, flowPortText, namedPortsText } from './words.ts';
 export interface FlowWay {
   readonly from: FlowEnd;
   readonly to: FlowEnd;
-  /** After the translation of Services. */
+  /** After Service translation. */
   readonly port: number;
 }
 
-/** A question about a flow, and each way that the flow can take: one for each backend and address family. Never none. */
+/**
+ * A question about a flow, and each way that the flow can take: one per backend and address family,
+ * at least one.
+ */
 export interface FlowWays {
   readonly from: string;
   readonly to: string;
@@ -38,7 +44,7 @@ interface Target {
 
 interface Targets {
   readonly protocol: FlowProtocol;
-  /** As the sender uses it. */
+  /** As the sender uses it: before Service translation. */
   readonly port: number;
   readonly targets: readonly Target[];
 }
@@ -72,7 +78,7 @@ function waysTo(source: Named, { at, port }: Target): readonly FlowWay[] {
   });
 }
 
-/** One for each address. */
+/** Returns one end per address. */
 function endsOf(named: Named): readonly FlowEnd[] {
   if (named.kind === 'pod') return named.pod.addresses.map((address) => podEnd(named.pod, address));
   return named.kind === 'end' ? [named.end] : [];
@@ -99,7 +105,7 @@ function familiesOf(named: Named): string {
 function directTarget(at: Named, { protocol, port }: PortQuery): Targets {
   if (typeof port === 'number') return { protocol: protocol ?? 'TCP', port, targets: [{ at, port }] };
   if (at.kind !== 'pod')
-    throw new FlowError('BAD_PORT', `${nameOf(at)} is no pod and has no port named ${port}; give its number`);
+    throw new FlowError('BAD_PORT', `${nameOf(at)} is not a pod and has no port named ${port}; give its number`);
   const named = at.pod.ports.find(
     (each) => each.name === port && (protocol === undefined || each.protocol === protocol),
   );
@@ -120,7 +126,7 @@ function serviceTargets(ends: Ends, service: ServiceRecord, query: PortQuery): T
   const pods = ends.behind(service);
   const title = `Service ${service.namespace}/${service.name}`;
   if (pods.length === 0) throw new FlowError('NO_WAY', `no pod is behind ${title}: ${whyEmpty(service)}`);
-  // The name of a headless Service is that of its pods: nothing is translated.
+  // A headless Service's name resolves to its pods: nothing is translated.
   if (service.headless && typeof query.port === 'number') {
     const { port, protocol = 'TCP' } = query;
     return { protocol, port, targets: pods.map((pod) => ({ at: { kind: 'pod', pod }, port })) };

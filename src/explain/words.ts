@@ -1,4 +1,4 @@
-/** Rules in words. */
+/** Describes rules in words. */
 import type {
   LabelSelector,
   Labels,
@@ -10,7 +10,7 @@ import type {
 import { isEmptySelector, labelOf, requirementsOf } from '../cluster/selector.ts';
 import { type FlowProtocol, NO_PORT } from './judgement.ts';
 
-/** Names in a sentence. */
+/** Most names listed in a sentence. */
 const MOST_LISTED = 5;
 
 /** The label that the API server gives every namespace. */
@@ -73,7 +73,7 @@ function requirementText({ key, operator, values }: SelectorRequirement): string
   }
 }
 
-/** What the labels have under these keys: `role=frontend and no label tier`. */
+/** Describes the labels under these keys: `role=frontend and no label tier`. */
 export function labelsText(labels: Labels, keys: readonly string[]): string {
   return and(
     [...new Set(keys)].map((key) => {
@@ -83,14 +83,14 @@ export function labelsText(labels: Labels, keys: readonly string[]): string {
   );
 }
 
-/** `http (8080) and metrics (9090/udp)`; empty without any. */
+/** `http (8080) and metrics (9090/udp)`; empty if the pod names no port. */
 export function namedPortsText({ ports }: PodRecord): string {
   return and(
     ports.flatMap(({ name, port, protocol }) => (name ? [`${name} (${port}${protocolSuffix(protocol)})`] : [])),
   );
 }
 
-/** The first of them, and how many more there are. */
+/** Lists the first names, and how many more there are. */
 export function listed(names: readonly string[], most = MOST_LISTED): string {
   const rest = names.length - most;
   return `${names.slice(0, most).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;

@@ -1,8 +1,8 @@
-/** Plain JSON values as YAML, in the block style that people write manifests in. */
+/** Writes plain JSON values as YAML, in the block style of manifests. */
 
 export type Json = string | number | boolean | readonly Json[] | { readonly [key: string]: Json };
 
-/** A document without its `---`, each line ended. */
+/** Returns a document without `---`; each line ends with a line feed. */
 export function yamlText(value: { readonly [key: string]: Json }): string {
   return `${lines(value).join('\n')}\n`;
 }
@@ -14,7 +14,7 @@ function lines(value: Json): string[] {
   return Object.entries(value).flatMap(([key, child]) => entry(scalar(key), child));
 }
 
-/** What needs no lines of its own: scalars and lists of them, and what is empty. */
+/** Returns the value on one line if it fits: scalars, lists of scalars, empty maps. */
 function oneLine(value: Json): string | undefined {
   if (typeof value !== 'object') return scalar(value);
   if (!isList(value)) return Object.keys(value).length === 0 ? '{}' : undefined;
@@ -38,10 +38,10 @@ function indented(block: readonly string[]): string[] {
   return block.map((line) => `  ${line}`);
 }
 
-/** Words that YAML 1.1 readers take for something else than text; `e5` is a number to some of them. */
+/** Words that YAML 1.1 readers do not read as text; some read `e5` as a number. */
 const OTHER_THAN_TEXT = /^(?:y|n|yes|no|on|off|true|false|null|e\d+)$/i;
 
-/** Text is left plain where no reader can mistake it. */
+/** Quotes text unless every reader takes it for text. */
 function scalar(value: Json): string {
   if (typeof value !== 'string') return String(value);
   const isWord = /^[A-Za-z][-\w./]*$/.test(value) && !OTHER_THAN_TEXT.test(value);

@@ -1,4 +1,6 @@
-/** One open TCP connection between two hosts of a lab, over which numbered questions go and are answered. */
+/**
+ * One open TCP connection between two hosts of a lab, with numbered questions and their answers.
+ */
 import { Socket } from 'node:net';
 import { AF_INET, EINPROGRESS, errno, SOCK_NONBLOCK, SOCK_STREAM, SystemCallError, socket } from '../sys/libc.ts';
 import type { Netns } from '../sys/netns.ts';
@@ -10,7 +12,10 @@ export class Conversation implements Disposable {
   #answered = 0;
   #heard = Promise.withResolvers<void>();
 
-  /** Opens a connection from a network namespace to a listener of the lab. Whether it was let through, the first `ask` tells. */
+  /**
+   * Opens a connection from a network namespace to a listener of the lab. The first `ask` shows
+   * whether it was let through.
+   */
   constructor(from: Netns, address: string, port: number) {
     const fd = from.run(() => {
       const made = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -28,12 +33,15 @@ export class Conversation implements Disposable {
     });
   }
 
-  /** Questions that were answered so far. */
+  /** Number of answers so far. */
   get answered(): number {
     return this.#answered;
   }
 
-  /** Asks once more. True when this and all earlier questions are answered; false where that takes longer than `patience` ms. */
+  /**
+   * Sends one more question. True once it and all earlier ones are answered; false if that takes
+   * longer than `patience` ms.
+   */
   async ask(patience: number): Promise<boolean> {
     this.#socket.write(`${++this.#asked}\n`);
     const deadline = new AbortController();

@@ -1,4 +1,7 @@
-/** What the policies say about a packet on its way through the nodes: the compiled tables, asked without a packet in sight. */
+/**
+ * What the policies say about a packet on its way through the nodes, from the compiled tables
+ * alone: no packet is sent.
+ */
 
 import type { Protocol } from '../cluster/records.ts';
 import type { ClusterChange } from '../cluster/store.ts';
@@ -14,7 +17,7 @@ export const IANA: Readonly<Record<Protocol, number>> = { TCP: 6, UDP: 17, SCTP:
 const SYN = 0x02;
 const INIT = 1;
 
-/** A node that forwards the packet, and the source address that the packet has there. */
+/** A node that forwards the packet, and the packet's source address there. */
 export interface Hop {
   readonly node: string;
   readonly source: string;
@@ -36,7 +39,9 @@ export class Expectations {
     }
   }
 
-  /** Whether every node on the way allows a connection to be opened to `destination`, an address of a pod. */
+  /**
+   * Whether every node on the way allows opening a connection to `destination`, a pod's address.
+   */
   allows(hops: readonly Hop[], destination: string, protocol: Protocol, port: number): boolean {
     return hops.every(({ node, source }) => {
       const table = this.#tables.get(node);

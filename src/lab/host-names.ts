@@ -1,20 +1,24 @@
-/** Which of the lab's hosts a person means. */
+/** Resolves the names of lab hosts that users type. */
 import { nearest } from '../cluster/nearest.ts';
 
 const MOST_CANDIDATES = 6;
 
-/** A name that is none of the lab's, or several of them. Its message lists what was probably meant. */
+/** A name that matches no host of the lab, or several. The message lists likely candidates. */
 export class UnknownHostError extends Error {
   override readonly name = 'UnknownHostError';
 }
 
-/** The host called `name`: exactly, or without its namespace where that is unique. @throws UnknownHostError */
+/**
+ * Returns the host called `name`: the full name, or the name without its namespace if that is
+ * unique. @throws UnknownHostError
+ */
 export function findHost(name: string, hosts: readonly string[]): string {
   if (hosts.includes(name)) return name;
   const matching = hosts.filter((host) => host.endsWith(`/${name}`));
   const [only] = matching;
   if (only !== undefined && matching.length === 1) return only;
-  if (matching.length > 1) throw new UnknownHostError(`there are several ${name} in the lab: ${matching.join(', ')}`);
+  if (matching.length > 1)
+    throw new UnknownHostError(`several hosts of the lab are called ${name}: ${matching.join(', ')}`);
   const candidates = likely(name, hosts);
   throw new UnknownHostError(
     candidates.length > 0
@@ -23,7 +27,7 @@ export function findHost(name: string, hosts: readonly string[]): string {
   );
 }
 
-/** A Deployment's name means its pods; otherwise a letter or two are wrong. */
+/** Guesses the host: a Deployment's name stands for its pods; otherwise there may be a typo. */
 function likely(name: string, hosts: readonly string[]): readonly string[] {
   const containing = hosts.filter((host) => host.includes(name));
   if (containing.length > 0) return containing.slice(0, MOST_CANDIDATES);

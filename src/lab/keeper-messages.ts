@@ -1,4 +1,4 @@
-/** What `lab up` and the keeper that it starts say to each other. */
+/** Messages between `lab up` and the keeper process that it starts. */
 import type { LabOptions, LabProgress } from './lab.ts';
 
 export interface KeepRequest {

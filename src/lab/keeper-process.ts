@@ -1,6 +1,6 @@
 /**
- * The process that holds a lab that stays: started by `lab up`, ended by `lab down` with SIGTERM. Until it has said that the lab is up it ends
- * with who started it.
+ * The process that holds a lab open: `lab up` starts it, and `lab down` ends it with SIGTERM. Until
+ * it has reported that the lab is up, it exits when its starter does.
  */
 import { openSync, readdirSync, readlinkSync } from 'node:fs';
 import { listeningPorts } from '../cluster/service-ports.ts';
@@ -33,18 +33,22 @@ async function keep({ name, options }: KeepRequest): Promise<void> {
   process.off('disconnect', endWithStarter);
   reply({ type: 'up', notes: lab.notes });
   process.disconnect();
-  // Nothing else may keep a lab without agents alive.
+  // A lab without agents needs something else to keep the process alive.
   setInterval(() => undefined, 2 ** 30);
 }
 
-/** Ends what runs in the namespaces too: like a container's, the processes of a pod do not outlive it. */
+/**
+ * Also ends the processes in the lab's namespaces: like a container's, a pod's processes do not
+ * outlive the pod.
+ */
 async function takeDown(name: string, lab: Lab): Promise<void> {
   const hosts = [
     ...lab.pods,
     ...lab.nodes.map((node) => lab.node(node.name)),
     ...lab.externals.map((host) => lab.external(host.name)),
   ];
-  // Held beyond the lab: the kernel may give the number of a namespace that nobody holds to the next one, another program's.
+  // Keep the namespaces open beyond the lab: the kernel may reuse the inode number of a closed one
+  // for a namespace of another program.
   const held = hosts.map(({ netns }) => openSync(netns.path, 'r'));
   const namespaces = new Set(held.map((fd) => readlinkSync(`/proc/self/fd/${fd}`)));
   await lab.stop();
@@ -53,7 +57,7 @@ async function takeDown(name: string, lab: Lab): Promise<void> {
   process.exit(0);
 }
 
-/** @param namespaces as /proc/PID/ns/net reads: `net:[4026531840]`. */
+/** @param namespaces in the form of /proc/PID/ns/net: `net:[4026531840]` */
 function processesIn(namespaces: ReadonlySet<string>): readonly number[] {
   return readdirSync('/proc')
     .map(Number)
@@ -61,7 +65,7 @@ function processesIn(namespaces: ReadonlySet<string>): readonly number[] {
       try {
         return pid > 0 && pid !== process.pid && namespaces.has(readlinkSync(`/proc/${pid}/ns/net`));
       } catch {
-        return false; // ended meanwhile
+        return false; // it has ended
       }
     });
 }
@@ -70,7 +74,7 @@ function end(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It ended meanwhile.
+    // It has ended already.
   }
 }
 

@@ -1,10 +1,11 @@
 /**
- * Services by destination NAT, as kube-proxy's iptables mode does it (pkg/proxy/iptables/proxier.go): PREROUTING and OUTPUT translate to a
- * backend, POSTROUTING masquerades what came by a node port and what would go back to its own sender, and a Service without
- * endpoints is refused.
+ * Services by destination NAT, as in kube-proxy's iptables mode (pkg/proxy/iptables/proxier.go):
+ * PREROUTING and OUTPUT translate to a backend. POSTROUTING masquerades connections that came
+ * through a node port, and those that a backend opened to itself. A Service without endpoints is
+ * refused.
  *
- * One thing is added, before the random choice: a source port above the ephemeral range chooses the backend, so that a prober
- * knows with whom it talks.
+ * One rule is added before the random choice: a source port above the ephemeral range selects the
+ * backend, so a prober knows which pod it reaches.
  */
 
 import type { ServicePort } from '../cluster/service-ports.ts';
@@ -12,15 +13,18 @@ import { AF_INET } from '../sys/libc.ts';
 import { familyOf } from '../sys/sockets.ts';
 import type { PortRange } from './traffic/messages.ts';
 
-/** kube-proxy's own bit of the packet mark. */
+/** The packet mark bit that kube-proxy uses. */
 const MASQUERADE = '0x4000/0x4000';
 
-/** How many backends of a Service can be chosen by source port. */
+/** How many backends of a Service a source port can select. */
 export const CHOOSABLE_BACKENDS = 8;
 const CHOICE_FIRST = 61_000;
 const CHOICE_COUNT = 512;
 
-/** The source ports that choose the backend of that index, below CHOOSABLE_BACKENDS. */
+/**
+ * Returns the source ports that select the backend with this index, which is below
+ * CHOOSABLE_BACKENDS.
+ */
 export function choosingPorts(backend: number): PortRange {
   return { first: CHOICE_FIRST + backend * CHOICE_COUNT, count: CHOICE_COUNT };
 }
@@ -28,14 +32,14 @@ export function choosingPorts(backend: number): PortRange {
 export interface ServiceRules {
   /** Input of `iptables-restore --noflush` (or, for AF_INET6, ip6tables-restore). */
   readonly input: string;
-  /** The chains that are in use then, by table. */
+  /** The chains in use after that, by table. */
   readonly chains: ReadonlyMap<string, readonly string[]>;
 }
 
 /**
- * Rules that make the nat and filter tables serve these Services and no others, in place of `before`. Only chains of our own are written: to take
- * a built-in one away, even for a moment, drops the packets that wait in the namespace's queues (nf_queue_nf_hook_drop in the kernel's
- * net/netfilter/nf_queue.c).
+ * Renders rules that make the nat and filter tables serve exactly these Services, in place of
+ * `before`. Never removes a built-in chain: doing so, even for a moment, drops the packets that
+ * wait in the namespace's queues (nf_queue_nf_hook_drop in the kernel's net/netfilter/nf_queue.c).
  */
 export function renderServices(services: readonly ServicePort[], family: number, before?: ServiceRules): ServiceRules {
   const nat = new Table('nat', ['LAB-SERVICES', 'LAB-NODEPORTS', 'LAB-POSTROUTING']);
@@ -114,7 +118,7 @@ class Table {
     this.chains = chains;
   }
 
-  /** Chains that are declared are flushed; those of `before` that are not ours any more are deleted. */
+  /** Declaring a chain flushes it. Chains of `before` that are no longer used are deleted. */
   render(before: readonly string[]): string {
     const gone = before.filter((chain) => !this.chains.includes(chain));
     return [

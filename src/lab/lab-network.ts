@@ -1,4 +1,7 @@
-/** The network of a lab brought to what its pods and Services ask for: namespaces and links, Service translation, listeners. */
+/**
+ * Brings a lab's network in line with its pods and Services: namespaces and links, Service
+ * translation, listeners.
+ */
 import { type PodRecord, recordKey } from '../cluster/records.ts';
 import { listeningPorts, type ServicePort, servicePorts } from '../cluster/service-ports.ts';
 import type { ServiceRecord } from '../manifests/services.ts';
@@ -16,7 +19,7 @@ import { Traffic } from './traffic/traffic.ts';
 interface RunningPod {
   record: PodRecord;
   readonly host: Host;
-  /** What it listens on, as text, to see a change. */
+  /** The ports that it listens on, as text, to detect a change. */
   listening: string;
 }
 
@@ -27,7 +30,7 @@ export class LabNetwork {
   readonly #pods = new Map<string, RunningPod>();
   readonly #externals = new Map<string, Host>();
   readonly #unavailable = new Set<string>();
-  /** By network namespace, and then by address family. */
+  /** By network namespace, then by address family. */
   readonly #rules = new Map<Netns, Map<number, ServiceRules>>();
   #services: readonly ServicePort[] = [];
 
@@ -40,8 +43,9 @@ export class LabNetwork {
   }
 
   /**
-   * The nodes and external hosts, without pods. A pod on a cable translates Services itself: whoever holds the cable sees its packets before the node does, and
-   * must see where they go.
+   * Creates the nodes and external hosts, without pods. A pod on a cable translates Services
+   * itself, because the cable judges its packets before the node sees them and needs their real
+   * destination.
    */
   static async create(
     nodes: readonly LabNode[],
@@ -64,7 +68,7 @@ export class LabNetwork {
     return this.#services;
   }
 
-  /** The pods that are in the network: those that have an address. */
+  /** The pods in the network: those with an address. */
   get pods(): readonly PodRecord[] {
     return [...this.#pods.values()].map(({ record }) => record);
   }
@@ -74,7 +78,7 @@ export class LabNetwork {
     return pod && { record: pod.record, netns: pod.host.netns };
   }
 
-  /** The cables of a node's pods: interfaces of the node. */
+  /** The cables of a node's pods, as pairs of the node's interfaces. */
   cables(node: string): readonly (readonly [string, string])[] {
     const pods = [...this.#pods.values()].filter(({ record }) => record.nodeName === node && !record.hostNetwork);
     return pods.map(({ host }) => this.topology.cable(host));
@@ -84,12 +88,15 @@ export class LabNetwork {
     return this.#externals.get(name);
   }
 
-  /** Whether a pod listens there: another pod of the same host network may have taken the port. */
+  /** Whether a pod listens on a port: another host-network pod of its node may have taken it. */
   isListening(pod: string, protocol: string, port: number): boolean {
     return !this.#unavailable.has(`${pod} ${protocol} ${port}`);
   }
 
-  /** Adds and removes pods, translates Services, opens and closes listeners: only what differs from before. */
+  /**
+   * Adds and removes pods, translates Services, opens and closes listeners. Touches only what has
+   * changed.
+   */
   async reconcile(pods: readonly PodRecord[], services: readonly ServiceRecord[]): Promise<void> {
     const wanted = new Map(pods.filter(({ addresses }) => addresses.length > 0).map((pod) => [recordKey(pod), pod]));
     await this.#removePods(wanted);
@@ -140,7 +147,7 @@ export class LabNetwork {
     }
   }
 
-  /** A lab without Services has no rules at all, and so no connection tracking but the agents' own. */
+  /** Applies no rules in a lab without Services, so only the agents cause connection tracking. */
   async #translate(family: number): Promise<void> {
     const nodes = this.#nodes.map(({ name }) => this.topology.node(name).netns);
     const pods = [...this.#pods.values()].filter(({ record }) => !record.hostNetwork).map(({ host }) => host.netns);
@@ -182,7 +189,7 @@ export class LabNetwork {
   }
 }
 
-/** Where a pod is attached; a pod for which it changes is a new one. */
+/** Where a pod is attached. If this changes, the pod is replaced. */
 function place({ nodeName, addresses, hostNetwork }: PodRecord): string {
   return `${nodeName} ${hostNetwork} ${addresses.join(' ')}`;
 }

@@ -1,9 +1,9 @@
 /**
- * A cluster in network namespaces: pods, nodes that route, hosts outside, Services, a listener on every port, and an agent on every node.
- * Real packets between the pods show what the policies do.
+ * A cluster in network namespaces: pods, nodes that route, external hosts, Services, a listener on
+ * every port, and an agent on every node. Real packets between the pods show what the policies do.
  *
- * Everything is held by this process and ends with it, however it ends; see `sys/netns.ts`. It needs root, and nothing of it is visible
- * outside.
+ * The process holds the whole lab, so the lab ends with it, however it ends; see `sys/netns.ts`. It
+ * needs root, and nothing of it is visible outside.
  */
 
 import type { AgentCounters } from '../agent-state/counters.ts';
@@ -28,17 +28,19 @@ import type { Host } from './topology.ts';
 import type { AttemptOutcome, Timing } from './traffic/messages.ts';
 
 export interface LabOptions {
-  /** What `loadManifests` gave, or the same two fields made by hand. */
+  /** The result of `loadManifests`, or the same two fields made by hand. */
   readonly manifests: LabInput;
-  /** How many nodes, or their names. @default as many as pods name in `spec.nodeName`, at least one */
+  /**
+   * Number of nodes, or their names. @default as many as pods name in `spec.nodeName`, at least one
+   */
   readonly nodes?: number | readonly string[];
-  /** Hosts outside the cluster. Entries with the same name are one host with several addresses. */
+  /** Hosts outside the cluster. Entries with the same name make one host with several addresses. */
   readonly externals?: readonly ExternalHost[];
-  /** How the agents run; false: no agents, everything is open. @default {} */
+  /** Settings of the agents; false: no agents, so everything is open. @default {} */
   readonly agents?: AgentFlags | false;
   /**
-   * How packets come to be judged: by the queues of an agent on every node, or by podfence being the cable between each pod and its node, which needs no
-   * agents. @default 'queue'
+   * How podfence gets the packets: from the queues of an agent on every node, or as the cable
+   * between each pod and its node, without agents. @default 'queue'
    */
   readonly capture?: 'queue' | 'wire';
   readonly onProgress?: (progress: LabProgress) => void;
@@ -72,15 +74,15 @@ export interface ProbeResult {
   readonly via: Probe['via'];
   /** The address that was probed. */
   readonly address: string;
-  /** The pod that should answer: `to` itself, or the Service's backend. */
+  /** The pod expected to answer: `to` itself, or the Service's backend. */
   readonly pod: string;
-  /** Whether anything arrived, where no answer came back. */
+  /** Whether anything arrived, if no answer came back. */
   readonly delivered: boolean;
-  /** What became of it, for people. */
+  /** The outcome in words. */
   readonly detail: string;
 }
 
-/** Which probes to make: those with these very fields, or those for which a function holds. */
+/** Which probes to make: those with these field values, or those that a function accepts. */
 export type ProbeFilter =
   | Partial<Pick<Probe, 'from' | 'to' | 'port' | 'protocol' | 'via'>>
   | ((probe: Probe) => boolean);
@@ -108,7 +110,10 @@ export class Lab {
     this.#onProgress = options.onProgress ?? (() => undefined);
   }
 
-  /** Builds the network and starts the agents; resolves when their policies are in force. Throws SystemCallError (EPERM) without root. */
+  /**
+   * Builds the network and starts the agents. Resolves when their policies are in force. Throws
+   * SystemCallError (EPERM) without root.
+   */
   static async start(options: LabOptions): Promise<Lab> {
     const plan = new Plan(options.manifests, options.nodes, options.externals ?? []);
     const expectations = new Expectations(plan.nodes);
@@ -146,7 +151,7 @@ export class Lab {
     return this.#network.services;
   }
 
-  /** Where the lab could not do as the manifests say, in sentences. */
+  /** Where the lab deviates from the manifests, as sentences. */
   get notes(): readonly string[] {
     const silent = this.#network.services.filter(({ backends }) => backends.length === 0).map(({ service }) => service);
     return [
@@ -155,7 +160,10 @@ export class Lab {
     ];
   }
 
-  /** A pod by `namespace/name`, or by its name alone where that is unique. @throws UnknownHostError */
+  /**
+   * Returns a pod by `namespace/name`, or by its bare name if that is unique. @throws
+   * UnknownHostError
+   */
   pod(name: string): LabPod {
     const key = findHost(name, this.#network.pods.map(recordKey));
     const { record, netns } = this.#network.pod(key) as { record: PodRecord; netns: Netns };
@@ -175,13 +183,17 @@ export class Lab {
     return { name: key, ...(this.#network.external(key) as Host) };
   }
 
-  /** The router between the nodes and the external hosts: links `node1`, …, `ext1`, … in the order of their making. */
+  /**
+   * The router between nodes and external hosts; its links are `node1`, …, `ext1`, … in the order
+   * of creation.
+   */
   get fabric(): Netns {
     return this.#network.topology.fabric;
   }
 
   /**
-   * Takes a change of the cluster, as changes or as the whole new manifests, and resolves when it is in force on every node. Pods may come and go.
+   * Applies a change of the cluster, as changes or as complete new manifests; pods may be added and
+   * removed. Resolves when the change is in force on every node.
    */
   async apply(update: LabInput | readonly ClusterChange[]): Promise<void> {
     const changes = 'snapshot' in update ? this.#replace(update) : this.#change(update);
@@ -192,7 +204,7 @@ export class Lab {
     );
   }
 
-  /** Every probe that could be made now. */
+  /** Returns every probe that is possible now. */
   probes(filter: ProbeFilter = {}): readonly Probe[] {
     const { nodes, externals } = this;
     const { pods, services } = this.#network;
@@ -201,12 +213,12 @@ export class Lab {
     );
   }
 
-  /** What the policies say about a probe. */
+  /** Returns the verdict that the policies give a probe. */
   expected(probe: Probe): EnforcedVerdict {
     return this.#expectations.allows(probe.hops, probe.podAddress, probe.protocol, probe.podPort) ? 'allow' : 'deny';
   }
 
-  /** Probes everything, or what the filter lets through, at the same time. */
+  /** Makes all probes that the filter accepts, in parallel. */
   async probe(filter: ProbeFilter = {}, timing: Partial<Timing> = {}): Promise<readonly ProbeResult[]> {
     const probes = this.probes(filter).map((probe) => ({ probe, expected: this.expected(probe) }));
     const total = probes.length;
@@ -219,19 +231,22 @@ export class Lab {
     return probes.map(({ probe, expected }, i) => resultOf(probe, expected, outcomes[i] as AttemptOutcome));
   }
 
-  /** Runs a program in a pod, an external host or a node, to its end; it is killed if the lab dies. */
+  /**
+   * Runs a program in a pod, an external host or a node, to its end. The program is killed if the
+   * lab dies.
+   */
   exec(host: string | LabHost, command: readonly string[], input?: string): Promise<CommandResult> {
     const { netns } = typeof host === 'string' ? this.pod(host) : host;
     return runIn(netns, ['setpriv', '--pdeathsig', 'KILL', ...command], input);
   }
 
-  /** The counters of each node's agent, by the node's name. */
+  /** Returns the counters of each node's agent, by node name. */
   async counters(): Promise<ReadonlyMap<string, AgentCounters>> {
     const entries = [...this.#agents].map(async ([node, agent]) => [node, await agent.counters()] as const);
     return new Map(await Promise.all(entries));
   }
 
-  /** What the cables of each node's pods counted, by the node's name. */
+  /** Returns the counters of each node's cables, by node name. */
   async wireCounters(): Promise<ReadonlyMap<string, WireCounters>> {
     const entries = [...this.#agents].map(async ([node, agent]) => [node, await agent.wireCounters()] as const);
     return new Map(await Promise.all(entries));
@@ -298,7 +313,10 @@ function matches(filter: ProbeFilter, probe: Probe): boolean {
   return Object.entries(filter).every(([field, value]) => probe[field as keyof Probe] === value);
 }
 
-/** A packet that was let in counts, even where its answer was lost: the policy denied the packet, not the answer. */
+/**
+ * For a probe that must be denied, a delivered packet counts as allowed even if its answer was
+ * lost: the policy denies the packet, not the answer.
+ */
 function resultOf(
   probe: Probe,
   expected: EnforcedVerdict,

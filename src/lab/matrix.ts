@@ -1,16 +1,16 @@
-/** Probe results as a table for people; see matrix/table.ts. */
+/** Renders probe results as a table; see matrix/table.ts. */
 
 import { byNamespaceAndName, type CellLook, renderTable, type TableGroup, type TableRow } from '../matrix/table.ts';
 import type { ProbeResult } from './lab.ts';
 import { type Colour, paint } from './paint.ts';
 
 export interface MatrixOptions {
-  /** Characters a line; wider tables are cut into several. */
+  /** Characters per line; a wider table is split into several. */
   readonly width: number;
   readonly colour: boolean;
 }
 
-/** The table and its legend, each line ended. */
+/** Renders the table and its legend; each line ends with a line feed. */
 export function renderMatrix(results: readonly ProbeResult[], { width, colour }: MatrixOptions): string {
   const ids = numberHosts(results);
   const groups = groupsOf(results, ids);
@@ -29,7 +29,10 @@ export function renderMatrix(results: readonly ProbeResult[], { width, colour }:
   );
 }
 
-/** What is in a cell: of one probe, or of several where the destination has several addresses or backends. */
+/**
+ * State of a cell: of one probe, or of several if the destination has several addresses or
+ * backends.
+ */
 export type Cell = 'allow' | 'deny' | 'mixed' | 'wrongly-allowed' | 'wrongly-denied';
 
 export function cellOf(results: readonly ProbeResult[]): Cell {

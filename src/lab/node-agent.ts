@@ -1,4 +1,4 @@
-/** The agent of one lab node, as the lab uses it: a child process in the node's network namespace. */
+/** The lab's handle on the agent of one node: a child process in the node's network namespace. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +26,10 @@ export class NodeAgent {
   #requests = 0;
   #failure: Error | undefined;
 
-  /** Starts the process; `fork` returns after the child was made, so it begins in the namespace. */
+  /**
+   * Starts the process. `fork` returns after the child exists, so the child starts in the
+   * namespace.
+   */
   constructor(node: LabNode, netns: Netns) {
     this.#node = node;
     this.#child = netns.run(() =>
@@ -55,7 +58,10 @@ export class NodeAgent {
     await this.#request({ type: 'start', node: this.#node, flags, snapshot });
   }
 
-  /** Makes it the cables of the node's pods instead; resolves when they carry. */
+  /**
+   * Makes the process carry the node's pods by cables instead of running an agent. Resolves when
+   * they carry frames.
+   */
   async startWire(
     nodes: readonly LabNode[],
     cables: readonly Pair[],
@@ -65,7 +71,10 @@ export class NodeAgent {
     await this.#request({ type: 'start-wire', nodes, cables, bufferBytes, snapshot });
   }
 
-  /** Resolves when the changes are in force, on established flows too. `cables`: those that there are now. */
+  /**
+   * Resolves when the changes are in force, also on established flows. `cables` lists all current
+   * cables.
+   */
   async apply(changes: readonly ClusterChange[], cables: readonly Pair[] = []): Promise<void> {
     await this.#request({ type: 'apply', changes, cables });
   }

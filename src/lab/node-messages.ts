@@ -1,10 +1,10 @@
-/** What the lab and the agents of its nodes say to each other, over the channel of a child process. */
+/** Messages between the lab and the agents of its nodes, over the child process's channel. */
 import type { AgentOptions } from '../agent/agent.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import type { Pair } from '../traffic/live-traffic.ts';
 import type { LabNode } from './scheduling.ts';
 
-/** How the agents of a lab run. */
+/** Settings of a lab's agents. */
 export interface AgentFlags
   extends Pick<AgentOptions, 'queues' | 'steering' | 'kernelRelease' | 'offload' | 'fail' | 'deny' | 'flowCapacity'> {
   /** @default 'warn' */
@@ -13,21 +13,21 @@ export interface AgentFlags
 
 export type NodeRequest =
   | { readonly type: 'start'; readonly node: LabNode; readonly flags: AgentFlags; readonly snapshot: ClusterSnapshot }
-  /** Be the cables of the node's pods instead. */
+  /** Carry the node's pods by cables instead of running an agent. */
   | {
       readonly type: 'start-wire';
       readonly nodes: readonly LabNode[];
       readonly cables: readonly Pair[];
-      /** Of the kernel, for each interface. */
+      /** Size of the kernel's buffer for each interface. */
       readonly bufferBytes: number | undefined;
       readonly snapshot: ClusterSnapshot;
     }
   | { readonly type: 'apply'; readonly changes: readonly ClusterChange[]; readonly cables: readonly Pair[] }
-  /** Of an agent, or of cables: whichever was started. */
+  /** Counters of the agent or of the cables, whichever was started. */
   | { readonly type: 'counters' }
   | { readonly type: 'stop' };
 
-/** Every request is answered once it is done: `start` and `apply` when the policies are in force. */
+/** A request is answered when it is done: `start` and `apply` when the policies are in force. */
 export type NodeReply =
   | { readonly request: number; readonly type: 'done'; readonly result: unknown }
   | { readonly request: number; readonly type: 'failed'; readonly message: string };

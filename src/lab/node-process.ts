@@ -1,6 +1,6 @@
 /**
- * The agent of one lab node, as a process of its own in the node's network namespace: started by `NodeAgent`, which is its parent. It may
- * not outlive the lab, for it would hold the namespace.
+ * The agent of one lab node, as a child process of `NodeAgent` in the node's network namespace. It
+ * must not outlive the lab, because it would keep the namespace alive.
  */
 import { Agent } from '../agent/agent.ts';
 import { dieWithParent } from '../sys/parent-death.ts';
@@ -9,7 +9,7 @@ import type { NodeReply, NodeRequest } from './node-messages.ts';
 import { NodeWire } from './node-wire.ts';
 
 dieWithParent(Number(process.argv[2]));
-// Ctrl-C reaches every process of the terminal; the lab decides what follows from it.
+// Ctrl-C reaches every process of the terminal; the lab decides what happens.
 process.on('SIGINT', () => undefined);
 process.on('disconnect', () => process.exit(0));
 

@@ -1,19 +1,21 @@
-/** The cables of one lab node's pods: each pod is linked to its node by podfence, and by nothing else. */
+/** The cables of one lab node's pods: only podfence connects each pod to its node. */
 
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { LiveTraffic, type Pair } from '../traffic/live-traffic.ts';
 import { WholeCluster } from '../traffic/whole-cluster.ts';
 import type { LabNode } from './scheduling.ts';
 
-/** Bytes of the kernel's buffer for each interface: a lab has two for every pod, and no load. */
+/**
+ * Bytes of the kernel's buffer per interface: a lab has two interfaces per pod, and little load.
+ */
 const BUFFER = 1 << 22;
 const FLOWS = 1 << 14;
 
-/** What the cables of a node counted since they were laid, in frames. */
+/** Frames that a node's cables counted since they were laid. */
 export interface WireCounters {
   readonly captured: number;
   readonly sent: number;
-  /** Lost in the kernel's buffer, or where they were to go. */
+  /** Lost in the kernel's buffer, or refused when sent on. */
   readonly lost: number;
 }
 
@@ -26,11 +28,11 @@ export class NodeWire {
 
   constructor(nodes: readonly LabNode[], snapshot: ClusterSnapshot, bufferBytes = BUFFER) {
     this.#bufferBytes = bufferBytes;
-    // What Services stand for is decided before a packet comes to a cable: no address of theirs does.
+    // Without Services: pods translate them themselves, so no cable sees a Service's address.
     this.#cluster = new WholeCluster(snapshot, [], nodes);
   }
 
-  /** Resolves when all cables carry. */
+  /** Resolves when all cables carry frames. */
   async lay(cables: readonly Pair[]): Promise<void> {
     await this.#traffic?.stop();
     this.#traffic = undefined;
@@ -47,7 +49,10 @@ export class NodeWire {
     if (traffic.closed.length > 0) await promise;
   }
 
-  /** Resolves when the changes are in force. Where cables were added or taken away all are laid anew, and open flows are forgotten. */
+  /**
+   * Resolves when the changes are in force. If cables were added or removed, all are laid again,
+   * and open flows are forgotten.
+   */
   async apply(changes: readonly ClusterChange[], cables: readonly Pair[]): Promise<void> {
     this.#cluster.apply(changes);
     if (cables.join() === this.#cables.join()) await this.#traffic?.update();

@@ -16,7 +16,9 @@ export function paint(text: string, colour: Colour, enabled: boolean): string {
   return enabled ? `\x1b[${CODES[colour]}m${text}\x1b[0m` : text;
 }
 
-/** Whether a stream shows colours: a terminal, unless NO_COLOR (https://no-color.org) is set. */
+/**
+ * Whether a stream shows colours: it is a terminal, and NO_COLOR (https://no-color.org) is not set.
+ */
 export function showsColour(stream: { readonly isTTY?: boolean }): boolean {
   return stream.isTTY === true && (process.env.NO_COLOR ?? '') === '' && process.env.TERM !== 'dumb';
 }

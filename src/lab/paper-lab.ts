@@ -1,6 +1,6 @@
 /**
- * A lab on paper: the same pods, nodes and probes as in `Lab`, but the first packet of each connection and its answer are judged in memory, by a filter for
- * each node that would forward them. It needs neither root nor Linux.
+ * A lab on paper: the same pods, nodes and probes as in `Lab`, but one filter per node judges the
+ * first packet of each connection and its answer in memory. Needs neither root nor Linux.
  */
 
 import { servicePorts } from '../cluster/service-ports.ts';
@@ -17,7 +17,7 @@ import { allProbes, type Probe } from './probes.ts';
 
 const FLOWS = 65_536;
 
-/** Every probe of such a lab and what became of its packets. `judged` counts them. */
+/** Judges every probe of such a lab. `judged` counts the judged packets. */
 export function judgeOnPaper(
   manifests: LabInput,
   nodes: number | readonly string[] | undefined,

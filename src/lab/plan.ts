@@ -1,4 +1,4 @@
-/** What a lab is made of: nodes, pods with a place and addresses, external hosts, Services. */
+/** The parts of a lab: nodes, pods with their nodes and addresses, external hosts, Services. */
 import { type PodRecord, recordKey } from '../cluster/records.ts';
 import type { ClusterSnapshot } from '../cluster/store.ts';
 import type { ServiceRecord } from '../manifests/services.ts';
@@ -9,7 +9,7 @@ export interface ExternalHost {
   readonly address: string;
 }
 
-/** An external host with all its addresses: entries of the same name are one host. */
+/** An external host with all its addresses: entries with the same name are one host. */
 export interface LabExternal {
   readonly name: string;
   readonly addresses: readonly string[];
@@ -39,7 +39,9 @@ export class Plan {
     this.#scheduler = new Scheduler(this.nodes);
   }
 
-  /** The snapshot with nodes filled in; of pods that share an address only the first has it. */
+  /**
+   * Assigns nodes to the pods of a snapshot. If pods share an address, only the first one keeps it.
+   */
   place(snapshot: ClusterSnapshot): PlacedSnapshot {
     const notes: string[] = [];
     const owners = new Map<string, string>(
@@ -51,7 +53,7 @@ export class Plan {
       const addresses = placed.addresses.filter((address) => {
         const owner = owners.get(address);
         if (owner === undefined) owners.set(address, recordKey(placed));
-        else notes.push(`${recordKey(placed)} has the address of ${owner}, ${address}, and goes without it`);
+        else notes.push(`${recordKey(placed)} has the same address as ${owner}, ${address}, and does not get it`);
         return owner === undefined;
       });
       return { ...placed, addresses };
@@ -66,6 +68,6 @@ export class Plan {
 
 export interface PlacedSnapshot {
   readonly snapshot: ClusterSnapshot;
-  /** What had to be done otherwise than the manifests say. */
+  /** Where the lab deviates from the manifests, as sentences. */
   readonly notes: readonly string[];
 }

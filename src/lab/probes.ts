@@ -1,4 +1,4 @@
-/** Every connection that could be tried in a lab, and the way that its packets take. */
+/** Every connection that a lab can try, and the path of its packets. */
 import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts';
 import { listeningPorts, type ServicePort } from '../cluster/service-ports.ts';
 import { familyOf } from '../sys/sockets.ts';
@@ -8,7 +8,9 @@ import type { LabExternal } from './plan.ts';
 import type { LabNode } from './scheduling.ts';
 import type { PortRange } from './traffic/messages.ts';
 
-/** Source ports of probes that go to a pod itself: below the ephemeral range, which ordinary programs use. */
+/**
+ * Source ports of direct probes to a pod: below the ephemeral range, which ordinary programs use.
+ */
 const DIRECT_PORTS: PortRange = { first: 10_000, count: 20_000 };
 
 export interface Probe {
@@ -16,18 +18,18 @@ export interface Probe {
   readonly from: string;
   /** `namespace/name` of a pod, or `service/namespace/name`. */
   readonly to: string;
-  /** As the sender sees it: of the pod, the Service, or the node. */
+  /** The port that the sender uses: of the pod, the Service, or the node. */
   readonly port: number;
   readonly protocol: Protocol;
-  /** The address that the sender sends to. */
+  /** The address that the sender uses. */
   readonly address: string;
-  /** How it gets there, where `to` is a Service. */
+  /** How the probe reaches the pod. */
   readonly via: 'pod' | 'cluster-ip' | 'node-port';
-  /** The pod that should answer, `namespace/name`: `to` itself, or the backend that was chosen. */
+  /** The pod expected to answer, `namespace/name`: `to` itself, or the selected backend. */
   readonly pod: string;
-  /** The port of that pod. */
+  /** The port on that pod. */
   readonly podPort: number;
-  /** The address of that pod. */
+  /** The address of that pod that receives the packet. */
   readonly podAddress: string;
   /** The sender's address. */
   readonly source: string;
@@ -50,8 +52,9 @@ interface Sender {
 }
 
 /**
- * From every pod and external host to every listening port of every other pod; from every pod to every Service, itself behind it or
- * not; from every external host to every node port of every node.
+ * Returns probes from every pod and external host to every listening port of every other pod; from
+ * every pod to every Service, even one that it is behind; and from every external host to every
+ * node port of every node.
  */
 export function allProbes(space: ProbeSpace): readonly Probe[] {
   const pods = new Map(space.pods.map((pod) => [recordKey(pod), pod]));
@@ -156,7 +159,10 @@ function sourceFor({ addresses }: Sender, target: string): string | undefined {
   return addresses.find((address) => familyOf(address) === familyOf(target));
 }
 
-/** A node forwards what enters or leaves a pod of its own by its veth; what its own network namespace sends or takes it does not. */
+/**
+ * Returns the nodes that forward the packet. A node forwards what passes a veth of one of its pods,
+ * but not what its own network namespace sends or receives.
+ */
 function hopsBetween(source: string, from: PodRecord | undefined, to: PodRecord): Hop[] {
   const hops: Hop[] = [];
   const takenByNode = (node: string | undefined) => to.hostNetwork && to.nodeName === node;
@@ -168,7 +174,10 @@ function hopsBetween(source: string, from: PodRecord | undefined, to: PodRecord)
   return hops;
 }
 
-/** The node that was asked forwards to the backend; what leaves it for another node carries its own address. */
+/**
+ * Returns the forwarding nodes behind a node port. The queried node forwards to the backend; what
+ * it sends on to another node has its own address as the source.
+ */
 function hopsThroughNodePort(source: string, node: string, address: string, to: PodRecord): Hop[] {
   if (to.nodeName === node) return to.hostNetwork ? [] : [{ node, source }];
   const first = { node, source };

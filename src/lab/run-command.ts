@@ -1,21 +1,27 @@
-/** Programs inside a network namespace. */
+/** Runs programs in a network namespace. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import type { Netns } from '../sys/netns.ts';
 
 export interface CommandResult {
-  /** Null where a signal ended it. */
+  /** Null if a signal ended it. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Starts a program in the namespace. `spawn` forks before it returns, so the child begins where the calling thread is. */
+/**
+ * Starts a program in the namespace. `spawn` forks before it returns, so the child starts in the
+ * calling thread's namespace.
+ */
 function spawnIn(netns: Netns, command: readonly string[], options: SpawnOptions): ChildProcess {
   const [program = '', ...args] = command;
   return netns.run(() => spawn(program, args, options));
 }
 
-/** Runs a program to its end, with `input` on its standard input. Rejects only where it cannot be started. */
+/**
+ * Runs a program to its end, with `input` on its standard input. Rejects only if the program cannot
+ * be started.
+ */
 export function runIn(netns: Netns, command: readonly string[], input = ''): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawnIn(netns, command, { stdio: 'pipe' });
@@ -35,7 +41,7 @@ export function runIn(netns: Netns, command: readonly string[], input = ''): Pro
   });
 }
 
-/** Runs a program that must succeed; the error has what it said. */
+/** Runs a program that must succeed and returns its output. The error contains what it printed. */
 export async function runChecked(netns: Netns, command: readonly string[], input = ''): Promise<string> {
   const { code, stdout, stderr } = await runIn(netns, command, input);
   if (code !== 0) throw new Error(`${command.join(' ')} failed (${code}): ${stderr.trim() || stdout.trim()}`);

@@ -1,4 +1,4 @@
-/** Which node each pod runs on, and what addresses the nodes have. */
+/** Assigns nodes to pods, and addresses to nodes. */
 import type { PodRecord } from '../cluster/records.ts';
 import { recordKey } from '../cluster/records.ts';
 import { AF_INET } from '../sys/libc.ts';
@@ -10,8 +10,8 @@ export interface LabNode {
 }
 
 /**
- * The names of the lab's nodes: those that pods name, in their order, then `node-1`, `node-2`, … up to the wanted number. Without a wanted
- * number as many as pods name, and at least one.
+ * Returns the names of the lab's nodes: those that pods name, in order, then `node-1`, `node-2`, …
+ * up to the wanted number. By default as many as pods name, but at least one.
  */
 export function nodeNames(
   pods: readonly PodRecord[],
@@ -27,8 +27,9 @@ export function nodeNames(
 }
 
 /**
- * The nodes with their addresses. A pod of the host network that came with addresses tells those of its node; the others get 172.18.0.2,
- * fd00:172:18::2 and so on, of each family that some pod or external host has, but none that is `taken`.
+ * Returns the nodes with their addresses. A host-network pod whose record has addresses defines
+ * those of its node. Other nodes get 172.18.0.2, fd00:172:18::2 and so on, one for each family that
+ * any pod or external host has, skipping addresses that are `taken`.
  */
 export function labNodes(
   names: readonly string[],
@@ -61,7 +62,7 @@ function nodeAddress(family: number, number: number): string {
 
 export class Scheduler {
   readonly #nodes: readonly LabNode[];
-  /** Nodes that pods name but the lab has not: pods that name the same one stay together. */
+  /** Nodes that pods name but the lab does not have: pods of the same such node stay together. */
   readonly #strangers: string[] = [];
   readonly #placed = new Map<string, PodRecord>();
   #next = 0;
@@ -70,7 +71,10 @@ export class Scheduler {
     this.#nodes = nodes;
   }
 
-  /** The record with its node filled in, and with the node's addresses where it uses the host's network. A known pod stays where it is. */
+  /**
+   * Returns the record with its node, and for a host-network pod with the node's addresses. A known
+   * pod stays on its node.
+   */
   place(pod: PodRecord): PodRecord {
     const before = this.#placed.get(recordKey(pod));
     const node = this.#nodes.find(({ name }) => name === before?.nodeName) ?? this.#choose(pod);
@@ -101,7 +105,7 @@ export class Scheduler {
     return this.#nodes[index % this.#nodes.length] as LabNode;
   }
 
-  /** As the real scheduler, which lets no two pods of one host network have the same port. */
+  /** Like the real scheduler, allows a host port only once per node. */
   #portsTaken(pod: PodRecord, node: LabNode): boolean {
     const wanted = new Set(pod.ports.map(({ port, protocol }) => `${protocol} ${port}`));
     for (const other of this.#placed.values()) {

@@ -1,6 +1,7 @@
 /**
- * Labs that stay: which are up, and where their namespaces are. A file says which process keeps a lab, and is believed only as long as
- * that very process lives; its start time tells it from another one with the same number.
+ * The labs that `lab up` keeps, and where their namespaces are. A file names the process that keeps
+ * a lab, and is valid only while that process lives; the start time detects another process with
+ * the same id.
  */
 import { linkSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,19 +31,23 @@ export interface KeptService {
 export interface LabState {
   readonly name: string;
   readonly pid: number;
-  /** Of the keeper, in clock ticks after boot. */
+  /** Start time of the keeper, in clock ticks since boot. */
   readonly startTime: string;
   readonly hosts: readonly KeptHost[];
   readonly services: readonly KeptService[];
 }
 
-/** When a process started (proc(5), field 22 of /proc/PID/stat), or undefined where there is none that lives. */
+/**
+ * Returns when a process started (proc(5), field 22 of /proc/PID/stat), or undefined if it does not
+ * run.
+ */
 export function processStartTime(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The second field is the name in parentheses, which may hold spaces and parentheses itself; the third is the state.
+    // The second field is the name in parentheses, which may contain spaces and parentheses; the
+    // third is the state.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    // A zombie waits for a parent that may never ask.
+    // A zombie no longer runs, but its parent may never reap it.
     return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
   } catch {
     return undefined;
@@ -53,13 +58,13 @@ export function isKept({ pid, startTime }: Pick<LabState, 'pid' | 'startTime'>):
   return processStartTime(pid) === startTime;
 }
 
-/** Writes the file of a lab that is up. Gives back false, and writes nothing, where there is one already. */
+/** Writes the file of a lab that is up. Returns false, and writes nothing, if the file exists. */
 export function writeState(state: LabState, directory = DIRECTORY): boolean {
   mkdirSync(directory, { recursive: true });
   const draft = join(directory, `.lab-${state.name}.${state.pid}`);
   writeFileSync(draft, JSON.stringify(state), { mode: 0o600 });
   try {
-    // Unlike a rename, a link fails where the name is taken, and nobody ever reads half a file.
+    // Unlike a rename, a link fails if the name is taken, and no reader ever sees half a file.
     linkSync(draft, statePath(state.name, directory));
     return true;
   } catch (error) {
@@ -70,7 +75,7 @@ export function writeState(state: LabState, directory = DIRECTORY): boolean {
   }
 }
 
-/** The labs that are up. What labs left behind whose keepers are dead is removed, and nothing else. */
+/** Returns the labs that are up. Removes the files of labs whose keepers are dead. */
 export function readStates(directory = DIRECTORY): readonly LabState[] {
   const states: LabState[] = [];
   for (const file of readDirectory(directory)) {
@@ -89,11 +94,11 @@ export function removeState(name: string, directory = DIRECTORY): void {
   try {
     rmdirSync(directory);
   } catch {
-    // Others have files there.
+    // Other labs have files there.
   }
 }
 
-/** Where the agents of a lab that stays write what they have to say. */
+/** Where the agents of a kept lab write their log. */
 export function logPath(name: string, directory = DIRECTORY): string {
   return join(directory, `lab-${name}.log`);
 }
@@ -110,7 +115,7 @@ function readDirectory(directory: string): readonly string[] {
   }
 }
 
-/** Undefined for a file that no lab wrote. */
+/** Returns undefined if no lab wrote the file. */
 function readState(path: string, name: string): LabState | undefined {
   try {
     const state = JSON.parse(readFileSync(path, 'utf8')) as Partial<LabState>;

@@ -1,4 +1,4 @@
-/** A TCP connection that stays open while policies change, to see what a change does to it. */
+/** A TCP connection that stays open while policies change, to see how a change affects it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   close,
@@ -16,7 +16,7 @@ import {
 import { connect, familyOf, socketAddress } from '../sys/sockets.ts';
 import type { LabHost } from './lab.ts';
 
-/** How often the socket is looked at, in ms. */
+/** Milliseconds between two looks at the socket. */
 const TICK = 2;
 const LINE_END = 0x0a;
 
@@ -33,7 +33,10 @@ export class TcpStream implements Disposable {
     this.#fd = fd;
   }
 
-  /** Connects to an address of a pod or Service. Rejects where that takes longer than `timeout` ms, or is refused. */
+  /**
+   * Connects to an address of a pod or Service. Rejects if that takes longer than `timeout` ms or
+   * is refused.
+   */
   static async open(from: LabHost, address: string, port: number, timeout = 3000): Promise<TcpStream> {
     const stream = new TcpStream(startConnecting(from, address, port));
     if (await stream.exchange(timeout)) return stream;
@@ -41,7 +44,10 @@ export class TcpStream implements Disposable {
     throw new Error(`no TCP connection from ${from.name} to ${address} port ${port}: ${stream.#error ?? 'no answer'}`);
   }
 
-  /** Sends one more message, and gives back whether its answer came within `timeout` ms. Unanswered messages are sent again by TCP itself. */
+  /**
+   * Sends one more message. Returns whether its answer came within `timeout` ms. TCP itself
+   * retransmits unanswered messages.
+   */
   async exchange(timeout = 1000): Promise<boolean> {
     const message = new TextEncoder().encode(`message ${++this.#sent}\n`);
     const number = this.#sent;
@@ -55,7 +61,7 @@ export class TcpStream implements Disposable {
     return this.#answered >= number;
   }
 
-  /** Why the connection has ended, if it has: a symbolic errno, or `closed`. */
+  /** Why the connection ended, if it did: a symbolic errno, or `closed`. */
   get error(): string | undefined {
     return this.#error;
   }
@@ -68,7 +74,7 @@ export class TcpStream implements Disposable {
     this.close();
   }
 
-  /** Whether it is still to be sent, for the connection is not open yet. */
+  /** Returns whether the message is still to be sent because the connection is not open yet. */
   #send(message: Uint8Array): boolean {
     if (send(this.#fd, message, message.length, MSG_NOSIGNAL) >= 0) return false;
     if (errno() !== EAGAIN) this.#error = errnoName(errno());

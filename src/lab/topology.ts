@@ -1,15 +1,17 @@
 /**
- * The lab's network: every host an anonymous network namespace.
+ * The lab's network: each host is an anonymous network namespace.
  *
  *     pod ──eth0───podN── node ──eth0───nodeN── fabric ──extN───eth0── external host
  *
- * Where the pods are on cables, there is one more link between a pod and its node, whose ends podfence joins:
+ * If pods are on cables, a second link separates each pod from its node, and podfence joins the
+ * two:
  *
  *     pod ──eth0───tapN│ podfence │plugN───podN── node
  *
- * All links are routed point to point: each host has its addresses as /32 and /128 and a default route to the other end of its link, and
- * each router a route to every host. Neighbours are written down, not asked for, so that thousands of first packets at once wait for no ARP. Nothing
- * is in the root namespace, and no route leads out.
+ * All links are routed point to point: each host has its addresses as /32 and /128 and a default
+ * route to the other end of its link, and each router has a route to every host. Neighbour entries
+ * are static, so thousands of simultaneous first packets never wait for ARP. Nothing is in the root
+ * namespace, and no route leads out.
  */
 import { writeFileSync } from 'node:fs';
 import { AF_INET } from '../sys/libc.ts';
@@ -17,10 +19,12 @@ import { Netns } from '../sys/netns.ts';
 import { familyOf } from '../sys/sockets.ts';
 import { runChecked } from './run-command.ts';
 
-/** A gateway that is no address of anybody: it only names the neighbour at the other end of the link. */
+/**
+ * Gateways that are no host's address: they only name the neighbour at the other end of the link.
+ */
 const GATEWAYS = ['169.254.1.1', 'fe80::1'];
 
-/** The router's own addresses, for the ICMP errors that it sends. */
+/** The fabric's own addresses, for the ICMP errors that it sends. */
 const FABRIC_ADDRESSES = ['172.18.0.1', 'fd00:172:18::1'];
 
 const ROUTER_SYSCTLS = [
@@ -44,7 +48,7 @@ export interface NodeHost extends Host {
 }
 
 interface Link {
-  /** Interface of the router's side. */
+  /** Interface on the router's side. */
   readonly name: string;
   readonly number: number;
 }
@@ -60,7 +64,7 @@ export class Topology {
     this.#podsOnCables = podsOnCables;
   }
 
-  /** Makes the nodes. */
+  /** Creates the nodes. */
   static async create(
     nodes: readonly { readonly name: string; readonly addresses: readonly string[] }[],
     podsOnCables = false,
@@ -84,14 +88,14 @@ export class Topology {
     return node;
   }
 
-  /** Makes hosts outside the cluster. */
+  /** Creates hosts outside the cluster. */
   async addExternals(addresses: readonly (readonly string[])[]): Promise<Host[]> {
     const hosts = addresses.map((each) => ({ netns: Netns.create(), addresses: each }));
     await this.#attach(this.fabric, 'ext', hosts, []);
     return hosts;
   }
 
-  /** Makes pods on a node. */
+  /** Creates pods on a node. */
   async addPods(nodeName: string, addresses: readonly (readonly string[])[]): Promise<Host[]> {
     const node = this.node(nodeName);
     const hosts = addresses.map((each) => ({ netns: Netns.create(), addresses: each }));
@@ -103,13 +107,15 @@ export class Topology {
     return hosts;
   }
 
-  /** The interfaces in a pod's node between which there is nothing, towards the pod and towards the node. */
+  /**
+   * The two interfaces in a pod's node that podfence joins: towards the pod, and towards the node.
+   */
   cable(pod: Host): readonly [string, string] {
     const { number = 0 } = this.#links.get(pod) ?? {};
     return [`tap${number}`, `plug${number}`];
   }
 
-  /** Takes a pod away; its namespace ends with its last process. */
+  /** Removes a pod; its namespace ends with its last process. */
   async removePod(nodeName: string, pod: Host): Promise<void> {
     const link = this.#links.get(pod);
     if (!link) return;
@@ -126,14 +132,14 @@ export class Topology {
     pod.netns.close();
   }
 
-  /** Lets go of all namespaces. */
+  /** Closes all namespaces. */
   close(): void {
     for (const host of [...this.#links.keys()]) host.netns.close();
     this.#links.clear();
     this.fabric.close();
   }
 
-  /** Links hosts to a router; `sources` are the addresses that the router itself uses towards them. */
+  /** Links hosts to a router; `sources` are the router's own source addresses towards them. */
   async #attach(
     to: Netns,
     kind: string,
@@ -163,7 +169,7 @@ function router(): Netns {
   return netns;
 }
 
-/** A kernel without IPv6 has none of its settings. */
+/** A kernel without IPv6 has none of its sysctls. */
 function writeSysctl(name: string, value: string): void {
   try {
     writeFileSync(`/proc/sys/net/${name}`, value);
@@ -226,7 +232,7 @@ function prefix(address: string): string {
   return `${address}/${familyOf(address) === AF_INET ? 32 : 128}`;
 }
 
-/** A locally administered address: which side of which link. */
+/** Returns a locally administered address that encodes the link and its side. */
 function mac(side: number, link: number): string {
   const bytes = [2, 0, side, link >> 16, (link >> 8) & 0xff, link & 0xff];
   return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');

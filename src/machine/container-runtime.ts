@@ -1,4 +1,4 @@
-/** The container runtime of this node: its version, and its NRI socket. */
+/** The container runtime of this node: its version and its NRI socket. */
 import { execFile } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -6,12 +6,13 @@ import type { RuntimeFacts } from '../doctor/nri.ts';
 import { processesNamed } from './processes.ts';
 
 const NRI_SOCKET = 'nri/nri.sock';
-/** On most systems the second is a link to the first. */
+/** On most systems the first is a link to the second. */
 const RUN_FOLDERS = ['/var/run', '/run'];
 const VERSION_LIMIT = 5000;
 
 /**
- * @param run where the node's /run is seen, in a pod that has it mounted elsewhere; without it and in a pod of its own /run the socket cannot be looked for
+ * Returns the runtime, and its NRI socket.
+ * @param run where a pod mounts the node's /run; without it a pod cannot look for the socket
  */
 export async function runtimeFacts({
   run,
@@ -26,7 +27,7 @@ export async function runtimeFacts({
   const looked = !inPod || run !== undefined;
   return {
     ...(runtime !== undefined && { runtime }),
-    // Named as the node has it.
+    // The path as the node sees it.
     ...(socket !== undefined
       ? { socket: run === undefined ? socket : `/var/run/${NRI_SOCKET}` }
       : looked && { socket: null }),
@@ -37,7 +38,7 @@ function isSocket(path: string): boolean {
   return existsSync(path) && statSync(path).isSocket();
 }
 
-/** Of the process that runs: what is on PATH may be another version. */
+/** Asks the running process's own binary: the one on PATH may be another version. */
 async function runningRuntime(): Promise<string | undefined> {
   const [pid] = processesNamed(['containerd', 'crio']);
   if (pid === undefined) return undefined;

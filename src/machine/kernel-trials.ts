@@ -1,4 +1,7 @@
-/** What this kernel can do, tried part by part with the tools installed here; what cannot be tried without harm is read. */
+/**
+ * What this kernel can do with the tools installed here. Abilities are tried one by one; what
+ * cannot be tried without harm is read.
+ */
 import { eachKernelFlow } from '../dataplane/ctnetlink/kernel-flows.ts';
 import { SteeringError } from '../dataplane/steering/error.ts';
 import { type SteeringSurvey as Survey, surveySteering } from '../dataplane/steering/probe.ts';
@@ -8,7 +11,10 @@ import { tryIpset, tryIptablesRule, tryNftRule } from '../dataplane/steering/tri
 import type { Ability, Refusal, SteeringSurvey, Trial } from '../doctor/kernel-abilities.ts';
 import { Netns } from '../sys/netns.ts';
 
-/** A part that either tool will do for: the first that takes it decides, the last that does not says why. */
+/**
+ * Abilities that need only one of the two tools. If both refuse, the refusal of iptables is
+ * reported.
+ */
 const EITHER: readonly { readonly ability: Ability; readonly nft: string; readonly iptables: string }[] = [
   { ability: 'connection-marks', nft: 'ct mark set meta mark', iptables: '-j CONNMARK --save-mark' },
   { ability: 'packet-copies', nft: 'log group 1', iptables: '-j NFLOG --nflog-group 1' },
@@ -17,16 +23,17 @@ const EITHER: readonly { readonly ability: Ability; readonly nft: string; readon
 
 export interface KernelTrials {
   readonly trials: readonly Trial[];
-  /** Undefined where what is in place could not be read. */
+  /** Undefined if the rules in place could not be read. */
   readonly steering?: SteeringSurvey;
   /** What could not be tried, as sentences. */
   readonly failures: readonly string[];
 }
 
 /**
- * Tries everything. It takes about a second, and leaves nothing: trials are made in a network namespace of their own, or, where that may not be made, in chains that no packet reaches.
- * @param system the namespace whose rules tell which steering is in place
- * @param elsewhere where to try instead of such a namespace
+ * Tries everything, in about a second, and leaves nothing behind. Trials run in their own network
+ * namespace or, if that cannot be created, in chains that no packet reaches.
+ * @param system the namespace whose rules show which steering is in place
+ * @param elsewhere where to try instead of in a new namespace
  */
 export async function tryKernel(system: System, elsewhere?: System): Promise<KernelTrials> {
   using scratch = elsewhere === undefined ? scratchNamespace() : undefined;
@@ -42,7 +49,7 @@ export async function tryKernel(system: System, elsewhere?: System): Promise<Ker
   }
   trials.push(
     connectionEvents(system),
-    // With a mark that none has, so that the kernel tells nothing.
+    // No connection has this mark, so the kernel's answer is empty.
     await trial('connection-table', () =>
       eachKernelFlow(() => {}, { mask: DEFAULT_MARK.reject, value: DEFAULT_MARK.reject }),
     ),
@@ -54,7 +61,7 @@ export async function tryKernel(system: System, elsewhere?: System): Promise<Ker
   }
 }
 
-/** Undefined without CAP_SYS_ADMIN, which an agent's pod has not. */
+/** Undefined without CAP_SYS_ADMIN, which an agent's pod does not have. */
 function scratchNamespace(): Netns | undefined {
   try {
     return Netns.create();
@@ -63,7 +70,7 @@ function scratchNamespace(): Netns | undefined {
   }
 }
 
-/** The switch is there where the kernel was built with it (CONFIG_NF_CONNTRACK_EVENTS). */
+/** The switch exists only in kernels built with CONFIG_NF_CONNTRACK_EVENTS. */
 function connectionEvents(system: System): Trial {
   const value = system.read('/proc/sys/net/netfilter/nf_conntrack_events')?.trim();
   const ability = 'connection-events';
@@ -95,13 +102,13 @@ function surveyFacts({ nftables, iptables, inPlace, chosen, beforeRouting }: Sur
 }
 
 /**
- * Names of error numbers by which netlink says that the kernel has no such part, or that its module
- * is not loaded. EINVAL is what nfnetlink answers where nobody serves a subsystem
- * (nfnetlink_rcv_msg in the kernel's nfnetlink.c).
+ * Errors with which netlink says that the kernel lacks a part, or has not loaded its module.
+ * nfnetlink answers EINVAL if no subsystem is registered (nfnetlink_rcv_msg in the kernel's
+ * nfnetlink.c).
  */
 const LACKING = new Set(['EINVAL', 'ENOENT', 'EPROTONOSUPPORT', 'EOPNOTSUPP', 'EAFNOSUPPORT']);
 
-/** Of a tool, or of netlink itself. */
+/** Converts an error of a tool, or of netlink itself, to a refusal. */
 export function refusalOf(error: unknown): Refusal {
   const message = shortened(error instanceof Error ? error.message : String(error));
   if (error instanceof SteeringError) return { code: error.code, message, hint: error.hint };
@@ -110,10 +117,13 @@ export function refusalOf(error: unknown): Refusal {
   if (typeof name === 'string' && LACKING.has(name)) {
     return { code: 'KERNEL_LACKS', message, hint: 'load the kernel module for it' };
   }
-  return { code: 'FAILED', message, hint: 'see the words of the kernel' };
+  return { code: 'FAILED', message, hint: 'see the message of the kernel' };
 }
 
-/** The tools repeat the rule, with a line that points into it; the first line says what is wrong, behind the command and the place in its input. */
+/**
+ * Keeps the first line, which says what is wrong, without the command and the position in its
+ * input. The tools then repeat the rule.
+ */
 function shortened(message: string): string {
   const [first = ''] = message.split('\n');
   return first.replace(

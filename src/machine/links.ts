@@ -1,4 +1,7 @@
-/** The network interfaces of a namespace by rtnetlink (rtnetlink(7)): sysfs shows those of the namespace that it was mounted in, which need not be this one. */
+/**
+ * The network interfaces of a namespace, by rtnetlink (rtnetlink(7)). sysfs would show those of the
+ * namespace that it was mounted in, which may be another one.
+ */
 import {
   IFINFOMSG_LENGTH,
   IFLA_BR_NF_CALL_IP6TABLES,
@@ -22,23 +25,29 @@ import type { BridgeFacts } from '../doctor/bridges.ts';
 export interface Link {
   readonly index: number;
   readonly name: string;
-  /** `veth`, `bridge`, …; '' for those of hardware. */
+  /** `veth`, `bridge`, …; '' for hardware. */
   readonly kind: string;
-  /** Index of the bridge that it is a port of; 0 where it is none's. */
+  /** Index of the bridge that it is a port of, or 0. */
   readonly master: number;
   /** Whether its other end is in another network namespace. */
   readonly leadsElsewhere: boolean;
-  /** Of a bridge: its own bridge-nf-call switches. */
+  /** A bridge's own bridge-nf-call switches. */
   readonly callIptables: boolean;
   readonly callIp6tables: boolean;
 }
 
 const RECEIVE_BUFFER = 1 << 20;
-/** The socket takes 4 bytes off for the nfgenmsg that netfilter's messages have; those of rtnetlink begin with an ifinfomsg. */
+/**
+ * NetlinkSocket skips 4 bytes for the nfgenmsg of netfilter's messages; those of rtnetlink start
+ * with an ifinfomsg.
+ */
 const BEHIND_HEADER = IFINFOMSG_LENGTH - NFGENMSG_LEN;
 const INDEX_IN_HEADER = 4 - NFGENMSG_LEN;
 
-/** Interfaces of the network namespace of the calling thread. Throws NetlinkError or SystemCallError. */
+/**
+ * Lists the interfaces of the calling thread's network namespace. Throws NetlinkError or
+ * SystemCallError.
+ */
 export async function readLinks(): Promise<Link[]> {
   const links: Link[] = [];
   using socket = new NetlinkSocket(RECEIVE_BUFFER, NETLINK_ROUTE);
@@ -49,7 +58,10 @@ export async function readLinks(): Promise<Link[]> {
   return links;
 }
 
-/** Reads the interface whose message, behind a header as long as an nfgenmsg, is at [start, end) of `view`; never reads past `end`. */
+/**
+ * Parses the interface of the message at [start, end) of `view`; `start` is as far into the
+ * ifinfomsg as an nfgenmsg is long. Never reads past `end`.
+ */
 export function readLink(view: DataView, start: number, end: number): Link {
   const link = {
     index: end - start < BEHIND_HEADER ? 0 : view.getInt32(start + INDEX_IN_HEADER, true),
@@ -94,12 +106,12 @@ function eachAttribute(
   }
 }
 
-/** Ends with a zero byte. */
+/** Reads a string that ends with a zero byte. */
 function text(view: DataView, from: number, to: number): string {
   return Buffer.from(view.buffer, view.byteOffset + from, to - from - 1).toString();
 }
 
-/** Bridges with the number of ports whose other end is a pod's or container's. */
+/** Returns the bridges, each with the number of ports whose other end is in a pod or container. */
 export function bridgesOf(links: readonly Link[]): BridgeFacts[] {
   return links
     .filter(({ kind }) => kind === 'bridge')

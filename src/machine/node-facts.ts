@@ -1,6 +1,6 @@
 /**
- * What doctor wants to know of this node, gathered: everything by `podfence doctor`, what costs
- * little by a running agent.
+ * Gathers doctor's facts about this node: everything for `podfence doctor`, only what costs little
+ * for a running agent.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
@@ -20,27 +20,30 @@ import { readRuleNames, readRules } from './node-rules.ts';
 import { netlinkHolders } from './processes.ts';
 import { askProxyMode, hasIpvsServices, proxyModeByTraces } from './proxy-mode.ts';
 
-/** A pod's service account; where it is, /run is the pod's own. */
+/** A pod's service account; if it exists, /run is the pod's own. */
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io';
 
-/** Where to look. Both are about the same network namespace. */
+/** Where to look. `system` and `links` must be of the same network namespace. */
 interface Place {
   readonly system: System;
   /** @default the namespace of the calling thread */
   readonly links?: () => Promise<Link[]>;
-  /** @default kube-proxy is asked, in the namespace of the process */
+  /** @default asks kube-proxy, in the process's namespace */
   readonly askProxy?: () => Promise<ProxyFacts | undefined>;
 }
 
 export interface WholeNodeOptions extends Place {
-  /** Where the node's /run is mounted, in a pod. */
+  /** Where a pod mounts the node's /run. */
   readonly run?: string | undefined;
   readonly inPod?: boolean;
-  /** Where parts of the kernel are tried. @default a network namespace of its own */
+  /** Where to try what the kernel can do. @default a new network namespace */
   readonly trials?: System;
 }
 
-/** Needs root, or CAP_NET_ADMIN and CAP_NET_RAW. Throws nothing for a part that cannot be looked at: it is among the failures. */
+/**
+ * Gathers everything. Needs root, or CAP_NET_ADMIN and CAP_NET_RAW. Does not throw if a part cannot
+ * be checked: `failures` has it.
+ */
 export async function wholeNode(options: WholeNodeOptions): Promise<NodeFacts> {
   const { system, run, inPod = existsSync(SERVICE_ACCOUNT) } = options;
   const seen = await seenRules(system);
@@ -54,7 +57,7 @@ export type SeenRules = Required<
   Pick<NodeFacts, 'rules' | 'rulesComplete' | 'unread' | 'queues' | 'presence' | 'failures'>
 >;
 
-/** All rules, who reads the queues of the kernel, and what of podfence is there. */
+/** Reads all rules, the processes that read the kernel's queues, and whether podfence is there. */
 export async function seenRules(system: System): Promise<SeenRules> {
   const read = await readRules(system);
   return {
@@ -67,14 +70,14 @@ export async function seenRules(system: System): Promise<SeenRules> {
 
 export interface AgentLook extends Place {
   readonly presence: Presence;
-  /** Of the agent. */
+  /** The agent's queues. */
   readonly queues: QueueRange;
-  /** Of the whole cluster. */
+  /** Counts of the whole cluster. */
   readonly pods: number;
   readonly policies: number;
 }
 
-/** What an agent can look at in passing: no rule is dumped, nothing is tried. */
+/** Gathers what costs an agent little: dumps no rule, tries nothing. */
 export async function cheapNode(options: AgentLook): Promise<NodeFacts> {
   const { system, presence, queues, pods, policies } = options;
   const read = await readRuleNames(system);
@@ -103,7 +106,7 @@ async function kernelFacts(
   const names = links?.map(({ name }) => name) ?? [];
   const ipvs = hasIpvsServices(system);
   const proxy = (await askProxy()) ?? proxyModeByTraces(system, rules, names);
-  // Where not everything could be read, kube-proxy may be there all the same.
+  // If a part could not be read, a missing kube-proxy proves nothing.
   const isKnown = proxy.mode !== undefined || ipvs || (links !== undefined && unread.size === 0);
   return {
     release: release(),
@@ -112,7 +115,7 @@ async function kernelFacts(
   };
 }
 
-/** The switches of the whole network namespace. */
+/** Reads the switches of the network namespace. */
 function bridgeSwitches(system: System): BridgeSwitches {
   const value = (name: string) => {
     const text = system.read(`/proc/sys/net/bridge/${name}`);
@@ -132,7 +135,7 @@ function queuesInUse(system: System): ReadQueue[] {
   );
 }
 
-/** Looks through all processes, which takes a while. */
+/** Searches all processes, which takes a while. */
 function queuesWithReaders(system: System): ReadQueue[] {
   const read = queuesInUse(system);
   if (read.length === 0) return [];
@@ -143,7 +146,7 @@ function queuesWithReaders(system: System): ReadQueue[] {
   });
 }
 
-/** podfence by its rules: those that queue enforce, those that only copy do not. */
+/** Infers podfence's mode from its rules: those that queue enforce, those that only copy do not. */
 function presenceByRules({ tables, chains, queues }: RuleFacts): Presence {
   if (queues.some(({ ours }) => ours)) return 'enforce';
   const there = tables.has('inet podfence') || [...chains].some((chain) => chain.startsWith('PODFENCE-'));

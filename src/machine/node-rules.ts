@@ -1,4 +1,6 @@
-/** The packet filter's rules in place, of both tools, as far as this process may read them. */
+/**
+ * Reads the packet filter's rules in place, of nftables and iptables, as far as this process may.
+ */
 import { isUnsupported } from '../dataplane/steering/error.ts';
 import type { System } from '../dataplane/steering/run.ts';
 import { joinRules, NO_RULES, type RuleFacts, type RuleKind, readIptables, readNft } from '../doctor/rule-dumps.ts';
@@ -6,20 +8,21 @@ import { joinRules, NO_RULES, type RuleFacts, type RuleKind, readIptables, readN
 export interface NodeRules {
   readonly rules: RuleFacts;
   /**
-   * Whose rules could not be read, or not all of them: nothing follows from what is not in `rules`.
+   * Kinds whose rules could not be read, or not completely: for these, absence from `rules` proves
+   * nothing.
    */
   readonly unread: ReadonlySet<RuleKind>;
   /** What could not be read, as sentences. */
   readonly failures: string[];
 }
 
-/** Everything. With the rules of a large kube-proxy it takes seconds. */
+/** Reads everything, which takes seconds with the rules of a large kube-proxy. */
 export async function readRules(system: System): Promise<NodeRules> {
   const reading = new Reading(system);
   const nft = readNft(await reading.output('nftables', 'nft', ['list', 'ruleset']));
   const parts = [nft];
   for (const family of ['ip', 'ip6']) {
-    // Rules of iptables-nft are in tables of nftables. Where there are none, it need not be
+    // Rules of iptables-nft are in nftables' tables. If there are none, the tool need not be
     // installed.
     const tables = new RegExp(`^${family} (raw|mangle|nat|filter|security)$`);
     if (reading.unread.has('nftables') || [...nft.tables].some((table) => tables.test(table))) {
@@ -32,7 +35,10 @@ export async function readRules(system: System): Promise<NodeRules> {
   return { rules: joinRules(parts), unread: reading.unread, failures: reading.failures };
 }
 
-/** Names of tables and chains, and flow tables: cheap, however many rules there are. Legacy iptables' chains are not among them. */
+/**
+ * Reads names of tables and chains, and flow tables: cheap with any number of rules. Leaves out
+ * chains of legacy iptables.
+ */
 export async function readRuleNames(system: System): Promise<NodeRules> {
   const reading = new Reading(system);
   const parts = [
@@ -45,13 +51,13 @@ export async function readRuleNames(system: System): Promise<NodeRules> {
   if (['ip', 'ip6'].some((family) => legacyTables(system, family).length > 0)) {
     reading.leaveOut(
       'iptables',
-      'Legacy iptables has tables here, which an agent does not look into: podfence doctor on the node does.',
+      'Legacy iptables has tables here, which an agent does not read; podfence doctor on the node does.',
     );
   }
   return { rules: joinRules(parts), unread: reading.unread, failures: reading.failures };
 }
 
-/** To ask legacy iptables about a table that does not exist makes it. */
+/** Reads the names from /proc: legacy iptables creates any table that it is asked about. */
 function legacyTables(system: System, family: string): readonly string[] {
   return (system.read(`/proc/thread-self/net/${family}_tables_names`) ?? '').split('\n').filter(Boolean);
 }
@@ -66,8 +72,8 @@ class Reading {
   }
 
   /**
-   * Empty where the kernel's part for it is missing: then there are no rules of it. Without the
-   * tool nobody knows.
+   * Returns a tool's output; empty if the kernel lacks this kind, which then has no rules. If the
+   * tool is missing, there may be rules: the kind counts as unread.
    */
   async output(kind: RuleKind, command: string, args: readonly string[]): Promise<string> {
     try {

@@ -1,20 +1,24 @@
-/** Other processes of the node, by /proc: without hostPID a pod sees its own only. */
+/** Other processes of the node, from /proc: without hostPID a pod sees only its own. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { System } from '../dataplane/steering/run.ts';
 
 export interface ProcessName {
   readonly pid: number;
-  /** As the kernel cuts it: 15 characters. */
+  /** As the kernel truncates it: 15 characters. */
   readonly name: string;
 }
 
 /** linux/netlink.h */
 const NETLINK_NETFILTER = 12;
 
-/** Who holds the netfilter sockets of this network namespace, by netlink port, as far as it is to be seen. */
+/**
+ * Maps netlink ports of this network namespace's netfilter sockets to the visible processes that
+ * hold them.
+ */
 export function netlinkHolders(system: System): ReadonlyMap<number, ProcessName> {
   const ports = new Map<string, number>();
-  // sk, protocol, port, groups, memory twice, dump, locks, drops, inode (netlink_native_seq_show in the kernel's af_netlink.c).
+  // sk, protocol, port, groups, memory twice, dump, locks, drops, inode (netlink_native_seq_show in
+  // the kernel's af_netlink.c).
   for (const line of (system.read('/proc/thread-self/net/netlink') ?? '').split('\n')) {
     const [, protocol, port, , , , , , , inode] = line.trim().split(/\s+/);
     if (Number(protocol) === NETLINK_NETFILTER) ports.set(`socket:[${inode}]`, Number(port));
@@ -29,7 +33,7 @@ export function netlinkHolders(system: System): ReadonlyMap<number, ProcessName>
   return holders;
 }
 
-/** Processes of these names in the network namespace of this process. */
+/** Returns the ids of processes with these names in this process's network namespace. */
 export function processesNamed(names: readonly string[]): number[] {
   const own = link('/proc/self/ns/net');
   return pids().filter((pid) => names.includes(nameOf(pid) ?? '') && link(`/proc/${pid}/ns/net`) === own);
@@ -49,7 +53,7 @@ function nameOf(pid: number): string | undefined {
   }
 }
 
-/** What has ended meanwhile, or is somebody else's, holds nothing. */
+/** Returns nothing for a process that has ended or may not be read. */
 function socketsOf(pid: number): string[] {
   try {
     return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => link(`/proc/${pid}/fd/${fd}`) ?? []);

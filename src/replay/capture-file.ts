@@ -1,28 +1,28 @@
-/** A recorded capture, read as a stream: the memory it takes does not depend on its length. */
+/** Reads a recorded capture as a stream: its length does not affect memory. */
 import { close, open, read } from 'node:fs';
 import { promisify } from 'node:util';
 import { CaptureFileError, type CaptureFormat, type TakePacket } from './capture-format.ts';
 import { PcapFormat } from './pcap-format.ts';
 import { PcapngFormat } from './pcapng-format.ts';
 
-/** Bytes read at once; more only where a single record is longer. */
+/** Bytes per read. The buffer grows only for a longer record. */
 const CHUNK = 1 << 20;
 const GZIP = 0x1f8b;
 
-/** How reading has ended. */
+/** How reading ended. */
 export interface CaptureEnd {
   /** pcap or pcapng. */
   readonly format: string;
   readonly bytes: number;
-  /** Why not everything was read, where it was not: a file that was cut off or is damaged, or nobody wanted more. */
+  /** Why the file was not read to its end: it is cut off or damaged, or the caller interrupted. */
   readonly incomplete?: { readonly reason: 'cut off' | 'damaged' | 'interrupted'; readonly message: string };
 }
 
 /**
  * Reads a pcap or pcapng file.
  * @param path `-` is standard input
- * @param isOver asked between two pieces of the file: is the rest not wanted any more?
- * @throws CaptureFileError where it is neither, and what fs throws where it cannot be read
+ * @param isOver asked after each piece of the file: true stops reading
+ * @throws CaptureFileError if it is neither format, and fs errors if it cannot be read
  */
 export async function readCapture(path: string, take: TakePacket, isOver = () => false): Promise<CaptureEnd> {
   if (path === '-') return await readAll(standardInput(), take, isOver);
@@ -35,10 +35,10 @@ export async function readCapture(path: string, take: TakePacket, isOver = () =>
   }
 }
 
-/** Reads up to CHUNK bytes into a buffer; gives back how many, and 0 at the end. */
+/** Reads up to CHUNK bytes into a buffer. Returns how many; 0 at the end. */
 type ReadSome = (buffer: Buffer, at: number) => Promise<number>;
 
-/** A pipe with nothing in it makes read(2) fail, once Node.js has touched its own standard input. */
+/** Reads by stream: once Node.js has touched its standard input, read(2) of an empty pipe fails. */
 function standardInput(): ReadSome {
   const chunks: AsyncIterator<Buffer> = process.stdin[Symbol.asyncIterator]();
   return async (buffer, at) => {
@@ -53,8 +53,9 @@ async function readAll(readSome: ReadSome, take: TakePacket, isOver: () => boole
   let buffer = Buffer.allocUnsafeSlow(2 * CHUNK);
   let view = new DataView(buffer.buffer);
   let format: CaptureFormat | undefined;
-  /** Of the file, what was read; of the buffer, what is in it and not taken. */
+  /** Bytes read from the file. */
   let bytes = 0;
+  /** Bytes in the buffer that are not taken yet. */
   let end = 0;
   for (;;) {
     const count = await readSome(buffer, end);

@@ -1,8 +1,9 @@
-/** What the formats of recorded captures have in common. */
+/** What the capture formats have in common. */
 
 /**
- * Takes one packet: `captured` bytes at `offset` of the view, which are there only during the call; `length` its real length; `time` in ms since 1970, NaN where
- * it is not recorded; the LINKTYPE_ number; the byte order of the machine that captured it.
+ * Takes one packet: `captured` bytes at `offset` of the view, valid only during the call; `length`,
+ * its real length; `time` in ms since 1970, NaN if not recorded; the LINKTYPE_ number; and the byte
+ * order of the machine that captured it.
  */
 export type TakePacket = (
   view: DataView,
@@ -14,20 +15,21 @@ export type TakePacket = (
   littleEndian: boolean,
 ) => void;
 
-/** One file's state while it is read from its beginning. */
+/** A parser's state for one file, read from its beginning. */
 export interface CaptureFormat {
   readonly name: string;
   /**
-   * Takes the whole records between `start` and `end` of the view; gives back where the first one starts that is not there as a whole. Called again with more, from
-   * there on. @throws CaptureFileError
+   * Takes the complete records between `start` and `end` of the view. Returns where the first
+   * incomplete one starts; the next call continues from there with more bytes. @throws
+   * CaptureFileError
    */
   read(view: DataView, start: number, end: number, take: TakePacket): number;
 }
 
-/** Bytes that are no capture, or one that is damaged. */
+/** The bytes are not a capture, or a damaged one. */
 export class CaptureFileError extends Error {
   override readonly name = 'CaptureFileError';
-  /** Where in the view that was read. */
+  /** Offset in the view that was being read. */
   readonly at: number;
 
   constructor(at: number, message: string) {
@@ -36,5 +38,5 @@ export class CaptureFileError extends Error {
   }
 }
 
-/** The longest packet that is believed: libpcap's MAXIMUM_SNAPLEN. */
+/** Longer packets are damage: libpcap's MAXIMUM_SNAPLEN. */
 export const LONGEST_PACKET = 262_144;

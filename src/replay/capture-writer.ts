@@ -1,14 +1,14 @@
-/** Packets written to a pcapng file as they were captured, with their link types and times. */
+/** Writes packets to a pcapng file as they were captured, with their link types and times. */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { TakePacket } from './capture-format.ts';
 import { BYTE_ORDER, ENHANCED_PACKET, INTERFACE_DESCRIPTION, SECTION_HEADER } from './pcapng-format.ts';
 
 const BUFFER = 1 << 20;
 const BLOCK_OVERHEAD = 12;
-/** Times are in µs, which is the resolution of an interface that names none. */
+/** Times are in µs, the resolution of an interface that names none. */
 const PER_MS = 1000;
 
-/** Not everything could be written: the disk is full, for one. */
+/** Writing failed, for example because the disk is full. */
 export class CaptureWriteError extends Error {
   override readonly name = 'CaptureWriteError';
 }
@@ -19,22 +19,22 @@ export class CaptureWriter {
   readonly #bytes = Buffer.alloc(BUFFER);
   readonly #view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, BUFFER);
   #end = 0;
-  /** Of the section that is being written. */
+  /** Byte order of the section being written. */
   #littleEndian: boolean | undefined;
   readonly #interfaces = new Map<number, number>();
   packets = 0;
 
-  /** @throws what fs throws where the file cannot be made */
+  /** @throws fs errors if the file cannot be created */
   constructor(path: string) {
     this.#path = path;
     this.#fd = openSync(path, 'w');
-    // A capture without packets is one too.
+    // The headers make the file a valid capture even without packets.
     this.#beginSection(true);
   }
 
   /** @throws CaptureWriteError */
   readonly write: TakePacket = (view, offset, captured, length, time, linkType, littleEndian) => {
-    // Some link types are in the byte order of the machine that captured, which is that of the section.
+    // Some link types use the byte order of the capturing machine, which is the section's.
     if (littleEndian !== this.#littleEndian) this.#beginSection(littleEndian);
     const number = this.#interfaces.get(linkType) ?? this.#describe(linkType);
     const padded = (captured + 3) & ~3;
@@ -73,7 +73,7 @@ export class CaptureWriter {
     this.#set(body, BYTE_ORDER);
     this.#view.setUint16(body + 4, 1, littleEndian);
     this.#view.setUint16(body + 6, 0, littleEndian);
-    // Length of the section: not given.
+    // Section length: not specified.
     this.#set(body + 8, 0xffffffff);
     this.#set(body + 12, 0xffffffff);
   }
@@ -88,7 +88,7 @@ export class CaptureWriter {
     return number;
   }
 
-  /** Makes room for a block and writes its ends; gives back where its body starts. */
+  /** Reserves a block and writes its header and trailer. Returns where its body starts. */
   #block(type: number, bodyLength: number): number {
     const length = bodyLength + BLOCK_OVERHEAD;
     if (this.#end + length > BUFFER) this.flush();

@@ -1,10 +1,15 @@
-/** The pcap format (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html): a header, then records of 16 bytes and a packet. */
+/**
+ * The pcap format (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html): a file header,
+ * then records, each with a header of 16 bytes and a packet.
+ */
 import { CaptureFileError, type CaptureFormat, LONGEST_PACKET, type TakePacket } from './capture-format.ts';
 
 const FILE_HEADER = 24;
 const RECORD_HEADER = 16;
 
-/** By the first four bytes read as big-endian: byte order, and fractions of a second in a ms. */
+/**
+ * By the first four bytes, read as big-endian: byte order, and units of the time fraction per ms.
+ */
 const MAGICS: ReadonlyMap<number, { readonly littleEndian: boolean; readonly perMs: number }> = new Map([
   [0xa1b2c3d4, { littleEndian: false, perMs: 1e3 }],
   [0xd4c3b2a1, { littleEndian: true, perMs: 1e3 }],
@@ -16,7 +21,7 @@ export class PcapFormat implements CaptureFormat {
   readonly name = 'pcap';
   readonly #littleEndian: boolean;
   readonly #perMs: number;
-  /** Known once the header was read. */
+  /** -1 until the file header is read. */
   #linkType = -1;
   #longest = LONGEST_PACKET;
 
@@ -37,7 +42,7 @@ export class PcapFormat implements CaptureFormat {
     if (this.#linkType < 0) {
       if (end - at < FILE_HEADER) return at;
       this.#longest = Math.max(LONGEST_PACKET, view.getUint32(at + 16, littleEndian) & 0x7fffff);
-      // Above: how long the frame check sequence is.
+      // The upper bits contain the length of the frame check sequence.
       this.#linkType = view.getUint32(at + 20, littleEndian) & 0xffff;
       at += FILE_HEADER;
     }

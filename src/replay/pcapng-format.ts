@@ -1,6 +1,7 @@
 /**
- * The pcapng format (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html): blocks of a type, a length, a body and the length again. A section begins with its
- * byte order; its interfaces, numbered as they come, tell link type and resolution of times.
+ * The pcapng format (https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html): blocks of a
+ * type, a length, a body and the length again. A section starts with its byte order. Its
+ * interfaces, numbered in order, define link type and time resolution.
  */
 import { CaptureFileError, type CaptureFormat, LONGEST_PACKET, type TakePacket } from './capture-format.ts';
 
@@ -14,22 +15,22 @@ export const BYTE_ORDER = 0x1a2b3c4d;
 /** Type and length before the body; the length after it. */
 const BLOCK_HEADER = 8;
 const BLOCK_OVERHEAD = 12;
-/** What is in front of a packet in its block. */
+/** Bytes before the packet in its block. */
 const PACKET_HEADER = 20;
 const OPT_END = 0;
 const IF_TSRESOL = 9;
 const IF_TSOFFSET = 14;
-/** Blocks of names, keys and statistics may be large, but not without limit. */
+/** Blocks with names, keys and statistics may be large, but there is a limit. */
 const LONGEST_BLOCK = 1 << 26;
-/** Interfaces of one section: as many as the older of the two packet blocks can name (16 bits). */
+/** Interfaces per section: as many as the older packet block can number (16 bits). */
 export const MOST_INTERFACES = 65_536;
 
 interface Interface {
   readonly linkType: number;
   readonly snapLength: number;
-  /** Units of its times in a ms. */
+  /** Time units per ms. */
   readonly perMs: number;
-  /** To be added to its times, in ms. */
+  /** Added to its times, in ms. */
   readonly offset: number;
 }
 
@@ -47,7 +48,7 @@ export class PcapngFormat implements CaptureFormat {
     let at = start;
     while (end - at >= BLOCK_OVERHEAD) {
       const type = view.getUint32(at, this.#littleEndian);
-      // The same in either byte order.
+      // The type reads the same in either byte order.
       if (type === SECTION_HEADER) this.#beginSection(view, at);
       const length = view.getUint32(at + 4, this.#littleEndian);
       if (length < BLOCK_OVERHEAD || length % 4 !== 0 || length > LONGEST_BLOCK) {
@@ -110,7 +111,7 @@ export class PcapngFormat implements CaptureFormat {
     return found;
   }
 
-  /** The captured length that stands at `at`, of a packet that starts at `packet`. */
+  /** Reads the captured length at `at` of a packet that starts at `packet`. */
   #length(view: DataView, at: number, packet: number, end: number): number {
     const captured = view.getUint32(at, this.#littleEndian);
     if (captured > Math.min(LONGEST_PACKET, end - packet)) {
@@ -136,12 +137,15 @@ function readInterface(view: DataView, start: number, end: number, littleEndian:
   return { linkType: view.getUint16(start, littleEndian), snapLength, perMs, offset };
 }
 
-/** The same, or NaN for a time that no calendar has (ECMA-262, time values): what a damaged file says is not known. */
+/**
+ * Returns the time, or NaN if it is outside ECMA-262's time values: a damaged file has no known
+ * time.
+ */
 function dateOf(time: number): number {
   return Math.abs(time) <= 8.64e15 ? time : Number.NaN;
 }
 
-/** A negative power of 10, or with the high bit of 2. */
+/** `resolution` is a negative power of 10, or of 2 if the high bit is set. */
 function unitsPerMs(resolution: number): number {
   const exponent = resolution & 0x7f;
   return ((resolution & 0x80) === 0 ? 10 ** exponent : 2 ** exponent) / 1000;

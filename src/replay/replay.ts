@@ -1,4 +1,4 @@
-/** A recorded capture judged as if every packet came now, by its own clock. */
+/** Judges a recorded capture as if every packet arrived now; the capture's times are the clock. */
 import { FlowTable } from '../conntrack/flow-table.ts';
 import { Filter } from '../filter/filter.ts';
 import { FIRST_DENY, REASONS } from '../filter/reasons.ts';
@@ -10,15 +10,18 @@ import type { RuleTable } from '../policy/rule-table.ts';
 import { type CaptureEnd, readCapture } from './capture-file.ts';
 import type { TakePacket } from './capture-format.ts';
 
-/** Flows that are tracked at once: 64 bytes each, and as much for those that no policy is about. */
+/** Flows tracked at once: 64 bytes each, and as many again for flows that no policy concerns. */
 const FLOWS = 1 << 19;
-/** Flows that expire in an idle second, at most. */
+/** Most flows removed per expiry, which runs once per second of capture time. */
 const EXPIRE = 10_000;
 
 export interface ReplayOptions {
   readonly table: RuleTable;
   readonly places: PlacesInit;
-  /** A flow was opened, or a packet denied; `time` in ms since 1970, of the packets so far the last that is known. */
+  /**
+   * Reports an opened flow or a denied packet; `time` is the last known packet time so far, in ms
+   * since 1970.
+   */
   readonly tell: (
     packet: Packet,
     reason: number,
@@ -27,27 +30,27 @@ export interface ReplayOptions {
     reversed: boolean,
     time: number,
   ) => void;
-  /** Takes the denied packets. */
+  /** Receives the denied packets. */
   readonly denied?: TakePacket;
 }
 
-/** What was in a capture, in packets. */
+/** Counts of a capture's packets. */
 export interface ReplayCounts {
   readonly packets: number;
   /** By index into REASONS. */
   readonly byReason: readonly number[];
   readonly denied: number;
-  /** Audited policies alone deny them; in `byReason` too. */
+  /** Denied only by audited policies; included in `byReason`. */
   readonly wouldBeDenied: number;
-  /** Not of IP. */
+  /** Not IP. */
   readonly notIp: number;
   /** From or to a Service's address. */
   readonly services: number;
-  /** Fragments whose first one was not there before. */
+  /** Fragments whose first fragment did not come before them. */
   readonly fragments: number;
-  /** Of link types that are not understood, by number. */
+  /** By number: packets of link types that podfence does not understand. */
   readonly unknownLinks: ReadonlyMap<number, number>;
-  /** Of the packets whose time is known, in ms since 1970. */
+  /** Earliest and latest known packet time, in ms since 1970. */
   readonly first: number | undefined;
   readonly last: number | undefined;
 }
@@ -62,7 +65,7 @@ export class Replay {
   #notIp = 0;
   #services = 0;
   #fragments = 0;
-  /** In the order of the capture, which need not be that of time. */
+  /** First and last in the capture's order, which may not be the order of time. */
   #first: number | undefined;
   #last = 0;
   #earliest = Number.POSITIVE_INFINITY;
@@ -80,7 +83,10 @@ export class Replay {
     });
   }
 
-  /** Judges a file, until `isOver` says so; several can follow one another. @throws CaptureFileError where it is no capture */
+  /**
+   * Judges a file, until `isOver` returns true; several files can follow one another. @throws
+   * CaptureFileError if it is not a capture
+   */
   read(path: string, isOver?: () => boolean): Promise<CaptureEnd> {
     return readCapture(path, this.take, isOver);
   }
@@ -91,7 +97,7 @@ export class Replay {
       this.#unknownLinks.set(linkType, (this.#unknownLinks.get(linkType) ?? 0) + 1);
       return;
     }
-    // NaN where it is not known.
+    // NaN if the time is not known.
     if (!Number.isNaN(time)) {
       this.#first ??= time;
       this.#last = time;

@@ -220,7 +220,7 @@ describe('a canary', () => {
     const seen = soFar();
     expect(seen && conclusionOf(seen)).toBe('not proved');
     expect(seen && canaryText(seen, false)).toMatch(
-      /Not proved, stranger-1 to server by TCP IPv4: it was not done in time: until then, with the policies there, \d+ of \d+ attempts were answered\./,
+      /Not proved, stranger-1 to server by TCP IPv4: time ran out: up to then, with the policies in place, \d+ of \d+ attempts were answered\./,
     );
   });
 
@@ -404,7 +404,7 @@ describe('nothing is proved, and a sentence says why,', () => {
     const cluster = await clusterOf();
     cluster.failAlways('GET', /log$/, 502);
     await expect(run(cluster, { startLimit: 8_000 }).result).rejects.toThrow(
-      /pod server runs and has not reported yet: its log cannot be read: HTTP 502: a fault of the test/,
+      /pod server runs but has not reported yet: its log cannot be read: HTTP 502: a fault of the test/,
     );
   });
 
@@ -491,7 +491,9 @@ describe('the command', () => {
     expect(told.checks).toHaveLength(4);
     for (const { denied, allowed } of told.checks) {
       expect([denied.outcome, allowed.outcome]).toEqual(['not proved', 'not proved']);
-      expect(denied.reason).toMatch(/with the policies there, \d+ of \d+ attempts were answered|not there yet/);
+      expect(denied.reason).toMatch(
+        /with the policies in place, \d+ of \d+ attempts were answered|before the policies were created/,
+      );
     }
     expect(cluster.namespaces.size).toBe(0);
   });

@@ -142,7 +142,7 @@ test('recorded: an agent whose pod is Ready, and that does not answer, is a warn
   const { outcome, of } = await reportOf({ nodes: ['a'], agents: { a: 503 } });
   expect(outcome.code).toBe(0);
   expect(of('agent-ready')).toEqual([
-    expect.objectContaining({ severity: 'warning', message: expect.stringContaining('could not be asked') }),
+    expect.objectContaining({ severity: 'warning', message: expect.stringContaining('could not be queried') }),
   ]);
 });
 
@@ -184,7 +184,7 @@ test('recorded: before podfence is installed nothing is missing, and the rights 
 
 test('recorded: kube-proxy’s ConfigMap speaks for nodes whose agent saw no kube-proxy, and for no others', async () => {
   const proxy = { code: 'PD202', check: 'kube-proxy', certainty: 'likely' };
-  const unseen = { ...proxy, severity: 'info', message: 'No kube-proxy is to be seen.' };
+  const unseen = { ...proxy, severity: 'info', message: 'No kube-proxy is visible.' };
   const seen = { ...proxy, severity: 'ok', message: 'kube-proxy uses iptables.' };
   const { outcome, of } = await reportOf({
     nodes: ['a', 'b', 'c'],
@@ -203,9 +203,9 @@ test('recorded: kube-proxy’s ConfigMap speaks for nodes whose agent saw no kub
 });
 
 test.each([
-  [{ findingsAgeSeconds: 12.3 }, { findingsAgeSeconds: 170 }, '2 nodes, which agents looked at 3 min ago or less'],
-  [{ findingsAgeSeconds: 12.3 }, { findings: [] }, '2 nodes, which agents looked at 13 s ago or less'],
-  [{ findingsAgeSeconds: 12.3 }, {}, '2 nodes, which agents looked at when they started'],
+  [{ findingsAgeSeconds: 12.3 }, { findingsAgeSeconds: 170 }, '2 nodes, checked by agents at most 3 min ago'],
+  [{ findingsAgeSeconds: 12.3 }, { findings: [] }, '2 nodes, checked by agents at most 13 s ago'],
+  [{ findingsAgeSeconds: 12.3 }, {}, '2 nodes, checked by agents when they started'],
 ])('recorded: how old what agents say is stands in the title: %j and %j', async (a, b, title) => {
   const fine = { code: 'PD203', check: 'flow-table', severity: 'ok', certainty: 'certain', message: 'None.' };
   const agents = { a: { ...enforcing('0.1.0', [fine]), ...a }, b: { ...enforcing('0.1.0', [fine]), ...b } };

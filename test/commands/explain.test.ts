@@ -35,7 +35,7 @@ describe('podfence explain', () => {
                         shop/default-deny  ${SHOP}:2
            nearest      policy shop/database rule 1 would allow port 5432 from pods with
                         app=backend; stranger has app=stranger; stranger is in namespace elsewhere,
-                        and without a namespaceSelector only pods of shop are meant
+                        and without a namespaceSelector only pods of shop match
                         ${SHOP}:86
 
 This would allow it, and nothing else:

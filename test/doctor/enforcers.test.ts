@@ -278,7 +278,7 @@ describe('queues', () => {
     expect(found).toEqual([
       expect.objectContaining({
         severity: 'info',
-        message: expect.stringContaining('Queue 100 is read by a process that is not to be seen'),
+        message: expect.stringContaining('Queue 100 is read by a process that is not visible'),
       }),
     ]);
   });

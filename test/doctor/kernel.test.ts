@@ -30,8 +30,8 @@ describe('two first packets of one flow in a queue', () => {
   });
 
   test.each([
-    [undefined, 'not looked at'],
-    [{ chosen: 'iptables', beforeRouting: true }, 'where nftables steers, and here it does not'],
+    [undefined, 'not checked here'],
+    [{ chosen: 'iptables', beforeRouting: true }, 'only if nftables steers, which it does not here'],
     [{ chosen: 'nftables', beforeRouting: false }, 'nft_fib_inet'],
   ] as const)(
     'recorded: where it does not, an old kernel is told with the remedy that pods have (%j)',

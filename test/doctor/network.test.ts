@@ -48,7 +48,7 @@ describe('bridges', () => {
 
 describe('kube-proxy', () => {
   test('recorded: IPVS is a problem, and says what is not judged', () => {
-    const [found, ...more] = kubeProxy({ mode: 'ipvs', by: 'as it says itself', certain: true, ipvs: true });
+    const [found, ...more] = kubeProxy({ mode: 'ipvs', by: 'as it reports itself', certain: true, ipvs: true });
     expect(more).toEqual([]);
     expect(found).toMatchObject({ code: 'PD202', severity: 'problem', certainty: 'certain' });
     expect(found?.message).toContain('never passes the hook forward');
@@ -66,7 +66,7 @@ describe('kube-proxy', () => {
   test('recorded: IPVS of others, such as kube-router and keepalived, is not said to be kube-proxy’s', () => {
     const warning = { code: 'PD202', severity: 'warning', certainty: 'likely' };
     expect(kubeProxy({ mode: undefined, ipvs: true })).toEqual([
-      expect.objectContaining({ ...warning, message: expect.stringContaining('though no kube-proxy is to be seen') }),
+      expect.objectContaining({ ...warning, message: expect.stringContaining('though no kube-proxy is visible') }),
     ]);
     expect(kubeProxy({ mode: 'iptables', ipvs: true })).toEqual([
       expect.objectContaining({ severity: 'ok' }),
@@ -105,7 +105,7 @@ describe('NRI', () => {
     [
       { runtime: 'containerd://1.7.24', socket: null },
       'certain',
-      'containerd 1.7.24 can offer NRI, and does not as it stands',
+      'containerd 1.7.24 can offer NRI, but it is not turned on',
     ],
     [{ runtime: 'containerd://1.6.20~ds1' }, 'certain', 'containerd 1.6.20~ds1 is too old for NRI'],
     [{ runtime: 'cri-o://1.25.3' }, 'certain', 'cri-o 1.25.3 is too old for NRI'],

@@ -31,7 +31,7 @@ function isTold(...question: Parameters<typeof explainedWith>): boolean {
 describe('an address that manifests do not tell', () => {
   test('is told where an ipBlock decides by it, whatever the verdict', () => {
     const note =
-      'The address of app1/frontend-1 is not known: 10.0.0.1 is made up. An ipBlock of app1/backend looks at it, so ingress may be otherwise in the cluster.';
+      'The address of app1/frontend-1 is not known: 10.0.0.1 is made up. An ipBlock of app1/backend depends on it, so the ingress verdict may differ in the cluster.';
     for (const [policy, verdict] of [
       [backend(block('10.0.0.0/8')), 'allow'],
       [backend(block('0.0.0.0/0', '10.0.0.0/17')), 'deny'],
@@ -69,7 +69,7 @@ describe('an address that manifests do not tell', () => {
     const { suggestion } = explainedWith(backend(), [], ['app1/host', 'app1/backend-1', '80']);
     expect(suggestion?.yaml).toContain('10.9.0.3/32');
     expect(suggestion?.notes[0]).toBe(
-      '10.9.0.3 is made up, for the address of app1/host is not known: put the real one.',
+      '10.9.0.3 is made up because the address of app1/host is not known: replace it with the real one.',
     );
     const selecting = explainedWith(backend(block('10.0.1.0/24'))).suggestion;
     expect({ isSelector: selecting?.yaml.includes('role: frontend'), notes: selecting?.notes }).toEqual({

@@ -61,7 +61,7 @@ describe('an answer of a batch', () => {
     ['[1]', 'expected a map with from, to, port and protocol, found a list'],
     ['{}', 'from: expected a pod or an address, found nothing'],
     ['{"from":"1.1.1.1","to":7}', 'to: expected a pod, a Service or an address, found the number 7'],
-    ['{"from":"1.1.1.1","to":"1.1.1.2"}', 'port: it is missing; only flows of ICMP have none'],
+    ['{"from":"1.1.1.1","to":"1.1.1.2"}', 'port: missing; only ICMP flows have none'],
     ['{"from":"1.1.1.1","to":"1.1.1.2","port":true}', 'port: expected a number or a name, found the boolean true'],
     ['{"from":"1.1.1.1","to":"1.1.1.2","port":0}', '0 is not a port; ports are 1 to 65535'],
     [

@@ -94,7 +94,7 @@ describe('an explanation', () => {
   test('of ends that policies do not apply to says so', () => {
     const { sides } = explained([], ['app1/host', '203.0.113.9', '53/udp']);
     expect(sides.egress.summary).toBe("app1/host uses the node's network, to which policies do not apply");
-    expect(sides.ingress.summary).toBe('203.0.113.9 is no pod of the cluster: no policy is about what it receives');
+    expect(sides.ingress.summary).toBe('203.0.113.9 is not a pod of the cluster: no policy governs what it receives');
     expect(sides.egress).not.toHaveProperty('node');
   });
 
@@ -118,7 +118,7 @@ describe('an explanation', () => {
 
     test('says that it may not ask the name server, whether or not the flow itself is allowed', () => {
       const note =
-        'app1/frontend-1 is isolated for egress and not allowed to ask the name server (kube-system/coredns) on port 53/udp: names do not resolve for it.';
+        'app1/frontend-1 is isolated for egress and may not query the name server (kube-system/coredns) on port 53/udp: it cannot resolve names.';
       expect(notes({ egress: [toBackend] })).toEqual([note]);
       expect(notes({ egress: [] })).toEqual([note]);
       expect(notes({ egress: [toBackend, toDns] })).toEqual([]);
@@ -135,7 +135,7 @@ describe('an explanation', () => {
     test('takes any rule for port 53 for one for the name server where none is known', () => {
       expect(notes({ egress: [toBackend] }, [])).toEqual([]);
       expect(notes({ egress: [allow([], [tcp(5678)])] }, [])).toEqual([
-        'app1/frontend-1 is isolated for egress and not allowed to ask a name server on port 53/udp: names do not resolve for it.',
+        'app1/frontend-1 is isolated for egress and may not query a name server on port 53/udp: it cannot resolve names.',
       ]);
       expect(notes({ egress: [allow([], [tcp(5678)]), toDns] }, [])).toEqual([]);
     });
@@ -147,7 +147,7 @@ describe('an explanation', () => {
     const snapshot = snapshotWith([]);
     compiler.apply(set(...snapshot.namespaces, ...snapshot.pods, policyFor('backend', 'old', { ingress: [] })));
     const { table } = compiler.compile();
-    const note = 'The node still judges by what was known before the latest change, which is being brought into force.';
+    const note = 'The node still enforces the state before the latest change, which is not in force yet.';
     const { verdict, notes } = explained([], FLOW, { snapshot, inForce: { node: 'node-2', table } });
     expect({ verdict, notes }).toEqual({ verdict: 'deny', notes: [note] });
     expect(explained([], FLOW, { snapshot, inForce: { node: 'node-3', table } })).toMatchObject({

@@ -83,7 +83,7 @@ describe.each<{
     flow: ['app2/stranger', 'app1/backend-1', '5678'],
     kinds: ['other-namespace'],
     sentence:
-      'would allow port 5678 from pods with role=frontend; stranger is in namespace app2, and without a namespaceSelector only pods of app1 are meant',
+      'would allow port 5678 from pods with role=frontend; stranger is in namespace app2, and without a namespaceSelector only pods of app1 match',
   },
   {
     what: 'an except that holds the address',
@@ -105,7 +105,7 @@ describe.each<{
     policy: backend([FRONTENDS]),
     flow: ['192.0.3.7', 'app1/backend-1', '5678'],
     kinds: ['not-a-pod'],
-    sentence: 'would allow port 5678 from pods with role=frontend; 192.0.3.7 is no pod of the cluster',
+    sentence: 'would allow port 5678 from pods with role=frontend; 192.0.3.7 is not a pod of the cluster',
   },
   {
     what: "a selector where the other pod uses its node's network",
@@ -198,7 +198,7 @@ describe('near misses', () => {
     const missed = sentences(explained([policy], ['8.8.8.8', 'app1/backend-1', '5678']).sides.ingress);
     expect(missed.map((text) => text.slice('policy app1/backend '.length))).toEqual([
       'rule 2 would allow port 5678 from 192.0.2.0/24; 8.8.8.8 is outside 192.0.2.0/24',
-      'rule 1 would allow port 5678 from pods with role=frontend; 8.8.8.8 is no pod of the cluster',
+      'rule 1 would allow port 5678 from pods with role=frontend; 8.8.8.8 is not a pod of the cluster',
     ]);
   });
 

@@ -97,7 +97,7 @@ describe('a suggestion', () => {
   test('says which other pods it means as well', () => {
     const own = (hash: string) => ({ app: 'shop', 'pod-template-hash': hash });
     expect(suggest([own('a'), own('b'), own('c')]).notes).toEqual([
-      'It means the pods with the same labels as well: default/p1, default/p2.',
+      'It also selects the pods with the same labels: default/p1, default/p2.',
     ]);
     expect(suggest([own('a')]).notes).toEqual([]);
   });

@@ -130,9 +130,11 @@ describe('the ways of a flow', () => {
   test('name the other where a pod and a Service have the same name', () => {
     const noteOf = (to: string, port: string) => waysOf(ends, '1.1.1.1', to, parsePort(port)).note;
     expect(noteOf('shop/same', '80')).toBe(
-      'The Service shop/same has port 80, the Pod of that name has not: pod/shop/same asks about the Pod.',
+      'Service shop/same has port 80, the pod of that name does not: write pod/shop/same to ask about the pod.',
     );
-    expect(noteOf('shop/same', '81')).toBe('There is a Service shop/same as well: service/shop/same asks about it.');
+    expect(noteOf('shop/same', '81')).toBe(
+      'There is a Service shop/same as well: write service/shop/same to ask about it.',
+    );
     for (const to of ['pod/shop/same', 'service/shop/same', 'shop/web']) expect(noteOf(to, '80')).toBeUndefined();
   });
 
@@ -171,7 +173,7 @@ describe('a question that makes no sense', () => {
     [['1.1.1.1', 'shop/web-1', 'http/udp'], 'BAD_PORT: pod shop/web-1 has no UDP port named "http": it is a TCP port.'],
     [['1.1.1.1', 'shop/web-1', 'htp/tcp'], 'BAD_PORT: pod shop/web-1 has no TCP port named "htp". Did you mean http?'],
     [['1.1.1.1', 'other/web-1', 'http'], 'BAD_PORT: pod other/web-1 has no port named "http". It names none.'],
-    [['1.1.1.1', '2.2.2.2', 'http'], 'BAD_PORT: 2.2.2.2 is no pod and has no port named http; give its number'],
+    [['1.1.1.1', '2.2.2.2', 'http'], 'BAD_PORT: 2.2.2.2 is not a pod and has no port named http; give its number'],
     [['1.1.1.1', '2.2.2.2', '65536'], 'BAD_PORT: 65536 is not a port; ports are 1 to 65535'],
     [['1.1.1.1', '2.2.2.2', '-1/udp'], 'BAD_PORT: -1/udp is not a port; ports are 1 to 65535'],
     [

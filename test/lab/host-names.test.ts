@@ -10,7 +10,7 @@ test('a host is found by its whole name, or by its name alone where that is uniq
 });
 
 test.each([
-  ['db-0', 'there are several db-0 in the lab: shop/db-0, other/db-0'],
+  ['db-0', 'several hosts of the lab are called db-0: shop/db-0, other/db-0'],
   ['frontend', 'there is no frontend in the lab; did you mean shop/frontend-1, shop/frontend-2?'],
   ['shop/frontnd-1', 'there is no shop/frontnd-1 in the lab; did you mean shop/frontend-1?'],
   ['cleint', 'there is no cleint in the lab; did you mean client?'],

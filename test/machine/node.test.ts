@@ -231,7 +231,7 @@ describeAsRoot('doctor on a node', () => {
       expect.objectContaining({
         severity: 'problem',
         certainty: 'certain',
-        message: expect.stringContaining('queues 9464 to 9465, which nobody reads'),
+        message: expect.stringContaining('queues 9464 to 9465, which no process reads'),
       }),
     ]);
     expect((await seenRules(system(node))).presence).toBe('enforce');

@@ -1,4 +1,7 @@
-/** What prober and listener say: one line each way, or in SCTP the initiate tag one way and a cookie the other. */
+/**
+ * The protocol of prober and listener: one line each way; in SCTP, the initiate tag one way and a
+ * cookie the other.
+ */
 
 const REQUEST = /^probe (\d+)\n/;
 const ANSWER = /^(\S+) saw (\S+) (\d+)\n/;
@@ -7,7 +10,7 @@ export function requestText(id: number): string {
   return `probe ${id}\n`;
 }
 
-/** The attempt that a request belongs to; undefined for anybody else's data. */
+/** Returns the attempt that a request belongs to; undefined for other data. */
 export function parseRequest(text: string): number | undefined {
   const match = REQUEST.exec(text);
   return match ? Number(match[1]) : undefined;
@@ -26,7 +29,7 @@ export function parseInitiateTag(tag: number): number {
 
 export interface Answer {
   readonly speaker: string;
-  /** The peer as the listener saw it: after all address translation. */
+  /** The peer's address as the listener saw it, after all address translation. */
   readonly peer: string;
   readonly peerPort: number;
 }
@@ -40,7 +43,7 @@ export function parseAnswer(text: string): Answer | undefined {
   return match ? { speaker: match[1] ?? '', peer: match[2] ?? '', peerPort: Number(match[3]) } : undefined;
 }
 
-/** The answer for who asks by HTTP, so that `curl` works by hand. */
+/** Wraps the answer for HTTP clients, so `curl` works by hand. */
 export function httpAnswer(answer: string): string {
   return `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${answer.length}\r\nConnection: close\r\n\r\n${answer}`;
 }

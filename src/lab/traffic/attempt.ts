@@ -29,11 +29,11 @@ const FIRST_RESEND = 250;
 export class Attempt {
   readonly spec: AttemptSpec;
   sourcePort = 0;
-  /** Whether it has ended: by an answer or an error. */
+  /** Whether it has ended, by an answer or an error. */
   ended = false;
   answered = false;
   delivered = false;
-  /** Of the last packet that we sent, in ms of the caller's clock. */
+  /** When we last sent a packet, in ms of the caller's clock. */
   sentAt = 0;
   #detail = 'no answer';
   #fd = -1;
@@ -47,14 +47,17 @@ export class Attempt {
     this.#sctp = sctp;
   }
 
-  /** Sends the first packet. The calling thread is in the source's namespace. */
+  /** Sends the first packet. The calling thread must be in the source's namespace. */
   start(nextPort: () => number, now: number): void {
     this.sentAt = now;
     if (this.spec.protocol === 'SCTP') this.#startSctp(nextPort());
     else this.#startSocket(nextPort);
   }
 
-  /** When a lost packet is to be sent again, for protocols that do not do so by themselves: 250 ms, then twice as long each time. */
+  /**
+   * When to retransmit a packet, for protocols that do not do so themselves: after 250 ms, then
+   * twice as long each time.
+   */
   get resendAt(): number {
     if (this.ended || this.spec.protocol === 'TCP' || !this.spec.expectAnswer) return Number.POSITIVE_INFINITY;
     return this.sentAt + FIRST_RESEND * 2 ** this.#resends;
@@ -143,7 +146,7 @@ export class Attempt {
   #hear(text: string): void {
     const answer = parseAnswer(text);
     this.answered = answer?.speaker === this.spec.speaker;
-    if (!answer) this.#end('answered by somebody else');
+    if (!answer) this.#end('answered by something other than a lab listener');
     else if (!this.answered) this.#end(`answered by ${answer.speaker}`);
     else this.#end(`seen as ${answer.peer}`);
   }

@@ -1,6 +1,6 @@
 /**
- * TCP connections whose SYN arrived and whose last handshake packet did not. They are the only trace of a connection that was let in
- * while its answer was lost; no listener ever hears of it.
+ * Finds TCP connections whose SYN arrived but whose last handshake packet did not. They are the
+ * only trace of a connection that was let in while its answer was lost: no listener ever sees it.
  */
 import { readFileSync } from 'node:fs';
 import { runInNetns } from '../../sys/netns.ts';
@@ -8,12 +8,16 @@ import { socketAddress } from '../../sys/sockets.ts';
 
 const SYN_RECV = '03';
 
-/** `${local port} ${peer address} ${peer port}`, as `halfOpenKey` writes them, of the connections in SYN_RECV in a namespace. */
+/**
+ * Returns the connections in SYN_RECV of a namespace as `${local port} ${peer address} ${peer
+ * port}`, in the form of `halfOpenKey`.
+ */
 export function halfOpen(netns: number): ReadonlySet<string> {
   const tables = runInNetns(netns, () => ['tcp', 'tcp6'].map(readTable));
   const found = new Set<string>();
   for (const line of tables.join('').split('\n')) {
-    // "   0: 0100007F:1F90 0200007F:C350 03 …": number, local address, peer address, state (Documentation/networking/proc_net_tcp.rst).
+    // "   0: 0100007F:1F90 0200007F:C350 03 …": number, local address, peer address, state
+    // (Documentation/networking/proc_net_tcp.rst).
     const [, local, peer, state] = line.trim().split(/\s+/);
     if (state === SYN_RECV && local && peer) found.add(`${local.slice(local.indexOf(':') + 1)} ${peer}`);
   }
@@ -32,7 +36,9 @@ function readTable(name: string): string {
   }
 }
 
-/** The kernel prints each 32-bit word of an address as a number of the machine, which is little-endian. */
+/**
+ * The kernel prints each 32-bit word of an address in the machine's byte order, here little-endian.
+ */
 function hexAddress(address: string): string {
   const bytes = socketAddress(address, 0);
   const view = new DataView(bytes.buffer);

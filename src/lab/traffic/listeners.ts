@@ -1,4 +1,4 @@
-/** The sockets that answer: each says which pod it is and who it believes to talk to. */
+/** The listening sockets. An answer names the pod and the peer's address as the pod sees it. */
 import { EPOLLIN, type Epoll } from '../../sys/epoll.ts';
 import {
   bind,
@@ -40,7 +40,7 @@ const buffer = new Uint8Array(65_536);
 const decoder = new TextDecoder('latin1');
 const encoder = new TextEncoder();
 
-/** Told of all that arrives; `id` is the attempt's where its request was read. */
+/** Receives everything that arrives; `id` is the attempt's id once its request was read. */
 export interface ArrivalObserver {
   arrived(listener: ListenSpec, peer: SocketAddress, id: number | undefined): void;
 }
@@ -57,10 +57,10 @@ export class Listeners {
     this.#observer = observer;
   }
 
-  /** Opens a listener; gives back why it could not. */
+  /** Opens a listener; returns the failure if it could not be opened. */
   open(spec: ListenSpec): ListenFailure | undefined {
     const key = `${spec.netns} ${spec.protocol} ${spec.address} ${spec.port}`;
-    // The kernel would not mind: SO_REUSEADDR lets a test's connected UDP socket share the port of a listener.
+    // The kernel would accept it: SO_REUSEADDR lets UDP sockets share a listener's port.
     if (this.#open.has(key)) return { spec, code: 'EADDRINUSE' };
     try {
       const close = spec.protocol === 'SCTP' ? this.#openSctp(spec) : this.#openSocket(spec);
@@ -72,7 +72,7 @@ export class Listeners {
     }
   }
 
-  /** Closes the listeners for which `concerns` holds. */
+  /** Closes the listeners that `concerns` selects. */
   close(concerns: (spec: ListenSpec) => boolean): void {
     for (const [key, { spec, close }] of this.#open) {
       if (!concerns(spec)) continue;
@@ -117,7 +117,7 @@ export class Listeners {
     }
   }
 
-  /** Answers each piece that comes, until the peer closes. */
+  /** Answers each chunk of data, until the peer closes. */
   #converse(fd: number, spec: ListenSpec, peer: SocketAddress): void {
     const length = recv(fd, buffer, buffer.length, 0);
     if (length <= 0) {

@@ -1,7 +1,10 @@
-/** What the lab's thread and its traffic thread say to each other. Network namespaces are descriptors, which all threads share. */
+/**
+ * Messages between the lab's thread and its traffic thread. Network namespaces are passed as
+ * descriptors, which all threads share.
+ */
 import type { Protocol } from '../../cluster/records.ts';
 
-/** One socket that answers: `speaker` is what it calls itself (`namespace/name` of its pod). */
+/** One listening socket; `speaker` is its name in answers (`namespace/name` of its pod). */
 export interface ListenSpec {
   readonly netns: number;
   readonly speaker: string;
@@ -10,7 +13,9 @@ export interface ListenSpec {
   readonly protocol: Protocol;
 }
 
-/** A listener that could not be opened, because another pod of the same host network has the port. */
+/**
+ * A listener that could not be opened because another pod of the same host network has the port.
+ */
 export interface ListenFailure {
   readonly spec: ListenSpec;
   /** Symbolic errno. */
@@ -19,7 +24,7 @@ export interface ListenFailure {
 
 /** One attempt to open a connection, from a fresh source port. */
 export interface AttemptSpec {
-  /** Unique as long as the traffic thread lives. */
+  /** Unique for the lifetime of the traffic thread. */
   readonly id: number;
   readonly netns: number;
   readonly source: string;
@@ -28,11 +33,11 @@ export interface AttemptSpec {
   readonly protocol: Protocol;
   /** Source ports to choose from. */
   readonly sourcePorts: PortRange;
-  /** Whether to be patient, or to watch that nothing comes. */
+  /** Whether to wait for an answer, or to watch that nothing arrives. */
   readonly expectAnswer: boolean;
-  /** Who has to answer. */
+  /** The listener that must answer. */
   readonly speaker: string;
-  /** Where the packets would arrive: after destination NAT. */
+  /** Where the packets arrive, after destination NAT. */
   readonly arrival: { readonly netns: number; readonly port: number };
 }
 
@@ -46,7 +51,7 @@ export interface AttemptOutcome {
   readonly sourcePort: number;
   /** The right listener answered. */
   readonly answered: boolean;
-  /** Something of the attempt was seen at its destination, whether or not an answer came back. */
+  /** Something of the attempt reached its destination, with or without an answer. */
   readonly delivered: boolean;
   /** The peer as the listener saw it, or why there was no answer. */
   readonly detail: string;
@@ -54,9 +59,12 @@ export interface AttemptOutcome {
 
 /** Times in ms. */
 export interface Timing {
-  /** How long an attempt whose answer is expected is given. @default 5000 */
+  /** How long to wait for an expected answer, after the last attempt was opened. @default 5000 */
   readonly patience: number;
-  /** How long, from its last packet, nothing may come of an attempt that expects no answer. @default 800 */
+  /**
+   * How long to watch, after the last attempt was opened, that nothing arrives for an attempt
+   * without an expected answer. @default 800
+   */
   readonly watch: number;
 }
 

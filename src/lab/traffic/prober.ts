@@ -1,7 +1,8 @@
 /**
- * Many attempts at the same time, and how long to wait for them. An attempt whose answer is expected ends with it, or when its patience
- * is over. One that expects none ends when the watch is over and every other attempt of its wave has ended: whatever comes until then
- * counts against it.
+ * Makes many attempts in parallel, and decides how long to wait for them. An attempt with an
+ * expected answer ends when the answer arrives or its patience is over. An attempt without one ends
+ * when the watch is over and every other attempt of its wave has ended: anything that arrives until
+ * then counts against it.
  */
 import type { Epoll } from '../../sys/epoll.ts';
 import { runInNetns } from '../../sys/netns.ts';
@@ -12,7 +13,7 @@ import type { ArrivalObserver } from './listeners.ts';
 import type { AttemptOutcome, AttemptSpec, ListenSpec, Timing } from './messages.ts';
 import type { SctpSockets } from './sctp-socket.ts';
 
-/** Attempts that are opened before answers are looked at again: small enough for every receive buffer. */
+/** Attempts opened before answers are read again: few enough for every receive buffer. */
 const SLICE = 128;
 
 interface Wave {
@@ -37,13 +38,15 @@ export class Prober implements ArrivalObserver {
     this.#sctp = sctp;
   }
 
-  /** Starts a wave; one at a time. `finished` is called from `tick`. */
+  /** Starts a wave; only one runs at a time. `tick` calls `finished`. */
   start(specs: readonly AttemptSpec[], timing: Timing, finished: Wave['finished']): void {
     const waiting = [...specs].sort((a, b) => a.netns - b.netns);
     this.#wave = { timing, finished, waiting, attempts: [], openedAt: 0 };
   }
 
-  /** Does what is due at `now` (ms), and gives back the ms until something is due again, -1 where nothing is. */
+  /**
+   * Does what is due at `now` (ms). Returns the ms until the next action, or -1 if there is none.
+   */
   tick(now: number): number {
     const wave = this.#wave;
     if (!wave) return -1;
@@ -54,7 +57,7 @@ export class Prober implements ArrivalObserver {
     const next = this.#nextDue(wave, now);
     if (next !== Number.POSITIVE_INFINITY) return Math.ceil(next - now);
     this.#finish(wave);
-    // Whoever heard of the end may have started the next wave.
+    // The `finished` callback may have started the next wave.
     return this.#wave ? 0 : -1;
   }
 
@@ -82,7 +85,9 @@ export class Prober implements ArrivalObserver {
     wave.openedAt = now;
   }
 
-  /** When something is to be done for the wave again, after doing what is due now; never where it is over. */
+  /**
+   * Does what is due now. Returns the time of the wave's next action; infinity if the wave is over.
+   */
   #nextDue(wave: Wave, now: number): number {
     const patienceEnds = wave.openedAt + wave.timing.patience;
     const watchEnds = wave.openedAt + wave.timing.watch;
@@ -119,7 +124,10 @@ export class Prober implements ArrivalObserver {
     }
   }
 
-  /** A port that this source did not use towards this target for as long as possible: no connection tracking remembers it. */
+  /**
+   * Returns the source port that was least recently used towards this target, so connection
+   * tracking no longer remembers it.
+   */
   #nextPort({ netns, target, port, protocol, sourcePorts }: AttemptSpec): number {
     const key = `${netns} ${protocol} ${target} ${port} ${sourcePorts.first}`;
     const next = this.#nextPorts.get(key) ?? 0;
@@ -128,7 +136,7 @@ export class Prober implements ArrivalObserver {
   }
 }
 
-/** Probes of several protocols may have the same ports. */
+/** Includes the protocol, because probes of different protocols may use the same ports. */
 function arrivalKey(
   { netns, protocol, port }: Pick<ListenSpec, 'netns' | 'protocol' | 'port'>,
   peer: SocketAddress,

@@ -1,6 +1,6 @@
 /**
- * The first two packets of an SCTP association (RFC 9260): INIT and INIT ACK, each alone in its packet. They are enough to see whether an
- * association could be opened, and they need no SCTP in the kernel.
+ * The first two packets of an SCTP association (RFC 9260): INIT and INIT ACK, one chunk per packet.
+ * They suffice to see whether an association could be opened, and need no SCTP in the kernel.
  *
  *      0 source port u16 | 2 destination port u16 | 4 verification tag u32 | 8 CRC32c u32, little-endian
  *     12 chunk type u8   | 13 flags u8            | 14 chunk length u16
@@ -23,7 +23,7 @@ export interface SctpPacket {
   readonly chunk: typeof INIT | typeof INIT_ACK;
   /** Not 0. */
   readonly initiateTag: number;
-  /** Of an INIT ACK: opaque to the receiver, empty in an INIT. */
+  /** Of an INIT ACK: opaque to the receiver. Empty in an INIT. */
   readonly cookie: string;
 }
 
@@ -51,7 +51,10 @@ export function encodeSctp(packet: SctpPacket): Uint8Array {
   return bytes;
 }
 
-/** Undefined for everything but a whole INIT or INIT ACK with a right checksum. */
+/**
+ * Decodes an INIT or INIT ACK; undefined for anything else, and for an incomplete packet or a wrong
+ * checksum.
+ */
 export function decodeSctp(bytes: Uint8Array): SctpPacket | undefined {
   if (bytes.length < FIXED_LENGTH) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

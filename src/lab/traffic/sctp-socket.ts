@@ -1,6 +1,7 @@
 /**
- * SCTP through raw sockets, one for each namespace and family: it answers INITs to the ports that listen, and gives INIT ACKs to who waits
- * for them. A kernel with SCTP of its own would answer the same packets with an ABORT, so those are kept from leaving the namespace.
+ * SCTP over raw sockets, one per namespace and family. Answers INITs to listening ports, and passes
+ * INIT ACKs to the attempts that wait for them. A kernel with its own SCTP would answer the same
+ * packets with an ABORT, so ABORTs are dropped before they leave the namespace.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -30,7 +31,10 @@ import { decodeSctp, encodeSctp, INIT, INIT_ACK, type SctpPacket } from './sctp-
 const RECEIVE_BUFFER = 4 << 20;
 const buffer = new Uint8Array(2048);
 
-/** Answers an INIT to a listening port with the text for the cookie; `tag` is its initiate tag. */
+/**
+ * Returns the cookie's text to answer an INIT to a listening port; `tag` is the INIT's initiate
+ * tag.
+ */
 export type SctpListener = (peer: string, peerPort: number, tag: number) => string;
 
 export class SctpSockets {
@@ -52,7 +56,7 @@ export class SctpSockets {
     this.#listeners.delete(`${netns} ${familyOf(address)} ${port}`);
   }
 
-  /** Sends an INIT whose initiate tag is `tag`. */
+  /** Sends an INIT with the initiate tag `tag`. */
   sendInit(netns: number, target: string, sourcePort: number, port: number, tag: number): void {
     const init: SctpPacket = {
       sourcePort,
@@ -65,7 +69,7 @@ export class SctpSockets {
     sendTo(this.#open(netns, familyOf(target)), encodeSctp(init), 0, socketAddress(target, 0));
   }
 
-  /** Calls `answered` with the cookie of the INIT ACK to `tag`, as often as one comes, until `ignore(tag)`. */
+  /** Calls `answered` with the cookie of every INIT ACK to `tag`, until `ignore(tag)`. */
   expect(tag: number, answered: (cookie: string) => void): void {
     this.#waiting.set(tag, answered);
   }
@@ -99,7 +103,8 @@ export class SctpSockets {
 
   #receive(netns: number, family: number, fd: number): void {
     for (let length = receiveFrom(fd, buffer, 0); length >= 0; length = receiveFrom(fd, buffer, 0)) {
-      // A raw IPv4 socket receives the IP header too, a raw IPv6 socket does not (raw(7), RFC 3542 section 3).
+      // A raw IPv4 socket receives the IP header too, a raw IPv6 socket does not (raw(7), RFC 3542
+      // section 3).
       const start = family === AF_INET ? ((buffer[0] ?? 0) & 0xf) * 4 : 0;
       const packet = decodeSctp(buffer.subarray(start, length));
       if (packet?.chunk === INIT_ACK) this.#waiting.get(packet.verificationTag)?.(packet.cookie);
@@ -125,7 +130,9 @@ export class SctpSockets {
   }
 }
 
-/** Where the kernel speaks SCTP itself: it does not know our ports and would abort every association. */
+/**
+ * Drops the kernel's own SCTP ABORTs: it does not know our ports and would abort every association.
+ */
 function silenceKernel(family: number): void {
   if (!existsSync('/proc/thread-self/net/sctp')) return;
   const command = family === AF_INET ? 'iptables' : 'ip6tables';

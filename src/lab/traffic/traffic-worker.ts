@@ -1,6 +1,6 @@
 /**
- * The traffic thread: one loop that waits for all listeners and attempts of the lab. It sleeps in epoll_wait, so requests come with a signal
- * on an eventfd.
+ * The traffic thread: one loop that waits for all listeners and attempts of the lab. It sleeps in
+ * epoll_wait, so an eventfd signals each request.
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { EPOLLIN, Epoll } from '../../sys/epoll.ts';
@@ -10,7 +10,10 @@ import type { AttemptOutcome, TrafficReply, TrafficRequest } from './messages.ts
 import { Prober } from './prober.ts';
 import { SctpSockets } from './sctp-socket.ts';
 
-/** Most attempts at the same time; each may hold two descriptors, its own and the accepted one. */
+/**
+ * `waveSize` is the most attempts in parallel; each may hold two descriptors, its own and the
+ * accepted one.
+ */
 const { port, wake, waveSize } = workerData as { port: MessagePort; wake: number; waveSize: number };
 
 const epoll = new Epoll();
@@ -33,7 +36,8 @@ epoll.add(wake, EPOLLIN, () => {
 });
 
 while (!stopped) epoll.wait(prober.tick(performance.now()));
-// Sockets hold their namespaces, and descriptors belong to the process, not to this thread.
+// Open sockets would keep their namespaces alive: descriptors belong to the process, not to this
+// thread.
 epoll[Symbol.dispose]();
 parentPort?.close();
 
@@ -60,7 +64,7 @@ function handle(request: number, body: TrafficRequest): void {
   }
 }
 
-/** Wave after wave. */
+/** Makes the attempts, one wave after the other. */
 function attempt(
   request: number,
   body: TrafficRequest & { type: 'attempt' },

@@ -1,4 +1,4 @@
-/** The traffic thread, as the lab's own thread uses it. */
+/** The lab thread's handle on the traffic thread. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
@@ -13,9 +13,9 @@ import type {
   TrafficRequest,
 } from './messages.ts';
 
-/** Most attempts at the same time. */
+/** Most attempts in parallel. */
 const WAVE = 4000;
-/** Descriptors left for everything but a wave's. */
+/** Descriptors reserved for everything but the attempts. */
 const SPARE_DESCRIPTORS = 256;
 
 interface Pending {
@@ -31,12 +31,14 @@ export class Traffic {
   readonly #pending = new Map<number, Pending>();
   readonly #ended: Promise<void>;
   #requests = 0;
-  /** Why no more requests are taken; the thread has closed its end of everything, the eventfd too. */
+  /**
+   * Why no more requests are accepted; the thread has closed all its descriptors, the eventfd too.
+   */
   #failure: Error | undefined;
-  /** Attempts follow one another: two waves at once would disturb each other's timing. */
+  /** Waves run one after the other: two at once would disturb each other's timing. */
   #lastAttempt: Promise<unknown> = Promise.resolve();
 
-  /** @param waveSize most attempts at the same time. */
+  /** @param waveSize most attempts in parallel */
   constructor(waveSize = defaultWaveSize()) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
@@ -57,12 +59,12 @@ export class Traffic {
     process.once('exit', this.#stopAtExit);
   }
 
-  /** `process.exit` waits for the thread, and would wait for ever for one that sleeps in a system call. */
+  /** `process.exit` waits for the thread, for ever if the thread sleeps in a system call. */
   readonly #stopAtExit = () => {
     this.#request({ type: 'stop' }).catch(() => undefined);
   };
 
-  /** Opens listeners; resolves with those that could not be opened. */
+  /** Opens listeners. Resolves with those that could not be opened. */
   async listen(specs: readonly ListenSpec[]): Promise<readonly ListenFailure[]> {
     return (await this.#request({ type: 'listen', specs })) as readonly ListenFailure[];
   }
@@ -72,7 +74,10 @@ export class Traffic {
     await this.#request({ type: 'forget', netns, speakers });
   }
 
-  /** Makes all attempts at the same time, or in waves where they are too many, and resolves with their outcomes in the same order. */
+  /**
+   * Makes all attempts in parallel, or in waves if there are too many. Resolves with their outcomes
+   * in the same order.
+   */
   async attempt(
     specs: readonly AttemptSpec[],
     timing: Timing,
@@ -126,7 +131,7 @@ export class Traffic {
   }
 }
 
-/** Attempts whose two descriptors this process may still open. */
+/** Returns how many attempts this process has descriptors for, two each. */
 function defaultWaveSize(): number {
   const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
   const free = Number(limit ?? 1024) - readdirSync('/proc/self/fd').length - SPARE_DESCRIPTORS;
