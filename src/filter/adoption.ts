@@ -8,10 +8,10 @@ import type { RuleTable } from '../policy/rule-table.ts';
 import { rule, TRACKED } from './decide.ts';
 
 /**
- * While the set of isolated addresses grows: nothing; flows of which the table before this one isolated no end, as any other would be known;
+ * While the set of steered addresses grows: nothing; flows of which the table before this one isolated no end, as any other would be known;
  * or all, where nothing was judged before.
  */
-export type GrowthAdoption = 'nothing' | 'newly-isolated' | 'all';
+export type GrowthAdoption = 'nothing' | 'newly-steered' | 'all';
 
 export class Adoption {
   /** Whether there may be anything to adopt: all that a packet pays for otherwise. */
@@ -53,7 +53,7 @@ export class Adoption {
     if (this.#isMidStream && ((now - this.#midStreamUntil) | 0) >= 0) this.#isMidStream = false;
     this.#active = this.#isMidStream || this.#growth !== 'nothing';
     if (this.#growth === 'all') return true;
-    if (this.#growth === 'newly-isolated' && (rule(this.#before, packet) & TRACKED) === 0) return true;
+    if (this.#growth === 'newly-steered' && (rule(this.#before, packet) & TRACKED) === 0) return true;
     return this.#isMidStream && (packet.protocol === TCP || packet.protocol === SCTP);
   }
 }

@@ -10,8 +10,8 @@ import type { ArraySnapshot } from './snapshot-array.ts';
 
 export interface CompiledPolicies {
   readonly table: RuleTable;
-  /** Addresses, in canonical text and sorted, of this node's endpoints that are isolated in any direction, by audited policies too. */
-  readonly isolated: readonly string[];
+  /** Addresses, in canonical text and sorted, of this node's endpoints that are steered: isolated in any direction, by audited policies too. */
+  readonly steered: readonly string[];
   /** Whose flows may have lost an allowance since the table before. */
   readonly concerned: Concerned;
   /** The policies, `namespace/name` and sorted, that isolate the endpoint with this address, or one that shares it, enforced ones where there are any; [] where it is no isolated endpoint. */
@@ -22,7 +22,7 @@ export interface CompiledPolicies {
 
 export class CompiledTable implements CompiledPolicies {
   readonly table: RuleTable;
-  readonly isolated: readonly string[];
+  readonly steered: readonly string[];
   readonly concerned: Concerned;
   private readonly podNames: ArraySnapshot<string>;
   /** By endpoint class. */
@@ -30,13 +30,13 @@ export class CompiledTable implements CompiledPolicies {
 
   constructor(
     table: RuleTable,
-    isolated: readonly string[],
+    steered: readonly string[],
     concerned: Concerned,
     podNames: ArraySnapshot<string>,
     policies: ReadonlyMap<number, readonly Policy[]>,
   ) {
     this.table = table;
-    this.isolated = isolated;
+    this.steered = steered;
     this.concerned = concerned;
     this.podNames = podNames;
     this.policies = policies;
