@@ -35,10 +35,10 @@ export interface AgentCounters {
   readonly generation: number;
   /** Of the RuleTable in force, bytes. */
   readonly tableBytes: number;
-  /** Addresses of isolated pods of this node, now. */
-  readonly isolated: number;
-  /** Isolated pods of this node, now. */
-  readonly isolatedEndpoints: number;
+  /** Addresses of steered pods of this node, now. */
+  readonly steeredAddresses: number;
+  /** Steered pods of this node, now. */
+  readonly steeredEndpoints: number;
   /** Addresses that several pods of the cluster have, now. */
   readonly sharedAddresses: number;
   /** Policies that ask for more of the table than they may have, now. */

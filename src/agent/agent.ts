@@ -197,7 +197,7 @@ export class Agent {
       pendingChangeAge: this.#pendingChangeAge(),
       generation: this.#compiled?.table.generation ?? 0,
       tableBytes: this.#compiled?.table.buffer.byteLength ?? 0,
-      isolated: enforcement?.isolated ?? 0,
+      steeredAddresses: enforcement?.steered ?? 0,
       queues: enforcement?.kernelQueues() ?? [],
       ...(enforcement?.copies && { copies: enforcement.copies }),
     };
@@ -369,8 +369,8 @@ export class Agent {
   /** Whom the policies are about: pods of this node and their addresses. */
   #logStart(steering: SteeringKind): void {
     const { mode, firstQueue, log } = this.#options;
-    const { isolatedEndpoints: pods, policies: policiesOfCluster } = this.#compiler.counts();
-    const addresses = this.#enforcement?.isolated;
+    const { steeredEndpoints: pods, policies: policiesOfCluster } = this.#compiler.counts();
+    const addresses = this.#enforcement?.steered;
     if (mode === 'audit') {
       const selected = { selectedPods: pods, selectedAddresses: addresses, policiesOfCluster };
       log.info({ steering, group: firstQueue, ...selected }, 'auditing: nothing is enforced');

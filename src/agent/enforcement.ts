@@ -3,9 +3,9 @@
  * were there before.
  *
  * The order keeps two promises at once. The table is published first, so that no packet meets a table older than the rule that sent it
- * here. Then connections that nobody judged yet are made known, and only then does the set of isolated addresses grow, so that an
- * allowed connection of a newly isolated pod loses nothing. Last, judged flows that the table now denies lose their mark. A worker
- * knows the connections of the isolated pods before it takes the first packet out of its queue.
+ * here. Then connections that nobody judged yet are made known, and only then does the set of steered addresses grow, so that an
+ * allowed connection of a newly steered pod loses nothing. Last, judged flows that the table now denies lose their mark. A worker
+ * knows the connections of the steered pods before it takes the first packet out of its queue.
  *
  * In audit mode the order is the same, but a thread judges copies (dataplane/nflog), no connection is marked, and what the table denies is told of, not revoked.
  */
@@ -25,7 +25,7 @@ import { unlessAborted } from '../sys/sequence.ts';
 import { type Allowed, revokeJudged, seedUnjudged } from './established-flows.ts';
 import { beginStep } from './start-steps.ts';
 
-/** While the set of isolated addresses changes, in ms; it is ended explicitly, and this only bounds it where a command hangs. */
+/** While the set of steered addresses changes, in ms; it is ended explicitly, and this only bounds it where a command hangs. */
 const ADOPT_WHILE_STEERING = 2000;
 /** In audit mode mid-stream packets are adopted for so long, in ms, where the kernel tracked nothing before: now it does, and an agent that enforces later knows them. */
 const ADOPT_IN_AUDIT = 3_600_000;
@@ -61,7 +61,7 @@ export interface Repair {
   readonly goodAt: number;
 }
 
-/** What joins the isolated addresses, and whose connections may be adopted until it is in place. */
+/** What joins the steered addresses, and whose connections may be adopted until it is in place. */
 interface Growth {
   readonly addresses: readonly string[];
   readonly adopt: GrowthAdoption;
@@ -77,7 +77,7 @@ export class Enforcement {
   readonly #options: EnforcementOptions;
   readonly #steering: Steering;
   #table: RuleTable;
-  #isolated: ReadonlySet<string>;
+  #steered: ReadonlySet<string>;
   /** Whose flows are to be judged again, from changes that are not in force yet. */
   #concerned = Concerned.everybody();
   #rejudged = 0;
@@ -92,13 +92,13 @@ export class Enforcement {
   /** When the kernel's rules and sets were last known to be in place, in ms of performance.now(). */
   #goodAt = Number.NaN;
 
-  private constructor(options: EnforcementOptions, steering: Steering, { table, isolated }: CompiledPolicies) {
+  private constructor(options: EnforcementOptions, steering: Steering, { table, steered }: CompiledPolicies) {
     const { mark, fail, deny, firstQueue, mode } = options;
     const beforeBind = (command: (command: Command) => Promise<void>) => this.#tellAll(command);
     this.#options = options;
     this.#steering = steering;
     this.#table = table;
-    this.#isolated = new Set(isolated);
+    this.#steered = new Set(steered);
     if (mode === 'audit') {
       this.#copies = new CopyJudge({ ...options, group: firstQueue, beforeBind }, table.buffer);
       this.workers = this.#copies.threads;
@@ -153,9 +153,9 @@ export class Enforcement {
     return this.#steering.caveats;
   }
 
-  /** Isolated addresses of this node. */
-  get isolated(): number {
-    return this.#isolated.size;
+  /** Steered addresses of this node. */
+  get steered(): number {
+    return this.#steered.size;
   }
 
   /** The kernel's side of the queues; none in audit mode. */
@@ -187,36 +187,36 @@ export class Enforcement {
    * Resolves when the table is in force, on established and offloaded flows too. One at a time. Where it rejects, what was in force before may be
    * so in part, and another update brings all of it into force.
    */
-  async update({ table, isolated, concerned }: CompiledPolicies): Promise<void> {
+  async update({ table, steered, concerned }: CompiledPolicies): Promise<void> {
     // Where a change has failed, nobody knows by which table what was told of.
     const before = this.#concerned.isEmpty ? this.#table : undefined;
     this.#table = table;
     // Of a change that failed it is not known how far it came, nor by which numbers this table calls whom it concerned.
     this.#concerned = this.#concerned.isEmpty ? concerned : Concerned.everybody();
     await this.workers.command({ type: 'table', table: table.buffer });
-    const grown = isolated.filter((address) => !this.#isolated.has(address));
+    const grown = steered.filter((address) => !this.#steered.has(address));
     if (grown.length > 0) await this.#tellConnectionsOf(grown);
     let damage: readonly Damage[] = [];
     // What is revoked does not wait for the kernel's rules, nor for their tools, which may fail.
     const parts = await Promise.allSettled([
       this.#judgeAgain(this.#concerned, before),
-      this.#steer(isolated, { addresses: grown, adopt: 'newly-isolated' }, async ({ ipv4, ipv6 }) => {
-        damage = await this.#steering.setIsolated(ipv4, ipv6);
+      this.#steer(steered, { addresses: grown, adopt: 'newly-steered' }, async ({ ipv4, ipv6 }) => {
+        damage = await this.#steering.setSteered(ipv4, ipv6);
       }),
     ]);
     for (const part of parts) if (part.status === 'rejected') throw part.reason;
-    this.#isolated = new Set(isolated);
+    this.#steered = new Set(steered);
     // What was adopted meanwhile.
     await this.#judgeAgain(addressesOf(grown), before);
     this.#concerned = new Concerned();
     if (damage.length === 0) return;
     // What was opened while rules were missing.
-    await this.#tellConnectionsOf(isolated);
+    await this.#tellConnectionsOf(steered);
     await this.#reportRepair(damage, this.#goodAt);
   }
 
   /**
-   * Puts the kernel's rules and sets in place again where other software has taken them away, as if all pods had just become isolated. Not while an update is
+   * Puts the kernel's rules and sets in place again where other software has taken them away, as if all pods had just become steered. Not while an update is
    * under way. Throws SteeringError.
    */
   async repair(): Promise<void> {
@@ -228,7 +228,7 @@ export class Enforcement {
     const { damage } = await this.#check();
     if (damage.length === 0 && !this.#owesJudging) return;
     this.#owesJudging = true;
-    await this.#tellConnectionsOf([...this.#isolated]);
+    await this.#tellConnectionsOf([...this.#steered]);
     await this.#install('all');
     this.#owesJudging = false;
     const all = [...restored, ...damage];
@@ -242,7 +242,7 @@ export class Enforcement {
   async restore(): Promise<boolean> {
     const goodAt = this.#toldAt ?? this.#goodAt;
     this.#toldAt = undefined;
-    const isolated = [...this.#isolated];
+    const steered = [...this.#steered];
     let damage: Damage[] | undefined;
     const restore = async () => {
       // Whoever flushes one table often flushes the next: what is told of meanwhile is put back at once, and all is looked at after that.
@@ -255,7 +255,7 @@ export class Enforcement {
     };
     try {
       // Nothing is adopted: what is denied would pass until it is known, and of what is allowed some packets of connections of these milliseconds are lost at most.
-      await this.#steer(isolated, { addresses: isolated, adopt: 'nothing', rejudge: true }, restore);
+      await this.#steer(steered, { addresses: steered, adopt: 'nothing', rejudge: true }, restore);
       await restore();
     } catch {
       // What rules refer to may be gone as well; and what failed otherwise is done again, and throws again.
@@ -341,14 +341,14 @@ export class Enforcement {
 
   async #install(adopt: GrowthAdoption, signal?: AbortSignal): Promise<void> {
     const { firstQueue, count, mark, fail, deny, offload, mode } = this.#options;
-    const isolated = [...this.#isolated];
+    const steered = [...this.#steered];
     const now = performance.now();
-    await this.#steer(isolated, { addresses: isolated, adopt }, ({ ipv4, ipv6 }) =>
+    await this.#steer(steered, { addresses: steered, adopt }, ({ ipv4, ipv6 }) =>
       this.#steering.apply(
         {
           queues: { first: firstQueue, count },
-          isolatedIPv4: ipv4,
-          isolatedIPv6: ipv6,
+          steeredIPv4: ipv4,
+          steeredIPv6: ipv6,
           ...{ mark, fail, deny, offload },
           ...(mode === 'audit' && { copiesTo: firstQueue }),
         },
@@ -361,15 +361,15 @@ export class Enforcement {
   }
 
   /**
-   * Changes the set of isolated addresses. Where it grows, connections of the new ones that open until it is in place are unknown at first: their
+   * Changes the set of steered addresses. Where it grows, connections of the new ones that open until it is in place are unknown at first: their
    * packets pass if a direction allows them, until the kernel's table was read once more.
    */
   async #steer(
-    isolated: readonly string[],
+    steered: readonly string[],
     { addresses, adopt, rejudge = false }: Growth,
-    change: (isolated: { readonly ipv4: string[]; readonly ipv6: string[] }) => Promise<void>,
+    change: (steered: { readonly ipv4: string[]; readonly ipv6: string[] }) => Promise<void>,
   ): Promise<void> {
-    const [ipv6, ipv4] = partition(isolated, (address) => address.includes(':'));
+    const [ipv6, ipv4] = partition(steered, (address) => address.includes(':'));
     if (addresses.length === 0) return change({ ipv4, ipv6 });
     const milliseconds = ADOPT_WHILE_STEERING;
     await this.workers.command({ type: 'adopt-while-growing', what: adopt, milliseconds });

@@ -8,11 +8,11 @@ import type { RuleTable } from '../policy/rule-table.ts';
 import { rule, TRACKED } from './decide.ts';
 
 /**
- * What to adopt while the set of isolated addresses grows: nothing; flows neither of whose ends the
+ * What to adopt while the set of steered addresses grows: nothing; flows neither of whose ends the
  * previous table isolated, because any other flow would be known; or everything, if nothing was
  * judged before.
  */
-export type GrowthAdoption = 'nothing' | 'newly-isolated' | 'all';
+export type GrowthAdoption = 'nothing' | 'newly-steered' | 'all';
 
 export class Adoption {
   /** Whether there may be anything to adopt: the only check that other packets pay for. */
@@ -57,7 +57,7 @@ export class Adoption {
     if (this.#isMidStream && ((now - this.#midStreamUntil) | 0) >= 0) this.#isMidStream = false;
     this.#active = this.#isMidStream || this.#growth !== 'nothing';
     if (this.#growth === 'all') return true;
-    if (this.#growth === 'newly-isolated' && (rule(this.#before, packet) & TRACKED) === 0) return true;
+    if (this.#growth === 'newly-steered' && (rule(this.#before, packet) & TRACKED) === 0) return true;
     return this.#isMidStream && (packet.protocol === TCP || packet.protocol === SCTP);
   }
 }

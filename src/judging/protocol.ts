@@ -24,7 +24,7 @@ export type Command =
   | { readonly type: 'seed'; readonly flows: Int32Array }
   /** Adopt connections of TCP and SCTP in the middle of which a packet comes, where a direction allows it, for so many ms. */
   | { readonly type: 'adopt-mid-stream'; readonly milliseconds: number }
-  /** Adopt flows while the set of isolated addresses grows, until told that `nothing` more is to be, or at most for so many ms. */
+  /** Adopt flows while the set of steered addresses grows, until told that `nothing` more is to be, or at most for so many ms. */
   | { readonly type: 'adopt-while-growing'; readonly what: GrowthAdoption; readonly milliseconds: number }
   /** Judge all that is in the queue. */
   | { readonly type: 'drain' }

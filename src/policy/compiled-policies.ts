@@ -13,10 +13,10 @@ import type { ArraySnapshot } from './snapshot-array.ts';
 export interface CompiledPolicies {
   readonly table: RuleTable;
   /**
-   * Addresses, in canonical text and sorted, of this node's endpoints that policies isolate in any
-   * direction, audited ones included.
+   * Addresses, in canonical text and sorted, of this node's endpoints that are steered: policies
+   * isolate them in a direction, audited ones included.
    */
-  readonly isolated: readonly string[];
+  readonly steered: readonly string[];
   /** The flows that may have lost an allowance since the previous table. */
   readonly concerned: Concerned;
   /**
@@ -34,7 +34,7 @@ export interface CompiledPolicies {
 
 export class CompiledTable implements CompiledPolicies {
   readonly table: RuleTable;
-  readonly isolated: readonly string[];
+  readonly steered: readonly string[];
   readonly concerned: Concerned;
   private readonly podNames: ArraySnapshot<string>;
   /** By endpoint class. */
@@ -42,13 +42,13 @@ export class CompiledTable implements CompiledPolicies {
 
   constructor(
     table: RuleTable,
-    isolated: readonly string[],
+    steered: readonly string[],
     concerned: Concerned,
     podNames: ArraySnapshot<string>,
     policies: ReadonlyMap<number, readonly Policy[]>,
   ) {
     this.table = table;
-    this.isolated = isolated;
+    this.steered = steered;
     this.concerned = concerned;
     this.podNames = podNames;
     this.policies = policies;

@@ -69,7 +69,7 @@ export interface CompilerCounts {
   readonly policies: number;
   readonly identities: number;
   readonly endpoints: number;
-  readonly isolatedEndpoints: number;
+  readonly steeredEndpoints: number;
   /** Addresses that several pods of the cluster have. */
   readonly sharedAddresses: number;
 }
@@ -118,7 +118,7 @@ export class PolicyCompiler {
   private readonly mostBlockWords: number;
   private readonly writer: TableWriter;
   private portSetsInUse = 0;
-  private isolatedEndpoints = 0;
+  private steeredEndpoints = 0;
   /** Policies that became refused, or are refused no longer. */
   private readonly turned: PolicyRecord[] = [];
   /** From the changes applied since the last compile. */
@@ -207,12 +207,12 @@ export class PolicyCompiler {
   /** Returns a new table of everything applied so far. */
   compile(): CompiledPolicies {
     finish(this.settleInPieces());
-    this.isolatedEndpoints = [...this.endpoints.keys()].filter((pod) => pod.isHere && this.isIsolated(pod)).length;
+    this.steeredEndpoints = [...this.endpoints.keys()].filter((pod) => pod.isHere && this.isSteered(pod)).length;
     const table = new RuleTable(this.writer.write(++this.generation));
     const policies = new Map([...this.classes.all()].map((each) => [each.id, each.policies]));
     const concerned = this.concerned;
     this.concerned = new Concerned();
-    return new CompiledTable(table, this.isolated(), concerned, this.slots.snapshotNames(), policies);
+    return new CompiledTable(table, this.steered(), concerned, this.slots.snapshotNames(), policies);
   }
 
   /**
@@ -226,14 +226,14 @@ export class PolicyCompiler {
 
   /**
    * Counts what was applied so far: policies and identities of the whole cluster, pods of this
-   * node. Isolated endpoints are those of the last compile.
+   * node. Steered endpoints are those of the last compile.
    */
   counts(): CompilerCounts {
-    const { identities, endpoints, policies, isolatedEndpoints } = this;
+    const { identities, endpoints, policies, steeredEndpoints } = this;
     const sharedAddresses = this.slots.sharedAddresses().length;
     return {
       ...{ policies: policies.size, identities: identities.size, endpoints: endpoints.size },
-      ...{ isolatedEndpoints, sharedAddresses },
+      ...{ steeredEndpoints, sharedAddresses },
     };
   }
 
@@ -428,23 +428,23 @@ export class PolicyCompiler {
     this.identities.forgetIfEmpty(policy.namespace);
   }
 
-  private isolated(): string[] {
-    const isolated = new Set<string>();
+  private steered(): string[] {
+    const steered = new Set<string>();
     for (const [pod, known] of this.endpoints) {
-      if (!this.isIsolated(pod)) continue;
+      if (!this.isSteered(pod)) continue;
       const claims = known ?? distinctAddresses(pod.addresses).map((words) => ({ words, text: addressText(words) }));
       if (known === undefined) this.endpoints.set(pod, claims);
-      for (const { words, text } of claims) if (this.slots.owns(pod.slot, words)) isolated.add(text);
+      for (const { words, text } of claims) if (this.slots.owns(pod.slot, words)) steered.add(text);
     }
     for (const address of this.slots.sharedAddresses()) {
       const sharers = this.slots.sharersOf(address);
       const isHere = sharers.some((slot) => this.podsBySlot[slot]?.isHere);
-      if (isHere && sharers.length > MOST_SHARERS) isolated.add(addressText(address));
+      if (isHere && sharers.length > MOST_SHARERS) steered.add(addressText(address));
     }
-    return [...isolated].sort();
+    return [...steered].sort();
   }
 
-  private isIsolated({ identity }: Pod): boolean {
+  private isSteered({ identity }: Pod): boolean {
     return this.classes.classOf(identity)?.directions.some(({ isolation }) => isolation !== 0) ?? false;
   }
 

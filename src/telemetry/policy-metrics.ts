@@ -33,14 +33,14 @@ const IN_FORCE: readonly ValueMetric[] = [
     type: 'gauge',
     labels: [],
     help: 'Pods of this node that at least one policy isolates.',
-    read: ({ counters }) => counters.isolatedEndpoints,
+    read: ({ counters }) => counters.steeredEndpoints,
   },
   {
     name: 'podfence_isolated_addresses',
     type: 'gauge',
     labels: [],
     help: 'Addresses of the isolated pods of this node.',
-    read: ({ counters }) => counters.isolated,
+    read: ({ counters }) => counters.steeredAddresses,
   },
   {
     name: 'podfence_shared_addresses',

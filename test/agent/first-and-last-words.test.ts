@@ -52,7 +52,7 @@ describeAsRoot('The log of an agent', () => {
       found: expect.arrayContaining([
         'iptables, table security: chain PODFENCE-FORWARD',
         'ip6tables, table mangle: chain PODFENCE-POSTROUTING',
-        'set podfence-isolated-4',
+        'set podfence-steered-4',
       ]),
     });
     const unjudged = Date.parse(String(said(second, 'in force')[0]?.time)) - killedAt;

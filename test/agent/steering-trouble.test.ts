@@ -46,7 +46,7 @@ describeAsRoot('Trouble with the kernel rules', () => {
       what: 'addresses',
       tools: 'nft' as const,
       command: 'for set in $(ipset list -name); do ipset flush $set; done',
-      changed: ['set podfence-isolated-4 lacks 1 of 1 address'],
+      changed: ['set podfence-steered-4 lacks 1 of 1 address'],
     },
   ])(
     '$what that other software flushes are put in place again, what passed meanwhile is cut, and the log says what it was and how long nobody judged',

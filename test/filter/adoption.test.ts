@@ -36,11 +36,11 @@ describe('adoption', () => {
     const scene = new Scene([policy('db', fromWeb)]);
     const both = { ...fromWeb, egress: [rule()] };
     scene.setPolicies([policy('db', both)]);
-    scene.filter.adoption.adoptWhileGrowing('newly-isolated', scene.now + 1000);
+    scene.filter.adoption.adoptWhileGrowing('newly-steered', scene.now + 1000);
     expect(scene.judge(there('A'))).toBe('mid-stream');
     const fresh = new Scene();
     fresh.setPolicies([policy('db', fromWeb)]);
-    fresh.filter.adoption.adoptWhileGrowing('newly-isolated', fresh.now + 1000);
+    fresh.filter.adoption.adoptWhileGrowing('newly-steered', fresh.now + 1000);
     expect(fresh.judge(there('A'))).toBe('adopted');
   });
 
@@ -61,11 +61,11 @@ describe('adoption', () => {
       expect(adopting(['db', silent]).judge(packet)).toBe(otherwise);
       const fresh = new Scene();
       fresh.setPolicies([policy('db', silent)]);
-      fresh.filter.adoption.adoptWhileGrowing('newly-isolated', fresh.now + 1000);
+      fresh.filter.adoption.adoptWhileGrowing('newly-steered', fresh.now + 1000);
       expect(fresh.judgeAll(packet, opening, packet)).toEqual(['adopted', 'established', 'established']);
       const known = new Scene([dbSilent]);
       known.setPolicies([policy('db', silent)]);
-      known.filter.adoption.adoptWhileGrowing('newly-isolated', known.now + 1000);
+      known.filter.adoption.adoptWhileGrowing('newly-steered', known.now + 1000);
       expect(known.judge(packet)).toBe(otherwise);
       known.filter.adoption.adoptWhileGrowing('all', known.now + 1000);
       expect(known.judge(packet)).toBe('adopted');
@@ -75,7 +75,7 @@ describe('adoption', () => {
   test('of a datagram needs that the other side may open its flow', () => {
     const fresh = new Scene();
     fresh.setPolicies([policy('db', { ingress: [], egress: [] })]);
-    fresh.filter.adoption.adoptWhileGrowing('newly-isolated', fresh.now + 1000);
+    fresh.filter.adoption.adoptWhileGrowing('newly-steered', fresh.now + 1000);
     expect(fresh.judge(udpBack)).toBe('egress-denied');
   });
 

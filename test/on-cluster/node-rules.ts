@@ -58,7 +58,7 @@ async function rulesOf(cluster: Cluster, node: string): Promise<readonly string[
  */
 export async function ownRulesOf(cluster: Cluster, node: string): Promise<readonly string[]> {
   const rules = await rulesOf(cluster, node);
-  return rules.filter((rule) => /\bPODFENCE-|\bpodfence-isolated|\btable \w+ podfence\b/.test(rule));
+  return rules.filter((rule) => /\bPODFENCE-|\bpodfence-(isolated|steered)|\btable \w+ podfence\b/.test(rule));
 }
 
 /**

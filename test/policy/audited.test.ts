@@ -93,7 +93,7 @@ describe('an audited policy', () => {
   test('has its pods handed over, and is named as what isolates them where no enforced one does', () => {
     const compiler = compilerOf(audited('a'));
     const alone = compiler.compile();
-    expect(alone.isolated).toEqual([WEB]);
+    expect(alone.steered).toEqual([WEB]);
     expect(alone.isolatingPolicies(WEB, 'ingress')).toEqual(['default/a']);
     compiler.apply(set(ofWeb('e')));
     expect(compiler.compile().isolatingPolicies(WEB, 'ingress')).toEqual(['default/e']);

@@ -61,9 +61,9 @@ describe('an address that the records of several pods have', () => {
   test('isolates its owner alone', () => {
     const lost: PodRecord = { ...first, lost: true };
     const compiler = compilerOf(lost, { ...second, nodeName: 'there' }, ingressPolicy('deny', []));
-    expect(compiler.compile().isolated).toEqual([]);
+    expect(compiler.compile().steered).toEqual([]);
     compiler.apply(remove(second));
-    expect(compiler.compile().isolated).toEqual(['10.0.0.1']);
+    expect(compiler.compile().steered).toEqual(['10.0.0.1']);
   });
 
   describe('and nothing tells whose it is', () => {
@@ -76,7 +76,7 @@ describe('an address that the records of several pods have', () => {
     test('is isolated if one of them is, here or elsewhere, and allowed only what both are', () => {
       const compiler = compilerOf(namespace('default'), web, { ...job, nodeName: 'there' }, client, webOnly);
       expect(compiler.sharedAddresses()).toEqual([{ address: '10.0.0.1', pods: ['default/job', 'default/web'] }]);
-      expect(compiler.compile().isolated).toEqual(['10.0.0.1']);
+      expect(compiler.compile().steered).toEqual(['10.0.0.1']);
       expect(takesIn(compiler, '10.0.0.2', '10.0.0.1')).toBe(true);
       expect(takesIn(compiler, '10.0.0.3', '10.0.0.1')).toBe(false);
       compiler.apply(set(ingressPolicy('job', [], { podSelector: matching({ app: 'job' }) })));
@@ -102,11 +102,11 @@ describe('an address that the records of several pods have', () => {
       const many = Array.from({ length: 9 }, (_, i) => pod(`p${i}`, '10.0.0.1'));
       const [last] = many.slice(-1);
       const compiler = compilerOf(namespace('default'), client, ...many);
-      expect(compiler.compile().isolated).toEqual(['10.0.0.1']);
+      expect(compiler.compile().steered).toEqual(['10.0.0.1']);
       expect(takesIn(compiler, '10.0.0.2', '10.0.0.1')).toBe(false);
       expect(compiler.sharedAddresses()[0]?.pods).toHaveLength(9);
       compiler.apply(remove(last as PodRecord));
-      expect(compiler.compile().isolated).toEqual([]);
+      expect(compiler.compile().steered).toEqual([]);
       expect(takesIn(compiler, '10.0.0.2', '10.0.0.1')).toBe(true);
     });
 
@@ -127,7 +127,7 @@ describe('an address that the records of several pods have', () => {
           compiler.compile();
         }
         const verdicts = ['10.0.0.2', '10.0.0.3'].map((from) => takesIn(compiler, from, '10.0.0.1'));
-        return [compiler.compile().isolated, verdicts, owners(compiler)];
+        return [compiler.compile().steered, verdicts, owners(compiler)];
       };
       const expected = [['10.0.0.1'], [true, false], ['default/job', 'default/web']];
       fc.assert(
@@ -204,7 +204,7 @@ describe('hostNetwork pods', () => {
       allow([{ podSelector: matching() }, { namespaceSelector: matching() }]),
     ]);
     const compiler = compilerOf(namespace('default'), pod('server', '10.0.0.1'), host, selecting);
-    expect(compiler.compile().isolated).toEqual(['10.0.0.1']);
+    expect(compiler.compile().steered).toEqual(['10.0.0.1']);
     expect(takesIn(compiler, '10.0.0.9', '10.0.0.1')).toBe(false);
     compiler.apply(set(ingressPolicy('block', [allow([{ ipBlock: { cidr: '10.0.0.9/32', except: [] } }])])));
     expect(takesIn(compiler, '10.0.0.9', '10.0.0.1')).toBe(true);
@@ -246,7 +246,7 @@ describe('isolated', () => {
       pod('d', '10.0.0.4', {}, { nodeName: 'there' }),
       ingressPolicy('deny', []),
     );
-    expect(compiler.compile().isolated).toEqual(['10.0.0.100', '10.0.0.20', 'fd00::1']);
+    expect(compiler.compile().steered).toEqual(['10.0.0.100', '10.0.0.20', 'fd00::1']);
   });
 });
 

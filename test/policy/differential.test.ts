@@ -61,7 +61,7 @@ function expectSameNames(compiled: CompiledPolicies, snapshot: ClusterSnapshot):
     expect(compiled.isolatingPolicies(address, 'egress')).toEqual(isolating(address, 'egress'));
     expect(compiled.isolatingPolicies(address, 'ingress')).toEqual(isolating(address, 'ingress'));
     const isolated = [...isolating(address, 'egress'), ...isolating(address, 'ingress')].length > 0;
-    expect(compiled.isolated.includes(address)).toBe(isolated);
+    expect(compiled.steered.includes(address)).toBe(isolated);
   }
 }
 

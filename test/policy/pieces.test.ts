@@ -111,7 +111,7 @@ describe('a change that concerns much of a cluster', () => {
       let stops = 0;
       for (const _ of piecemeal.settleInPieces()) {
         stops++;
-        expect(piecemeal.counts().isolatedEndpoints, name).toBe(1);
+        expect(piecemeal.counts().steeredEndpoints, name).toBe(1);
         if (stops === 2) expect(allowed(before), name).toEqual(allowedBefore);
       }
       expect(stops, name).toBeGreaterThan(1);

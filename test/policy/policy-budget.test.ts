@@ -63,7 +63,7 @@ describe('a policy that asks for too much of the table', () => {
     compiler.apply(set(namespace('default'), ...pods(1), holes(5000), other));
     expect(takesIn(compiler, '20.0.0.8', 1)).toBe(false);
     expect(takesIn(compiler, '30.0.0.1', 80)).toBe(true);
-    expect(compiler.compile().isolated).toEqual(['10.0.0.0']);
+    expect(compiler.compile().steered).toEqual(['10.0.0.0']);
     expect(compiler.refusedPolicies()).toEqual([TOO_MANY_BLOCKS]);
     expect(compiler.compile().table.buffer.byteLength).toBeLessThan(100_000);
 
@@ -113,7 +113,7 @@ describe('a policy that asks for too much of the table', () => {
       compiler.compile();
     }
     expect(compiler.refusedPolicies()).toEqual([TOO_MANY_MATCHES]);
-    expect(compiler.compile().isolated).toEqual(['10.0.0.0']);
+    expect(compiler.compile().steered).toEqual(['10.0.0.0']);
     // One group and nothing else: memory and time for 30 million entries would show here.
     expect(compiler.compile().table.buffer.byteLength).toBeLessThan(500_000);
   });

@@ -14,7 +14,7 @@ import {
 import type { ChainSight, TableSight } from './rule-watch.ts';
 import { type Damage, difference } from './state.ts';
 
-/** Of a set of isolated addresses. */
+/** Of a set of steered addresses. */
 function setDamage(
   name: string,
   present: ReadonlySet<string> | undefined,

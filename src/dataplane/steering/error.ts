@@ -8,7 +8,7 @@
  * BUSY           another program holds the lock of iptables
  * TIMEOUT        a command did not end in time
  * INVALID_STATE  the desired state makes no sense
- * NOT_APPLIED    setIsolated before apply
+ * NOT_APPLIED    setSteered before apply
  * ANSWERED       rules are not to be taken away that another process answers
  * FAILED         anything else; the message has the command's own words
  */
@@ -94,5 +94,5 @@ export function isUnsupported(error: unknown): error is SteeringError {
 }
 
 export function notApplied(): SteeringError {
-  return new SteeringError('NOT_APPLIED', 'setIsolated before apply', 'apply a whole state first');
+  return new SteeringError('NOT_APPLIED', 'setSteered before apply', 'apply a whole state first');
 }

@@ -1,5 +1,5 @@
 /**
- * The sets of isolated addresses for iptables, in the language of `ipset save` and `ipset restore`. See ipset(8).
+ * The sets of steered addresses for iptables, in the language of `ipset save` and `ipset restore`. See ipset(8).
  *
  * A set's capacity (maxelem) is fixed when it is made. When it is outgrown, a larger set is filled under another name and swapped in,
  * which is atomic for packets: the rules keep referring to the name.

@@ -106,7 +106,7 @@ export async function listSets(system: System): Promise<string[]> {
   return (await system.run('ipset', ['list', '-name'])).split('\n').filter((name) => name !== '');
 }
 
-/** The set of isolated addresses as it is in place, if it is. Throws SteeringError. */
+/** The set of steered addresses as it is in place, if it is. Throws SteeringError. */
 export async function readSet(system: System, family: Family): Promise<AddressSet | undefined> {
   const name = setName(family);
   try {

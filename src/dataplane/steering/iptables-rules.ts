@@ -40,9 +40,9 @@ export interface Chain {
   readonly rules: readonly string[];
 }
 
-/** The name of the set of isolated addresses. */
+/** The name of the set of steered addresses. */
 export function setName(family: Family): string {
-  return `podfence-isolated-${family}`;
+  return `podfence-steered-${family}`;
 }
 
 /** The rule that hooks a chain, without `-A HOOK `. */
@@ -84,7 +84,7 @@ function forwardChain(family: Family, { mark, offload, queues, fail }: SteeringS
 }
 
 /**
- * A threshold of 1: the kernel would otherwise gather packets for up to a second. One copy is enough where both ends are isolated. The rule without a target makes
+ * A threshold of 1: the kernel would otherwise gather packets for up to a second. One copy is enough where both ends are steered. The rule without a target makes
  * the kernel track connections, so that an agent that enforces later knows those that were allowed.
  */
 function copyChain(family: Family, group: number, offload: boolean): Chain {

@@ -153,8 +153,8 @@ export class IptablesSteering implements Steering {
   async apply(state: SteeringState, signal?: AbortSignal): Promise<void> {
     validateState(state);
     const variant = await chosenVariant(this.#system);
-    const ipv4 = canonicalAddresses(4, state.isolatedIPv4);
-    const ipv6 = canonicalAddresses(6, state.isolatedIPv6);
+    const ipv4 = canonicalAddresses(4, state.steeredIPv4);
+    const ipv6 = canonicalAddresses(6, state.steeredIPv6);
     this.#isUnknown = true;
     const sets = new Map<Family, AddressSet>();
     // A chain that goes takes the packets of every queue with it (nf_queue_nf_hook_drop). One that only copies protects nothing, and goes before there is a queue.
@@ -210,13 +210,13 @@ export class IptablesSteering implements Steering {
     family: Family,
     variant: Variant,
     state: SteeringState,
-    isolated: ReadonlySet<string>,
+    steered: ReadonlySet<string>,
   ): Promise<AddressSet> {
     const unfinished = `${setName(family)}-new`;
     const names = await listSets(this.#system);
     if (names.includes(unfinished)) await destroySet(this.#system, unfinished);
     const present = names.includes(setName(family)) ? await readSet(this.#system, family) : undefined;
-    const wanted = setOf(isolated, present);
+    const wanted = setOf(steered, present);
     await restoreSets(this.#system, restoreSet(family, present, wanted));
     if (maySteerInSecurity(state) && !this.#queueTables.has(family)) {
       const hasSecurity = await canHaveTable(this.#system, variant, family, 'security');
@@ -226,9 +226,9 @@ export class IptablesSteering implements Steering {
     return wanted;
   }
 
-  async setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
+  async setSteered(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
-    const state = { ...this.#state, isolatedIPv4: ipv4, isolatedIPv6: ipv6 };
+    const state = { ...this.#state, steeredIPv4: ipv4, steeredIPv6: ipv6 };
     if (this.#isUnknown) {
       await this.apply(state);
       return [];

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { COPY_LENGTH, difference, hex, type MarkBits, type SteeringState } from './state.ts';
 
 export const TABLE = 'podfence';
-export const SETS = { isolated4: 'ipv4_addr', isolated6: 'ipv6_addr' } as const;
+export const SETS = { steered4: 'ipv4_addr', steered6: 'ipv6_addr' } as const;
 export type SetName = keyof typeof SETS;
 
 /** Where a base chain is hooked. Priorities by number: their names (mangle -150, filter 0) are younger than the syntax. */
@@ -97,7 +97,7 @@ function firstPacket(state: SteeringState): NftRule[] {
     // What the node itself receives is not judged. Of IPv4 everything is unicast that no table names.
     rule('fib daddr type != unicast accept', 'not to be forwarded'),
     ...(offload ? [rule(acceptJudged(mark), 'judged flows go on')] : []),
-    ...ofIsolated(queueing(state)),
+    ...ofSteered(queueing(state)),
   ];
 }
 
@@ -118,7 +118,7 @@ function forward(state: SteeringState, beforeRouting: boolean): NftRule[] {
   if (beforeRouting && !offload) rules.push(rule(`${FIRST_PACKETS} ${judged}`, 'judged before routing'));
   if (beforeRouting && deny === 'reject')
     rules.push(rule(`${FIRST_PACKETS} ${has(mark.reject)} accept`, 'denied before routing'));
-  return [...rules, ...ofIsolated(queueing(state))];
+  return [...rules, ...ofSteered(queueing(state))];
 }
 
 function queueing({ queues, fail }: SteeringState): string {
@@ -140,16 +140,16 @@ function copy(group: number, offload: boolean): NftRule[] {
         rule('meta l4proto { icmp, ipv6-icmp } ct state related return', 'and errors of it'),
       ]
     : [rule('ct state established continue', 'connections are tracked')];
-  return [...rules, ...ofIsolated(`log group ${group} snaplen ${COPY_LENGTH} queue-threshold 1 return`)];
+  return [...rules, ...ofSteered(`log group ${group} snaplen ${COPY_LENGTH} queue-threshold 1 return`)];
 }
 
-/** What becomes of a packet from or to an isolated address; it must end the chain. */
-function ofIsolated(statement: string): NftRule[] {
+/** What becomes of a packet from or to a steered address; it must end the chain. */
+function ofSteered(statement: string): NftRule[] {
   return [
-    rule(`ip saddr @isolated4 ${statement}`, 'isolated source'),
-    rule(`ip daddr @isolated4 ${statement}`, 'isolated destination'),
-    rule(`ip6 saddr @isolated6 ${statement}`, 'isolated source'),
-    rule(`ip6 daddr @isolated6 ${statement}`, 'isolated destination'),
+    rule(`ip saddr @steered4 ${statement}`, 'steered source'),
+    rule(`ip daddr @steered4 ${statement}`, 'steered destination'),
+    rule(`ip6 saddr @steered6 ${statement}`, 'steered source'),
+    rule(`ip6 daddr @steered6 ${statement}`, 'steered destination'),
   ];
 }
 

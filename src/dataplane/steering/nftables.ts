@@ -31,7 +31,7 @@ import {
 /** nft takes its input for one transaction. */
 const FROM_INPUT = ['-f', '-'];
 
-type Isolated = Readonly<Record<SetName, ReadonlySet<string>>>;
+type Sets = Readonly<Record<SetName, ReadonlySet<string>>>;
 
 export class NftablesSteering implements Steering {
   readonly kind = 'nftables';
@@ -42,7 +42,7 @@ export class NftablesSteering implements Steering {
   /** What was applied last. */
   #state: SteeringState | undefined;
   /** The sets as they are in place; undefined when that is unknown. */
-  #isolated: Isolated | undefined;
+  #sets: Sets | undefined;
   #progress: ApplyProgress = 'nothing';
   #watch: RuleWatch | undefined;
   readonly #standby: StandbyTools;
@@ -73,10 +73,10 @@ export class NftablesSteering implements Steering {
     if (!told?.any || !this.#state) return undefined;
     if (!told.nftables) return [];
     const chains = renderNftChains(this.#state, this.beforeRouting);
-    const { isolatedIPv4, isolatedIPv6 } = this.#state;
+    const { steeredIPv4, steeredIPv6 } = this.#state;
     const damage = toldNftablesDamage(told.nftables, chains);
-    const isolated = isolatedOf(isolatedIPv4, isolatedIPv6);
-    if (damage.length > 0) await this.#standby.run('nft', FROM_INPUT, `${renderRestoration(chains, isolated)}\n`);
+    const sets = setsOf(steeredIPv4, steeredIPv6);
+    if (damage.length > 0) await this.#standby.run('nft', FROM_INPUT, `${renderRestoration(chains, sets)}\n`);
     return damage;
   }
 
@@ -90,19 +90,19 @@ export class NftablesSteering implements Steering {
 
   async remove(): Promise<void> {
     this.#state = undefined;
-    this.#isolated = undefined;
+    this.#sets = undefined;
     await removeEverything(this.#system);
   }
 
   async apply(state: SteeringState, signal?: AbortSignal): Promise<void> {
     validateState(state);
-    const isolated = isolatedOf(state.isolatedIPv4, state.isolatedIPv6);
-    this.#isolated = undefined;
+    const sets = setsOf(state.steeredIPv4, state.steeredIPv6);
+    this.#sets = undefined;
     const present = (await nftablesInstalled(this.#system)) ? await this.#read() : undefined;
     signal?.throwIfAborted();
     if (this.#progress === 'nothing') this.#progress = 'written';
-    await this.#commit(renderTransaction(present, renderNftChains(state, this.beforeRouting), isolated));
-    this.#isolated = isolated;
+    await this.#commit(renderTransaction(present, renderNftChains(state, this.beforeRouting), sets));
+    this.#sets = sets;
     this.#state = state;
     signal?.throwIfAborted();
     this.#progress = 'replacing';
@@ -111,15 +111,15 @@ export class NftablesSteering implements Steering {
     this.#prepare();
   }
 
-  async setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
+  async setSteered(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
-    const state = { ...this.#state, isolatedIPv4: ipv4, isolatedIPv6: ipv6 };
-    const present = this.#isolated;
+    const state = { ...this.#state, steeredIPv4: ipv4, steeredIPv6: ipv6 };
+    const present = this.#sets;
     if (!present) {
       await this.apply(state);
       return [];
     }
-    const wanted = isolatedOf(ipv4, ipv6);
+    const wanted = setsOf(ipv4, ipv6);
     const names = Object.keys(SETS) as SetName[];
     try {
       await this.#commit(names.flatMap((name) => elementLines(name, present[name], wanted[name])).join('\n'));
@@ -129,7 +129,7 @@ export class NftablesSteering implements Steering {
       await this.apply(state);
       return damage;
     }
-    this.#isolated = wanted;
+    this.#sets = wanted;
     this.#state = state;
     return [];
   }
@@ -137,13 +137,9 @@ export class NftablesSteering implements Steering {
   async findDamage(): Promise<readonly Damage[]> {
     if (!this.#state) throw notApplied();
     this.#prepare();
-    const { isolatedIPv4, isolatedIPv6 } = this.#state;
+    const { steeredIPv4, steeredIPv6 } = this.#state;
     const present = (await nftablesInstalled(this.#system)) ? await this.#read() : undefined;
-    return nftablesDamage(
-      present,
-      renderNftChains(this.#state, this.beforeRouting),
-      isolatedOf(isolatedIPv4, isolatedIPv6),
-    );
+    return nftablesDamage(present, renderNftChains(this.#state, this.beforeRouting), setsOf(steeredIPv4, steeredIPv6));
   }
 
   async #commit(transaction: string): Promise<void> {
@@ -155,8 +151,8 @@ export class NftablesSteering implements Steering {
   }
 }
 
-function isolatedOf(ipv4: readonly string[], ipv6: readonly string[]): Isolated {
-  return { isolated4: canonicalAddresses(4, ipv4), isolated6: canonicalAddresses(6, ipv6) };
+function setsOf(ipv4: readonly string[], ipv6: readonly string[]): Sets {
+  return { steered4: canonicalAddresses(4, ipv4), steered6: canonicalAddresses(6, ipv6) };
 }
 
 /** The parts that matter here of libnftables-json(5). */

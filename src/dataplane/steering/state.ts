@@ -6,7 +6,7 @@
  *     forward      the packet mark's judged bit is cleared           nobody but us may say that a packet was judged
  *                  connection mark has the judged bit  -> go on      the flow was judged, the kernel carries it        (offload)
  *                  ICMP error of a connection with it  -> go on      whichever worker judged the flow                  (no offload)
- *                  source or destination isolated      -> queue      a worker judges it
+ *                  source or destination steered       -> queue      a worker judges it
  *                  the rest                            -> go on      endpoints that no policy selects pay nothing more
  *     filter       packet mark has the reject bit      -> TCP reset, ICMP administratively prohibited                  (deny: reject)
  *     postrouting  packet mark has the reject bit      -> drop       if something kept the packet from the line above  (deny: reject)
@@ -40,7 +40,7 @@
  *                    the packet mark's judged bit is cleared
  *                    not to be forwarded                -> go on      the node's own is not judged
  *                    connection mark has the judged bit -> go on                                                       (offload)
- *                    source or destination isolated     -> queue
+ *                    source or destination steered      -> queue
  *     behind it    packet mark has the judged bit       -> copied to the connection mark, and cleared before routing looks at marks
  *     forward      such packets with the judged bit in the connection mark, or the reject bit, are not queued once more
  *
@@ -49,7 +49,7 @@
  * Where only copies are handed over (`copiesTo`), forward is all there is:
  *
  *     forward      established, or an error of such    -> go on      as the kernel carries it on under enforcement      (offload)
- *                  source or destination isolated      -> a copy to an NFLOG group, and go on
+ *                  source or destination steered       -> a copy to an NFLOG group, and go on
  *
  * Nothing is queued, marked, dropped or answered, so nothing has to be there for packets to pass: a copy that nobody takes is gone.
  */
@@ -72,9 +72,9 @@ export const DEFAULT_MARK: MarkBits = { judged: 0x01000000, reject: 0x02000000, 
 export interface SteeringState {
   /** Queue numbers `first` to `first + count - 1`, 0 to 65535. Both directions of a flow go to the same one. */
   readonly queues: { readonly first: number; readonly count: number };
-  /** Addresses of this node's endpoints that a policy isolates in any direction. Any order and spelling. */
-  readonly isolatedIPv4: readonly string[];
-  readonly isolatedIPv6: readonly string[];
+  /** Addresses of this node's endpoints that are steered: policies isolate them in a direction, enforced or audited ones. Any order and spelling. */
+  readonly steeredIPv4: readonly string[];
+  readonly steeredIPv6: readonly string[];
   readonly mark: MarkBits;
   /** What becomes of a packet whose queue nobody reads: closed drops it, open lets it go on. */
   readonly fail: 'open' | 'closed';
@@ -116,15 +116,15 @@ export interface Steering {
   readonly beforeRouting: boolean;
   /**
    * Brings the whole state into force. What is in place already is adopted, and only what differs is changed; at no moment does a packet
-   * from or to an endpoint that is isolated before and after pass unjudged. Where `signal` is aborted half-way it throws the signal's reason, and part of the state
+   * from or to an endpoint that is steered before and after pass unjudged. Where `signal` is aborted half-way it throws the signal's reason, and part of the state
    * is in force: see `retract`. Throws SteeringError.
    */
   apply(state: SteeringState, signal?: AbortSignal): Promise<void>;
   /**
-   * Replaces the isolated addresses of the state applied last, writing only the differences. Where what other software has changed stands in the way, all of the
+   * Replaces the steered addresses of the state applied last, writing only the differences. Where what other software has changed stands in the way, all of the
    * state is brought into force again; gives back what that was. Throws SteeringError.
    */
-  setIsolated(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]>;
+  setSteered(ipv4: readonly string[], ipv6: readonly string[]): Promise<readonly Damage[]>;
   /**
    * What of the state applied last is not in place any more: other software can flush what is not its own. Throws SteeringError, NOT_APPLIED where nothing
    * was applied.

@@ -18,8 +18,8 @@ function demanding(needs: Needs): SteeringState {
   return {
     ...needs,
     queues: { first: 0, count: 2 },
-    isolatedIPv4: [],
-    isolatedIPv6: [],
+    steeredIPv4: [],
+    steeredIPv6: [],
     mark: DEFAULT_MARK,
     fail: 'open',
   };

@@ -24,8 +24,8 @@ describe('iptables rules', () => {
       '-A FORWARD -j PODFENCE-FORWARD',
       '-A PODFENCE-FORWARD -j MARK --set-xmark 0x0/0x1000000',
       '-A PODFENCE-FORWARD -m connmark --mark 0x1000000/0x1000000 -j RETURN',
-      '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-4 src -j NFQUEUE --queue-balance 100:101',
-      '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-4 dst -j NFQUEUE --queue-balance 100:101',
+      '-A PODFENCE-FORWARD -m set --match-set podfence-steered-4 src -j NFQUEUE --queue-balance 100:101',
+      '-A PODFENCE-FORWARD -m set --match-set podfence-steered-4 dst -j NFQUEUE --queue-balance 100:101',
     ]);
   });
 
@@ -38,8 +38,8 @@ describe('iptables rules', () => {
       '-A FORWARD -j PODFENCE-FORWARD',
       '-A PODFENCE-FORWARD -j MARK --set-xmark 0x0/0x1000000',
       '-A PODFENCE-FORWARD -p ipv6-icmp -m conntrack --ctstate RELATED -m connmark --mark 0x1000000/0x1000000 -j RETURN',
-      '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-6 src -j NFQUEUE --queue-num 5 --queue-bypass',
-      '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-6 dst -j NFQUEUE --queue-num 5 --queue-bypass',
+      '-A PODFENCE-FORWARD -m set --match-set podfence-steered-6 src -j NFQUEUE --queue-num 5 --queue-bypass',
+      '-A PODFENCE-FORWARD -m set --match-set podfence-steered-6 dst -j NFQUEUE --queue-num 5 --queue-bypass',
     ]);
   });
 
@@ -48,8 +48,8 @@ describe('iptables rules', () => {
       '-A FORWARD -j PODFENCE-FORWARD',
       '-A PODFENCE-FORWARD -m conntrack --ctstate ESTABLISHED -j RETURN',
       '-A PODFENCE-FORWARD -p ipv6-icmp -m conntrack --ctstate RELATED -j RETURN',
-      '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-6 src -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
-      '-A PODFENCE-FORWARD -m set ! --match-set podfence-isolated-6 src -m set --match-set podfence-isolated-6 dst -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
+      '-A PODFENCE-FORWARD -m set --match-set podfence-steered-6 src -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
+      '-A PODFENCE-FORWARD -m set ! --match-set podfence-steered-6 src -m set --match-set podfence-steered-6 dst -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
     ]);
   });
 
@@ -57,8 +57,8 @@ describe('iptables rules', () => {
     expect(listed(renderChains(4, { ...STATE, offload: false, copiesTo: 7 }, 'mangle'))).toEqual([
       '-A FORWARD -j PODFENCE-FORWARD',
       '-A PODFENCE-FORWARD -m conntrack --ctstate ESTABLISHED',
-      '-A PODFENCE-FORWARD -m set --match-set podfence-isolated-4 src -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
-      '-A PODFENCE-FORWARD -m set ! --match-set podfence-isolated-4 src -m set --match-set podfence-isolated-4 dst -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
+      '-A PODFENCE-FORWARD -m set --match-set podfence-steered-4 src -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
+      '-A PODFENCE-FORWARD -m set ! --match-set podfence-steered-4 src -m set --match-set podfence-steered-4 dst -j NFLOG --nflog-group 7 --nflog-size 128 --nflog-threshold 1',
     ]);
   });
 

@@ -20,17 +20,17 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
   test('outgrown sets are swapped while rules refer to them', async () => {
     shell(
       netns,
-      'ipset create podfence-isolated-4 hash:ip maxelem 2; ipset create podfence-isolated-4-new hash:ip maxelem 1',
+      'ipset create podfence-steered-4 hash:ip maxelem 2; ipset create podfence-steered-4-new hash:ip maxelem 1',
     );
     const steering = new IptablesSteering(system(netns));
-    await steering.apply({ ...STATE, isolatedIPv4: ['10.0.0.1'] });
-    await steering.setIsolated(['10.0.0.1', '10.0.0.2', '10.0.0.3'], []);
-    await steering.setIsolated(['10.0.0.4', '10.0.0.2', '10.0.0.3'], []);
+    await steering.apply({ ...STATE, steeredIPv4: ['10.0.0.1'] });
+    await steering.setSteered(['10.0.0.1', '10.0.0.2', '10.0.0.3'], []);
+    await steering.setSteered(['10.0.0.4', '10.0.0.2', '10.0.0.3'], []);
     const saved = shell(netns, 'ipset save').trim().split('\n').sort();
     expect(saved).toEqual([
-      ...[2, 3, 4].map((last) => `add podfence-isolated-4 10.0.0.${last}`),
-      expect.stringMatching(/^create podfence-isolated-4 .* maxelem 8 /),
-      expect.stringMatching(/^create podfence-isolated-6 /),
+      ...[2, 3, 4].map((last) => `add podfence-steered-4 10.0.0.${last}`),
+      expect.stringMatching(/^create podfence-steered-4 .* maxelem 8 /),
+      expect.stringMatching(/^create podfence-steered-6 /),
     ]);
   });
 
@@ -52,8 +52,8 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
       [4, 6].flatMap((family) => renderChains(family as 4 | 6, STATE, 'security').map(({ table }) => table)),
     );
     const saves = [...tables].flatMap((table) => [`iptables-save -t ${table}`, `ip6tables-save -t ${table}`]);
-    expect(tools.sort()).toEqual(['ipset save podfence-isolated-4', 'ipset save podfence-isolated-6', ...saves].sort());
-    shell(netns, 'iptables-nft -t security -F; ipset destroy podfence-isolated-4');
+    expect(tools.sort()).toEqual(['ipset save podfence-steered-4', 'ipset save podfence-steered-6', ...saves].sort());
+    shell(netns, 'iptables-nft -t security -F; ipset destroy podfence-steered-4');
     expect((await steering.findDamage()).length).toBeGreaterThan(0);
   });
 
@@ -92,13 +92,13 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
   test('after a crash half way all that was made is removed', async () => {
     shell(
       netns,
-      'ipset create podfence-isolated-4 hash:ip; ipset create podfence-isolated-4-new hash:ip; ipset create podfence-probe-1-4 hash:ip',
+      'ipset create podfence-steered-4 hash:ip; ipset create podfence-steered-4-new hash:ip; ipset create podfence-probe-1-4 hash:ip',
     );
     shell(
       netns,
       'for v in nft legacy; do for t in security mangle; do iptables-$v -t $t -N PODFENCE-FORWARD; done; iptables-$v -N PODFENCE-PROBE-1; done',
     );
-    shell(netns, 'iptables-nft -t mangle -A PODFENCE-FORWARD -m set --match-set podfence-isolated-4 src -j DROP');
+    shell(netns, 'iptables-nft -t mangle -A PODFENCE-FORWARD -m set --match-set podfence-steered-4 src -j DROP');
     await new IptablesSteering(system(netns)).remove();
     expect(
       shell(
@@ -132,19 +132,19 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
 
     test('IPv4 is steered', async () => {
       const steering = new IptablesSteering(withoutIPv6(system(netns)));
-      await steering.apply({ ...STATE, isolatedIPv4: ['10.0.0.1'] });
-      await steering.setIsolated(['10.0.0.2'], []);
-      expect(shell(netns, 'ipset save podfence-isolated-4')).toContain('add podfence-isolated-4 10.0.0.2\n');
+      await steering.apply({ ...STATE, steeredIPv4: ['10.0.0.1'] });
+      await steering.setSteered(['10.0.0.2'], []);
+      expect(shell(netns, 'ipset save podfence-steered-4')).toContain('add podfence-steered-4 10.0.0.2\n');
       await steering.remove();
     });
 
     test('an isolated IPv6 address is an error, from the start or later', async () => {
       const steering = new IptablesSteering(withoutIPv6(system(netns)));
-      await expect(steering.apply({ ...STATE, isolatedIPv6: ['fd00::1'] })).rejects.toMatchObject({
+      await expect(steering.apply({ ...STATE, steeredIPv6: ['fd00::1'] })).rejects.toMatchObject({
         code: 'IPV6_MISSING',
       });
       await steering.apply(STATE);
-      await expect(steering.setIsolated([], ['fd00::1'])).rejects.toMatchObject({ code: 'IPV6_MISSING' });
+      await expect(steering.setSteered([], ['fd00::1'])).rejects.toMatchObject({ code: 'IPV6_MISSING' });
     });
   });
 });

@@ -89,8 +89,8 @@ export const kinds: readonly Kind[] = [
 
 export const STATE: SteeringState = {
   queues: { first: 100, count: 2 },
-  isolatedIPv4: [],
-  isolatedIPv6: [],
+  steeredIPv4: [],
+  steeredIPv6: [],
   mark: DEFAULT_MARK,
   fail: 'closed',
   deny: 'drop',

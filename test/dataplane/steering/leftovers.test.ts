@@ -8,12 +8,12 @@ import { needsRoot, root, shell } from './pods.ts';
 
 describe('the queues that a listing names', () => {
   it.each([
-    ['ip saddr @isolated4 queue to 9464-9466 comment "isolated source [0a1b2c3d]"', [9464, 9465, 9466]],
-    ['ip saddr @isolated4 queue flags bypass to 7', [7]],
-    ['ip saddr @isolated4 queue num 3-4 bypass', [3, 4]],
-    ['-m set --match-set podfence-isolated-4 src -j NFQUEUE --queue-balance 100:101 --queue-bypass', [100, 101]],
-    ['-m set --match-set podfence-isolated-4 dst -j NFQUEUE --queue-num 0', [0]],
-    ['ip saddr @isolated4 log group 9464 snaplen 128 queue-threshold 1 return', []],
+    ['ip saddr @steered4 queue to 9464-9466 comment "steered source [0a1b2c3d]"', [9464, 9465, 9466]],
+    ['ip saddr @steered4 queue flags bypass to 7', [7]],
+    ['ip saddr @steered4 queue num 3-4 bypass', [3, 4]],
+    ['-m set --match-set podfence-steered-4 src -j NFQUEUE --queue-balance 100:101 --queue-bypass', [100, 101]],
+    ['-m set --match-set podfence-steered-4 dst -j NFQUEUE --queue-num 0', [0]],
+    ['ip saddr @steered4 log group 9464 snaplen 128 queue-threshold 1 return', []],
   ])('%s', (listing, queues) => {
     expect(queuesOf(listing)).toEqual(queues);
   });
@@ -36,7 +36,7 @@ describe.skipIf(!root)(`rules that queue and that nobody answers${needsRoot}`, (
   for (const { name, skipped, make } of kinds)
     describe.skipIf(skipped)(name, () => {
       test('are taken away with all that belongs to them, and nothing is left to take away', async () => {
-        await make(netns).apply({ ...STATE, isolatedIPv4: ['10.0.0.1'], deny: 'reject' });
+        await make(netns).apply({ ...STATE, steeredIPv4: ['10.0.0.1'], deny: 'reject' });
         expect(await removeQueueing(system(netns))).toBe(true);
         expect(everything()).not.toMatch(/podfence/i);
         expect(await isQueueing(system(netns))).toBe(false);
@@ -44,7 +44,7 @@ describe.skipIf(!root)(`rules that queue and that nobody answers${needsRoot}`, (
       });
 
       test('are not those that hand over copies: they stay', async () => {
-        await make(netns).apply({ ...STATE, isolatedIPv4: ['10.0.0.1'], copiesTo: 100 });
+        await make(netns).apply({ ...STATE, steeredIPv4: ['10.0.0.1'], copiesTo: 100 });
         const before = everything();
         expect(await removeQueueing(system(netns))).toBe(false);
         expect(everything()).toBe(before);

@@ -14,7 +14,7 @@ function rulesOf(state: SteeringState, beforeRouting = false): Record<string, st
   );
 }
 
-const SETS = { isolated4: new Set(['10.0.0.1']), isolated6: new Set<string>() };
+const SETS = { steered4: new Set(['10.0.0.1']), steered6: new Set<string>() };
 
 /** The table as if `state` with SETS were in place. */
 function inPlace(state: SteeringState): PresentTable {
@@ -42,20 +42,20 @@ describe('nftables rules', () => {
       forward: [
         'meta mark set meta mark & 0xfeffffff',
         'ct mark & 0x1000000 == 0x1000000 accept',
-        'ip saddr @isolated4 queue to 100-101',
-        'ip daddr @isolated4 queue to 100-101',
-        'ip6 saddr @isolated6 queue to 100-101',
-        'ip6 daddr @isolated6 queue to 100-101',
+        'ip saddr @steered4 queue to 100-101',
+        'ip daddr @steered4 queue to 100-101',
+        'ip6 saddr @steered6 queue to 100-101',
+        'ip6 daddr @steered6 queue to 100-101',
       ],
     });
   });
 
   test('hand over one copy of packets, but of established connections, and do nothing else', () => {
     const copies = [
-      'ip saddr @isolated4 log group 7 snaplen 128 queue-threshold 1 return',
-      'ip daddr @isolated4 log group 7 snaplen 128 queue-threshold 1 return',
-      'ip6 saddr @isolated6 log group 7 snaplen 128 queue-threshold 1 return',
-      'ip6 daddr @isolated6 log group 7 snaplen 128 queue-threshold 1 return',
+      'ip saddr @steered4 log group 7 snaplen 128 queue-threshold 1 return',
+      'ip daddr @steered4 log group 7 snaplen 128 queue-threshold 1 return',
+      'ip6 saddr @steered6 log group 7 snaplen 128 queue-threshold 1 return',
+      'ip6 daddr @steered6 log group 7 snaplen 128 queue-threshold 1 return',
     ];
     expect(rulesOf({ ...STATE, deny: 'reject', copiesTo: 7 })).toEqual({
       forward: ['ct state established return', 'meta l4proto { icmp, ipv6-icmp } ct state related return', ...copies],
@@ -75,17 +75,17 @@ describe('nftables rules', () => {
       forward: [
         'meta mark set meta mark & 0xfeffffff',
         'meta l4proto { icmp, ipv6-icmp } ct state related ct mark & 0x1000000 == 0x1000000 accept',
-        'ip saddr @isolated4 queue flags bypass to 5',
-        'ip daddr @isolated4 queue flags bypass to 5',
-        'ip6 saddr @isolated6 queue flags bypass to 5',
-        'ip6 daddr @isolated6 queue flags bypass to 5',
+        'ip saddr @steered4 queue flags bypass to 5',
+        'ip daddr @steered4 queue flags bypass to 5',
+        'ip6 saddr @steered6 queue flags bypass to 5',
+        'ip6 daddr @steered6 queue flags bypass to 5',
       ],
     });
   });
 
   describe('that judge first packets of translated UDP flows before routing', () => {
     const first = 'meta l4proto udp ct state new ct status dnat';
-    const queued = ['ip saddr @isolated4', 'ip daddr @isolated4', 'ip6 saddr @isolated6', 'ip6 daddr @isolated6'].map(
+    const queued = ['ip saddr @steered4', 'ip daddr @steered4', 'ip6 saddr @steered6', 'ip6 daddr @steered6'].map(
       (match) => `${match} queue to 100-101`,
     );
     const cleared = 'meta mark set meta mark & 0xfeffffff';
@@ -139,10 +139,10 @@ describe('the transaction', () => {
     const state = { ...STATE, offload: false, deny: 'reject' } as const;
     const lines = renderTransaction(inPlace(state), renderNftChains({ ...state, fail: 'open' }), {
       ...SETS,
-      isolated6: new Set(['fd00::1']),
+      steered6: new Set(['fd00::1']),
     });
     expect(lines.match(/^(add|delete|flush) \w+ inet podfence \w+/gm)).toEqual([
-      'add element inet podfence isolated6',
+      'add element inet podfence steered6',
       'flush chain inet podfence forward',
       ...Array(6).fill('add rule inet podfence forward'),
     ]);
@@ -186,8 +186,8 @@ test('a table is read from nft’s JSON', () => {
   const nftables = [
     { metainfo: { version: '1.0.6' } },
     { table: { family: 'inet', name: 'podfence' } },
-    { set: { name: 'isolated4', type: 'ipv4_addr', elem: ['10.0.0.1'] } },
-    { set: { name: 'isolated6', type: 'ipv6_addr' } },
+    { set: { name: 'steered4', type: 'ipv4_addr', elem: ['10.0.0.1'] } },
+    { set: { name: 'steered6', type: 'ipv6_addr' } },
     { set: { name: 'older', type: 'ipv4_addr' } },
     { chain: { name: 'forward', type: 'filter', hook: 'forward', prio: -150, policy: 'accept' } },
     { chain: { name: 'answer' } },
@@ -200,8 +200,8 @@ test('a table is read from nft’s JSON', () => {
       ['answer', { hook: undefined, comments: [] }],
     ]),
     sets: new Map([
-      ['isolated4', new Set(['10.0.0.1'])],
-      ['isolated6', new Set()],
+      ['steered4', new Set(['10.0.0.1'])],
+      ['steered6', new Set()],
       ['older', undefined],
     ]),
   });

@@ -8,7 +8,7 @@ const J = hex(STATE.mark.judged);
 const R = hex(STATE.mark.reject);
 
 /** Endpoint b is isolated. */
-const state = { ...STATE, isolatedIPv4: [addressOf('b', 4)], isolatedIPv6: [addressOf('b', 6)] };
+const state = { ...STATE, steeredIPv4: [addressOf('b', 4)], steeredIPv6: [addressOf('b', 6)] };
 
 describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
   let pods: Pods;
@@ -81,11 +81,11 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
           expect(counted()).toEqual([0, 0]);
         });
 
-        test('an endpoint is isolated from the moment that setIsolated resolves, and no more after it is taken out', async () => {
+        test('an endpoint is isolated from the moment that setSteered resolves, and no more after it is taken out', async () => {
           steering = make(pods.node);
           await steering.apply(state);
           const c = [addressOf('c', 4), addressOf('c', 6)] as const;
-          await steering.setIsolated([c[0]], [c[1]]);
+          await steering.setSteered([c[0]], [c[1]]);
           expect(await pods.request('a', 'c', 'udp', family, true)).toBe('silence');
           expect(await pods.request('a', 'b', 'udp', family)).toBe('answered');
         });

@@ -4,7 +4,7 @@ import { Netns } from '../../../src/sys/netns.ts';
 import { type Command, kinds, recording, STATE } from './kinds.ts';
 import { needsRoot, root, shell } from './pods.ts';
 
-const ISOLATED = { isolatedIPv4: ['10.0.0.1'], isolatedIPv6: ['fd00::1'] };
+const ISOLATED = { steeredIPv4: ['10.0.0.1'], steeredIPv6: ['fd00::1'] };
 
 const IPTABLES = [
   { by: 'iptables-nft -t security -F', what: [/-FORWARD is empty/, /to PODFENCE-FORWARD is gone/] },
@@ -34,7 +34,7 @@ const IPTABLES = [
 const NFTABLES = [
   { by: 'nft flush ruleset', what: [/table inet podfence is gone/] },
   { by: 'nft flush chain inet podfence forward', what: [/chain forward is empty/] },
-  { by: 'nft flush set inet podfence isolated4', what: [/set isolated4 was changed/] },
+  { by: 'nft flush set inet podfence steered4', what: [/set steered4 was changed/] },
   { by: 'nft add rule inet podfence postrouting accept', what: [/chain postrouting has other rules/] },
 ];
 
@@ -71,7 +71,7 @@ describe.skipIf(!root)(`what other software does to the rules${needsRoot}`, () =
     let told = 0;
     node.run(() => steering.watch(() => told++));
     for (const deny of ['drop', 'reject'] as const) await steering.apply({ ...STATE, ...ISOLATED, deny });
-    await steering.setIsolated(['10.0.0.2'], []);
+    await steering.setSteered(['10.0.0.2'], []);
     await steering.sign('judging');
     await steering.remove();
     expect(await steering.restoreTold()).toBeUndefined();

@@ -10,7 +10,7 @@ import { needsRoot, root, shell } from './pods.ts';
 describe('a sign', () => {
   const CREATED = 'create podfence-sign hash:ip family inet hashsize 64 maxelem 1 timeout 2147483 comment\n';
   const nft = (...elem: readonly unknown[]) =>
-    JSON.stringify({ nftables: [{ metainfo: {} }, { set: { name: 'isolated4' } }, { set: { name: 'sign', elem } }] });
+    JSON.stringify({ nftables: [{ metainfo: {} }, { set: { name: 'steered4' } }, { set: { name: 'sign', elem } }] });
 
   it('is read from what ipset saves', () => {
     const entry = 'add podfence-sign 127.0.0.1 timeout 2147472 comment "judging"\n';
@@ -42,7 +42,7 @@ describe.skipIf(!root)(`an earlier agent${needsRoot}`, () => {
   for (const { name, skipped, make } of kinds)
     describe.skipIf(skipped)(name, () => {
       test('is known by its rules, and by its sign, which stays when the next one applies the same and is no damage', async () => {
-        const state = { ...STATE, isolatedIPv4: ['10.0.0.1'] };
+        const state = { ...STATE, steeredIPv4: ['10.0.0.1'] };
         const steering = make(netns);
         await steering.sign('judging');
         expect(await findPredecessor(system(netns))).toBeUndefined();
@@ -59,7 +59,7 @@ describe.skipIf(!root)(`an earlier agent${needsRoot}`, () => {
         expect(sign?.secondsAgo).toBeLessThan(60);
         const expected = {
           nftables: ['nftables, table inet podfence'],
-          iptables: ['chain PODFENCE-FORWARD', 'chain PODFENCE-POSTROUTING', 'set podfence-isolated-4'],
+          iptables: ['chain PODFENCE-FORWARD', 'chain PODFENCE-POSTROUTING', 'set podfence-steered-4'],
         };
         for (const part of expected[steering.kind]) expect(found.join('\n')).toContain(part);
         expect(found.join()).not.toContain('sign');

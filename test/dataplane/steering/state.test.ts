@@ -42,7 +42,7 @@ describe('addresses', () => {
     [4, 'fd00::1'],
     [6, '10.0.0.1'],
     [4, '10.0.0.0/24'],
-    [4, '10.0.0.1\nflush podfence-isolated-4'],
+    [4, '10.0.0.1\nflush podfence-steered-4'],
     [6, 'fe80::1%eth0'],
     [4, ''],
   ] as const)('of IPv%i: %j is refused', (family, address) => {

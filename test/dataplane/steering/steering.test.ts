@@ -7,8 +7,8 @@ import { needsRoot, root, shell } from './pods.ts';
 
 const state: SteeringState = {
   ...STATE,
-  isolatedIPv4: ['10.0.0.1', '10.0.0.2'],
-  isolatedIPv6: ['fd00::1', 'fd00:0:0::2'],
+  steeredIPv4: ['10.0.0.1', '10.0.0.2'],
+  steeredIPv6: ['fd00::1', 'fd00:0:0::2'],
   deny: 'reject',
 };
 
@@ -76,7 +76,7 @@ const FLUSHES: Readonly<Record<SteeringKind, Readonly<Record<string, readonly st
       'nftables, table inet podfence: chain postrouting has other rules',
     ],
     'nft add chain inet podfence more': ["nftables, table inet podfence: chain more is not podfence's"],
-    'nft flush set inet podfence isolated4': ['set isolated4 lacks 1 of 1 address'],
+    'nft flush set inet podfence steered4': ['set steered4 lacks 1 of 1 address'],
   },
   iptables: {
     'for v in nft legacy; do iptables-$v -t mangle -F; done': [
@@ -94,8 +94,8 @@ const FLUSHES: Readonly<Record<SteeringKind, Readonly<Record<string, readonly st
       'ip6tables, table filter: the jump from FORWARD to PODFENCE-REJECT is gone',
     ],
     'for set in $(ipset list -name | grep podfence); do ipset flush $set; ipset add $set fd00::9 || true; done': [
-      'set podfence-isolated-4 lacks 1 of 1 address',
-      'set podfence-isolated-6 has 1 address too many',
+      'set podfence-steered-4 lacks 1 of 1 address',
+      'set podfence-steered-6 has 1 address too many',
     ],
   },
 };
@@ -136,7 +136,7 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
           await make(netns, recording(commands)).apply({
             ...state,
             ...other,
-            isolatedIPv6: ['fd00::2', 'FD00::1', 'fd00::1'],
+            steeredIPv6: ['fd00::2', 'FD00::1', 'fd00::1'],
           });
           expect(commands).toEqual([]);
           expect(everything(netns)).toBe(before);
@@ -148,7 +148,7 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
         await steering.apply(state);
         shell(netns, 'iptables -t mangle -I FORWARD -m mark --mark 0x7 -j ACCEPT');
         expect(await steering.findDamage()).toEqual([]);
-        await steering.setIsolated(['10.0.0.1'], []);
+        await steering.setSteered(['10.0.0.1'], []);
         expect(await steering.findDamage()).toEqual([]);
         for (const [flush, damage] of Object.entries(FLUSHES[steering.kind])) {
           shell(netns, flush);
@@ -156,7 +156,7 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
             (await steering.findDamage()).map(({ what }) => what),
             flush,
           ).toEqual(damage);
-          await steering.apply({ ...state, isolatedIPv4: ['10.0.0.1'], isolatedIPv6: [] });
+          await steering.apply({ ...state, steeredIPv4: ['10.0.0.1'], steeredIPv6: [] });
           expect(await steering.findDamage(), flush).toEqual([]);
         }
       });
@@ -164,7 +164,7 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
       test.each<Partial<SteeringState>>([
         { deny: 'drop', offload: false },
         { queues: { first: 7, count: 1 } },
-        { fail: 'open', isolatedIPv4: ['10.0.0.2', '10.0.0.3'], isolatedIPv6: [] },
+        { fail: 'open', steeredIPv4: ['10.0.0.2', '10.0.0.3'], steeredIPv6: [] },
         { mark: { judged: 0x10, reject: 0x20, mask: 0x30 } },
         { copiesTo: 100 },
       ])('apply over the rules of an earlier process leaves what a first apply of %o installs', async (other) => {
@@ -179,7 +179,7 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
         const before = everything(netns);
         const steering = make(netns);
         await steering.apply(state);
-        await steering.setIsolated(['10.0.0.5'], []);
+        await steering.setSteered(['10.0.0.5'], []);
         const during = everything(netns);
         for (const line of before.split('\n')) expect(during).toContain(line);
         await steering.remove();
@@ -188,42 +188,42 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
         expect(everything(netns)).toBe(before);
       });
 
-      test('setIsolated writes the differences with one command, and nothing where there are none', async () => {
+      test('setSteered writes the differences with one command, and nothing where there are none', async () => {
         const commands: Command[] = [];
         const steering = make(netns, recording(commands));
         await steering.apply(state);
         commands.length = 0;
-        await steering.setIsolated(['10.0.0.3', '10.0.0.1'], ['fd00::1', 'fd00::2', 'fd00::3']);
+        await steering.setSteered(['10.0.0.3', '10.0.0.1'], ['fd00::1', 'fd00::2', 'fd00::3']);
         expect(commands).toHaveLength(1);
         const input = commands[0]?.input.trim().split('\n');
         if (steering.kind === 'iptables') {
           const lines = [
-            'add podfence-isolated-4 10.0.0.3',
-            'del podfence-isolated-4 10.0.0.2',
-            'add podfence-isolated-6 fd00::3',
+            'add podfence-steered-4 10.0.0.3',
+            'del podfence-steered-4 10.0.0.2',
+            'add podfence-steered-6 fd00::3',
           ];
           expect(input).toEqual(lines);
         } else {
           expect(input).toEqual([
-            'add element inet podfence isolated4 { 10.0.0.3 }',
-            'delete element inet podfence isolated4 { 10.0.0.2 }',
-            'add element inet podfence isolated6 { fd00::3 }',
+            'add element inet podfence steered4 { 10.0.0.3 }',
+            'delete element inet podfence steered4 { 10.0.0.2 }',
+            'add element inet podfence steered6 { fd00::3 }',
           ]);
         }
-        await steering.setIsolated(['10.0.0.1', '10.0.0.3'], ['fd00::3', 'fd00::1', 'fd00::2']);
+        await steering.setSteered(['10.0.0.1', '10.0.0.3'], ['fd00::3', 'fd00::1', 'fd00::2']);
         expect(commands).toHaveLength(1);
-        const isolatedIPv6 = ['fd00::1', 'fd00::2', 'fd00::3'];
-        const expected = await firstApply(kind, { ...state, isolatedIPv4: ['10.0.0.3', '10.0.0.1'], isolatedIPv6 });
+        const steeredIPv6 = ['fd00::1', 'fd00::2', 'fd00::3'];
+        const expected = await firstApply(kind, { ...state, steeredIPv4: ['10.0.0.3', '10.0.0.1'], steeredIPv6 });
         expect(contents(netns)).toEqual(expected);
       });
 
-      test('what somebody else takes away is put back by the next setIsolated that meets it', async () => {
+      test('what somebody else takes away is put back by the next setSteered that meets it', async () => {
         const steering = make(netns);
         await steering.apply(state);
         const before = contents(netns);
         await make(netns).remove();
-        await steering.setIsolated(['10.0.0.1', '10.0.0.2', '10.0.0.3'], state.isolatedIPv6);
-        await steering.setIsolated(state.isolatedIPv4, state.isolatedIPv6);
+        await steering.setSteered(['10.0.0.1', '10.0.0.2', '10.0.0.3'], state.steeredIPv6);
+        await steering.setSteered(state.steeredIPv4, state.steeredIPv6);
         expect(contents(netns)).toEqual(before);
       });
 
@@ -243,13 +243,13 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
         await expect(steering.apply(state)).rejects.toThrow('no memory');
         expect(await steering.findDamage()).not.toEqual([]);
         fails = false;
-        await steering.setIsolated(state.isolatedIPv4, state.isolatedIPv6);
+        await steering.setSteered(state.steeredIPv4, state.steeredIPv6);
         expect(await steering.findDamage()).toEqual([]);
         expect(contents(netns)).toEqual(before);
       });
 
-      test('setIsolated before apply is an error', async () => {
-        await expect(make(netns).setIsolated([], [])).rejects.toMatchObject({ code: 'NOT_APPLIED' });
+      test('setSteered before apply is an error', async () => {
+        await expect(make(netns).setSteered([], [])).rejects.toMatchObject({ code: 'NOT_APPLIED' });
       });
 
       // Not one nftables from the other: to steering they are the same.
