@@ -35,7 +35,7 @@ interface Cap {
   on(event: 'packet', listener: (length: number, truncated: boolean) => void): void;
 }
 
-/** An open interface. It keeps the buffer that cap writes to alive. */
+/** An open interface, with the reference that keeps cap's buffer alive. */
 interface Open {
   readonly cap: Cap;
   readonly buffer: Buffer;

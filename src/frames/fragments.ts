@@ -4,9 +4,9 @@
  * recording nothing does.
  *
  * A datagram is known by its addresses, protocol and identification (RFC 791 section 3.2, RFC 8200
- * section 4.5). A later fragment may pass because of the last first fragment without opening a way
- * around policies: a receiver reassembles nothing without a first fragment, and each first fragment
- * was judged by its own ports.
+ * section 4.5). A later fragment follows the most recent first fragment of its datagram. That opens
+ * no way around policies: a receiver reassembles nothing without a first fragment, and each first
+ * fragment was judged by its own ports.
  */
 import type { Packet } from '../packet/packet.ts';
 import { AUTHENTICATION, FRAGMENT_HEADER } from '../packet/protocols.ts';

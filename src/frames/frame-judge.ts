@@ -249,10 +249,7 @@ export class FrameJudge {
   }
 }
 
-/**
- * Whether the packet opens a flow or is denied. A malformed packet is not reported: it names no
- * flow.
- */
+/** Whether to report the packet: it opens a flow or is denied. A malformed one names no flow. */
 function isTold(reason: number): boolean {
   return reason === SAME_POD || opensOrIsDenied(reason);
 }
