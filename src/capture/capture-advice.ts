@@ -1,18 +1,19 @@
-/** Why nothing can be captured, and what to do about it, in the words of the place where it is read. */
+/** Why nothing can be captured, and what to do about it, depending on how podfence is installed. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Where podfence runs from: each brings its packages in a way of its own. */
+/** Where podfence runs from. Each brings libpcap and `cap` in its own way. */
 type Installation = 'image' | 'checkout' | 'package';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 
 /**
- * @param message what loading the package `cap`, or opening libpcap with it, failed with
+ * @param message the error of loading the package `cap`, or of opening libpcap with it
  * @param installation @default where this program runs from
  */
 export function captureAdvice(message: string, installation: Installation = installationHere()): string {
-  // Without rights it would have failed before: nfnetlink_log gives one group to one socket.
+  // Without privileges it fails earlier. Here the group is taken: nfnetlink_log binds one socket a
+  // group.
   if (message.includes('listen on group index'))
     return `another program has this NFLOG group: choose a free one (${message})`;
   if (/permission|not permitted/.test(message))
@@ -21,7 +22,7 @@ export function captureAdvice(message: string, installation: Installation = inst
   return `the npm package cap is missing, or was not built (${message}). ${CAP[installation]}`;
 }
 
-const REBUILD_IMAGE = "This image lacks it: build the image anew from podfence's Dockerfile, which";
+const REBUILD_IMAGE = "This image lacks it: rebuild the image from podfence's Dockerfile, which";
 const INSTALL_COMPILER = 'On Debian and Ubuntu: apt-get install libpcap-dev g++ make python3, then';
 
 const LIBPCAP: Readonly<Record<Installation, string>> = {

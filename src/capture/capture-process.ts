@@ -1,9 +1,12 @@
 /**
- * A process that captures with libpcap and does nothing else: every frame goes into the ring that it shares with its parent, which judges. Whatever happens here, a
- * fault of the native library or a flood that never lets the event loop turn, is over when the process is, and the parent starts another.
+ * A process that captures with libpcap and does nothing else. It writes every frame into the ring
+ * that it shares with its parent, which judges them. A fault in the native library, or a flood that
+ * never lets the event loop turn, ends with this process; the parent starts another.
  *
- * What `cap` 0.2.1 needs (its src/binding.cc): the buffer that it copies a frame to is a raw pointer, so a reference to it is kept for as long as the capture is
- * open. It reads for as long as there are frames, so all work is done in its callback. When an interface vanishes or goes down it aborts the process.
+ * `cap` 0.2.1 has three traps (its src/binding.cc). It copies frames into a buffer by a raw
+ * pointer, so this process keeps a reference to the buffer while the capture is open. It reads as
+ * long as there are frames, so all work happens in its callback. It aborts the process when an
+ * interface vanishes or goes down.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,20 +22,20 @@ import { isNflog, NflogSocket } from './nflog-socket.ts';
 import { INCOMING_BUT_UDP, NO_FRAMES } from './packet-filter.ts';
 import { takeStatistics } from './packet-statistics.ts';
 
-/** Between two attempts to open an interface, and two looks at what the kernel dropped, in ms. */
+/** How often missing interfaces are tried again and dropped frames are counted, in ms. */
 const RETRY = 100;
-/** The same in frames: the timer does not come while frames do. */
+/** The same for drops, in frames: the timer does not fire while frames keep coming. */
 const FRAMES_BETWEEN_LOOKS = 4096;
 /** The snapshot length that cap sets. */
 const LONGEST_FRAME = 65_535;
 
-/** Of the package `cap`, what is used here. */
+/** The part of the package `cap` that is used here. */
 interface Cap {
   open(device: string, filter: string, bufferSize: number, buffer: Buffer): string;
   on(event: 'packet', listener: (length: number, truncated: boolean) => void): void;
 }
 
-/** An interface that is open. The buffer is referred to for as long as cap may write to it. */
+/** An open interface, with the reference that keeps cap's buffer alive. */
 interface Open {
   readonly cap: Cap;
   readonly buffer: Buffer;
@@ -44,7 +47,7 @@ interface Open {
 const [, , parent, text = '{}'] = process.argv;
 dieWithParent(Number(parent));
 leaveNoCore();
-// Ctrl-C reaches every process of the terminal; the parent decides what follows from it.
+// Ctrl-C reaches every process of the terminal; the parent decides when this one ends.
 process.on('SIGINT', () => undefined);
 
 const setup = JSON.parse(text) as CaptureSetup;
@@ -94,11 +97,14 @@ function openMissing({ Cap }: { readonly Cap: new () => Cap }): void {
   }
 }
 
-/** An interface can be renamed while it is captured, and another take its name. What is open cannot be closed without a fault of cap, so that all begins again. */
+/**
+ * Exits when a name no longer means the interface that was opened under it. cap cannot close a
+ * capture without a fault, so the parent starts a new process.
+ */
 function endWhereAnotherHasTheName(): void {
   for (const { own } of open.values()) {
     if (!own.refresh()) continue;
-    process.stderr.write(`${own.name} is no longer the interface that it was\n`);
+    process.stderr.write(`the interface ${own.name} was removed, renamed or replaced\n`);
     process.exit();
   }
 }
@@ -118,7 +124,7 @@ function openInterface(cap: Cap, index: number, name: string): Open {
       unfiltered--;
       return;
     }
-    // How long a frame was that cap has cut nobody says, nor how long the packet was of which the kernel has copied the beginning.
+    // Neither cap nor NFLOG reports the real length of what it has cut.
     const realLength = isCopy || length === LONGEST_FRAME ? CUT : length;
     ring.write(buffer, Math.min(length, setup.snapLength), realLength, tag);
     if (--untilLook === 0) lookForDrops();
@@ -133,7 +139,7 @@ function droppedAt(socket: number | undefined, isCopy: boolean): () => number {
   return () => nflog.takeDropped();
 }
 
-/** Filters what the socket receives from now on; gives back how many frames it has received before. */
+/** Filters what the socket receives from now on. Returns how many frames it received before. */
 function filterFrom(socket: number | undefined): number {
   // Unfiltered, a wire would capture what it sends.
   if (socket === undefined) throw new Error('the socket of libpcap was not found in /proc/self/fd');
@@ -143,7 +149,7 @@ function filterFrom(socket: number | undefined): number {
   return frames - dropped;
 }
 
-/** cap names the link types that it decodes, and tells the number of others. */
+/** cap names the link types that it decodes, and gives the number of the others. */
 function linkTypeOf(name: string): number {
   switch (name) {
     case 'ETHERNET':
@@ -159,7 +165,9 @@ function linkTypeOf(name: string): number {
   }
 }
 
-/** cap does not say which socket it has opened, nor what was dropped there. */
+/**
+ * Returns this process's sockets. cap reports neither which socket it opened nor what was dropped.
+ */
 function sockets(): ReadonlySet<number> {
   const isSocket = (fd: string) => {
     try {

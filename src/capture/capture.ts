@@ -1,4 +1,7 @@
-/** The process that captures, as its parent sees it: started, and started again when it ends; its frames are in a ring. */
+/**
+ * The parent's handle to a capture process: starts it, restarts it when it ends, and gives access
+ * to the ring with its frames.
+ */
 import { type ChildProcess, fork } from 'node:child_process';
 import { extname } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -10,25 +13,28 @@ import type { CaptureReport, CaptureSetup } from './capture-messages.ts';
 import { FrameRingReader, RING_BYTES } from './frame-ring.ts';
 
 const PROGRAM = fileURLToPath(new URL(`./capture-process${extname(import.meta.filename)}`, import.meta.url));
-/** Before a process is started again that did not live for as long, in ms. */
+/** A process that ended within this many ms is restarted only after as many more. */
 const RESTART = 200;
 
 export interface CaptureOptions extends CaptureSetup {
-  /** Calls `start` in the network namespace of the interfaces. @default that of the calling thread */
+  /** Calls `start` in the interfaces' network namespace. @default the calling thread's */
   readonly inNamespace?: <T>(start: () => T) => T;
-  /** One of the interfaces was opened or closed, or why it is closed has changed. */
+  /** Called when an interface opens or closes, or when the reason why it is closed changes. */
   readonly onChange: (change: CaptureChange) => void;
 }
 
 export interface CaptureChange {
   readonly interface: string;
-  /** undefined while it is open. */
+  /** Why it is closed; undefined while it is open. */
   readonly closed: string | undefined;
-  /** The process has aborted, as cap does where any of its interfaces goes. Which one and why is told next, once it tries to open them again. */
+  /**
+   * The process aborted, as cap does when one of its interfaces vanishes. The new process reports
+   * which one and why when it tries to open them again.
+   */
   readonly isAbort?: true;
 }
 
-/** Nothing can be captured here: `message` says what is missing, and what brings it. */
+/** Nothing can be captured here; `message` says what is missing and how to get it. */
 export class CaptureUnavailableError extends Error {
   override readonly name = 'CaptureUnavailableError';
 }
@@ -36,7 +42,7 @@ export class CaptureUnavailableError extends Error {
 /** What another thread needs to read the frames. */
 export interface CaptureHandle {
   readonly memory: number;
-  /** Eventfd of the reader. */
+  /** The reader's eventfd. */
   readonly wake: number;
   readonly room: number;
 }
@@ -45,14 +51,14 @@ export class Capture {
   readonly #options: CaptureOptions;
   readonly handle: CaptureHandle;
   readonly #ring: FrameRingReader;
-  /** Why each is closed; undefined while it is open, null before anything is known. */
+  /** Why each interface is closed; undefined while it is open, null before it was tried. */
   readonly #closed: (string | undefined | null)[];
   readonly #tried = Promise.withResolvers<void>();
   #child: ChildProcess | undefined;
   #startedAt = 0;
   #restart: NodeJS.Timeout | undefined;
   #stopping = false;
-  /** How often the process has ended by itself. */
+  /** How often the process ended without `stop`. */
   restarts = 0;
 
   /** Starts the process. */
@@ -65,7 +71,10 @@ export class Capture {
     this.#start();
   }
 
-  /** Resolves when every interface was tried once; rejects with a CaptureUnavailableError where nothing can be captured. */
+  /**
+   * Resolves when every interface was tried once. Rejects with CaptureUnavailableError if nothing
+   * can be captured.
+   */
   get tried(): Promise<void> {
     return this.#tried.promise;
   }
@@ -78,7 +87,7 @@ export class Capture {
     return this.#closed[index] === undefined;
   }
 
-  /** Why interfaces are closed, those that are. */
+  /** The closed interfaces, and why they are closed. */
   get closed(): readonly CaptureChange[] {
     return this.#options.interfaces.flatMap((name, i) => {
       const closed = this.#closed[i];
@@ -86,12 +95,12 @@ export class Capture {
     });
   }
 
-  /** Frames that were captured, */
+  /** Frames captured. */
   get captured(): number {
     return this.#ring.captured;
   }
 
-  /** and those that the kernel dropped because its buffer was full. */
+  /** Frames that the kernel dropped because its buffer was full. */
   get dropped(): number {
     return this.#ring.dropped;
   }
@@ -129,7 +138,7 @@ export class Capture {
       });
     }
     child.on('message', (message: CaptureReport) => this.#take(message));
-    // A process that could not be started ends in no other way.
+    // A process that could not be started emits no `exit`.
     child.on('error', (error) => {
       if (child.pid === undefined) this.#ended(error.message);
     });
@@ -164,7 +173,8 @@ export class Capture {
     const wait = performance.now() - this.#startedAt < RESTART ? RESTART : 0;
     this.#restart = setTimeout(() => this.#start(), wait);
     for (const index of this.#options.interfaces.keys()) {
-      // One that was never tried is closed, too: nobody waits for a process that ends each time before it has tried.
+      // Close interfaces that were never tried, too: a process that always ends before it tries
+      // them must not keep `tried` pending.
       if (typeof this.#closed[index] !== 'string') this.#set(index, `the capturing process has ended: ${why}`, isAbort);
     }
     this.#tried.resolve();
@@ -178,12 +188,15 @@ export class Capture {
   }
 }
 
-/** Its frames, for the thread that judges them: one reader at a time. */
+/** Returns a reader of the ring, for the thread that judges the frames. One reader at a time. */
 export function readerOf({ memory, room }: CaptureHandle): FrameRingReader {
   return new FrameRingReader(mapShared(memory, RING_BYTES), room);
 }
 
-/** What libpcap and cap say on standard error where nothing is wrong: an interface without an IPv4 address, one that has gone. */
+/**
+ * Whether libpcap or cap print this line without a fault: for an interface without an IPv4 address,
+ * or for one that vanished.
+ */
 function isExpected(line: string): boolean {
   return line.includes('This may not actually work') || line.includes("Assertion `status == 0' failed");
 }

@@ -1,14 +1,17 @@
 /**
- * Frames on their way from the process that captures them to the one that judges them: a ring in memory that both see. One writer, one reader; each waits for the
- * other by an eventfd, and writes to the other's only when that one says that it waits.
+ * A ring of frames, in memory shared by the process that captures and the one that judges. One
+ * writer, one reader. Each waits on its own eventfd and says so in the ring; only then does the
+ * other write to that eventfd.
  *
- *     word 0   position of the writer      word 16  position of the reader       in units of 8 bytes, wrapping
- *     word 32  the reader waits            word 48  the writer waits for room
- *     words 64 to 79, float64: frames captured, frames that the kernel dropped because its buffer was full
- *     from byte 512: records of int32 bytes that follow, bytes that the frame really has, tag, 0, and the frame, padded to 8 bytes; -1 in front: the next
- *     record is at the start
+ *     word 0   position of the writer, in units of 8 bytes, wrapping
+ *     word 16  position of the reader, likewise
+ *     word 32  the reader waits
+ *     word 48  the writer waits for room
+ *     words 64 to 79, float64: frames captured, frames dropped because the kernel's buffer was full
+ *     from byte 512: records of int32 stored bytes, real length, tag, 0; then the frame, padded to
+ *                    8 bytes. -1 as stored bytes: the next record is at the start
  *
- * A writer that is killed leaves no half record, and the next one goes on where it was.
+ * A writer that is killed leaves no half record, and the next one continues where it stopped.
  */
 import { type PinnedMemory, POLLIN, poll, read, signalEventfd } from '../sys/libc.ts';
 
@@ -25,7 +28,10 @@ const HEADER_WORDS = 4;
 const UNIT_SHIFT = 3;
 const TO_THE_START = -1;
 
-/** Bytes of records: a power of two. Small enough to stay in a cache, and as long as the reader is at work the kernel's buffer is behind it. */
+/**
+ * Bytes for records: a power of two, small enough to stay in a cache. When the ring is full, frames
+ * wait in the kernel's buffer.
+ */
 const LENGTH = 1 << 22;
 export const RING_BYTES = RECORDS + LENGTH;
 const UNITS = LENGTH >> UNIT_SHIFT;
@@ -45,7 +51,10 @@ export class FrameRingWriter extends Ring {
   readonly #wake: number;
   readonly #room: EventWaiter;
 
-  /** @param wake the reader's eventfd @param room our own */
+  /**
+   * @param wake the reader's eventfd
+   * @param room the writer's own eventfd
+   */
   constructor(memory: PinnedMemory, wake: number, room: number) {
     super(memory);
     this.#bytes = new Uint8Array(memory.buffer);
@@ -53,7 +62,10 @@ export class FrameRingWriter extends Ring {
     this.#room = new EventWaiter([room]);
   }
 
-  /** Writes the first `length` bytes of a frame and wakes the reader; waits while there is no room. `realLength` and `tag` are for the reader. */
+  /**
+   * Writes the first `length` bytes of a frame and wakes the reader if it waits. Blocks while the
+   * ring is full. `realLength` and `tag` are for the reader.
+   */
   write(frame: Uint8Array, length: number, realLength: number, tag: number): void {
     const { words } = this;
     const units = (RECORD_HEADER + length + 7) >>> UNIT_SHIFT;
@@ -91,9 +103,11 @@ export class FrameRingWriter extends Ring {
 
 export class FrameRingReader extends Ring {
   readonly view: DataView;
-  /** Address of the ring in this process: of byte 0 of `view`. */
+  /** Address of byte 0 of `view` in this process. */
   readonly address: bigint;
-  /** Of the record that `next` found: where its frame is in `view`, how many bytes of it there are, how many it really has, and its tag. */
+  /**
+   * The record that `next` found: offset of its frame in `view`, stored bytes, real length, tag.
+   */
   offset = 0;
   length = 0;
   realLength = 0;
@@ -110,7 +124,9 @@ export class FrameRingReader extends Ring {
     this.#read = this.words[READ] as number;
   }
 
-  /** Goes on to the next frame; false where there is none yet. It stays where it is until `release`. */
+  /**
+   * Moves to the next frame; false if there is none yet. The frame stays in place until `release`.
+   */
   next(): boolean {
     const { words } = this;
     const written = Atomics.load(words, WRITTEN);
@@ -128,20 +144,23 @@ export class FrameRingReader extends Ring {
     return true;
   }
 
-  /** Makes room of all frames so far. */
+  /** Frees the room of all frames read so far. */
   release(): void {
     const { words } = this;
     Atomics.store(words, READ, this.#read);
     if (Atomics.exchange(words, WRITER_WAITS, 0) !== 0) signalEventfd(this.#room);
   }
 
-  /** Passes over what is there. */
+  /** Skips all frames in the ring. */
   clear(): void {
     while (this.next());
     this.release();
   }
 
-  /** Says that the reader is about to wait for its eventfd; false where a frame has come meanwhile. */
+  /**
+   * Announces that the reader is about to wait on its eventfd; false if a frame has arrived
+   * meanwhile.
+   */
   mayWait(): boolean {
     const { words } = this;
     Atomics.store(words, READER_WAITS, 1);
@@ -157,12 +176,12 @@ export class FrameRingReader extends Ring {
   }
 }
 
-/** Where the record is that starts at a position. */
+/** Returns the word index of the record at a position. */
 function wordOf(position: number): number {
   return (RECORDS >> 2) + ((position & (UNITS - 1)) << (UNIT_SHIFT - 2));
 }
 
-/** Waits for eventfds, which are used up, and for sockets, which are not. */
+/** Waits for eventfds and sockets. Resets eventfds by reading them; does not read from sockets. */
 export class EventWaiter {
   readonly #descriptors: Uint8Array;
   readonly #events: Int16Array;

@@ -10,10 +10,10 @@ const IFREQ = 40;
 const c_if_nametoindex = libcFunction('unsigned int if_nametoindex(const char *name)');
 const c_ioctl = libcFunction('int ioctl(int fd, unsigned long request, void *argument)');
 
-/** An interface that may go and come back. */
+/** An interface that may vanish and come back. */
 export class Interface {
   readonly name: string;
-  /** 0 while there is none of the name. */
+  /** 0 while no interface has the name. */
   index = 0;
   mtu = 0;
 
@@ -21,7 +21,7 @@ export class Interface {
     this.name = name;
   }
 
-  /** Looks again. Gives back whether it is another one than before. */
+  /** Looks the name up again. Returns whether it now means another interface. */
   refresh(): boolean {
     const before = this.index;
     this.index = c_if_nametoindex(this.name);

@@ -1,4 +1,7 @@
-/** The netlink socket on which libpcap takes copies of packets (`nflog:N`), as far as libpcap leaves it to others. */
+/**
+ * The netlink socket of a libpcap capture on `nflog:N`: the settings and the drop count that
+ * libpcap does not provide.
+ */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { NETLINK_NO_ENOBUFS, SOL_NETLINK } from '../dataplane/netlink/constants.ts';
 import { SO_RCVBUFFORCE, SOL_SOCKET, setsockopt } from '../sys/libc.ts';
@@ -9,7 +12,7 @@ export function isNflog(interfaceName: string): boolean {
   return interfaceName.startsWith(PREFIX);
 }
 
-/** What libpcap calls an NFLOG group, 0 to 65535. */
+/** Returns libpcap's name for an NFLOG group, 0 to 65535. */
 export function nflogInterface(group: number): string {
   return `${PREFIX}${group}`;
 }
@@ -19,8 +22,9 @@ export class NflogSocket {
   #dropped = 0;
 
   /**
-   * A full buffer is no error of the socket from now on, which `cap` would abort the process for.
-   * @param bufferBytes of the kernel. Throws SystemCallError EPERM without CAP_NET_ADMIN
+   * Stops the kernel from reporting a full buffer as a socket error, at which `cap` aborts the
+   * process. Throws SystemCallError EPERM without CAP_NET_ADMIN.
+   * @param bufferBytes size of the kernel's receive buffer
    */
   constructor(fd: number, bufferBytes: number) {
     setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
@@ -29,8 +33,9 @@ export class NflogSocket {
   }
 
   /**
-   * Copies that found the buffer full, since the last call: with a threshold of 1 each is a message of its own. Columns of /proc/net/netlink (netlink_seq_show in the
-   * kernel's net/netlink/af_netlink.c): …, Drops, Inode.
+   * Returns how many copies the kernel dropped since the last call because the buffer was full. It
+   * counts messages; with a threshold of 1 each is one copy. Columns of /proc/net/netlink
+   * (netlink_seq_show in the kernel's net/netlink/af_netlink.c): …, Drops, Inode.
    */
   takeDropped(): number {
     for (const line of readFileSync('/proc/self/net/netlink', 'utf8').split('\n')) {

@@ -1,8 +1,9 @@
 /**
- * Filters of packet sockets.
+ * Filters for packet sockets.
  *
- * libpcap has a language for them, but its own `inbound` loses the first frame: that one it filters again in its own interpreter, which does not know
- * where a frame came from (blocks_to_filter_in_userland in libpcap's pcap-linux.c).
+ * Written by hand because libpcap's own `inbound` loses the first frame: libpcap filters that one
+ * again in its own interpreter, which does not know where a frame came from
+ * (blocks_to_filter_in_userland in libpcap's pcap-linux.c).
  */
 
 import { ETH_P_IP, ETH_P_IPV6 } from '../frames/link-frame.ts';
@@ -26,13 +27,13 @@ const SKF_AD_IFINDEX = 0xfffff008;
 const SKF_AD_VLAN_TAG_PRESENT = 0xfffff030;
 const PACKET_OUTGOING = 4;
 
-/** Nothing passes. */
+/** Drops every frame. */
 export const NO_FRAMES = program([[RETURN, 0, 0, NOTHING]]);
 
-/** What comes in, but for what `incomingUdp` lets through. */
+/** Passes incoming frames, except those that `incomingUdp` passes. */
 export const INCOMING_BUT_UDP = program(incoming(NOTHING, EVERYTHING));
 
-/** UDP that comes in on one of the interfaces, by index, without a VLAN tag. */
+/** Passes UDP that comes in on one of the interfaces, given by index, without a VLAN tag. */
 export function incomingUdp(interfaces: readonly number[]): FilterProgram {
   const choice = interfaces.flatMap((index, i): Instruction[] => [
     [JUMP_EQUAL, 0, 1, index],
@@ -46,7 +47,9 @@ export function incomingUdp(interfaces: readonly number[]): FilterProgram {
   ]);
 }
 
-/** IPv6 with a fragment header in between, too. */
+/**
+ * Returns `udp` for incoming UDP, behind an IPv6 fragment header too, and `others` for the rest.
+ */
 function incoming(udp: number, others: number): readonly Instruction[] {
   return [
     [LOAD_WORD, 0, 0, SKF_AD_PKTTYPE],

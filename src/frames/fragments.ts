@@ -1,20 +1,23 @@
 /**
- * Datagrams of which fragments come: a later fragment has no ports, so it follows what was said about the first one. In front of a wire and in a
- * recording nobody reassembles before, as the kernel does where it tracks connections.
+ * Remembers the verdict on a datagram's first fragment for the later ones, which have no ports. On
+ * a node the kernel's connection tracking reassembles fragments first; in front of a wire and in a
+ * recording nothing does.
  *
- * A datagram is known by its addresses, protocol and identification (RFC 791 section 3.2, RFC 8200 section 4.5). A receiver puts nothing together
- * without a first fragment, and each of those was judged by its own ports: to let a later one pass for the last first one is no way around them.
+ * A datagram is known by its addresses, protocol and identification (RFC 791 section 3.2, RFC 8200
+ * section 4.5). A later fragment follows the most recent first fragment of its datagram. That opens
+ * no way around policies: a receiver reassembles nothing without a first fragment, and each first
+ * fragment was judged by its own ports.
  */
 import type { Packet } from '../packet/packet.ts';
 import { AUTHENTICATION, FRAGMENT_HEADER } from '../packet/protocols.ts';
 
-/** What a receiver waits for the rest, in ms (net.ipv4.ipfrag_time). */
+/** How long a receiver waits for the rest of a datagram, in ms (net.ipv4.ipfrag_time). */
 const LIFETIME = 30_000;
 const DATAGRAMS = 4096;
-/** Fragments that wait for their first one, of all datagrams. */
+/** Most fragments of all datagrams that are held until their first one comes. */
 const MOST_HELD = 256;
 
-/** Nothing is known of the datagram yet. */
+/** No first fragment of the datagram was judged. */
 export const UNKNOWN_DATAGRAM = -1;
 
 interface Datagram {
@@ -27,7 +30,10 @@ export class Fragments {
   readonly #datagrams = new Map<string, Datagram>();
   #held = 0;
 
-  /** The first fragment was judged, with that reason. Gives back what was held for it, in the order in which it came. */
+  /**
+   * Records the reason for a datagram's first fragment. Returns the fragments held for it, in order
+   * of arrival.
+   */
   judged(key: string, reason: number, now: number): readonly Uint8Array[] {
     const held = this.#datagrams.get(key)?.held ?? [];
     this.#forget(key);
@@ -35,7 +41,7 @@ export class Fragments {
     return held;
   }
 
-  /** The reason that holds for a later fragment, or UNKNOWN_DATAGRAM. */
+  /** Returns the reason that applies to a later fragment, or UNKNOWN_DATAGRAM. */
   reason(key: string, now: number): number {
     const datagram = this.#datagrams.get(key);
     if (datagram === undefined) return UNKNOWN_DATAGRAM;
@@ -44,7 +50,7 @@ export class Fragments {
     return UNKNOWN_DATAGRAM;
   }
 
-  /** Keeps a fragment until its first one is judged; false where there is no room for more. */
+  /** Keeps a fragment until its first one is judged; false if there is no room for it. */
   hold(key: string, fragment: Uint8Array, now: number): boolean {
     if (this.#held >= MOST_HELD) this.#letExpire(now);
     if (this.#held >= MOST_HELD) return false;
@@ -73,15 +79,18 @@ export class Fragments {
   }
 }
 
-/** What the fragments of one datagram have in common; `offset` is where the IP header starts, of a packet that was decoded as a fragment. */
+/**
+ * Returns a key that all fragments of one datagram share. `offset` is where the IP header starts;
+ * the packet was decoded as a fragment.
+ */
 export function datagramOf(packet: Packet, view: DataView, offset: number): string {
   const { src0, src1, src2, src3, dst0, dst1, dst2, dst3, protocol } = packet;
   if (packet.family === 4) return `${protocol} ${view.getUint16(offset + 4)} ${src0} ${dst0}`;
-  // The protocol may stand behind headers that only the first fragment has.
+  // The key lacks the protocol, which may follow headers that only the first fragment has.
   return `${fragmentId6(view, offset)} ${src0} ${src1} ${src2} ${src3} ${dst0} ${dst1} ${dst2} ${dst3}`;
 }
 
-/** The walk is as in packet/ipv6-extensions.ts, which has gone the same way to the fragment header before. */
+/** Walks like packet/ipv6-extensions.ts, which has already found this packet's fragment header. */
 function fragmentId6(view: DataView, offset: number): number {
   let next = view.getUint8(offset + 6);
   let at = offset + 40;

@@ -1,10 +1,13 @@
 /**
- * The verdict on every captured frame. What stands between a capture and the filter of a node, whose packets the kernel has prepared:
+ * Judges captured frames. It adds to the filter what the kernel does on a node before a packet gets
+ * there:
  *
- *     frame -> IP packet? -> fragment of a datagram that was judged? -> filter -> denied, but between a pod and its own node? or about a Service?
+ *     frame -> IP packet? -> flow remembered here? -> filter -> later fragment?
+ *           -> a Service's address? -> denied, but between a pod and its own node?
  *
- * Every pod of the cluster is an endpoint of the table, so that both directions are judged wherever the capture is made. Connections that were opened before it
- * began are adopted where a direction allows them: no capture shows their beginning.
+ * Every pod of the cluster is an endpoint of the table, so both directions are judged wherever the
+ * capture runs. Connections older than the capture are adopted if a direction allows them, because
+ * no capture shows their beginning.
  */
 import type { FlowKey } from '../conntrack/flow-key.ts';
 import { FlowTable } from '../conntrack/flow-table.ts';
@@ -37,27 +40,41 @@ import { datagramOf, Fragments, UNKNOWN_DATAGRAM } from './fragments.ts';
 import { LinkFrame } from './link-frame.ts';
 import type { Places } from './places.ts';
 
-/** What `judge` gives back where it is no reason of filter/reasons.ts: no IP packet, */
+/** Returned by `judge` instead of a reason: the frame contains no IP packet. */
 export const NOT_IP = -1;
-/** a packet to or from a Service's own address: it is judged where its backend shows, */
+/**
+ * Returned by `judge` instead of a reason: the packet has a Service's own address. It is judged
+ * where it shows with the backend's.
+ */
 export const SERVICE = -2;
-/** or a later fragment whose first one has not come. */
+/** Returned by `judge` instead of a reason: the first fragment has not come. */
 export const EARLY_FRAGMENT = -3;
 
-/** Packets of connections that are older than the capture come whenever they like: this long, in ms, as far as an int32 clock goes. */
+/**
+ * About 12 days in ms, renewed before they end: packets of connections older than the capture come
+ * at any time.
+ */
 const ALWAYS = 0x3fffffff;
 
-/** A flow was opened, or a packet denied, by audited policies alone where it is `audited`. `reversed` where the packet goes from the destination of its flow to the source. */
+/**
+ * Reports a flow that was opened, or a packet that was denied. `audited`: only audited policies
+ * deny it. `reversed`: the packet goes from its flow's destination to its source.
+ */
 export type TellFlow = (packet: Packet, reason: number, direction: number, audited: boolean, reversed: boolean) => void;
 
 export interface FrameJudgeOptions {
   /**
-   * Does the traffic go on whatever is said about it? Then the rest of a flow that was denied is denied for the same reason, both ways, and told of once: had it been
-   * stopped, there would be no rest. Connections that are older than the capture are adopted, and packets of Services' addresses are left out, because they show
-   * with the backend's too.
+   * Whether the traffic goes on whatever the verdict. If so:
+   * - The rest of a denied flow is denied for the same reason, both ways, and not reported again:
+   *   enforcement would have let nothing follow.
+   * - Connections older than the capture are adopted.
+   * - Packets with a Service's address are left out, because they also show with the backend's.
    */
   readonly observes: boolean;
-  /** Flows that the filter remembers nothing of, for no policy is about them, and that are remembered here, at once. */
+  /**
+   * Most flows remembered here at once: those that the filter does not remember, because no policy
+   * covers them.
+   */
   readonly flowCapacity: number;
   readonly tell: TellFlow;
 }
@@ -69,11 +86,11 @@ export class FrameJudge {
   readonly frame = new LinkFrame();
   packet: Packet;
   readonly fragments = new Fragments();
-  /** What was held for the first fragment that was judged last. */
+  /** The fragments that were held for the first fragment judged last. */
   released: readonly Uint8Array[] = [];
   readonly #tellOf: TellFlow;
   readonly #observes: boolean;
-  /** Flows that the filter remembers nothing of, with what was said about them as notes. */
+  /** Flows that the filter does not remember. Their notes are the reasons given for them. */
   readonly #flows: FlowTable;
   readonly #key: FlowKey;
   readonly #peeked = new Packet();
@@ -91,17 +108,20 @@ export class FrameJudge {
     this.#key = this.#flows.createKey();
   }
 
-  /** Of a fragment that was judged last, what it has in common with the rest of its datagram. */
+  /** The key of the datagram whose fragment was judged last (`datagramOf`). */
   get datagram(): string {
     return this.#datagram;
   }
 
-  /** Of what was judged last: do audited policies alone deny it, so that it passes? */
+  /** Whether only audited policies deny the packet judged last, so that it passes. */
   get isAudited(): boolean {
     return this.#isAudited;
   }
 
-  /** As `LinkFrame.read` and `Filter.judge`: gives back a reason code, of which those below FIRST_DENY allow, or one of the above. */
+  /**
+   * Judges a frame. Parameters are those of `LinkFrame.read` and `Filter.judge`. Returns a reason,
+   * which allows if below FIRST_DENY, or one of the negative codes above.
+   */
   judge(
     view: DataView,
     offset: number,
@@ -125,18 +145,24 @@ export class FrameJudge {
     return this.#tell(reason, now);
   }
 
-  /** Forgets flows that have been idle for their timeout, at most `limit` of the filter's and as many of those that the filter remembers nothing of. */
+  /**
+   * Forgets flows that were idle for their timeout, at most `limit` in the filter's table and
+   * `limit` in the one here.
+   */
   expire(now: number, limit: number): void {
     this.filter.flows.expire(now, limit);
     this.#flows.expire(now, limit);
   }
 
-  /** Flows that the filter remembers nothing of, and that are remembered here. */
+  /** How many flows are remembered here, because the filter does not remember them. */
   get rememberedFlows(): number {
     return this.#flows.size;
   }
 
-  /** What was said about the flow of the packet, and still holds; -1 where it is to be judged. */
+  /**
+   * Returns the reason given earlier for the packet's flow if it still applies; -1 if the packet
+   * must be judged.
+   */
   #recall(view: DataView, now: number): number {
     const { frame, filter } = this;
     const flows = this.#flows;
@@ -154,7 +180,8 @@ export class FrameJudge {
       return said;
     }
     if (!isOver && said < FIRST_DENY) {
-      // By the newer table a policy may be about it: as it was opened it is allowed, and known from now on, or revoked.
+      // A policy of the newer table may cover it. The filter judges the seeded flow as it was
+      // opened: it is allowed and known from now on, or revoked.
       flows.readOpening(slot, packet);
       filter.seed(packet, 'established', now);
     }
@@ -162,7 +189,7 @@ export class FrameJudge {
     return -1;
   }
 
-  /** The clock wraps: what is to hold for ever is renewed. */
+  /** Renews the adoption, which cannot be set for ever because the clock wraps. */
   #keepAdopting(now: number): void {
     if (this.#adoptedUntil !== undefined && ((this.#adoptedUntil - now) | 0) > ALWAYS / 2) return;
     this.#adoptedUntil = (now + ALWAYS) | 0;
@@ -179,11 +206,11 @@ export class FrameJudge {
     }
     const first = this.fragments.reason(this.#datagram, now);
     if (first !== UNKNOWN_DATAGRAM) return first;
-    // What passes without ports needs no first fragment.
+    // A fragment that may pass without ports needs no first fragment.
     return reason < FIRST_DENY ? reason : EARLY_FRAGMENT;
   }
 
-  /** Tells of it where it is a flow's first packet or denied, and gives back the reason. */
+  /** Reports the packet if it opens a flow or is denied. Returns the final reason, or SERVICE. */
   #tell(reason: number, now: number): number {
     if (!isTold(reason)) return reason;
     const { filter, places } = this;
@@ -197,7 +224,7 @@ export class FrameJudge {
     } else if (said === REVOKED) {
       if (packet.quotesFlow) return said;
       reversed = filter.side === OTHER;
-      // What audited policies deny the filter remembers as a flow that passes.
+      // The filter itself remembers a flow that only audited policies deny, as one that passes.
     } else if (said !== ALLOWED_BY_POLICY && !this.#isAudited) {
       const isStopped = said >= FIRST_DENY && !this.#observes;
       if (!isStopped) reversed = this.#remember(said, now);
@@ -206,7 +233,9 @@ export class FrameJudge {
     return said;
   }
 
-  /** Gives back whether the packet goes to who opened its flow. */
+  /**
+   * Remembers the packet's flow. Returns whether the packet goes towards the side that opened it.
+   */
   #remember(reason: number, now: number): boolean {
     const { packet, table } = this.filter;
     const event = eventOf(packet);
@@ -220,12 +249,15 @@ export class FrameJudge {
   }
 }
 
-/** Is it the first packet of a flow, or one that is denied? Of what cannot be decoded there is nothing to tell. */
+/** Whether to report the packet: it opens a flow or is denied. A malformed one names no flow. */
 function isTold(reason: number): boolean {
   return reason === SAME_POD || opensOrIsDenied(reason);
 }
 
-/** Does a packet of a flow that nobody has seen the beginning of go to who opened it? A server has the lower port. */
+/**
+ * Whether the packet goes towards the side that opened its flow. If the packet does not show it,
+ * the lower port is taken for the server's.
+ */
 function answers(packet: Packet, event: number): boolean {
   if (event === EVENT_ACCEPT || event === EVENT_REPLY) return true;
   return event !== EVENT_OPEN && hasPorts(packet.protocol) && packet.srcPort < packet.dstPort;

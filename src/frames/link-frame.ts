@@ -1,11 +1,14 @@
 /**
- * Where in a captured frame the IP packet is, by the capture's link type (https://www.tcpdump.org/linktypes.html): bytes in, positions out,
- * nothing allocated, nothing thrown.
+ * Finds the IP packet in a captured frame, by the capture's link type
+ * (https://www.tcpdump.org/linktypes.html). Allocates nothing and never throws.
  */
 
 import { IPV6_HEADER } from '../packet/ipv6-extensions.ts';
 
-/** Link types by their LINKTYPE_ numbers; those that libpcap gives as DLT_ on Linux are the same but for RAW, which is 12 there. */
+/**
+ * Link types by LINKTYPE_ number. libpcap's DLT_ numbers on Linux are the same, except RAW, which
+ * is 12.
+ */
 export const LINKTYPE_NULL = 0;
 export const LINKTYPE_ETHERNET = 1;
 const DLT_RAW = 12;
@@ -28,15 +31,18 @@ const ETH_HLEN = 14;
 const VLAN_HLEN = 4;
 const SLL_HLEN = 16;
 const SLL2_HLEN = 20;
-/** Tags that are looked through: more is no frame that anybody sends. */
+/** Most VLAN tags that are skipped; no real frame has more. */
 const MOST_TAGS = 4;
 
-/** `struct nfgenmsg`: family, version, resource; then attributes of length, type and value, padded to 4 bytes (linux/netfilter/nfnetlink_log.h). */
+/**
+ * `struct nfgenmsg`: family, version, resource. Attributes follow: length, type, value, padded to 4
+ * bytes (linux/netfilter/nfnetlink_log.h).
+ */
 const NFGENMSG = 4;
 const NLA_HEADER = 4;
 const NFULA_PAYLOAD = 9;
 
-/** Link types whose frames `LinkFrame` understands, by name. */
+/** Link types that `LinkFrame` understands, with their names. */
 export const LINK_TYPES: ReadonlyMap<number, string> = new Map([
   [LINKTYPE_NULL, 'BSD loopback'],
   [LINKTYPE_ETHERNET, 'Ethernet'],
@@ -51,13 +57,13 @@ export const LINK_TYPES: ReadonlyMap<number, string> = new Map([
 ]);
 
 export class LinkFrame {
-  /** What the frame carries: an EtherType behind all VLAN tags; 0 where there is none, or it was not captured. */
+  /** EtherType of the payload, behind all VLAN tags; 0 if there is none or it was not captured. */
   etherType = 0;
   /** Where the payload starts in the view that was read. */
   payload = 0;
-  /** Bytes of the payload that were captured, */
+  /** Bytes of the payload that were captured, the link's padding included. */
   captured = 0;
-  /** and those that it has. Both count what the link has padded. */
+  /** Bytes that the payload really has, the link's padding included. */
   length = 0;
 
   /** Whether the payload is an IP packet. */
@@ -66,8 +72,9 @@ export class LinkFrame {
   }
 
   /**
-   * Reads the frame of which `captured` bytes lie at `offset`; `length` is its real length, not less. `littleEndian` is the byte order of the machine
-   * that captured it: NFLOG and BSD loopback are in that one.
+   * Reads the frame at `offset`, of which `captured` bytes are there; `length` is its real length
+   * or more. `littleEndian` is the byte order of the machine that captured it, which NFLOG and BSD
+   * loopback use.
    */
   read(
     view: DataView,
@@ -92,7 +99,7 @@ export class LinkFrame {
         break;
       case LINKTYPE_NULL:
       case LINKTYPE_LOOP:
-        // The address family has other numbers on other systems: the IP version tells more.
+        // Address families have different numbers on different systems, so use the IP version.
         if (captured > 4) this.#byVersion(view, offset + 4);
         break;
       case LINKTYPE_NFLOG:
@@ -106,7 +113,8 @@ export class LinkFrame {
         break;
     }
     this.#take(this.payload, offset, captured, length);
-    // The kernel may have cut it (--nflog-size, snaplen), and does not say so: the packet itself does.
+    // The kernel may have cut the packet (--nflog-size, snaplen) without saying so; its header has
+    // the length.
     if (linkType === LINKTYPE_NFLOG && this.isIp) this.length = Math.max(this.length, this.#ipLength(view));
   }
 
@@ -116,7 +124,10 @@ export class LinkFrame {
     this.length = length - (payload - offset);
   }
 
-  /** IEEE 802.1Q: a tag is its own EtherType, two bytes, and the EtherType of what follows. */
+  /**
+   * Skips VLAN tags (IEEE 802.1Q): each is its own EtherType, two bytes, and the EtherType of what
+   * follows.
+   */
   #behindTags(view: DataView, start: number, end: number, type: number): void {
     let at = start;
     let etherType = type;
@@ -135,7 +146,7 @@ export class LinkFrame {
     this.payload = at;
   }
 
-  /** By the IP header; 0 where that does not tell. */
+  /** Returns the packet's length by its IP header; 0 if the header does not say. */
   #ipLength(view: DataView): number {
     if (this.captured < 6) return 0;
     const payload = view.getUint16(this.payload + 4);

@@ -1,24 +1,33 @@
 /**
- * Traffic that never leaves its link, and that hosts need to find one another: no policy is about it (the API reference knows pods and addresses), and a wire that
- * dropped it would carry nothing.
+ * Traffic that never leaves its link and that hosts need to find one another. No policy covers it
+ * (the API reference speaks of pods and addresses), and a wire that dropped it would carry nothing.
  */
 import { isNeighbourDiscovery } from '../packet/icmp-types.ts';
 import { ICMPV6 } from '../packet/protocols.ts';
 import { ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, type LinkFrame } from './link-frame.ts';
 
-/** Which of it passes. */
+/** Which kinds of it pass. */
 export interface LinkLocalFlags {
   readonly arp: boolean;
   /** IPv6 neighbour and router discovery, redirects. */
   readonly neighbourDiscovery: boolean;
-  /** IP to groups that no router forwards (224.0.0.0/24, ff02::/16: mDNS, IGMP, MLD, DHCPv6, VRRP …) and to 255.255.255.255 (DHCP), and what bridges keep to
-   * their link (01:80:c2:00:00:0x: LLDP, LACP, 802.1X, spanning tree). */
+  /**
+   * IP to groups that no router forwards (224.0.0.0/24, ff02::/16: mDNS, IGMP, MLD, DHCPv6, VRRP,
+   * …) and to 255.255.255.255 (DHCP), and frames that no bridge forwards (01:80:c2:00:00:0x: LLDP,
+   * LACP, 802.1X, spanning tree).
+   */
   readonly groups: boolean;
-  /** What two IPv6 link-local addresses (fe80::/10) say to each other but for neighbour discovery. Policies know no such addresses, so that it passes, whatever they say. */
+  /**
+   * Traffic between two IPv6 link-local addresses (fe80::/10), except neighbour discovery. Policies
+   * do not know such addresses, so it passes whatever they say.
+   */
   readonly linkAddresses: boolean;
 }
 
-/** Does the flag of an Ethernet frame's kind let it pass? Undefined where it is of none of these kinds, and to be judged. */
+/**
+ * Returns the flag for this kind of Ethernet frame; undefined if it is none of these kinds and must
+ * be judged.
+ */
 export function passesLinkLocal(
   flags: LinkLocalFlags,
   view: DataView,

@@ -1,12 +1,15 @@
-/** Addresses that a packet tells nothing more about than who they are: nodes, and Services. Looked up only for packets that open a flow or are denied. */
+/**
+ * Which addresses belong to nodes, pods and Services. Looked up only for packets that open a flow
+ * or are denied.
+ */
 import type { Packet } from '../packet/packet.ts';
 
-/** One int32 word of an IPv4 address, or four. */
+/** One int32 word for an IPv4 address, four for an IPv6 one. */
 export type Words = readonly number[];
 
-/** Of a cluster, so that another thread can be told of it. */
+/** The addresses of a cluster, in a form that another thread can receive. */
 export interface PlacesInit {
-  /** Of every pod with a network of its own, and of every node: its addresses, and the node's name. */
+  /** Every address of each pod with its own network and of each node, with the node's name. */
   readonly hosts: readonly { readonly address: Words; readonly node: string; readonly isNode: boolean }[];
   /** Cluster IPs. */
   readonly services: readonly Words[];
@@ -26,7 +29,7 @@ export class Places {
     for (const address of services) this.#services.add(keyOf(address));
   }
 
-  /** Is it between a pod and the node that the pod runs on? */
+  /** Whether the packet goes between a pod and the node that the pod runs on. */
   isLocalNode(packet: Packet): boolean {
     if (this.#hosts.size === 0) return false;
     const source = this.#hosts.get(sourceKey(packet));
@@ -39,7 +42,10 @@ export class Places {
     );
   }
 
-  /** Is one end a Service, and not yet, or not any more, a backend of it? */
+  /**
+   * Whether one end is a Service's own address: before DNAT to a backend, or after replies were
+   * translated back.
+   */
   concernsService(packet: Packet): boolean {
     if (this.#services.size === 0) return false;
     return this.#services.has(sourceKey(packet)) || this.#services.has(destinationKey(packet));

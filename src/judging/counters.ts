@@ -1,20 +1,20 @@
 /**
- * What a worker counts, in memory that it shares with the main thread: float64, so that no count wraps. Only the worker writes, and a
- * reader sees each value as it is, not all of one instant. Layout:
+ * A worker's counters, in memory shared with the main thread: float64, so that no count wraps. Only
+ * the worker writes. A reader sees each value intact, but not all as of the same instant. Layout:
  *
  *     packets        by direction, whether only audited policies deny it, and reason
- *     offloaded      packets after whose verdict the kernel carries the flow on
+ *     offloaded      packets after whose verdict the kernel carries the flow
  *     unanswered     batches whose verdicts the kernel did not take
- *     latency        packets by the time from being taken out of the queue to their verdict being in force: buckets, then the sum in s
+ *     latency        packets by time from leaving the queue to verdict in force: buckets, sum in s
  *     table events   flows inserted, expired, evicted by worth, as FlowTable counts them
- *     flows          now in the table, by list: state, plus REVOKED_LISTS where revoked; a gauge, as is all from here on
+ *     flows          gauge: flows in the table, by list: state, plus REVOKED_LISTS if revoked
  */
 import { EVICTED, type FlowTable } from '../conntrack/flow-table.ts';
 import { LISTS } from '../conntrack/slots.ts';
 import { WORTHS } from '../conntrack/states.ts';
 import { REASONS } from '../filter/reasons.ts';
 
-/** Upper bounds of the latency buckets, in seconds; one more bucket holds what took longer. */
+/** Upper bounds of the latency buckets, in seconds; one more bucket counts what took longer. */
 export const LATENCY_BOUNDS: readonly number[] = [10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 5e-3, 20e-3, 0.1];
 
 const PACKETS = 0;
@@ -40,13 +40,13 @@ export class WorkerCounters {
     return new SharedArrayBuffer(COUNTERS * Float64Array.BYTES_PER_ELEMENT);
   }
 
-  /** Adds another's. Of one that has ended only what it counted, not what it held. */
+  /** Adds another worker's counters; for a worker that has ended, without its gauges. */
   add(other: WorkerCounters, ended = false): void {
     const length = ended ? FLOWS : COUNTERS;
     for (let i = 0; i < length; i++) this.#increase(i, other.values[i] ?? 0);
   }
 
-  /** @param audited only audited policies deny it */
+  /** @param audited whether only audited policies deny it */
   countPacket(direction: number, reason: number, audited = false): void {
     this.#increase(packetsAt(direction, reason, audited), 1);
   }
@@ -59,7 +59,7 @@ export class WorkerCounters {
     this.#increase(UNANSWERED, 1);
   }
 
-  /** `packets` that each took `seconds`. */
+  /** Counts `packets` packets that took `seconds` each. */
   observeLatency(seconds: number, packets: number): void {
     let bucket = 0;
     while (bucket < LATENCY_BOUNDS.length && seconds > (LATENCY_BOUNDS[bucket] as number)) bucket++;
@@ -67,7 +67,7 @@ export class WorkerCounters {
     this.#increase(LATENCY_SUM, seconds * packets);
   }
 
-  /** Takes over what the flow table has counted and holds. */
+  /** Copies the flow table's counts and sizes. */
   observeFlows(flows: FlowTable): void {
     this.values.set(flows.counters, TABLE_EVENTS);
     this.values.set(flows.lists.sizes, FLOWS);
@@ -85,7 +85,7 @@ export class WorkerCounters {
     return this.#at(UNANSWERED);
   }
 
-  /** By bucket, not cumulative; the last one is without bound. */
+  /** Packets by bucket, not cumulative; the last bucket has no upper bound. */
   get latencyBuckets(): readonly number[] {
     return Array.from(this.values.subarray(LATENCY, LATENCY_SUM));
   }
@@ -95,12 +95,12 @@ export class WorkerCounters {
     return this.#at(LATENCY_SUM);
   }
 
-  /** By INSERTED, EXPIRED and EVICTED of flow-table.ts. */
+  /** Returns the count of an event: INSERTED, EXPIRED or EVICTED plus a worth, of flow-table.ts. */
   tableEvents(event: number): number {
     return this.#at(TABLE_EVENTS + event);
   }
 
-  /** Flows in a list of the flow table. */
+  /** Returns how many flows a list of the flow table has. */
   flows(list: number): number {
     return this.#at(FLOWS + list);
   }

@@ -1,4 +1,4 @@
-/** Commands to a thread that are about its filter alone, whatever brings it packets. */
+/** Commands that concern only a thread's filter, whoever hands it packets. */
 import type { Filter } from '../filter/filter.ts';
 import { Packet } from '../packet/packet.ts';
 import { RuleTable } from '../policy/rule-table.ts';
@@ -7,8 +7,9 @@ import { type Command, SEED_WORDS } from './protocol.ts';
 const seeded = new Packet();
 
 /**
+ * Carries out a command that concerns the filter; ignores others.
  * @param now the coarse clock
- * @param onSeeded is given each flow that the filter got to know, as the packet that opens it; it is reused
+ * @param onSeeded called for each seeded flow with the packet that opens it, which is reused
  */
 export function commandFilter(
   filter: Filter,

@@ -1,30 +1,35 @@
-/** What the thread that judges captured frames counts, in memory that it shares with the main thread: float64, by reason and then as named here. */
+/**
+ * Counters of the thread that judges captured frames, in memory shared with the main thread:
+ * float64, by reason and then by the names below.
+ */
 import { REASONS } from '../filter/reasons.ts';
 
 const NAMES = [
-  /** Frames that are not of IP and were not let through. */
+  /** Frames without an IP packet, unless they passed as link-local. */
   'notIp',
-  /** Let through unjudged, as it never leaves its link; */
+  /** Link-local frames that passed unjudged. */
   'linkLocal',
-  /** or not let through for the same reason. */
+  /** Link-local frames that were dropped. */
   'linkLocalDenied',
-  /** From or to a Service's address: left out. */
+  /** Packets from or to a Service's own address, left out. */
   'services',
-  /** Fragments that came before their first one, and waited for it; */
+  /** Fragments that came before their first one and were held for it. */
   'fragmentsHeld',
-  /** or for which there was no room. */
+  /** Fragments that came before their first one and were not held. */
   'fragmentsLost',
-  /** Allowed, and sent on: frames. */
+  /** Allowed frames that were sent on. */
   'sent',
-  /** Allowed, but the kernel did not take it. */
+  /** Allowed frames that the kernel refused to send. */
   'refused',
-  /** Allowed, but too long for the interface, or not captured as a whole. */
+  /** Allowed frames that were too long for the interface, or not captured whole. */
   'tooLong',
-  /** Captured while the other end was closed. */
+  /** Frames that came in while their cable was closed. */
   'closed',
-  /** Packets of those that are counted by a reason to deny: audited policies alone deny them, and they pass. */
+  /**
+   * Packets that count under a reason to deny but pass, because only audited policies deny them.
+   */
   'wouldBeDenied',
-  /** UDP that the kernel dropped before it was received. */
+  /** UDP frames that the kernel dropped before they were received. */
   'udpDropped',
 ] as const;
 
@@ -60,7 +65,7 @@ export class FrameCounters {
     return this.#values[REASONS.length + NAMES.indexOf(name)] as number;
   }
 
-  /** All that are not by reason. */
+  /** The counters that are not by reason. */
   named(): Readonly<Record<FrameCount, number>> {
     return Object.fromEntries(NAMES.map((name) => [name, this.get(name)])) as Record<FrameCount, number>;
   }

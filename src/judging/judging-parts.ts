@@ -1,4 +1,4 @@
-/** What every thread judges with that is commanded as a queue's worker. */
+/** The parts that every judging thread is built from. */
 import { FlowTable } from '../conntrack/flow-table.ts';
 import { Filter } from '../filter/filter.ts';
 import { FlowEvents } from '../flows/flow-events.ts';
@@ -9,19 +9,21 @@ import { WorkerCounters } from './counters.ts';
 import type { JudgingSetup } from './protocol.ts';
 
 /**
- * Of a TCP connection that the kernel carries on, a worker sees the SYN alone, and then nothing until the kernel has forgotten it: half closed and silent
- * for a minute is enough (nf_conntrack_tcp_timeout_close_wait). So long, in ms, the next packet finds that it was allowed.
+ * Timeouts in ms with offload. A worker sees only the SYN of a TCP connection that the kernel
+ * carries, and nothing more until the kernel forgets the connection: a half-closed one after a
+ * minute of silence (nf_conntrack_tcp_timeout_close_wait). The next packet must still find that the
+ * flow was allowed.
  */
 const OFFLOADED = { tcpSynSent: 15 * 60_000 };
 
 export interface JudgingParts {
   readonly filter: Filter;
   readonly counters: WorkerCounters;
-  /** Where flows are told of; none where nobody asks. */
+  /** Ring that flows are reported to; undefined if nothing reads it. */
   readonly events: FlowEvents | undefined;
 }
 
-/** Called once by the thread, which is tuned for it. */
+/** Builds the parts and tunes the engine for judging. The thread calls it once. */
 export function judgingParts({ table, counters, events, flowCapacity, offload }: JudgingSetup): JudgingParts {
   const flows = new FlowTable(flowCapacity, offload ? OFFLOADED : {});
   adviseHugePages(flows.words);

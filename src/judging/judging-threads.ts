@@ -1,4 +1,7 @@
-/** Threads that judge packets by one table, as the main thread sees them: start, publish, seed, count, replace, stop. */
+/**
+ * The main thread's handle to threads that judge packets by one table: start, publish, seed, count,
+ * replace, stop.
+ */
 
 import { type FlowEvent, FlowEvents } from '../flows/flow-events.ts';
 import type { CommandedThread } from '../sys/commanded-thread.ts';
@@ -10,37 +13,46 @@ export interface JudgingThreadsOptions extends Pick<JudgingSetup, 'flowCapacity'
   /** Number of the first thread; the others follow. */
   readonly first: number;
   readonly count: number;
-  /** Whether they tell of flows; see `drainFlowEvents`. @default false */
+  /** Whether the threads report flows; see `drainFlowEvents`. @default false */
   readonly flowEvents?: boolean;
   /**
-   * Called for every new thread before it takes packets, with a way to command it alone: for what it must know before its first packet. Gives back a number that
-   * `bind` hands on.
+   * Called for every new thread before it takes packets, to send that thread alone what it must
+   * know before its first packet. `bind` resolves with the largest number that this returned.
    */
   readonly beforeBind?: (command: (command: Command) => Promise<void>) => Promise<number>;
-  /** What is told to all threads and a replacement take turns in it: a thread that joins between two steps of a change would know half of it. */
+  /**
+   * Commands to all threads and replacements take turns in this sequence: a thread that joined
+   * between two steps of a change would know half of it.
+   */
   readonly sequence: Sequence;
-  /** A thread has ended without being told to. Until it is replaced nobody takes its packets. */
+  /**
+   * A thread ended without `stop`, or its replacement could not start. Nothing takes its packets
+   * until a replacement runs.
+   */
   readonly onFailure: (number: number, error: Error) => void;
-  /** A thread has taken the place of one that had ended: it judges by the table in force, and knows no flow. */
+  /**
+   * A thread has taken the place of one that ended. It judges by the table in force and knows only
+   * the flows that `beforeBind` seeded.
+   */
   readonly onReplaced: (number: number) => void;
 }
 
-/** Starts the thread of a number with `setup` in its workerData. */
+/** Starts thread `number` with `setup` in its workerData. */
 export type StartThread = (number: number, setup: JudgingSetup) => CommandedThread<Command>;
 
-/** Between two attempts to replace a thread that cannot start, in ms. */
+/** How long to wait before another attempt to replace a thread that cannot start, in ms. */
 const RETRY = 1000;
 
 export class JudgingThreads {
   readonly #options: JudgingThreadsOptions;
   readonly #startThread: StartThread;
   readonly #threads: JudgingThread[];
-  /** What threads counted that have ended. */
+  /** The counters of threads that have ended, added up. */
   readonly #ended = new WorkerCounters();
   #table: SharedArrayBuffer;
   #stopping = false;
 
-  /** Starts them. None takes packets before `bind`. */
+  /** Starts the threads. None takes packets before `bind`. */
   constructor(options: JudgingThreadsOptions, table: SharedArrayBuffer, startThread: StartThread) {
     this.#options = options;
     this.#table = table;
@@ -49,8 +61,9 @@ export class JudgingThreads {
   }
 
   /**
-   * Takes packets from now on; resolves when all threads do, with the largest number that `beforeBind` gave. Throws what the first thread that
-   * failed threw, a NetlinkError for a queue that cannot be bound; then `stop` is all that is left to do.
+   * Makes the threads take packets. Resolves when all do, with the largest number that `beforeBind`
+   * returned. Throws the error of the first thread that failed (NetlinkError for a queue that
+   * cannot be bound); after that only `stop` may be called.
    */
   async bind(): Promise<number> {
     const numbers = await Promise.all(this.#threads.map((thread) => this.#bind(thread)));
@@ -58,18 +71,21 @@ export class JudgingThreads {
     return Math.max(0, ...numbers);
   }
 
-  /** Every thread carries the command out; resolves when all have, and all verdicts given before are in force. */
+  /**
+   * Sends a command to every thread. Resolves when all have carried it out and all verdicts given
+   * before it are in force.
+   */
   async command(command: Command): Promise<void> {
     if (command.type === 'table') this.#table = command.table;
     await Promise.all(this.#threads.map(({ thread }) => thread.command(command)));
   }
 
-  /** Threads that run. */
+  /** How many threads run. */
   get alive(): number {
     return this.#threads.filter(({ thread }) => thread.failure === undefined).length;
   }
 
-  /** What all threads counted, those that were replaced too. */
+  /** Returns the sum of all threads' counters, replaced threads included. */
   counters(): WorkerCounters {
     const sum = new WorkerCounters();
     sum.add(this.#ended);
@@ -78,8 +94,10 @@ export class JudgingThreads {
   }
 
   /**
-   * Gives the flows that were opened or denied since, each thread's for an equal part of `milliseconds`; nothing without `flowEvents`. What is left comes
-   * with the next call, or is passed over. Gives back how many events were lost since the last call.
+   * Calls `take` for the flows opened or denied since the previous drain, each thread's for an
+   * equal part of `milliseconds`; for none without `flowEvents`. `rest` says whether the remaining
+   * events are kept for the next drain or skipped. Returns how many events were lost since the
+   * previous drain.
    */
   drainFlowEvents(
     take: (event: FlowEvent) => void,
@@ -95,7 +113,7 @@ export class JudgingThreads {
     return lost;
   }
 
-  /** Ends all threads; nobody takes their packets from then on. */
+  /** Ends all threads. Nothing takes their packets from then on. */
   async stop(): Promise<void> {
     this.#stopping = true;
     await Promise.all(this.#threads.map(stop));

@@ -1,30 +1,33 @@
-/** What the main thread and the thread that judges captured frames tell one another. */
+/** Messages between the main thread and the thread that judges captured frames. */
 import type { CaptureHandle } from '../capture/capture.ts';
 import type { PlacesInit } from '../frames/places.ts';
 import type { WireSetup } from '../wire/cables.ts';
 
-/** As its workerData, with a CommandChannel. */
+/** The judging thread's workerData, together with a CommandChannel. */
 export interface JudgeSetup {
-  /** One, or those of a wire: of the first interface of each pair, and of the second. */
+  /**
+   * One capture when traffic is observed. A wire has two: for the first interfaces of all pairs,
+   * and for the second ones.
+   */
   readonly captures: readonly CaptureHandle[];
-  /** The cables, where allowed frames are sent on. */
+  /** The cables that carry allowed frames; undefined when traffic is only observed. */
   readonly wire: WireSetup | undefined;
   readonly table: SharedArrayBuffer;
   readonly places: PlacesInit;
   readonly flowCapacity: number;
-  /** As FrameJudgeOptions has it. */
+  /** See FrameJudgeOptions. */
   readonly observes: boolean;
-  /** For so many ms connections that are older are adopted. */
+  /** Adopt connections older than the capture for this many ms. */
   readonly adopt: number;
-  /** As flows/flow-events.ts lays it out. */
+  /** Layout: flows/flow-events.ts. */
   readonly events: SharedArrayBuffer;
-  /** As judging/frame-counters.ts lays it out. */
+  /** Layout: judging/frame-counters.ts. */
   readonly counters: SharedArrayBuffer;
 }
 
 export type JudgeCommand =
-  /** Done when it judges. */
+  /** Changes nothing; it is carried out once the thread judges. */
   | { readonly type: 'begin' }
-  /** Judge by this from now on. */
+  /** Judge by this table and these places from now on. */
   | { readonly type: 'cluster'; readonly table: SharedArrayBuffer; readonly places: PlacesInit }
   | { readonly type: 'stop' };

@@ -1,4 +1,4 @@
-/** The thread that judges captured frames, as the main thread sees it. */
+/** The main thread's handle to the thread that judges captured frames. */
 import { extname } from 'node:path';
 import { type FlowEvent, FlowEvents } from '../flows/flow-events.ts';
 import { FrameCounters } from '../judging/frame-counters.ts';
@@ -6,7 +6,7 @@ import { CommandedThread } from '../sys/commanded-thread.ts';
 import type { JudgeCommand, JudgeSetup } from './frame-messages.ts';
 
 export type FrameThreadOptions = Omit<JudgeSetup, 'events' | 'counters'> & {
-  /** Calls `start` in the network namespace of the interfaces. @default that of the calling thread */
+  /** Calls `start` in the interfaces' network namespace. @default the calling thread's */
   readonly inNamespace?: <T>(start: () => T) => T;
 };
 
@@ -16,7 +16,7 @@ export class FrameThread {
   readonly #thread: CommandedThread<JudgeCommand>;
   /** Resolves when the thread judges, or has ended. */
   readonly ready: Promise<void>;
-  /** Resolves when the thread has ended, with why, unless it was told to. */
+  /** Resolves when the thread has ended: with the error, or with undefined after `stop`. */
   readonly ended: Promise<Error | undefined>;
   #stopping = false;
 
@@ -32,17 +32,23 @@ export class FrameThread {
     this.ended = this.#thread.ended.then(() => this.failure);
   }
 
-  /** Why it has ended, where it was not told to. */
+  /** Why the thread ended without `stop`; undefined otherwise. */
   get failure(): Error | undefined {
     return this.#stopping ? undefined : this.#thread.failure;
   }
 
-  /** Resolves when the thread has carried it out, or has ended: from then on nothing is judged by what was before. */
+  /**
+   * Resolves when the thread has carried the command out or has ended. From then on nothing is
+   * judged by the state before it.
+   */
   command(command: JudgeCommand): Promise<void> {
     return this.#thread.command(command);
   }
 
-  /** Gives the flows that were opened or denied since; gives back how many were lost, because they came faster than this was called. */
+  /**
+   * Calls `take` for each flow opened or denied since the previous drain. Returns how many events
+   * were lost because the drains came too rarely.
+   */
   drain(take: (event: FlowEvent) => void): number {
     this.#events.drain(take);
     return this.#events.takeLost();

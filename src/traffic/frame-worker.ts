@@ -1,6 +1,7 @@
 /**
- * The thread that judges captured frames, and sends those on that it allows where it is told to: a batch of what has come from one capture, then one from the next, so that a
- * flood on one side takes no more than its share. Like a queue's worker it never returns to Node's event loop until it is told to stop.
+ * The thread that judges captured frames and, on a wire, sends the allowed ones on. It takes one
+ * batch from each capture in turn, so that a flood on one side gets no more than its share. Like a
+ * queue's worker it does not return to Node's event loop until it is told to stop.
  */
 import { workerData } from 'node:worker_threads';
 import { readerOf } from '../capture/capture.ts';
@@ -20,9 +21,9 @@ import { Cables } from '../wire/cables.ts';
 import { BATCH } from '../wire/packet-socket.ts';
 import type { JudgeCommand, JudgeSetup } from './frame-messages.ts';
 
-/** An idle thread still wakes this often, in ms; interfaces are looked at as often. */
+/** How often an idle thread wakes, flows expire and interfaces are checked, in ms. */
 const TICK = 200;
-/** Flows that a tick lets expire at most. */
+/** Most flows that one tick expires in each of the judge's two tables. */
 const EXPIRE = 10_000;
 const LITTLE_ENDIAN = true;
 
@@ -57,7 +58,7 @@ function now(): number {
   return performance.now() | 0;
 }
 
-/** Judges what has come, a batch from each side, and waits where there was nothing. */
+/** Judges a batch from each side and carries out commands. Waits if there was nothing to judge. */
 function turn(): void {
   const time = now();
   let taken = cables?.takeUdp(time) ?? 0;

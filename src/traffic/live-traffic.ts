@@ -1,9 +1,10 @@
 /**
- * Live traffic, judged by a whole cluster's policies: listened to, or carried as a wire carries it.
+ * Live traffic, judged by a whole cluster's policies: observed, or carried between interfaces.
  *
- *     process with libpcap, one for each side --frames--> thread that judges --allowed frames--> the other side
+ *     process with libpcap, one a side --frames--> thread that judges --allowed--> the other side
  *
- * The processes come back when they end, and what the thread knows of flows stays. While a side of a cable is not captured the cable carries nothing.
+ * A capture process that ends is restarted, and the thread keeps its flows. A cable carries nothing
+ * while one of its ends is not captured.
  */
 
 import { Capture, type CaptureChange } from '../capture/capture.ts';
@@ -19,7 +20,10 @@ export { CaptureUnavailableError } from '../capture/capture.ts';
 export type { LinkLocalFlags } from '../frames/link-local.ts';
 export type { Pair } from '../wire/cables.ts';
 
-/** Bytes of a frame that a verdict needs: link and IP headers with their options, transport header, and as much of what an ICMP error quotes. */
+/**
+ * Bytes of a frame that a verdict needs: link and IP headers with their options, the transport
+ * header, and the same headers of the packet that an ICMP error quotes.
+ */
 const HEADERS = 512;
 const WHOLE_FRAMES = 65_535;
 
@@ -30,13 +34,16 @@ const ALL_PASS: LinkLocalFlags = { arp: true, neighbourDiscovery: true, groups: 
 
 interface LiveTrafficOptions {
   readonly cluster: WholeCluster;
-  /** Tracked at once, and as many more that no policy is about. @default DEFAULT_FLOWS */
+  /**
+   * Size of each of two flow tables: for flows that policies cover, and for the others. @default
+   * DEFAULT_FLOWS
+   */
   readonly flowCapacity?: number;
-  /** Of the kernel, for each interface. @default DEFAULT_BUFFER */
+  /** Bytes of the kernel's buffer for each interface. @default DEFAULT_BUFFER */
   readonly bufferBytes?: number;
-  /** Calls `start` in the network namespace of the interfaces. @default that of the calling thread */
+  /** Calls `start` in the interfaces' network namespace. @default the calling thread's */
   readonly inNamespace?: <T>(start: () => T) => T;
-  /** An interface was opened or closed, or why it is closed has changed. */
+  /** Called when an interface opens or closes, or when the reason why it is closed changes. */
   readonly onChange?: (change: CaptureChange) => void;
 }
 
@@ -46,9 +53,12 @@ export interface ListenOptions extends LiveTrafficOptions {
 
 export interface WireOptions extends LiveTrafficOptions {
   readonly pairs: readonly Pair[];
-  /** @default all of it */
+  /** Which link-local traffic passes. @default all of it */
   readonly pass?: Partial<LinkLocalFlags>;
-  /** For so many ms connections that were open before pass where a direction allows them. @default 0 */
+  /**
+   * For this many ms, connections older than the wire pass if either direction would be allowed.
+   * @default 0
+   */
   readonly adopt?: number;
 }
 
@@ -74,7 +84,7 @@ export class LiveTraffic {
     });
   }
 
-  /** Listens, and lets everything be. @throws CaptureUnavailableError */
+  /** Judges traffic without touching it. @throws CaptureUnavailableError */
   static async listen(options: ListenOptions): Promise<LiveTraffic> {
     const { interfaces, onChange = () => undefined } = options;
     const capture = new Capture({ ...common(options), interfaces, frames: 'all', snapLength: HEADERS, onChange });
@@ -85,7 +95,9 @@ export class LiveTraffic {
     });
   }
 
-  /** Carries what is allowed. @throws CaptureUnavailableError */
+  /**
+   * Carries allowed traffic between the interfaces of each pair. @throws CaptureUnavailableError
+   */
   static async wire(options: WireOptions): Promise<LiveTraffic> {
     const { pairs, adopt = 0 } = options;
     const pass = { ...ALL_PASS, ...options.pass };
@@ -106,7 +118,10 @@ export class LiveTraffic {
     return await LiveTraffic.#start(options, captures, { wire, observes: false, adopt });
   }
 
-  /** Resolves when the thread that judges has ended, which it only does when stopped, or on a fault. Nothing passes from then on. */
+  /**
+   * Resolves when the judging thread has ended: with undefined after `stop`, otherwise with the
+   * error. From then on a wire carries nothing.
+   */
   get ended(): Promise<Error | undefined> {
     return this.#thread.ended;
   }
@@ -115,44 +130,49 @@ export class LiveTraffic {
     return this.#thread.counters;
   }
 
-  /** Frames that were captured, */
+  /** Frames captured. */
   get captured(): number {
     return this.#captures.reduce((sum, { captured }) => sum + captured, 0);
   }
 
-  /** those that the kernel dropped before, because a buffer was full, */
+  /** Frames that the kernel dropped because a buffer was full. */
   get dropped(): number {
     return this.#captures.reduce((sum, { dropped }) => sum + dropped, 0) + this.counters.get('udpDropped');
   }
 
-  /** and how often a process that captures had to be started again. */
+  /** How often a capture process was restarted. */
   get restarts(): number {
     return this.#captures.reduce((sum, { restarts }) => sum + restarts, 0);
   }
 
-  /** Interfaces that are not captured now, and why. */
+  /** The interfaces that are not captured now, and why. */
   get closed(): readonly CaptureChange[] {
     return this.#captures.flatMap(({ closed }) => closed);
   }
 
-  /** Process ids of those that capture. */
+  /** Process ids of the running capture processes. */
   get pids(): readonly number[] {
     return this.#captures.flatMap(({ pid }) => pid ?? []);
   }
 
-  /** The cluster has changed; resolves when nothing is judged any more by what was before. */
+  /**
+   * Publishes the changed cluster. Resolves when nothing is judged by the previous one any more.
+   */
   async update(): Promise<void> {
     const { table, places } = this.#cluster.compile();
     await this.#thread.command({ type: 'cluster', table: table.buffer, places });
   }
 
-  /** Flows that were opened or denied since; gives back how many were lost, because they came faster than this was called. */
+  /**
+   * Calls `take` for each flow opened or denied since the previous drain. Returns how many events
+   * were lost because the drains came too rarely.
+   */
   drain(take: (event: FlowEvent) => void): number {
     return this.#thread.drain(take);
   }
 
   async stop(): Promise<void> {
-    // The thread reads the captures' memory.
+    // The thread reads the captures' memory, so it ends first.
     await this.#thread.stop();
     await Promise.all(this.#captures.map((capture) => capture.stop()));
   }

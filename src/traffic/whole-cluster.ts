@@ -1,6 +1,7 @@
 /**
- * A cluster as captured traffic is judged by it: every pod is an endpoint of one table, so that both directions of a flow are judged wherever it is seen, and
- * the addresses of pods, nodes and Services are known for what they are.
+ * A cluster, compiled to judge captured traffic: every pod is an endpoint of one table, so both
+ * directions of a flow are judged wherever it is captured. It also knows which addresses belong to
+ * nodes and Services.
  */
 import { hostsOf } from '../cluster/address-owners.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
@@ -14,7 +15,7 @@ import { type NodeIdentity, PolicyCompiler } from '../policy/compiler.ts';
 import { turnedPolicies } from '../policy/refused-policies.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
 
-/** What packets are judged by. */
+/** What captured packets are judged by. */
 export interface ClusterTable {
   readonly table: RuleTable;
   readonly places: PlacesInit;
@@ -28,7 +29,7 @@ export class WholeCluster {
   readonly #services: readonly ServiceRecord[];
   #ends: Ends | undefined;
 
-  /** @param nodes those whose addresses are known otherwise than from pods that use their network */
+  /** @param nodes nodes whose addresses come from another source than hostNetwork pods */
   constructor(snapshot: ClusterSnapshot, services: readonly ServiceRecord[], nodes: readonly NodeIdentity[] = []) {
     this.#nodes = nodes;
     this.#services = services;
@@ -39,7 +40,7 @@ export class WholeCluster {
     this.#take(this.#store.apply(changes));
   }
 
-  /** Takes the snapshot as the whole truth. Gives back whether anything is different from before. */
+  /** Replaces all records by the snapshot's. Returns whether anything changed. */
   replace(snapshot: ClusterSnapshot): boolean {
     const changes = this.#store.replace(snapshot);
     this.#take(changes);
@@ -66,7 +67,7 @@ export class WholeCluster {
     };
   }
 
-  /** Whose an address is, of canonical text. */
+  /** Returns the pod or node that has an address (canonical text), or the bare address. */
   endAt(address: string): FlowEnd {
     this.#ends ??= new Ends(this.#store.snapshot(), this.#services, this.#nodes);
     return this.#ends.at(address);

@@ -1,5 +1,6 @@
 /**
- * Cables between interfaces: what comes in at one end and is allowed goes out at the other. A cable is open while both ends are captured; closed, it carries nothing.
+ * Cables between interfaces: an allowed frame that comes in at one end goes out at the other. A
+ * cable is open while both ends are captured; a closed one carries nothing.
  */
 
 import { interfaceOf, linkTypeOf } from '../capture/capture-messages.ts';
@@ -17,19 +18,19 @@ import { VNET_HEADER } from './vnet-header.ts';
 
 const LITTLE_ENDIAN = true;
 
-/** The interfaces of a cable. */
+/** The names of a cable's two interfaces. */
 export type Pair = readonly [string, string];
 
 export interface WireSetup {
   readonly pairs: readonly Pair[];
   readonly pass: LinkLocalFlags;
-  /** Int32 by pair: how many of its ends are captured. */
+  /** One int32 a pair: how many of its ends are captured. */
   readonly captured: SharedArrayBuffer;
 }
 
 /** One end of a cable. */
 interface End {
-  /** Of the cable: index into the words that say whether it is open. */
+  /** The number of the cable, an index into `WireSetup.captured`. */
   readonly cable: number;
   readonly own: Interface;
   readonly other: Interface;
@@ -41,14 +42,14 @@ export class Cables {
   readonly #judge: FrameJudge;
   readonly #counters: FrameCounters;
   readonly #pass: LinkLocalFlags;
-  /** By cable, how many of its ends are captured. */
+  /** How many ends of each cable are captured. */
   readonly #captured: Int32Array;
-  /** By side, then by cable. */
+  /** Ends by side, then by cable. */
   readonly #ends: readonly (readonly End[])[];
   readonly #endByIndex = new Map<number, End>();
   readonly #frame = new LinkFrame();
   readonly #received: FrameMemory;
-  /** Did the frame that was judged last pass for what it is, and not for its addresses? */
+  /** Whether the last frame passed or was dropped as link-local traffic, not by policy. */
   #isUnjudged = false;
 
   constructor({ pairs, pass, captured }: WireSetup, judge: FrameJudge, counters: FrameCounters) {
@@ -67,7 +68,10 @@ export class Cables {
     this.refresh();
   }
 
-  /** Looks for interfaces that have gone or come, and for what was dropped. To be called several times a second. */
+  /**
+   * Looks for interfaces that have vanished or appeared, and counts dropped UDP frames. Call it
+   * several times a second.
+   */
   refresh(): void {
     const ends = this.#ends.flat();
     const changed = ends.filter(({ own }) => own.refresh());
@@ -79,7 +83,10 @@ export class Cables {
     this.#counters.count('udpDropped', takeStatistics(this.udp.fd).dropped);
   }
 
-  /** Judges the frame that `ring` is at, captured on a side, 0 or 1, and sends it on. */
+  /**
+   * Judges the frame at the ring's position, captured on `side` (0 or 1), and sends it on if it is
+   * allowed.
+   */
   take(ring: FrameRingReader, side: number, now: number): void {
     const { view, offset, length, realLength, tag } = ring;
     const end = this.#ends[side]?.[interfaceOf(tag)];
@@ -99,7 +106,10 @@ export class Cables {
     this.#release(end);
   }
 
-  /** Judges the UDP that has come, and sends it on. Gives back how many frames that were. */
+  /**
+   * Judges the UDP frames that have arrived and sends the allowed ones on. Returns how many
+   * arrived.
+   */
   takeUdp(now: number): number {
     const { udp } = this;
     const count = udp.receive();
@@ -118,7 +128,7 @@ export class Cables {
     return count;
   }
 
-  /** Everything that was allowed is handed to the kernel. */
+  /** Hands all allowed frames to the kernel. */
   flush(): void {
     this.#forwarder.flush();
   }
@@ -129,7 +139,7 @@ export class Cables {
 
   #isAllowed(view: DataView, offset: number, length: number, realLength: number, now: number): boolean {
     this.#isUnjudged = false;
-    // To a group: the lowest bit of the first byte of the destination.
+    // A group address has the lowest bit of its first byte set.
     if ((view.getUint8(offset) & 1) !== 0 || !this.#pass.linkAddresses) {
       this.#frame.read(view, offset, length, realLength, LINKTYPE_ETHERNET, LITTLE_ENDIAN);
       const passes = passesLinkLocal(this.#pass, view, offset, this.#frame);
@@ -149,7 +159,7 @@ export class Cables {
       return false;
     }
     if (reason === NEIGHBOUR_DISCOVERY) return this.#passUnjudged(this.#pass.neighbourDiscovery);
-    // With it those that have waited for it.
+    // Count the later fragments, held until now, with their first one.
     for (let packets = 1 + this.#judge.released.length; packets > 0; packets--)
       this.#counters.countReason(reason, this.#judge.isAudited);
     if (reason === RELATED) {
@@ -165,7 +175,7 @@ export class Cables {
     return passes;
   }
 
-  /** Later fragments that have waited for the one that was allowed follow it. */
+  /** Sends the fragments that were held until this frame, their first fragment, was allowed. */
   #release(end: End): void {
     if (this.#isUnjudged) return;
     for (const fragment of this.#judge.released) this.#forwarder.sendCopy(fragment, end.other);

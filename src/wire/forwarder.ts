@@ -1,4 +1,7 @@
-/** The far end of a wire: frames that were allowed are sent on, finished where their sender left that to a network card. */
+/**
+ * Sends allowed frames on at the far end of a wire, and finishes what their sender left to a
+ * network card: checksums and segmentation.
+ */
 
 import type { Interface } from '../capture/interfaces.ts';
 import type { LinkFrame } from '../frames/link-frame.ts';
@@ -12,10 +15,13 @@ import { PathMtu } from './path-mtu.ts';
 import { finishChecksum, partsOf, SCTP_HEADER } from './sctp-packets.ts';
 import { tcpHeaderLength, VNET_HEADER, writeOffloads, writePlain } from './vnet-header.ts';
 
-/** For frames that are not sent from where they were captured. One and its parts always fit. */
+/**
+ * Bytes for frames that are not sent from where they were captured. A frame cut into parts always
+ * fits.
+ */
 const SCRATCH = 1 << 18;
 
-/** Memory with a frame in it. */
+/** Memory that contains a frame. */
 export interface FrameMemory {
   readonly view: DataView;
   readonly address: bigint;
@@ -39,25 +45,28 @@ export class Forwarder {
     this.#sender.add(memory, offset, length, to.index);
   }
 
-  /** Sends a frame that has its virtio header in front, as it was received. */
+  /** Sends a frame with the virtio header that it was received with. */
   sendReceived(memory: FrameMemory, header: number, length: number, to: Interface): void {
     if (this.#sender.isFull) this.flush();
     const { headers, headerAt } = this.#sender;
     headers.setBigUint64(headerAt, memory.view.getBigUint64(header));
     headers.setUint16(headerAt + 8, memory.view.getUint16(header + 8));
-    // All other flags are for receivers.
+    // Keep only NEEDS_CSUM: the other flags are for receivers.
     headers.setUint8(headerAt, headers.getUint8(headerAt) & 1);
     this.#sender.add(memory, header + VNET_HEADER, length, to.index);
   }
 
-  /** Sends bytes that lie elsewhere, and may be gone when this returns. */
+  /** Copies the bytes and sends the copy. The caller may reuse `bytes` at once. */
   sendCopy(bytes: Uint8Array, to: Interface): void {
     const at = this.#reserve(bytes.length);
     this.#scratch.bytes.set(bytes, at);
     this.send(this.#scratch, at, bytes.length, to);
   }
 
-  /** Sends the frame with an IP packet that was decoded last. `mtu` is that of the interface on which it came. */
+  /**
+   * Sends the frame with the IP packet that was decoded last. `mtu` is the MTU of the interface
+   * that it came in on.
+   */
   sendIp(
     memory: FrameMemory,
     offset: number,
@@ -93,11 +102,11 @@ export class Forwarder {
     if (this.#sender.isFull) this.flush();
     const { headers, headerAt } = this.#sender;
     writeOffloads(headers, headerAt, memory.view, offset, transport, ip + ipLength - transport, packet, segmentSize);
-    // What the link has padded is no part of a segment.
+    // The link's padding must not end up in a segment.
     this.#sender.add(memory, offset, segmentSize > 0 ? ip + ipLength - offset : length, to.index);
   }
 
-  /** Everything is handed to the kernel, and the frames' memory may be written again. */
+  /** Hands all frames to the kernel. Their memory may be overwritten afterwards. */
   flush(): void {
     const { sent, refused } = this.#sender;
     this.#sender.flush();
@@ -144,7 +153,7 @@ export class Forwarder {
     }
   }
 
-  /** Room for so many bytes, until the next flush. */
+  /** Reserves `length` bytes of scratch memory until the next flush. Returns their offset. */
   #reserve(length: number): number {
     if (this.#scratchEnd + length > SCRATCH || this.#sender.isFull) this.flush();
     const at = this.#scratchEnd;
@@ -157,21 +166,27 @@ export function viewed(memory: PinnedMemory): FrameMemory & { readonly bytes: Ui
   return { view: new DataView(memory.buffer), address: memory.address, bytes: new Uint8Array(memory.buffer) };
 }
 
-/** Where the header after all IP headers starts, in a packet that was decoded and has one. */
+/** Returns the offset of the header behind all IP headers, for a decoded packet that has one. */
 export function transportOf(view: DataView, frame: LinkFrame, packet: Packet): number {
   const ip = frame.payload;
   if (packet.family === 4) return ip + ((view.getUint8(ip) & 15) << 2);
   return ip + (walkExtensions(view, ip, frame.captured, view.getUint8(ip + 6)) >> POSITION_SHIFT);
 }
 
-/** Without what the link has padded; a field of 0 is as packet/decode.ts says. */
+/**
+ * Returns the IP packet's length without the link's padding. packet/decode.ts explains a length
+ * field of 0.
+ */
 function ipLengthOf(view: DataView, frame: LinkFrame, packet: Packet): number {
   if (packet.family === 4) return view.getUint16(frame.payload + 2) || frame.captured;
   const payload = view.getUint16(frame.payload + 4);
   return payload === 0 ? frame.captured : IPV6_HEADER + payload;
 }
 
-/** Writes the length of part `part` of a packet, and for IPv4 an identification of its own and the header's checksum. */
+/**
+ * Writes the length of part number `part`; for IPv4 also an identification of its own and the
+ * header checksum.
+ */
 function writeIpLength(view: DataView, ip: number, family: number, length: number, part: number): void {
   if (family === 6) {
     view.setUint16(ip + 4, length - IPV6_HEADER);

@@ -1,9 +1,11 @@
 /**
- * Packet sockets (packet(7), linux/if_packet.h): frames sent in batches, each with its virtio header in front, and UDP received the same way.
+ * Packet sockets (packet(7), linux/if_packet.h): they send frames in batches, each behind a virtio
+ * header, and receive UDP the same way.
  *
- * Frames are sent here and not by libpcap, whose pcap_sendpacket takes one frame a call, refuses one that is longer than the MTU, and cannot say that checksums
- * and segments are still to be made. UDP comes here and not by libpcap, which does not tell where a frame that holds several datagrams
- * (UDP_SEGMENT) is to be cut: nothing in its headers does.
+ * libpcap falls short at both. Its pcap_sendpacket takes one frame a call, refuses frames longer
+ * than the MTU, and cannot ask the kernel to finish checksums or to cut segments. On receipt it
+ * does not report where to cut a frame of several UDP datagrams (UDP_SEGMENT), and the frame's own
+ * headers do not say either.
  */
 
 import { incomingUdp } from '../capture/packet-filter.ts';
@@ -36,7 +38,7 @@ const SO_RCVBUFFORCE = 33;
 const c_bind = libcFunction('int bind(int fd, const void *address, uint32_t length)');
 const c_sendmmsg = libcFunction('int sendmmsg(int fd, void *messages, unsigned int count, int flags)');
 
-/** Frames sent, or received, at once. */
+/** Most frames of one batch. */
 export const BATCH = 64;
 
 /** Layouts of x86-64 and arm64: see sys/libc.ts. */
@@ -48,7 +50,7 @@ const IOVEC = 16;
 /** `struct sockaddr_ll`: u16 family, u16 protocol, int32 ifindex, … */
 const SOCKADDR_LL = 20;
 
-/** Sends frames that lie in pinned memory, on any interface of the calling thread's network namespace. */
+/** Sends frames from pinned memory on any interface of the calling thread's network namespace. */
 export class FrameSender {
   readonly #fd: number;
   readonly #messages = pinnedMemory(BATCH * MMSGHDR);
@@ -58,13 +60,13 @@ export class FrameSender {
   readonly #messageView = new DataView(this.#messages.buffer);
   readonly #partView = new DataView(this.#parts.buffer);
   readonly #targetView = new DataView(this.#targets.buffer);
-  /** Where the virtio header of the next frame is written, from `headerAt` on. */
+  /** The virtio header of the next frame belongs here, at `headerAt`. */
   readonly headers = new DataView(this.#headers.buffer);
   #count = 0;
-  /** Frames that the kernel took, and those that it did not. */
+  /** Frames that the kernel took; `refused` counts the others. */
   sent = 0;
   refused = 0;
-  /** Why the last one was refused. */
+  /** errno of the last refusal. */
   error = 0;
 
   /** @throws SystemCallError EPERM without CAP_NET_RAW */
@@ -92,7 +94,10 @@ export class FrameSender {
     return this.#count === BATCH;
   }
 
-  /** Adds a frame, whose virtio header was written; it must stay as it is until `flush`. */
+  /**
+   * Queues a frame whose virtio header is already written. Its memory must not change until
+   * `flush`.
+   */
   add(memory: { readonly address: bigint }, offset: number, length: number, interfaceIndex: number): void {
     const part = (2 * this.#count + 1) * IOVEC;
     this.#partView.setBigUint64(part, memory.address + BigInt(offset), true);
@@ -101,7 +106,10 @@ export class FrameSender {
     this.#count++;
   }
 
-  /** Sends what was added. One that the kernel does not take (an interface that has gone or is down, no memory) holds up no other. */
+  /**
+   * Sends the queued frames. If the kernel refuses one (its interface is gone or down, no memory),
+   * the others are still sent.
+   */
   flush(): void {
     let done = 0;
     while (done < this.#count) {
@@ -120,11 +128,11 @@ export class FrameSender {
   }
 }
 
-/** A received frame may be as long as IP allows, and an Ethernet header. */
+/** Bytes for one received frame: the longest IP packet with its link and virtio headers. */
 const SLOT = (1 << 16) + 256;
 const RECEIVED = 16;
 
-/** Receives the UDP of some interfaces, with a virtio header in front of each frame. */
+/** Receives UDP from some interfaces, each frame behind a virtio header. */
 export class UdpReceiver {
   readonly fd: number;
   readonly memory: PinnedMemory = pinnedMemory(RECEIVED * SLOT);
@@ -137,7 +145,7 @@ export class UdpReceiver {
 
   readonly #instructions: PinnedMemory;
 
-  /** @param most interfaces that are listened to at once */
+  /** @param most the largest number of interfaces that `listen` may get */
   constructor(most: number) {
     this.#instructions = pinnedMemory(incomingUdp(new Array(most).fill(0)).byteLength);
     this.fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0);
@@ -159,28 +167,28 @@ export class UdpReceiver {
     }
   }
 
-  /** Takes what comes in on these interfaces from now on, by index. */
+  /** Receives from these interfaces, given by index, from now on. */
   listen(interfaces: readonly number[]): void {
     attachFilter(this.fd, incomingUdp(interfaces), this.#instructions);
   }
 
-  /** Takes what has come, without waiting: how many frames. */
+  /** Receives the frames that have arrived, without waiting. Returns how many. */
   receive(): number {
     for (let i = 0; i < RECEIVED; i++) this.#messageView.setUint32(i * MMSGHDR + 8, SOCKADDR_LL, true);
     return Math.max(0, recvmmsg(this.fd, this.#messages.address, RECEIVED, MSG_DONTWAIT, null));
   }
 
-  /** Of frame `i`: where its virtio header is in `view`, and behind it the frame; */
+  /** Returns the offset in `view` of frame `i`'s virtio header; the frame follows it. */
   headerAt(i: number): number {
     return i * SLOT;
   }
 
-  /** how long the frame is; */
+  /** Returns the length of frame `i` in bytes, without the virtio header. */
   lengthOf(i: number): number {
     return this.#messageView.getUint32(i * MMSGHDR + MMSGHDR_LENGTH, true) - VNET_HEADER;
   }
 
-  /** and on which interface it came. */
+  /** Returns the index of the interface that frame `i` arrived on. */
   interfaceOf(i: number): number {
     return this.#sourceView.getInt32(i * SOCKADDR_LL + 4, true);
   }

@@ -1,6 +1,7 @@
 /**
- * What ICMP errors on their way through the wire say about the largest packet that gets to an address: fragmentation needed (RFC 1191) and packet too big (RFC 8201).
- * A sender that leaves segmentation to others expects its segments cut to this.
+ * Path MTUs learned from ICMP errors that pass through the wire: fragmentation needed (RFC 1191)
+ * and packet too big (RFC 8201). A sender that leaves segmentation to the network card expects
+ * segments that fit the path MTU.
  */
 import type { Packet } from '../packet/packet.ts';
 import { ICMP } from '../packet/protocols.ts';
@@ -9,7 +10,10 @@ const DESTINATION_UNREACHABLE = 3;
 const FRAGMENTATION_NEEDED = 4;
 const PACKET_TOO_BIG = 2;
 const PATHS = 4096;
-/** RFC 1191 section 6.3 wants old knowledge forgotten, Linux does after as many ms (net.ipv4.route.mtu_expires). */
+/**
+ * In ms. RFC 1191 section 6.3 asks to forget old values; Linux does so after the same time
+ * (net.ipv4.route.mtu_expires).
+ */
 const LIFETIME = 600_000;
 const SMALLEST = 576;
 
@@ -21,7 +25,7 @@ interface Path {
 export class PathMtu {
   readonly #paths = new Map<string, Path>();
 
-  /** Takes note of an ICMP error that passes; `icmp` is where its header starts. */
+  /** Learns the MTU from an ICMP error that passes; `icmp` is the offset of its header. */
   learn(packet: Packet, view: DataView, icmp: number, now: number): void {
     const isIpv4 = packet.protocol === ICMP;
     const isMeant = isIpv4
@@ -37,7 +41,7 @@ export class PathMtu {
     if (this.#paths.size > PATHS && oldest !== undefined) this.#paths.delete(oldest);
   }
 
-  /** The largest packet to this one's destination, no more than `mtu`. */
+  /** Returns the largest packet size towards the packet's destination, `mtu` at most. */
   towards({ dst0, dst1, dst2, dst3 }: Packet, mtu: number, now: number): number {
     if (this.#paths.size === 0) return mtu;
     const path = this.#paths.get(`${dst0} ${dst1} ${dst2} ${dst3}`);

@@ -1,6 +1,8 @@
 /**
- * SCTP packets as they must be on a cable. Between virtual interfaces their checksum is left 0, and one frame may hold the chunks of several packets, for the
- * network card to part (NETIF_F_SCTP_CRC, NETIF_F_GSO_SCTP); no header of a packet socket can ask for either, so it is done here. RFC 9260 sections 3 and 6.8.
+ * Finishes SCTP packets for a cable. Between virtual interfaces their checksum stays 0, and one
+ * frame may contain the chunks of several packets, for the network card to split (NETIF_F_SCTP_CRC,
+ * NETIF_F_GSO_SCTP). A packet socket's header cannot ask the kernel for either, so both are done
+ * here. RFC 9260 sections 3 and 6.8.
  */
 
 export const SCTP_HEADER = 12;
@@ -13,7 +15,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
   return crc;
 });
 
-/** Writes the checksum of the packet that starts at `at`, where there is none yet. */
+/** Writes the checksum of the packet at `at`, unless it has one already. */
 export function finishChecksum(view: DataView, at: number, length: number): void {
   if (view.getUint32(at + CHECKSUM) !== 0) return;
   view.setUint32(at + CHECKSUM, crc32c(view, at, length), true);
@@ -26,8 +28,9 @@ function crc32c(view: DataView, at: number, length: number): number {
 }
 
 /**
- * Where the chunks of the packet at `at`, of `length` bytes, are to be parted so that none has more than `most` bytes with its header: the ends of all parts. Undefined where a
- * chunk alone is longer.
+ * Splits the chunks of the packet at `at`, `length` bytes long, so that no part exceeds `most`
+ * bytes, its SCTP header included. Returns where each part ends; undefined if a single chunk is too
+ * long.
  */
 export function partsOf(view: DataView, at: number, length: number, most: number): readonly number[] | undefined {
   const end = at + length;

@@ -1,11 +1,15 @@
 /**
- * What a frame asks of who sends it on: `struct virtio_net_hdr` (linux/virtio_net.h), in front of every frame of a packet socket with PACKET_VNET_HDR.
+ * `struct virtio_net_hdr` (linux/virtio_net.h): what the kernel is to finish in a frame. It
+ * precedes every frame of a packet socket with PACKET_VNET_HDR.
  *
- * Frames between virtual interfaces are not as they would be on a cable. Checksums of TCP and UDP are left to the network card: the field holds the sum of
- * the pseudo header only. And one frame stands for many segments, up to 64 KiB of them. libpcap does not say which frames these are; the header fields do. The
- * kernel finishes what this header asks for where the receiver cannot, and hands on as it is what goes to a virtual interface again.
+ * Frames between virtual interfaces differ from frames on a cable. TCP and UDP checksums are left
+ * to the network card: the field contains only the sum of the pseudo header. And one frame of up to
+ * 64 KiB may stand for many segments. libpcap does not say which frames these are; their header
+ * fields do. The kernel does what this header asks for if the receiver cannot do it, and passes the
+ * frame on unchanged to another virtual interface.
  *
- *     0 flags   1 gso type   2 header length   4 segment size   6 where the checksum starts   8 where in that its field is      host byte order
+ *     0 flags   1 gso type   2 header length   4 segment size   6 checksum start
+ *     8 checksum field, counted from the checksum start         in host byte order
  */
 import type { Packet } from '../packet/packet.ts';
 import { TCP, UDP } from '../packet/protocols.ts';
@@ -19,18 +23,19 @@ const GSO_ECN = 0x80;
 
 const TCP_CHECKSUM = 16;
 const UDP_CHECKSUM = 6;
-/** Of the flags byte of TCP: congestion window reduced, said once (RFC 3168 section 6.1.2). */
+/** TCP flag: congestion window reduced, sent once (RFC 3168 section 6.1.2). */
 const CWR = 0x80;
 
-/** A frame without wishes. */
+/** Writes a header that asks for nothing. */
 export function writePlain(header: DataView, at: number): void {
   header.setUint16(at, GSO_NONE);
   header.setBigUint64(at + 2, 0n);
 }
 
 /**
- * Writes the header of a frame that starts at `frame` and whose TCP or UDP header starts at `transport` and is followed by `length` bytes in all. `segmentSize` above 0:
- * it is to be cut into segments of so much payload.
+ * Writes the virtio header of the frame at `frame`. Its TCP or UDP header starts at `transport`;
+ * that header and the payload are `length` bytes. If `segmentSize` is above 0, the kernel cuts the
+ * frame into segments with that many bytes of payload.
  */
 export function writeOffloads(
   header: DataView,
@@ -62,7 +67,10 @@ export function tcpHeaderLength(view: DataView, transport: number): number {
   return (view.getUint8(transport + 12) >> 4) << 2;
 }
 
-/** RFC 9293 section 3.1, RFC 768, RFC 8200 section 8.1: of addresses, protocol and length, folded, not complemented. */
+/**
+ * Returns the sum of addresses, protocol and length, folded, not complemented (RFC 9293 section
+ * 3.1, RFC 768, RFC 8200 section 8.1).
+ */
 function pseudoHeaderSum(packet: Packet, length: number): number {
   let sum = (packet.protocol === UDP ? UDP : TCP) + (length >>> 16) + (length & 0xffff);
   sum += halves(packet.src0) + halves(packet.dst0);

@@ -4,8 +4,8 @@ import { captureAdvice } from '../../src/capture/capture-advice.ts';
 describe('advice about a capture that cannot start', () => {
   const MISSING = "Cannot find module 'cap'";
 
-  it('tells someone in a pod to build the image anew, not to run npm there', () => {
-    expect(captureAdvice(MISSING, 'image')).toContain("build the image anew from podfence's Dockerfile");
+  it('tells someone in a pod to rebuild the image, not to run npm there', () => {
+    expect(captureAdvice(MISSING, 'image')).toContain("rebuild the image from podfence's Dockerfile");
     expect(captureAdvice(MISSING, 'image')).not.toMatch(/npm (ci|install)/);
     expect(captureAdvice('libpcap.so.0.8: cannot open shared object file', 'image')).not.toContain('apt-get');
   });

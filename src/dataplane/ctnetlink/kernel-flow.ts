@@ -1,14 +1,17 @@
 /**
- * One entry of the kernel's connection table, read from a ctnetlink message (linux/netfilter/nfnetlink_conntrack.h):
+ * One entry of the kernel's connection table, read from a ctnetlink message
+ * (linux/netfilter/nfnetlink_conntrack.h):
  *
- *     CTA_TUPLE_ORIG   nested: CTA_TUPLE_IP { addresses }, CTA_TUPLE_PROTO { number, ports or ICMP id }   as the opener sent it, before NAT
- *     CTA_TUPLE_REPLY  the same for replies: its source is where NAT sent the connection to
- *     CTA_PROTOINFO    nested: for TCP { CTA_PROTOINFO_TCP { CTA_PROTOINFO_TCP_STATE u8, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL { u8 flags, u8 mask } } }
+ *     CTA_TUPLE_ORIG   nested, as the opener sent it, before NAT:
+ *                        CTA_TUPLE_IP { addresses }, CTA_TUPLE_PROTO { number, ports or ICMP id }
+ *     CTA_TUPLE_REPLY  the same for replies: its source is where NAT sent the connection
+ *     CTA_PROTOINFO    nested, for TCP: CTA_PROTOINFO_TCP { CTA_PROTOINFO_TCP_STATE u8,
+ *                        CTA_PROTOINFO_TCP_FLAGS_ORIGINAL { u8 flags, u8 mask } }
  *     CTA_MARK         be32
  *     CTA_ZONE         be16, absent for zone 0
  *
- * Policies are judged after Service DNAT and before masquerade, so the flow as the forward hook sees it in its opening direction goes from the original
- * source to the replying side.
+ * Policies apply after Service DNAT and before masquerade. So in its opening direction the forward
+ * hook sees the flow go from the original source to the source of the replies.
  */
 import { OK, type Packet } from '../../packet/packet.ts';
 import { AF_INET, AF_INET6 } from '../../sys/libc.ts';
@@ -59,9 +62,12 @@ function emptyTuple(): Tuple {
 export class KernelFlow {
   family: 4 | 6 = 4;
   mark = 0;
-  /** A TCP connection that both sides have closed: the kernel only remembers it. */
+  /** A TCP connection that both sides have closed, and that the kernel only remembers. */
   isOver = false;
-  /** A TCP connection whose beginning the kernel has not seen: it takes whoever sent first after that for its opener. */
+  /**
+   * A TCP connection whose beginning the kernel did not see. It takes the sender of the first
+   * packet that it saw for the opener.
+   */
   isPickedUp = false;
   zone: number | undefined;
   readonly #original = emptyTuple();
@@ -70,7 +76,10 @@ export class KernelFlow {
   #tupleStart = 0;
   #tupleEnd = 0;
 
-  /** Reads the attributes at [start, end) of `view`. False where it is no IP connection or lacks one of its tuples; never reads past `end`. */
+  /**
+   * Reads the attributes at [start, end) of `view`. Returns false if it is not an IP connection or
+   * lacks one of its tuples. Never reads past `end`.
+   */
   read(view: DataView, start: number, end: number, family: number): boolean {
     if (family !== AF_INET && family !== AF_INET6) return false;
     this.family = family === AF_INET ? 4 : 6;
@@ -110,19 +119,22 @@ export class KernelFlow {
     });
   }
 
-  /** Whether that end, as the forward hook sees it, has the address. */
+  /** Whether this end, as the forward hook sees it, has the address. */
   hasEnd(role: 'opener' | 'other', address: readonly number[]): boolean {
     const { source } = role === 'opener' ? this.#original : this.#reply;
     return address.length === (this.family === 4 ? 1 : 4) && address.every((word, index) => source[index] === word);
   }
 
-  /** The bytes of CTA_TUPLE_ORIG's value, by which the kernel finds the entry again. A copy. */
+  /** Returns a copy of CTA_TUPLE_ORIG's value, by which the kernel finds the entry again. */
   originalTuple(): Uint8Array {
     const { buffer, byteOffset } = this.#view;
     return new Uint8Array(buffer, byteOffset + this.#tupleStart, this.#tupleEnd - this.#tupleStart).slice();
   }
 
-  /** Fills a new `packet`, or one that only this filled before, with what opens this flow, as the forward hook sees it. */
+  /**
+   * Fills `packet` with the packet that opens this flow, as the forward hook sees it. `packet` must
+   * be new, or filled only by this method before.
+   */
   opening(packet: Packet): void {
     const { source, sourcePort, protocol, icmpType } = this.#original;
     const { source: destination, sourcePort: destinationPort } = this.#reply;
@@ -157,12 +169,15 @@ function eachAttribute(
   }
 }
 
-/** The kernel is liberal too with connections that a flow table or Open vSwitch carries, but of those it has seen the SYN. */
+/**
+ * The kernel is also liberal with connections that a flow table or Open vSwitch carries, but it saw
+ * their SYN.
+ */
 function isPickedUp(flags: number): boolean {
   return (flags & (IP_CT_TCP_FLAG_BE_LIBERAL | IP_CT_TCP_FLAG_WINDOW_SCALE)) === IP_CT_TCP_FLAG_BE_LIBERAL;
 }
 
-/** True where it has both addresses, of the family. */
+/** Returns whether the tuple has both addresses of the family. */
 function readTuple(tuple: Tuple, view: DataView, start: number, end: number, family: 4 | 6): boolean {
   tuple.source.fill(0);
   tuple.destination.fill(0);
@@ -184,11 +199,11 @@ function readTuple(tuple: Tuple, view: DataView, start: number, end: number, fam
   return ends === (SOURCE | DESTINATION);
 }
 
-/** Bits of what `readAddress` gives back. */
+/** Bits that `readAddress` returns. */
 const SOURCE = 1;
 const DESTINATION = 2;
 
-/** Which address it was; 0 where it is none of the family. */
+/** Reads one address. Returns which one it was; 0 if it is not an address of the family. */
 function readAddress(tuple: Tuple, view: DataView, type: number, at: number, length: number, family: 4 | 6): number {
   const isSource = type === (family === 4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC);
   const isDestination = type === (family === 4 ? CTA_IP_V4_DST : CTA_IP_V6_DST);
@@ -213,7 +228,7 @@ function readProtocol(tuple: Tuple, view: DataView, type: number, at: number, le
     case CTA_PROTO_ICMP_ID:
     case CTA_PROTO_ICMPV6_ID:
       if (length >= 2) {
-        // As in a decoded packet: the identifier stands for both ports.
+        // As in a decoded packet, the identifier stands for both ports.
         tuple.sourcePort = view.getUint16(at, false);
         tuple.destinationPort = tuple.sourcePort;
       }

@@ -1,6 +1,7 @@
 /**
- * The kernel's connection table in the network namespace of the calling thread, through ctnetlink: offloaded flows live there, and so do
- * flows older than the agent. Read in pieces, so that the event loop is never held up for long; marks are changed in place.
+ * The kernel's connection table in the calling thread's network namespace, through ctnetlink. It
+ * contains the offloaded flows and those older than the agent. It is read in pieces, so that the
+ * event loop is never held up for long; marks are changed in place.
  */
 import { readFileSync } from 'node:fs';
 import { AF_INET, AF_INET6 } from '../../sys/libc.ts';
@@ -28,35 +29,40 @@ import { MessageWriter } from '../netlink/message.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import { KernelFlow } from './kernel-flow.ts';
 
-/** Of either family. */
+/** Both families. */
 const AF_UNSPEC = 0;
 const RECEIVE_BUFFER = 1 << 20;
-/** A dump that the table's own changes interrupted (it is resized) is read again, this often at most. */
+/** How often a dump is tried. A change of the table, such as a resize, interrupts it. */
 const ATTEMPTS = 10;
-/** Marks changed with one send. */
+/** Most marks changed with one send. */
 const CHANGES = 64;
 const CHANGE_LENGTH = 256;
 
-/** By which the kernel finds an entry again. */
+/** What the kernel finds an entry by. */
 export interface KernelFlowKey {
   readonly family: 4 | 6;
   readonly originalTuple: Uint8Array;
   readonly zone: number | undefined;
 }
 
-/** Which entries. */
+/** Which entries to read. */
 export interface KernelFlowSelection {
   /** Those with `mark & mask` equal to `value`. @default 0, all */
   readonly mask?: number;
   readonly value?: number;
   /** @default both */
   readonly family?: 4 | 6;
-  /** Only those that this address opened, or answers; where NAT changed addresses, the one before and after it that policies are about. */
+  /**
+   * Only entries that this address opened, or answers: the address that policies see, after Service
+   * DNAT and before masquerade.
+   */
   readonly end?: { readonly role: 'opener' | 'other'; readonly address: readonly number[] };
 }
 
 /**
- * Gives every entry of the selection to `visit`, which must not keep it. An entry can come twice when the table changes meanwhile. Throws NetlinkError (EPERM without CAP_NET_ADMIN), and an Error where the table never held still: then some entries may not have come.
+ * Passes every selected entry to `visit`, which must not keep it. An entry may come twice if the
+ * table changes meanwhile. Throws NetlinkError (EPERM without CAP_NET_ADMIN), or an Error if the
+ * table kept changing; then entries may be missing.
  */
 export async function eachKernelFlow(
   visit: (flow: KernelFlow) => void,
@@ -64,7 +70,7 @@ export async function eachKernelFlow(
 ): Promise<void> {
   const flow = new KernelFlow();
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    // A socket for each dump: no answer of an earlier, abandoned one can come in between.
+    // One socket a dump: no answer to an earlier, abandoned dump can come in between.
     using netlink = new NetlinkSocket(RECEIVE_BUFFER);
     const request = new MessageWriter(128);
     const domain = family === undefined ? AF_UNSPEC : domainOf(family);
@@ -78,10 +84,10 @@ export async function eachKernelFlow(
     });
     if (end === 'complete') return;
   }
-  throw new Error(`the kernel's connection table changed under each of ${ATTEMPTS} readings`);
+  throw new Error(`the kernel's connection table changed during each of ${ATTEMPTS} attempts to read it`);
 }
 
-/** How many entries the table has; Infinity where the kernel does not say. */
+/** Returns the number of entries; Infinity if the kernel does not report it. */
 export function kernelFlowCount(): number {
   try {
     return Number(readFileSync('/proc/sys/net/netfilter/nf_conntrack_count', 'utf8'));
@@ -99,8 +105,10 @@ function domainOf(family: 4 | 6): number {
 }
 
 /**
- * Lets the kernel leave out what another IPv4 address opened, or answers: a tenth of the time that telling all of a large table takes. For IPv6 its
- * comparison is the wrong way round (ctnetlink_filter_match_tuple in net/netfilter/nf_conntrack_netlink.c leaves out what is equal, seen on 6.18).
+ * Has the kernel leave out entries that another IPv4 address opened, or answers. That takes a tenth
+ * of the time of dumping a large table in full. For IPv6 the kernel's comparison is inverted
+ * (ctnetlink_filter_match_tuple in net/netfilter/nf_conntrack_netlink.c leaves out equal addresses,
+ * seen on 6.18).
  */
 function selectEnd(request: MessageWriter, { role, address }: NonNullable<KernelFlowSelection['end']>): void {
   const [word, ...more] = address;
@@ -112,18 +120,18 @@ function selectEnd(request: MessageWriter, { role, address }: NonNullable<Kernel
     role === 'opener' ? [CTA_TUPLE_ORIG, CTA_FILTER_ORIG_FLAGS] : [CTA_TUPLE_REPLY, CTA_FILTER_REPLY_FLAGS];
   request
     .nested(tuple, () => request.nested(CTA_TUPLE_IP, () => request.attribute(CTA_IP_V4_SRC, bytes)))
-    // In the host's byte order.
+    // In host byte order.
     .nested(CTA_FILTER, () => request.attribute(flags, new Uint8Array(Uint32Array.of(CTA_FILTER_F_CTA_IP_SRC).buffer)));
 }
 
-/** What finds the entry again, after the visit too. */
+/** Returns what finds the entry again, even after the visit. */
 export function keyOf(flow: KernelFlow): KernelFlowKey {
   return { family: flow.family, originalTuple: flow.originalTuple(), zone: flow.zone };
 }
 
 /**
- * Gives the bits of `mask` in the marks of these entries the value `value`. Entries that have ended meanwhile are passed over. Between parts the event loop
- * goes on.
+ * Sets the bits of `mask` in the marks of these entries to `value`. Skips entries that have ended
+ * meanwhile. Yields to the event loop between batches.
  */
 export async function setMarks(flows: readonly KernelFlowKey[], mask: number, value: number): Promise<void> {
   if (flows.length === 0) return;
@@ -138,7 +146,8 @@ export async function setMarks(flows: readonly KernelFlowKey[], mask: number, va
         .begin(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_NEW, NLM_F_REQUEST | NLM_F_ACK, index, domain)
         .attribute(CTA_TUPLE_ORIG | NLA_F_NESTED, originalTuple);
       if (zone !== undefined) writer.be16(CTA_ZONE, zone);
-      // The kernel takes the bits of the mask away and then adds the value by exclusive or (ctnetlink_change_mark).
+      // The kernel clears the mask's bits, then adds the value by exclusive or
+      // (ctnetlink_change_mark).
       writer.be32(CTA_MARK, value).be32(CTA_MARK_MASK, mask);
     }
     netlink.request('changing connection marks', writer, part.length, ['ENOENT']);

@@ -1,12 +1,18 @@
-/** Queues and NFLOG groups that a process reads, as the kernel lists them for a network namespace. */
+/**
+ * Queues and NFLOG groups that processes have bound, as the kernel lists them for a network
+ * namespace.
+ */
 
-/** Of the calling thread's network namespace. */
+/** The lists of the calling thread's network namespace. */
 export const BOUND_QUEUES = '/proc/thread-self/net/netfilter/nfnetlink_queue';
 export const BOUND_GROUPS = '/proc/thread-self/net/netfilter/nfnetlink_log';
 
 export interface BoundQueue {
   readonly queue: number;
-  /** Netlink port of the reader. It is no process number to rely on: one of a container is what the container has for it. */
+  /**
+   * Netlink port of the reader. Do not take it for a process id: a containerized reader's may be
+   * the id that the process has inside its container.
+   */
   readonly port: number;
   /** Packets that wait now. */
   readonly waiting: number;
@@ -17,8 +23,8 @@ export interface BoundQueue {
 }
 
 /**
- * Reads the text of BOUND_QUEUES: a line each with number, port, waiting, copy mode and range, dropped twice, id, 1
- * (seq_show in the kernel's nfnetlink_queue.c).
+ * Parses BOUND_QUEUES: a line a queue with number, port, waiting, copy mode, copy range, dropped by
+ * kernel, dropped by user, id, 1 (seq_show in the kernel's nfnetlink_queue.c).
  */
 export function parseBoundQueues(text: string): BoundQueue[] {
   return text
@@ -36,11 +42,14 @@ export function parseBoundQueues(text: string): BoundQueue[] {
 
 export interface BoundGroup {
   readonly group: number;
-  /** As of BoundQueue. */
+  /** See BoundQueue. */
   readonly port: number;
 }
 
-/** Reads the text of BOUND_GROUPS: a line each with group, port and more (seq_show in the kernel's nfnetlink_log.c). */
+/**
+ * Parses BOUND_GROUPS: a line a group with group, port and more (seq_show in the kernel's
+ * nfnetlink_log.c).
+ */
 export function parseBoundGroups(text: string): BoundGroup[] {
   return text
     .split('\n')

@@ -1,5 +1,6 @@
 /**
- * Constants of netlink and of netfilter's netlink subsystems, under the names of the kernel's own headers. Each block names its header.
+ * Constants of netlink and of netfilter's netlink subsystems, under their names in the kernel's
+ * headers. Each block names its header.
  */
 
 // linux/netlink.h
@@ -80,11 +81,16 @@ export const CTA_PROTOINFO_TCP_FLAGS_ORIGINAL = 4;
 export const CTA_MARK = 8;
 export const CTA_ZONE = 18;
 export const CTA_MARK_MASK = 21;
-/** Since kernel 5.8; older ones give all entries. Nested: which parts of the tuples beside it an entry must have. */
+/**
+ * Since kernel 5.8; older kernels return all entries. Nested: which parts of the tuples beside it
+ * an entry must match.
+ */
 export const CTA_FILTER = 25;
 export const CTA_FILTER_ORIG_FLAGS = 1;
 export const CTA_FILTER_REPLY_FLAGS = 2;
-/** Bit of the flags: the tuple's source address (net/netfilter/nf_internals.h). In the host's byte order. */
+/**
+ * Flag bit: match the tuple's source address (net/netfilter/nf_internals.h). In host byte order.
+ */
 export const CTA_FILTER_F_CTA_IP_SRC = 1;
 export const CTA_TUPLE_IP = 1;
 export const CTA_TUPLE_PROTO = 2;
@@ -100,11 +106,15 @@ export const CTA_PROTO_ICMP_TYPE = 5;
 export const CTA_PROTO_ICMPV6_ID = 7;
 export const CTA_PROTO_ICMPV6_TYPE = 8;
 
-// linux/netfilter/nf_conntrack_tcp.h: this state and those behind it, TIME_WAIT and CLOSE, carry no data any more
+// linux/netfilter/nf_conntrack_tcp.h. Connections in this state and the later ones, TIME_WAIT and
+// CLOSE, carry no more data.
 export const TCP_CONNTRACK_LAST_ACK = 6;
-/** The kernel met the connection in its middle (tcp_new in net/netfilter/nf_conntrack_proto_tcp.c), and judges its sequence numbers less strictly. */
+/**
+ * The kernel picked the connection up mid-stream (tcp_new in
+ * net/netfilter/nf_conntrack_proto_tcp.c) and checks its sequence numbers less strictly.
+ */
 export const IP_CT_TCP_FLAG_BE_LIBERAL = 0x08;
-/** The kernel has seen a SYN that offers to scale windows, as nearly all do. */
+/** The kernel saw a SYN that offers window scaling, as nearly all do. */
 export const IP_CT_TCP_FLAG_WINDOW_SCALE = 0x01;
 
 // linux/rtnetlink.h, linux/if_link.h

@@ -1,10 +1,11 @@
 /**
- * The netlink wire format (linux/netlink.h, netlink(7)): messages of attributes, in the host's byte order, each aligned to 4 bytes.
- * nfnetlink adds a 4-byte header of its own behind the first one and sends most attribute values in network byte order.
+ * The netlink wire format (linux/netlink.h, netlink(7)): messages of attributes, in host byte
+ * order, each aligned to 4 bytes. nfnetlink adds a 4-byte header of its own behind the first one
+ * and sends most attribute values in network byte order.
  *
- *     struct nlmsghdr   { u32 len; u16 type; u16 flags; u32 seq; u32 pid }            16 bytes
- *     struct nfgenmsg   { u8 family; u8 version; be16 resource }                       4 bytes
- *     struct nlattr     { u16 len; u16 type } value, padded to 4                       4 bytes + value
+ *     struct nlmsghdr   { u32 len; u16 type; u16 flags; u32 seq; u32 pid }         16 bytes
+ *     struct nfgenmsg   { u8 family; u8 version; be16 resource }                    4 bytes
+ *     struct nlattr     { u16 len; u16 type } value, padded to 4                    4 bytes + value
  */
 import { NFNETLINK_V0, NLA_F_NESTED } from './constants.ts';
 
@@ -12,12 +13,15 @@ export const NLMSG_HDRLEN = 16;
 export const NFGENMSG_LEN = 4;
 export const NLA_HDRLEN = 4;
 
-/** Lengths are counted without padding, places with it. */
+/** Rounds up to a multiple of 4. Length fields do not count padding, offsets do. */
 export function align4(length: number): number {
   return (length + 3) & ~3;
 }
 
-/** Writes nfnetlink messages one behind the other into one buffer. For configuration: the packet path writes its verdicts itself. */
+/**
+ * Writes consecutive nfnetlink messages into one buffer. For configuration; the packet path only
+ * fills in verdicts that were prepared with it.
+ */
 export class MessageWriter {
   readonly bytes: Uint8Array;
   /** Bytes written so far. */
@@ -37,8 +41,8 @@ export class MessageWriter {
   }
 
   /**
-   * Starts a message: `subsystem` and `type` as in nfnetlink.h, `family` AF_UNSPEC, AF_INET or AF_INET6, `resource` the queue's number where the
-   * subsystem has one.
+   * Starts a message: `subsystem` and `type` as in nfnetlink.h; `family` AF_UNSPEC, AF_INET or
+   * AF_INET6; `resource` the queue number, if the subsystem has queues.
    */
   begin(subsystem: number, type: number, flags: number, sequence: number, family = 0, resource = 0): this {
     const view = this.#view;
@@ -72,7 +76,7 @@ export class MessageWriter {
     return this;
   }
 
-  /** An attribute that holds those that `write` writes. */
+  /** Writes an attribute that contains the attributes that `write` writes. */
   nested(type: number, write: () => void): this {
     const start = this.length;
     this.#attributeHeader(type | NLA_F_NESTED, 0);

@@ -1,9 +1,13 @@
 /**
- * What the kernel tells of changes of nftables' rules, those of iptables' nf_tables variant among them, whoever makes them: a message for each table, chain, rule, set and element that comes
- * or goes, once it is in force (nf_tables_commit in the kernel's net/netfilter/nf_tables_api.c). Legacy iptables and ipset tell nothing.
+ * The kernel's notices of changes to nftables rules, including those of iptables' nf_tables
+ * variant, whoever makes them: one message for each table, chain, rule, set and element added or
+ * removed, sent once the change is in force (nf_tables_commit in the kernel's
+ * net/netfilter/nf_tables_api.c). Legacy iptables and ipset send none.
  *
- * Most are about others' tables, thousands at a time where kube-proxy writes its rules anew. A filter in the kernel leaves those out before they are queued: they neither wake this process nor
- * fill its buffer. It compares the first four letters of names, and lets too much through rather than too little; what is taken is then compared as a whole.
+ * Most notices concern other tables; when kube-proxy rewrites its rules there are thousands at a
+ * time. A socket filter in the kernel drops those before they are queued, so that they neither wake
+ * this process nor fill its buffer. It compares the first four letters of names and passes too much
+ * rather than too little; this process then compares whole names.
  */
 import { SystemCallError } from '../../sys/libc.ts';
 import { onReadable } from '../../sys/readable.ts';
@@ -38,7 +42,7 @@ import { NetlinkSocket } from './socket.ts';
 /** Which notices are wanted. */
 export interface TableFilter {
   readonly table: string;
-  /** Of rules, only those in chains that begin so. @default all */
+  /** For notices of rules: only chains whose names start with one of these. @default all chains */
   readonly chains?: readonly string[];
 }
 
@@ -47,16 +51,19 @@ export interface TableNotice {
   readonly type: number;
   /** NFPROTO_INET, … */
   readonly family: number;
-  /** Netlink port of the socket by which the change was asked for: as a rule the number of its process. */
+  /** Netlink port of the socket that requested the change: usually its process id. */
   readonly port: number;
   readonly table: string;
-  /** Of the chain or set that it is about, or in which; '' where it is about a table. */
+  /** The chain or set that changed, or that contains what changed; '' for a table. */
   readonly name: string;
-  /** The whole message, a letter a byte: a rule has the name of the chain to which it jumps in it. While it is being told. */
+  /**
+   * Returns the whole message, one character a byte; a rule's contains the name of the chain that
+   * it jumps to. Valid only during the callback.
+   */
   readonly text: () => string;
 }
 
-/** Bytes: what is let through is little, but a whole table may go at once. */
+/** Bytes. Little passes the filter, but a whole table may be removed at once. */
 const RECEIVE_BUFFER = 1 << 20;
 
 export class NftablesNotices implements Disposable {
@@ -67,9 +74,8 @@ export class NftablesNotices implements Disposable {
   readonly #onLost: () => void;
 
   /**
-   * Begins at once, in the network namespace of the calling thread.
-   * @param onLost is called where notices were left out because too many came
-   * Throws SystemCallError.
+   * Starts at once, in the calling thread's network namespace. Throws SystemCallError.
+   * @param onLost called when the kernel dropped notices because too many came
    */
   constructor(wanted: readonly TableFilter[], onNotice: (notice: TableNotice) => void, onLost: () => void) {
     this.#wanted = wanted;
@@ -86,7 +92,10 @@ export class NftablesNotices implements Disposable {
     }
   }
 
-  /** Takes what has come. The kernel tells of a change before it answers whoever asked for it. */
+  /**
+   * Takes the notices that have arrived. The kernel sends them before it answers the request for
+   * the change.
+   */
   take(): void {
     const outcome = this.#socket.takeWaiting((view, type, start, end) => {
       const notice = readNotice(view, type & 0xff, start, end);
@@ -102,8 +111,8 @@ export class NftablesNotices implements Disposable {
 }
 
 /**
- * With as many messages as the kernel has memory for (net.core.optmem_max; 20 KiB before Linux 6.8): with fewer, and at last without a filter, more notices are read here
- * that are not wanted.
+ * Attaches the longest filter that the kernel has memory for (net.core.optmem_max; 20 KiB before
+ * Linux 6.8). With a shorter one, or none, this process has to read more unwanted notices.
  */
 function attachNoticeFilter(fd: number, wanted: readonly TableFilter[]): void {
   for (let messages = mostMessages(wanted); messages >= 1; messages = Math.floor(messages / 2)) {
@@ -116,7 +125,7 @@ function attachNoticeFilter(fd: number, wanted: readonly TableFilter[]): void {
   }
 }
 
-/** The attribute with the name of what a message is about, by type. */
+/** By message type, the attribute with the name of the chain or set that the message is about. */
 const NAMES: Readonly<Record<number, number>> = {
   [NFT_MSG_NEWCHAIN]: NFTA_CHAIN_NAME,
   [NFT_MSG_DELCHAIN]: NFTA_CHAIN_NAME,
@@ -128,7 +137,7 @@ const NAMES: Readonly<Record<number, number>> = {
   [NFT_MSG_DELSETELEM]: NFTA_SET_NAME,
 };
 
-/** Undefined for what names no table. */
+/** Returns undefined if the message names no table. */
 function readNotice(view: DataView, type: number, start: number, end: number): TableNotice | undefined {
   let table = '';
   let name = '';
@@ -152,7 +161,7 @@ function readNotice(view: DataView, type: number, start: number, end: number): T
   };
 }
 
-/** A string that ends with a zero byte. */
+/** Reads a zero-terminated string. */
 function textOf(view: DataView, start: number, end: number): string {
   return Buffer.from(view.buffer, view.byteOffset + start, end - start - 1).toString('latin1');
 }
@@ -178,9 +187,11 @@ const COPY_TO_X = 0x07;
 const MOST_INSTRUCTIONS = 4096;
 
 /**
- * Lets a packet of messages through where one of them is wanted. Classic BPF has no loops: the same instructions follow one another for each message, X being where
- * it begins. A load behind the end of the packet ends the program, and nothing is let through. The kernel gathers messages of 44 bytes and more to a page at most (NLMSG_GOODSIZE); where
- * there are more than the program has room for, the packet is let through.
+ * Passes a packet of messages if one of them is wanted. Classic BPF has no loops, so the same
+ * instructions repeat for each message, with X at its start. A load behind the end of the packet
+ * ends the program and drops the packet. The kernel packs messages of 44 bytes and more into
+ * packets of up to a page (NLMSG_GOODSIZE). If a packet has more messages than the program has room
+ * for, it passes.
  */
 export function noticeFilter(wanted: readonly TableFilter[], messages = mostMessages(wanted)): FilterProgram {
   const end: Instruction = [RETURN, 0, 0, EVERYTHING];
@@ -188,19 +199,22 @@ export function noticeFilter(wanted: readonly TableFilter[], messages = mostMess
   return program([...BEGIN, ...Array.from({ length: messages }, () => message).flat(), end]);
 }
 
-/** As many as the longest program has room for. */
+/** Returns how many messages the longest program has room for. */
 function mostMessages(wanted: readonly TableFilter[]): number {
   const message = wanted.flatMap(testTable).length + NEXT_MESSAGE.length;
   return Math.floor((MOST_INSTRUCTIONS - BEGIN.length - 1) / message);
 }
 
-/** X is the beginning of the first message. */
+/** Sets X to the start of the first message. */
 const BEGIN: readonly Instruction[] = [
   [LOAD_IMMEDIATE, 0, 0, 0],
   [COPY_TO_X, 0, 0, 0],
 ];
 
-/** X becomes X plus the message's length, a number in the host's byte order whose upper half is zero, aligned to 4. */
+/**
+ * Adds the message's length, aligned to 4, to X. The length is in host byte order, and its upper
+ * half is zero.
+ */
 const NEXT_MESSAGE: readonly Instruction[] = [
   [LOAD_BYTE_AT_X, 0, 0, 1],
   [SHIFT_LEFT, 0, 0, 8],
@@ -214,7 +228,9 @@ const NEXT_MESSAGE: readonly Instruction[] = [
   [COPY_TO_X, 0, 0, 0],
 ];
 
-/** Lets everything through if the message at X is wanted by one filter, else goes on behind itself. */
+/**
+ * Passes the packet if `filter` wants the message at X; otherwise execution continues behind it.
+ */
 function testTable({ table, chains = [] }: TableFilter): Instruction[] {
   const name = NLMSG_HDRLEN + NFGENMSG_LEN + NLA_HDRLEN;
   // A rule's second attribute is its chain's name (nf_tables_fill_rule_info).

@@ -1,4 +1,7 @@
-/** A netlink socket, of the netfilter family unless told otherwise, in the network namespace of the thread that opens it. */
+/**
+ * A netlink socket in the network namespace of the thread that opens it; by default of netfilter's
+ * family.
+ */
 import {
   AF_NETLINK,
   bind,
@@ -31,14 +34,17 @@ import { align4, type MessageWriter, NLMSG_HDRLEN } from './message.ts';
 const SOCKADDR_NL_LENGTH = 12;
 const RECEIVE_LENGTH = 65536;
 
-/** The kernel refused a request: `code` is the symbolic errno (`EPERM`, `ENOENT`, …), `request` names what was asked. */
+/**
+ * The kernel refused a request: `code` is the symbolic errno (`EPERM`, `ENOENT`, …), `request`
+ * names the request.
+ */
 class NetlinkError extends Error {
   readonly code: string;
   readonly request: string;
 
   constructor(request: string, errno: number) {
     const code = errnoName(errno);
-    const hint = code === 'EPERM' ? '; the capability NET_ADMIN is missing, or another process holds it' : '';
+    const hint = code === 'EPERM' ? '; CAP_NET_ADMIN is missing, or another process has bound it' : '';
     super(`${request}: the kernel answered ${code}${hint}`);
     this.name = 'NetlinkError';
     this.code = code;
@@ -46,7 +52,9 @@ class NetlinkError extends Error {
   }
 }
 
-/** What stands in a dump that the kernel could not finish consistently, because the table changed meanwhile. */
+/**
+ * How a dump ended; `interrupted` if the table changed meanwhile and the dump may be inconsistent.
+ */
 export type DumpEnd = 'complete' | 'interrupted';
 
 export class NetlinkSocket implements Disposable {
@@ -54,7 +62,10 @@ export class NetlinkSocket implements Disposable {
   readonly #received = new Uint8Array(RECEIVE_LENGTH);
   readonly #view = new DataView(this.#received.buffer);
 
-  /** `receiveBuffer` in bytes, beyond the system's limit (SO_RCVBUFFORCE wants CAP_NET_ADMIN). */
+  /**
+   * `receiveBuffer` is in bytes and may exceed the system's limit (SO_RCVBUFFORCE needs
+   * CAP_NET_ADMIN).
+   */
   constructor(receiveBuffer: number, protocol = NETLINK_NETFILTER) {
     this.fd = socket(AF_NETLINK, SOCK_RAW, protocol);
     const address = new Uint8Array(SOCKADDR_NL_LENGTH);
@@ -65,9 +76,9 @@ export class NetlinkSocket implements Disposable {
 
   /**
    * Sends messages that each ask for an acknowledgement (NLM_F_ACK) and waits for all of them.
-   * @param sequences how many acknowledgements are due
-   * @param tolerate errno names that are no error here
    * Throws NetlinkError for the first refusal, after the last answer has come.
+   * @param sequences how many acknowledgements are due
+   * @param tolerate errno names that are not errors here
    */
   request(what: string, writer: MessageWriter, sequences: number, tolerate: readonly string[] = []): void {
     this.#send(writer);
@@ -86,8 +97,9 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Asks for a dump (NLM_F_DUMP) and gives every entry to `entry`: the view holds the message's attributes at [start, end), behind the nfgenmsg whose
-   * family is `family`. After each piece of up to 64 KiB the event loop goes on, so that a long table does not hold up the rest of the process.
+   * Requests a dump (NLM_F_DUMP) and passes every entry to `entry`: its attributes are in the view
+   * at [start, end), behind an nfgenmsg with that family. Yields to the event loop after each piece
+   * of up to 64 KiB, so that a long table does not hold up the process.
    */
   async dump(
     what: string,
@@ -114,13 +126,15 @@ export class NetlinkSocket implements Disposable {
     return end;
   }
 
-  /** From now on the kernel's notices of this multicast group arrive, which `takeWaiting` takes. */
+  /** Joins a multicast group, whose notices `takeWaiting` takes. */
   join(group: number): void {
     setsockopt(this.fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
   }
 
   /**
-   * Gives every message that has arrived to `message`: its type, and where in the view it begins and ends. Waits for none. `lost`: the receive buffer was full, and the kernel left messages out.
+   * Passes every message that has arrived to `message`, with its type and its start and end in the
+   * view; does not wait. Returns `lost` if the receive buffer was full and the kernel dropped
+   * messages.
    */
   takeWaiting(message: (view: DataView, type: number, start: number, end: number) => void): 'complete' | 'lost' {
     let outcome: 'complete' | 'lost' = 'complete';
@@ -154,7 +168,8 @@ export class NetlinkSocket implements Disposable {
     for (;;) {
       const length = recv(this.fd, this.#received, RECEIVE_LENGTH, 0);
       if (length >= 0) return length;
-      // ENOBUFS only says that an earlier message was lost; what comes next is still good, and the caller's count tells what is missing.
+      // ENOBUFS means that an earlier message was lost. What follows is intact, and the caller's
+      // count shows what is missing.
       if (errno() !== EINTR && errno() !== ENOBUFS) throw new SystemCallError('recv', errno());
     }
   }

@@ -1,6 +1,7 @@
 /**
- * Copies of packets, judged: a process with libpcap that takes them from an NFLOG group, and a thread that judges them, as the main thread sees both. Both come back
- * when they end; what went on meanwhile has gone on, and only its judgement is missing.
+ * The main thread's handle to what judges copies of packets: a process with libpcap that takes them
+ * from an NFLOG group, and a thread that judges them. Both are restarted when they end. The packets
+ * pass meanwhile; only their judgement is missing.
  */
 import { extname } from 'node:path';
 import type { CopyCounts } from '../../agent-state/counters.ts';
@@ -13,30 +14,33 @@ import { SequenceEnded } from '../../sys/sequence.ts';
 import type { CopySetup } from './copy-setup.ts';
 
 export interface CopyJudgeOptions extends Omit<JudgingThreadsOptions, 'first' | 'count'> {
-  /** The NFLOG group that copies are handed to. */
+  /** The NFLOG group that gets the copies. */
   readonly group: number;
-  /** Calls `start` in the network namespace of the group. @default that of the calling thread */
+  /** Calls `start` in the group's network namespace. @default the calling thread's */
   readonly inNamespace?: <T>(start: () => T) => T;
-  /** Also called when copies are taken again after they were not. */
+  /** Also called when copies are taken again after an interruption. */
   readonly beforeBind: NonNullable<JudgingThreadsOptions['beforeBind']>;
-  /** Copies are not taken any more, and why, or they are again. */
+  /** Called when copies are no longer taken, with the reason, and when they are taken again. */
   readonly onChange: (change: CaptureChange) => void;
-  /** What was opened while copies were not taken could not be read from the kernel. */
+  /** Called when connections opened during an interruption could not be read from the kernel. */
   readonly onUnread: (error: Error) => void;
 }
 
-/** Of the kernel, for copies that wait. */
+/** Bytes of the kernel's buffer for copies that wait. */
 const BUFFER = 32 << 20;
-/** Of a copy with what the kernel says about it: far above what it copies of a packet. */
+/** Bytes of a copy with its NFLOG attributes: far more than the kernel copies of a packet. */
 const SNAP_LENGTH = 1024;
 const PROGRAM = new URL(`./copy-worker${extname(import.meta.filename)}`, import.meta.url);
 
 export class CopyJudge {
-  /** The thread. Its `bind` throws a CaptureUnavailableError where copies cannot be taken on this machine. */
+  /**
+   * The judging thread. Its `bind` throws CaptureUnavailableError if this machine cannot take
+   * copies.
+   */
   readonly threads: JudgingThreads;
   readonly #options: CopyJudgeOptions;
   readonly #capture: Capture;
-  /** Whether copies can have been missed that were made for us. */
+  /** Whether copies may have been missed. */
   #hasMissed = false;
 
   /** Starts the process and the thread. Nothing is judged before `threads.bind`. */
@@ -78,7 +82,7 @@ export class CopyJudge {
   }
 
   async stop(): Promise<void> {
-    // The thread reads the capture's memory.
+    // The thread reads the capture's memory, so it ends first.
     await this.threads.stop();
     await this.#capture.stop();
   }
@@ -90,7 +94,10 @@ export class CopyJudge {
     this.#hasMissed = !isOpen;
   }
 
-  /** A connection that was opened meanwhile is still there to be judged; where the kernel does not tell of it, nobody can. */
+  /**
+   * Judges the connections that were opened during an interruption and are still in the kernel's
+   * table. The others are lost.
+   */
   #catchUp(): void {
     const { beforeBind, onUnread, sequence } = this.#options;
     const read = () => beforeBind((command) => this.threads.command(command));

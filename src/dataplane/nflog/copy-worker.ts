@@ -1,8 +1,10 @@
 /**
- * The thread that judges copies of packets. Nothing waits for it: what it judges has gone on long ago. It carries out commands until one tells it to begin, then it
- * takes copies, a batch at a time, and commands between two batches. It never returns to Node's event loop until it is told to stop.
+ * The thread that judges copies of packets. Nothing waits for it: the packets have long passed. It
+ * carries out commands until one tells it to begin. Then it judges copies in batches, and carries
+ * out commands between them. It never returns to Node's event loop until it is told to stop.
  *
- * A connection whose packets the kernel does not copy, because it is established, is judged when the thread gets to know it, and counts as one packet.
+ * The kernel does not copy packets of established connections. The thread judges such a connection
+ * when it is seeded, and counts it as one packet.
  */
 import { workerData } from 'node:worker_threads';
 import { readerOf } from '../../capture/capture.ts';
@@ -19,15 +21,18 @@ import type { Packet } from '../../packet/packet.ts';
 import { type CommandChannel, CommandInbox } from '../../sys/commanded-thread.ts';
 import type { CopySetup } from './copy-setup.ts';
 
-/** Copies that are judged between two looks at the commands, */
+/** Most copies judged between two looks at the commands. */
 const BATCH = 64;
-/** and those that are judged at once when all are meant that have come: as many as the ring holds at most (frame-ring.ts), however many come meanwhile. */
+/**
+ * Most copies that `drain` judges: as many as the ring can contain (frame-ring.ts), however many
+ * arrive meanwhile.
+ */
 const ALL = 1 << 15;
-/** An idle thread still wakes this often, in ms, to let flows expire. */
+/** An idle thread wakes this often, in ms, to expire flows. */
 const TICK = 1000;
-/** What the flow table holds is told the main thread at most this often, in ms. */
+/** The main thread sees the flow table's sizes at most this often, in ms. */
 const REPORT_INTERVAL = 100;
-/** Flows that one batch lets expire at most. */
+/** Most flows that one batch expires. */
 const EXPIRE = 64;
 const LITTLE_ENDIAN = true;
 
@@ -57,7 +62,7 @@ function now(): number {
   return performance.now() | 0;
 }
 
-/** Gives back how many there were. */
+/** Judges a batch of copies. Returns how many. */
 function judgeBatch(): number {
   const time = now();
   let taken = 0;
@@ -76,7 +81,7 @@ function judge(time: number): void {
   frame.read(view, offset, length, realLength, linkTypeOf(tag), LITTLE_ENDIAN);
   if (!frame.isIp) return;
   const reason = filter.judge(view, frame.payload, frame.captured, frame.length, time);
-  // No policy is about what cannot be decoded, but here it has passed.
+  // A malformed packet is denied, but this one has passed: count it as audited.
   counters.countPacket(filter.direction, reason, filter.isAudited || reason === MALFORMED);
   if (events !== undefined && opensOrIsDenied(reason)) tell(events, filter, reason);
 }

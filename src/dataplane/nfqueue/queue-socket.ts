@@ -1,10 +1,12 @@
 /**
- * One kernel queue (NFQUEUE) bound to one socket of the calling thread: batches of packets come in with one `recvmmsg`, their verdicts go out
- * with one `send`. The kernel structures live in memory that never moves and are written once:
+ * One kernel queue (NFQUEUE) bound to one socket of the calling thread: one `recvmmsg` receives a
+ * batch of packets, one `send` returns their verdicts. The kernel structures are written once, into
+ * memory that never moves:
  *
- *     struct pollfd  { int fd; short events; short revents }                                 8 bytes, two: socket, wake-up
- *     struct mmsghdr { struct msghdr (56 bytes: iov pointer at 16, iov count at 24); unsigned length at 56 }   64 bytes
- *     struct iovec   { void *base; size_t length }                                           16 bytes
+ *     struct pollfd  { int fd; short events; short revents }     8 bytes, two: socket, wake-up
+ *     struct mmsghdr { struct msghdr; unsigned length at 56 }    64 bytes
+ *       struct msghdr { …; iov pointer at 16, iov count at 24 }  56 bytes
+ *     struct iovec   { void *base; size_t length }               16 bytes
  */
 import {
   EAGAIN,
@@ -42,26 +44,29 @@ import { MessageWriter } from '../netlink/message.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 import type { VerdictBatch } from './verdict-batch.ts';
 
-/** Packets of one batch at most. */
+/** Most packets of one batch. */
 export const BATCH = 64;
-/** Bytes of a packet that the kernel copies: every header that is judged, the ones that an ICMP error quotes too. */
+/**
+ * Bytes of a packet that the kernel copies: enough for every header that is judged, including those
+ * that an ICMP error quotes.
+ */
 const COPY_RANGE = 128;
-/** Packets that wait in the kernel at most. */
+/** Most packets that wait in the kernel. */
 export const QUEUE_LENGTH = 16_384;
 
-/** Room for one message: headers and attributes take under 200 bytes beside the copied range. */
+/** Bytes for one message: headers and attributes take under 200 beside the copied range. */
 const MESSAGE_LENGTH = 512;
 const POLLFD_LENGTH = 8;
 const MMSGHDR_LENGTH = 64;
 const IOVEC_LENGTH = 16;
 const MMSGHDR_RECEIVED = 56;
-/** A full queue of packets with the kernel's own bookkeeping for each. */
+/** Bytes for a full queue of packets with the kernel's own bookkeeping for each. */
 const RECEIVE_BUFFER = 64 << 20;
 
 export class QueueSocket {
-  /** Every message of a batch, MESSAGE_LENGTH bytes apart. */
+  /** The messages of a batch, MESSAGE_LENGTH bytes apart. */
   readonly view: DataView;
-  /** Whoever closes it gives the queue up: the kernel drops what waits in it. */
+  /** Closing it gives the queue up: the kernel drops what waits in it. */
   readonly fd: number;
   readonly #netlink: NetlinkSocket;
   readonly #wake: number;
@@ -72,10 +77,10 @@ export class QueueSocket {
   readonly #wakeCount = new Uint8Array(8);
 
   /**
-   * Binds queue `number` in the calling thread's network namespace.
-   * @param wake an eventfd whose writing ends `wait`
-   * @param failOpen packets that find the queue full pass, instead of being dropped
-   * Throws NetlinkError: EPERM without CAP_NET_ADMIN, and where another process holds the queue.
+   * Binds queue `number` in the calling thread's network namespace. Throws NetlinkError EPERM
+   * without CAP_NET_ADMIN, or if another process has bound the queue.
+   * @param wake an eventfd; writing to it ends `wait`
+   * @param failOpen whether packets pass when the queue is full, instead of being dropped
    */
   constructor(number: number, wake: number, failOpen: boolean) {
     this.#wake = wake;
@@ -111,14 +116,19 @@ export class QueueSocket {
     this.#poll[6] = POLLIN;
   }
 
-  /** Waits for a packet or the wake-up, which is then used up. False where neither came in `timeout` ms. */
+  /**
+   * Waits for a packet or the wake-up, which it resets. False if neither came within `timeout` ms.
+   */
   wait(timeout: number): boolean {
     const ready = poll(this.#pollAddress, 2, timeout);
     if (ready > 0 && this.#poll[7] !== 0) read(this.#wake, this.#wakeCount, 8);
     return ready !== 0;
   }
 
-  /** Takes what has come, BATCH messages at most, without waiting: how many. Throws SystemCallError only where the socket itself is broken. */
+  /**
+   * Receives the messages that have arrived, BATCH at most, without waiting. Returns how many.
+   * Throws SystemCallError only if the socket itself is broken.
+   */
   receive(): number {
     const count = recvmmsg(this.#netlink.fd, this.#headersAddress, BATCH, MSG_DONTWAIT, null);
     if (count >= 0) return count;
@@ -137,7 +147,10 @@ export class QueueSocket {
     return index * MESSAGE_LENGTH + this.#headers.getInt32(index * MMSGHDR_LENGTH + MMSGHDR_RECEIVED, true);
   }
 
-  /** Sends the verdicts. When it comes back the kernel has carried all of them out. False when the kernel had no memory for it. */
+  /**
+   * Sends the verdicts. When this returns, the kernel has carried out all of them; false if the
+   * kernel had no memory for that.
+   */
   answer(verdicts: VerdictBatch): boolean {
     for (let attempt = 0; attempt < 3; attempt++) {
       if (send(this.#netlink.fd, verdicts.bytes, verdicts.length, 0) >= 0) return true;

@@ -1,7 +1,9 @@
 /**
- * The thread of one queue. It carries out commands until one tells it to bind its queue; then it waits for packets, judges what has come as one batch, answers with one `send`, and goes on; commands of the main thread
- * are carried out between two batches, so that every verdict given before a command's `done` is already in force in the kernel. It never
- * returns to Node's event loop until it is told to stop, and nothing that the main thread does can hold it up.
+ * The thread of one queue. It carries out commands until one tells it to bind its queue. Then it
+ * judges packets in batches: it receives what has arrived, judges it, and returns the verdicts with
+ * one `send`. It carries out commands between batches, so every verdict given before a command's
+ * `done` is in force in the kernel. It never returns to Node's event loop until it is told to stop,
+ * and nothing that the main thread does can hold it up.
  */
 import { workerData } from 'node:worker_threads';
 import { LOOKAHEAD_FROM } from '../../conntrack/lookahead.ts';
@@ -19,11 +21,11 @@ import { QueuedPacket } from './queued-packet.ts';
 import { VerdictBatch } from './verdict-batch.ts';
 import type { WorkerSetup } from './worker-setup.ts';
 
-/** An idle worker still wakes this often, in ms, to let flows expire. */
+/** An idle worker wakes this often, in ms, to expire flows. */
 const IDLE_TICK = 1000;
-/** What the flow table holds is told the main thread at most this often, in ms. */
+/** The main thread sees the flow table's sizes at most this often, in ms. */
 const REPORT_INTERVAL = 100;
-/** Flows that one batch, or one idle tick, lets expire at most. */
+/** Most flows that one batch, or one idle tick, expires. */
 const EXPIRE_BATCH = 64;
 const EXPIRE_IDLE = 10_000;
 
@@ -54,14 +56,14 @@ function serve(queue: QueueSocket): void {
       polling.found();
     }
     if (!inbox.isEmpty) inbox.carryOut(carryOut);
-    // A full batch means that more is waiting; anything less, that the queue was emptied.
+    // After a full batch more may be waiting; a smaller one has emptied the queue.
     if (received === BATCH || stopping) continue;
     if (polling.looksAgain()) yieldProcessor();
     else polling.slept(sleep(queue));
   }
 }
 
-/** Until a packet or a command comes; gives back for how many ms. */
+/** Sleeps until a packet or a command comes, IDLE_TICK at most. Returns the time slept in ms. */
 function sleep(queue: QueueSocket): number {
   const start = performance.now();
   const woken = queue.wait(IDLE_TICK);
@@ -109,7 +111,7 @@ function lookAhead(queue: QueueSocket, received: number): void {
   flows.lookahead.read();
 }
 
-/** Judges what is in the queue now: that is at most its whole length, however much comes meanwhile. */
+/** Judges what is in the queue now: its whole length at most, however much arrives meanwhile. */
 function drain(queue: QueueSocket): void {
   for (let left = QUEUE_LENGTH; left > 0; left -= BATCH) {
     const received = queue.receive();

@@ -1,4 +1,4 @@
-/** The threads of all queues, one each, as the main thread sees them. */
+/** The main thread's handle to the threads of all queues, one thread a queue. */
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import type { KernelQueue } from '../../agent-state/counters.ts';
@@ -14,7 +14,7 @@ export interface QueueWorkersOptions
     Pick<WorkerSetup, 'failOpen' | 'judgedBit' | 'rejectBit'> {
   /** Number of the first queue; the others follow, `count` in all. */
   readonly firstQueue: number;
-  /** Calls `start` in the network namespace of the queues. @default that of the calling thread */
+  /** Calls `start` in the queues' network namespace. @default the calling thread's */
   readonly inNamespace?: <T>(start: () => T) => T;
 }
 
@@ -41,7 +41,7 @@ export class QueueWorkers extends JudgingThreads {
     this.#count = count;
   }
 
-  /** The kernel's side of these queues, in the network namespace of the calling thread. */
+  /** Returns the kernel's counts for these queues, in the calling thread's network namespace. */
   kernelQueues(): KernelQueue[] {
     const last = this.#first + this.#count;
     return parseBoundQueues(readFileSync(BOUND_QUEUES, 'utf8'))
@@ -55,7 +55,7 @@ export class QueueWorkers extends JudgingThreads {
   }
 }
 
-/** Closes the socket that the thread has left, and with it the queue. */
+/** Closes the socket that an ended thread left open, and thereby gives up the queue. */
 function giveUp(socket: SharedArrayBuffer): void {
   const fd = Atomics.load(new Int32Array(socket), 0);
   if (fd > 0) close(fd);

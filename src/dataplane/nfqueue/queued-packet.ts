@@ -1,10 +1,10 @@
 /**
- * NFQNL_MSG_PACKET read in place (linux/netfilter/nfnetlink_queue.h): behind nlmsghdr and nfgenmsg, of the attributes only those that
- * a verdict needs.
+ * Reads NFQNL_MSG_PACKET in place (linux/netfilter/nfnetlink_queue.h): behind nlmsghdr and
+ * nfgenmsg, only the attributes that a verdict needs.
  *
  *     NFQA_PACKET_HDR   { be32 packet_id; be16 hw_protocol; u8 hook } packed
- *     NFQA_MARK         be32, absent where the packet's mark is 0
- *     NFQA_CAP_LEN      be32 the packet's length, present where the payload was cut to the copy range
+ *     NFQA_MARK         be32, absent if the packet's mark is 0
+ *     NFQA_CAP_LEN      be32 the packet's length, present if the payload was cut to the copy range
  *     NFQA_PAYLOAD      the packet from its IP header on
  */
 import {
@@ -25,15 +25,16 @@ export class QueuedPacket {
   /** The kernel's id of the packet, for its verdict. An int32. */
   id = 0;
   mark = 0;
-  /** Where the packet lies in the view, and how much of it is there. */
+  /** Where the packet starts in the view, and how many of its bytes are there. */
   payloadOffset = 0;
   payloadLength = 0;
   /** The whole packet's length in bytes. */
   totalLength = 0;
 
   /**
-   * Reads one netlink message at [offset, end). False, without a throw and without a read past `end`, where it is none that carries a packet with an id; such a
-   * message needs no verdict. A packet without payload has payloadLength 0 and is the filter's to deny.
+   * Reads one netlink message at [offset, end). Returns false if it does not carry a packet with an
+   * id; such a message needs no verdict. Never throws and never reads past `end`. A packet without
+   * payload gets payloadLength 0, and the filter denies it.
    */
   read(view: DataView, offset: number, end: number): boolean {
     if (offset + NLMSG_HDRLEN + NFGENMSG_LEN > end) return false;

@@ -1,6 +1,6 @@
 /**
- * The verdicts of one batch, as netlink messages one behind the other, so that a single `send` delivers them all. The kernel takes them in order
- * and reinjects each packet before it reads the next.
+ * The verdicts of one batch, as consecutive netlink messages that a single `send` delivers. The
+ * kernel takes them in order and reinjects each packet before it reads the next message.
  *
  *     0  nlmsghdr            len 40, NFQNL_MSG_VERDICT, NLM_F_REQUEST
  *     16 nfgenmsg            family 0, version 0, be16 queue
@@ -27,7 +27,10 @@ export class VerdictBatch {
   length = 0;
   readonly #view: DataView;
 
-  /** Room for `capacity` verdicts of the queue with this number; everything that never changes is written here, once. */
+  /**
+   * Prepares `capacity` verdicts for queue number `queue`: writes, once, everything that never
+   * changes.
+   */
   constructor(queue: number, capacity: number) {
     const writer = new MessageWriter(capacity * VERDICT_LENGTH);
     for (let i = 0; i < capacity; i++) {
@@ -44,7 +47,10 @@ export class VerdictBatch {
     this.length = 0;
   }
 
-  /** Adds a verdict, NF_ACCEPT or NF_DROP, with the whole mark that the packet is to have. At most `capacity` between two `clear`s. */
+  /**
+   * Adds a verdict, NF_ACCEPT or NF_DROP, and the packet's whole new mark. At most `capacity`
+   * verdicts between two `clear`s.
+   */
   add(id: number, verdict: number, mark: number): void {
     const at = this.length;
     this.#view.setInt32(at + VERDICT_AT, verdict, false);
