@@ -1,4 +1,4 @@
-/** The cluster as the API server tells it: first a snapshot, then every change. */
+/** The cluster as the API server reports it: first a snapshot, then every change. */
 import type { Logger } from 'pino';
 import type { ClusterRecord, NamespaceRecord, PodRecord, PolicyRecord } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
@@ -13,12 +13,13 @@ export interface ClusterWatchOptions {
   readonly connection: ApiConnection;
   readonly log: Logger;
   /**
-   * Takes what changed, in the order in which it must be applied: deletes first, at most one change a record. What arrived together
-   * comes together. It is not called before `synced`.
-   * @param receivedAt when the first event of the batch was read, in ms of the clock: by default that of `performance.now()`
+   * Receives changes in the order in which to apply them: deletions first, at most one change for
+   * each record. Changes that arrived together come in one call. Never called before `synced`.
+   * @param receivedAt when the first event of the batch was read, in ms of the clock: by default
+   * `performance.now()`
    */
   readonly onChanges: (changes: readonly ClusterChange[], receivedAt: number) => void;
-  /** @default the system's */
+  /** @default systemClock */
   readonly clock?: Clock;
   /** Numbers from 0 to below 1, for jitter. @default Math.random */
   readonly random?: () => number;
@@ -31,8 +32,8 @@ interface Kind {
 }
 
 /**
- * Watches Namespaces, Pods and NetworkPolicies of the whole cluster until it is stopped. A server that is gone changes nothing: what was
- * known last stands, and the watch goes on trying.
+ * Watches the cluster's Namespaces, Pods and NetworkPolicies until it is stopped. While the server
+ * is unreachable, the last known records stay valid and the watch keeps retrying.
  */
 export class ClusterWatch {
   readonly #options: ClusterWatchOptions;
@@ -51,7 +52,7 @@ export class ClusterWatch {
   constructor(options: ClusterWatchOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    // Who stops without waiting for it does not want to hear of it.
+    // A caller that stops the watch may not await `synced`: its rejection must not end the process.
     this.#firstLists.promise.catch(() => {});
     this.#kinds = [
       this.#keepUpToDate(NAMESPACES, this.#namespaces),
@@ -60,7 +61,7 @@ export class ClusterWatch {
     ];
   }
 
-  /** Resolves when the first lists of all kinds are complete; rejects if it is stopped before. */
+  /** Resolves when the first lists of all kinds are complete; rejects if the watch stops before. */
   get synced(): Promise<void> {
     return this.#firstLists.promise;
   }
@@ -69,7 +70,7 @@ export class ClusterWatch {
     this.#running = Promise.all(this.#kinds.map((kind) => kind.run(this.#stopping.signal)));
   }
 
-  /** All that is known now. Changes that were not delivered yet are in it, and are delivered all the same. */
+  /** Returns all known records, with changes that are not delivered yet; those still follow. */
   snapshot(): ClusterSnapshot {
     return {
       namespaces: this.#namespaces.values(),
@@ -84,7 +85,7 @@ export class ClusterWatch {
     return { server: this.#options.connection.server, synced: this.#isSynced, age, kinds };
   }
 
-  /** Ends every connection and timer at once; nothing is delivered any more. Resolves when nothing runs. */
+  /** Ends all connections and timers and delivers no more changes. Resolves when nothing runs. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     clearImmediate(this.#delivery);
@@ -110,7 +111,7 @@ export class ClusterWatch {
     }
     if (this.#delivery !== undefined) return;
     this.#receivedAt = this.#clock.now();
-    // What else has come by now, of any kind, goes along.
+    // Everything that arrives before the immediate runs, of any kind, joins this delivery.
     this.#delivery = setImmediate(() => this.#deliver());
   }
 
@@ -118,7 +119,7 @@ export class ClusterWatch {
     this.#delivery = undefined;
     const differences = [this.#namespaces, this.#pods, this.#policies].map((records) => records.takeDifferences());
     const changes: ClusterChange[] = [];
-    // An address of a deleted pod may be the address of a new one.
+    // Deletions first: a new pod may have the address of a deleted one.
     for (const { deleted } of differences) for (const record of deleted) changes.push({ type: 'delete', record });
     for (const { set } of differences) for (const record of set) changes.push({ type: 'set', record });
     if (changes.length > 0) this.#options.onChanges(changes, this.#receivedAt);
