@@ -55,7 +55,7 @@ export class ClosestLabels {
     return this.#listed(wanted, candidates);
   }
 
-  /** Lists the existing values of a wanted key that no candidate has with a wanted value. */
+  /** Lists the existing values of a wanted key if none of them is a wanted value. */
   #listed(wanted: readonly Wanted[], candidates: readonly Labelled[]): Closest | undefined {
     for (const { key, values } of wanted) {
       const known = this.#valuesOf(key, candidates);

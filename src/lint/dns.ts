@@ -64,7 +64,7 @@ export class DnsRule {
     return allowed;
   }
 
-  /** Whether a policy of the namespace, which may select the same pods, allows DNS. */
+  /** Whether any policy of the namespace allows DNS: it may select the same pods. */
   #othersMayAllow(policy: PolicyRecord): boolean {
     const { namespace } = policy;
     const mode = this.#cluster.modeOf(policy);

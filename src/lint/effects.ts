@@ -246,7 +246,10 @@ function shadowedEntry(path: Path, message: string): Mistake {
   return { rule: 'shadowed-rule', path, message, hint: 'Remove one of the two.' };
 }
 
-/** Returns covered entries, each with the index of one that covers it; of equal ones the later. */
+/**
+ * Returns the index of each covered entry, with that of an entry that covers it. Of equal entries
+ * the later one counts as covered.
+ */
 function shadowed<T>(
   entries: readonly T[],
   weightOf: (entry: T) => number,

@@ -23,7 +23,7 @@ interface Node {
   readonly children: Node[];
   /** The number of addresses in children. */
   inChildren: bigint;
-  /** The number of excepts of exactly this block that are not reported. */
+  /** The number of excepts that equal this block, without those reported as useless. */
   excepts: number;
   /** The port set that other entries allow here; undefined: the same as around it. */
   ports: number | undefined;

@@ -8,8 +8,8 @@ import { LineTable } from './line-table.ts';
 import { recoverPolicies } from './recovery.ts';
 
 /**
- * Reads a JSON text. Returns undefined for a blank text, and for one that does not parse and need
- * not (`mustParse`), because it may be YAML.
+ * Reads a JSON text. Returns undefined for a blank text. Also returns undefined for a text that
+ * does not parse, unless `mustParse`: it may be YAML.
  */
 export function readJson(text: string, mustParse: boolean): ManifestDocument | undefined {
   try {

@@ -109,7 +109,7 @@ interface Line {
   readonly indent: number;
 }
 
-/** Returns a field's lines but empty ones; undefined if its first line contains something else. */
+/** Returns a field's non-empty lines; undefined if something else shares its first line. */
 function linesOf(pair: Pair, text: string): readonly Line[] | undefined {
   const start = (pair.key as Node | null)?.range?.[0];
   if (start === undefined) return undefined;
