@@ -6,7 +6,7 @@ import { listPath, parseJson, readListEnd } from './wire.ts';
 const PAGE_SIZE = 500;
 /** The longest object in bytes, as in kind-watch.ts. */
 const MAX_OBJECT = 8 * 1024 * 1024;
-/** Milliseconds until an answer must begin, and for a pause in it: short, because a user waits. */
+/** Milliseconds until an answer must begin, and that it may pause: short, because a user waits. */
 const LIMITS = { answerLimit: 20_000, idleLimit: 20_000 };
 
 /**

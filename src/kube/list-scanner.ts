@@ -1,7 +1,7 @@
 /**
  * Cuts the JSON text of a list, `{"kind":"PodList","metadata":{...},"items":[{...},...]}`, into its
- * items as the bytes arrive. Memory never contains the whole text or all objects of a page, and the
- * event loop waits for the parsing of one object at most.
+ * items as the bytes arrive. It never keeps the whole text or all objects of a page in memory, and
+ * the event loop waits for the parsing of one object at most.
  *
  * It looks at strings and brackets only; the parser decides whether an item is JSON. In UTF-8 no
  * byte of a multi-byte character looks like ASCII.

@@ -3,7 +3,7 @@ import type { ApiConnection, Change } from './api-connection.ts';
 import { ApiError, toApiError } from './api-error.ts';
 import { type Clock, wait } from './clock.ts';
 
-/** Milliseconds until an answer must begin, and for a pause in it. */
+/** Milliseconds until an answer must begin, and that it may pause. */
 const LIMITS = { answerLimit: 10_000, idleLimit: 10_000 };
 /** Milliseconds between two attempts. */
 const PAUSE = 500;

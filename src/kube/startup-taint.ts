@@ -9,9 +9,9 @@ import { type ApiError, toApiError } from './api-error.ts';
 import { Backoff } from './backoff.ts';
 import { type Clock, systemClock, wait } from './clock.ts';
 
-/** Milliseconds until the API server's answer must begin, and for a pause in it. */
+/** Milliseconds until the API server's answer must begin, and that it may pause. */
 const PATIENCE = 10_000;
-/** The first failure and then every tenth one is logged as a warning. */
+/** The first of this many failures in a row is a warning, the others are debug lines. */
 const REPORTED = 10;
 
 export interface StartupTaintOptions {

@@ -1,7 +1,9 @@
 /** Compares what selectors match by their requirements alone. */
 import type { LabelSelector, SelectorRequirement } from '../cluster/records.ts';
 
-/** Whether `wide` surely matches everything that `narrow` can match. False may be a wrong "no". */
+/**
+ * Whether `wide` surely matches everything that `narrow` can match. False may also mean "unsure".
+ */
 export function selectorCovers(wide: LabelSelector, narrow: LabelSelector): boolean {
   const given = requirementsOf(narrow);
   return requirementsOf(wide).every((needed) => given.some((each) => follows(needed, each)));

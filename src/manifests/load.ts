@@ -250,7 +250,7 @@ function loadServices(
   return allocateServices(drafts, ranges);
 }
 
-/** Returns the defined namespaces, and those that objects are in without a definition. */
+/** Returns the namespaces that are defined, and those that only objects in them name. */
 function loadNamespaces(
   collection: ManifestCollection,
   objects: readonly { readonly namespace: string }[],

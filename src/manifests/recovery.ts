@@ -2,7 +2,7 @@
  * What a text that does not parse still says about its NetworkPolicies. An error must fail closed:
  * the policies isolate their pods, and only certain fields may narrow down which pods of the
  * namespace those are. A field is certain if a key after it was read before the first error.
- * Without one its value may be cut off, and a selector that lacks an element of `values` selects
+ * Otherwise its value may be cut off, and a selector that lacks an element of `values` selects
  * too few pods.
  */
 import { isMap, isNode, isScalar, isSeq, parseDocument, visit, type YAMLMap } from 'yaml';
@@ -42,7 +42,7 @@ interface Candidate {
   readonly isEnded: boolean;
 }
 
-/** The object of a document, or the objects of its List. */
+/** Returns the object of a document, or the objects of its List. */
 function candidateMaps(text: string, firstError: number): readonly Candidate[] {
   let root: unknown;
   try {
@@ -71,7 +71,7 @@ function readCertain(
   const name = firstWord(scalarOf(named, 'name'));
   // An uncertain namespace is better than none: without one the policy would isolate no pod.
   const namespace = firstWord(scalarOf(named, 'namespace'));
-  // A policy that mentions no namespace is in the default one.
+  // A namespace that is mentioned but unreadable is unknown. Without a mention it is the default.
   if (namespace === undefined && !metadata.isCertain && MENTIONS_NAMESPACE.test(text)) return undefined;
   const spec = certain(policy, 'spec', firstError, isEnded);
   const podSelector = certain(spec.value, 'podSelector', firstError, spec.isCertain);

@@ -27,7 +27,7 @@ export interface Workload {
   readonly template: PodRecord;
 }
 
-/** A pod that the manifests contain themselves. */
+/** A pod that is in the manifests itself. */
 export interface RealPod {
   readonly record: PodRecord;
   readonly controller: Owner | undefined;
@@ -170,7 +170,7 @@ function podsOf(workload: Workload, { minReplicas = 0, maxReplicas, nodes }: Exp
   });
 }
 
-/** Labels that controllers add, limited to predictable ones by which policies select. */
+/** Returns the labels that controllers add, if they are predictable and policies select by them. */
 function controllerLabels({ kind, name }: Workload, podName: string, ordinal: number): Labels {
   if (kind === 'StatefulSet') {
     return { 'statefulset.kubernetes.io/pod-name': podName, 'apps.kubernetes.io/pod-index': String(ordinal) };

@@ -110,7 +110,7 @@ export class AssertionChecker {
   }
 
   /**
-   * If a Service has the port, an allow means the Service's port, as its clients do. A deny also
+   * If a Service has the port, an allow means the port that the Service's clients use. A deny also
    * means the pod's own port of that number, unless only the Service has the name.
    */
   #destinations({ expected, to, port }: Assertion): readonly Party[] {

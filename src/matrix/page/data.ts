@@ -18,8 +18,8 @@ export interface PageData {
   /** One text for each sender: for each destination, separated by commas, letterOf each port. */
   readonly rows: readonly string[];
   /**
-   * Indexes into `values`, by `from to port` (indexes too): the Explanation, and after a change the
-   * one before.
+   * By `from to port`, three indexes: the Explanation, and after a change the one before, as
+   * indexes into `values`.
    */
   readonly explanations: Readonly<Record<string, readonly number[]>>;
   /** See interned.ts. */
