@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 export const PATIENCE_FACTOR = 'TEST_PATIENCE_FACTOR';
 
 /** Starting Node takes this long, in ms, where the patience that tests name is ample. */
-const USUAL_START = 250;
+const USUAL_START = 100;
 const MOST = 8;
 
 /** How many times slower than that Node starts now: 1 to 8. */

@@ -1,4 +1,4 @@
-/** Requests to the API server: credentials, TLS and proxies from the kubeconfig, and a limit for every silence. */
+/** Requests to the API server: credentials, TLS and proxies from the kubeconfig, with timeouts. */
 import http from 'node:http';
 import https from 'node:https';
 import { pipeline, type Readable } from 'node:stream';
@@ -9,34 +9,38 @@ import { type Clock, systemClock } from './clock.ts';
 import { Silence } from './silence.ts';
 
 /**
- * How long a configuration is used before it is read again, in ms: tokens and client certificates are replaced in their files while
- * podfence runs, and the library reads most of them only once. (client-go: a minute for tokens, five for certificates.)
+ * Milliseconds before the configuration is read again. Tokens and client certificates are rotated
+ * in their files while podfence runs, and the library reads most of them only once. (client-go: a
+ * minute for tokens, five for certificates.)
  */
 const CONFIG_LIFETIME = 60_000;
-/** Idle TCP connections are probed after this, in ms, so that nothing in between forgets them (client-go: 30 s). */
+/** TCP keep-alive, in ms: no middlebox forgets an idle connection. (client-go: 30 s.) */
 const KEEP_ALIVE = 30_000;
-/** Connections between two requests are kept for some ms: the pages of a list use one. */
+/** Connections stay open for 10 s between requests, so that the pages of a list share one. */
 const KEEP_CONNECTIONS = { keepAlive: true, timeout: 10_000 };
-/** A proxy must have connected after this, in ms. */
+/** Milliseconds that a proxy may take to connect. */
 const PROXY_LIMIT = 30_000;
-/** Bytes of a chunk of what comes compressed. Each costs a way to another thread and back. */
+/** Bytes of a decompressed chunk. Each chunk costs a round trip to another thread. */
 const UNPACKED_CHUNK = 128 * 1024;
-/** Of an error's body, so many bytes are read. */
+/** Read at most this many bytes of an error's body. */
 const MAX_ERROR_BODY = 64 * 1024;
-/** A deletion that takes its time is accepted with 202. */
+/** The server answers 202 to a deletion that it finishes later. */
 const SUCCESSES: ReadonlySet<number> = new Set([200, 201, 202]);
 
 export interface ReadOptions {
   readonly signal: AbortSignal;
-  /** Milliseconds until the answer must have begun. */
+  /** Milliseconds until the answer must begin. */
   readonly answerLimit: number;
-  /** Milliseconds that the answer may pause. */
+  /** Milliseconds that may pass between two chunks of the answer. */
   readonly idleLimit: number;
-  /** Whether the answer may come compressed. The API server compresses lists, about tenfold, and never watches. */
+  /**
+   * Whether the answer may come compressed. The API server compresses lists, about tenfold, and
+   * never watches.
+   */
   readonly compressed?: boolean;
-  /** Called when the answer begins, and is a success. */
+  /** Called when a successful answer begins. */
   readonly onAnswer?: () => void;
-  /** Changes what is there instead of getting it; the answer is what came of it. */
+  /** Sends this change instead of a GET; the answer is its result. */
   readonly change?: Change;
 }
 
@@ -50,14 +54,15 @@ export interface Change {
 export class ApiConnection {
   readonly #load: () => KubeConfig;
   readonly #clock: Clock;
-  /** Both keep connections apart by the certificates that a request gives. */
+  /** Both agents pool connections by the client certificate of the request. */
   readonly #http = new http.Agent(KEEP_CONNECTIONS);
   readonly #https = new https.Agent(KEEP_CONNECTIONS);
   #config: KubeConfig;
   #loadedAt: number;
 
   /**
-   * @param load gives the configuration; called at once, and again when credentials may have changed
+   * @param load returns the configuration; called at once, and again when credentials may have
+   * changed
    * @throws whatever `load` throws
    */
   constructor(load: () => KubeConfig, clock: Clock = systemClock) {
@@ -72,21 +77,22 @@ export class ApiConnection {
     return this.#config.getCurrentCluster()?.server ?? '';
   }
 
-  /** The next request reads the configuration and all credentials again. */
+  /** Makes the next request read the configuration and all credentials again. */
   forgetCredentials(): void {
     this.#loadedAt = Number.NEGATIVE_INFINITY;
   }
 
-  /** Closes connections that nothing uses at the moment. */
+  /** Closes idle connections. */
   close(): void {
     this.#http.destroy();
     this.#https.destroy();
   }
 
   /**
-   * Gets or changes `path` and yields its body as it comes. Leaving the loop ends the request.
+   * Gets or changes `path` and yields the body as it arrives. Leaving the loop ends the request.
    * @param path below the server's address, with its query
-   * @throws ApiError where the status is no success, or silence lasts too long; whatever socket, TLS or credentials throw
+   * @throws ApiError for a status other than success and for silence beyond a limit; whatever the
+   * socket, TLS or credentials throw
    */
   async *read(path: string, options: ReadOptions): AsyncGenerator<Buffer, void, undefined> {
     const silence = new Silence(this.#clock, options.signal);
@@ -120,14 +126,15 @@ export class ApiConnection {
     const request = (url.startsWith('https:') ? https : http).request(url, { ...options, method });
     if (change !== undefined) {
       request.setHeader('content-type', change.type);
-      // Node gives no length for the body of a DELETE, and the server would read it as the next request.
+      // Node sets no length for the body of a DELETE: the server would read the body as the next
+      // request.
       request.setHeader('content-length', Buffer.byteLength(change.body));
     }
     silence.onEnd((error) => request.destroy(error));
     request.on('error', reject);
     request.on('socket', (socket) => socket.setKeepAlive(true, KEEP_ALIVE));
     request.on('response', (response) => {
-      // Errors reach whoever reads the body; one that comes later has nobody to go to.
+      // Errors reach the reader of the body. Without a listener, a later one would end the process.
       response.on('error', () => {});
       resolve(response);
     });
@@ -139,13 +146,13 @@ export class ApiConnection {
     if (this.#clock.now() - this.#loadedAt > CONFIG_LIFETIME) this.#reload();
     const headers: http.OutgoingHttpHeaders = { accept: 'application/json', 'user-agent': 'podfence' };
     if (compressed) headers['accept-encoding'] = 'gzip';
-    // Of use to the proxies' agents only: it bounds their own exchange with the proxy.
+    // Only the proxies' agents use this timeout: it limits their handshake with the proxy.
     const options: https.RequestOptions = { headers, timeout: PROXY_LIMIT };
     await this.#config.applyToHTTPSOptions(options);
-    // Tokens are read from files that may end with a newline, which no header may hold.
+    // Token files may end with a newline, which a header may not contain.
     const { Authorization: token } = headers;
     if (typeof token === 'string') headers.Authorization = token.trim();
-    // The library's own agent opens a connection for every request; for proxies it is needed.
+    // The library's own agent opens a connection for every request, but only it supports proxies.
     if (this.#config.getCurrentCluster()?.proxyUrl === undefined) {
       options.agent = this.server.startsWith('https:') ? this.#https : this.#http;
     }
@@ -153,7 +160,8 @@ export class ApiConnection {
   }
 
   #reload(): void {
-    // What is being written at this moment, or is gone, leaves the last configuration in force until the next attempt.
+    // Keep the last configuration while the file is missing or half written; the next request
+    // retries.
     try {
       this.#config = this.#load();
     } catch {
@@ -165,7 +173,7 @@ export class ApiConnection {
 
 function decompress(response: http.IncomingMessage): Readable {
   if (response.headers['content-encoding'] !== 'gzip') return response;
-  // Errors end the reading of the decompressed side.
+  // The reader of the decompressed stream gets the errors.
   return pipeline(response, createGunzip({ chunkSize: UNPACKED_CHUNK }), () => {});
 }
 

@@ -1,14 +1,15 @@
-/** What can go wrong between podfence and the API server, sorted by what there is to do about it. */
+/** Failures between podfence and the API server, sorted by what to do about them. */
 
 /**
- * - `ended` the server ended a watch, as it does every few minutes: go on from where it was
- * - `quiet` nothing came on a watch for a while, as where nothing happens: ask for it anew, to see that the server is there
+ * - `ended` the server ended a watch, as it does every few minutes: go on from the same version
+ * - `quiet` a watch was silent for a while, as it is where nothing happens: begin it again, to see
+ *   that the server is alive
  * - `expired` the resourceVersion or continue token is too old (410): list again
- * - `inactive` an answer was due and did not come, the connection is probably half-open: connect again
- * - `connection` it could not be made, or broke
- * - `malformed` the answer is not what the API gives
+ * - `inactive` an answer is overdue, the connection is probably half-open: connect again
+ * - `connection` the connection failed or broke
+ * - `malformed` the answer is not what the API specifies
  * - `unauthorized` 401: read the credentials again
- * - `forbidden` 403: the ClusterRole lacks something
+ * - `forbidden` 403: the ClusterRole lacks a permission
  * - `overloaded` 429 and 503: wait as long as the server asks for
  * - `server-error` other 5xx
  * - `rejected` other statuses
@@ -31,9 +32,9 @@ export type Failure = (typeof FAILURES)[number];
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly code: Failure;
-  /** HTTP status, or the code of a Status object in a watch; undefined where there was none. */
+  /** HTTP status, or the code of a Status object in a watch; undefined if there was none. */
   readonly status: number | undefined;
-  /** Milliseconds that the server asks to wait; 0 where it does not. */
+  /** Milliseconds that the server asks to wait; 0 if it does not ask. */
   readonly retryAfter: number;
 
   constructor(code: Failure, message: string, options: { status?: number; retryAfter?: number; cause?: unknown } = {}) {
@@ -44,25 +45,29 @@ export class ApiError extends Error {
   }
 }
 
-/** Anything thrown while talking to the server. What is not an ApiError came from the socket, TLS or the credentials. */
+/**
+ * Returns the ApiError itself; wraps anything else, which comes from socket, TLS or credentials.
+ */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   return new ApiError('connection', describeCause(error), { cause: error });
 }
 
-/** Node reports several addresses that failed as an AggregateError without a message of its own. */
+/** Node reports several failed addresses as an AggregateError without a message of its own. */
 function describeCause(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(describeCause).join('; ');
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The longest wait that a server may ask for: what stands between may send any number. */
+/** The longest wait that a server may ask for, in ms: a proxy in between may send any number. */
 const MAX_RETRY_AFTER = 5 * 60_000;
 
 /**
- * The error for an HTTP status that is not a success, or for the Status object of an ERROR event.
- * @param body the Status object, parsed, if there is one (https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/)
- * @param retryAfterHeader seconds, as the API server gives it (RFC 9110 section 10.2.3 would allow a date too)
+ * Returns the error for an unsuccessful HTTP status, or for the Status object of an ERROR event.
+ * @param body the parsed Status object, if there is one
+ * (https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/)
+ * @param retryAfterHeader seconds, as the API server sends it (RFC 9110 section 10.2.3 also allows
+ * a date)
  */
 export function errorOfStatus(status: number, body: unknown, retryAfterHeader?: string): ApiError {
   const { message, reason, details } = readStatus(body);
@@ -74,7 +79,8 @@ export function errorOfStatus(status: number, body: unknown, retryAfterHeader?: 
 
 function failureOf(status: number, reason: string, causes: unknown): Failure {
   if (status === 410 || reason === 'Expired' || reason === 'Gone') return 'expired';
-  // A resourceVersion from the future: the server's storage was restored from a backup. Only a new list helps.
+  // A resourceVersion from the future: the storage was restored from a backup. Only a new list
+  // helps.
   if (Array.isArray(causes) && causes.some((cause) => cause?.reason === 'ResourceVersionTooLarge')) return 'expired';
   if (status === 401) return 'unauthorized';
   if (status === 403) return 'forbidden';

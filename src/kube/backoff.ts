@@ -1,4 +1,4 @@
-/** How long to wait before the next attempt: longer with each failure, and never the same for two agents. */
+/** The wait before the next attempt: longer after each failure, and different for every agent. */
 
 /** First and longest wait in ms. (client-go's reflector: 0.8 s to 30 s.) */
 const FIRST = 250;
@@ -19,8 +19,9 @@ export class Backoff {
   }
 
   /**
-   * Milliseconds to wait after a further failure: half to one and a half of a time that doubles from 250 ms to 30 s, and not less than
-   * what the server asked for, with up to a fifth more, so that all who were asked do not come back together.
+   * Returns the milliseconds to wait after one more failure. The base time doubles from 250 ms to
+   * 30 s and is multiplied by a random factor of 0.5 to 1.5. The wait is never shorter than what
+   * the server asked for plus up to a fifth, so that its clients do not all come back together.
    */
   next(retryAfter = 0): number {
     const step = Math.min(FIRST * 2 ** this.#failures, LONGEST);

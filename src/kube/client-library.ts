@@ -1,13 +1,13 @@
 /**
  * KubeConfig of @kubernetes/client-node, without the clients and models of the whole Kubernetes
- * API: 50 MB and 0.2 s of every process, which only `makeApiClient` needs, and nobody here calls
- * that. The library's configuration imports all of them for two small names, so it gets these
- * alone. The same goes for undici, 100 modules and a tenth of an agent's way to its first request,
- * which only those clients use. To import the library's parts one by one does not help: its login
- * by OpenID Connect imports config.js again.
+ * API. Those cost every process 50 MB and 0.2 s, and only `makeApiClient` needs them, which
+ * podfence never calls. The library's configuration imports all of them for two small names, so the
+ * hook hands it those two alone. The same holds for undici, which only those clients use: 100
+ * modules, and a tenth of an agent's time to its first request. Importing the library's parts one
+ * by one does not help: its OpenID Connect login imports config.js again.
  *
- * The version is pinned. Where the next one imports anything else, it is loaded as it is, and
- * test/kube/client-library.test.ts names what has changed.
+ * The version is pinned. If the next one imports anything else, it loads that unchanged, and
+ * test/kube/client-library.test.ts names the difference.
  */
 import { registerHooks } from 'node:module';
 
@@ -16,9 +16,7 @@ const CONFIG = `${LIBRARY}config.js`;
 const EVERYTHING = './gen/index.js';
 const CLIENT = 'undici';
 
-/**
- * Has the names of undici that the library imports. Whatever uses one learns why it is not there.
- */
+/** Stands in for the names of undici that the library imports. Using one throws with the reason. */
 const NO_CLIENT = `
 const refuse = () => { throw new Error('podfence does not load undici: see kube/client-library'); };
 export class Agent { constructor() { refuse(); } }

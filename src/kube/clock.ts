@@ -1,9 +1,9 @@
-/** Time, as the parts of this room take it, so that tests can turn the clock themselves. */
+/** The clock that kube/ reads and sets timers with, so that tests can turn it themselves. */
 
 export interface Clock {
-  /** Milliseconds from any beginning; it never goes back. */
+  /** Milliseconds since an arbitrary start; monotonic. */
   now(): number;
-  /** Calls back once after so many milliseconds. The function given back takes that away again. */
+  /** Calls back once after that many milliseconds. Returns a function that cancels the call. */
   after(milliseconds: number, callback: () => void): () => void;
 }
 
@@ -15,7 +15,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** Resolves after so many milliseconds, or at once when `signal` is aborted. */
+/** Resolves after that many milliseconds, or as soon as `signal` is aborted. */
 export function wait(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
   if (milliseconds <= 0 || signal.aborted) return Promise.resolve();
   const { promise, resolve } = Promise.withResolvers<void>();

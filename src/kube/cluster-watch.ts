@@ -1,4 +1,4 @@
-/** The cluster as the API server tells it: first a snapshot, then every change. */
+/** The cluster as the API server reports it: first a snapshot, then every change. */
 import type { Logger } from 'pino';
 import type { ClusterWatchStatus, KindStatus } from '../agent-state/watch-status.ts';
 import type { ClusterRecord, NamespaceRecord, PodRecord, PolicyRecord } from '../cluster/records.ts';
@@ -13,9 +13,9 @@ import { NAMESPACES, PODS, POLICIES, type Resource } from './resources.ts';
 export interface ClusterWatchOptions {
   readonly connection: ApiConnection;
   readonly log: Logger;
-  /** Told of changes that came together at once, from `synced` on. `receivedAt` is in ms of the clock: by default that of `performance.now()`. */
+  /** Called when there are changes to take, from `synced` on; not again before they are taken. */
   readonly onChanges: OnChanges;
-  /** @default the system's */
+  /** @default systemClock */
   readonly clock?: Clock;
   /** Numbers from 0 to below 1, for jitter. @default Math.random */
   readonly random?: () => number;
@@ -28,8 +28,8 @@ interface Kind {
 }
 
 /**
- * Watches Namespaces, Pods and NetworkPolicies of the whole cluster until it is stopped. A server that is gone changes nothing: what was
- * known last stands, and the watch goes on trying.
+ * Watches the cluster's Namespaces, Pods and NetworkPolicies until it is stopped. While the server
+ * is unreachable, the last known records stay valid and the watch keeps retrying.
  */
 export class ClusterWatch {
   readonly #options: ClusterWatchOptions;
@@ -42,15 +42,15 @@ export class ClusterWatch {
   readonly #firstLists = Promise.withResolvers<void>();
   #running: Promise<unknown> = Promise.resolve();
   #isSynced = false;
-  /** From a change until it is told of. */
+  /** Set from a change until `onChanges` is called. */
   #telling: NodeJS.Immediate | undefined;
-  /** Whether there are changes that were told of and not taken yet. */
+  /** Whether `onChanges` was called and nobody has taken the changes yet. */
   #isTold = false;
 
   constructor(options: ClusterWatchOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    // Who stops without waiting for it does not want to hear of it.
+    // A caller that stops the watch may not await `synced`: its rejection must not end the process.
     this.#firstLists.promise.catch(() => {});
     this.#kinds = [
       this.#keepUpToDate(NAMESPACES, this.#namespaces),
@@ -59,7 +59,7 @@ export class ClusterWatch {
     ];
   }
 
-  /** Resolves when the first lists of all kinds are complete; rejects if it is stopped before. */
+  /** Resolves when the first lists of all kinds are complete; rejects if the watch stops before. */
   get synced(): Promise<void> {
     return this.#firstLists.promise;
   }
@@ -68,7 +68,7 @@ export class ClusterWatch {
     this.#running = Promise.all(this.#kinds.map((kind) => kind.run(this.#stopping.signal)));
   }
 
-  /** All that is known now. Changes that were not taken yet are in it, and can be taken all the same. */
+  /** Returns all known records, with changes that are not delivered yet; those still follow. */
   snapshot(): ClusterSnapshot {
     return {
       namespaces: this.#namespaces.values(),
@@ -83,7 +83,7 @@ export class ClusterWatch {
     return { server: this.#options.connection.server, synced: this.#isSynced, age, kinds };
   }
 
-  /** Ends every connection and timer at once; nothing is told any more. Resolves when nothing runs. */
+  /** Ends all connections and timers and delivers no more changes. Resolves when nothing runs. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     clearImmediate(this.#telling);
@@ -109,7 +109,7 @@ export class ClusterWatch {
     }
     if (this.#telling !== undefined || this.#isTold) return;
     const receivedAt = this.#clock.now();
-    // What else has come by now, of any kind, goes along.
+    // Everything that arrives before the immediate runs, of any kind, joins this call.
     this.#telling = setImmediate(() => {
       this.#telling = undefined;
       this.#isTold = true;
@@ -121,7 +121,7 @@ export class ClusterWatch {
     this.#isTold = false;
     const differences = [this.#namespaces, this.#pods, this.#policies].map((records) => records.takeDifferences());
     const changes: ClusterChange[] = [];
-    // An address of a deleted pod may be the address of a new one.
+    // Deletions first: a new pod may have the address of a deleted one.
     for (const { deleted } of differences) for (const record of deleted) changes.push({ type: 'delete', record });
     for (const { set } of differences) for (const record of set) changes.push({ type: 'set', record });
     return changes;

@@ -1,4 +1,4 @@
-/** Keeps what is known of one collection up to date: list, watch, and whatever goes wrong between. */
+/** Keeps the records of one collection up to date: lists, watches, and recovers from failures. */
 import type { Logger } from 'pino';
 import type { KindStatus } from '../agent-state/watch-status.ts';
 import type { ClusterRecord } from '../cluster/records.ts';
@@ -23,26 +23,34 @@ import {
 } from './wire.ts';
 
 const PAGE_SIZE = 500;
-/** The longest object in bytes. etcd holds 1.5 MiB, the API server takes 3 MiB. */
+/** The longest object in bytes. etcd stores up to 1.5 MiB, the API server accepts 3 MiB. */
 const MAX_OBJECT = 8 * 1024 * 1024;
-/** A watch is asked to end after these seconds, so that those of many agents spread over the API servers (client-go: the same). */
+/**
+ * The server ends a watch after a random number of seconds between these two, so that the watches
+ * of many agents spread over the API servers (client-go: the same).
+ */
 const SHORTEST_WATCH = 300;
 const LONGEST_WATCH = 600;
-/** Milliseconds until an answer begins: the API server ends requests that are no watches after 60 s by itself. */
+/** Milliseconds until an answer must begin: the API server ends non-watch requests after 60 s. */
 const ANSWER_LIMIT = 75_000;
-/** The same for a watch. It has nothing to read before it is answered; under load it queues for 15 s, then it is refused (KEP-1040). */
+/**
+ * The same for a watch, which the server answers before it reads anything. Under load the server
+ * queues the request for 15 s and then refuses it (KEP-1040).
+ */
 const WATCH_ANSWER_LIMIT = 25_000;
 /**
- * A watch that was silent for so many ms is asked for anew from where it was. Silence tells nothing by itself: a bookmark is due every
- * minute, but the API server leaves it out where the version is still the one that the watch began with (apiserver, cache_watcher.go,
- * `process`), and where nothing of a kind changes that version only moves if etcd reports progress: every 10 minutes by default.
- * Only the server's answer tells that the connection was not dead. With the limit above, two minutes at most.
+ * A watch that is silent for a random time between these two, in ms, begins again from its last
+ * version. Silence alone proves nothing. A bookmark is due every minute, but the API server omits
+ * it while the version is still the one that the watch began with (apiserver, cache_watcher.go,
+ * `process`). Where nothing of a kind changes, that version moves only when etcd reports progress:
+ * every 10 minutes by default. Only an answer to a new request proves that the connection is alive.
+ * With WATCH_ANSWER_LIMIT, a dead connection is found within two minutes.
  */
 const SHORTEST_QUIET = 70_000;
 const LONGEST_QUIET = 90_000;
-/** Milliseconds that a list may pause. */
+/** Milliseconds that may pass between two chunks of a list. */
 const LIST_IDLE_LIMIT = 60_000;
-/** A server that cannot stream lists is asked again after so many ms: it may have been upgraded. */
+/** Milliseconds until the next try to stream lists after a refusal: an upgrade may allow it. */
 const ASK_FOR_STREAM_AGAIN = 60 * 60_000;
 
 export interface KindWatchOptions<R extends ClusterRecord> {
@@ -56,10 +64,10 @@ export interface KindWatchOptions<R extends ClusterRecord> {
   readonly onProgress: () => void;
 }
 
-/** A list that is being read page by page. It goes on where it was when a page fails. */
+/** A list that is being read page by page. After a failed page it continues from that page. */
 interface PagedList<R extends ClusterRecord> {
   readonly list: RecordList<R>;
-  /** A list whose continue token expired is read in one piece the next time: it takes longer than the server remembers. */
+  /** Objects on a page. Undefined after an expired continue token: the next list is one page. */
   readonly limit: number | undefined;
   continueToken: string;
 }
@@ -68,7 +76,7 @@ export class KindWatch<R extends ClusterRecord> {
   readonly #options: KindWatchOptions<R>;
   readonly #retries: Retries;
   readonly #unreadable: UnreadableObjects;
-  /** Undefined when the collection must be listed. */
+  /** The version from which to watch; undefined when the collection must be listed. */
   #watchFrom: string | undefined;
   #paged: PagedList<R> | undefined;
   #limit: number | undefined = PAGE_SIZE;
@@ -106,7 +114,7 @@ export class KindWatch<R extends ClusterRecord> {
     };
   }
 
-  /** Lists and watches until the signal is aborted; nothing that happens ends it otherwise. */
+  /** Lists and watches until the signal is aborted. No failure ends it. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
@@ -147,7 +155,7 @@ export class KindWatch<R extends ClusterRecord> {
     }
   }
 
-  /** Watches from where the knowledge ends; without any, the watch begins with a streaming list. */
+  /** Watches from the last known version; without one, the watch begins with a streaming list. */
   async #watch(signal: AbortSignal): Promise<void> {
     const { connection, records, random, resource } = this.#options;
     const seconds = Math.round(SHORTEST_WATCH + random() * (LONGEST_WATCH - SHORTEST_WATCH));
@@ -169,7 +177,7 @@ export class KindWatch<R extends ClusterRecord> {
     const lines = new LineScanner(MAX_OBJECT);
     const turns = new Turns();
     for await (const chunk of connection.read(path, { ...limits, onAnswer })) {
-      // Between chunks, not between events: what came together stays together.
+      // Yield between chunks, not between events: events that came together stay together.
       await turns.step();
       for (const line of lines.push(chunk)) this.#takeEvent(parseWatchEvent(line));
     }
@@ -180,14 +188,15 @@ export class KindWatch<R extends ClusterRecord> {
   #takeEvent(event: WatchEvent): void {
     const { records, clock, log, resource, onProgress } = this.#options;
     if (event.type === 'unknown') {
-      log.warn({ kind: resource.kind, event: event.name }, 'an event of an unknown type is left out');
+      log.warn({ kind: resource.kind, event: event.name }, 'ignored a watch event of an unknown type');
       return;
     }
     const target = this.#streamed ?? records;
     if (event.type === 'bookmark') {
       if (this.#streamed !== undefined) {
-        // Before the end of its initial events a server that can stream lists sends no other bookmark.
-        if (!event.endsInitialEvents) throw new ApiError('rejected', 'the server takes a streaming list for a watch');
+        // A server that can stream lists sends no other bookmark before the initial events end.
+        if (!event.endsInitialEvents)
+          throw new ApiError('rejected', 'the server treats a streaming list as a plain watch');
         this.#takeList(this.#streamed, event.resourceVersion);
         this.#retries.watchBegan();
         return;
@@ -224,7 +233,7 @@ export class KindWatch<R extends ClusterRecord> {
     return record;
   }
 
-  /** Decides from where to go on after a failure; gives back how many ms to wait before. */
+  /** Decides where to continue after a failure. Returns the ms to wait before that. */
   #recover(error: ApiError): number {
     const { connection, clock, log, resource } = this.#options;
     if (error.code === 'inactive' && this.#retries.isWatching) {
@@ -250,5 +259,5 @@ export class KindWatch<R extends ClusterRecord> {
   }
 }
 
-/** Failures that do not speak against streaming lists. */
+/** Failures after which the next list is streamed again: they do not come from streaming. */
 const KEEPS_STREAMING: ReadonlySet<string> = new Set(['connection', 'unauthorized', 'forbidden', 'overloaded']);

@@ -1,8 +1,8 @@
-/** What is known of one collection, and what of it nobody has taken yet: however long that takes, at most one difference a record. */
+/** The known records of one collection, and the changes that are not delivered yet. */
 import { isDeepStrictEqual } from 'node:util';
 import { type ClusterRecord, recordKey } from '../cluster/records.ts';
 
-/** Net differences, at most one a record. */
+/** Net differences, at most one for each record. */
 export interface Differences<R> {
   readonly deleted: readonly R[];
   readonly set: readonly R[];
@@ -10,11 +10,11 @@ export interface Differences<R> {
 
 export class KnownRecords<R extends ClusterRecord> {
   #records = new Map<string, R>();
-  /** Records that changed since the differences were last taken, and what they were then. */
+  /** Records that changed after the last takeDifferences(), as they were then. */
   #before = new Map<string, R | undefined>();
   #tracks = false;
 
-  /** From now on differences are remembered; until then the records are all news to everybody. */
+  /** Starts to record differences. Before that, readers take the whole snapshot. */
   trackDifferences(): void {
     this.#tracks = true;
   }
@@ -47,16 +47,16 @@ export class KnownRecords<R extends ClusterRecord> {
     this.#records.delete(key);
   }
 
-  /** A list that is being read: nothing of it is known before it is complete. */
+  /** Begins a list. Its records count only after `replace`. */
   beginList(): RecordList<R> {
     return new RecordList(this.#records);
   }
 
-  /** Takes a complete list as the whole truth. The list is not used again. */
+  /** Replaces all records by those of a complete list. The caller must not use the list again. */
   replace(list: RecordList<R>): void {
     let gone = this.#records.size - list.confirmed;
     for (const [key, known] of this.#records) {
-      // Looked for no longer than there are any: in a large collection that holds up everybody.
+      // Stop once every missing record is found: a full scan of a large collection blocks the loop.
       if (gone === 0) break;
       if (list.records.has(key)) continue;
       this.#remember(key, known);
@@ -66,7 +66,7 @@ export class KnownRecords<R extends ClusterRecord> {
     this.#records = list.records;
   }
 
-  /** What changed since this was last called. */
+  /** Returns what changed after the last call. */
   takeDifferences(): Differences<R> {
     const deleted: R[] = [];
     const set: R[] = [];
@@ -86,15 +86,17 @@ export class KnownRecords<R extends ClusterRecord> {
 }
 
 /**
- * Each record is compared as it comes, which spreads the work over the time of the list; one that is known already is let go at once.
- * It is compared with what was known when the list began, and those that are known are counted, so nothing else may change the records meanwhile.
+ * A list that is being read. It compares each record on arrival, which spreads the work over the
+ * time of the list, and drops a copy of a known record at once. It compares with the records at the
+ * list's beginning and counts those that it confirms, so nothing else may change the records
+ * meanwhile.
  */
 export class RecordList<R extends ClusterRecord> {
   readonly #known: ReadonlyMap<string, R>;
   readonly records = new Map<string, R>();
-  /** Keys of records that are new or different, or were so while the list was read. */
+  /** Keys of records that are new or different, or were so at any moment of the list. */
   readonly changed = new Set<string>();
-  /** How many of the records that were known are in the list. */
+  /** The number of known records that the list contains. */
   confirmed = 0;
 
   constructor(known: ReadonlyMap<string, R>) {

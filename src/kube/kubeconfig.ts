@@ -1,4 +1,4 @@
-/** Where the API server is and how to log in there: kubeconfig files, or the service account of the pod that podfence runs in. */
+/** The API server's address and credentials: from kubeconfig files or the pod's service account. */
 import { accessSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
@@ -8,15 +8,18 @@ import * as library from './client-library.ts';
 import { proxyFor } from './proxy.ts';
 
 export interface KubeConfigChoice {
-  /** Path of a kubeconfig file. @default $KUBECONFIG, else the pod's service account, else ~/.kube/config */
+  /**
+   * Path of a kubeconfig file. @default $KUBECONFIG, else the pod's service account, else
+   * ~/.kube/config
+   */
   readonly kubeconfig?: string;
   /** @default the file's current context */
   readonly context?: string;
-  /** Folder below which the service account's files are looked for, instead of the root. */
+  /** Folder that stands for `/` in the paths of the service account's files. */
   readonly serviceAccountRoot?: string;
 }
 
-/** The configuration cannot be used. The message says what to change. */
+/** An unusable configuration. The message says what to change. */
 export class KubeConfigError extends Error {
   override readonly name = 'KubeConfigError';
   readonly code = 'KUBECONFIG';
@@ -27,7 +30,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const TOKEN_PATH = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 
 /**
- * Reads the configuration, and checks that it names a server. It is read again whenever credentials may have changed.
+ * Reads the configuration, and checks that it names a server. Call it again when credentials may
+ * have changed.
  * @throws KubeConfigError
  */
 export function loadKubeConfig(choice: KubeConfigChoice = {}, environment: Environment = process.env): KubeConfig {
@@ -52,7 +56,7 @@ export function loadKubeConfig(choice: KubeConfigChoice = {}, environment: Envir
     );
   }
   const proxy = cluster?.proxyUrl ?? proxyFor(server, environment);
-  // The library leaves the proxies of the environment out. Clusters are plain objects of ours, marked read-only.
+  // The library ignores the environment's proxies. `config` is ours, so its cluster may be changed.
   if (cluster !== null && proxy !== undefined) (cluster as { proxyUrl?: string }).proxyUrl = proxy;
   return config;
 }
@@ -74,7 +78,7 @@ function read(choice: KubeConfigChoice, environment: Environment): KubeConfig {
   );
 }
 
-/** Several files make one configuration; the first that names a current context decides it. */
+/** Merges the files. The first one that names a current context decides it. */
 function readFiles(files: readonly string[]): KubeConfig {
   const merged = new library.KubeConfig();
   for (const file of files) {
@@ -91,7 +95,10 @@ function readFiles(files: readonly string[]): KubeConfig {
   return merged;
 }
 
-/** `tokenFile` of a user: the library does not know it (client-go: clientcmd/api/v1 AuthInfo, where it wins over `token`). */
+/**
+ * Adds each user's `tokenFile`, which the library does not know (client-go: clientcmd/api/v1
+ * AuthInfo, where it wins over `token`).
+ */
 function addTokenFiles(config: KubeConfig, file: string): void {
   const users: unknown = parse(readFileSync(file, 'utf8'))?.users;
   for (const entry of Array.isArray(users) ? users : []) {

@@ -1,4 +1,4 @@
-/** Cuts a stream of bytes into lines. A watch is one JSON object a line. */
+/** Cuts a stream of bytes into lines. A watch sends one JSON object on each line. */
 import { ApiError } from './api-error.ts';
 
 const NEWLINE = 0x0a;
@@ -14,9 +14,9 @@ export class LineScanner {
   }
 
   /**
-   * The lines that end in `chunk`, without their newline, as bytes: a character may be cut in two where chunks meet. Each is valid until
-   * the next is taken.
-   * @throws ApiError `malformed` where a line is longer than the limit
+   * Yields the lines that end in `chunk`, without their newline. They are bytes, because a
+   * character may be split between chunks. A line is valid until the next one is taken.
+   * @throws ApiError `malformed` for a line longer than the limit
    */
   *push(chunk: Buffer): Generator<Buffer, void, undefined> {
     let start = 0;
@@ -30,7 +30,7 @@ export class LineScanner {
     if (start < chunk.length) this.#keep(chunk.subarray(start));
   }
 
-  /** @throws ApiError `malformed` where the stream ends in the middle of a line */
+  /** @throws ApiError `malformed` if the stream ends in the middle of a line */
   end(): void {
     if (this.#size > 0) throw new ApiError('malformed', 'the stream ended in the middle of a line');
   }

@@ -1,9 +1,10 @@
 /**
- * Cuts the JSON text of a list, `{"kind":"PodList","metadata":{...},"items":[{...},...]}`, into its items, byte by byte as it comes, so
- * that neither the text nor all objects of a page are ever held at once, and the event loop waits for one object at most.
+ * Cuts the JSON text of a list, `{"kind":"PodList","metadata":{...},"items":[{...},...]}`, into its
+ * items as the bytes arrive. It never keeps the whole text or all objects of a page in memory, and
+ * the event loop waits for the parsing of one object at most.
  *
- * It looks at strings and brackets only; whether an item is JSON is for the parser to say. In UTF-8 no byte of a longer character looks
- * like one of ASCII.
+ * It looks at strings and brackets only; the parser decides whether an item is JSON. In UTF-8 no
+ * byte of a multi-byte character looks like ASCII.
  */
 import { ApiError } from './api-error.ts';
 
@@ -16,17 +17,18 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const SPACE = 0x20;
 
-/** What surrounds the items: kind, metadata. The API server's has a few hundred bytes. */
+/** Bytes around the items: kind and metadata. The API server sends a few hundred. */
 const MAX_ENVELOPE = 1024 * 1024;
 const ITEMS_KEY = /"items"\s*:\s*$/;
 
 export class ListScanner {
   readonly #limit: number;
-  /** Outside of items: bytes of the envelope. Within one: its parts from earlier chunks. */
+  /** The bytes outside of items. */
   readonly #envelope: number[] = [];
+  /** The current item's parts from earlier chunks. */
   #parts: Buffer[] = [];
   #size = 0;
-  /** Brackets that are open: within an item those of the item. */
+  /** Open brackets; inside an item only the item's own. */
   #depth = 0;
   #inString = false;
   #escaped = false;
@@ -39,7 +41,7 @@ export class ListScanner {
   }
 
   /**
-   * The items that end in `chunk`, as bytes, each valid until the next is taken.
+   * Yields the items that end in `chunk`, as bytes. An item is valid until the next one is taken.
    * @throws ApiError `malformed`
    */
   *push(chunk: Buffer): Generator<Buffer, void, undefined> {
@@ -63,8 +65,8 @@ export class ListScanner {
   }
 
   /**
-   * What surrounded the items, parsed, with `items` as an empty list.
-   * @throws ApiError `malformed` where the text is cut off or no JSON
+   * Returns the parsed list without its items: `items` is empty.
+   * @throws ApiError `malformed` if the text is cut off or not JSON
    */
   end(): unknown {
     try {
@@ -74,7 +76,7 @@ export class ListScanner {
     }
   }
 
-  /** Goes on to the first byte of an item, or to the end of the chunk. */
+  /** Returns the offset of the next item's first byte, or the chunk's length. */
   #skipEnvelope(chunk: Buffer, from: number): number {
     for (let at = from; at < chunk.length; at++) {
       const byte = chunk[at] as number;
@@ -84,7 +86,8 @@ export class ListScanner {
           this.#depth = 0;
           return at;
         }
-        if (byte !== COMMA && byte > SPACE) throw new ApiError('malformed', 'the list has an item that is no object');
+        if (byte !== COMMA && byte > SPACE)
+          throw new ApiError('malformed', 'the list has an item that is not an object');
         continue;
       }
       if (this.#envelope.length >= MAX_ENVELOPE) throw new ApiError('malformed', 'the answer is not a list');
@@ -108,7 +111,9 @@ export class ListScanner {
     else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) this.#depth--;
   }
 
-  /** `#take` for every byte up to the item's end, in local variables: nearly all bytes of a list pass here. */
+  /**
+   * `#take` up to the item's end, with local variables: nearly every byte of a list passes here.
+   */
   #findItemEnd(chunk: Buffer, from: number): number {
     let depth = this.#depth;
     let inString = this.#inString;

@@ -1,12 +1,9 @@
-/**
- * Requests that are made again while the API server is away, overloaded, or asks for new
- * credentials.
- */
+/** Requests that retry while the API server is away, overloaded, or asks for new credentials. */
 import type { ApiConnection, Change } from './api-connection.ts';
 import { ApiError, toApiError } from './api-error.ts';
 import { type Clock, wait } from './clock.ts';
 
-/** Milliseconds until the API server's answer begins, and that it may pause. */
+/** Milliseconds until an answer must begin, and that it may pause. */
 const LIMITS = { answerLimit: 10_000, idleLimit: 10_000 };
 /** Milliseconds between two attempts. */
 const PAUSE = 500;
@@ -26,10 +23,10 @@ export class PersistentRequests {
   }
 
   /**
-   * Asked again after an answer that was lost, it finds what it made. Throws ApiError, or the
-   * signal's reason.
-   * @param whole what was sent is waited for, whoever interrupts
-   * @param onDoubt is called when an answer was lost: it may have been made all the same
+   * Creates an object. After a lost answer, a conflict counts as success: the first attempt made
+   * the object. Throws ApiError, or the signal's reason.
+   * @param whole lets a request that was sent finish, even if `signal` is aborted meanwhile
+   * @param onDoubt is called when an answer is lost: the object may exist
    */
   async create(
     path: string,
@@ -55,12 +52,12 @@ export class PersistentRequests {
     });
   }
 
-  /** Gives back whether there was something to delete. Throws ApiError, or the signal's reason. */
+  /** Returns whether there was something to delete. Throws ApiError, or the signal's reason. */
   async delete(path: string, signal: AbortSignal): Promise<boolean> {
     return await this.#persist(signal, () => this.deleteOnce(path, signal));
   }
 
-  /** The same, with one attempt. */
+  /** Like `delete`, with a single attempt. */
   async deleteOnce(path: string, signal: AbortSignal): Promise<boolean> {
     try {
       await this.#ask(path, signal, { method: 'DELETE', type: 'application/json', body: '{}' });
@@ -68,13 +65,13 @@ export class PersistentRequests {
     } catch (error) {
       const failure = this.toApiError(error);
       if (failure.status === 404) return false;
-      // A namespace that is being deleted is deleted once more with a conflict.
+      // Deleting a namespace that is already terminating is a conflict.
       if (failure.status === 409) return true;
       throw failure;
     }
   }
 
-  /** Credentials that are refused are read again for the next request. */
+  /** Converts an error. After a 401 the next request reads the credentials again. */
   toApiError(error: unknown): ApiError {
     const failure = toApiError(error);
     if (failure.code === 'unauthorized') this.#connection.forgetCredentials();
@@ -82,8 +79,8 @@ export class PersistentRequests {
   }
 
   /**
-   * Tries until it succeeds or `signal` is aborted, as long as the reason is one that goes away by
-   * itself, or by new credentials.
+   * Retries until it succeeds or `signal` is aborted, as long as the failure may pass by itself or
+   * with new credentials.
    */
   async #persist<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
     let areCredentialsNew = false;
@@ -113,7 +110,7 @@ export class PersistentRequests {
 }
 
 /**
- * A new namespace has no service account for a moment, and pods are refused with 403 until then.
+ * A new namespace has no service account for a moment: until then the server refuses pods with 403.
  */
 function isPassing({ code, message }: ApiError): boolean {
   if (code === 'forbidden') return /serviceaccount .* not found/.test(message);

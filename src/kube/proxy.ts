@@ -1,8 +1,8 @@
 /**
- * The proxy that the environment names for a server, by the rules of Go's clients, which administrators know
- * (https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config): HTTPS_PROXY or HTTP_PROXY by the server's scheme, and NO_PROXY, a list of
- * addresses, CIDR blocks and domains, each with an optional port, or `*`. Names in lower case win. The server's own machine is never
- * reached through a proxy.
+ * The environment's proxy for a server, by the rules of Go's clients, which administrators know
+ * (https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config). The server's scheme chooses
+ * HTTPS_PROXY or HTTP_PROXY. NO_PROXY is `*` or a list of addresses, CIDR blocks and domains, each
+ * with an optional port. Lower-case names win. Loopback is never proxied.
  */
 import { BlockList, isIP } from 'node:net';
 
@@ -29,7 +29,7 @@ function matches(entry: string, host: string, port: string): boolean {
   const { name, port: wantedPort } = splitPort(entry);
   if (wantedPort !== undefined && wantedPort !== port) return false;
   if (isIP(name) > 0) return name === host;
-  // example.com stands for itself and all below it, .example.com for those below only.
+  // example.com matches itself and its subdomains, .example.com only the subdomains.
   if (name.startsWith('.')) return host.endsWith(name);
   const domain = name.replace(/^\*\./, '');
   return (domain === name && host === domain) || host.endsWith(`.${domain}`);

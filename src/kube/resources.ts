@@ -1,4 +1,4 @@
-/** The three collections that podfence watches, and what becomes of their objects. */
+/** The three collections that podfence watches, and the projections of their objects. */
 import type { Projection } from '../cluster/projection.ts';
 import { projectNamespace, projectPod, projectPolicy } from '../cluster/projection.ts';
 import type { ClusterRecord, NamespaceRecord, PodRecord, PolicyRecord } from '../cluster/records.ts';
@@ -39,5 +39,5 @@ export const POLICIES: Resource<PolicyRecord> = {
   project: (object) => projectPolicy(object),
 };
 
-/** Services are asked for once, never watched: no verdict depends on them. */
+/** Services are listed once and never watched: no verdict depends on them. */
 export const SERVICES_PATH = '/api/v1/services';

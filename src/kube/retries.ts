@@ -1,4 +1,4 @@
-/** When to try again after a failure, and the record of failures. */
+/** When to retry after a failure, and how failures are counted and logged. */
 import type { Logger } from 'pino';
 import type { KindStatus } from '../agent-state/watch-status.ts';
 import type { ClusterRecord } from '../cluster/records.ts';
@@ -6,11 +6,11 @@ import { type ApiError, FAILURES, type Failure } from './api-error.ts';
 import { Backoff } from './backoff.ts';
 import type { Clock } from './clock.ts';
 
-/** A watch that lasted so many ms was a good one: what ends it is a new trouble, not a repeated one. */
+/** A watch that lasted this many ms was healthy: its end is a new failure, not a repeated one. */
 const HEALTHY = 5_000;
-/** After so many failures in a row, where the server does answer, the version or continue token that it is given may be to blame. */
+/** After this many failed answers in a row, the version or continue token may be to blame. */
 const STUCK = 5;
-/** Failures that another list does not help against. */
+/** Failures that a new list does not cure. */
 const NO_USE_LISTING: ReadonlySet<Failure> = new Set<Failure>([
   'connection',
   'inactive',
@@ -19,7 +19,7 @@ const NO_USE_LISTING: ReadonlySet<Failure> = new Set<Failure>([
   'overloaded',
 ]);
 
-/** Ends of a watch that are no failure. */
+/** Ends of a watch that are not failures. */
 const ROUTINE: ReadonlySet<Failure> = new Set<Failure>(['ended', 'quiet']);
 
 export interface RetriesOptions {
@@ -32,11 +32,11 @@ export interface RetriesOptions {
 export class Retries {
   readonly #options: RetriesOptions;
   readonly #watchBackoff: Backoff;
-  /** A page that was read is progress, while a complete list is none as long as no watch follows it. */
+  /** Each page resets this one. Only a watch that lasts resets the other, not a complete list. */
   readonly #pageBackoff: Backoff;
   readonly #counts: Record<Failure, number>;
   #watchBeganAt: number | undefined;
-  /** When the outage began that a warning told of; undefined where there is none, or its end was told as well. */
+  /** When the outage began that a warning reported; undefined once its end is logged too. */
   #warnedSince: number | undefined;
   #cancelRecovery = () => {};
   #last: { code: Failure; message: string; at: number } | undefined;
@@ -65,11 +65,11 @@ export class Retries {
   watchBegan(): void {
     const { clock } = this.#options;
     this.#watchBeganAt = clock.now();
-    // One that lasts: a server that takes each watch up and ends it at once is not back.
+    // Only a watch that lasts is a recovery: a server may accept each watch and end it at once.
     if (this.#warnedSince !== undefined) this.#cancelRecovery = clock.after(HEALTHY, () => this.#reportRecovery());
   }
 
-  /** Nothing is logged any more. */
+  /** Cancels the log line about a recovery. */
   stop(): void {
     this.#cancelRecovery();
   }
@@ -78,18 +78,18 @@ export class Retries {
     this.#pageBackoff.reset();
   }
 
-  /** The watch is over for a reason that is no failure. Gives back how many ms to wait: none. */
+  /** Notes that the watch ended without a failure. Returns the ms to wait: none. */
   watchEnded(): number {
     this.#watchBeganAt = undefined;
     return 0;
   }
 
-  /** Whether attempts fail again and again, in a way that a new list may end. */
+  /** Whether attempts keep failing in a way that a new list may cure. */
   isStuck(error: ApiError, during: 'list' | 'watch'): boolean {
     return this.#backoff(during).failures >= STUCK && !NO_USE_LISTING.has(error.code);
   }
 
-  /** Counts and logs a failure; gives back how many ms to wait before the next attempt. */
+  /** Counts and logs a failure. Returns the ms to wait before the next attempt. */
   next(error: ApiError, during: 'list' | 'watch'): number {
     const { clock } = this.#options;
     const now = clock.now();
@@ -110,26 +110,26 @@ export class Retries {
     return during === 'list' ? this.#pageBackoff : this.#watchBackoff;
   }
 
-  /** @param isNew whether the last failure was another one */
+  /** @param isNew whether the last failure was of another kind */
   #delay(error: ApiError, during: 'list' | 'watch', isNew: boolean): number {
     const delay = this.#backoff(during).next(error.retryAfter);
-    // There is something else to try: a new list, or new credentials.
+    // Retry at once: a new list or new credentials may help.
     return isNew && (error.code === 'expired' || error.code === 'unauthorized') ? 0 : delay;
   }
 
-  /** An outage of hours is one warning, and then one for every tenth attempt. */
+  /** Warns of a new outage once, then at every tenth attempt. */
   #report(error: ApiError, delay: number, isRoutine: boolean): void {
     const { log, kind } = this.#options;
     const failures = Math.max(this.#watchBackoff.failures, this.#pageBackoff.failures);
     const level = isRoutine || (failures > 1 && failures % 10 !== 0) ? 'debug' : 'warn';
     if (level === 'warn') this.#warnedSince ??= this.#options.clock.now();
     const fields = { kind, reason: error.code, error: error.message, failures, retryInSeconds: delay / 1000 };
-    log[level](fields, isRoutine ? 'watch ended, going on' : 'the watch of the API server failed, trying again');
+    log[level](fields, isRoutine ? 'watch ended, continuing' : 'the watch of the API server failed, retrying');
   }
   #reportRecovery(): void {
     const { clock, log, kind } = this.#options;
     const seconds = Math.round((clock.now() - HEALTHY - (this.#warnedSince ?? 0)) / 1000);
     this.#warnedSince = undefined;
-    log.info({ kind, outageSeconds: seconds }, 'the API server is watched again');
+    log.info({ kind, outageSeconds: seconds }, 'watching the API server again');
   }
 }

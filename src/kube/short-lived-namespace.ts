@@ -1,15 +1,15 @@
-/** A namespace that a command makes for a minute: it goes away again however the command ends. */
+/** A namespace that a command creates for a minute and removes however the command ends. */
 import { type Clock, wait } from './clock.ts';
 import type { PersistentRequests } from './persistent-requests.ts';
 
 /**
- * Milliseconds that removal may take. A namespace goes when its pods have: seconds, a minute where
- * a node is slow.
+ * Milliseconds that removal may take. A namespace disappears after its pods: in seconds, or in a
+ * minute on a slow node.
  */
 const REMOVAL_LIMIT = 120_000;
-/** Milliseconds between two looks whether it is gone. */
+/** Milliseconds between two checks whether it is gone. */
 const PAUSE = 500;
-/** Milliseconds after which a request whose answer was lost has had its effect. */
+/** Milliseconds after which a request with a lost answer has taken effect. */
 const ON_ITS_WAY = 3_000;
 
 const NAMESPACES = '/api/v1/namespaces';
@@ -41,8 +41,8 @@ export class ShortLivedNamespace {
   }
 
   /**
-   * What was sent is waited for, whoever interrupts: a namespace that comes after its removal would
-   * stay. Throws ApiError, or the signal's reason.
+   * Creates the namespace. A request that was sent finishes even if `signal` is aborted: a
+   * namespace that appears after its removal would stay. Throws ApiError, or the signal's reason.
    */
   async create(signal: AbortSignal): Promise<void> {
     const onDoubt = () => {
@@ -53,9 +53,9 @@ export class ShortLivedNamespace {
   }
 
   /**
-   * Deletes it and waits until it is gone, also while the API server is away.
-   * @param signal gives up
-   * @returns why it is still there in the end; undefined where it is gone
+   * Deletes the namespace and waits until it is gone, retrying while the API server is away.
+   * @param signal ends the attempts
+   * @returns why the namespace still exists; undefined if it is gone
    */
   async remove(signal: AbortSignal): Promise<string | undefined> {
     if (this.#isMade === 'no') return undefined;
@@ -65,14 +65,14 @@ export class ShortLivedNamespace {
       try {
         if (!(await this.#requests.deleteOnce(this.path, signal))) {
           if (this.#isMade === 'yes') return undefined;
-          // It may be on its way still, where the answer to its creation was lost.
+          // The answer to its creation was lost: the namespace may still appear.
           await wait(this.#clock, ON_ITS_WAY, signal);
           this.#isMade = 'yes';
         }
         reason = 'it is still terminating';
       } catch (error) {
         const { code, message } = this.#requests.toApiError(error);
-        // Who may not delete it now may not in two minutes either.
+        // A retry does not give a missing permission.
         if (code === 'forbidden') return message;
         reason = message;
       }

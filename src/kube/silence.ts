@@ -1,4 +1,4 @@
-/** The limit on how long a peer may be silent, and the end of an exchange, for whatever reason, in one place. */
+/** Ends an exchange when its peer is silent for too long, or when the caller aborts it. */
 import { ApiError } from './api-error.ts';
 import type { Clock } from './clock.ts';
 
@@ -15,7 +15,7 @@ export class Silence {
   #paused = false;
   #cancel: (() => void) | undefined;
 
-  /** @param signal ends the exchange when it is aborted. */
+  /** @param signal ends the exchange */
   constructor(clock: Clock, signal: AbortSignal) {
     this.#clock = clock;
     this.#signal = signal;
@@ -24,7 +24,7 @@ export class Silence {
     else signal.addEventListener('abort', this.#onAbort);
   }
 
-  /** Silence of more than so many ms from now on ends the exchange with an ApiError of code `inactive`. */
+  /** From now on, that many ms of silence end the exchange with an ApiError `inactive`. */
   limit(milliseconds: number, message: string): void {
     this.#cancel?.();
     this.#limit = milliseconds;
@@ -33,7 +33,7 @@ export class Silence {
     if (this.#error === undefined) this.#cancel = this.#clock.after(milliseconds, () => this.#check());
   }
 
-  /** Something came, and is being worked on: that time is not the peer's. */
+  /** Stops the count while the caller processes data: that time is not the peer's silence. */
   pause(): void {
     this.#paused = true;
   }
@@ -43,23 +43,23 @@ export class Silence {
     this.#since = this.#clock.now();
   }
 
-  /** Called once with the reason when the exchange is to end, at once if that is already so; not when it ended by itself. */
+  /** Calls `handler` once with the reason when the exchange ends, at once if it already has. */
   onEnd(handler: (error: Error) => void): void {
     if (this.#error === undefined) this.#handlers.push(handler);
     else handler(this.#error);
   }
 
-  /** The promise, or the rejection that ends the exchange first. */
+  /** Returns the promise's result; rejects if the exchange ends first. */
   endWith<T>(promise: Promise<T>): Promise<T> {
     return Promise.race([promise, this.#ended.promise]);
   }
 
-  /** The exchange is over: releases what it holds of clock and signal, and ends what is still under way. */
+  /** Ends the exchange: cancels the timer, leaves the signal, and ends what is still under way. */
   end(): void {
     this.#fail(new ApiError('ended', 'left'));
   }
 
-  /** One timer serves many resumes: it looks how long the silence really is, and sets itself again for the rest. */
+  /** One timer serves many resumes: it measures the silence and sets itself again for the rest. */
   #check(): void {
     const silent = this.#paused ? 0 : this.#clock.now() - this.#since;
     if (silent < this.#limit) {

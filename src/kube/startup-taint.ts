@@ -1,7 +1,7 @@
 /**
- * The start-up taint of the agent's node: a new node registers with it, so that no pod is scheduled there
- * before its policies are enforced. The agent takes it away once they are, and never puts it back
- * (https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/).
+ * The start-up taint of the agent's node. A new node registers with it, so that no pod is scheduled
+ * there before its policies are enforced. The agent removes it once they are, and never puts it
+ * back (https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/).
  */
 
 import type { Logger } from 'pino';
@@ -11,19 +11,19 @@ import { type ApiError, toApiError } from './api-error.ts';
 import { Backoff } from './backoff.ts';
 import { type Clock, systemClock, wait } from './clock.ts';
 
-/** How long the API server may take for its answer, and pause in it, in ms. */
+/** Milliseconds until the API server's answer must begin, and that it may pause. */
 const PATIENCE = 10_000;
-/** Of failures in a row, the first and then every tenth are warnings. */
+/** The first of this many failures in a row is a warning, the others are debug lines. */
 const REPORTED = 10;
 
 export interface StartupTaintOptions {
   readonly connection: ApiConnection;
   readonly nodeName: string;
-  /** Every taint of this key is taken away, whatever its value and effect. */
+  /** The agent removes every taint with this key, whatever its value and effect. */
   readonly key: string;
   readonly log: Logger;
   readonly clock?: Clock;
-  /** @param random numbers from 0 to below 1 */
+  /** Numbers from 0 to below 1, for jitter. @default Math.random */
   readonly random?: () => number;
 }
 
@@ -49,7 +49,7 @@ export class StartupTaint {
     this.#backoff = new Backoff(options.random ?? Math.random);
   }
 
-  /** Takes the taint away, in the background, and tries until that has succeeded. To be called once. */
+  /** Removes the taint in the background, and retries until that succeeds. Call it once. */
   start(): void {
     this.#done = this.#removeInTheEnd();
   }
@@ -81,8 +81,9 @@ export class StartupTaint {
   }
 
   /**
-   * Gives back whether there was one. Taints are a list that is replaced as a whole: the patch fails where
-   * somebody has changed it since it was read, and is made anew (RFC 6902, operation `test`).
+   * Removes the taint. Returns whether there was one. The patch replaces the whole list of taints,
+   * so it first tests that the list is unchanged (RFC 6902, operation `test`). If it has changed,
+   * the patch fails, and the next attempt reads the list again.
    */
   async #remove(): Promise<boolean> {
     const { nodeName, key } = this.#options;
@@ -107,7 +108,7 @@ export class StartupTaint {
     return JSON.parse(Buffer.concat(chunks).toString());
   }
 
-  /** Gives back how many ms to wait before the next attempt. */
+  /** Returns the ms to wait before the next attempt. */
   #failed(error: ApiError): number {
     const { log, key, connection } = this.#options;
     if (error.code === 'unauthorized') connection.forgetCredentials();
@@ -125,14 +126,14 @@ export class StartupTaint {
 
   #reportSuccess(): void {
     const { log, key } = this.#options;
-    if (this.#state === 'removed') log.info({ taint: key }, 'the start-up taint is taken away: pods may come');
-    else log.info({ taint: key }, 'the node has no start-up taint, so there is none to take away');
+    if (this.#state === 'removed') log.info({ taint: key }, 'removed the start-up taint: pods may be scheduled here');
+    else log.info({ taint: key }, 'the node has no start-up taint to remove');
   }
 }
 
 function advice({ code, status }: ApiError): string {
   if (code === 'forbidden') {
-    return '. The agent may not get and patch nodes: apply daemonset/startup-taint, which has that right';
+    return '. The agent may not get and patch nodes: apply daemonset/startup-taint, which grants that';
   }
   return status === 404 ? '. The cluster has no node of this name: is --node-name right?' : '';
 }

@@ -1,10 +1,10 @@
-/** Objects that came from the API server and could not be read in full: counted all, and logged without flooding the log. */
+/** Counts objects that could not be read in full, and logs them without flooding the log. */
 import type { Logger } from 'pino';
 import { formatPath, type Problem } from '../cluster/field.ts';
 import { type ClusterRecord, recordKey } from '../cluster/records.ts';
 import type { Clock } from './clock.ts';
 
-/** So many warnings in a period of so many ms. */
+/** At most this many warnings in a period of this many ms. */
 const WARNINGS = 20;
 const PERIOD = 10 * 60_000;
 
@@ -26,7 +26,7 @@ export class UnreadableObjects {
     return this.#count;
   }
 
-  /** @param record what could be read of it, if anything */
+  /** @param record the readable part of the object, if any */
   report(record: ClusterRecord | undefined, problems: readonly Problem[]): void {
     this.#count++;
     const now = this.#clock.now();
@@ -50,8 +50,7 @@ export class UnreadableObjects {
 }
 
 function describeOutcome(record: ClusterRecord | undefined): string {
-  if (record === undefined) return 'an object without a usable name is left out';
-  if (record.kind !== 'NetworkPolicy' || record.error === undefined)
-    return 'what could not be read of an object is left out';
+  if (record === undefined) return 'ignored an object without a usable name';
+  if (record.kind !== 'NetworkPolicy' || record.error === undefined) return 'ignored the unreadable parts of an object';
   return 'a policy that could not be read isolates its pods, unless it is audited, and allows nothing';
 }

@@ -1,6 +1,7 @@
 /**
- * What the API server's answers look like
- * (https://kubernetes.io/docs/reference/using-api/api-concepts/: watches, bookmarks, chunked and streaming lists), and the queries for them.
+ * The API server's answers, and the queries for them
+ * (https://kubernetes.io/docs/reference/using-api/api-concepts/: watches, bookmarks, chunked and
+ * streaming lists).
  */
 import { ApiError, errorOfStatus } from './api-error.ts';
 
@@ -14,8 +15,8 @@ export type WatchEvent =
   | { readonly type: 'unknown'; readonly name: string };
 
 /**
- * One line of a watch.
- * @throws ApiError `malformed`, or what the Status object of an ERROR event says
+ * Parses one line of a watch.
+ * @throws ApiError `malformed`, or the error of an ERROR event's Status object
  */
 export function parseWatchEvent(line: Buffer): WatchEvent {
   const { type, object } = toMap(parseJson(line));
@@ -43,13 +44,13 @@ export function parseWatchEvent(line: Buffer): WatchEvent {
 
 export interface ListEnd {
   readonly resourceVersion: string;
-  /** Asks for the next page; empty on the last one. */
+  /** Token for the next page; empty on the last one. */
   readonly continueToken: string;
 }
 
 /**
- * What surrounds the items of a list.
- * @param kind of the items: anything but a list of them is no answer, least of all an empty list
+ * Reads the version and the continue token of a list from what surrounds its items.
+ * @param kind of the items. An answer of another kind must not pass for an empty list
  * @throws ApiError `malformed`
  */
 export function readListEnd(envelope: unknown, kind: string): ListEnd {
@@ -74,7 +75,7 @@ function toMap(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
-/** A page of at most `limit` objects; without a limit all of them. */
+/** Returns the path of a page of at most `limit` objects; without a limit, of all objects. */
 export function listPath(path: string, limit: number | undefined, continueToken: string): string {
   const query = new URLSearchParams();
   if (limit !== undefined) query.set('limit', String(limit));
@@ -82,13 +83,16 @@ export function listPath(path: string, limit: number | undefined, continueToken:
   return query.size === 0 ? path : `${path}?${query}`;
 }
 
-/** @param seconds after which the server is to end the watch */
+/** @param seconds after which the server shall end the watch */
 export function watchPath(path: string, resourceVersion: string, seconds: number): string {
   const query = { watch: 'true', allowWatchBookmarks: 'true', resourceVersion, timeoutSeconds: String(seconds) };
   return `${path}?${new URLSearchParams(query)}`;
 }
 
-/** All objects as ADDED events, from a state as new as now, then the bookmark that ends them, then the watch goes on. */
+/**
+ * Returns the path of a streaming list. The server sends all objects as ADDED events, from a state
+ * at least as new as the request, then the bookmark that ends them, then further changes.
+ */
 export function streamingListPath(path: string, seconds: number): string {
   const query = {
     watch: 'true',

@@ -1,4 +1,7 @@
-/** What rules allow, compared by the parts that compile them: port sets by number, ipBlocks as longest prefixes. */
+/**
+ * Compares what rules allow with the compiler's own parts: port sets as numbers, ipBlocks as
+ * longest prefixes.
+ */
 import type { IpBlock, LabelSelector, PolicyPeer, PolicyPort, PolicyRule } from '../cluster/records.ts';
 import { matchesSelector } from '../cluster/selector.ts';
 import { prefixWords } from '../policy/address-words.ts';
@@ -18,14 +21,17 @@ interface RuleBlock {
 export class Allowances {
   readonly #cluster: KnownCluster;
   readonly #portSets = new PortSets(new PortNames());
-  /** By rule: rules are compared many times. */
+  /** Port sets by rule, because rules are compared many times. */
   readonly #ports = new WeakMap<readonly PolicyPort[], number>();
 
   constructor(cluster: KnownCluster) {
     this.#cluster = cluster;
   }
 
-  /** Whether the wide rule allows all that the narrow one does, both being rules of policies of this namespace. */
+  /**
+   * Whether the wide rule allows everything that the narrow one does. Both are rules of policies of
+   * this namespace.
+   */
   ruleCovers(wide: PolicyRule, narrow: PolicyRule, namespace: string): boolean {
     return this.portsCover(wide.ports, narrow.ports) && this.#peersCover(wide.peers, narrow.peers, namespace);
   }
@@ -39,12 +45,12 @@ export class Allowances {
     return this.#peersCover([wide], [narrow], namespace);
   }
 
-  /** Whether a set that `prefixesOf` gave has all these ports. */
+  /** Whether a port set from `prefixesOf` includes all these ports. */
   setCovers(set: number, narrow: readonly PolicyPort[]): boolean {
     return this.#portSets.union([set, this.#portSet(narrow)]) === set;
   }
 
-  /** What blocks allow together, as prefixes of which the longest decides. */
+  /** Returns what blocks allow together, as prefixes of which the longest decides. */
   prefixesOf(blocks: readonly RuleBlock[]): readonly PrefixPorts[] {
     const compiled = blocks.flatMap(({ ipBlock, ports }): readonly Block[] => {
       const cidr = prefixWords(ipBlock.cidr);
@@ -55,7 +61,7 @@ export class Allowances {
     return prefixPorts(compiled, this.#portSets);
   }
 
-  /** Equal texts allow the same. */
+  /** Returns a text that is equal for blocks that allow the same. */
   #blocksText(blocks: readonly RuleBlock[]): string {
     return JSON.stringify(this.prefixesOf(blocks));
   }
@@ -70,7 +76,7 @@ export class Allowances {
     );
   }
 
-  /** All blocks at once: comparing each with all others would take the square of their number. */
+  /** Compares all blocks at once: comparing every pair would take quadratic time. */
   #blocksCover(wide: readonly PolicyPeer[], narrow: readonly PolicyPeer[]): boolean {
     const inner = blocksOf(narrow);
     if (inner.length === 0) return true;

@@ -1,15 +1,17 @@
-/** Blocks of which only the widest count: whether one of them holds an address or a block, in a binary search. */
+/**
+ * A set of blocks, reduced to the widest ones. A binary search finds the one that contains a block.
+ */
 import { addressBits, type Cidr, type Family, isStrictlyInside } from '../cluster/addresses.ts';
 
 export class BlockSet {
-  /** By family; those that lie in no other, ascending. */
+  /** The blocks that are inside no other one, by family, ascending. */
   readonly #widest: Readonly<Record<Family, readonly Cidr[]>>;
 
   constructor(blocks: readonly Cidr[]) {
     this.#widest = { IPv4: widestOf(blocks, 'IPv4'), IPv6: widestOf(blocks, 'IPv6') };
   }
 
-  /** The block that holds all of `part`; undefined where no single one does. */
+  /** Returns the block that contains all of `part`; undefined if no single one does. */
   holderOf(part: Cidr): Cidr | undefined {
     const blocks = this.#widest[part.family];
     let low = 0;
@@ -24,7 +26,7 @@ export class BlockSet {
   }
 }
 
-/** Whether `inner` lies in `outer`, or is the same. */
+/** Whether `inner` is inside `outer`, or equal to it. */
 export function isInside(inner: Cidr, outer: Cidr): boolean {
   return (
     isStrictlyInside(inner, outer) ||
@@ -36,7 +38,7 @@ export function lastOf({ family, first, prefix }: Cidr): bigint {
   return first + (1n << BigInt(addressBits(family) - prefix)) - 1n;
 }
 
-/** A block comes right before those that lie in it. */
+/** Orders blocks by address, each one right before those inside it. */
 export function byAddress(a: Cidr, b: Cidr): number {
   return a.first < b.first ? -1 : a.first > b.first ? 1 : a.prefix - b.prefix;
 }

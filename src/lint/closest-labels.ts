@@ -1,4 +1,4 @@
-/** Of labels that a selector does not match, those that come closest: what was probably meant. */
+/** Finds the labels closest to a selector that matches nothing: what was probably meant. */
 import { editDistance } from '../cluster/nearest.ts';
 import type { LabelSelector, Labels, NamespaceRecord, PodRecord } from '../cluster/records.ts';
 import { recordKey } from '../cluster/records.ts';
@@ -7,37 +7,37 @@ import { recordKey } from '../cluster/records.ts';
 type Labelled = PodRecord | NamespaceRecord;
 
 export interface Closest {
-  /** A slip explains the difference: letters, or a key for another. Then it is as good as certain that this was meant. */
+  /** A slip explains the difference: some letters, or a wrong key. Then this was surely meant. */
   readonly isSlip: boolean;
-  /** Sentences. */
+  /** One or more sentences. */
   readonly hint: string;
 }
 
-/** A label that is wanted, with the values that do. */
+/** A label that a selector asks for, with the values that satisfy it. */
 interface Wanted {
   readonly key: string;
   readonly values: readonly string[];
 }
 
-/** What is to be written for one that is wanted and not there. */
+/** A replacement for a wanted label that is missing. */
 interface Replacement {
   readonly cost: number;
   readonly text: string | undefined;
 }
 
 const NO_LIKENESS = 4;
-/** Labels compared in all, for as many mistakes as there may be; about a second. */
+/** Limit on comparisons for all mistakes together: about a second. */
 const MOST_COMPARED = 200_000;
 const MOST_LISTED = 5;
-/** Of labels: 63 characters. */
+/** The API's limit for the names and values of labels, in characters. */
 const LONGEST_NAME = 63;
 
 export class ClosestLabels {
   #compared = 0;
-  /** By candidates, which are mostly the same, and label key. */
+  /** Values by list of candidates, mostly the same list, and by label key. */
   readonly #values = new WeakMap<readonly Labelled[], Map<string, ReadonlySet<string>>>();
 
-  /** Undefined where nothing is known of the labels in question. */
+  /** Returns the closest labels of the candidates; undefined if none of them has such keys. */
   find(selector: LabelSelector, candidates: readonly Labelled[]): Closest | undefined {
     const wanted = wantedBy(selector);
     let best: { readonly cost: number; readonly candidate: Labelled; readonly texts: readonly string[] } | undefined;
@@ -55,7 +55,7 @@ export class ClosestLabels {
     return this.#listed(wanted, candidates);
   }
 
-  /** The values that there are of a wanted key that nobody has with a wanted value. */
+  /** Lists the existing values of a wanted key if none of them is a wanted value. */
   #listed(wanted: readonly Wanted[], candidates: readonly Labelled[]): Closest | undefined {
     for (const { key, values } of wanted) {
       const known = this.#valuesOf(key, candidates);
@@ -85,7 +85,8 @@ export class ClosestLabels {
     const entries = Object.entries(labels);
     this.#compared += 1 + entries.length;
     if (own !== undefined && values.some((value) => isLike(value, own))) return { cost: 1, text: `${key}: ${own}` };
-    // The value under another key: `name` for `kubernetes.io/metadata.name`, `app` for `app.kubernetes.io/name`.
+    // The value under another key: `name` for `kubernetes.io/metadata.name`, `app` for
+    // `app.kubernetes.io/name`.
     for (const [other, value] of entries) {
       if (!values.includes(value)) continue;
       if (isLike(key, other)) return { cost: 1, text: `${other}: ${value}` };
@@ -100,7 +101,10 @@ function wantedBy({ matchLabels, matchExpressions }: LabelSelector): readonly Wa
   return [...equal, ...matchExpressions.filter(({ operator }) => operator === 'In')];
 }
 
-/** Stricter than a hint: `api` and `app` are two names, and so are `web-1` and `web-2`, `team-a` and `team-b`. */
+/**
+ * Whether two texts differ by a slip only. Stricter than a hint: `api` and `app` are different
+ * names, and so are `web-1` and `web-2`, `team-a` and `team-b`.
+ */
 export function isLike(a: string, b: string): boolean {
   const length = Math.max(a.length, b.length);
   if (length > LONGEST_NAME || Math.abs(a.length - b.length) > length / 4 || withoutNumbers(a) === withoutNumbers(b))
@@ -112,7 +116,7 @@ function withoutNumbers(text: string): string {
   return text.replaceAll(/[-_.]*(?:\d+|(?<![A-Za-z])[A-Za-z](?![A-Za-z]))/g, '');
 }
 
-/** `true`, `1`, `v2` stand for something else under every key. */
+/** Whether a value says something without its key, unlike `true`, `1` and `v2`. */
 function isTelling(value: string): boolean {
   return value.length > 2 && !/^(?:true|false|yes|no|none|enabled|disabled|default|v?\d[\d.]*)$/i.test(value);
 }

@@ -1,4 +1,4 @@
-/** Pods that may connect to others by name, but not ask for the address behind the name. */
+/** Finds pods that may connect to others by name, but may not ask DNS for the address. */
 import { isMistake, parseCidr } from '../cluster/addresses.ts';
 import type {
   LabelSelector,
@@ -12,14 +12,17 @@ import type {
 import type { Mistake } from './finding.ts';
 import type { KnownCluster } from './known-cluster.ts';
 
-/** 53; behind a Service's translation OpenShift's DNS listens on 5353, and some others on 1053 or 8053. */
+/** 53, and container ports behind a DNS Service: 5353 on OpenShift, 1053 or 8053 elsewhere. */
 const DNS_PORTS: readonly number[] = [53, 5353, 1053, 8053];
 
 export function isDnsPort(port: number): boolean {
   return DNS_PORTS.includes(port);
 }
 
-/** Prefix length below which a block is no list of known hosts but the world outside, which is reached by names. */
+/**
+ * A block with a shorter prefix than this stands for the world outside, which pods reach by name,
+ * not for known hosts.
+ */
 const WIDE_BLOCK = { IPv4: 8, IPv6: 16 };
 
 export class DnsRule {
@@ -44,13 +47,13 @@ export class DnsRule {
       rule: 'egress-without-dns',
       path: ['spec', 'egress'],
       message: byTcp
-        ? `${who} may ask DNS by TCP only, which is asked by UDP first`
+        ? `${who} may ask DNS by TCP only, but resolvers use UDP first`
         : `${who} may connect to others, but may not ask DNS for their addresses`,
       hint: 'Allow UDP and TCP port 53 to the DNS pods (k8s-app: kube-dns in kube-system).',
     };
   }
 
-  /** Whether any policy lets the pod ask DNS that counts beside one in this mode. */
+  /** Whether any policy that counts beside one of this mode lets the pod ask DNS. */
   #mayAsk(pod: PodRecord, mode: PolicyMode): boolean {
     let allowed = this.#allowed[mode].get(pod);
     if (allowed === undefined) {
@@ -61,7 +64,7 @@ export class DnsRule {
     return allowed;
   }
 
-  /** Any policy of the namespace may select the same pods. */
+  /** Whether any policy of the namespace allows DNS: it may select the same pods. */
   #othersMayAllow(policy: PolicyRecord): boolean {
     const { namespace } = policy;
     const mode = this.#cluster.modeOf(policy);
@@ -74,7 +77,11 @@ export class DnsRule {
     return mayAllow;
   }
 
-  /** An audited policy allows nothing beside enforced ones, and one that is to be enforced later will count with all others. */
+  /**
+   * Whether a policy counts beside one of this mode. An audited policy allows nothing beside
+   * enforced ones. Beside an audited one all count, because it would be enforced together with
+   * them.
+   */
   #countsBeside(policy: PolicyRecord, mode: PolicyMode): boolean {
     return mode === 'audit' || this.#cluster.modeOf(policy) === 'enforce';
   }
@@ -83,13 +90,13 @@ export class DnsRule {
 function allowsDns({ isolates, egress, namespace }: PolicyRecord): boolean {
   if (!isolates.includes('egress')) return false;
   return egress.some(({ peers, ports }) => {
-    // Who names DNS's port means DNS, wherever in the cluster it is.
+    // A rule for DNS's port means DNS, wherever in the cluster that is.
     if (ports.length > 0) return ports.some(isForDns);
     return peers.length === 0 || peers.some((peer) => mayBeDns(peer, namespace));
   });
 }
 
-/** Whether the peer may be the DNS of the cluster, of which it is not known where it is and how its pods are called. */
+/** Whether the peer may be the cluster's DNS, whose namespace and labels are unknown. */
 function mayBeDns({ podSelector, namespaceSelector, ipBlock }: PolicyPeer, namespace: string): boolean {
   if (ipBlock !== undefined) return true;
   if (podSelector !== undefined && !mayMeanDns(podSelector)) return false;
@@ -98,7 +105,7 @@ function mayBeDns({ podSelector, namespaceSelector, ipBlock }: PolicyPeer, names
 
 const NAMES_OF_DNS = /dns|system/i;
 
-/** A selector that asks for certain values asks for DNS only if one of them sounds like it. */
+/** Whether a selector may mean DNS: it asks for no values, or for one that sounds like DNS. */
 function mayMeanDns({ matchLabels, matchExpressions }: LabelSelector): boolean {
   const asked = matchExpressions.filter(({ operator }) => operator === 'In').flatMap(({ values }) => values);
   const values = [...Object.values(matchLabels), ...asked];
@@ -108,12 +115,12 @@ function mayMeanDns({ matchLabels, matchExpressions }: LabelSelector): boolean {
 function isForDns({ protocol, port, endPort }: PolicyPort): boolean {
   if (protocol !== 'UDP') return false;
   if (port === undefined) return true;
-  // Of a named one the number is the destination's affair.
+  // The destination pod decides the number of a named port.
   if (typeof port === 'string') return true;
   return DNS_PORTS.some((dns) => dns >= port && dns <= (endPort ?? port));
 }
 
-/** Pods are reached by the names of their Services; addresses that a policy names are mostly known to the pod as well. */
+/** Whether a rule needs DNS: for pods, reached by Service names, but hardly for given addresses. */
 function needsNames({ peers }: PolicyRule): boolean {
   return peers.length === 0 || peers.some(isReachedByName);
 }

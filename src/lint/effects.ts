@@ -1,4 +1,4 @@
-/** Rules and policies without which nothing would change. */
+/** Finds rules and policies without effect. */
 import { formatPath, type Path } from '../cluster/field.ts';
 import type { Direction, PolicyPeer, PolicyRecord, PolicyRule } from '../cluster/records.ts';
 import { selectorKey } from '../cluster/selector.ts';
@@ -8,13 +8,13 @@ import type { KnownCluster } from './known-cluster.ts';
 import { peerList } from './peers.ts';
 import { selectorCovers } from './selector-cover.ts';
 
-/** Rules of one direction that are compared each with each. */
+/** The most rules of one direction that are compared with each other. */
 const MANY_RULES = 500;
-/** Entries of one list that are compared each with each. */
+/** The most entries of one list that are compared with each other. */
 const MANY_ENTRIES = 200;
-/** A comparison costs as much as there are blocks and excepts in it: entries times those are no more than this. */
+/** Limit on the number of entries times that of their blocks and excepts: the cost of comparing. */
 const MANY_COMPARISONS = 250_000;
-/** Policies of the same pods that a policy is compared with. */
+/** The most policies of the same pods with which a policy is compared. */
 const MANY_POLICIES = 100;
 
 const BOTH: readonly Direction[] = ['ingress', 'egress'];
@@ -22,9 +22,9 @@ const BOTH: readonly Direction[] = ['ingress', 'egress'];
 export class EffectRules {
   readonly #cluster: KnownCluster;
   readonly #allowances: Allowances;
-  /** Where each policy stands in its namespace; of two that say the same the later one is too much. */
+  /** The order of policies: of two that say the same, the later one is superfluous. */
   readonly #rank: ReadonlyMap<PolicyRecord, number>;
-  /** By namespace and selector. */
+  /** Covering policies, by namespace and selector. */
   readonly #wider = new Map<string, readonly PolicyRecord[]>();
 
   constructor(cluster: KnownCluster, allowances: Allowances, policies: readonly PolicyRecord[]) {
@@ -46,7 +46,7 @@ export class EffectRules {
     yield* this.#withoutEffect(policy);
   }
 
-  /** What an audited policy allows beside an enforced one would be allowed only if it were enforced. */
+  /** Finds allowances of an audited policy that an enforced one for the same pods makes void. */
   *#auditedAllowance(policy: PolicyRecord, direction: Direction): Iterable<Mistake> {
     if (policy[direction].length === 0 || this.#cluster.modeOf(policy) !== 'audit') return;
     const enforced = this.#coveringPolicies(policy).find(
@@ -56,19 +56,19 @@ export class EffectRules {
     yield {
       rule: 'audited-allowance',
       path: ['spec', direction],
-      message: `does not count: policy ${policy.namespace}/${enforced.name}, which is enforced, isolates the same pods, and what only this policy allows is denied`,
+      message: `does not count: policy ${policy.namespace}/${enforced.name}, which is enforced, isolates the same pods, so what only this policy allows is denied`,
       hint: 'Enforce both, or audit both.',
     };
   }
 
-  /** Within the policy itself. */
+  /** Finds rules that another rule of the same policy covers. */
   *#shadowedRules({ namespace, ...policy }: PolicyRecord, direction: Direction): Iterable<Mistake> {
     const rules = policy[direction];
     for (const index of rules.keys()) {
       const wider = this.#widerRule(rules, index, namespace);
       if (wider < 0) continue;
       const path: Path = ['spec', direction];
-      const message = `${formatPath([...path, wider])} allows all that this rule allows`;
+      const message = `${formatPath([...path, wider])} allows everything that this rule allows`;
       yield {
         rule: 'shadowed-rule',
         path: [...path, index],
@@ -78,7 +78,7 @@ export class EffectRules {
     }
   }
 
-  /** Index of a rule that shadows the one at `index`; -1 where there is none. */
+  /** Returns the index of a rule that shadows the one at `index`; -1 if there is none. */
   #widerRule(rules: readonly PolicyRule[], index: number, namespace: string): number {
     const rule = rules[index];
     if (rule === undefined || isTooMuch(rules, MANY_RULES, ruleWeight)) return -1;
@@ -90,7 +90,7 @@ export class EffectRules {
     return at < index || !this.#allowances.ruleCovers(rule, other, namespace);
   }
 
-  /** Within the lists of one rule. */
+  /** Finds entries that another entry of the same list covers. */
   *#shadowedEntries({ namespace, ...policy }: PolicyRecord, direction: Direction): Iterable<Mistake> {
     const allowances = this.#allowances;
     for (const [index, { peers, ports }] of policy[direction].entries()) {
@@ -98,10 +98,10 @@ export class EffectRules {
       const isSplit = (at: number) =>
         peers[at]?.podSelector !== undefined && peers[at]?.namespaceSelector === undefined;
       for (const [at, wider] of shadowed(peers, peerWeight, (a, b) => allowances.peerCovers(a, b, namespace))) {
-        // Told as two peers that were meant as one.
+        // Reported as or-instead-of-and: two peers that were meant as one.
         if (isSplit(at) && peers[wider]?.namespaceSelector !== undefined) continue;
         const list = [...path, peerList(direction)];
-        yield shadowedEntry([...list, at], `${formatPath([...list, wider])} matches all that this peer matches`);
+        yield shadowedEntry([...list, at], `${formatPath([...list, wider])} matches everything that this peer matches`);
       }
       for (const [at, wider] of shadowed(
         ports,
@@ -109,24 +109,24 @@ export class EffectRules {
         (a, b) => allowances.portsCover([a], [b]),
       )) {
         const list = [...path, 'ports'];
-        yield shadowedEntry([...list, at], `${formatPath([...list, wider])} has all ports that this entry has`);
+        yield shadowedEntry([...list, at], `${formatPath([...list, wider])} includes all ports of this entry`);
       }
     }
   }
 
-  /** Beside the other policies of its pods. */
+  /** Finds policies that add nothing to the other policies of their pods. */
   *#withoutEffect(policy: PolicyRecord): Iterable<Mistake> {
     const { namespace, podSelector, isolates } = policy;
     const rules = isolates.flatMap((direction) => policy[direction]);
     const others = this.#widerPolicies(policy);
     for (const other of others) {
       const isSame = selectorKey(other.podSelector) === selectorKey(podSelector);
-      // A policy that only isolates is there for what comes later, unless it is there twice.
+      // A policy that only isolates prepares for later ones, unless it exists twice.
       if (rules.length === 0 && !(isSame && BOTH.every((direction) => other[direction].length === 0))) continue;
       if (!this.#allowsAllOf(other, policy)) continue;
       const isMutual = isSame && this.#allowsAllOf(policy, other);
       if (isMutual && this.#rankOf(other) > this.#rankOf(policy)) continue;
-      const message = `policy ${namespace}/${other.name} selects ${isSame ? 'the same pods' : 'these pods as well'} and allows all that this one allows`;
+      const message = `policy ${namespace}/${other.name} selects ${isSame ? 'the same pods' : 'these pods as well'} and allows everything that this one allows`;
       const severity = isSame ? undefined : 'hint';
       yield {
         rule: 'policy-without-effect',
@@ -144,7 +144,10 @@ export class EffectRules {
     yield* this.#shadowedByOthers(policy, others);
   }
 
-  /** Policies repeat each other's rules for good reasons, each being whole by itself; a rule that opens everything is another thing. */
+  /**
+   * Finds rules that a rule of another policy covers. Policies repeat each other's rules for good
+   * reasons, to be complete by themselves, so this is info unless the other rule opens everything.
+   */
   *#shadowedByOthers(policy: PolicyRecord, others: readonly PolicyRecord[]): Iterable<Mistake> {
     const { namespace, isolates } = policy;
     for (const direction of isolates) {
@@ -155,13 +158,13 @@ export class EffectRules {
           const wider = other[direction].findIndex((each) => this.#allowances.ruleCovers(each, rule, namespace));
           const found = other[direction][wider];
           if (found === undefined) continue;
-          // Of two that say the same the later one is too much.
+          // Of two rules that say the same, the later one is superfluous.
           const isSame =
             selectorCovers(policy.podSelector, other.podSelector) &&
             this.#allowances.ruleCovers(rule, found, namespace);
           if (isSame && this.#rankOf(other) > this.#rankOf(policy)) continue;
           const path: Path = ['spec', direction];
-          const message = `${formatPath([...path, wider])} of policy ${namespace}/${other.name} allows all that this rule allows`;
+          const message = `${formatPath([...path, wider])} of policy ${namespace}/${other.name} allows everything that this rule allows`;
           yield { rule: 'shadowed-rule', path: [...path, index], message, severity: isOpen(found) ? 'hint' : 'info' };
           break;
         }
@@ -169,14 +172,16 @@ export class EffectRules {
     }
   }
 
-  /** Other policies of the same mode that select at least the same pods. */
+  /** Returns other policies of the same mode that select at least the same pods. */
   #widerPolicies(policy: PolicyRecord): readonly PolicyRecord[] {
     // An audited policy allows nothing beside enforced ones.
     const mode = this.#cluster.modeOf(policy);
     return this.#coveringPolicies(policy).filter((other) => other !== policy && this.#cluster.modeOf(other) === mode);
   }
 
-  /** Policies that select at least the same pods, itself among them; the first of them, where there are very many. */
+  /**
+   * Returns the first MANY_POLICIES policies that select at least the same pods, this one included.
+   */
   #coveringPolicies(policy: PolicyRecord): readonly PolicyRecord[] {
     const { namespace, podSelector } = policy;
     const key = `${namespace} ${selectorKey(podSelector)}`;
@@ -202,7 +207,7 @@ export class EffectRules {
     );
   }
 
-  /** No other policy of the namespace isolates any of its pods, whether there are pods or not. */
+  /** Whether no other policy of the namespace isolates in the same directions. */
   #isAlone(policy: PolicyRecord): boolean {
     const others = this.#cluster.policiesIn(policy.namespace);
     if (others.length > MANY_RULES) return false;
@@ -214,7 +219,7 @@ export class EffectRules {
   }
 }
 
-/** The labels that the policy's pods have for certain. */
+/** Returns the labels that every pod of the policy must have. */
 function labelsOf({ podSelector }: PolicyRecord): Readonly<Record<string, string>> {
   const single = podSelector.matchExpressions.flatMap(({ key, operator, values: [value, ...more] }) =>
     operator === 'In' && value !== undefined && more.length === 0 ? [[key, value] as const] : [],
@@ -232,7 +237,7 @@ function ignoredRules({ isolates }: PolicyRecord, direction: Direction): Mistake
   return {
     rule: 'ignored-rules',
     path: ['spec', direction],
-    message: `policyTypes has ${types} only: the rules of ${direction} are ignored, and ${direction} stays open`,
+    message: `policyTypes has only ${types}: the ${direction} rules are ignored, and ${direction} stays open`,
     hint: `Add ${type} to policyTypes.`,
   };
 }
@@ -241,7 +246,10 @@ function shadowedEntry(path: Path, message: string): Mistake {
   return { rule: 'shadowed-rule', path, message, hint: 'Remove one of the two.' };
 }
 
-/** Entries with the place of another that covers them; of equal ones the later. */
+/**
+ * Returns the index of each covered entry, with that of an entry that covers it. Of equal entries
+ * the later one counts as covered.
+ */
 function shadowed<T>(
   entries: readonly T[],
   weightOf: (entry: T) => number,
@@ -256,7 +264,7 @@ function shadowed<T>(
   });
 }
 
-/** Whether comparing each with each would take too long. */
+/** Whether comparing all pairs would take too long. */
 function isTooMuch<T>(entries: readonly T[], most: number, weightOf: (entry: T) => number): boolean {
   if (entries.length > most) return true;
   return entries.length * entries.reduce((sum, entry) => sum + weightOf(entry), 0) > MANY_COMPARISONS;

@@ -1,40 +1,40 @@
-/** What lint finds. */
+/** The findings of lint. */
 import type { Path } from '../cluster/field.ts';
 import { type RuleName, ruleOf, type Severity } from './rules.ts';
 
-/** What a rule finds in a policy, before it is known where that is written. */
+/** A rule's finding in a policy, without its place in a file. */
 export interface Mistake {
   readonly rule: RuleName;
-  /** In the policy. */
+  /** The field in the policy. */
   readonly path: Path;
-  /** What is wrong, without a full stop. */
+  /** The problem, without a full stop. */
   readonly message: string;
   /** What was probably meant, or what to do; sentences. */
   readonly hint?: string;
-  /** Where it is not the rule's own. */
+  /** Present if it is not the rule's own. */
   readonly severity?: Severity;
 }
 
-/** An edit of a file that makes a finding go away without a doubt; see `--fix`. */
+/** Edits of a file that remove the mistake without doubt; see `--fix`. */
 export interface FindingFix {
   /** `"protocal" becomes "protocol"` */
   readonly summary: string;
-  /** The field as it is then called. */
+  /** The field's path after the edits. */
   readonly field: string;
   /** Offsets into the file's text, in UTF-16 code units. */
   readonly edits: readonly { readonly start: number; readonly end: number; readonly text: string }[];
 }
 
-/** One finding; the same object is the documented shape of `--json`. */
+/** One finding. `--json` prints the same object; its shape is documented. */
 export interface Finding {
   /** `PF201` */
   readonly code: string;
   /** `selects-no-pod` */
   readonly rule: RuleName;
   readonly severity: Severity;
-  /** As given or found; `-` is standard input; empty where nothing was read from files. */
+  /** As given or found; `-` is standard input; empty if nothing was read from files. */
   readonly file: string;
-  /** Both from 1; 0 where it is not about one place. */
+  /** Line and column from 1; 0 if the finding is not about one place. */
   readonly line: number;
   readonly column: number;
   /** `NetworkPolicy shop/web` */
@@ -43,12 +43,12 @@ export interface Finding {
   readonly field: string;
   readonly message: string;
   readonly hint?: string;
-  /** What follows from it, a sentence. */
+  /** The consequence, a sentence. */
   readonly note?: string;
   readonly fix?: FindingFix;
 }
 
-/** What a Finding has besides its rule, which gives the code and, where it is left out, the severity. */
+/** A Finding without its rule, which supplies the code and the default severity. */
 export type FindingOf = Omit<Finding, 'code' | 'rule' | 'severity'> & { readonly severity?: Severity | undefined };
 
 export function findingOf(rule: RuleName, { severity, ...finding }: FindingOf): Finding {

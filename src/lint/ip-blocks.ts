@@ -1,4 +1,4 @@
-/** ipBlocks that hold pods, and excepts that take nothing away. */
+/** Finds ipBlocks that contain pods, and excepts without effect. */
 import {
   addressBits,
   type Cidr,
@@ -16,9 +16,14 @@ import type { Mistake } from './finding.ts';
 import { peerList } from './peers.ts';
 import { uselessExcepts } from './useless-excepts.ts';
 
-/** Excepts are compared with the other blocks of their direction, as long as blocks times prefixes are no more than this. */
+/**
+ * Limit on blocks times prefixes: up to it, excepts are compared with the other blocks of their
+ * direction.
+ */
 const MANY_COMPARISONS = 200_000;
-/** What most clusters give their pods, and what pods get that have no address in the manifests. */
+/**
+ * Pod ranges of most clusters. Pods without an address in the manifests get theirs from here too.
+ */
 const USUAL_RANGES: readonly string[] = ['10.244.0.0/16', 'fd00:10:244::/64'];
 const EVERYWHERE: readonly IpBlock[] = [
   { cidr: '0.0.0.0/0', except: [] },
@@ -28,13 +33,13 @@ const EVERYWHERE: readonly IpBlock[] = [
 export class IpBlockRules {
   readonly #allowances: Allowances;
   readonly #ranges: readonly Cidr[];
-  /** They say that pods have addresses from these ranges, others only assume it. */
+  /** Given ranges are certain, the usual ones are an assumption. */
   readonly #rangesAreGiven: boolean;
-  /** Addresses that pods have outside of the ranges, ascending; those are their real ones. */
+  /** Pod addresses outside of the ranges, ascending: those are the pods' real ones. */
   readonly #podAddresses: readonly PodAddress[];
   readonly #podsByBlock = new Map<string, PodAddress | undefined>();
 
-  /** @param given CIDR blocks that pods have their addresses from, where they are known. */
+  /** @param given CIDR blocks of pod addresses, if known */
   constructor(allowances: Allowances, pods: readonly PodRecord[], given: readonly string[] = []) {
     this.#allowances = allowances;
     this.#rangesAreGiven = given.length > 0;
@@ -62,7 +67,7 @@ export class IpBlockRules {
 
   *#overPods(ipBlock: IpBlock, path: Mistake['path']): Iterable<Mistake> {
     const [block] = blockOf(ipBlock.cidr);
-    // The whole internet is meant as such.
+    // Whoever allows the whole address space means it.
     if (block === undefined || block.prefix === 0) return;
     const holes = new BlockSet(ipBlock.except.flatMap(blockOf));
     const isAllowed = (part: Cidr) => isInside(part, block) && holes.holderOf(part) === undefined;
@@ -72,32 +77,34 @@ export class IpBlockRules {
     const hint = 'Addresses of pods change; select pods by podSelector and namespaceSelector.';
     const rule = 'ip-block-over-pods';
     if (pod !== undefined) {
-      yield { rule, path, message: `${ipBlock.cidr} holds the address of pod ${pod.name}`, hint };
+      yield { rule, path, message: `${ipBlock.cidr} contains the address of pod ${pod.name}`, hint };
     } else if (within !== undefined) {
       const range = formatCidr(within);
-      const where = block.prefix === within.prefix ? 'is the range' : `lies in ${range},`;
-      yield { rule, path, message: `${ipBlock.cidr} ${where} which pods have their addresses from`, hint };
+      const where = block.prefix === within.prefix ? 'is' : `is inside ${range},`;
+      yield { rule, path, message: `${ipBlock.cidr} ${where} the range of pod addresses`, hint };
     } else if (around !== undefined) {
-      const message = `${ipBlock.cidr} holds ${formatCidr(around)}, which pods have their addresses from: every pod is allowed`;
-      const meant = `Without pods it is: except: [${formatCidr(around)}].`;
+      const message = `${ipBlock.cidr} contains ${formatCidr(around)}, the range of pod addresses: every pod is allowed`;
+      const meant = `To leave pods out, write except: [${formatCidr(around)}].`;
       yield { rule, path, message, hint: meant, ...(this.#rangesAreGiven ? {} : { severity: 'info' as const }) };
     }
   }
 
-  /** A pod whose own address the block allows. The same blocks are in many policies. */
+  /**
+   * Returns a pod whose own address the block allows. Cached: many policies have the same blocks.
+   */
   #podIn(ipBlock: IpBlock, block: Cidr, holes: BlockSet): PodAddress | undefined {
     const key = [ipBlock.cidr, ...ipBlock.except].join(' ');
     if (!this.#podsByBlock.has(key)) this.#podsByBlock.set(key, this.#firstPod(block, holes));
     return this.#podsByBlock.get(key);
   }
 
-  /** Leaps over all pods of a hole, so that it costs a step a hole at most. */
+  /** Skips all pods of an except at once, so it takes at most one step for each except. */
   #firstPod(block: Cidr, holes: BlockSet): PodAddress | undefined {
     const pods = this.#podAddresses;
     const end = countBelow(pods, lastOf(block) + 1n);
     for (let at = countBelow(pods, block.first); at < end; ) {
       const pod = pods[at] as PodAddress;
-      // Addresses of both families are in one list.
+      // The list contains addresses of both families.
       const hole = pod.cidr.family === block.family ? holes.holderOf(pod.cidr) : pod.cidr;
       if (hole === undefined) return pod;
       at = Math.max(at + 1, countBelow(pods, lastOf(hole) + 1n));
@@ -118,7 +125,7 @@ export class IpBlockRules {
         yield {
           rule: 'except-without-effect',
           path: [...path, 'except', at],
-          message: `the except ${ipBlock.except[at]} takes nothing away${isNested ? ', another one of this block holds it' : ''}`,
+          message: `the except ${ipBlock.except[at]} has no effect${isNested ? ': another except of this block contains it' : ''}`,
           hint: isNested
             ? 'Remove it, or correct what was meant.'
             : 'Another entry allows these addresses; an except only narrows the cidr beside it. Narrow that entry too.',
@@ -133,7 +140,10 @@ function* spelling(text: string, path: Mistake['path']): Iterable<Mistake> {
   yield* hostBits(text, path);
 }
 
-/** `10.0.0.010/32`, and `::ffff:10.0.0.0/104`: the API server takes it, and others read something else or nothing. */
+/**
+ * Finds blocks such as `10.0.0.010/32` and `::ffff:10.0.0.0/104`: the API server accepts them, and
+ * other software reads something else or nothing.
+ */
 function* otherReadings(text: string, path: Mistake['path']): Iterable<Mistake> {
   const [block] = blockOf(text);
   if (block === undefined) return;
@@ -143,18 +153,18 @@ function* otherReadings(text: string, path: Mistake['path']): Iterable<Mistake> 
     const message = `${text} is ${formatCidr(block)} to the API server, which reads numbers with leading zeros as decimal; others read them as octal`;
     yield { rule, path, message, hint };
   } else if (block.family === 'IPv4' && text.includes(':')) {
-    const message = `${text} is an IPv4-mapped block: ${formatCidr(block)} to the API server, and to others a block that holds no IPv4 address`;
+    const message = `${text} is an IPv4-mapped block: ${formatCidr(block)} to the API server, and to others a block without IPv4 addresses`;
     yield { rule, path, message, hint };
   }
 }
 
-/** `8.8.8.8/8`: the address of a host where that of a network belongs. */
+/** Finds blocks such as `8.8.8.8/8`: a host's address instead of the network's. */
 function* hostBits(text: string, path: Mistake['path']): Iterable<Mistake> {
   const [block] = blockOf(text);
   const host = text.slice(0, text.indexOf('/'));
   const address = parseAddress(host);
   if (block === undefined || address === undefined || address.value === block.first) return;
-  const message = `${text} is the block ${formatCidr(block)}: what its address has beyond the prefix is ignored`;
+  const message = `${text} is the block ${formatCidr(block)}: the address bits beyond the prefix are ignored`;
   const alone = `${formatAddress(address)}/${addressBits(block.family)}`;
   const hint = `Did you mean ${alone}, this address alone?`;
   yield { rule: 'host-bits-set', path, message, hint };
@@ -165,7 +175,7 @@ interface PodAddress {
   readonly cidr: Cidr;
 }
 
-/** How many of the addresses, which ascend, are below `value`. */
+/** Returns how many of the ascending addresses are below `value`. */
 function countBelow(addresses: readonly PodAddress[], value: bigint): number {
   let low = 0;
   let high = addresses.length;
@@ -194,7 +204,7 @@ function blocksOf(policy: PolicyRecord, direction: Direction): readonly BlockPla
   );
 }
 
-/** What the rules for any peer allow, as blocks. */
+/** Returns the rules for any peer, as blocks. */
 function anyPeer(policy: PolicyRecord, direction: Direction): readonly BlockRule[] {
   return policy[direction].flatMap(({ peers, ports }) =>
     peers.length === 0 ? EVERYWHERE.map((ipBlock) => ({ ipBlock, ports })) : [],

@@ -1,4 +1,4 @@
-/** What a set of manifests tells about a cluster, and how far it goes: most folders hold a part of one. */
+/** What manifests say about a cluster, and how completely: most folders contain a part of one. */
 import { modeOf } from '../cluster/mode.ts';
 import type {
   LabelSelector,
@@ -16,10 +16,10 @@ import { KnownPods } from './known-pods.ts';
 import { makesNoPods } from './other-kinds.ts';
 import { isPositive } from './selector-cover.ts';
 
-/** The label that the API server gives every namespace by itself. */
+/** The label that the API server adds to every namespace. */
 export const NAMESPACE_NAME_LABEL = 'kubernetes.io/metadata.name';
 
-/** Namespaces that no application's manifests hold in full. */
+/** Namespaces that an application's manifests never contain completely. */
 const SYSTEM_NAMESPACE = /^kube-/;
 
 const NO_PODS = new KnownPods([]);
@@ -27,9 +27,9 @@ const NO_PODS = new KnownPods([]);
 export class KnownCluster {
   readonly namespaces: readonly NamespaceRecord[];
   readonly closest = new ClosestLabels();
-  /** There may be pods that are not known: an operator makes them from an object of its own kind. */
+  /** Unknown pods may exist: an operator creates them from objects of its own kind. */
   readonly mayHaveMorePods: boolean;
-  /** Pods that policies can select or match: those without a network of their own are left out. */
+  /** Pods that policies can select or match: all but hostNetwork pods. */
   readonly pods: KnownPods;
   readonly #byNamespace: ReadonlyMap<string, KnownPods>;
   readonly #hostPods: ReadonlyMap<string, KnownPods>;
@@ -54,7 +54,9 @@ export class KnownCluster {
     this.#policies = Map.groupBy(snapshot.policies, ({ namespace }) => namespace);
   }
 
-  /** Of a namespace whose pods are not known at all, nothing can be said about pods that are missing. */
+  /**
+   * Returns the known pods of a namespace. If there are none, lint reports no missing pods there.
+   */
   podsOf(namespace: string): KnownPods {
     return this.#byNamespace.get(namespace) ?? NO_PODS;
   }
@@ -63,17 +65,17 @@ export class KnownCluster {
     return this.#byNamespace.has(namespace);
   }
 
-  /** The pods that a policy selects. */
+  /** Returns the pods that a policy selects. */
   selectedBy({ namespace, podSelector }: PolicyRecord): readonly PodRecord[] {
     return this.podsOf(namespace).select(podSelector);
   }
 
-  /** Pods in the network of their node, which no policy reaches. */
+  /** Returns matching hostNetwork pods, to which no policy applies. */
   hostPods(namespace: string, selector: LabelSelector): readonly PodRecord[] {
     return (this.#hostPods.get(namespace) ?? NO_PODS).select(selector);
   }
 
-  /** Known namespaces that the selector matches. */
+  /** Returns the known namespaces that the selector matches. */
   namespacesOf(selector: LabelSelector): readonly NamespaceRecord[] {
     const key = selectorKey(selector);
     let found = this.#matchingNamespaces.get(key);
@@ -84,7 +86,7 @@ export class KnownCluster {
     return found;
   }
 
-  /** The pods that a peer with selectors matches, as far as they are known. */
+  /** Returns the known pods that a peer with selectors matches. */
   podsOfPeer({ podSelector, namespaceSelector }: PolicyPeer, namespace: string): readonly PodRecord[] {
     const every = { matchLabels: {}, matchExpressions: [] };
     const names = namespaceSelector ? this.namespacesOf(namespaceSelector).map(({ name }) => name) : [namespace];
@@ -94,8 +96,9 @@ export class KnownCluster {
   }
 
   /**
-   * Whether the manifests tell more of the namespaces that a peer leads to than the policy's own pods. Those of a single service tell nothing
-   * about its peers, and nobody's tell all about the system's namespaces, about every namespace there is, or all but some.
+   * Whether the manifests show the namespaces that a peer selects, beyond the policy's own pods.
+   * The manifests of a single service say nothing about its peers. None show all pods of system
+   * namespaces, of every namespace, or of every namespace but some.
    */
   showsNamespacesOf({ namespaceSelector }: PolicyPeer, policy: PolicyRecord): boolean {
     if (this.mayHaveMorePods) return false;
@@ -107,14 +110,14 @@ export class KnownCluster {
     );
   }
 
-  /** Any of its pods is. */
+  /** Whether any pod of the namespace is known. */
   #isKnown(namespace: string): boolean {
     return this.hasPods(namespace) || this.#hostPods.has(namespace);
   }
 
   /**
-   * Whether no pod of these namespaces has what a selector asks for, leaving out labels that no pod anywhere has: those are there for others
-   * to opt in by, or for pods that are made at run time.
+   * Whether no pod of these namespaces matches a selector, apart from labels that no pod anywhere
+   * has: those are for pods that opt in, or that are created at run time.
    */
   lackKnownLabels(namespaces: readonly string[], { matchLabels, matchExpressions }: LabelSelector): boolean {
     const known = {
@@ -124,7 +127,7 @@ export class KnownCluster {
     return namespaces.every((name) => this.podsOf(name).select(known).length === 0);
   }
 
-  /** A namespace with all its labels; undefined where only its name is known. */
+  /** Returns a namespace with all its labels; undefined if only its name is known. */
   definedNamespace(name: string): NamespaceRecord | undefined {
     return this.#defined.has(name) ? this.#namespace.get(name) : undefined;
   }
@@ -141,7 +144,7 @@ export class KnownCluster {
     return modeOf(policy, this.#namespace.get(policy.namespace));
   }
 
-  /** The policies of a namespace that select pods with these labels. */
+  /** Returns the policies of a namespace that select pods with these labels. */
   policiesSelecting(namespace: string, labels: PodRecord['labels']): readonly PolicyRecord[] {
     let set = this.#bySelector.get(namespace);
     if (set === undefined) {

@@ -4,11 +4,11 @@ import { selectorKey } from '../cluster/selector.ts';
 import { matches, requiredLabel } from '../policy/selector-set.ts';
 
 /**
- * Pods that selectors are asked for, many times over. Of pods that are the same to every rule (replicas) only one is kept: what a rule says
- * of it holds for all of them.
+ * Pods, indexed for many selectors. Of pods that are the same to every rule (replicas) it keeps
+ * one: a finding about that one applies to all of them.
  */
 export class KnownPods {
-  /** One of each sort. */
+  /** One pod of each kind. */
   readonly all: readonly PodRecord[];
   readonly #byLabel = new Map<string, Map<string, PodRecord[]>>();
   readonly #selected = new Map<string, readonly PodRecord[]>();
@@ -22,7 +22,7 @@ export class KnownPods {
     this.all = [...sorts.values()];
   }
 
-  /** The pods that the selector matches. The same list for the same selector. */
+  /** Returns the pods that the selector matches; for equal selectors the same list. */
   select(selector: LabelSelector): readonly PodRecord[] {
     const key = selectorKey(selector);
     let selected = this.#selected.get(key);
@@ -33,7 +33,7 @@ export class KnownPods {
     return selected;
   }
 
-  /** Whether any of them has a label of this key. */
+  /** Whether any pod has a label with this key. */
   haveKey(key: string): boolean {
     return (this.#byLabel.get(key) ?? this.#index(key)).size > 0;
   }

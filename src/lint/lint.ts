@@ -1,4 +1,4 @@
-/** Mistakes in the policies of a cluster: what cannot be read, and what can but does not do what it says. */
+/** Finds mistakes in policies: what cannot be read, and what does not do what it says. */
 import { formatPath, isMap, type Path } from '../cluster/field.ts';
 import { MODE_ANNOTATION } from '../cluster/mode.ts';
 import { type PolicyRecord, recordKey } from '../cluster/records.ts';
@@ -16,13 +16,16 @@ import { readingFinding } from './reading.ts';
 import { RULE_NAMES, ruleOf, SEVERITIES } from './rules.ts';
 import { selectedPodMistakes } from './selected-pods.ts';
 
-/** On a NetworkPolicy or Namespace: codes or names of rules that are not to be told of it, separated by commas, or `all`. */
+/**
+ * Annotation of a NetworkPolicy or Namespace: codes or names of rules to suppress there, separated
+ * by commas, or `all`.
+ */
 const IGNORE_ANNOTATION = 'podfence.io/lint-ignore';
 
 export interface LintResult {
-  /** File by file and line by line; those of one place, the graver first. */
+  /** Sorted by file and line; in one place the most severe comes first. */
   readonly findings: readonly Finding[];
-  /** What could not be examined, in sentences. */
+  /** What could not be checked, in sentences. */
   readonly notes: readonly string[];
 }
 
@@ -33,7 +36,7 @@ export function lint(input: LintInput): LintResult {
   const findings = problems.map(readingFinding);
   const mistakesOf = policyRules(cluster, input);
   for (const policy of snapshot.policies) {
-    // What it means is not known; that it cannot be read is said already.
+    // Its meaning is unknown, and the problem of reading it is reported already.
     if (policy.error !== undefined) continue;
     const object = `NetworkPolicy ${recordKey(policy)}`;
     for (const { rule, path, ...rest } of mistakesOf(policy)) {
@@ -49,7 +52,7 @@ export function lint(input: LintInput): LintResult {
   };
 }
 
-/** All rules that look at one policy after the other. */
+/** Returns a function that applies all rules about single policies. */
 function policyRules(cluster: KnownCluster, { snapshot, podRanges }: LintInput) {
   const allowances = new Allowances(cluster);
   const blocks = new IpBlockRules(allowances, snapshot.pods, podRanges);
@@ -72,13 +75,13 @@ function policyRules(cluster: KnownCluster, { snapshot, podRanges }: LintInput) 
 }
 
 const SMALLER =
-  'podfence isolates its pods and allows nothing. Split it, or ask for fewer blocks, holes, selectors or ports.';
+  'podfence isolates its pods and allows nothing. Split it, or use fewer blocks, excepts, selectors or ports.';
 
 function auditedPolicy({ namespace, mode }: PolicyRecord): Mistake {
   return {
     rule: 'audited-policy',
     path: mode === undefined ? [] : ['metadata', 'annotations', MODE_ANNOTATION],
-    message: `${mode === undefined ? `namespace ${namespace}` : 'it'} is annotated ${MODE_ANNOTATION}: audit, so that it isolates no pod: what it denies passes`,
+    message: `${mode === undefined ? `namespace ${namespace}` : 'it'} is annotated ${MODE_ANNOTATION}: audit, so the policy isolates no pod: what it denies passes`,
   };
 }
 
@@ -87,7 +90,7 @@ function* openNamespaces(cluster: KnownCluster, sources: ReadonlyMap<string, Sou
     const pods = cluster.podsOf(name).all;
     if (pods.length === 0 || cluster.policiesIn(name).length > 0) continue;
     const object = `Namespace ${name}`;
-    const message = `no policy is in namespace ${name}: everything may connect to its pods, and they to everything`;
+    const message = `namespace ${name} has no policy: everything may connect to its pods, and they to everything`;
     const place = placeOf(sources.get(object), []);
     yield findingOf('namespace-without-policy', { ...place, object, field: '', message });
   }
@@ -113,5 +116,5 @@ function byPlace(a: Finding, b: Finding): number {
 
 function withoutPods(): string {
   const codes = RULE_NAMES.map(ruleOf).flatMap(({ code, needsPods }) => (needsPods ? [code] : []));
-  return `There are no pods or workloads in these manifests, so that the rules about them (${codes.join(', ')}) could not be applied.`;
+  return `There are no pods or workloads in these manifests, so the rules about them (${codes.join(', ')}) could not be applied.`;
 }

@@ -1,20 +1,21 @@
-/** What is said of a policy's named port that none of the pods in question has. */
+/** The message about a policy's named port that none of the pods in question has. */
 import { show } from '../cluster/field.ts';
 import { didYouMean } from '../cluster/nearest.ts';
 import type { ContainerPort, Direction, Protocol } from '../cluster/records.ts';
 
-/** Names and ports that a message lists. */
+/** The most names and ports that a message lists. */
 export const MOST_LISTED = 6;
 
-/** The pods that the ports of a rule are about. */
+/** Describes the pods to which a rule's ports belong. */
 export const WHOSE: Readonly<Record<Direction, string>> = {
   ingress: 'that the policy selects',
-  egress: 'that the rule leads to',
+  egress: 'that the rule matches',
 };
 
 /**
+ * Describes a named port that none of the pods in question has, and what was probably meant.
  * @param ports those of the pods in question
- * @param service looks for a Service in front of them that has such a port: `shop/backend (80 to 9000)`
+ * @param service finds a Service in front of them with such a port: `shop/backend (80 to 9000)`
  */
 export function unknownNamedPort(
   { name, protocol }: { readonly name: string; readonly protocol: Protocol },
@@ -31,7 +32,7 @@ export function unknownNamedPort(
   const behind = service();
   const names = [...new Set(ports.flatMap((each) => each.name ?? []))];
   const hint =
-    (behind && `It is a port of Service ${behind}; policies go by the names of container ports.`) ??
+    (behind && `It is a port of Service ${behind}; policies use the names of container ports.`) ??
     didYouMean(name, names) ??
     (names.length > 0
       ? `Names there: ${names.slice(0, MOST_LISTED).join(', ')}.`

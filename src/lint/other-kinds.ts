@@ -1,8 +1,8 @@
-/** Kinds of objects that podfence does not read, by whether pods come of them. */
+/** Kinds of objects that podfence does not read, and whether they create pods. */
 
-/** Kinds of which it is known that they make no pods; of all others, operators may. */
+/** Kinds that create no pods. From any other kind an operator may create some. */
 const WITHOUT_PODS: ReadonlySet<string> = new Set([
-  // Kubernetes' own.
+  // Of Kubernetes.
   ...[
     'ConfigMap',
     'Secret',
@@ -28,7 +28,7 @@ const WITHOUT_PODS: ReadonlySet<string> = new Set([
   ...['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration', 'ValidatingAdmissionPolicy'],
   ...['ValidatingAdmissionPolicyBinding', 'AdminNetworkPolicy', 'BaselineAdminNetworkPolicy', 'ControllerRevision'],
   ...['FlowSchema', 'PriorityLevelConfiguration', 'CertificateSigningRequest', 'Service (ExternalName)'],
-  // Tools' and add-ons' that are in many folders.
+  // Of common tools and add-ons.
   ...['Kustomization', 'Component', 'GatewayClass', 'HTTPRoute', 'GRPCRoute', 'TCPRoute', 'TLSRoute', 'ReferenceGrant'],
   ...[
     'VirtualService',
@@ -61,7 +61,10 @@ const WITHOUT_PODS: ReadonlySet<string> = new Set([
   ],
 ]);
 
-/** @param kind as the manifests' reader counts it, another project's with its apiVersion: `NetworkPolicy (crd.projectcalico.org/v1)`, and patches so: `Deployment ($patch)`. */
+/**
+ * @param kind as the reader of manifests counts it: another project's with its apiVersion,
+ * `NetworkPolicy (crd.projectcalico.org/v1)`, and a patch as `Deployment ($patch)`
+ */
 export function makesNoPods(kind: string): boolean {
   return WITHOUT_PODS.has(kind) || kind.startsWith('NetworkPolicy (') || kind.endsWith(' ($patch)');
 }

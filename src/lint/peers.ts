@@ -1,4 +1,4 @@
-/** Peers that match nobody, and two peers that were meant as one. */
+/** Finds peers that match nothing, and two peers that were meant as one. */
 import { formatPath, type Path } from '../cluster/field.ts';
 import type {
   Direction,
@@ -16,13 +16,13 @@ import type { Severity } from './rules.ts';
 import { isPositive } from './selector-cover.ts';
 import { selectorText } from './selector-text.ts';
 
-/** What the pods of the cluster's DNS are called everywhere; they are in kube-system. */
+/** Usual labels of the cluster's DNS pods, which are in kube-system. */
 const DNS_LABELS: Readonly<Record<string, readonly string[]>> = {
   'k8s-app': ['kube-dns', 'coredns', 'node-local-dns'],
 };
 const DNS_NAMESPACE = 'kube-system';
 
-/** A peer in its list. */
+/** A peer, and its place in a policy. */
 interface Place {
   readonly policy: PolicyRecord;
   readonly direction: Direction;
@@ -53,9 +53,10 @@ export function peerList(direction: Direction): 'from' | 'to' {
 }
 
 /**
- * An entry with a podSelector that only makes sense together with the namespaceSelector of another: a `- ` too many. Two separate
- * entries are right as often as not, so there must be a sign: the entry adds nothing to the other, or matches nobody by itself and pods of
- * the other's namespaces if the two are taken together.
+ * Finds an entry whose podSelector only makes sense together with the namespaceSelector of another
+ * entry: there is one `- ` too many. Two separate entries are often right, so there must be a sign.
+ * Either the entry adds nothing to the other, or it matches nothing by itself, but does match pods
+ * of the other's namespaces.
  */
 function splitPeer(cluster: KnownCluster, place: Place, peers: readonly PolicyPeer[]): Mistake | undefined {
   const { peer, index, policy } = place;
@@ -88,7 +89,7 @@ function signOfSplit(
   const isOwn = isPositive(namespaceSelector) && matchesSelector(namespaceSelector, own);
   if (isOwn) return 'the second selector has no effect beside the first, which allows every pod of the own namespace';
   if (namespace !== DNS_NAMESPACE && isDns(podSelector) && matchesSelector(namespaceSelector, DNS_NAMESPACE_LABELS)) {
-    return `the pods of DNS are not in ${namespace}`;
+    return `the DNS pods are not in ${namespace}`;
   }
   if (!cluster.hasPods(namespace) || cluster.podsOf(namespace).select(podSelector).length > 0) return undefined;
   const [meant] = cluster.podsOfPeer({ podSelector, namespaceSelector }, namespace);
@@ -112,14 +113,14 @@ function* unmatched(cluster: KnownCluster, place: Place): Iterable<Mistake> {
   else yield* unmatchedThere(cluster, place, namespaces, podSelector ?? EVERY_POD);
 }
 
-/** A podSelector alone: pods of the policy's own namespace. */
+/** Checks a podSelector alone, which matches pods of the policy's own namespace. */
 function* unmatchedHere(cluster: KnownCluster, place: Place, selector: LabelSelector): Iterable<Mistake> {
   const { namespace } = place.policy;
   if (isEmptySelector(selector) || cluster.podsOf(namespace).select(selector).length > 0) return;
   const path = pathOf(place, 'podSelector');
   const nobody = `no pod of ${namespace} has ${selectorText(selector)}`;
   if (namespace !== DNS_NAMESPACE && isDns(selector)) {
-    const hint = `The pods of DNS are in ${DNS_NAMESPACE}: add ${selectNamespace(DNS_NAMESPACE)} to the same peer.`;
+    const hint = `The DNS pods are in ${DNS_NAMESPACE}: add ${selectNamespace(DNS_NAMESPACE)} to the same peer.`;
     yield { rule: 'peer-matches-nothing', path, message: nobody, hint };
     return;
   }
@@ -167,7 +168,7 @@ function onlyHostPods(cluster: KnownCluster, place: Place, host: PodRecord, nobo
   return {
     rule,
     path: pathOf(place, 'namespaceSelector'),
-    message: `the pods that it is about are in the network of their node (hostNetwork), where no selector matches them: ${host.namespace}/${host.name}`,
+    message: `the only pods there are in their node's network (hostNetwork), where no selector matches them: ${host.namespace}/${host.name}`,
     ...(cluster.showsNamespacesOf(place.peer, place.policy) ? {} : UNCERTAIN),
   };
 }
@@ -201,7 +202,10 @@ function noPod(
 
 const UNCERTAIN: { readonly severity: Severity } = { severity: 'info' };
 
-/** The namespace may well be one that these manifests do not hold; the labels of those that they do hold show a mistake. */
+/**
+ * Checks a namespaceSelector that matches no known namespace. The manifests may just not contain
+ * the one that is meant; the labels of those that they contain show whether it is a mistake.
+ */
 function* unmatchedNamespace(cluster: KnownCluster, place: Place, selector: LabelSelector): Iterable<Mistake> {
   const isNamed = asksForName(selector);
   const known = cluster.namespaces.filter(
@@ -209,7 +213,7 @@ function* unmatchedNamespace(cluster: KnownCluster, place: Place, selector: Labe
   );
   if (known.length === 0) return;
   const closest = cluster.closest.find(selector, known);
-  // Whether other namespaces have such labels: the policy's own may be the only one that is here.
+  // Other namespaces have such labels: the manifests may contain only the policy's own namespace.
   const isKnownKey =
     !isNamed && known.some(({ name, labels }) => name !== place.policy.namespace && hasKeyOf(selector, labels));
   yield {

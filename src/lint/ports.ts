@@ -1,4 +1,4 @@
-/** Ports that none of the pods in question has. */
+/** Finds ports that none of the pods in question has. */
 import type { Path } from '../cluster/field.ts';
 import { editDistance } from '../cluster/nearest.ts';
 import type {
@@ -17,16 +17,19 @@ import type { KnownService } from './input.ts';
 import type { KnownCluster } from './known-cluster.ts';
 import { MOST_LISTED, unknownNamedPort, WHOSE } from './named-port.ts';
 
-/** What the containers of some pods say about their ports. */
+/** The ports that the containers of some pods declare. */
 interface DeclaredPorts {
   readonly ports: readonly ContainerPort[];
-  /** Every pod says something: a container may listen without saying so, but one that names other ports mostly names all. */
+  /**
+   * Every pod declares some port. A container may listen without declaring a port, but one that
+   * declares others mostly declares all.
+   */
   readonly isComplete: boolean;
 }
 
 export class PortRules {
   readonly #cluster: KnownCluster;
-  /** Ten thousand policies may select the same pods. */
+  /** Cached, because ten thousand policies may select the same pods. */
   readonly #declared = new WeakMap<readonly PodRecord[], DeclaredPorts>();
 
   constructor(cluster: KnownCluster) {
@@ -48,11 +51,14 @@ export class PortRules {
     }
   }
 
-  /** The pods that a rule's ports are about, where all of them are known: those of peers by their labels, or of whole namespaces. */
+  /**
+   * Returns the pods to which a rule's ports belong; undefined unless all of them are known, by the
+   * labels of peers or as whole namespaces.
+   */
   #podsWithPorts(policy: PolicyRecord, direction: Direction, { peers }: PolicyRule): readonly PodRecord[] | undefined {
     const cluster = this.#cluster;
     if (direction === 'ingress') return cluster.selectedBy(policy);
-    // Addresses outside the cluster have ports that nobody knows.
+    // The ports of addresses outside the cluster are unknown.
     if (peers.length === 0 || peers.some(({ ipBlock }) => ipBlock !== undefined)) return undefined;
     const isOwn = ({ podSelector, namespaceSelector }: PolicyPeer) =>
       namespaceSelector === undefined && podSelector !== undefined && !isEmptySelector(podSelector);
@@ -89,7 +95,7 @@ export class PortRules {
     const { ports, isComplete } = this.#declaredBy(pods);
     const last = endPort ?? first;
     const inRange = ports.filter(({ port }) => port >= first && port <= last);
-    // Who asks DNS by UDP may ask by TCP, whether the server says so or not.
+    // DNS servers answer by UDP and TCP, whether they declare both or not.
     if (!isComplete || inRange.some((each) => each.protocol === protocol) || isDnsPort(first)) return;
     const [other] = inRange;
     const asked = first === last ? `${protocol} ${first}` : `${protocol} ${first}-${last}`;
@@ -120,7 +126,7 @@ export class PortRules {
     return declared;
   }
 
-  /** `shop/backend (80 to 9000)`: a Service in front of these pods with such a port. */
+  /** Returns a Service in front of these pods with such a port: `shop/backend (80 to 9000)`. */
   #serviceWith(
     pods: readonly PodRecord[],
     isMeant: (port: KnownService['ports'][number]) => boolean,
@@ -138,7 +144,10 @@ export class PortRules {
   }
 }
 
-/** Digits that changed places, or one typed twice or left out beside its like. Ports that differ otherwise are often neighbours: 8080, 8081. */
+/**
+ * Whether two digits changed places, or one was doubled or typed once instead of twice. Ports that
+ * differ otherwise are often neighbours: 8080, 8081.
+ */
 function isSlipOf(asked: number, known: number): boolean {
   const [a, b] = [String(asked), String(known)];
   if (editDistance(a, b) !== 1) return false;

@@ -1,9 +1,9 @@
-/** What was wrong where the manifests were read, as findings. */
+/** Turns problems from reading manifests into findings. */
 import { type Finding, findingOf } from './finding.ts';
 import type { ReadingProblem } from './input.ts';
 import type { RuleName } from './rules.ts';
 
-/** Every field name of networking.k8s.io/v1 NetworkPolicy's spec, wherever it belongs. */
+/** Every field name in the spec of a networking.k8s.io/v1 NetworkPolicy, at any depth. */
 const POLICY_FIELDS: ReadonlySet<string> = new Set([
   ...['spec', 'podSelector', 'policyTypes', 'ingress', 'egress', 'from', 'to', 'ports'],
   ...['port', 'protocol', 'endPort', 'namespaceSelector', 'ipBlock', 'cidr', 'except'],
@@ -13,7 +13,7 @@ const POLICY_FIELDS: ReadonlySet<string> = new Set([
 export function readingFinding(problem: ReadingProblem): Finding {
   const { severity, unknownField, isNoObject, isOverlay, ...rest } = problem;
   const rule = ruleFor(problem);
-  // A folder with variants of an application has most of its objects several times.
+  // A folder with variants of an application contains most objects several times.
   const isVariant = rule === 'replaced-object' && (isOverlay || !problem.object.startsWith('NetworkPolicy '));
   return findingOf(rule, { ...rest, severity: isVariant ? 'info' : rule === 'invalid-value' ? severity : undefined });
 }

@@ -1,20 +1,22 @@
-/** The rules of `podfence lint`: what each looks for, and how much it matters. */
+/** The rules of `podfence lint`: what each one looks for, and how severe it is. */
 
 /**
- * error: the API server refuses it, or podfence fails closed on it. warning: it does not do what it says. hint: it probably is not what was
- * meant. info: worth knowing, nothing to mend; shown only when asked for.
+ * - `error` the API server refuses it, or podfence fails closed on it
+ * - `warning` it does not do what it says
+ * - `hint` it is probably not what was meant
+ * - `info` worth knowing, nothing to fix; shown only on request
  */
 export type Severity = 'error' | 'warning' | 'hint' | 'info';
 export const SEVERITIES: readonly Severity[] = ['error', 'warning', 'hint', 'info'];
 
 export interface Rule {
-  /** Stays the same for ever; numbers of one hundred belong together. */
+  /** Never changes. Codes with the same hundred belong together. */
   readonly code: string;
-  /** Of most of its findings; some are less certain than others, and then milder. */
+  /** The default. A less certain finding is milder. */
   readonly severity: Severity;
   /** A sentence. */
   readonly summary: string;
-  /** It can say nothing where there are no pods. */
+  /** The rule finds nothing unless there are pods. */
   readonly needsPods?: true;
 }
 
@@ -29,13 +31,13 @@ export const RULES = {
     severity: 'warning',
     summary: 'Another object of the same kind and name replaces this one.',
   },
-  'no-object': { code: 'PF105', severity: 'info', summary: 'A file or document holds no Kubernetes object.' },
+  'no-object': { code: 'PF105', severity: 'info', summary: 'A file or document contains no Kubernetes object.' },
   'refused-policy': {
     code: 'PF106',
     severity: 'error',
-    summary: 'The policy asks for more of the rule table than one policy may have.',
+    summary: 'The policy needs more of the rule table than one policy may use.',
   },
-  // Who is meant.
+  // Which pods and addresses are meant.
   'selects-no-pod': {
     code: 'PF201',
     severity: 'warning',
@@ -51,22 +53,22 @@ export const RULES = {
   'or-instead-of-and': {
     code: 'PF203',
     severity: 'warning',
-    summary: 'Two peers, either of which is allowed, were meant as one that has to match both selectors.',
+    summary: 'Two separate peers were meant as one that must match both selectors.',
   },
   'ip-block-over-pods': {
     code: 'PF204',
     severity: 'warning',
-    summary: 'An ipBlock holds addresses of pods, which change whenever a pod is replaced.',
+    summary: 'An ipBlock contains addresses of pods, which change whenever a pod is replaced.',
   },
   'except-without-effect': {
     code: 'PF205',
     severity: 'warning',
-    summary: 'An except takes nothing away.',
+    summary: 'An except has no effect.',
   },
   'host-bits-set': {
     code: 'PF206',
     severity: 'hint',
-    summary: 'The address of a CIDR block is not its first, and what it says beyond the prefix is ignored.',
+    summary: 'The address of a CIDR block has bits set beyond its prefix, which are ignored.',
   },
   'ambiguous-address': {
     code: 'PF207',
@@ -91,11 +93,11 @@ export const RULES = {
     severity: 'warning',
     summary: 'Pods may connect to others, but not ask DNS for their addresses.',
   },
-  // What follows.
+  // What has an effect, and which.
   'shadowed-rule': {
     code: 'PF401',
     severity: 'warning',
-    summary: 'A wider rule allows all that this one allows.',
+    summary: 'A wider rule allows everything that this one allows.',
   },
   'policy-without-effect': {
     code: 'PF402',
@@ -116,7 +118,7 @@ export const RULES = {
   'audited-policy': {
     code: 'PF405',
     severity: 'info',
-    summary: 'The policy is audited: what it denies is told of, and passes.',
+    summary: 'The policy is audited: what it denies is reported, and passes.',
   },
   'audited-allowance': {
     code: 'PF406',

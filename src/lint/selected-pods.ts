@@ -14,16 +14,16 @@ export function* selectedPodMistakes(cluster: KnownCluster, policy: PolicyRecord
   const path = ['spec', 'podSelector'];
   const [host] = cluster.hostPods(namespace, podSelector);
   if (host !== undefined) {
-    const message = `it selects only pods in the network of their node (hostNetwork), such as ${host.name}, which no policy reaches`;
+    const message = `it selects only pods in their node's network (hostNetwork), such as ${host.name}, to which no policy applies`;
     yield { rule, path, message };
     return;
   }
-  // A policy for all pods of a namespace waits for them.
+  // A policy for all pods of a namespace may come before them.
   if (isEmptySelector(podSelector)) {
     yield* wrongNamespace(cluster, policy);
     return;
   }
-  const message = `no pod of ${namespace} has ${selectorText(podSelector)}: the policy selects nobody`;
+  const message = `no pod of ${namespace} has ${selectorText(podSelector)}: the policy selects nothing`;
   const [elsewhere] = cluster.pods.select(podSelector);
   if (cluster.hasPods(namespace)) {
     const closest = cluster.closest.find(podSelector, cluster.podsOf(namespace).all);
@@ -44,7 +44,7 @@ export function* selectedPodMistakes(cluster: KnownCluster, policy: PolicyRecord
   }
 }
 
-/** The manifests may not hold the policy's namespace at all; a name that is nearly that of one which they hold is a slip. */
+/** Finds a misspelt namespace: the manifests lack it, but contain one with nearly the same name. */
 function* wrongNamespace(cluster: KnownCluster, { namespace }: PolicyRecord): Iterable<Mistake> {
   if (cluster.hasPods(namespace) || cluster.definedNamespace(namespace) !== undefined) return;
   const meant = cluster.namespaces.find(({ name }) => cluster.hasPods(name) && isLike(namespace, name))?.name;
@@ -52,7 +52,7 @@ function* wrongNamespace(cluster: KnownCluster, { namespace }: PolicyRecord): It
   yield {
     rule: 'selects-no-pod',
     path: ['metadata', 'namespace'],
-    message: `there are no pods in a namespace ${show(namespace)}`,
+    message: `there are no pods in namespace ${show(namespace)}`,
     hint: `Did you mean ${meant}?`,
   };
 }

@@ -1,13 +1,15 @@
-/** What selectors match, by their requirements alone. */
+/** Compares what selectors match by their requirements alone. */
 import type { LabelSelector, SelectorRequirement } from '../cluster/records.ts';
 
-/** True only where everything that `narrow` can ever match is matched by `wide`. False may also mean that it was not seen. */
+/**
+ * Whether `wide` surely matches everything that `narrow` can match. False may also mean "unsure".
+ */
 export function selectorCovers(wide: LabelSelector, narrow: LabelSelector): boolean {
   const given = requirementsOf(narrow);
   return requirementsOf(wide).every((needed) => given.some((each) => follows(needed, each)));
 }
 
-/** What it matches is said, not only what it does not match; `{}` says all. */
+/** Whether a selector says what it matches, not only what it does not; `{}` matches everything. */
 export function isPositive({ matchExpressions }: LabelSelector): boolean {
   return matchExpressions.every(({ operator }) => operator === 'In' || operator === 'Exists');
 }

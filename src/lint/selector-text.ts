@@ -1,7 +1,7 @@
 /** Selectors as people write them on a command line. */
 import type { LabelSelector } from '../cluster/records.ts';
 
-/** The selector in the notation of `kubectl get -l`: `app=web,tier in (a,b)`; `any labels` where it is empty. */
+/** Returns `app=web,tier in (a,b)`, as `kubectl get -l` takes it; `any labels` for an empty one. */
 export function selectorText({ matchLabels, matchExpressions }: LabelSelector): string {
   const parts = Object.entries(matchLabels).map(([key, value]) => `${key}=${value}`);
   for (const { key, operator, values } of matchExpressions) {

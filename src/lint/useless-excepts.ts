@@ -1,8 +1,9 @@
 /**
- * Excepts of an ipBlock without which it would allow the same. They and the blocks around and inside them make a tree; an
- * except has an effect where some address of it is in no other except and is not allowed by other entries. A look at one
- * ends with the first such address, and an address is in at most 128 nested blocks, so that the whole costs little more than
- * sorting.
+ * Finds excepts of an ipBlock without which it would allow the same. The excepts, and the blocks of
+ * other entries around and inside them, form a tree. An except has an effect if one of its
+ * addresses is in no other except and is not allowed by other entries. The search below an except
+ * ends at the first such address, and at most 128 nested blocks contain an address, so the whole
+ * costs little more than sorting.
  */
 import { type Cidr, isMistake, parseCidr } from '../cluster/addresses.ts';
 import { isIpv4, type PrefixPorts } from '../policy/cidr.ts';
@@ -10,9 +11,9 @@ import { NO_PORTS } from '../policy/table-layout.ts';
 import { byAddress, isInside, lastOf } from './block-set.ts';
 
 export interface UselessExcept {
-  /** Its place in the list. */
+  /** Its index in the list. */
   readonly at: number;
-  /** Another except of the block, or several together, take away the same; else other entries allow it. */
+  /** Other excepts of the block exclude the same addresses; otherwise other entries allow them. */
   readonly isNested: boolean;
 }
 
@@ -20,18 +21,18 @@ interface Node {
   readonly block: Cidr;
   parent: Node | undefined;
   readonly children: Node[];
-  /** How many addresses are in children. */
+  /** The number of addresses in children. */
   inChildren: bigint;
-  /** How many excepts it is that are kept. */
+  /** The number of excepts that equal this block, without those reported as useless. */
   excepts: number;
-  /** What other entries allow here; undefined: what they allow around it. */
+  /** The port set that other entries allow here; undefined: the same as around it. */
   ports: number | undefined;
 }
 
 /**
- * From the last to the first: of two that say the same the later is the one too many.
+ * Yields useless excepts from the last to the first: of two equal ones, the later is superfluous.
  * @param others what other entries allow, as prefixes
- * @param covers whether this port set of others has all ports of the block's rule
+ * @param covers whether a port set of other entries includes all ports of the block's rule
  */
 export function* uselessExcepts(
   cidr: Cidr,
@@ -73,7 +74,7 @@ function nodeAt(nodes: Map<string, Node>, block: Cidr): Node {
   return node;
 }
 
-/** Puts every node under the smallest one that holds it. */
+/** Puts every node under the smallest one that contains it. */
 function link(nodes: Node[]): void {
   const around: Node[] = [];
   for (const node of nodes.sort((a, b) => byAddress(a.block, b.block))) {
@@ -93,7 +94,7 @@ function isHeld(node: Node): boolean {
   return false;
 }
 
-/** Whether an address of the node is in no except, and others do not allow it either. */
+/** Whether some address of the node is in no except and is not allowed by other entries. */
 function hasGap(node: Node, portsAround: number, covers: (ports: number) => boolean): boolean {
   if (node.excepts > 0) return false;
   const ports = node.ports ?? portsAround;
@@ -110,7 +111,7 @@ function sizeOf({ block }: Node): bigint {
   return lastOf(block) - block.first + 1n;
 }
 
-/** What the longest of the prefixes that hold the block allows. */
+/** Returns what the longest prefix around the block allows. */
 function portsAround(block: Cidr, others: readonly PrefixPorts[]): number {
   let longest: { readonly block: Cidr; readonly ports: number } | undefined;
   for (const other of others.map(blockPorts)) {

@@ -1,27 +1,27 @@
 /**
- * Addresses for objects that have none yet. An address is derived from the object's name, so it is the same in every run,
- * and stays the same when other objects come and go.
+ * Addresses for objects that have none yet. An address is derived from the object's name, so it is
+ * the same in every run and stays the same when other objects come and go.
  */
 import { type Address, addressBits, type Family, formatAddress, isMistake } from '../cluster/addresses.ts';
 import { parseTypedCidr } from '../cluster/typed-addresses.ts';
 
-/** An option that cannot be used; the message says what the user can do. */
+/** An unusable option. The message says what to change. */
 export class ManifestOptionError extends Error {
   readonly code = 'ERR_MANIFEST_OPTION';
 }
 
-/** The first two addresses of a range (network, router) and its last (broadcast) are nobody's. */
+/** A range's first two addresses (network, router) and its last (broadcast) are never assigned. */
 const RESERVED_FIRST = 2n;
 const RESERVED = 3n;
 
 export class AddressRange {
   readonly family: Family;
   readonly #first: bigint;
-  /** How many addresses can be given out. At most 2^32, so that IPv6 addresses stay short. */
+  /** Number of assignable addresses. At most 2^32, so that IPv6 addresses stay short. */
   readonly #size: number;
   readonly #taken = new Set<bigint>();
 
-  /** @throws ManifestOptionError where the text is no CIDR block, or one without room. */
+  /** @throws ManifestOptionError if the text is not a CIDR block, or the block is too small */
   constructor(cidr: string) {
     const range = parseTypedCidr(cidr);
     if (isMistake(range)) {
@@ -36,13 +36,16 @@ export class AddressRange {
     this.#size = Number(size < 1n << 32n ? size : 1n << 32n);
   }
 
-  /** Marks an address as somebody's. One outside the range does not matter. */
+  /** Marks an address as taken. Ignores addresses outside the range. */
   reserve({ family, value }: Address): void {
     if (family === this.family && value >= this.#first && value < this.#first + BigInt(this.#size))
       this.#taken.add(value);
   }
 
-  /** The address of `name`, canonical text; the next free one where another name has it. Undefined where the range is full. */
+  /**
+   * Takes the address of `name`, or the next free one if another name has it. Returns canonical
+   * text; undefined if the range is full.
+   */
   take(name: string): string | undefined {
     if (this.#taken.size >= this.#size) return undefined;
     let offset = fnv1a(name) % this.#size;
@@ -54,7 +57,7 @@ export class AddressRange {
 }
 
 /**
- * One range for each of the families: the one given, or the default.
+ * Returns one range for each family: the given one, or the default.
  * @throws ManifestOptionError
  */
 export function rangesFor(
@@ -71,7 +74,10 @@ export function rangesFor(
   );
 }
 
-/** FNV-1a, 32 bits, of the text's UTF-16 code units (http://www.isthe.com/chongo/tech/comp/fnv/). Unsigned. */
+/**
+ * Returns the FNV-1a hash (32 bits, unsigned) of the text's UTF-16 code units
+ * (http://www.isthe.com/chongo/tech/comp/fnv/).
+ */
 export function fnv1a(text: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < text.length; index++) {

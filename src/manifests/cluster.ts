@@ -1,4 +1,4 @@
-/** What manifests say about a whole cluster, for those who ask about its flows. */
+/** A whole cluster as manifests describe it, for questions about its flows. */
 import type { Family } from '../cluster/addresses.ts';
 import type { Path } from '../cluster/field.ts';
 import { type PodRecord, recordKey } from '../cluster/records.ts';
@@ -10,16 +10,19 @@ import type { LoadedManifests } from './load.ts';
 export interface ManifestCluster {
   readonly snapshot: ClusterSnapshot;
   readonly services: readonly ServiceRecord[];
-  /** Addresses that are made up, for the manifests do not tell them, and the ranges that pods are known to have theirs from. */
+  /**
+   * Addresses that podfence made up because the manifests lack them, and the ranges from which pods
+   * are known to take theirs.
+   */
   readonly assigned: { readonly addresses: ReadonlySet<string>; readonly ranges: readonly string[] };
   /** File and line of a field of a policy (`namespace/name`). */
   readonly locate: (policy: string, field: Path) => { readonly file: string; readonly line: number } | undefined;
 }
 
-/** Addresses for nodes that manifests do not tell, as the lab gives them. */
+/** Ranges for node addresses, which manifests lack. The lab uses the same. */
 const NODE_RANGES = { IPv4: '172.18.0.0/16', IPv6: 'fd00:172:18::/112' };
 
-/** @param families as `loadManifests` had them */
+/** @param families the same as for `loadManifests` */
 export function clusterOf(
   { snapshot, services, sources, assignedAddresses, podRanges }: LoadedManifests,
   families: readonly Family[] = ['IPv4'],
@@ -34,7 +37,10 @@ export function clusterOf(
   return { snapshot: { ...snapshot, pods }, services, assigned: { addresses, ranges: podRanges }, locate };
 }
 
-/** A pod of the host network has its node's address, and manifests do not say that: one is made up for each node that they name. */
+/**
+ * Makes up an address for each node. A hostNetwork pod has its node's address, which manifests do
+ * not contain.
+ */
 function nodeAddresses(
   pods: readonly PodRecord[],
   families: readonly Family[],
@@ -44,7 +50,7 @@ function nodeAddresses(
   const without = pods.filter(({ hostNetwork, addresses }) => hostNetwork && addresses.length === 0);
   return new Map(
     without.map((pod) => {
-      // Without a node each may be on one of its own.
+      // A pod that names no node gets a node of its own.
       const node = pod.nodeName ?? recordKey(pod);
       const addresses = nodes.get(node) ?? ranges.flatMap((range) => range.take(node) ?? []);
       nodes.set(node, addresses);

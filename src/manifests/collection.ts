@@ -1,4 +1,4 @@
-/** The objects of all manifest files, one of each name, with the place of each. */
+/** The objects of all manifest files, one for each name, and their places. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Correction, formatPath, isMap, type Path, type Problem, show } from '../cluster/field.ts';
@@ -21,24 +21,24 @@ export interface ManifestObject {
   /** See ManifestDocument.corrected. */
   corrected(path: Path, correction: Correction): readonly TextEdit[] | undefined;
   /**
-   * What is wrong with it as a whole: its kind, its apiVersion, its document's syntax. It is read as what was probably
-   * meant.
+   * Problems of the whole object: its kind, its apiVersion, its document's syntax. The object is
+   * read as what was probably meant.
    */
   readonly headProblems: readonly Problem[];
-  /** Its document holds `{{`. */
+  /** Its document contains `{{`. */
   readonly isTemplate: boolean;
 }
 
 /** The names that `kustomize build` looks for. */
 const KUSTOMIZATIONS = ['kustomization.yaml', 'kustomization.yml', 'Kustomization'];
-/** Of what the API server puts behind a generateName. */
+/** Length of the suffix that the API server appends to a generateName. */
 const GENERATED_LENGTH = 5;
 
 const RENDER_FIRST = 'This looks like a Helm template: give the output of `helm template` instead.';
 
 export class ManifestCollection {
   readonly files: string[] = [];
-  /** Objects that were not used, by kind. */
+  /** Number of unused objects, by kind. */
   readonly skipped = new Map<string, number>();
   readonly #defaultNamespace: string;
   readonly #log: ProblemLog;
@@ -60,18 +60,24 @@ export class ManifestCollection {
     const documents = readDocuments(source.text, file);
     for (const document of documents) this.#addDocument(document, file);
     if (documents.length === 0) {
-      this.#log.add({ ...NOWHERE, file, message: 'no object is in this file', isNoObject: true, severity: 'warning' });
+      this.#log.add({
+        ...NOWHERE,
+        file,
+        message: 'the file contains no object',
+        isNoObject: true,
+        severity: 'warning',
+      });
     }
   }
 
-  /** The objects of a kind, in the order in which they were first named. */
+  /** Returns the objects of these kinds, in the order in which their names first appeared. */
   ofKind<K extends ManifestKind>(...kinds: readonly K[]): readonly (ManifestObject & { readonly kind: K })[] {
     return [...this.#objects.values()].filter((object): object is ManifestObject & { readonly kind: K } =>
       (kinds as readonly ManifestKind[]).includes(object.kind),
     );
   }
 
-  /** Reports what is wrong with an object; `note`, what follows from it, goes with the last problem. */
+  /** Reports an object's problems. `note`, their consequence, is attached to the last one. */
   report(object: ManifestObject, problems: readonly Problem[], note?: string): void {
     const located = problems
       .map((problem) => locateProblem(object, problem))
@@ -119,11 +125,14 @@ export class ManifestCollection {
     }
   }
 
-  /** A document that does not parse: its policies isolate their pods, as far as those are known, and all else in it is lost. */
+  /**
+   * Adds a document that does not parse. Its policies isolate their pods, as far as those are
+   * known; everything else in it is lost.
+   */
   #addBroken(document: ManifestDocument, file: string): void {
     const { isTemplate, brokenPolicies } = document;
     const readable = brokenPolicies.filter((policy) => policy.readable !== undefined);
-    // Mostly there is one policy in the document, and the syntax problem is about it.
+    // A single policy in the document gets the first syntax problem as its own.
     const [only] = brokenPolicies.length === 1 ? readable : [];
     for (const [index, { line, column, message, hint }] of document.syntaxProblems.entries()) {
       const meant = isTemplate ? RENDER_FIRST : hint;
@@ -145,9 +154,9 @@ export class ManifestCollection {
         );
         continue;
       }
-      // Of a template it is clear that it is none as it stands.
+      // For a template RENDER_FIRST already says what to do.
       if (isTemplate) continue;
-      const message = 'this looks like a NetworkPolicy, but its namespace cannot be read: no pod is isolated by it';
+      const message = 'this looks like a NetworkPolicy, but its namespace cannot be read: it isolates no pod';
       this.#log.add(
         locateProblem({ file, title: '', locate, corrected: uncorrected, isTemplate: false }, { path: [], message }),
       );
@@ -171,7 +180,7 @@ export class ManifestCollection {
     });
   }
 
-  /** As with `kubectl apply`, the later of two objects of one name replaces the earlier. */
+  /** As with `kubectl apply`, a later object replaces an earlier one of the same name. */
   #keep(object: ManifestObject): void {
     const name = nameIn(object.value, 'name');
     const key = name === undefined ? `#${this.#objects.size}` : object.title;
@@ -193,7 +202,7 @@ export class ManifestCollection {
     this.#objects.set(key, object);
   }
 
-  /** As the API server does, gives an object that has only a generateName a name that begins so and that no other has. */
+  /** Gives an object that has only a generateName a unique name, as the API server does. */
   #withGeneratedName(value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
     const { metadata } = value;
     if (!isMap(metadata) || typeof metadata.generateName !== 'string' || metadata.generateName === '') return value;
@@ -211,7 +220,7 @@ export class ManifestCollection {
   }
 }
 
-/** Of what does not parse. */
+/** For text that does not parse: nothing can be corrected in it. */
 const uncorrected = () => undefined;
 
 const NOWHERE = { line: 0, column: 0, object: '', field: '' } as const;
@@ -248,11 +257,11 @@ function fixOf(object: Pick<ManifestObject, 'corrected'>, path: Path, correction
   }
   if ('nestIn' in correction) {
     const { nestIn } = correction;
-    return { summary: `${name} goes into ${nestIn}`, field: formatPath([...around, nestIn, name]), edits };
+    return { summary: `${name} moves into ${nestIn}`, field: formatPath([...around, nestIn, name]), edits };
   }
   if ('moveOut' in correction) {
     return {
-      summary: `${name} goes out of ${around.at(-1)}`,
+      summary: `${name} moves out of ${around.at(-1)}`,
       field: formatPath([...around.slice(0, -1), name]),
       edits,
     };
@@ -263,7 +272,7 @@ function fixOf(object: Pick<ManifestObject, 'corrected'>, path: Path, correction
   return { summary: `${field} becomes ${correction.value}`, field, edits };
 }
 
-/** Whether one file's objects are put over another's: by kustomize, which has a file of its own beside either. */
+/** Whether kustomize may overlay one file with the other: a kustomization is beside one of them. */
 function isOverlaid(earlier: string, file: string): boolean {
   const folders = [dirname(earlier), dirname(file)];
   if (earlier === '-' || file === '-' || folders[0] === folders[1]) return false;

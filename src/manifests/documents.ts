@@ -4,8 +4,8 @@ import { readJson } from './json.ts';
 import { readYaml } from './yaml.ts';
 
 /**
- * Splits a text into its documents. JSON where it looks like it and parses, or is named so; YAML otherwise. Empty documents
- * are left out.
+ * Splits a text into its documents, without empty ones. It is JSON if the file name ends in .json,
+ * or if it looks like JSON and parses; otherwise YAML.
  */
 export function readDocuments(text: string, fileName: string): readonly ManifestDocument[] {
   const namedJson = fileName.endsWith('.json');

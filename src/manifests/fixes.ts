@@ -1,4 +1,4 @@
-/** Fixes of problems, put into the text of a file. A fix counts only if what it touched is right afterwards. */
+/** Applies fixes to a file's text. A fix counts only if the field is right afterwards. */
 import { Readable } from 'node:stream';
 import type { TextEdit } from './document.ts';
 import { loadManifests } from './load.ts';
@@ -13,10 +13,10 @@ export interface FixedText {
   readonly fixed: readonly Fixable[];
 }
 
-/** Fixing a name may show that its value was wrong too; nothing is wrong deeper than this. */
+/** Fixing a field's name may reveal a wrong value. No mistake needs more rounds than these. */
 const MOST_ROUNDS = 5;
 
-/** Corrects what can be corrected without doubt. Every line stays where it is. */
+/** Fixes what can be fixed without doubt. Every line stays where it is. */
 export async function fixText(text: string): Promise<FixedText> {
   const fixed: Fixable[] = [];
   let current = text;
@@ -29,7 +29,7 @@ export async function fixText(text: string): Promise<FixedText> {
   return { text: current, fixed: fixed.sort((a, b) => a.line - b.line || a.column - b.column) };
 }
 
-/** All at once; where that does not come out right, one by one, so that each stands for itself. */
+/** Tries all fixes at once; if the result is wrong, one by one, so that each is judged alone. */
 async function fixOnce(text: string, problems: readonly ManifestProblem[]): Promise<FixedText> {
   const fixable = problems.filter((problem): problem is Fixable => problem.fix !== undefined);
   const attempt = async (chosen: readonly Fixable[]) => {
@@ -45,7 +45,10 @@ async function fixOnce(text: string, problems: readonly ManifestProblem[]): Prom
   return { text: edited(text, accepted) ?? text, fixed: accepted };
 }
 
-/** Nothing is wrong with the corrected fields any more, or nothing that could not be corrected as well; and all can still be read. */
+/**
+ * Whether the fixed fields have no problems left but fixable ones, and everything is still
+ * readable.
+ */
 function isRight(
   before: readonly ManifestProblem[],
   after: readonly ManifestProblem[],
@@ -58,7 +61,7 @@ function isRight(
   });
 }
 
-/** A document that does not parse, or something that is no object. */
+/** Whether a document does not parse, or is not an object. */
 function isUnreadable({ field }: ManifestProblem): boolean {
   return field === '';
 }
@@ -67,7 +70,7 @@ async function problemsOf(text: string): Promise<readonly ManifestProblem[]> {
   return (await loadManifests(['-'], { stdin: Readable.from([text]), maxReplicas: 1 })).problems;
 }
 
-/** Undefined where two edits are about the same text. */
+/** Returns the text with the fixes; undefined if two edits overlap. */
 function edited(text: string, fixable: readonly Fixable[]): string | undefined {
   const edits = fixable.flatMap(({ fix }) => fix.edits).sort((a, b) => a.start - b.start || a.end - b.end);
   if (edits.some((edit, index) => edit.start < (edits[index - 1]?.end ?? 0))) return undefined;

@@ -1,10 +1,16 @@
-/** JSON manifests. Values come from JSON.parse; a scan of the text finds where fields stand, and where an error is. */
+/**
+ * JSON manifests. JSON.parse yields the values; a scan of the text finds the places of fields and
+ * errors.
+ */
 import type { Path } from '../cluster/projection.ts';
 import type { ManifestDocument, Position } from './document.ts';
 import { LineTable } from './line-table.ts';
 import { recoverPolicies } from './recovery.ts';
 
-/** The document of a JSON text. Undefined where it does not parse and does not have to, since it may be YAML. */
+/**
+ * Reads a JSON text. Returns undefined for a blank text. Also returns undefined for a text that
+ * does not parse, unless `mustParse`: it may be YAML.
+ */
 export function readJson(text: string, mustParse: boolean): ManifestDocument | undefined {
   try {
     return new JsonDocument(text, JSON.parse(text));
@@ -43,7 +49,7 @@ class JsonDocument implements ManifestDocument {
     this.value = value;
   }
 
-  /** Only YAML is written by hand. */
+  /** Corrects nothing: only YAML is written by hand. */
   corrected(): undefined {
     return undefined;
   }
@@ -64,7 +70,7 @@ class JsonDocument implements ManifestDocument {
 }
 
 interface JsonNode {
-  /** Offset of the value; of the key in front of it where the value is a map or list. */
+  /** Offset of the value, or of its key if the value is a map or list. */
   readonly start: number;
   readonly children?: Map<string | number, JsonNode>;
 }
@@ -75,7 +81,7 @@ interface JsonError {
   readonly hint?: string;
 }
 
-/** What may come next. */
+/** What the grammar allows next. */
 type Expected = 'a value' | 'a value or ]' | 'a key' | 'a key or }' | ':' | ', or ]' | ', or }' | 'the end';
 
 interface Frame {
@@ -85,12 +91,12 @@ interface Frame {
   keyStart: number;
 }
 
-// A text may hold anything but control characters, quotes and wrong escapes (RFC 8259 section 7).
+// Strings contain anything but control characters, quotes and bad escapes (RFC 8259 section 7).
 const TOKEN =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that JSON forbids
   /[{}[\],:]|"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 
-/** One pass over the tokens, without recursion: nesting is as deep as somebody else's file has it. */
+/** Scans the tokens in one pass, without recursion, because a file may be nested to any depth. */
 function scanJson(text: string): { readonly root: JsonNode } | JsonError {
   const frames: Frame[] = [];
   let root: JsonNode | undefined;
@@ -157,10 +163,10 @@ function unexpected(text: string, offset: number, expected: Expected, last: stri
 function syntaxHint(rest: string, expected: Expected, last: string): string | undefined {
   if (/^[}\]]/.test(rest) && last === ',') return 'Remove the comma in front of it.';
   if (/^(?:\/[/*]|#)/.test(rest)) return 'JSON has no comments.';
-  if (rest.startsWith("'")) return 'JSON texts stand in double quotes.';
-  if (expected.startsWith('a key') && /^\w/.test(rest)) return 'JSON keys stand in double quotes.';
+  if (rest.startsWith("'")) return 'JSON strings need double quotes.';
+  if (expected.startsWith('a key') && /^\w/.test(rest)) return 'JSON keys need double quotes.';
   if (expected.startsWith(',') && /^["{[]/.test(rest)) return 'Put a comma in front of it.';
   if (expected === 'the end' && /^[{[]/.test(rest))
-    return 'Put several objects into the items of a List, or into files of their own.';
+    return 'Put several objects into the items of a List, or into separate files.';
   return undefined;
 }

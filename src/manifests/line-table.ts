@@ -1,9 +1,9 @@
-/** Offsets of a text -> lines and columns. */
+/** Converts offsets of a text to lines and columns. */
 import type { Position } from './document.ts';
 
 export class LineTable {
   readonly #text: string;
-  /** Offsets of the first characters of lines, made with the first question. */
+  /** Offsets at which lines start; computed on first use. */
   #starts: readonly number[] | undefined;
 
   constructor(text: string) {

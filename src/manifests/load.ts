@@ -22,36 +22,45 @@ import {
 export interface LoadOptions {
   /** Namespace of objects that name none. @default 'default' */
   readonly defaultNamespace?: string;
-  /** Most pods that one workload is expanded to. @default 3 */
+  /** The most pods for one workload. @default 3 */
   readonly maxReplicas?: number;
-  /** Fewest pods that one workload is expanded to, even where it wants none at present. @default 0 */
+  /** The fewest pods for one workload, even if it wants none at present. @default 0 */
   readonly minReplicas?: number;
   /** Node names: a DaemonSet gets a pod on each. @default one pod, on no particular node */
   readonly nodes?: readonly string[];
   /** Address families of the cluster, the preferred one first. @default ['IPv4'] */
   readonly families?: readonly Family[];
-  /** CIDRs for pods without an address of their own, one a family. @default 10.244.0.0/16 and fd00:10:244::/64 */
+  /**
+   * CIDRs for pods without an address of their own, one for each family.
+   * @default 10.244.0.0/16 and fd00:10:244::/64
+   */
   readonly podRanges?: readonly string[];
-  /** CIDRs for Services without an address of their own, one a family. @default 10.96.0.0/16 and fd00:10:96::/112 */
+  /**
+   * CIDRs for Services without an address of their own, one for each family.
+   * @default 10.96.0.0/16 and fd00:10:96::/112
+   */
   readonly serviceRanges?: readonly string[];
-  /** What `-` reads. @default process.stdin */
+  /** The stream that the path `-` stands for. @default process.stdin */
   readonly stdin?: AsyncIterable<Uint8Array | string>;
 }
 
 export interface LoadedManifests {
   readonly snapshot: ClusterSnapshot;
   readonly services: readonly ServiceRecord[];
-  /** Those of pods that have none in the manifests. They come from the ranges below, or else from the default ones. */
+  /** Addresses for pods that have none in the manifests, from `podRanges` or the default ranges. */
   readonly assignedAddresses: ReadonlySet<string>;
-  /** As the options had them. */
+  /** As given in the options. */
   readonly podRanges: readonly string[];
-  /** File by file, line by line. */
+  /** Sorted by file and line. */
   readonly problems: readonly ManifestProblem[];
-  /** Objects of kinds that podfence does not use: how many of each kind. */
+  /** Number of objects of each kind that podfence does not use. */
   readonly skipped: ReadonlyMap<string, number>;
-  /** Where each policy stands, by `namespace/name`. */
+  /** The place of each policy, by `namespace/name`. */
   readonly policyLocations: ReadonlyMap<string, PolicyLocation>;
-  /** The NetworkPolicies and Namespaces as they are written, by kind and key: `NetworkPolicy shop/web`, `Namespace shop`. */
+  /**
+   * The NetworkPolicies and Namespaces as written, by kind and key: `NetworkPolicy shop/web`,
+   * `Namespace shop`.
+   */
   readonly sources: ReadonlyMap<string, ManifestObject>;
 }
 
@@ -64,9 +73,9 @@ const POD_RANGES = { IPv4: '10.244.0.0/16', IPv6: 'fd00:10:244::/64' };
 const SERVICE_RANGES = { IPv4: '10.96.0.0/16', IPv6: 'fd00:10:96::/112' };
 
 /**
- * Reads files, folders (recursively) and `-`, standard input. Never fails for what is in them: that becomes `problems`, and
- * the rest loads.
- * @throws ManifestOptionError for an address range that cannot be used.
+ * Reads files, folders (recursively) and `-`, standard input. Mistakes in them become `problems`,
+ * and everything else loads.
+ * @throws ManifestOptionError for an unusable address range
  */
 export async function loadManifests(paths: readonly string[], options: LoadOptions = {}): Promise<LoadedManifests> {
   const defaultNamespace = options.defaultNamespace ?? 'default';
@@ -103,7 +112,7 @@ export async function loadManifests(paths: readonly string[], options: LoadOptio
   };
 }
 
-/** Projects an object and reports what is wrong with it. */
+/** Projects an object and reports its problems. */
 function project<T>(collection: ManifestCollection, object: ManifestObject, projection: Projection<T>): T | undefined {
   collection.report(object, [...object.headProblems, ...projection.problems]);
   return projection.record;
@@ -127,7 +136,7 @@ function loadPolicies(collection: ManifestCollection, defaultNamespace: string, 
   return { policies: [...policies.values()].sort(byKey), policyLocations };
 }
 
-/** A policy whose kind, version or document is wrong is as wrong as one with a bad field. */
+/** A wrong kind, apiVersion or document makes a policy fail closed, as a bad field does. */
 function withHeadProblems(record: PolicyRecord, [first]: readonly Problem[]): PolicyRecord {
   return first === undefined ? record : { ...record, ingress: [], egress: [], error: first.message };
 }
@@ -137,7 +146,7 @@ function failsClosed({ namespace, podSelector, isolates }: PolicyRecord): string
   return `The policy fails closed: ${pods} isolated for ${isolates.join(' and ')}, and it allows nothing.`;
 }
 
-/** Policies without a usable name are all called the same. */
+/** Returns a free name: policies without a usable name all get the same one. */
 function freeName(
   { namespace, name }: PolicyRecord,
   taken: ReadonlyMap<string, unknown>,
@@ -151,7 +160,7 @@ function freeName(
   return candidate;
 }
 
-/** A pod that still lacks its addresses, unless it is to have none. */
+/** A pod before it is assigned its addresses. */
 interface LoadedPod {
   readonly record: PodRecord;
   readonly needsAddress: boolean;
@@ -241,7 +250,7 @@ function loadServices(
   return allocateServices(drafts, ranges);
 }
 
-/** The namespaces that are defined, and those that objects are in without it. */
+/** Returns the namespaces that are defined, and those that only objects in them name. */
 function loadNamespaces(
   collection: ManifestCollection,
   objects: readonly { readonly namespace: string }[],

@@ -1,16 +1,17 @@
-/** What a reading of manifests lost that an earlier one had, for it could not be read. */
+/** Detects that a reading of manifests lost objects of the one before, because of a mistake. */
 import type { ManifestProblem } from './problems.ts';
 
 /**
- * Is something missing that was there before, because it cannot be read? A pod or a file that is gone by mistake would take its isolation with it; a policy that cannot be read
- * fails closed by itself. A file that is gone from a folder which still has others is no problem: it is taken as meant.
+ * Whether something is missing that was there before, because it cannot be read. A pod or file that
+ * vanishes by mistake would take its isolation with it; a policy that cannot be read fails closed
+ * by itself. A file removed from a folder that still has others counts as intended.
  */
 export function losesObjects(before: readonly ManifestProblem[], after: readonly ManifestProblem[]): boolean {
   const known = hiding(before);
   return [...hiding(after)].some(([name, problems]) => problems.length > (known.get(name)?.length ?? 0));
 }
 
-/** By what does not change with the lines above. */
+/** Groups problems by what does not change when lines above them do. */
 function hiding(problems: readonly ManifestProblem[]): ReadonlyMap<string, readonly ManifestProblem[]> {
   return Map.groupBy(
     problems.filter(hidesObjects),
@@ -18,11 +19,17 @@ function hiding(problems: readonly ManifestProblem[]): ReadonlyMap<string, reado
   );
 }
 
-/** May a pod, a namespace or a policy be no part of the cluster because of this: a file without objects, an object that cannot be read? */
+/**
+ * Whether a pod, namespace or policy may be missing from the cluster because of this problem: a
+ * file without objects, or an object that cannot be read.
+ */
 export function hidesObjects({ severity, object, field, line }: ManifestProblem): boolean {
   if (severity === 'warning') return object === '' && line === 0;
   return !/^(NetworkPolicy|Service) /.test(object) || (object.startsWith('NetworkPolicy') && MISPLACES.test(field));
 }
 
-/** A policy fails closed in the namespace that it is read to be in, which is not its own where that cannot be read. */
+/**
+ * Fields whose mistakes may put a policy into the wrong namespace, where it fails closed for other
+ * pods than its own.
+ */
 const MISPLACES = /^metadata\.(?!(name|labels|annotations)\b)/;

@@ -1,4 +1,7 @@
-/** Readings of manifests, one after the other as the files change. One that loses something is refused: what was known stands. */
+/**
+ * Reads manifests again as the files change. Refuses a reading that loses something: the last one
+ * stays in force.
+ */
 import { losesObjects } from './losses.ts';
 import { PathWatch } from './path-watch.ts';
 import type { ManifestProblem } from './problems.ts';
@@ -6,31 +9,39 @@ import type { ManifestProblem } from './problems.ts';
 export interface ManifestReadingsOptions<Reading> {
   readonly paths: readonly string[];
   readonly read: () => Promise<Reading>;
-  /** @param error why nothing could be read; undefined where the problems of the reading say what it lost */
+  /**
+   * @param error why nothing could be read; undefined if the reading's problems say what it lost
+   */
   readonly onRefused: (error: unknown) => void;
 }
 
 export class ManifestReadings<Reading extends { readonly problems: readonly ManifestProblem[] }> {
   readonly #options: ManifestReadingsOptions<Reading>;
   readonly #watched: PathWatch;
-  /** Those of the reading that stands. */
+  /** Problems of the last accepted reading. */
   #problems: readonly ManifestProblem[] = [];
   #reading: Promise<void> = Promise.resolve();
 
-  /** Watches from now on, before the first reading, so that no change falls between the two. Throws as PathWatch does. */
+  /**
+   * Watches from now on: no change between now and the first reading is missed. Throws as PathWatch
+   * does.
+   */
   constructor(options: ManifestReadingsOptions<Reading>) {
     this.#options = options;
     this.#watched = new PathWatch(options.paths);
   }
 
-  /** It stands whatever its problems are, for nothing is known that could be lost. */
+  /** Reads for the first time. Accepts any problems, because there is nothing to lose yet. */
   async first(): Promise<Reading> {
     const reading = await this.#options.read();
     this.#problems = reading.problems;
     return reading;
   }
 
-  /** @param noticedAt when the first of the changes was noticed, in ms of performance.now() */
+  /**
+   * Calls `taken` with each accepted reading after a change.
+   * @param noticedAt when the first of the changes was noticed, in ms of performance.now()
+   */
   follow(taken: (reading: Reading, noticedAt: number) => void): void {
     this.#watched.follow((noticedAt) => {
       this.#reading = this.#reading.then(() => this.#reread(taken, noticedAt));

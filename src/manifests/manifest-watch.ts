@@ -1,4 +1,4 @@
-/** Manifests as a source that lives: read at the start, and read again when a file changes. */
+/** Manifests as a live source: read at the start, and again when a file changes. */
 import type { Logger } from 'pino';
 import { type ClusterChange, type ClusterSnapshot, ClusterStore, type OnChanges } from '../cluster/store.ts';
 import { ManifestReadings } from './manifest-readings.ts';
@@ -8,13 +8,16 @@ import { ReadingThread } from './reading-thread.ts';
 
 export interface ManifestWatchOptions {
   readonly paths: readonly string[];
-  /** The node of pods that name none. */
+  /** The node for pods that name none. */
   readonly nodeName: string;
   readonly log: Logger;
   readonly onChanges: OnChanges;
 }
 
-/** Follows files and folders until it is stopped. What was known stands, and the log says so, while something of it cannot be read any more. */
+/**
+ * Follows files and folders until it is stopped. While something known cannot be read any more, the
+ * last known state stays in force, and the log says so.
+ */
 export class ManifestWatch {
   readonly #options: ManifestWatchOptions;
   readonly #store = new ClusterStore();
@@ -27,11 +30,11 @@ export class ManifestWatch {
 
   constructor(options: ManifestWatchOptions) {
     this.#options = options;
-    // Who stops without waiting for it does not want to hear of it.
+    // A caller that stops the watch may not await `synced`: its rejection must not end the process.
     this.#firstRead.promise.catch(() => undefined);
   }
 
-  /** Resolves when everything was read once; rejects where a path cannot be watched. */
+  /** Resolves after the first reading; rejects if that fails or a path cannot be watched. */
   get synced(): Promise<void> {
     return this.#firstRead.promise;
   }
@@ -44,7 +47,7 @@ export class ManifestWatch {
     return this.#store.snapshot();
   }
 
-  /** Milliseconds since what stands was read. */
+  /** Milliseconds since the last accepted reading. */
   get age(): number {
     return performance.now() - this.#readAt;
   }
@@ -52,7 +55,7 @@ export class ManifestWatch {
   async stop(): Promise<void> {
     this.#firstRead.reject(new Error('stopped before the manifests were read'));
     this.#stopped = true;
-    // A reading under way fails with it.
+    // This makes a reading under way fail.
     await this.#thread.stop();
     await this.#starting;
     await this.#readings?.stop();
@@ -66,7 +69,10 @@ export class ManifestWatch {
       read: () => this.#read(),
       onRefused: (error) =>
         this.#stopped ||
-        log.error(error === undefined ? {} : { err: error }, 'what was known stands until the manifests can be read'),
+        log.error(
+          error === undefined ? {} : { err: error },
+          'the last known state stays in force until the manifests can be read',
+        ),
     });
     this.#readings = readings;
     this.#take(await readings.first());

@@ -1,11 +1,11 @@
-/** The Kubernetes objects in a document: Lists taken apart, and each object's kind made out. */
+/** The Kubernetes objects in a document: splits Lists and determines each object's kind. */
 import { describe, isMap, type Path, type Problem, show } from '../cluster/field.ts';
 import { editDistance } from '../cluster/nearest.ts';
 import type { WorkloadKind } from './workloads.ts';
 
 export type ManifestKind = WorkloadKind | 'Namespace' | 'Pod' | 'Service' | 'NetworkPolicy';
 
-/** An element of a document: an object to use, one to count, or something that is no object. */
+/** An element of a document: an object to use, one to count only, or something else. */
 export type Classified =
   | { readonly kind: ManifestKind; readonly problems: readonly Problem[] }
   | { readonly skip: string; readonly problems: readonly Problem[] }
@@ -26,25 +26,25 @@ const API_VERSIONS: Readonly<Record<ManifestKind, string>> = {
 
 const KINDS = Object.keys(API_VERSIONS) as ManifestKind[];
 
-/** Files that a Helm chart holds beside its templates. */
+/** Files of a Helm chart beside its templates. */
 const NOT_MANIFESTS = /(?:^|\/)(?:Chart|values[^/]*)\.ya?ml$/;
 
-/** kubectl takes it without kind and apiVersion. */
+/** kubectl accepts this file without kind and apiVersion. */
 const KUSTOMIZATION = /(?:^|\/)kustomization\.ya?ml$/;
 
-/** In a strategic merge patch says what becomes of the object that it is for: `$patch: delete`. No object has it. */
+/** Directive of a strategic merge patch, such as `$patch: delete`. No object has this key. */
 const PATCH = '$patch';
 
-/** Lists within Lists that are taken apart; nobody's tools nest them deeper than two. */
+/** Lists nested deeper than this are not split. Tools nest them two deep at most. */
 const DEEPEST = 8;
 
-/** A part of a document with its place in it. */
+/** A part of a document, and its path there. */
 export interface Element {
   readonly value: unknown;
   readonly path: Path;
 }
 
-/** The document itself, or the items of a List, Lists within Lists too. */
+/** Returns the document itself, or the items of a List and of Lists within it. */
 export function elementsOf(document: unknown): readonly Element[] {
   const elements: Element[] = [];
   const pending: Element[] = [{ value: document, path: [] }];
@@ -65,14 +65,14 @@ function itemsOf(value: unknown): readonly unknown[] | undefined {
   if (!isMap(value) || typeof value.kind !== 'string' || !value.kind.endsWith('List')) return undefined;
   const { kind, apiVersion, items } = value;
   if (Array.isArray(items)) {
-    // The items of a typed list, as the API server itself sends it, leave out what the list says.
+    // The items of a typed list (PodList), as the API server sends it, lack kind and apiVersion.
     const inherited = kind === 'List' ? {} : { apiVersion, kind: (kind as string).slice(0, -'List'.length) };
     return items.map((item) => (isMap(item) ? { ...inherited, ...item } : item));
   }
   return kind === 'List' && (items === undefined || items === null) ? [] : undefined;
 }
 
-/** Makes out what an element is. `file` serves hints only. */
+/** Classifies an element by kind and apiVersion. `file` only serves hints. */
 export function classify(value: unknown, file: string): Classified {
   if (!isMap(value)) {
     const hint = Array.isArray(value) ? 'Put the objects into the items of a List.' : undefined;
@@ -112,10 +112,10 @@ function withVersion(kind: ManifestKind, apiVersion: string): Classified {
   if (kind === 'NetworkPolicy' && group === 'extensions') {
     return {
       skip,
-      ...problem(['apiVersion'], `${apiVersion} is gone since Kubernetes 1.16: this policy is not enforced`, hint),
+      ...problem(['apiVersion'], `Kubernetes 1.16 removed ${apiVersion}: this policy is not enforced`, hint),
     };
   }
-  // Former versions of the workloads, as old charts still have them.
+  // Former versions of workloads, which old charts still use.
   if (kind !== 'NetworkPolicy' && /^(?:apps|extensions|batch)\/v\d+(?:alpha|beta)\d+$/.test(apiVersion))
     return { kind, problems: [] };
   return { kind, ...problem(['apiVersion'], `there is no ${kind} in ${show(apiVersion)}`, hint) };
@@ -129,7 +129,7 @@ function withoutKind(value: Record<string, unknown>, file: string): Classified {
       : `expected a kind, found ${describe(kind)}`;
   if (KUSTOMIZATION.test(file)) return { skip: 'Kustomization', problems: [] };
   if (NOT_MANIFESTS.test(file)) {
-    return noObject(['kind'], message, 'This is a part of a Helm chart: give the output of `helm template` instead.');
+    return noObject(['kind'], message, 'This is part of a Helm chart: give the output of `helm template` instead.');
   }
   const misspelt = Object.keys(value).find((key) => key !== 'kind' && editDistance(key.toLowerCase(), 'kind') <= 1);
   if (misspelt !== undefined) return problem([misspelt], message, `Did you mean kind: instead of ${show(misspelt)}?`);
@@ -140,8 +140,8 @@ function withoutKind(value: Record<string, unknown>, file: string): Classified {
 }
 
 /**
- * The kind that a wrong one was meant to be, among those of its apiVersion. Stricter than a hint: most other kinds are just
- * others.
+ * Returns the kind that was probably meant, among those of the apiVersion. Stricter than a hint,
+ * because most unknown kinds are not misspelt.
  */
 function meantKind(kind: string, apiVersion: string | undefined): ManifestKind | undefined {
   const wanted = kind.toLowerCase();

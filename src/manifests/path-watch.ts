@@ -1,29 +1,30 @@
 /**
- * Files and folders by their names, watched for change: also when another file takes the name, as most editors and `mv` do it, and when a name goes and comes back. fs.watch
- * alone stays with the file that had the name when it began.
+ * Watches files and folders by name. It notices when another file takes the name, as most editors
+ * and `mv` do it, and when a name disappears and comes back. fs.watch alone follows the file that
+ * had the name at the start.
  */
 import { existsSync, type FSWatcher, watch } from 'node:fs';
 
-/** What changes one after the other within this time, in ms, is one change; */
+/** Reports a change after this many ms without another one. */
 const SETTLE = 100;
-/** but where it never ends, it is told of after so long. */
+/** Reports changes that do not settle after this many ms. */
 const LONGEST = 1000;
-/** Between two looks for a path that is not there, in ms. */
+/** Milliseconds between two checks for a missing path. */
 const RETRY = 500;
 
 export class PathWatch {
   readonly #paths: readonly string[];
   #changed: ((noticedAt: number) => void) | undefined;
   #watchers: FSWatcher[] = [];
-  /** Looks for what is not there. */
+  /** Checks for missing paths. */
   #looking: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** When the change began that is not told of yet. */
+  /** When the first unreported change was noticed. */
   #noticedAt: number | undefined;
 
   /**
-   * Watches from now on, for as long as the process has something else to do. A path need not be there.
-   * @throws Error of fs.watch for a path that is there and cannot be watched
+   * Watches from now on, without keeping the process alive. A path need not exist.
+   * @throws Error of fs.watch for an existing path that cannot be watched
    */
   constructor(paths: readonly string[]) {
     this.#paths = paths;
@@ -34,7 +35,7 @@ export class PathWatch {
   }
 
   /**
-   * Calls `changed` after each change, and for what was changed since the beginning.
+   * Calls `changed` after each change, including those since the constructor.
    * @param changed gets the time when the change was noticed, in ms of performance.now()
    */
   follow(changed: (noticedAt: number) => void): void {
@@ -48,7 +49,7 @@ export class PathWatch {
     for (const each of this.#watchers) each.close();
   }
 
-  /** Gives back why paths that are there cannot be watched: they are looked at again and again, as the missing ones are. */
+  /** Returns why existing paths cannot be watched. It checks them again, like missing ones. */
   #watch(): readonly unknown[] {
     this.stop();
     this.#watchers = [];
@@ -60,7 +61,7 @@ export class PathWatch {
         if (existsSync(path)) failures.push(error);
         return true;
       }
-      // Afterwards: one that has gone meanwhile is missing, too.
+      // Check again: a path that disappeared meanwhile is missing too.
       return !existsSync(path);
     });
     if (unwatched.length === 0) return failures;
@@ -88,7 +89,7 @@ export class PathWatch {
   #tell(): void {
     const noticedAt = this.#noticedAt ?? performance.now();
     this.#noticedAt = undefined;
-    // First, so that nothing falls between.
+    // Watch before the callback, so that no change between the two is missed.
     this.#watch();
     this.#changed?.(noticedAt);
   }

@@ -1,49 +1,49 @@
-/** What is wrong in manifests, for people and for programs. */
+/** Problems in manifests, for people and programs. */
 import { printable } from '../cluster/printable.ts';
 import type { TextEdit } from './document.ts';
 
-// The one place that cleans it is the core's.
+// The core has the only implementation.
 export { printable };
 
-/** The edit after which a field says what was meant. */
+/** Edits that make a field say what was meant. */
 export interface Fix {
   /** `"protocal" becomes "protocol"`, without a full stop. */
   readonly summary: string;
-  /** The field as it is then called: `spec.ingress[0].ports[0].protocol`. */
+  /** The field's path after the edits: `spec.ingress[0].ports[0].protocol`. */
   readonly field: string;
   readonly edits: readonly TextEdit[];
 }
 
 export interface ManifestProblem {
-  /** As it was given or found: a path, or `-` for standard input. */
+  /** The path as given or found, or `-` for standard input. */
   readonly file: string;
-  /** From 1; 0 where the problem is not in one place of the file. */
+  /** From 1; 0 if the problem is not in one place of the file. */
   readonly line: number;
-  /** From 1; 0 where there is no line. */
+  /** From 1; 0 if there is no line. */
   readonly column: number;
-  /** `NetworkPolicy default/web`, or empty where no object could be made out. */
+  /** `NetworkPolicy default/web`, or empty if no object was recognized. */
   readonly object: string;
-  /** `spec.ingress[0].ports[0].port`, or empty where it is not about a field. */
+  /** `spec.ingress[0].ports[0].port`, or empty if it is not about a field. */
   readonly field: string;
-  /** What is wrong, without a full stop. */
+  /** The problem, without a full stop. */
   readonly message: string;
   /** What was probably meant, a sentence. */
   readonly hint?: string;
-  /** What follows from it, a sentence: how a policy fails closed. */
+  /** The consequence, a sentence: how a policy fails closed. */
   readonly note?: string;
-  /** What is wrong is that this is no Kubernetes object at all, which a file may well be that was not meant as a manifest. */
+  /** This is not a Kubernetes object: the file may not be meant as a manifest. */
   readonly isNoObject?: true;
-  /** The field's name, where the API knows no such field in this place. */
+  /** The field's name, if the API has no such field in this place. */
   readonly unknownField?: string;
-  /** The object replaces that of another folder, as in an overlay of kustomize. */
+  /** The object replaces one of another folder, as in a kustomize overlay. */
   readonly isOverlay?: true;
-  /** Where there can be no doubt about what was meant. */
+  /** Present only if there is no doubt about what was meant. */
   readonly fix?: Fix;
-  /** An error makes the exit code say so; a warning does not. */
+  /** Errors affect the exit code; warnings do not. */
   readonly severity: 'error' | 'warning';
 }
 
-/** Collects problems while manifests are read, which is not in the order of their lines. */
+/** Collects problems in the order of reading, which is not that of the lines. */
 export class ProblemLog {
   readonly #problems: ManifestProblem[] = [];
 
@@ -51,7 +51,7 @@ export class ProblemLog {
     this.#problems.push(problem);
   }
 
-  /** The problems file by file, in the order of `files`, and line by line. */
+  /** Returns the problems by file, in the order of `files`, and by line. */
   sorted(files: readonly string[]): readonly ManifestProblem[] {
     const rank = new Map(files.map((file, index) => [file, index]));
     const rankOf = ({ file }: ManifestProblem) => rank.get(file) ?? files.length;
@@ -60,9 +60,9 @@ export class ProblemLog {
 }
 
 /**
- * One problem as a person reads it, in one line, and a second, indented one for its note:
+ * Formats a problem as one line for people, and its note as a second, indented line:
  *
- *     web.yaml:12:17  NetworkPolicy default/web  spec.ingress[0].ports[0].port: 99999 is not a port; ports are 1 to 65535. Did you mean 9999?
+ *     web.yaml:12:17  NetworkPolicy shop/web  spec.ingress[0].ports[0].port: 99999 is not a port…
  */
 export function formatProblem(problem: ManifestProblem): string {
   const { file, line, column, object, field, message, hint, note } = problem;
@@ -74,7 +74,7 @@ export function formatProblem(problem: ManifestProblem): string {
   return note === undefined ? printable(text) : `${printable(text)}\n    ${printable(note)}`;
 }
 
-/** A file's name for people. */
+/** Returns a file's name for people. */
 export function fileTitle(file: string): string {
   return file === '-' ? '<stdin>' : file;
 }

@@ -1,4 +1,4 @@
-/** What a thread that reads manifests is asked, and answers. */
+/** Messages to and from the thread that reads manifests. */
 import type { LoadedManifests, LoadOptions } from './load.ts';
 
 export interface ReadRequest {
@@ -6,7 +6,7 @@ export interface ReadRequest {
   readonly options: Omit<LoadOptions, 'stdin'>;
 }
 
-/** Without what has functions, which cannot be sent. */
+/** The parts that can be sent: the others contain functions. */
 export type ReadManifests = Pick<LoadedManifests, 'snapshot' | 'problems'>;
 
 export type ReadResponse =

@@ -1,12 +1,15 @@
-/** Manifests read in a thread of their own: however long that takes, and whatever memory, the calling thread goes on. */
+/**
+ * Reads manifests in a thread of its own: the calling thread goes on, whatever time and memory that
+ * takes.
+ */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { LoadOptions } from './load.ts';
 import type { ReadManifests, ReadRequest, ReadResponse } from './reading-messages.ts';
 
-/** Heap of the thread, in MiB. One that needs more ends, and the reading fails. */
+/** The thread's heap in MiB. A thread that needs more ends, and its reading fails. */
 const HEAP = 1024;
-/** A reading that takes longer fails, in ms. */
+/** Milliseconds after which a reading fails. */
 const PATIENCE = 120_000;
 
 export class ReadingThread {
@@ -18,8 +21,8 @@ export class ReadingThread {
   }
 
   /**
-   * As loadManifests. One at a time.
-   * @throws Error where the thread ended, for lack of memory perhaps, or took too long
+   * Reads as loadManifests does. Only one call may run at a time.
+   * @throws Error if the thread ends, perhaps for lack of memory, or takes too long
    */
   async read(paths: readonly string[], options: Omit<LoadOptions, 'stdin'>): Promise<ReadManifests> {
     const worker = this.#worker ?? this.#start();
@@ -30,7 +33,7 @@ export class ReadingThread {
     const onExit = () => outcome.reject(new Error('the thread that read the manifests ended'));
     worker.on('message', onMessage).on('error', onError).on('exit', onExit);
     const timer = setTimeout(() => {
-      outcome.reject(new Error(`reading the manifests took longer than ${this.#patience / 1000} s: given up`));
+      outcome.reject(new Error(`gave up reading the manifests after ${this.#patience / 1000} s`));
       void this.stop();
     }, this.#patience);
     worker.postMessage({ paths, options } satisfies ReadRequest);
@@ -65,5 +68,5 @@ export class ReadingThread {
 
 function endOf(error: Error): Error {
   const isMemory = 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
-  return isMemory ? new Error(`the manifests are too much: reading them needs more than ${HEAP} MiB`) : error;
+  return isMemory ? new Error(`the manifests are too large: reading them needs more than ${HEAP} MiB`) : error;
 }

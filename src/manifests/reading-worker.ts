@@ -1,4 +1,4 @@
-/** Reads manifests whenever it is asked to. */
+/** The thread that reads manifests on request. */
 import { parentPort } from 'node:worker_threads';
 import { loadManifests } from './load.ts';
 import type { ReadRequest, ReadResponse } from './reading-messages.ts';

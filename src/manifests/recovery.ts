@@ -1,8 +1,9 @@
 /**
- * What a text that does not parse still says about its NetworkPolicies. An error must fail closed, so their pods are to be
- * isolated, and only what is certain may narrow down which pods of the namespace those are. A field is certain once a key
- * after it was read before the first error: until then a value may lack its end, and a selector that lacks an element of
- * `values` selects too few pods.
+ * What a text that does not parse still says about its NetworkPolicies. An error must fail closed:
+ * the policies isolate their pods, and only certain fields may narrow down which pods of the
+ * namespace those are. A field is certain if a key after it was read before the first error.
+ * Otherwise its value may be cut off, and a selector that lacks an element of `values` selects
+ * too few pods.
  */
 import { isMap, isNode, isScalar, isSeq, parseDocument, visit, type YAMLMap } from 'yaml';
 
@@ -13,7 +14,7 @@ export interface RecoveredPolicy {
   readonly readable: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** @param firstError offset of the first syntax error in `text`. */
+/** @param firstError offset of the first syntax error in `text` */
 export function recoverPolicies(text: string, firstError: number): readonly RecoveredPolicy[] {
   const mentions = [...text.matchAll(/(?<=^|[\s{,-])(["']?)kind\1\s*:\s*(["']?)NetworkPolicy\2(?=[\s,}#]|$)/g)];
   if (mentions.length === 0) return [];
@@ -23,11 +24,11 @@ export function recoverPolicies(text: string, firstError: number): readonly Reco
     const [offset, , end] = map.range ?? [0, 0, text.length];
     recovered.push({ offset, end, readable: readCertain(map, text.slice(offset, end), firstError, isEnded) });
   }
-  // What the parser could not even make out as an object.
+  // Mentions that the parser did not recognize as part of an object.
   const others: RecoveredPolicy[] = [];
   let next = 0;
   for (const { index: offset } of mentions) {
-    // Both ascend.
+    // Both lists are sorted by offset.
     while (next < recovered.length && (recovered[next]?.end ?? 0) <= offset) next++;
     const policy = recovered[next];
     if (policy === undefined || offset < policy.offset) others.push({ offset, readable: undefined });
@@ -41,7 +42,7 @@ interface Candidate {
   readonly isEnded: boolean;
 }
 
-/** The object of a document, or the objects of its List. */
+/** Returns the object of a document, or the objects of its List. */
 function candidateMaps(text: string, firstError: number): readonly Candidate[] {
   let root: unknown;
   try {
@@ -65,12 +66,12 @@ function readCertain(
   isEnded: boolean,
 ): Record<string, unknown> | undefined {
   const metadata = certain(policy, 'metadata', firstError, isEnded);
-  // A tab in front of them takes the metadata's fields out of it.
+  // A tab before them moves the metadata's fields into the map around it.
   const named = isMap(metadata.value) ? metadata.value : policy;
   const name = firstWord(scalarOf(named, 'name'));
-  // An uncertain namespace is better than none: then no pod at all would be isolated.
+  // An uncertain namespace is better than none: without one the policy would isolate no pod.
   const namespace = firstWord(scalarOf(named, 'namespace'));
-  // Where none is mentioned the default one is meant.
+  // A namespace that is mentioned but unreadable is unknown. Without a mention it is the default.
   if (namespace === undefined && !metadata.isCertain && MENTIONS_NAMESPACE.test(text)) return undefined;
   const spec = certain(policy, 'spec', firstError, isEnded);
   const podSelector = certain(spec.value, 'podSelector', firstError, spec.isCertain);
@@ -88,12 +89,12 @@ function readCertain(
 
 const MENTIONS_NAMESPACE = /(?<!\w)namespace["']?\s*:/;
 
-/** A text that lost its end has the next lines in it. */
+/** Returns the first word only: a string that lost its end contains the next lines. */
 function firstWord(value: unknown): string | undefined {
   return typeof value === 'string' ? /^\S+/.exec(value)?.[0] : undefined;
 }
 
-/** The keys that can follow another, of a policy and of its spec. */
+/** Keys of a policy and of its spec that can follow another key. */
 const POLICY_KEYS: ReadonlySet<unknown> = new Set([
   ...['apiVersion', 'kind', 'metadata', 'spec', 'status'],
   ...['podSelector', 'policyTypes', 'ingress', 'egress'],
@@ -105,8 +106,9 @@ interface Certain {
 }
 
 /**
- * The value of `key`, and whether it is certain: there once, followed by another key before the error, here or further out,
- * and without aliases, which only a whole document resolves.
+ * Returns the value of `key`, and whether it is certain. It is if the key occurs once, another key
+ * follows before the error, in this map or one around it, and the value has no aliases, which only
+ * a whole document resolves.
  */
 function certain(map: unknown, key: string, firstError: number, isEnded: boolean): Certain {
   if (!isMap(map)) return { value: undefined, isCertain: false };
@@ -114,7 +116,7 @@ function certain(map: unknown, key: string, firstError: number, isEnded: boolean
   const [index] = indexes;
   if (index === undefined) return { value: undefined, isCertain: false };
   const next = map.items[index + 1]?.key;
-  // An error often shows first as a key that nobody wrote.
+  // After an error the parser often sees a key that is none, so only known keys count.
   const isFollowed = isEnded || (isScalar(next) && POLICY_KEYS.has(next.value) && startsBefore(next, firstError));
   const value = map.items[index]?.value;
   return { value, isCertain: isFollowed && indexes.length === 1 && !hasAlias(value) };
@@ -143,7 +145,7 @@ function hasAlias(node: unknown): boolean {
   return found;
 }
 
-/** The JSON value of a node without aliases. */
+/** Returns the JSON value of a node without aliases. */
 function plain(node: unknown): unknown {
   if (isScalar(node)) return node.value;
   if (isSeq(node)) return node.items.map(plain);

@@ -1,6 +1,6 @@
 /**
- * core/v1 Service -> ServiceRecord. The filter never sees a Service, packets are judged after its DNAT; the lab needs them,
- * to do that DNAT.
+ * core/v1 Service -> ServiceRecord. The filter never sees a Service, because it judges packets
+ * after Service DNAT. The lab needs them to do that DNAT.
  */
 import { canonicalAddress, type Family, parseAddress } from '../cluster/addresses.ts';
 import { describe, Field, type Problem, type Projection, show } from '../cluster/field.ts';
@@ -11,9 +11,9 @@ import { type AddressRange, fnv1a } from './address-range.ts';
 
 export type { ServiceRecord } from '../cluster/services.ts';
 
-/** A Service as its manifest has it, before it gets the addresses and node ports that the manifest leaves open. */
+/** A Service as written, before it gets the addresses and node ports that its manifest omits. */
 export interface ServiceDraft extends ServiceRecord {
-  /** The families in which it wants an address, where `clusterIPs` is empty and it is not headless. */
+  /** The families in which it needs an address if `clusterIPs` is empty and it is not headless. */
   readonly families: readonly Family[];
   readonly allocatesNodePorts: boolean;
 }
@@ -24,12 +24,15 @@ const FIRST_NODE_PORT = 30000;
 const LAST_NODE_PORT = 32767;
 const NODE_PORTS = LAST_NODE_PORT - FIRST_NODE_PORT + 1;
 
-/** A DNS alias: there is nothing to translate. */
+/** Whether a Service is only a DNS alias, which needs no DNAT. */
 export function isExternalName(object: unknown): boolean {
   return new Field(object, []).child('spec').child('type').value === 'ExternalName';
 }
 
-/** @param clusterFamilies those in which the cluster gives Services addresses, the preferred one first; a Service that has its own may have any */
+/**
+ * @param clusterFamilies those in which the cluster assigns addresses to Services, the preferred
+ * one first. A Service with addresses of its own may use any family.
+ */
 export function projectService(
   object: unknown,
   defaultNamespace: string,
@@ -48,7 +51,7 @@ export function projectService(
   if (portFields.length === 0 && !headless && spec.child('ports').isClean)
     spec.child('ports').problem('the Service has no ports');
   const selector = readLabels(spec.child('selector'));
-  // One that has its addresses, or takes none, tells what its cluster has.
+  // A Service that has its addresses, or needs none, may use families beyond `clusterFamilies`.
   const isAddressed = headless || clusterIPs.length > 0;
   const families = readFamilies(spec, isAddressed ? FAMILIES : clusterFamilies);
   const allocatesNodePorts = exposed && spec.child('allocateLoadBalancerNodePorts').value !== false;
@@ -59,7 +62,9 @@ export function projectService(
   };
 }
 
-/** Gives every Service what its manifest leaves open. The order of `drafts` does not matter. */
+/**
+ * Assigns the addresses and node ports that manifests omit. The order of `drafts` is irrelevant.
+ */
 export function allocateServices(
   drafts: readonly ServiceDraft[],
   ranges: ReadonlyMap<Family, AddressRange>,
@@ -96,7 +101,7 @@ function takeNodePort(taken: Set<number>, service: string, { port, protocol }: S
     taken.add(nodePort);
     return nodePort;
   }
-  // Nobody has 2768 of them in a folder; two sharing one is no worse than none.
+  // All 2768 node ports are taken: a shared one is no worse than none.
   return FIRST_NODE_PORT + start;
 }
 
@@ -146,7 +151,7 @@ function familyHint(value: unknown): string | undefined {
   return typeof value === 'string' ? didYouMean(value, ['IPv4', 'IPv6']) : undefined;
 }
 
-/** None where the entry has no usable port or protocol. */
+/** Returns one port; none if the entry has no usable port or protocol. */
 function readServicePort(entry: Field, exposed: boolean, needsName: boolean): readonly ServicePort[] {
   entry.keys();
   const portField = entry.child('port');
@@ -158,7 +163,7 @@ function readServicePort(entry: Field, exposed: boolean, needsName: boolean): re
     nameField.problem('a Service with several ports needs a name for each');
   const protocol = entry.child('protocol').value === '' ? 'TCP' : readProtocol(entry.child('protocol'));
   const target = entry.child('targetPort');
-  // 0 and the empty text are the API's ways to leave it out.
+  // To the API 0 and the empty string mean that the field is absent.
   const targetPort = target.value === 0 || target.value === '' ? undefined : readPort(target);
   const nodePort = exposed ? readNodePort(entry.child('nodePort')) : undefined;
   if (port === undefined || protocol === undefined || !target.isClean) return [];

@@ -1,4 +1,4 @@
-/** Paths -> the texts of manifest files: files, folders of them, standard input. */
+/** Paths -> the texts of manifest files, from files, folders and standard input. */
 import { createReadStream } from 'node:fs';
 import { access, constants, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -10,14 +10,18 @@ export type Source =
   | { readonly file: string; readonly text: string }
   | { readonly file: string; readonly problem: ManifestProblem };
 
-/** Larger files are not read, and said so: reading one takes up to a hundred times as much memory as it has bytes. */
+/**
+ * Larger files are reported and not read: reading one takes up to a hundred times its size in
+ * memory.
+ */
 export const MAX_BYTES = 32 * 2 ** 20;
 
 const MANIFEST = /\.(?:yaml|yml|json)$/;
 
 /**
- * Reads every path in turn: a file whatever its name, a folder with all below it (`*.yaml`, `*.yml`, `*.json`, sorted,
- * hidden ones left out), `-` as standard input. A file that several paths lead to is read once.
+ * Reads every path in turn: a file whatever its name; of a folder all files below it (`*.yaml`,
+ * `*.yml`, `*.json`, sorted, without hidden ones); `-` as standard input. Reads a file once, even
+ * if several paths lead to it.
  */
 export async function* readSources(
   paths: readonly string[],
@@ -34,7 +38,7 @@ export async function* readSources(
   }
 }
 
-/** Of these paths those where nothing can be read, and why. */
+/** Returns a problem for each path that cannot be read. */
 export async function missingPaths(paths: readonly string[]): Promise<readonly ManifestProblem[]> {
   const problems = paths.map((path) =>
     access(path, constants.R_OK).then(
@@ -57,7 +61,7 @@ async function* readPath(path: string, seen: Set<string>): AsyncGenerator<Source
       found++;
       yield source;
     }
-    if (found === 0) yield fileProblem(path, 'no *.yaml, *.yml or *.json file is in this folder');
+    if (found === 0) yield fileProblem(path, 'the folder contains no *.yaml, *.yml or *.json file');
   } catch (error) {
     yield { file: path, problem: await pathProblem(path, error) };
   }
@@ -86,7 +90,7 @@ async function* readOnce(path: string, seen: Set<string>): AsyncGenerator<Source
   if (seen.has(real)) return;
   seen.add(real);
   try {
-    // A device or pipe has no size: what comes out of it is counted.
+    // Reading counts the bytes: a device or pipe has no size beforehand.
     yield await readInput(createReadStream(path), path);
   } catch (error) {
     yield fileProblem(path, readFailure(error));
@@ -99,13 +103,14 @@ async function readInput(input: AsyncIterable<Uint8Array | string>, file = '-'):
   for await (const chunk of input) {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
     size += bytes.byteLength;
-    if (size > MAX_BYTES) return fileProblem(file, TOO_LARGE, 'Split it, or leave out what is no policy and no pod.');
+    if (size > MAX_BYTES)
+      return fileProblem(file, TOO_LARGE, 'Split it, or leave out what is neither a policy nor a pod.');
     chunks.push(bytes);
   }
   return decode(file, Buffer.concat(chunks));
 }
 
-const TOO_LARGE = `the file has more than ${MAX_BYTES / 2 ** 20} MiB and is not read`;
+const TOO_LARGE = `the file is larger than ${MAX_BYTES / 2 ** 20} MiB and is not read`;
 
 function decode(file: string, bytes: Uint8Array): Source {
   const wide = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);

@@ -1,4 +1,4 @@
-/** Deployments and their like -> the pods that their controllers would create. */
+/** Deployments and other workloads -> the pods that their controllers would create. */
 import { Field, isMap, type Problem, type Projection } from '../cluster/field.ts';
 import { readIdentity } from '../cluster/names.ts';
 import { projectPod } from '../cluster/projection.ts';
@@ -7,7 +7,7 @@ import type { Labels, PodRecord } from '../cluster/records.ts';
 export const WORKLOAD_KINDS = ['Deployment', 'ReplicaSet', 'StatefulSet', 'DaemonSet', 'Job', 'CronJob'] as const;
 export type WorkloadKind = (typeof WORKLOAD_KINDS)[number];
 
-/** An object named within its namespace, as owner references name it. */
+/** An object of the same namespace, as owner references name it. */
 export interface Owner {
   readonly kind: string;
   readonly name: string;
@@ -19,21 +19,21 @@ export interface Workload {
   readonly name: string;
   /** The object that created this one. */
   readonly controller: Owner | undefined;
-  /** Pods that it wants; of a DaemonSet one a node. */
+  /** Desired pods; 1 for a DaemonSet, which stands for one on each node. */
   readonly replicas: number;
-  /** Number of a StatefulSet's first pod. */
+  /** Number of the first pod. */
   readonly firstOrdinal: number;
-  /** The pod that it multiplies; its name is the workload's. */
+  /** The pod that each replica copies; its name is the workload's. */
   readonly template: PodRecord;
 }
 
-/** A pod that was in the manifests itself. */
+/** A pod that is in the manifests itself. */
 export interface RealPod {
   readonly record: PodRecord;
   readonly controller: Owner | undefined;
 }
 
-/** Path of the pod template in each kind. */
+/** Returns the path of the pod template in a kind. */
 function templatePath(kind: WorkloadKind): readonly string[] {
   return kind === 'CronJob' ? ['spec', 'jobTemplate', 'spec', 'template'] : ['spec', 'template'];
 }
@@ -78,7 +78,7 @@ function readReplicas(kind: WorkloadKind, root: Field): Pick<Workload, 'replicas
   return { replicas: kind === 'DaemonSet' ? 1 : (spec.child('replicas').integer(0) ?? 1), firstOrdinal };
 }
 
-/** The owner that manages an object; `metadata.ownerReferences` may name others too. */
+/** Returns the owner that manages an object; `metadata.ownerReferences` may name others too. */
 export function controllerOf(object: unknown): Owner | undefined {
   const references = new Field(object, []).child('metadata').child('ownerReferences').list();
   const owner = references.find((reference) => reference.child('controller').value === true) ?? references[0];
@@ -95,8 +95,9 @@ export interface ExpandOptions {
 }
 
 /**
- * The pods of the workloads that have none of their own in `realPods`. What another loaded workload controls (a Deployment's
- * ReplicaSets) is expanded by that one only. The order of `workloads` does not matter.
+ * Returns the pods of all workloads that own none of `realPods`. A workload that another loaded one
+ * controls (a Deployment's ReplicaSet) adds no pods of its own. The order of `workloads` does not
+ * matter.
  */
 export function expandWorkloads(
   workloads: readonly Workload[],
@@ -129,7 +130,7 @@ function compareWorkloads(a: Workload, b: Workload): number {
   return rank !== 0 ? rank : ownerKey(a.namespace, a) < ownerKey(b.namespace, b) ? -1 : 1;
 }
 
-/** Everything that owns a real pod, by way of a ReplicaSet or a Job too. */
+/** Returns all owners of real pods, also those through a ReplicaSet or a Job. */
 function ownersOf(realPods: readonly RealPod[], loaded: ReadonlyMap<string, Workload>): ReadonlySet<string> {
   const owners = new Set<string>();
   for (const { record, controller } of realPods) {
@@ -142,7 +143,7 @@ function ownersOf(realPods: readonly RealPod[], loaded: ReadonlyMap<string, Work
   return owners;
 }
 
-/** Where the ReplicaSet or Job between is not in the manifests, its generated name tells whose it is. */
+/** Derives the owner of a ReplicaSet or Job that the manifests lack from its generated name. */
 function impliedOwner({ kind, name }: Owner, labels: Labels): Owner | undefined {
   if (kind === 'ReplicaSet') {
     const suffix = `-${labels['pod-template-hash'] ?? ''}`;
@@ -169,7 +170,7 @@ function podsOf(workload: Workload, { minReplicas = 0, maxReplicas, nodes }: Exp
   });
 }
 
-/** Labels that the controllers add, as far as policies select by them and they are known beforehand. */
+/** Returns the labels that controllers add, if they are predictable and policies select by them. */
 function controllerLabels({ kind, name }: Workload, podName: string, ordinal: number): Labels {
   if (kind === 'StatefulSet') {
     return { 'statefulset.kubernetes.io/pod-name': podName, 'apps.kubernetes.io/pod-index': String(ordinal) };
@@ -177,7 +178,7 @@ function controllerLabels({ kind, name }: Workload, podName: string, ordinal: nu
   return kind === 'Job' ? { 'job-name': name, 'batch.kubernetes.io/job-name': name } : {};
 }
 
-/** A Deployment and a Job of the same name would both have a pod NAME-1. */
+/** Returns a free name: a Deployment and a Job of the same name would both have a pod NAME-1. */
 function freeName(name: string, { kind, namespace, name: owner }: Workload, taken: ReadonlySet<string>): string {
   let candidate = name;
   for (let round = 1; taken.has(`${namespace}/${candidate}`); round++) {

@@ -1,10 +1,11 @@
 /**
- * Long runs of comments, which cost the parser some objects a line. They become one line of spaces, so that every offset stays
- * what it was. Only lines that begin with # or are empty count: what is indented may be the text of a block scalar. (In
- * such a text empty lines are lost; it would have to be a long run of them, and no field that podfence reads has lines.)
+ * Replaces long runs of comment lines by one line of spaces, because the parser makes several
+ * objects for each line. All offsets stay the same. Only lines that begin with # or are empty
+ * count: an indented line may be text of a block scalar. (Such a text loses a long run of empty
+ * lines, but no field that podfence reads has several lines.)
  */
 
-/** Shorter runs are left as they are. */
+/** Shorter runs stay as they are. */
 const LONG_RUN = 1000;
 
 export function withoutLongComments(text: string): string {
@@ -21,7 +22,7 @@ export function withoutLongComments(text: string): string {
   };
   for (let begin = 0; begin < text.length; ) {
     const newline = text.indexOf('\n', begin);
-    // A last line without an end is left alone.
+    // A last line without a newline stays as it is.
     if (newline < 0) break;
     if (text[begin] === '#' || newline === begin) {
       if (runLines === 0) runBegin = begin;

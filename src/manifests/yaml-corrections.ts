@@ -1,6 +1,7 @@
 /**
- * Corrections as edits of a YAML text. Only what has to change changes, so that comments and layout stay; where that cannot be done
- * without doubt (aliases, tags, flow style where lines would have to move) there is no edit.
+ * Corrections as edits of a YAML text. They touch only what must change, so that comments and
+ * layout stay. Where the result is not certain (aliases, tags, flow style where lines would have to
+ * move) there is no edit.
  */
 import { type Document, isAlias, isMap, isScalar, isSeq, type Node, type Pair, type Scalar, type YAMLMap } from 'yaml';
 import type { Correction } from '../cluster/field.ts';
@@ -9,15 +10,15 @@ import type { TextEdit } from './document.ts';
 
 /** A field in its map, or an element of a list. */
 interface Place {
-  /** Undefined of an element of a list. */
+  /** Undefined for an element of a list. */
   readonly map: YAMLMap | undefined;
   readonly pair: Pair | undefined;
   readonly value: unknown;
-  /** The maps around it, the innermost at the end. */
+  /** The maps around it, the innermost one last. */
   readonly around: readonly YAMLMap[];
 }
 
-/** Offsets are those of `text`, the document's own. */
+/** Returns the edits for a correction; undefined if none is safe. Offsets are those of `text`. */
 export function correctedText(
   document: Document,
   text: string,
@@ -33,7 +34,7 @@ export function correctedText(
   if (range === undefined) return undefined;
   const written = text.slice(range.start, range.end);
   if ('value' in correction) return [{ ...range, text: String(correction.value) }];
-  // A block scalar has lines of its own.
+  // A scalar of several lines cannot be quoted or wrapped in place.
   if (/[\n|>]/.test(written)) return undefined;
   return [{ ...range, text: 'wrap' in correction ? `[${written}]` : JSON.stringify(written) }];
 }
@@ -49,14 +50,14 @@ function placeOf(document: Document, path: Path): Place | undefined {
     } else if (isSeq(value) && typeof step === 'number' && step < value.items.length) {
       place = { map: undefined, pair: undefined, value: value.items[step], around };
     } else {
-      // An alias too: what is edited there would change elsewhere.
+      // Also for an alias: an edit there would change other places too.
       return undefined;
     }
   }
   return isAlias(place.value) ? undefined : place;
 }
 
-/** Undefined for what is no plain or quoted scalar: a tag or an anchor says that there is more to it. */
+/** Returns the range of a scalar; undefined for other nodes and for one with a tag or an anchor. */
 function scalarRange(node: unknown): { readonly start: number; readonly end: number } | undefined {
   if (!isScalar(node) || node.tag !== undefined || node.anchor !== undefined || !node.range) return undefined;
   const [start, end] = node.range;
@@ -70,26 +71,29 @@ function renamed({ pair }: Place, text: string, name: string): readonly TextEdit
   return [{ ...range, text: `${quote}${name}${quote}` }];
 }
 
-/** Indents a field under its empty neighbour: `ipBlock:` and after it, in the same column, `cidr: 10.0.0.0/8`. */
+/**
+ * Indents a field under its empty neighbour: `ipBlock:` and after it, in the same column, `cidr:
+ * 10.0.0.0/8`.
+ */
 function nested({ map, pair }: Place, text: string, neighbour: string): readonly TextEdit[] | undefined {
   if (map === undefined || pair === undefined || map.flow) return undefined;
   const index = map.items.indexOf(pair);
   const target = map.items.findLastIndex(({ key }, at) => at < index && isScalar(key) && key.value === neighbour);
   if (target < 0 || !isNothing(map.items[target]?.value)) return undefined;
-  // What stands between is nested as well, or the field would not follow on its neighbour.
+  // The fields between must be nested as well, or this one would not follow its neighbour.
   const between = map.items.slice(target + 1, index).map(({ key }) => String((key as Scalar).value));
   if (between.some((key) => !BLOCK_FIELDS.includes(key))) return undefined;
   return linesOf(pair, text)?.map(({ start }) => ({ start, end: start, text: '  ' }));
 }
 
-/** The fields that a peer's parts have. */
+/** Fields of a peer's ipBlock and selectors. */
 const BLOCK_FIELDS: readonly string[] = ['cidr', 'except', 'matchLabels', 'matchExpressions'];
 
-/** Takes the last field of a map out of it, by the indentation that is too much. */
+/** Moves the last field out of its map by removing the surplus indentation. */
 function movedOut({ map, pair, around }: Place, text: string): readonly TextEdit[] | undefined {
   const outer = around.at(-2);
   if (map === undefined || pair === undefined || outer === undefined || map.flow || outer.flow) return undefined;
-  // Taken out of the middle it would end the map too early; taken alone it would leave nothing.
+  // Moving a middle field would end the map too early; moving the only one would leave it empty.
   if (map.items.length < 2 || map.items.at(-1) !== pair) return undefined;
   const name = isScalar(pair.key) ? pair.key.value : undefined;
   if (outer.items.some(({ key }) => isScalar(key) && key.value === name)) return undefined;
@@ -105,7 +109,7 @@ interface Line {
   readonly indent: number;
 }
 
-/** The lines of a field, empty ones left out; undefined where it shares its first line with something else. */
+/** Returns a field's non-empty lines; undefined if something else shares its first line. */
 function linesOf(pair: Pair, text: string): readonly Line[] | undefined {
   const start = (pair.key as Node | null)?.range?.[0];
   if (start === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** YAML manifests: several documents a file, each parsed on its own, so that an error in one leaves the others whole. */
+/** YAML manifests. Each document of a file is parsed alone: an error in one spares the others. */
 import {
   type Document,
   isAlias,
@@ -20,7 +20,7 @@ import { recoverPolicies } from './recovery.ts';
 import { withoutLongComments } from './yaml-comments.ts';
 import { correctedText } from './yaml-corrections.ts';
 
-/** Kubernetes reads YAML 1.1 booleans: an unquoted `yes` is no text there, so it is none here. */
+/** Kubernetes reads YAML 1.1 booleans: an unquoted `yes` is not a string there, nor is it here. */
 const YAML_1_1_BOOLEAN: ScalarTag = {
   tag: 'tag:yaml.org,2002:bool',
   default: true,
@@ -28,21 +28,21 @@ const YAML_1_1_BOOLEAN: ScalarTag = {
   resolve: (text) => /^(?:y|on)/i.test(text),
 };
 
-/** What is wrong at an offset of a part. */
+/** A syntax mistake. The offset is one of the part's text. */
 interface Mistake {
   readonly offset: number;
   readonly message: string;
   readonly hint?: string;
 }
 
-/** Errors whose name in the parser is too dry to act upon. */
+/** Errors for which the parser's own message does not say what to do. */
 const EXPLAINED: Readonly<Record<string, Omit<Mistake, 'offset'>>> = {
-  DUPLICATE_KEY: { message: 'this key is in the map twice', hint: 'Remove one of them.' },
+  DUPLICATE_KEY: { message: 'this key appears twice in the map', hint: 'Remove one of them.' },
   BLOCK_AS_IMPLICIT_KEY: {
-    message: 'a second `key:` stands in the value of a key',
+    message: 'the value of a key contains a second `key:`',
     hint: 'Put it on a line of its own, or quote the value.',
   },
-  BAD_SCALAR_START: { message: 'a text may not begin with this character', hint: 'Write it in quotes.' },
+  BAD_SCALAR_START: { message: 'a string may not begin with this character', hint: 'Write it in quotes.' },
 };
 
 export function readYaml(text: string): readonly ManifestDocument[] {
@@ -56,12 +56,12 @@ export function readYaml(text: string): readonly ManifestDocument[] {
   return documents;
 }
 
-/** The text of one document, and the way from its offsets to the lines of the file. */
+/** The text of one document, whose offsets it converts to positions in the file. */
 class Part {
   readonly text: string;
-  /** Its first character's offset in the file. */
+  /** Offset of its first character in the file. */
   readonly begin: number;
-  /** Those of the file. */
+  /** The lines of the whole file. */
   readonly #lines: LineTable;
 
   constructor(text: string, begin: number, lines: LineTable) {
@@ -78,7 +78,7 @@ class Part {
     return this.#lines.positionAt(this.begin + offset);
   }
 
-  /** @param firstError where the parser first stumbled; what was read before is certain. */
+  /** @param firstError offset of the parser's first error: what was read before it is certain */
   broken(mistakes: readonly Mistake[], firstError: number): ManifestDocument {
     const policies = recoverPolicies(this.text, firstError);
     return {
@@ -93,8 +93,9 @@ class Part {
 }
 
 /**
- * Where the documents of a stream begin and end: it is cut at its `---` and `...` lines. YAML forbids these at the start of a
- * line inside any value (c-forbidden, section 9.1.2), so the cut is right however broken the documents are.
+ * Yields where the documents of a stream begin and end. It cuts at `---` and `...` lines. YAML
+ * forbids these at the start of a line inside any value (c-forbidden, section 9.1.2), so the cut is
+ * right however broken the documents are.
  */
 function* documentsIn(text: string): Iterable<readonly [number, number]> {
   let begin = 0;
@@ -110,12 +111,12 @@ function* documentsIn(text: string): Iterable<readonly [number, number]> {
 /** A line with more than a comment, a marker or a directive. */
 const LINE_WITH_CONTENT = /^(?!(?:(?:---|\.\.\.)?[^\S\n]*(?:#.*)?|%.*)$)./m;
 
-/** Comments, markers and directives only, as Helm leaves them for templates that render to nothing. */
+/** Whether a text has no content, as Helm leaves it for a template that renders to nothing. */
 function isBlank(text: string): boolean {
   return !LINE_WITH_CONTENT.test(text);
 }
 
-/** Undefined where the document is empty. */
+/** Reads one document; returns undefined for an empty one. */
 function readPart(part: Part): ManifestDocument | undefined {
   try {
     const document = parseDocument(withoutLongComments(part.text), {
@@ -123,13 +124,13 @@ function readPart(part: Part): ManifestDocument | undefined {
       logLevel: 'error',
       merge: true,
       prettyErrors: false,
-      // The parser compares every key with all others of its map.
+      // The parser's own check compares every key with all others of its map: see repeatedKeys.
       uniqueKeys: false,
     });
     const errors: readonly ParseError[] = [...document.errors, ...repeatedKeys(document)];
     const [first, ...more] = errors.toSorted((a, b) => a.pos[0] - b.pos[0]);
     if (first !== undefined) {
-      // What follows the first error is mostly its consequence; keys that are there twice stand on their own.
+      // Later errors mostly follow from the first one; duplicate keys do not.
       const worth = [first, ...more.filter((error) => error.code === 'DUPLICATE_KEY')];
       return part.broken(
         worth.map((error) => explain(part.text, error)),
@@ -154,7 +155,7 @@ function readPart(part: Part): ManifestDocument | undefined {
       isTemplate: part.isTemplate,
     };
   } catch (error) {
-    // Nesting deeper than the stack, or aliases that multiply beyond all measure.
+    // The nesting exceeds the stack, or aliases expand beyond the parser's limit.
     const text = error instanceof Error ? error.message : String(error);
     const reason = error instanceof RangeError ? 'it is nested too deeply' : text;
     return part.broken([{ offset: 0, message: `the YAML cannot be read: ${reason}` }], 0);
@@ -167,7 +168,7 @@ interface ParseError {
   readonly pos: readonly [number, number];
 }
 
-/** Keys that were in their map before, found in one pass. */
+/** Finds duplicate keys in one pass. */
 function repeatedKeys(document: Document): readonly ParseError[] {
   const found: ParseError[] = [];
   visit(document, {
@@ -191,7 +192,8 @@ function explain(text: string, { code, message, pos }: ParseError): Mistake {
     return { offset: tab, message: 'a tab indents this line; YAML allows spaces only', hint: 'Indent with spaces.' };
   }
   if (code === 'RESOURCE_EXHAUSTION') {
-    // Where exactly depends on how much stack is left, and the same text is to have the same problems.
+    // The exact offset depends on the remaining stack, and the same text must yield the same
+    // problems.
     return { offset: text.lastIndexOf('\n', pos[0] - 1) + 1, message: 'the YAML is nested too deeply in this line' };
   }
   const plain = `the YAML does not parse: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
@@ -199,8 +201,8 @@ function explain(text: string, { code, message, pos }: ParseError): Mistake {
 }
 
 /**
- * The tab in the indentation of an error's line, or of the next: the parser finds some tabs only by what they do to the line
- * before.
+ * Returns the offset of a tab in the indentation of the error's line or the next one: the parser
+ * notices some tabs only by their effect on the line before.
  */
 function tabNear(text: string, offset: number): number | undefined {
   const lineStart = text.lastIndexOf('\n', offset - 1) + 1;
@@ -208,7 +210,7 @@ function tabNear(text: string, offset: number): number | undefined {
   return indentation === null ? undefined : lineStart + indentation[0].length;
 }
 
-/** The first alias without an anchor before it: mostly a text such as `*.example.com`. */
+/** Finds the first alias without an anchor before it: mostly a string such as `*.example.com`. */
 function danglingAlias(document: Document): Mistake | undefined {
   const anchors = new Set<string>();
   let found: Mistake | undefined;
@@ -228,8 +230,8 @@ function danglingAlias(document: Document): Mistake | undefined {
 }
 
 /**
- * Where the field at `path` begins: a scalar itself, of a map or list the key in front. Missing fields stand where their
- * parent does.
+ * Returns where the field at `path` begins: at the scalar itself, or at the key of a map or list. A
+ * missing field is where its parent is.
  */
 function offsetOf(document: Document, path: Path): number {
   let node: unknown = document.contents;
@@ -255,7 +257,7 @@ function offsetOf(document: Document, path: Path): number {
   return offset;
 }
 
-/** By map: a problem in each of its fields looks for one of them. */
+/** The pairs of each map by key: many problems of one map look up a field each. */
 const PAIRS = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
 
 function pairsOf(map: YAMLMap): ReadonlyMap<string, Pair> {

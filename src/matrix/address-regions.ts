@@ -1,6 +1,7 @@
 /**
- * The parts of the address space that ipBlocks tell apart. No policy can distinguish two addresses that the same blocks (`cidr` and
- * `except`) hold, unless they are addresses of pods, which selectors match as well.
+ * The regions of the address space that ipBlocks tell apart. No policy can distinguish two
+ * addresses that the same blocks (`cidr` and `except`) contain, unless they are addresses of pods,
+ * which selectors match as well.
  */
 import {
   type Address,
@@ -14,22 +15,27 @@ import {
 } from '../cluster/addresses.ts';
 import type { PolicyRecord } from '../cluster/records.ts';
 
-/** Addresses that the same blocks hold. */
+/** Addresses that the same blocks contain. */
 export interface Region {
-  /** The longest of these blocks, in canonical text; undefined where none holds them, or only those of a whole family. */
+  /**
+   * The longest of these blocks, in canonical text; undefined if there is none, or only one of a
+   * whole family.
+   */
   readonly innermost: string | undefined;
-  /** One of them, in canonical text. */
+  /** One of the addresses, in canonical text. */
   readonly address: string;
 }
 
-/** Addresses reserved for documentation (RFC 5737, RFC 3849): nobody takes them for those of their own network. */
+/**
+ * Addresses for documentation (RFC 5737, RFC 3849): no reader takes them for their own network's.
+ */
 const PREFERRED: Readonly<Record<Family, readonly string[]>> = {
   IPv4: ['192.0.2.1', '198.51.100.1', '203.0.113.1'],
   IPv6: ['2001:db8::1'],
 };
 
 export class AddressRegions {
-  /** By family and prefix length, the longest first: the blocks of that length, by their first address. */
+  /** The first addresses of all blocks, by family and prefix length. */
   readonly #blocks: Readonly<Record<Family, Map<number, Set<bigint>>>> = { IPv4: new Map(), IPv6: new Map() };
 
   constructor(policies: Iterable<PolicyRecord>) {
@@ -39,12 +45,15 @@ export class AddressRegions {
     }
   }
 
-  /** Text that is equal for addresses that the same blocks hold. It means something for these regions only. */
+  /**
+   * Returns a text that is equal for addresses of the same region, and valid for these regions
+   * only.
+   */
   key(address: Address): string {
     return `${address.family}${this.#holding(address).join(' ')}`;
   }
 
-  /** The blocks, but those of a whole family. */
+  /** Returns all blocks but those of a whole family. */
   blocks(): Cidr[] {
     return Object.entries(this.#blocks).flatMap(([family, lengths]) =>
       [...lengths].flatMap(([prefix, firsts]) =>
@@ -54,8 +63,8 @@ export class AddressRegions {
   }
 
   /**
-   * One address of each region that has some inside `area`, none of them in `taken` (canonical texts): all that needs to be tried to know what
-   * any address of the area can do.
+   * Returns one address of each region inside `area`, none of them in `taken` (canonical texts).
+   * Trying these tells what any address of the area can do.
    */
   regionsIn(area: Cidr, taken: ReadonlySet<string>): Region[] {
     const { family } = area;
@@ -84,7 +93,7 @@ export class AddressRegions {
     regions.set(key, { innermost: innermost?.endsWith('/0') ? undefined : innermost, address: text });
   }
 
-  /** Canonical texts of the blocks that hold the address, the shortest prefix first. */
+  /** Returns the blocks that contain the address, in canonical text, the shortest prefix first. */
   #holding({ family, value }: Address): string[] {
     const bits = addressBits(family);
     const found: string[] = [];
@@ -98,7 +107,7 @@ export class AddressRegions {
   }
 }
 
-/** The whole address space of a family. */
+/** Returns the whole address space of a family. */
 export function wholeFamily(family: Family): Cidr {
   return { family, first: 0n, prefix: 0 };
 }
@@ -118,12 +127,15 @@ function lastOf({ family, first, prefix }: Cidr): bigint {
   return first + (1n << BigInt(addressBits(family) - prefix)) - 1n;
 }
 
-/** Whether an area holds an address of its own family. */
+/** Whether an area contains an address of its own family. */
 export function isWithin(value: bigint, area: Cidr): boolean {
   return value >= area.first && value <= lastOf(area);
 }
 
-/** An address in [first, end) that nobody has: not the first, where there is another, for that often names the network. */
+/**
+ * Returns an address in [first, end) that is not taken. It is the first only if there is no other,
+ * because the first often names the network.
+ */
 function freeAddress(family: Family, first: bigint, end: bigint, taken: ReadonlySet<string>): Address | undefined {
   for (let value = first + 1n; value < end; value++) {
     if (!taken.has(formatAddress({ family, value }))) return { family, value };

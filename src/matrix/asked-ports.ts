@@ -1,4 +1,4 @@
-/** The ports that have to be tried to know the answer for all that an assertion names. */
+/** The ports to try so that the answer covers every port that an assertion names. */
 import type { PodRecord, PolicyRecord, Protocol } from '../cluster/records.ts';
 import type { ServiceRecord } from '../cluster/services.ts';
 import type { PortPattern } from './assertion.ts';
@@ -23,7 +23,8 @@ export class AskedPorts {
   }
 
   /**
-   * Of a range its first and those at which some policy can begin another answer: by number, or by a name that the pod gives to a port.
+   * Returns the ports to try. Of a range these are the first port and each port at which the answer
+   * may change: because a policy names its number, or the name that the pod gives it.
    *
    * @param pattern undefined for every port
    * @param pod undefined for an address outside
@@ -43,7 +44,10 @@ export class AskedPorts {
     });
   }
 
-  /** Where those of the Services' ports that the pattern names lead on the pod; without a pattern all of the pod's. */
+  /**
+   * Returns the pod's ports behind the Service ports that the pattern names; without a pattern, all
+   * ports of the pod.
+   */
   through(pattern: PortPattern | undefined, pod: PodRecord, services: readonly ServiceRecord[]): readonly Port[] {
     const targets = services.flatMap((service) => serviceTargets(service, pod));
     if (targets.length === 0) return [];

@@ -1,4 +1,7 @@
-/** Whether assertions hold: for every pod and address that they name, by class of pods that no policy tells apart. */
+/**
+ * Checks assertions for every pod and address that they name. It judges once for each class of pods
+ * that no policy tells apart.
+ */
 import { familyOf } from '../cluster/addresses.ts';
 import { didYouMean } from '../cluster/nearest.ts';
 import { type PodRecord, type Protocol, recordKey } from '../cluster/records.ts';
@@ -16,31 +19,36 @@ import { portKey } from './named-ports.ts';
 import { PodClasses, selectablePods } from './pod-classes.ts';
 import { workloadName } from './workload-name.ts';
 
-/** A flow that is otherwise than asserted. */
+/** A flow that contradicts an assertion. */
 export interface Violation {
   readonly from: FlowEnd;
   readonly to: FlowEnd;
   readonly protocol: Protocol;
   readonly port: number;
   readonly judgement: Judgement;
-  /** So many flows between pods that no policy tells apart from these are in this one; at least 1. */
+  /**
+   * The number of flows that this one stands for, between pods that policies treat alike; at least
+   * 1.
+   */
   readonly alike: number;
 }
 
 export interface AssertionResult {
   readonly assertion: Assertion;
-  /** Flows that it is about. */
+  /** The number of flows that the assertion names. */
   readonly flows: number;
-  /** None: it holds. */
+  /** Empty if the assertion holds. */
   readonly violations: readonly Violation[];
-  /** `namespace/name` of pods that it names and of which nothing can be checked: they are in the network of their node, where no policy holds. */
+  /**
+   * `namespace/name` of named hostNetwork pods: no policy applies to them, so nothing is checked.
+   */
   readonly leftOut: readonly string[];
 }
 
-/** Pods, or an address, of which the same holds. */
+/** Pods, or an address, that policies treat alike. */
 interface Party {
   readonly members: readonly (readonly FlowEnd[])[];
-  /** As a destination. */
+  /** The ports to try if this is the destination. */
   readonly ports: readonly Port[];
 }
 
@@ -66,7 +74,7 @@ export class AssertionChecker {
     this.#asked = new AskedPorts(snapshot.policies);
   }
 
-  /** A problem where the assertion is about no flow at all: it would hold for nothing. */
+  /** Checks an assertion. Returns a problem if it names no flow: it would hold whatever happens. */
   check(assertion: Assertion): AssertionResult | AssertionProblem {
     const problem = this.#unknownEnd(assertion.from, false) ?? this.#unknownEnd(assertion.to, true);
     if (problem !== undefined) return { ...assertion.place, ...problem };
@@ -102,8 +110,8 @@ export class AssertionChecker {
   }
 
   /**
-   * Where a Service has the port, an allow is about that one: what its users ask for. A deny is about the pod's own port of that number as
-   * well, unless only the Service has the name.
+   * If a Service has the port, an allow means the port that the Service's clients use. A deny also
+   * means the pod's own port of that number, unless only the Service has the name.
    */
   #destinations({ expected, to, port }: Assertion): readonly Party[] {
     if (to.kind === 'addresses') return this.#addresses(to.areas, this.#asked.of(port, undefined));
@@ -148,7 +156,7 @@ export class AssertionChecker {
     const hidden = this.#snapshot.pods.find((pod) => isNamed(pod, pattern));
     if (hidden?.hostNetwork) return { message: inHostNetwork(recordKey(hidden)) };
     if (hidden) return { message: `${recordKey(hidden)} has no address of its own` };
-    const message = `${pattern.text} is the name of no pod${isDestination ? ' and no Service' : ''}`;
+    const message = `no pod${isDestination ? ' or Service' : ''} is named ${pattern.text}`;
     const hint = didYouMean(pattern.text, this.#names(isDestination));
     return hint === undefined ? { message } : { message, hint };
   }
@@ -170,13 +178,13 @@ export class AssertionChecker {
     ) {
       const names = this.#matching(to).flatMap((pod) => pod.ports.flatMap(({ name }) => name ?? []));
       const hint = didYouMean(port.name, names);
-      const message = `nothing of ${to.text} has a port ${port.name} of ${port.protocol}`;
+      const message = `${to.text} has no ${port.protocol} port named ${port.name}`;
       return hint === undefined ? { message } : { message, hint };
     }
     const [unchecked] = destinations.length === 0 ? this.#inHostNetwork(to, true) : [];
     if (unchecked !== undefined) return { message: inHostNetwork(unchecked) };
     return {
-      message: `there is no flow from ${from.text} to ${to.text}: they are one and the same, or have no address family in common`,
+      message: `there is no flow from ${from.text} to ${to.text}: they are the same, or have no address family in common`,
     };
   }
 
@@ -190,7 +198,7 @@ export class AssertionChecker {
 }
 
 function inHostNetwork(name: string): string {
-  return `${name} is in the network of its node, where no policy holds`;
+  return `${name} is in its node's network, where no policy applies`;
 }
 
 function isNamed(pod: PodRecord, { namespace, name }: EndPattern & { kind: 'pods' }): boolean {
@@ -202,7 +210,7 @@ interface Pair {
   readonly alike: number;
 }
 
-/** Two members of both parties that are not the same pod; undefined where there are none that can reach each other at all. */
+/** Returns the flows between two different members; undefined if no two have a common family. */
 function pairOf(source: Party, destination: Party): Pair | undefined {
   const keys = new Set(source.members.map(firstAddress));
   const shared = destination.members.filter((member) => keys.has(firstAddress(member))).length;

@@ -1,13 +1,14 @@
 /**
- * Assertions about who may reach whom, one a line:
+ * Assertions about who may reach whom, one on each line:
  *
- *     # nobody of the default namespace reaches the database
+ *     # no pod of the default namespace reaches the database
  *     deny  default/* -> prod/db:5432
  *     allow shop/frontend-* -> shop/backend:9000/tcp
- *     outside -> prod/*                # without a word before: deny; without a port: none at all
+ *     outside -> prod/*                # deny is the default; without a port: every port
  *
- * An end is NAMESPACE/NAME of pods, of a workload or, to the right, of a Service, with `*` and `?` for any letters and any one; or an address
- * or CIDR block, which stands for addresses that no pod has; or `outside`, all of those.
+ * An end is NAMESPACE/NAME of pods, of a workload or, on the right, of a Service; `*` matches any
+ * characters and `?` any single one. An address or CIDR block stands for addresses that no pod has,
+ * and `outside` for all of those.
  */
 import { type Address, addressBits, type Cidr, isMistake } from '../cluster/addresses.ts';
 import { didYouMean, nearest } from '../cluster/nearest.ts';
@@ -34,14 +35,14 @@ export interface Assertion {
 }
 
 export interface AssertionPlace {
-  /** `file:line`, or what else people find it by. */
+  /** `file:line`, or another text by which people find the assertion. */
   readonly title: string;
-  /** The line without comment. */
+  /** The line without its comment. */
   readonly text: string;
 }
 
 export interface AssertionProblem extends AssertionPlace {
-  /** What is wrong, without a full stop. */
+  /** The problem, without a full stop. */
   readonly message: string;
   /** What was probably meant, a sentence. */
   readonly hint?: string;
@@ -52,7 +53,7 @@ export interface ParsedAssertions {
   readonly problems: readonly AssertionProblem[];
 }
 
-/** @param title of the file; the lines are called `title:1` and so on. */
+/** @param title of the file: its lines get the titles `title:1` and so on */
 export function parseAssertions(text: string, title: string): ParsedAssertions {
   const parsed = text.split(/\r?\n/).flatMap((line, i) => {
     const content = line.replace(/#.*/, '').trim();
@@ -64,7 +65,7 @@ export function parseAssertions(text: string, title: string): ParsedAssertions {
   };
 }
 
-/** One assertion, or what is wrong with it. */
+/** Parses one assertion. Returns it, or what is wrong with it. */
 export function parseAssertion(place: AssertionPlace): Assertion | AssertionProblem {
   try {
     return { ...readAssertion(place.text), place };
@@ -123,11 +124,15 @@ function readWord(words: readonly string[]): 'allow' | 'deny' {
   if (word === undefined) return 'deny';
   const known = WORDS.find((each) => each === word);
   if (known !== undefined && words.length === 1) return known;
-  if (known !== undefined) throw new Misread(`"${words.slice(1).join(' ')}" stands between ${known} and the source`);
+  if (known !== undefined)
+    throw new Misread(`unexpected "${words.slice(1).join(' ')}" between ${known} and the source`);
   throw new Misread(`"${word}" is neither allow nor deny`, didYouMean(word, WORDS));
 }
 
-/** What stands before and after the colon of the port. IPv6 addresses have colons of their own, and need brackets before a port. */
+/**
+ * Splits an end from its port. IPv6 addresses contain colons themselves, and need brackets before a
+ * port.
+ */
 function splitPort(text: string): readonly [end: string, port: string | undefined] {
   const bracketed = /^\[(.*)\](?::(.*))?$/.exec(text);
   if (bracketed !== null) return [bracketed[1] ?? '', bracketed[2]];
@@ -153,7 +158,8 @@ function readPort(text: string): PortPattern {
   }
   const numbers = /^(\d+)(?:-(\d+))?$/.exec(value);
   if (numbers === null) {
-    if (!/^(?=.*[a-z])[a-z\d-]{1,15}$/.test(value)) throw new Misread(`"${value}" is no port and no name of one`);
+    if (!/^(?=.*[a-z])[a-z\d-]{1,15}$/.test(value))
+      throw new Misread(`"${value}" is neither a port number nor a port name`);
     return { protocol, name: value };
   }
   const first = Number(numbers[1]);
@@ -161,7 +167,7 @@ function readPort(text: string): PortPattern {
   for (const port of [first, last]) {
     if (port < 1 || port > 65_535) throw new Misread(`${port} is not a port; ports are 1 to 65535`);
   }
-  if (last < first) throw new Misread(`${value} is no range of ports`, `Did you mean ${last}-${first}?`);
+  if (last < first) throw new Misread(`${value} is not a range of ports`, `Did you mean ${last}-${first}?`);
   return { protocol, first, last };
 }
 
@@ -194,7 +200,7 @@ function blockOf({ family, value }: Address): Cidr {
   return { family, first: value, prefix: addressBits(family) };
 }
 
-/** Of the other letters of names only the dot means something in a pattern. */
+/** Escapes dots: names contain no other character that is special in a regular expression. */
 function globOf(glob: string): RegExp {
   return new RegExp(`^${glob.replaceAll('.', '\\.').replaceAll('*', '.*').replaceAll('?', '.')}$`);
 }

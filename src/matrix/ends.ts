@@ -1,6 +1,6 @@
 /**
- * The rows and columns of a matrix: pods, replicas of one workload together where no policy tells them apart, and the parts of the world outside
- * that policies tell apart.
+ * The rows and columns of a matrix: pods, with the replicas of a workload merged unless a policy
+ * tells them apart, and the parts of the outside world that policies tell apart.
  */
 import { type Family, parseAddress } from '../cluster/addresses.ts';
 import { type PodRecord, type PolicyRecord, recordKey } from '../cluster/records.ts';
@@ -14,53 +14,59 @@ import { DestinationPorts, type MatrixPort } from './ports.ts';
 import { byNamespaceAndName } from './table.ts';
 import { workloadName } from './workload-name.ts';
 
-/** Addresses outside the cluster that no ipBlock holds. */
+/** The name for addresses outside the cluster that are in no ipBlock. */
 const OUTSIDE = 'outside';
 
 export interface PodsEnd {
   readonly kind: 'pods';
-  /** `namespace/workload`; of a single pod `namespace/name`. No two ends have the same. */
+  /** `namespace/workload`, or `namespace/name` of a single pod. Unique among the ends. */
   readonly name: string;
   readonly namespace: string;
-  /** `namespace/name` of each; at least one. */
+  /** `namespace/name` of each pod; at least one. */
   readonly pods: readonly string[];
   readonly ports: readonly MatrixPort[];
 }
 
 export interface AddressesEnd {
   readonly kind: 'addresses';
-  /** `outside`, the CIDR of an ipBlock, or the name that was given. */
+  /** `outside`, the CIDR of an ipBlock, or the name that the user gave. */
   readonly name: string;
-  /** Those that were tried, at most one a family. */
+  /** The addresses that are tried, at most one of each family. */
   readonly addresses: readonly string[];
-  /** What they are asked on. */
+  /** The ports that are tried. */
   readonly ports: readonly MatrixPort[];
 }
 
 export type MatrixEnd = PodsEnd | AddressesEnd;
 
-/** An end with what it is judged by. */
+/** An end, and what it takes to judge it. */
 export interface JudgedEnd {
   readonly end: MatrixEnd;
-  /** Equal for ends of which the same holds. */
+  /** Equal for ends that policies treat alike. */
   readonly judgedAs: string;
-  /** Two members where there are two, so that replicas can be asked about each other; each with its addresses. */
+  /** At most two members, to judge flows between replicas; each with its addresses. */
   readonly members: readonly (readonly FlowEnd[])[];
-  /** Ports that the end does not have, and is asked on where that tells something. */
+  /**
+   * Ports that the end does not have. The matrix shows those on which the answer says something.
+   */
   readonly beyond: readonly MatrixPort[];
 }
 
-/** Addresses outside the cluster that the user named. */
+/** An address outside the cluster that the user named. */
 export interface External {
   readonly name: string;
   /** Canonical text. */
   readonly address: string;
 }
 
-/** More blocks than these say nothing to people. */
+/** The most blocks in a matrix: a reader has no use for more. */
 const MOST_BLOCKS = 24;
 
-/** @param worlds the cluster, and what else its policies are compared with: ends are divided wherever one of them divides them. */
+/**
+ * Returns the ends that are pods.
+ * @param worlds the cluster, then others to compare it with. An end is split if any of them tells
+ * its pods apart
+ */
 export function podEnds(
   worlds: readonly [ClusterSnapshot, ...ClusterSnapshot[]],
   services: readonly ServiceRecord[],
@@ -112,7 +118,7 @@ export function podEnds(
     .sort((a, b) => byNamespaceAndName(a.end.name, b.end.name));
 }
 
-/** @returns the ends, and how many blocks were left out. */
+/** Returns the ends outside the cluster, and the number of blocks beyond MOST_BLOCKS. */
 export function addressEnds(
   worlds: readonly ClusterSnapshot[],
   externals: readonly External[],
@@ -161,7 +167,7 @@ function workloadKey(pod: PodRecord): string {
   return `${pod.namespace}/${workloadName(pod)}`;
 }
 
-/** One for each address of a pod. */
+/** Returns one end for each address of a pod. */
 export function flowEnds(pod: PodRecord): readonly FlowEnd[] {
   return pod.addresses.map((address) => podEnd(pod, address));
 }

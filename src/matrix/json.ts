@@ -1,11 +1,12 @@
-/** The matrix for programs. */
+/** The matrix as JSON, for programs. */
 import { endName } from '../explain/flow-end.ts';
 import type { AssertionResult } from './assertion-check.ts';
 import { changeOf, type PlacedCell, type Reachability } from './reachability.ts';
 
 /**
- * One JSON document in pieces, a line a cell: `{"ends":[…],"cells":[…],"notes":[…],"assertions":[…]}`, the last where there are results.
- * Ends are those of ends.ts, cells name them.
+ * Yields one JSON document in pieces, one cell on each line:
+ * `{"ends":[…],"cells":[…],"notes":[…],"assertions":[…]}`, without `assertions` if there are no
+ * results. Ends are those of ends.ts; cells refer to them by name.
  */
 export function* matrixJson(matrix: Reachability, results: readonly AssertionResult[] | undefined): Generator<string> {
   yield `{"ends":${lines(matrix.ends)},\n"cells":[`;

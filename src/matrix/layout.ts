@@ -1,10 +1,10 @@
-/** Where the columns of a table stand, and how many of them a line takes. */
+/** Places the columns of a table, and splits them into lines. */
 
 /** Columns that belong together: all ports of one destination. */
 export interface ColumnGroup {
-  /** What stands above: the number of a row, or S1, S2, … */
+  /** The heading: the number of a row, or S1, S2, … */
   readonly id: string;
-  /** Namespace, or what else stands above that. */
+  /** The heading above that: a namespace, or another title. */
   readonly section: string;
   readonly columns: readonly unknown[];
 }
@@ -15,19 +15,22 @@ export interface Placed<T> {
   readonly item: T;
 }
 
-/** A text without control characters, and how it is to look. */
+/** A text without control characters, and its style. */
 export interface StyledText<Style extends string> {
   readonly text: string;
   readonly style?: Style;
 }
 
-/** Gives a text its look on the terminal. */
+/** Styles a text for the terminal. */
 export type Paint<Style extends string> = (text: string, style: Style) => string;
 
 const GROUP_GAP = 1;
 const SECTION_GAP = 3;
 
-/** Sections side by side, each at least as wide as its name, in as many parts as `width` makes necessary. */
+/**
+ * Places sections side by side, each at least as wide as its name. Splits them into as many parts
+ * as `width` requires.
+ */
 export function placeGroups<T extends ColumnGroup>(
   groups: readonly T[],
   width: number,
@@ -55,7 +58,7 @@ export function placeGroups<T extends ColumnGroup>(
   return parts;
 }
 
-/** One line with each text at its place. */
+/** Returns one line with each text at its place. */
 export function placeTexts<Style extends string>(
   texts: readonly Placed<StyledText<Style>>[],
   paint: Paint<Style>,

@@ -1,4 +1,4 @@
-/** Which numbers the ports of policies name, and which they do not. */
+/** Which port numbers policies name, and which they do not. */
 import type { PolicyPort, Protocol } from '../cluster/records.ts';
 
 export interface NumberedPort {
@@ -6,7 +6,7 @@ export interface NumberedPort {
   readonly protocol: Protocol;
 }
 
-/** Inclusive. */
+/** An inclusive range. */
 export interface Numbers {
   readonly first: number;
   readonly last: number;
@@ -14,7 +14,7 @@ export interface Numbers {
 
 export const LAST_PORT = 65_535;
 
-/** Nothing of a port by name, or of a whole protocol. */
+/** Returns the range of a port entry; nothing for a named port or a whole protocol. */
 export function portRange({
   port,
   endPort,
@@ -24,9 +24,10 @@ export function portRange({
 }
 
 /**
- * The first number of each stretch of named ones in which no range begins or ends, in order: one answer holds for all of it.
+ * Returns the first number of each stretch of named ports in which no range begins or ends, in
+ * order. One answer holds for the whole stretch.
  *
- * @param own numbers that may have an answer of their own, by their names; they are in the result
+ * @param own numbers whose answer may differ because they have names; the result contains them
  */
 export function namedPorts(ranges: readonly Numbers[], own: readonly number[]): readonly number[] {
   const starts = [...ranges.flatMap(({ first, last }) => [first, last + 1]), ...own.map((port) => port + 1)];
@@ -34,7 +35,7 @@ export function namedPorts(ranges: readonly Numbers[], own: readonly number[]): 
   return [...new Set([...own, ...starts.filter(isNamed)])].sort((a, b) => a - b);
 }
 
-/** The highest port that is in none of the ranges. */
+/** Returns the highest port that is in none of the ranges; undefined if they cover all. */
 export function unnamedPort(ranges: readonly Numbers[]): number | undefined {
   let port = LAST_PORT;
   for (const { first, last } of ranges.toSorted((a, b) => b.last - a.last)) {
@@ -44,7 +45,7 @@ export function unnamedPort(ranges: readonly Numbers[]): number | undefined {
   return port > 0 ? port : undefined;
 }
 
-/** Equal for equal ports. */
+/** Returns a text that is equal for equal ports. */
 export function portKey({ port, protocol }: NumberedPort): string {
   return `${protocol} ${port}`;
 }

@@ -1,12 +1,12 @@
-/** A matrix with a row and a column for each namespace, for clusters that are too large to be read pod by pod. */
+/** A matrix with a row and a column for each namespace, for clusters too large to read by pod. */
 import type { MatrixEnd } from './ends.ts';
 import { changeOf, type Reachability } from './reachability.ts';
 
 const OUTSIDE_CLUSTER = 'outside the cluster';
 
-/** What is between two sections. */
+/** Counts of the cells between two sections. */
 export interface SectionCounts {
-  /** Ports of ends that some end of the other section can reach, or not, or in one address family only. */
+  /** Cells by verdict; `mixed` is allowed in one address family only. */
   allow: number;
   deny: number;
   mixed: number;
@@ -14,12 +14,12 @@ export interface SectionCounts {
   closed: number;
 }
 
-/** The namespace of an end, or what all ends outside are called. */
+/** Returns the namespace of an end, or the title of all ends outside the cluster. */
 export function sectionOf(end: MatrixEnd): string {
   return end.kind === 'pods' ? end.namespace : OUTSIDE_CLUSTER;
 }
 
-/** By `from to`, each a section; nothing where no cell is between them. */
+/** Counts for each pair of sections; none for a pair without a cell between them. */
 export class SectionMatrix {
   readonly sections: readonly string[];
   readonly #counts = new Map<string, SectionCounts>();

@@ -1,6 +1,7 @@
 /**
- * Pods that no policy tells apart: of the same namespace, with labels that answer every selector alike, the same ports, and addresses that the
- * same ipBlocks hold. What is judged for one of them holds for all.
+ * Classes of pods that no policy tells apart: they have the same namespace and ports, labels that
+ * match the same selectors, and addresses in the same ipBlocks. A judgement about one pod holds for
+ * its class.
  */
 import { ownersByAddress } from '../cluster/address-owners.ts';
 import { parseAddress } from '../cluster/addresses.ts';
@@ -8,11 +9,11 @@ import type { LabelSelector, PodRecord, PolicyRecord } from '../cluster/records.
 import { labelOf, requirementsOf } from '../cluster/selector.ts';
 import { AddressRegions } from './address-regions.ts';
 
-/** The values of a label that no selector names are all one. */
+/** Stands for every value of a label that no selector names. */
 const UNNAMED = 0;
 
 export class PodClasses {
-  /** By the key of each label that a selector asks for: the values that selectors name. */
+  /** The values that selectors name, by label key. */
   readonly #labels = new Map<string, Set<string>>();
   readonly #regions: AddressRegions;
 
@@ -25,7 +26,7 @@ export class PodClasses {
     this.#regions = new AddressRegions(policies);
   }
 
-  /** Text that is equal for pods of the same class, and for no others. */
+  /** Returns a text that is equal for pods of the same class, and for no others. */
   key({ namespace, labels, ports, addresses }: PodRecord): string {
     return JSON.stringify([
       namespace,
@@ -42,7 +43,10 @@ export class PodClasses {
   }
 }
 
-/** The pods that policies can select: those with an address and a network of their own, and no address that is another pod's by now. */
+/**
+ * Returns the pods that policies can select: those with a network of their own and with addresses,
+ * none of which another pod has by now.
+ */
 export function selectablePods(pods: readonly PodRecord[]): readonly PodRecord[] {
   const owners = ownersByAddress(pods);
   const owns = (pod: PodRecord) => pod.addresses.every((address) => owners.get(address)?.includes(pod));

@@ -1,4 +1,4 @@
-/** The ports on which a destination is asked. */
+/** The ports on which a destination is tried. */
 import { isMistake, parseAddress, parseCidr } from '../cluster/addresses.ts';
 import type {
   Direction,
@@ -16,30 +16,30 @@ import { isWithin } from './address-regions.ts';
 import { LAST_PORT, type NumberedPort, namedPorts, portKey, portRange, unnamedPort } from './named-ports.ts';
 
 export interface MatrixPort extends NumberedPort {
-  /** Of the container port. */
+  /** The container port's name. */
   readonly name?: string;
-  /** The Services that lead there: `shop/backend:80`. */
+  /** The Services that lead to it: `shop/backend:80`. */
   readonly services?: readonly string[];
   /** It stands for all ports that no policy names. */
   readonly other?: true;
 }
 
-/** The same pod, or the same addresses outside, under the policies of now and under those of before. */
+/** A pod, or addresses outside, under one set of policies: the current ones or those before. */
 export interface PortsView {
   readonly policies: readonly PolicyRecord[];
-  /** Undefined: no pod. */
+  /** Undefined for addresses outside. */
   readonly pod: PodRecord | undefined;
   readonly addresses: readonly string[];
 }
 
-/** More ports than these are not tried of an end that does not tell its own. */
+/** The most ports to try on an end that declares none. */
 const MOST_NAMED = 8;
 const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
 
 export class DestinationPorts {
   readonly #policies: readonly PolicyRecord[];
   readonly #services: readonly ServiceRecord[];
-  /** By protocol: a port that no policy names, of any pod. */
+  /** A port that no policy names for any pod, by protocol. */
   readonly #other: ReadonlyMap<Protocol, number | undefined>;
 
   constructor(policies: readonly PolicyRecord[], services: readonly ServiceRecord[]) {
@@ -52,8 +52,9 @@ export class DestinationPorts {
   }
 
   /**
-   * The container ports, and the ports to which Services send, for a container port is only a declaration and need not be there. Of a pod
-   * without either those that its policies name, and one that none names.
+   * Returns the container ports, and the ports to which Services send, because a container port is
+   * only a declaration and may be missing. For a pod without either, returns those that its
+   * policies name, and one that none names.
    */
   ofPod(pod: PodRecord): readonly MatrixPort[] {
     const ports = new Map<string, MatrixPort>();
@@ -74,7 +75,9 @@ export class DestinationPorts {
     return this.#named(selecting, 'ingress', () => true);
   }
 
-  /** The ports on which policies let pods reach these addresses, and one that none names. */
+  /**
+   * Returns the ports on which policies let pods reach these addresses, and one that none names.
+   */
   ofAddresses(addresses: readonly string[]): readonly MatrixPort[] {
     return this.#named(
       this.#policies,
@@ -84,11 +87,13 @@ export class DestinationPorts {
   }
 
   /**
-   * What else an end has to be asked on where one that is compared with another, or that is open on every port, would look as if it were not: all
-   * ports at which the answer may begin to be another, and for each protocol one that stands for the rest.
+   * Returns further ports to try on an end, without which the matrix would hide a difference
+   * between two sets of policies, or that the end is open on every port. These are all ports at
+   * which the answer may change, and for each protocol one that stands for the rest.
    *
-   * @param views of the end; with more than one of them all ports count, else only the rest of TCP
-   * @param known the ports that it is asked on anyway
+   * @param views of the end. With more than one, all these ports count; otherwise only the rest of
+   * TCP
+   * @param known the ports that are tried anyway
    */
   beyond(views: readonly PortsView[], known: readonly MatrixPort[]): readonly MatrixPort[] {
     const own = [...known.filter(({ other }) => !other), ...views.flatMap(({ pod }) => pod?.ports ?? [])];
@@ -128,14 +133,14 @@ export class DestinationPorts {
   }
 }
 
-/** A port of a Service, and the pod's port where it leads. */
+/** A port of a Service, and the pod's port to which it leads. */
 export interface ServiceTarget {
   readonly servicePort: number;
   readonly serviceName: string | undefined;
   readonly target: MatrixPort;
 }
 
-/** Where a Service leads on this pod: nowhere if it does not select it. */
+/** Returns where a Service leads on this pod: nowhere if it does not select the pod. */
 export function serviceTargets(service: ServiceRecord, pod: PodRecord): readonly ServiceTarget[] {
   if (!isBehind(service, pod)) return [];
   return service.ports.flatMap(({ name: serviceName, protocol, port: servicePort, targetPort }) => {
@@ -144,12 +149,15 @@ export function serviceTargets(service: ServiceRecord, pod: PodRecord): readonly
   });
 }
 
-/** `TCP 80`, or `TCP other` for one that stands for the rest. */
+/** Returns `TCP 80`, or `TCP other` for a port that stands for the rest. */
 export function portTitle(port: MatrixPort): string {
   return port.other ? `${port.protocol} other` : portKey(port);
 }
 
-/** Where the answer for a port may be another than for the number before it: a policy names the port, or a range begins or has ended. */
+/**
+ * Returns the ports whose answer may differ from that of the port before: a range of a policy
+ * begins there, or ended at the port before.
+ */
 export function portBounds(policies: readonly PolicyRecord[]): readonly number[] {
   const bounds = new Set([1]);
   for (const { first, last } of [...portEntries(policies)].flatMap(portRange)) bounds.add(first).add(last + 1);
@@ -160,7 +168,7 @@ function* portEntries(policies: readonly PolicyRecord[]): Generator<PolicyPort> 
   for (const { ingress, egress } of policies) for (const { ports } of [...ingress, ...egress]) yield* ports;
 }
 
-/** The rules that can say something about a destination, and maybe some more. */
+/** Returns the rules that may apply to a destination, and perhaps some more. */
 function concerning({ policies, pod, addresses }: PortsView): PolicyRule[] {
   const isMeant = (peer: PolicyPeer) =>
     peer.ipBlock !== undefined
@@ -181,7 +189,7 @@ function holds({ ipBlock }: PolicyPeer, addresses: readonly string[]): boolean {
   });
 }
 
-/** What stands for the rest is last. */
+/** Orders by number. A port that stands for the rest comes last. */
 export function byNumber(a: MatrixPort, b: MatrixPort): number {
   return Number(a.other ?? false) - Number(b.other ?? false) || a.port - b.port || a.protocol.localeCompare(b.protocol);
 }

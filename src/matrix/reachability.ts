@@ -1,4 +1,7 @@
-/** Who can reach whom: each destination's ports, asked from everywhere, by what judges packets on the nodes. */
+/**
+ * Who can reach whom: judges flows from everywhere to each destination's ports, with the code that
+ * judges packets on the nodes.
+ */
 import { familyOf } from '../cluster/addresses.ts';
 import { modeOf } from '../cluster/mode.ts';
 import { recordKey } from '../cluster/records.ts';
@@ -12,13 +15,13 @@ import { addressEnds, type External, type JudgedEnd, type MatrixEnd, podEnds } f
 import { portKey } from './named-ports.ts';
 import { byNumber, type MatrixPort } from './ports.ts';
 
-/** `mixed`: in one address family only. */
+/** `mixed`: allowed in one address family only. */
 export type CellVerdict = EnforcedVerdict | 'mixed';
 
-/** Where it is mixed, `egress`, `ingress` and `reason` are those of the family that is denied. */
+/** For `mixed`, `egress`, `ingress` and `reason` are those of the denied family. */
 export interface Cell extends Omit<Judgement, 'verdict'> {
   readonly verdict: CellVerdict;
-  /** What it was before the change; only where a change is looked at. */
+  /** The verdict before the change; present only in a comparison. */
   readonly before?: CellVerdict;
 }
 
@@ -30,7 +33,7 @@ export interface PlacedCell {
   readonly to: MatrixEnd;
   readonly port: MatrixPort;
   readonly cell: Cell;
-  /** What `Reachability.cell` gives it for. */
+  /** The arguments of `Reachability.cell` for this cell. */
   readonly at: readonly [from: number, to: number, port: number];
 }
 
@@ -38,7 +41,10 @@ export interface MatrixOptions {
   readonly services?: readonly ServiceRecord[];
   /** Addresses outside the cluster to ask about, besides those that the policies tell apart. */
   readonly externals?: readonly External[];
-  /** The cluster as it was: all its policies count, and the labels and ports of those of its pods and namespaces that are still there. */
+  /**
+   * The cluster before the change. All its policies count; of its pods and namespaces only the
+   * labels and ports of those that still exist.
+   */
   readonly before?: ClusterSnapshot;
 }
 
@@ -48,15 +54,15 @@ const ORDER: Readonly<Record<CellVerdict, number>> = { deny: 0, mixed: 1, allow:
 
 export class Reachability {
   readonly ends: readonly MatrixEnd[];
-  /** What is not in the matrix, in sentences without a full stop. */
+  /** What the matrix leaves out, in sentences without a full stop. */
   readonly notes: readonly string[];
-  /** What the cells' `before` is judged by, if they have one: the pods of now as they were. */
+  /** The cluster by which the cells' `before` is judged, if they have one; see asBefore. */
   readonly before: ClusterSnapshot | undefined;
   readonly #judged: readonly JudgedEnd[];
   readonly #classes: readonly number[];
   readonly #classCount: number;
   readonly #judges: readonly ClusterJudge[];
-  /** By the classes of both ends and the port. Few cells differ, and equal ones are one object. */
+  /** By the classes of both ends and the port. Equal cells share one object, as few differ. */
   readonly #cells = new Map<number, Cell>();
   readonly #distinct = new Map<string, Cell>();
 
@@ -78,15 +84,16 @@ export class Reachability {
   }
 
   /**
-   * Whether `ends[from]` can open a connection to port number `port` of `ends[to].ports`. Undefined where there is nothing to ask: a pod
-   * and itself, two ends outside the cluster, ends without an address family in common.
+   * Returns whether `ends[from]` can open a connection to `ends[to].ports[port]`. Undefined if
+   * there is nothing to judge: a pod and itself, two ends outside the cluster, ends without a
+   * common address family.
    */
   cell(from: number, to: number, port: number): Cell | undefined {
     const asked = this.ends[to]?.ports[port];
     return asked && this.#cellOn(asked, from, to);
   }
 
-  /** All cells, row by row. */
+  /** Yields all cells, row by row. */
   *cells(): Generator<PlacedCell> {
     for (const [i, from] of this.ends.entries()) {
       for (const [j, to] of this.ends.entries()) {
@@ -98,7 +105,7 @@ export class Reachability {
     }
   }
 
-  /** The flow to explain a cell by: where the address families differ, one that is denied. */
+  /** Returns the flow that explains a cell: if the address families differ, a denied one. */
   flow(from: number, to: number, port: number): readonly [from: FlowEnd, to: FlowEnd] | undefined {
     const flows = this.#flows(from, to);
     const asked = this.ends[to]?.ports[port];
@@ -108,7 +115,10 @@ export class Reachability {
     return flows.find(isDenied) ?? flows[0];
   }
 
-  /** Each end with those of the ports beyond its own on which something changed, or on which somebody reaches all that it could listen on. */
+  /**
+   * Returns the ends. Each gets those ports beyond its own on which something changed, or on which
+   * some end reaches everything that it could listen on.
+   */
   #endsWithTellingPorts(): readonly MatrixEnd[] {
     const telling = new Map<string, boolean>();
     return this.#judged.map(({ end, beyond }, to) => {
@@ -142,7 +152,7 @@ export class Reachability {
     return cell;
   }
 
-  /** Flows that stand for those of a cell, one for each address family that both ends have. */
+  /** Returns the flows that stand for a cell, one for each address family that both ends have. */
   #flows(from: number, to: number): readonly (readonly [from: FlowEnd, to: FlowEnd])[] {
     const [sources, destinations] = this.#pair(from, to) ?? [[], []];
     return sources.flatMap((source) => {
@@ -172,20 +182,22 @@ export class Reachability {
   }
 }
 
-/** What a change of policies did to a cell. */
+/** Returns what a change of policies did to a cell. */
 export function changeOf({ verdict, before = verdict }: Cell): CellChange | undefined {
   if (verdict === before) return undefined;
   return ORDER[verdict] > ORDER[before] ? 'opened' : 'closed';
 }
 
-/** One verdict of those in each address family. */
+/** Combines the verdicts of the address families into one. */
 function combined(judgements: readonly EnforcedJudgement[]): Cell | undefined {
   const denied = judgements.find(({ verdict }) => verdict === 'deny');
   if (denied === undefined) return judgements[0];
   return judgements.every(({ verdict }) => verdict === 'deny') ? denied : { ...denied, verdict: 'mixed' };
 }
 
-/** The pods of now with the labels and ports, the namespaces and the policies of before. */
+/**
+ * Returns the current pods and namespaces with their former labels and ports, and the old policies.
+ */
 function asBefore(now: ClusterSnapshot, before: ClusterSnapshot): ClusterSnapshot {
   const pods = new Map(before.pods.map((pod) => [recordKey(pod), pod]));
   const namespaces = new Map(before.namespaces.map((each) => [each.name, each]));
@@ -211,9 +223,7 @@ function notesOn(
   const modes = new Map(namespaces.map((each) => [each.name, each]));
   const audited = policies.filter((each) => modeOf(each, modes.get(each.namespace)) === 'audit').map(recordKey);
   return [
-    ...(inHostNetwork.length > 0
-      ? [`in the network of their node, where no policy holds: ${listed(inHostNetwork)}`]
-      : []),
+    ...(inHostNetwork.length > 0 ? [`in their node's network, where no policy applies: ${listed(inHostNetwork)}`] : []),
     ...(others.length > 0 ? [`without an address of their own: ${listed(others)}`] : []),
     ...(audited.length > 0 ? [`audited and not enforced, what they deny counts as allowed: ${listed(audited)}`] : []),
     ...(omittedBlocks > 0 ? [`${omittedBlocks} more address blocks that policies name`] : []),

@@ -1,6 +1,7 @@
 /**
- * Who can reach whom, as a table for people: a row for each sender, a column for each port of each destination, one character a cell.
- * Rows are numbered, and a destination is headed by the number that its own row has, so the rows are the legend of the columns.
+ * Who can reach whom, as a table for people: a row for each sender, a column for each port of each
+ * destination, and one character for each cell. Rows are numbered. The number of a destination's
+ * own row heads its columns, so the rows are the legend of the columns.
  *
  *     from \ to         shop         services
  *                       1  2  3      S1
@@ -15,9 +16,9 @@ const NARROWEST_LABEL = 12;
 const LONGEST_NAME = 40;
 
 export interface TableRow {
-  /** What `stateAt` is asked with. */
+  /** The argument of `stateAt`. */
   readonly key: string;
-  /** The number of the row; empty for one that is no destination. */
+  /** The number of the row; empty if it is not a destination. */
   readonly id: string;
   readonly section: string;
   readonly name: string;
@@ -25,11 +26,11 @@ export interface TableRow {
 
 /** A destination. */
 export interface TableGroup extends ColumnGroup {
-  /** What `stateAt` is asked with. */
+  /** The argument of `stateAt`. */
   readonly key: string;
-  /** Where no row has its number: what the legend calls it. */
+  /** Its name in the legend, if no row has its number. */
   readonly name?: string;
-  /** `TCP 80`; empty for a destination that is not divided by ports. */
+  /** Titles such as `TCP 80`; an empty one for a destination that is not split by ports. */
   readonly columns: readonly string[];
 }
 
@@ -43,19 +44,19 @@ export interface CellLook<Style extends string> {
 export interface TableContent<State extends string> {
   readonly rows: readonly TableRow[];
   readonly groups: readonly TableGroup[];
-  /** Undefined where the cell stays empty. */
+  /** Returns the state of a cell; undefined if it stays empty. */
   stateAt(row: string, group: string, column: number): State | undefined;
 }
 
 export interface TableOptions<State extends string, Style extends string> {
-  /** Characters a line; wider tables are cut into several. */
+  /** Characters on a line; wider tables are split into several. */
   readonly width: number;
   /** In the order of the legend. */
   readonly looks: Readonly<Record<State, CellLook<Style>>>;
   readonly paint: Paint<Style | 'bold' | 'dim'>;
 }
 
-/** The table and its legend, each line ended. */
+/** Returns the table and its legend. Each line ends with a newline. */
 export function renderTable<State extends string, Style extends string>(
   content: TableContent<State>,
   options: TableOptions<State, Style>,
@@ -92,7 +93,7 @@ export function renderTable<State extends string, Style extends string>(
   return [...lines, '', marks.join('   '), ...portsLegend(groups), ''].join('\n');
 }
 
-/** By namespace, then by name, the numbers in them read as numbers. Keys are `namespace/name`. */
+/** Orders keys `namespace/name` by namespace, then by name; digits in them count as numbers. */
 export function byNamespaceAndName(a: string, b: string): number {
   const [namespaceA = '', nameA = ''] = a.split('/');
   const [namespaceB = '', nameB = ''] = b.split('/');
@@ -100,7 +101,7 @@ export function byNamespaceAndName(a: string, b: string): number {
   return compare(namespaceA, namespaceB) || compare(nameA, nameB);
 }
 
-/** The ends of a generated name tell it from its siblings. */
+/** Cuts a long name in the middle: the end of a generated name tells it from its siblings. */
 function shorten(name: string): string {
   return name.length <= LONGEST_NAME ? name : `${name.slice(0, LONGEST_NAME - 9)}…${name.slice(-8)}`;
 }
@@ -125,12 +126,12 @@ function header(part: readonly Placed<TableGroup>[], paint: Paint<'bold' | 'dim'
   ];
 }
 
-/** a, b, c, … within its destination. */
+/** Returns the letter of a column within its destination: a, b, c, … */
 function letterOf(index: number): string {
   return 'abcdefghijklmnopqrstuvwxyz'[index % 26] ?? '';
 }
 
-/** Destinations that rows name share a line where their ports are the same; the others have one each. */
+/** Destinations with a row share a line if their ports are the same; the others get one each. */
 function portsLegend(groups: readonly TableGroup[]): string[] {
   const divided = groups.filter(({ columns }) => columns.some((column) => column !== ''));
   if (divided.length === 0) return [];
@@ -147,7 +148,7 @@ function portsLegend(groups: readonly TableGroup[]): string[] {
   ];
 }
 
-/** `1-3 5` for 1, 2, 3 and 5. */
+/** Returns `1-3 5` for 1, 2, 3 and 5. */
 function ranges(numbers: readonly number[]): string {
   const runs: [first: number, last: number][] = [];
   for (const number of numbers) {

@@ -52,7 +52,7 @@ describeAsRoot('podfence agent on manifests', () => {
     writeFileSync(file, '');
     await agent.logged(
       'that it keeps them',
-      ({ level, msg }) => level === 'error' && msg.startsWith('what was known stands'),
+      ({ level, msg }) => level === 'error' && msg.startsWith('the last known state stays in force'),
     );
     expect((await agent.status()).enforced).toMatchObject({ policies: 1, isolatedAddresses: 1 });
     writeFileSync(file, POD + policy('first') + policy('second'));

@@ -37,7 +37,7 @@ describeAsRoot('The start-up taint', () => {
     await agent.shows('that it is gone', ({ startupTaint }) => startupTaint?.state === 'removed');
     expect(await world.api.call('taintsOf', NODE)).toEqual(TAINTS.slice(0, 1));
     const words = agent.log.map(({ msg }) => msg);
-    const gone = words.findIndex((msg) => msg.startsWith('the start-up taint is taken away'));
+    const gone = words.findIndex((msg) => msg.startsWith('removed the start-up taint'));
     expect(gone).toBeGreaterThan(words.indexOf('enforcing'));
   });
 

@@ -50,7 +50,7 @@ describe('the start-up taint', () => {
     expect(server.nodes.taints('node-1')).toEqual([GPU]);
     expect(server.nodes.taints('node-2')).toEqual(all);
     expect(log.map(({ level, msg }) => [level, msg])).toEqual([
-      [30, 'the start-up taint is taken away: pods may come'],
+      [30, 'removed the start-up taint: pods may be scheduled here'],
     ]);
   });
 

@@ -112,7 +112,7 @@ describe('a watch that breaks', () => {
     cluster.clock.advance(4999);
     expect(told()).toMatchObject([{ level: 40, reason: 'inactive', retryInSeconds: 0.25 }]);
     cluster.clock.advance(1);
-    const back = { level: 30, msg: 'the API server is watched again', outageSeconds: 26 };
+    const back = { level: 30, msg: 'watching the API server again', outageSeconds: 26 };
     expect(told().slice(1)).toMatchObject([back]);
     for (const asked of [4, 5]) {
       cluster.clock.advance(80_000);

@@ -59,7 +59,7 @@ describe('a rule that a wider one shadows', () => {
   ])('is told beside %s', (_, wide, narrow, other) =>
     expectFinding(
       'shadowed-rule',
-      /^warning spec\.ingress\[1\]: spec\.ingress\[0\] allows all that this rule allows/,
+      /^warning spec\.ingress\[1\]: spec\.ingress\[0\] allows everything that this rule allows/,
       [ingress(wide, narrow)],
       [ingress(wide, other)],
     ),
@@ -77,8 +77,8 @@ describe('a rule that a wider one shadows', () => {
   it('is told of an entry beside a wider one in the same list', async () => {
     const entries = ingress(rule([app('web'), { podSelector: {} }], { port: 80 }, { port: 8080 }, { port: 80 }));
     expect(await findingsOf('shadowed-rule', [entries])).toEqual([
-      expect.stringMatching(/^warning spec\.ingress\[0\]\.from\[0\]: spec\.ingress\[0\]\.from\[1\] matches all/),
-      expect.stringMatching(/^warning spec\.ingress\[0\]\.ports\[2\]: spec\.ingress\[0\]\.ports\[0\] has all/),
+      expect.stringMatching(/^warning spec\.ingress\[0\]\.from\[0\]: spec\.ingress\[0\]\.from\[1\] matches everything/),
+      expect.stringMatching(/^warning spec\.ingress\[0\]\.ports\[2\]: spec\.ingress\[0\]\.ports\[0\] includes all/),
     ]);
   });
 
@@ -111,7 +111,7 @@ describe('a rule that a wider one shadows', () => {
     });
     const others = (wide: object) => policy({ ingress: [wide] }, { name: 'q' });
     expect(await findingsOf('shadowed-rule', [partly, others({})])).toEqual([
-      'hint spec.ingress[0]: spec.ingress[0] of policy shop/q allows all that this rule allows',
+      'hint spec.ingress[0]: spec.ingress[0] of policy shop/q allows everything that this rule allows',
     ]);
     expect(await findingsOf('shadowed-rule', [partly, others(rule([{ podSelector: {} }]))])).toEqual([
       expect.stringMatching(/^info spec\.ingress\[0\]/),
@@ -126,7 +126,7 @@ describe('a policy without effect', () => {
   it('is told where another one says the same, once', () =>
     expectFinding(
       'policy-without-effect',
-      /^warning : policy shop\/a selects the same pods and allows all that this one allows/,
+      /^warning : policy shop\/a selects the same pods and allows everything that this one allows/,
       [web({ ingress: [rule([app('api')])] }, 'a'), web({ ingress: [rule([app('api')])] }, 'b')],
       [web({ ingress: [rule([app('api')])] }, 'a'), web({ ingress: [rule([app('db')])] }, 'b')],
     ));
@@ -156,7 +156,7 @@ describe('rules of a direction that policyTypes leave out', () => {
   it('are told, for they are ignored', () =>
     expectFinding(
       'ignored-rules',
-      /^warning spec\.egress: policyTypes has Ingress only: the rules of egress are ignored, and egress stays open \| Add Egress/,
+      /^warning spec\.egress: policyTypes has only Ingress: the egress rules are ignored, and egress stays open \| Add Egress/,
       [policy({ policyTypes: ['Ingress'], egress: [{ to: [app('web')] }] })],
       [policy({ policyTypes: ['Ingress', 'Egress'], egress: [{ to: [app('web')] }] })],
     ));
@@ -164,7 +164,7 @@ describe('rules of a direction that policyTypes leave out', () => {
   it('are told of ingress too', () =>
     expectFinding(
       'ignored-rules',
-      /^warning spec\.ingress: policyTypes has Egress only/,
+      /^warning spec\.ingress: policyTypes has only Egress/,
       [policy({ policyTypes: ['Egress'], ingress: [{}] })],
       [policy({ policyTypes: ['Egress'], ingress: [] })],
     ));
@@ -174,7 +174,7 @@ describe('a namespace without any policy', () => {
   it('is worth knowing where pods are in it', () =>
     expectFinding(
       'namespace-without-policy',
-      /^info : no policy is in namespace shop/,
+      /^info : namespace shop has no policy/,
       [namespace('shop'), { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'shop' } }],
       [namespace('shop'), { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'shop' } }, policy({})],
     ));

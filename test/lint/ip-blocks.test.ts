@@ -9,21 +9,21 @@ describe('an ipBlock over addresses of pods', () => {
   it('is told of a block in the range that pods usually have', () =>
     expectFinding(
       'ip-block-over-pods',
-      /^warning spec\.ingress\[0\]\.from\[0\]\.ipBlock\.cidr: 10\.244\.3\.0\/24 lies in 10\.244\.0\.0\/16/,
+      /^warning spec\.ingress\[0\]\.from\[0\]\.ipBlock\.cidr: 10\.244\.3\.0\/24 is inside 10\.244\.0\.0\/16/,
       [from(block('10.244.3.0/24'))],
       [from(block('10.99.3.0/24'))],
     ));
 
   it('is told of that range itself', async () => {
     expect(await findingsOf('ip-block-over-pods', [from(block('10.244.0.0/16'))])).toEqual([
-      expect.stringMatching(/10\.244\.0\.0\/16 is the range which pods have their addresses from/),
+      expect.stringMatching(/10\.244\.0\.0\/16 is the range of pod addresses/),
     ]);
   });
 
   it('is told of the address of a pod', () =>
     expectFinding(
       'ip-block-over-pods',
-      /^warning .*172\.20\.0\.0\/16 holds the address of pod shop\/web/,
+      /^warning .*172\.20\.0\.0\/16 contains the address of pod shop\/web/,
       [podAt('172.20.1.7'), from(block('172.20.0.0/16'))],
       [podAt('172.20.1.7'), from(block('172.20.0.0/16', '172.20.1.0/24'))],
     ));
@@ -31,14 +31,16 @@ describe('an ipBlock over addresses of pods', () => {
   it('is told of an IPv6 address of a pod', () =>
     expectFinding(
       'ip-block-over-pods',
-      /holds the address of pod/,
+      /contains the address of pod/,
       [podAt('2001:db8::7'), from(block('2001:db8::/64'))],
       [podAt('2001:db8::7'), from(block('2001:db8:1::/64'))],
     ));
 
   it('is only worth knowing where pods would usually be in a wider block', async () => {
     expect(await findingsOf('ip-block-over-pods', [from(block('10.0.0.0/8'))])).toEqual([
-      expect.stringMatching(/^info .*every pod is allowed \| Without pods it is: except: \[10\.244\.0\.0\/16\]\.$/),
+      expect.stringMatching(
+        /^info .*every pod is allowed \| To leave pods out, write except: \[10\.244\.0\.0\/16\]\.$/,
+      ),
     ]);
   });
 
@@ -100,7 +102,7 @@ describe('an except that changes nothing', () => {
   it('is told where another except holds it', () =>
     expectFinding(
       'except-without-effect',
-      /^warning spec\.ingress\[0\]\.from\[0\]\.ipBlock\.except\[1\]: the except 192\.0\.2\.64\/26 takes nothing away, another one/,
+      /^warning spec\.ingress\[0\]\.from\[0\]\.ipBlock\.except\[1\]: the except 192\.0\.2\.64\/26 has no effect: another except/,
       [from(block('192.0.2.0/24', '192.0.2.0/25', '192.0.2.64/26'))],
       [from(block('192.0.2.0/24', '192.0.2.0/25', '192.0.2.192/26'))],
     ));
@@ -126,13 +128,13 @@ describe('an except that changes nothing', () => {
           { from: [block('192.0.2.0/25')], ports: [{ port, endPort: 90 }] },
         ],
       });
-    return expectFinding('except-without-effect', /takes nothing away/, [rules(79)], [rules(81)]);
+    return expectFinding('except-without-effect', /has no effect/, [rules(79)], [rules(81)]);
   });
 
   it('is told where a rule allows any peer', () =>
     expectFinding(
       'except-without-effect',
-      /takes nothing away/,
+      /has no effect/,
       [policy({ ingress: [{ from: [block('192.0.2.0/24', '192.0.2.64/26')] }, {}] })],
       [policy({ ingress: [{ from: [block('192.0.2.0/24', '192.0.2.64/26')] }, { ports: [{ port: 80 }] }] })],
     ));

@@ -43,7 +43,7 @@ describe('a peer that matches no pod', () => {
   it('is told of the DNS pods, which are in kube-system, without any pod to look at', () =>
     expectFinding(
       'peer-matches-nothing',
-      /The pods of DNS are in kube-system/,
+      /The DNS pods are in kube-system/,
       [policy({ egress: [{ to: [{ podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }] }] })],
       [
         policy({
@@ -210,7 +210,7 @@ describe('two peers that were meant as one', () => {
   it('are told of the DNS pods', () =>
     expectFinding(
       'or-instead-of-and',
-      /the pods of DNS are not in shop/,
+      /the DNS pods are not in shop/,
       [
         policy({
           egress: [{ to: [inNamespace('kube-system'), { podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }] }],

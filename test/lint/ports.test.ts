@@ -60,7 +60,7 @@ describe('a port that no container has', () => {
   it('is told of the pods that a rule of egress leads to', () =>
     expectFinding(
       'port-not-listened',
-      /^info spec\.egress\[0\].*that the rule leads to has port TCP 8080/,
+      /^info spec\.egress\[0\].*that the rule matches has port TCP 8080/,
       [...PODS, egress([app('backend')], { port: 8080 })],
       [...PODS, egress([app('backend')], { port: 8080, endPort: 9000 })],
     ));
@@ -134,7 +134,7 @@ describe('a port name that no container has', () => {
   it('is looked for on the pods that a rule of egress leads to', () =>
     expectFinding(
       'unknown-named-port',
-      /that the rule leads to has a TCP port named "http"/,
+      /that the rule matches has a TCP port named "http"/,
       [...PODS, egress([app('backend')], { port: 'http' })],
       [...PODS, egress([app('frontend')], { port: 'http' })],
     ));

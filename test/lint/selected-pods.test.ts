@@ -15,7 +15,7 @@ describe('a policy that selects no pod', () => {
 
   it('is told with the values there are, where none is like it', async () => {
     expect(await findingsOf('selects-no-pod', [...SHOP, selecting('worker')])).toEqual([
-      'warning spec.podSelector: no pod of shop has app=worker: the policy selects nobody | Values of app there: backend, frontend.',
+      'warning spec.podSelector: no pod of shop has app=worker: the policy selects nothing | Values of app there: backend, frontend.',
     ]);
   });
 
@@ -30,7 +30,7 @@ describe('a policy that selects no pod', () => {
   it('is told where the namespace is nearly that of pods', () =>
     expectFinding(
       'selects-no-pod',
-      'warning metadata.namespace: there are no pods in a namespace "shpo" | Did you mean shop?'.replaceAll(
+      'warning metadata.namespace: there are no pods in namespace "shpo" | Did you mean shop?'.replaceAll(
         /[.?|]/g,
         '\\$&',
       ),

@@ -78,8 +78,8 @@ describe('a YAML map of many keys', () => {
   it('still may have none twice', () => {
     const [document] = readYaml('a: 1\nb: {c: 1, c: 2}\na: 3\n<<: {d: 1}\n');
     expect(document?.syntaxProblems).toEqual([
-      { line: 2, column: 11, message: 'this key is in the map twice', hint: 'Remove one of them.' },
-      { line: 3, column: 1, message: 'this key is in the map twice', hint: 'Remove one of them.' },
+      { line: 2, column: 11, message: 'this key appears twice in the map', hint: 'Remove one of them.' },
+      { line: 3, column: 1, message: 'this key appears twice in the map', hint: 'Remove one of them.' },
     ]);
   });
 });
@@ -117,7 +117,7 @@ describe('a file beyond the bound', () => {
     truncateSync(file, MAX_BYTES + 1);
     const { problems } = await loadManifests([file]);
     expect(problems).toEqual([
-      expect.objectContaining({ file, severity: 'error', message: 'the file has more than 32 MiB and is not read' }),
+      expect.objectContaining({ file, severity: 'error', message: 'the file is larger than 32 MiB and is not read' }),
     ]);
   });
 

@@ -319,7 +319,7 @@ describe('bad input', () => {
       'a version that is gone',
       object('extensions/v1beta1', 'NetworkPolicy', 'p'),
       [
-        '2:13  NetworkPolicy default/p  apiVersion: extensions/v1beta1 is gone since Kubernetes 1.16: this policy is not enforced. Did you mean networking.k8s.io/v1?',
+        '2:13  NetworkPolicy default/p  apiVersion: Kubernetes 1.16 removed extensions/v1beta1: this policy is not enforced. Did you mean networking.k8s.io/v1?',
       ],
     ],
     [
@@ -390,7 +390,7 @@ describe('bad input', () => {
       ],
     ],
     ['a patch that deletes', pod('a') + pod('a', '$patch: delete\n'), []],
-    ['nothing but comments', '# nothing\n---\n', ['warning: no object is in this file']],
+    ['nothing but comments', '# nothing\n---\n', ['warning: the file contains no object']],
     [
       'an unrendered template',
       policy('p', '{ingress: [{ports: [{port: {{ .Values.port }}}]}]}').replace('}}}]', '}}}]'),
@@ -446,9 +446,9 @@ describe('bad input', () => {
     });
     const { problems } = await loadManifests([folder.path]);
     expect(problems.map((problem) => formatProblem(problem).replace(`${folder.path}/`, ''))).toEqual([
-      'Chart.yaml:1:1  kind: the object has no kind. This is a part of a Helm chart: give the output of `helm template` instead.',
+      'Chart.yaml:1:1  kind: the object has no kind. This is part of a Helm chart: give the output of `helm template` instead.',
       'a.json:2:1  expected a key, found "}". Remove the comma in front of it.',
-      'values.yaml:1:1  kind: the object has no kind. This is a part of a Helm chart: give the output of `helm template` instead.',
+      'values.yaml:1:1  kind: the object has no kind. This is part of a Helm chart: give the output of `helm template` instead.',
     ]);
   });
 });

@@ -12,7 +12,7 @@ const POD =
   'apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop}\nspec: {containers: [{name: c, image: i}]}\n';
 const policy = (name: string, namespace = 'shop') =>
   `apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec: {podSelector: {}}\n`;
-const STANDS = 'what was known stands';
+const STANDS = 'the last known state stays in force';
 
 let root: string;
 let folder: string;
@@ -59,10 +59,10 @@ function known(): string[] {
 
 describe('followed manifests', () => {
   it.each<[string, () => void, string]>([
-    ['emptied', () => write('all.yaml', ''), 'no object is in this file'],
+    ['emptied', () => write('all.yaml', ''), 'the file contains no object'],
     ['binary', () => write('all.yaml', new Uint8Array([1, 0, 2])), 'the file is binary'],
     ['unparseable', () => write('all.yaml', `${POD}  spec: [}`), 'all.yaml:'],
-    ['removed', () => rmSync(join(folder, 'all.yaml')), 'no *.yaml, *.yml or *.json file is in this folder'],
+    ['removed', () => rmSync(join(folder, 'all.yaml')), 'the folder contains no *.yaml, *.yml or *.json file'],
     ['removed with its folder', () => rmSync(folder, { recursive: true }), 'there is no such file or folder'],
     [
       'a policy whose namespace is no name',

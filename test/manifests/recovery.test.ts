@@ -124,7 +124,7 @@ describe('a policy that does not parse fails closed', () => {
     const { snapshot, problems } = await load(text);
     expect(snapshot.policies).toEqual([]);
     expect(problems.map(({ message }) => message)).toContain(
-      'this looks like a NetworkPolicy, but its namespace cannot be read: no pod is isolated by it',
+      'this looks like a NetworkPolicy, but its namespace cannot be read: it isolates no pod',
     );
   });
 

@@ -39,14 +39,14 @@ describe('a folder', () => {
     await symlink(join(folder.path, 'a.yaml'), join(folder.path, 'b.yaml'));
     expect(await read(folder.path, [folder.path, folder.path, join(folder.path, 'a.yaml')])).toEqual([
       'a.yaml: a',
-      `${folder.path}! no *.yaml, *.yml or *.json file is in this folder`,
+      `${folder.path}! the folder contains no *.yaml, *.yml or *.json file`,
     ]);
   });
 
   it('without manifests is a problem', async () => {
     await using folder = await folderOf({ 'README.md': '' });
     expect(await read('none', [folder.path])).toEqual([
-      `${folder.path}! no *.yaml, *.yml or *.json file is in this folder`,
+      `${folder.path}! the folder contains no *.yaml, *.yml or *.json file`,
     ]);
   });
 

@@ -60,11 +60,11 @@ describe('an error leaves the documents around it whole', () => {
       'spec:\n\t- 1\n',
       '4:1 a tab indents this line; YAML allows spaces only | Indent with spaces.',
     ],
-    ['a key twice', 'spec: 1\nkind: x\nspec: 2\n', '5:1 this key is in the map twice | Remove one of them.'],
+    ['a key twice', 'spec: 1\nkind: x\nspec: 2\n', '5:1 this key appears twice in the map | Remove one of them.'],
     [
       'two keys in a line',
       'spec: a: 1\n',
-      '3:7 a second `key:` stands in the value of a key | Put it on a line of its own, or quote the value.',
+      '3:7 the value of a key contains a second `key:` | Put it on a line of its own, or quote the value.',
     ],
     [
       'an open bracket',
@@ -77,7 +77,7 @@ describe('an error leaves the documents around it whole', () => {
       'a:\n  - b\n c: 1\n',
       '5:1 the YAML does not parse: all mapping items must start at the same column',
     ],
-    ['a reserved character', 'name: @x\n', '3:7 a text may not begin with this character | Write it in quotes.'],
+    ['a reserved character', 'name: @x\n', '3:7 a string may not begin with this character | Write it in quotes.'],
     [
       'an alias without an anchor',
       'host: *.example.com\n',

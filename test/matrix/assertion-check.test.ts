@@ -142,9 +142,9 @@ describe('an allow', () => {
 
 describe('an assertion that holds for nothing', () => {
   test.each([
-    ['shop/wbe -> shop/db:5432', 'shop/wbe is the name of no pod', 'Did you mean shop/web?'],
-    ['shop/web -> shop/frnt:80', 'shop/frnt is the name of no pod and no Service', 'Did you mean shop/front?'],
-    ['shop/web -> shop/db:sqll', 'nothing of shop/db has a port sqll of TCP', 'Did you mean sql?'],
+    ['shop/wbe -> shop/db:5432', 'no pod is named shop/wbe', 'Did you mean shop/web?'],
+    ['shop/web -> shop/frnt:80', 'no pod or Service is named shop/frnt', 'Did you mean shop/front?'],
+    ['shop/web -> shop/db:sqll', 'shop/db has no TCP port named sqll', 'Did you mean sql?'],
     ['shop/db -> shop/db:5432', expect.stringContaining('there is no flow from shop/db to shop/db'), undefined],
     ['fd00::/8 -> shop/db:5432', expect.stringContaining('no address family in common'), undefined],
   ])('%s is a problem', (text, message, hint) => {
@@ -154,7 +154,7 @@ describe('an assertion that holds for nothing', () => {
   test('says that no policy holds for the pods that it names', () => {
     const proxy = pod('shop/proxy', '172.18.0.2', {}, { hostNetwork: true });
     expect(problem('shop/proxy -> shop/db:5432', { ...SHOP, pods: [...SHOP.pods, proxy] })).toEqual([
-      'shop/proxy is in the network of its node, where no policy holds',
+      "shop/proxy is in its node's network, where no policy applies",
       undefined,
     ]);
   });
@@ -173,7 +173,7 @@ describe('pods in the network of their node', () => {
 
   test('are why nothing can be checked where a Service leads to no others', () => {
     expect(check('else/* -> shop/proxy:80', cluster, proxies)).toMatchObject({
-      message: 'shop/db-proxy is in the network of its node, where no policy holds',
+      message: "shop/db-proxy is in its node's network, where no policy applies",
     });
   });
 });

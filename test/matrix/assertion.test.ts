@@ -68,7 +68,7 @@ test('a file has an assertion a line, comments, and empty lines', () => {
 
 test.each([
   ['alow a/x -> b/y:80', '"alow" is neither allow nor deny', 'Did you mean allow?'],
-  ['deny me a/x -> b/y:80', '"me" stands between deny and the source', undefined],
+  ['deny me a/x -> b/y:80', 'unexpected "me" between deny and the source', undefined],
   ['a/x => b/y:80', 'expected FROM -> TO:PORT, such as default/* -> prod/db:5432', 'Did you mean a/x -> b/y:80?'],
   ['a/x b/y', 'expected FROM -> TO:PORT, such as default/* -> prod/db:5432', undefined],
   ['a/x -> b/y -> c/z', 'there is more than one ->; write a line for each', undefined],
@@ -79,8 +79,8 @@ test.each([
   ['a/x -> b/y:80/tpc', '"tpc" is not a protocol; protocols are tcp, udp and sctp', 'Did you mean 80/tcp?'],
   ['a/x -> b/y:udp/53', '"53" is not a protocol; protocols are tcp, udp and sctp', 'Did you mean 53/udp?'],
   ['a/x -> b/y:99999', '99999 is not a port; ports are 1 to 65535', undefined],
-  ['a/x -> b/y:90-80', '90-80 is no range of ports', 'Did you mean 80-90?'],
-  ['a/x -> b/y:', '"" is no port and no name of one', undefined],
+  ['a/x -> b/y:90-80', '90-80 is not a range of ports', 'Did you mean 80-90?'],
+  ['a/x -> b/y:', '"" is neither a port number nor a port name', undefined],
   ['a/x -> y:80', '"y" names no namespace', 'Write NAMESPACE/y, or */y for every namespace.'],
   [
     'a/X_1 -> b/y',

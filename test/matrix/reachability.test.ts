@@ -137,7 +137,7 @@ describe('a matrix', () => {
     const { ends, notes } = new Reachability({ ...SHOP, pods: [...SHOP.pods, onNode, pending] });
     expect(ends.map(({ name }) => name)).toEqual(['else/stranger', 'shop/db-1', 'shop/web', 'outside', '10.9.0.0/16']);
     expect(notes).toEqual([
-      'in the network of their node, where no policy holds: shop/proxy',
+      "in their node's network, where no policy applies: shop/proxy",
       'without an address of their own: shop/pending',
     ]);
   });

@@ -1,14 +1,14 @@
 /// <reference lib="dom" />
 /**
- * The grid of the page, and what filters it. This function goes into the page as text: it may use nothing but its arguments and what every
- * browser has.
+ * The grid of the page, and its filters. The page contains this function as text: it may use
+ * nothing but its arguments and what every browser has.
  */
 import type { PageModel, Tally } from './client-model.ts';
 import type { Panel } from './client-panel.ts';
 
 export function startGrid(model: PageModel, makePanelFor: (onClose: () => void) => Panel): void {
   const { data } = model;
-  /** More rows than these start folded, one row a namespace. */
+  /** With more rows than these the page starts folded, with one row for each namespace. */
   const mostUnfolded = 60;
   const byId = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
   const table = byId<HTMLTableElement>('grid');
@@ -58,7 +58,7 @@ export function startGrid(model: PageModel, makePanelFor: (onClose: () => void) 
     const named = all.filter((end) => data.ends[end]?.name.toLowerCase().includes(needle));
     const asked = (end: number) =>
       portSelect.value === '' || data.ends[end]?.ports.some(({ title }) => title === portSelect.value);
-    // A name that is looked for may be at either side.
+    // The name in the search field may be on either side.
     const sources = needle === '' ? all : all.filter((i) => named.includes(i) || named.some((j) => touches(i, j)));
     const destinations = (needle === '' ? all : sources).filter(asked);
     rows = lines(
@@ -78,7 +78,7 @@ export function startGrid(model: PageModel, makePanelFor: (onClose: () => void) 
     summarize();
   }
 
-  /** Whether something is open between two ends, either way. */
+  /** Whether anything is open between two ends, in either direction. */
   function touches(i: number, j: number): boolean {
     const open = ({ allow, mixed, closed }: Tally) => allow + mixed + closed > 0;
     return open(model.tally([i], [j], portSelect.value)) || open(model.tally([j], [i], portSelect.value));
@@ -106,7 +106,7 @@ export function startGrid(model: PageModel, makePanelFor: (onClose: () => void) 
     return `<button data-section="${section}" aria-expanded="${!isFolded}">${text}</button>`;
   }
 
-  /** The first of each section has a line before it. */
+  /** Returns the class that draws a line before the first entry of each section. */
   function edge(all: readonly Line[], index: number): string {
     return all[index - 1]?.section === all[index]?.section ? '' : ' edge';
   }

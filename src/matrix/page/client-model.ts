@@ -1,13 +1,13 @@
 /**
- * The page's own reading of its data. This function goes into the page as text: it may use nothing but its arguments and what every browser
- * has.
+ * The model that the page makes of its data. The page contains this function as text: it may use
+ * nothing but its arguments and what every browser has.
  */
 import type { Explanation } from '../../explain/explanation.ts';
 import type { PageData } from './data.ts';
 
 export type PageModel = ReturnType<typeof readModel>;
 
-/** How many ports of how many ends are in each state. */
+/** The number of cells in each state. */
 export interface Tally {
   allow: number;
   deny: number;
@@ -43,7 +43,7 @@ export function readModel(data: PageData) {
     return verdict === undefined ? undefined : { verdict, change: changes[letter] };
   }
 
-  /** @param title of the port that counts; empty: all count */
+  /** @param title of the port to count; empty for all ports */
   function tally(from: readonly number[], to: readonly number[], title: string): Tally {
     const found = { allow: 0, deny: 0, mixed: 0, opened: 0, closed: 0 };
     for (const i of from) {
@@ -66,12 +66,12 @@ export function readModel(data: PageData) {
     return allow + mixed === 0 ? 'deny' : 'part';
   }
 
-  /** Of now, and of before where there was a change; none where the page was made without. */
+  /** Returns the explanation, and after a change the one before; none if the page leaves it out. */
   function explanations(from: number, to: number, port: number): readonly Explanation[] {
     return (data.explanations[`${from} ${to} ${port}`] ?? []).map((index) => valueAt(index) as Explanation);
   }
 
-  /** The titles of all ports, and how many ends have each. */
+  /** The number of ends that have each port, by the port's title. */
   const ports = new Map<string, number>();
   for (const { title } of data.ends.flatMap((end) => end.ports)) ports.set(title, (ports.get(title) ?? 0) + 1);
   const byNumber = (a: string, b: string) => Number(/\d+/.exec(a) ?? 1e6) - Number(/\d+/.exec(b) ?? 1e6);

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /**
- * The explanation beside the grid. This function goes into the page as text: it may use nothing but its arguments and what every browser
- * has.
+ * The explanation beside the grid. The page contains this function as text: it may use nothing but
+ * its arguments and what every browser has.
  */
 import type { Explanation, NearMiss, PolicyPlace, RulePlace, Side } from '../../explain/explanation.ts';
 import type { PageModel } from './client-model.ts';
@@ -28,7 +28,9 @@ export function makePanel(model: PageModel, element: HTMLElement, onClose: () =>
     element.scrollTop = 0;
   }
 
-  /** What is between two ends, port by port; of several ports the one that is filtered by is open. */
+  /**
+   * Shows the ports between two ends. Of several, the one that the grid is filtered by is unfolded.
+   */
   function showPair(from: number, to: number, port: string): void {
     const [source, destination] = [data.ends[from], data.ends[to]];
     if (source === undefined || destination === undefined) return;
@@ -56,7 +58,7 @@ export function makePanel(model: PageModel, element: HTMLElement, onClose: () =>
     const words = {
       allow: 'allowed',
       deny: 'denied',
-      would_deny: 'allowed, as what denies it is audited only',
+      would_deny: 'allowed, because what denies it is only audited',
       mixed: 'allowed in one address family only',
     };
     const look = change ?? (verdict === 'mixed' ? 'part' : verdict);
@@ -86,12 +88,12 @@ export function makePanel(model: PageModel, element: HTMLElement, onClose: () =>
     return section;
   }
 
-  /** A page of everything about a large cluster would be too large. */
+  /** Explanations of every cell of a large cluster would make the page too large. */
   function commandFor(from: number, to: number, port: string): HTMLElement {
     const source = data.ends[from]?.members[0];
     const destination = data.ends[to]?.members[from === to ? 1 : 0];
     const command = `podfence explain --from ${source} --to ${destination} --port ${port}`;
-    return make('p', '', 'This page is too small for this explanation. Ask for it with ', make('code', '', command));
+    return make('p', '', 'This page leaves this explanation out. Get it with ', make('code', '', command));
   }
 
   function explained({ from, to, sides, notes, suggestion }: Explanation): HTMLElement[] {
@@ -148,7 +150,9 @@ export function makePanel(model: PageModel, element: HTMLElement, onClose: () =>
     return file === undefined ? '' : ` (${file}${line === undefined ? '' : `:${line}`})`;
   }
 
-  /** Everything between two groups of ends, each way a button: changes first, then what is allowed. */
+  /**
+   * Shows a button for each pair between two groups of ends: changes first, then what is allowed.
+   */
   function showGroups(title: string, from: readonly number[], to: readonly number[], port: string): void {
     const order = ['opened', 'changed', 'closed', 'allow', 'part', 'deny'];
     const pairs = from.flatMap((i) =>

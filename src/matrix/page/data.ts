@@ -1,4 +1,4 @@
-/** What the page of a matrix knows, as it is embedded in it. */
+/** The data that is embedded in a matrix's page. */
 
 import type { Protocol } from '../../cluster/records.ts';
 import type { Explanation } from '../../explain/explanation.ts';
@@ -15,9 +15,12 @@ export interface PageData {
   readonly notes: readonly string[];
   readonly sections: readonly string[];
   readonly ends: readonly PageEnd[];
-  /** By sender: for each destination, separated by commas, a letter a port. The letters are those of `letterOf`. */
+  /** One text for each sender: for each destination, separated by commas, letterOf each port. */
   readonly rows: readonly string[];
-  /** By `from to port`, indexes all: the Explanation of now, and of before where there was a change, as indexes of `values`. */
+  /**
+   * By `from to port`, three indexes: the Explanation, and after a change the one before, as
+   * indexes into `values`.
+   */
   readonly explanations: Readonly<Record<string, readonly number[]>>;
   /** See interned.ts. */
   readonly values: readonly unknown[];
@@ -25,9 +28,9 @@ export interface PageData {
 
 export interface PageEnd {
   readonly name: string;
-  /** Index of `sections`. */
+  /** Index into `sections`. */
   readonly section: number;
-  /** Pods or addresses; the first stands for all. */
+  /** Pods or addresses; the first one stands for all. */
   readonly members: readonly string[];
   readonly ports: readonly PagePort[];
 }
@@ -44,9 +47,9 @@ type Explain = (from: FlowEnd, to: FlowEnd, protocol: Protocol, port: number) =>
 export interface PageOptions {
   readonly title: string;
   readonly explain: Explain;
-  /** By the policies of before the change. */
+  /** Explains by the policies before the change. */
   readonly explainBefore?: Explain;
-  /** The page names the command for cells beyond. @default 10,000 */
+  /** The most explanations in the page; for other cells it shows the command. @default 10,000 */
   readonly mostExplanations?: number;
 }
 
@@ -76,7 +79,10 @@ export function pageData(matrix: Reachability, options: PageOptions): PageData {
   };
 }
 
-/** a, d, m: allowed, denied, mixed as it was before; o, c: opened, closed; p, q: mixed now, which is more, or less, than before. */
+/**
+ * Returns the letter of a cell. Unchanged: a allowed, d denied, m mixed. Changed: o opened, c
+ * closed, p mixed and more open than before, q mixed and less open.
+ */
 function letterOf(cell: Cell | undefined): string {
   if (cell === undefined) return '';
   const change = changeOf(cell);
@@ -101,7 +107,7 @@ function explained(
   return { explanations, values: interned.values };
 }
 
-/** Changes first, then what is the exception, then what is within a namespace. */
+/** Returns changed cells first, then the less common verdict, then cells within a namespace. */
 function mostTelling(matrix: Reachability, most: number): readonly PlacedCell[] {
   const cells = [...matrix.cells()];
   const allowed = cells.filter(({ cell }) => cell.verdict === 'allow').length;

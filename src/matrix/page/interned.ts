@@ -1,18 +1,19 @@
 /**
- * JSON values that share what is equal in them: a list of values in which objects, lists and texts of several lines name their parts by index.
- * The thousands of explanations of a matrix repeat each other almost everywhere.
+ * JSON values that share equal parts. In a list of values, objects, lists and texts of several
+ * lines refer to their parts by index. The thousands of explanations of a matrix are nearly all
+ * alike.
  *
- *     "shop/web"             itself, as every text of one line, number, boolean and null
+ *     "shop/web"             itself, like every text of one line, number, boolean and null
  *     [3, 0]                 the list of values 3 and 0
  *     {"from": 0}            the object whose `from` is value 0
  *     {"\n": [4, 5]}         the text whose lines are values 4 and 5
  */
 export class InternedValues {
-  /** For `JSON.stringify`. */
+  /** The list of values, for `JSON.stringify`. */
   readonly values: unknown[] = [];
   readonly #known = new Map<string, number>();
 
-  /** The index of a value; `undefined` in an object is left out. */
+  /** Adds a value and returns its index. Drops `undefined` fields of objects. */
   add(value: unknown): number {
     if (typeof value === 'string' && value.includes('\n'))
       return this.#intern({ '\n': value.split('\n').map((line) => this.add(line)) });

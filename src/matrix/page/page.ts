@@ -1,4 +1,4 @@
-/** The page of a matrix: one file that needs nothing else, shows everything offline and asks nobody. */
+/** The page of a matrix: one file that works offline and loads nothing. */
 import type { Reachability } from '../reachability.ts';
 import { startGrid } from './client-grid.ts';
 import { readModel } from './client-model.ts';
@@ -6,10 +6,10 @@ import { makePanel } from './client-panel.ts';
 import { type PageOptions, pageData } from './data.ts';
 import { STYLE } from './style.ts';
 
-/** The browser may load nothing at all, so that nothing about the cluster can leave the page. */
+/** The browser may load nothing at all, so nothing about the cluster can leave the page. */
 const SECURITY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
-/** The whole file. */
+/** Returns the whole HTML file. */
 export async function renderPage(matrix: Reachability, options: PageOptions): Promise<string> {
   const data = pageData(matrix, options);
   const marks = [
@@ -58,7 +58,7 @@ function mark(look: string, character: string, meaning: string): string {
   return `<span><span class="mark ${look}">${character}</span>${meaning}</span>`;
 }
 
-/** The functions as they are: none of them uses anything of its module. */
+/** Returns the script. It contains the functions as text: none of them uses its module. */
 function script(): string {
   return `'use strict';
 (${readData})(document.getElementById('data').textContent).then((data) => {
@@ -68,7 +68,9 @@ function script(): string {
 });`;
 }
 
-/** Deflated (RFC 1951), in base64: a tenth of its size, and nothing in it ends the element that it stands in. */
+/**
+ * Deflates (RFC 1951) and encodes in base64: a tenth of the size, and it cannot end its element.
+ */
 async function packed(text: string): Promise<string> {
   const stream = new Blob([text]).stream().pipeThrough(new CompressionStream('deflate-raw'));
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
@@ -77,7 +79,7 @@ async function packed(text: string): Promise<string> {
   return btoa(binary);
 }
 
-/** What `packed` made, as it was. This function goes into the page as text. */
+/** Decodes what `packed` made. The page contains this function as text. */
 async function readData(text: string): Promise<unknown> {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate-raw'));

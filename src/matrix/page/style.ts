@@ -1,4 +1,4 @@
-/** How the page looks. Every state has a character besides its colour. */
+/** The page's style sheet. Every state has a character besides its colour. */
 export const STYLE = `
 :root {
   color-scheme: light dark;
