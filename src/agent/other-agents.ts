@@ -2,13 +2,14 @@
  * Whether another agent runs on this node, or other software reads what an agent needs. Each is
  * told by the kernel's list of readers, by the rules in place and by the sign beside them.
  */
-import { BOUND_GROUPS, BOUND_QUEUES, parseBoundGroups, parseBoundQueues } from '../dataplane/netlink/bound-queues.ts';
+
 import { SteeringError } from '../dataplane/steering/error.ts';
 import type { Predecessor } from '../dataplane/steering/predecessor.ts';
 import type { System } from '../dataplane/steering/run.ts';
 import { SIGN_PERIOD } from '../dataplane/steering/sign.ts';
 import type { QueueRange } from '../doctor/queues.ts';
 import { netlinkHolders } from '../machine/processes.ts';
+import { BOUND_GROUPS, BOUND_QUEUES, parseBoundGroups, parseBoundQueues } from '../netlink/bound-queues.ts';
 
 /** The longest that a running agent gives no sign, in seconds. */
 const SILENCE = (2 * SIGN_PERIOD) / 1000;

@@ -3,7 +3,7 @@
  * libpcap does not provide.
  */
 import { readFileSync, readlinkSync } from 'node:fs';
-import { NETLINK_NO_ENOBUFS, SOL_NETLINK } from '../dataplane/netlink/constants.ts';
+import { NETLINK_NO_ENOBUFS, SOL_NETLINK } from '../netlink/constants.ts';
 import { SO_RCVBUFFORCE, SOL_SOCKET, setsockopt } from '../sys/libc.ts';
 
 const PREFIX = 'nflog:';

@@ -2,6 +2,8 @@
  * The network interfaces of a namespace, by rtnetlink (rtnetlink(7)). sysfs would show those of the
  * namespace that it was mounted in, which may be another one.
  */
+
+import type { BridgeFacts } from '../doctor/bridges.ts';
 import {
   IFINFOMSG_LENGTH,
   IFLA_BR_NF_CALL_IP6TABLES,
@@ -17,10 +19,9 @@ import {
   NLM_F_DUMP,
   NLM_F_REQUEST,
   RTM_GETLINK,
-} from '../dataplane/netlink/constants.ts';
-import { align4, MessageWriter, NFGENMSG_LEN, NLA_HDRLEN } from '../dataplane/netlink/message.ts';
-import { NetlinkSocket } from '../dataplane/netlink/socket.ts';
-import type { BridgeFacts } from '../doctor/bridges.ts';
+} from '../netlink/constants.ts';
+import { align4, MessageWriter, NFGENMSG_LEN, NLA_HDRLEN } from '../netlink/message.ts';
+import { NetlinkSocket } from '../netlink/socket.ts';
 
 export interface Link {
   readonly index: number;

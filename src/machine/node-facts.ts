@@ -4,7 +4,6 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
-import { BOUND_QUEUES, parseBoundQueues } from '../dataplane/netlink/bound-queues.ts';
 import type { System } from '../dataplane/steering/run.ts';
 import type { BridgeSwitches } from '../doctor/bridges.ts';
 import type { Presence } from '../doctor/enforcers.ts';
@@ -13,6 +12,7 @@ import { readMemoryLimit } from '../doctor/memory.ts';
 import type { NodeFacts } from '../doctor/node.ts';
 import type { QueueRange, ReadQueue } from '../doctor/queues.ts';
 import type { RuleFacts } from '../doctor/rule-dumps.ts';
+import { BOUND_QUEUES, parseBoundQueues } from '../netlink/bound-queues.ts';
 import { runtimeFacts } from './container-runtime.ts';
 import { tryKernel } from './kernel-trials.ts';
 import { bridgesOf, type Link, readLinks } from './links.ts';

@@ -1,5 +1,6 @@
 /** Packets in numbers: from a pod, by raw and datagram sockets, in slices between which the event loop goes on; and entries of the kernel's table of connections. */
 import { setImmediate } from 'node:timers/promises';
+import type { LabHost } from '../../src/lab/lab.ts';
 import {
   CTA_IP_V4_DST,
   CTA_IP_V4_SRC,
@@ -14,10 +15,9 @@ import {
   NFNL_SUBSYS_CTNETLINK,
   NLM_F_ACK,
   NLM_F_REQUEST,
-} from '../../src/dataplane/netlink/constants.ts';
-import { MessageWriter } from '../../src/dataplane/netlink/message.ts';
-import { NetlinkSocket } from '../../src/dataplane/netlink/socket.ts';
-import type { LabHost } from '../../src/lab/lab.ts';
+} from '../../src/netlink/constants.ts';
+import { MessageWriter } from '../../src/netlink/message.ts';
+import { NetlinkSocket } from '../../src/netlink/socket.ts';
 import { AF_INET, close, SOCK_DGRAM, SOCK_RAW } from '../../src/sys/libc.ts';
 import { sendTo, socketAddress } from '../../src/sys/sockets.ts';
 import { open, tcpSegment } from '../agent/denied-traffic.ts';

@@ -12,7 +12,7 @@ export default defineConfig({
       'test/scenarios/nftables.test.ts',
       'test/scenarios/icmp.test.ts',
       'test/dataplane/steering/probe.test.ts',
-      'test/dataplane/netlink/nftables-notices.test.ts',
+      'test/netlink/nftables-notices.test.ts',
     ],
     // One process for all files: to load the modules takes a minute.
     pool: 'forks',

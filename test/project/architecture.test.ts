@@ -8,7 +8,7 @@ const SRC = join(import.meta.dirname, '../../src');
 /** The rooms from the top to the bottom. A row may be given `EVERYTHING_BELOW`: all rooms of later rows. */
 const EVERYTHING_BELOW = 'everything below';
 const SYS = 'sys';
-const NETLINK = 'dataplane/netlink';
+const NETLINK = 'netlink';
 const RULE_TABLE = 'policy/rule-table.ts';
 
 const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] | typeof EVERYTHING_BELOW })[] = [

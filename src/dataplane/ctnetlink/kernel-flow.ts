@@ -13,8 +13,7 @@
  * Policies apply after Service DNAT and before masquerade. So in its opening direction the forward
  * hook sees the flow go from the original source to the source of the replies.
  */
-import { OK, type Packet } from '../../packet/packet.ts';
-import { AF_INET, AF_INET6 } from '../../sys/libc.ts';
+
 import {
   CTA_IP_V4_DST,
   CTA_IP_V4_SRC,
@@ -41,8 +40,10 @@ import {
   IP_CT_TCP_FLAG_WINDOW_SCALE,
   NLA_TYPE_MASK,
   TCP_CONNTRACK_LAST_ACK,
-} from '../netlink/constants.ts';
-import { align4, NLA_HDRLEN } from '../netlink/message.ts';
+} from '../../netlink/constants.ts';
+import { align4, NLA_HDRLEN } from '../../netlink/message.ts';
+import { OK, type Packet } from '../../packet/packet.ts';
+import { AF_INET, AF_INET6 } from '../../sys/libc.ts';
 
 interface Tuple {
   readonly source: Int32Array;

@@ -4,7 +4,6 @@
  * event loop is never held up for long; marks are changed in place.
  */
 import { readFileSync } from 'node:fs';
-import { AF_INET, AF_INET6 } from '../../sys/libc.ts';
 import {
   CTA_FILTER,
   CTA_FILTER_F_CTA_IP_SRC,
@@ -24,9 +23,10 @@ import {
   NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_REQUEST,
-} from '../netlink/constants.ts';
-import { MessageWriter } from '../netlink/message.ts';
-import { NetlinkSocket } from '../netlink/socket.ts';
+} from '../../netlink/constants.ts';
+import { MessageWriter } from '../../netlink/message.ts';
+import { NetlinkSocket } from '../../netlink/socket.ts';
+import { AF_INET, AF_INET6 } from '../../sys/libc.ts';
 import { KernelFlow } from './kernel-flow.ts';
 
 /** Both families. */

@@ -8,21 +8,7 @@
  *       struct msghdr { …; iov pointer at 16, iov count at 24 }  56 bytes
  *     struct iovec   { void *base; size_t length }               16 bytes
  */
-import {
-  EAGAIN,
-  EINTR,
-  ENOBUFS,
-  errno,
-  MSG_DONTWAIT,
-  POLLIN,
-  pinnedMemory,
-  poll,
-  read,
-  recvmmsg,
-  SystemCallError,
-  send,
-  setsockopt,
-} from '../../sys/libc.ts';
+
 import {
   NETLINK_NO_ENOBUFS,
   NFNL_SUBSYS_QUEUE,
@@ -39,9 +25,24 @@ import {
   NLM_F_ACK,
   NLM_F_REQUEST,
   SOL_NETLINK,
-} from '../netlink/constants.ts';
-import { MessageWriter } from '../netlink/message.ts';
-import { NetlinkSocket } from '../netlink/socket.ts';
+} from '../../netlink/constants.ts';
+import { MessageWriter } from '../../netlink/message.ts';
+import { NetlinkSocket } from '../../netlink/socket.ts';
+import {
+  EAGAIN,
+  EINTR,
+  ENOBUFS,
+  errno,
+  MSG_DONTWAIT,
+  POLLIN,
+  pinnedMemory,
+  poll,
+  read,
+  recvmmsg,
+  SystemCallError,
+  send,
+  setsockopt,
+} from '../../sys/libc.ts';
 import type { VerdictBatch } from './verdict-batch.ts';
 
 /** Most packets of one batch. */

@@ -4,9 +4,9 @@ import { extname } from 'node:path';
 import type { KernelQueue } from '../../agent-state/counters.ts';
 import { JudgingThreads, type JudgingThreadsOptions } from '../../judging/judging-threads.ts';
 import type { Command } from '../../judging/protocol.ts';
+import { BOUND_QUEUES, parseBoundQueues } from '../../netlink/bound-queues.ts';
 import { CommandedThread } from '../../sys/commanded-thread.ts';
 import { close } from '../../sys/libc.ts';
-import { BOUND_QUEUES, parseBoundQueues } from '../netlink/bound-queues.ts';
 import type { WorkerSetup } from './worker-setup.ts';
 
 export interface QueueWorkersOptions

@@ -15,8 +15,8 @@ import {
   NFQA_PAYLOAD,
   NFQNL_MSG_PACKET,
   NLA_TYPE_MASK,
-} from '../netlink/constants.ts';
-import { NFGENMSG_LEN, NLA_HDRLEN, NLMSG_HDRLEN } from '../netlink/message.ts';
+} from '../../netlink/constants.ts';
+import { NFGENMSG_LEN, NLA_HDRLEN, NLMSG_HDRLEN } from '../../netlink/message.ts';
 
 const PACKET_MESSAGE = (NFNL_SUBSYS_QUEUE << 8) | NFQNL_MSG_PACKET;
 

@@ -13,8 +13,8 @@ import {
   NFQA_VERDICT_HDR,
   NFQNL_MSG_VERDICT,
   NLM_F_REQUEST,
-} from '../netlink/constants.ts';
-import { MessageWriter } from '../netlink/message.ts';
+} from '../../netlink/constants.ts';
+import { MessageWriter } from '../../netlink/message.ts';
 
 const VERDICT_LENGTH = 40;
 const VERDICT_AT = 24;

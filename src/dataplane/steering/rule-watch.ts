@@ -12,8 +12,8 @@ import {
   NFT_MSG_NEWCHAIN,
   NFT_MSG_NEWRULE,
   NFT_MSG_NEWTABLE,
-} from '../netlink/constants.ts';
-import { NftablesNotices, type TableFilter, type TableNotice } from '../netlink/nftables-notices.ts';
+} from '../../netlink/constants.ts';
+import { NftablesNotices, type TableFilter, type TableNotice } from '../../netlink/nftables-notices.ts';
 import { CHAIN_PREFIX, type Family, HOOKS, TABLES } from './iptables-rules.ts';
 import { SETS, TABLE } from './nftables-rules.ts';
 import { isOwnTool, onToolEnd } from './run.ts';

@@ -9,8 +9,8 @@
  * this process nor fill its buffer. It compares the first four letters of names and passes too much
  * rather than too little; this process then compares whole names.
  */
-import { SystemCallError } from '../../sys/libc.ts';
-import { onReadable } from '../../sys/readable.ts';
+import { SystemCallError } from '../sys/libc.ts';
+import { onReadable } from '../sys/readable.ts';
 import {
   attachFilter,
   EVERYTHING,
@@ -19,7 +19,7 @@ import {
   JUMP_EQUAL,
   program,
   RETURN,
-} from '../../sys/socket-filter.ts';
+} from '../sys/socket-filter.ts';
 import {
   NFNLGRP_NFTABLES,
   NFT_MSG_DELCHAIN,

@@ -20,7 +20,7 @@ import {
   send,
   setsockopt,
   socket,
-} from '../../sys/libc.ts';
+} from '../sys/libc.ts';
 import {
   NETLINK_ADD_MEMBERSHIP,
   NETLINK_NETFILTER,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MessageWriter } from '../../../src/dataplane/netlink/message.ts';
+import { MessageWriter } from '../../src/netlink/message.ts';
 
 describe('a netlink message', () => {
   it('counts padding in the message but not in the attribute', () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseBoundQueues } from '../../../src/dataplane/netlink/bound-queues.ts';
+import { parseBoundQueues } from '../../src/netlink/bound-queues.ts';
 
 test('recorded: /proc/net/netfilter/nfnetlink_queue', () => {
   expect(

@@ -1,12 +1,12 @@
 /** What the kernel tells of changes of nftables' rules, and what its filter leaves out. */
 import { expect, test } from 'vitest';
-import { NFNLGRP_NFTABLES } from '../../../src/dataplane/netlink/constants.ts';
-import { NftablesNotices, noticeFilter, type TableFilter } from '../../../src/dataplane/netlink/nftables-notices.ts';
-import { NetlinkSocket } from '../../../src/dataplane/netlink/socket.ts';
-import { Netns } from '../../../src/sys/netns.ts';
-import { attachFilter } from '../../../src/sys/socket-filter.ts';
-import { describeAsRoot } from '../../root.ts';
-import { shell } from '../steering/pods.ts';
+import { NFNLGRP_NFTABLES } from '../../src/netlink/constants.ts';
+import { NftablesNotices, noticeFilter, type TableFilter } from '../../src/netlink/nftables-notices.ts';
+import { NetlinkSocket } from '../../src/netlink/socket.ts';
+import { Netns } from '../../src/sys/netns.ts';
+import { attachFilter } from '../../src/sys/socket-filter.ts';
+import { shell } from '../dataplane/steering/pods.ts';
+import { describeAsRoot } from '../root.ts';
 
 const WANTED: readonly TableFilter[] = [
   { table: 'podfence' },
