@@ -1,6 +1,7 @@
 /**
- * Whether another agent runs on this node, or other software reads what an agent needs. Each is
- * told by the kernel's list of readers, by the rules in place and by the sign beside them.
+ * Refuses to run beside another agent on this node, or beside other software that reads podfence's
+ * queues. Three sources show them: the kernel's list of readers, the rules in place, and the sign
+ * beside those rules.
  */
 
 import { SteeringError } from '../dataplane/steering/error.ts';
@@ -11,10 +12,10 @@ import type { QueueRange } from '../doctor/queues.ts';
 import { netlinkHolders } from '../machine/processes.ts';
 import { BOUND_GROUPS, BOUND_QUEUES, parseBoundGroups, parseBoundQueues } from '../netlink/bound-queues.ts';
 
-/** The longest that a running agent gives no sign, in seconds. */
+/** An agent whose sign is older than this, in seconds, has ended. */
 const SILENCE = (2 * SIGN_PERIOD) / 1000;
 
-/** Throws SteeringError ANSWERED where an agent runs whose rules these are. */
+/** Throws SteeringError ANSWERED if the agent that owns the rules in place still runs. */
 export function refuseOtherAgent(system: System, predecessor: Predecessor | undefined): void {
   const { sign, queues, groups } = predecessor ?? {};
   if (sign?.word !== 'judging' || sign.secondsAgo > SILENCE) return;
@@ -26,11 +27,14 @@ export function refuseOtherAgent(system: System, predecessor: Predecessor | unde
   throw new SteeringError(
     'ANSWERED',
     `another podfence agent runs on this node: it ${does} (${holderOf(system, port)}), and gave its last sign ${sign.secondsAgo} s ago`,
-    'stop it first; two on one node would undo what the other does',
+    "stop it first: two agents on one node would undo each other's rules",
   );
 }
 
-/** Throws SteeringError ANSWERED where somebody else reads one of the queues, or one that the rules in place name. */
+/**
+ * Throws SteeringError ANSWERED if another process reads one of the wanted queues, or one that the
+ * rules in place name.
+ */
 export function refuseReadQueues(system: System, wanted: QueueRange, predecessor: Predecessor | undefined): void {
   const ofRules = predecessor?.queues ?? [];
   const { first, last } = wanted;
@@ -41,21 +45,21 @@ export function refuseReadQueues(system: System, wanted: QueueRange, predecessor
   const { queue, port } = found;
   const isOfRules = ofRules.includes(queue);
   const whose = isOfRules
-    ? `rules of podfence hand packets to it, but no agent has given a sign within ${SILENCE} s`
+    ? `podfence's rules hand packets to it, but no agent has given a sign within ${SILENCE} s`
     : 'no rule of podfence hands packets to it';
   throw new SteeringError(
     'ANSWERED',
     `queue ${queue} is read by other software (${holderOf(system, port)}): ${whose}`,
     isOfRules
-      ? "stop what reads it; or take those rules away with 'podfence cleanup', and give podfence other queues (--first-queue)"
-      : 'give podfence other queues (--first-queue), or stop what reads this one',
+      ? "stop its reader; or remove the rules with 'podfence cleanup', and give podfence other queues (--first-queue)"
+      : 'give podfence other queues (--first-queue), or stop the reader of this one',
   );
 }
 
-/** @param port netlink port of a reader */
+/** Names the process that owns a netlink port. */
 function holderOf(system: System, port: number): string {
   const holder = netlinkHolders(system).get(port);
   return holder
     ? `${holder.name}, process ${holder.pid}`
-    : `a process that is not to be seen from here, netlink port ${port}`;
+    : `a process that is not visible from here, netlink port ${port}`;
 }

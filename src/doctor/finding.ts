@@ -33,8 +33,7 @@ export function finding(
   message: string,
   advice?: string,
 ): Finding {
-  const [code] = CHECKS[check];
-  return { code, check, severity, certainty, message, ...(advice !== undefined && { advice }) };
+  return { code: CHECKS[check], check, severity, certainty, message, ...(advice !== undefined && { advice }) };
 }
 
 /** Sorts by severity, worst first, then by code. */

@@ -161,9 +161,8 @@ export class Explainer {
     const policies = new Set(denied.flatMap(({ allowedBy }) => allowedBy.map(({ policy }) => policy)));
     const [first, ...others] = [...policies].filter((policy) => closed.has(policy));
     if (first === undefined) return undefined;
-    return others.length === 0
-      ? `The ipBlocks of policy ${first} open nothing: ${closed.get(first)}.`
-      : `The ipBlocks of policies ${[first, ...others].join(', ')} open nothing: ${closed.get(first)}.`;
+    const note = `Policy ${first}: ${closed.get(first)}.`;
+    return others.length === 0 ? note : `${note} The same holds for ${others.join(', ')}.`;
   }
 
   #assignedNotes(from: FlowEnd, to: FlowEnd, judgement: Judgement, flow: AttributedFlow): readonly string[] {

@@ -209,7 +209,7 @@ describe('an answer', () => {
   });
 });
 
-test('a flow that ipBlocks would allow, which are too many together, is explained by that', () => {
+test('explain says so when the ipBlocks that would allow a flow exceed the common budget', () => {
   const holes = (first: number) =>
     Array.from({ length: 300 }, (_, i) =>
       allow(
@@ -224,7 +224,7 @@ test('a flow that ipBlocks would allow, which are too many together, is explaine
   expect(verdict).toBe('deny');
   expect(notes).toEqual([
     expect.stringMatching(
-      /^The ipBlocks of policy app1\/holes-0 open nothing: its ipBlocks, together with those of other policies that select some/,
+      /^Policy app1\/holes-0: its ipBlocks, together with those of other policies that select some/,
     ),
   ]);
 });

@@ -29,8 +29,8 @@ interface DoctorFlags {
 
 const HELP = `
 As root on Linux it looks at this node, in the network namespace that it runs in. With --kubeconfig, --context or --cluster, and where it is not root, it looks at the
-cluster: it reads nodes, pods and policies, and asks every agent through the API server. What a kernel can do is tried on the node only: nodes without an agent
-are looked at by a short-lived pod each where --run-pod allows it, from podfence's image (--image). Nothing else is changed anywhere.
+cluster: it reads nodes, pods and policies, and asks every agent through the API server. Only a process on the node can test its kernel: with --run-pod, doctor runs a
+short-lived pod from podfence's image (--image) on each node without an agent. It changes nothing else.
 
 Each finding has a code that stays, says how sure it is (certain: seen or tried; likely: concluded; possible: concluded from what often misleads), and what to do.
 

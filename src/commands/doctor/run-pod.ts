@@ -84,19 +84,19 @@ async function collect(
   for (const { name } of names.values()) {
     if (found.has(name)) continue;
     const state = states.get(name) || 'it has not ended';
-    found.set(name, [failed(`The pod of doctor's said nothing within ${LIMIT / 1000} s: ${state}.`)]);
+    found.set(name, [failed(`doctor's pod printed no findings within ${LIMIT / 1000} s: ${state}.`)]);
   }
   return found;
 }
 
-/** A pod ends with the exit code of what it found, so that one that failed may have said everything. */
+/** Reads the findings of a failed pod too: its exit code is doctor's, which is 1 for a problem. */
 async function readLog(api: ClusterApi, namespace: string, name: string, reason: string): Promise<readonly Finding[]> {
   const log = await api.text(`${namespace}/pods/${name}/log`).catch((error: unknown) => toApiError(error).message);
   try {
     return readFindings(itemsOf(fieldsOf(JSON.parse(log)).findings));
   } catch {
     const words = log.trim().split('\n').at(-1) || reason || 'its log is empty';
-    return [failed(`The pod of doctor's could not look: ${words.slice(0, 300).replace(/\.$/, '')}.`)];
+    return [failed(`doctor's pod could not examine the node: ${words.slice(0, 300).replace(/\.$/, '')}.`)];
   }
 }
 

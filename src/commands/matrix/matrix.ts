@@ -71,7 +71,7 @@ Examples:
   podfence matrix -m k8s/ --fail-on reachability.txt`;
 
 const MADE_UP =
-  'Note: the manifests do not tell the addresses of pods, which are made up here, and ipBlocks look at them: what those decide may be otherwise in the cluster. --pod-range tells where pods have their addresses from.';
+  'Note: the manifests give no addresses for the pods, so podfence makes them up. An ipBlock depends on them, so its verdicts may differ in the cluster. --pod-range gives the range that the pods of your cluster have their addresses from.';
 
 interface Flags extends ClusterInputFlags {
   readonly external?: readonly string[];
