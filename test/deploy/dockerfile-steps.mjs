@@ -27,7 +27,7 @@ const PROJECT = resolve(import.meta.dirname, '..', '..');
 const CACHE = join(PROJECT, '.cache', 'dockerfile-steps');
 const WORK = join(CACHE, 'work');
 const DEBIAN = join(CACHE, 'debian');
-/** debootstrap's own choice where nothing is given. */
+/** debootstrap's own default if none is given. */
 const MIRROR = process.env.DEBIAN_MIRROR === undefined ? [] : [process.env.DEBIAN_MIRROR];
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const HERE = process.arch === 'arm64' ? 'arm64' : 'amd64';
@@ -41,7 +41,7 @@ const TARGET = POSITIONALS[0] ?? HERE;
 const say = (line) => console.log(line);
 
 /**
- * Runs a command with its output shown.
+ * Runs a command and shows its output.
  * @param {string} command
  * @param {readonly string[]} args
  */
@@ -51,10 +51,10 @@ function run(command, args) {
 }
 
 /**
- * A shell's output, standard error with it.
+ * Returns a shell's output, including standard error.
  * @param {string} root
  * @param {string} script
- * @param {readonly string[]} [launcher] stands before the shell
+ * @param {readonly string[]} [launcher] command before the shell
  * @param {NodeJS.ProcessEnv} [variables]
  */
 function inside(root, script, launcher = [], variables = {}) {
@@ -67,10 +67,16 @@ function inside(root, script, launcher = [], variables = {}) {
   return { status, output: stdout.trimEnd() };
 }
 
-/** What this machine trusts (a company's proxy is often among them), for the stages on the Node image; the finished image has none of it. */
+/**
+ * Certificates that this machine trusts (often a company proxy's), for the stages on the Node
+ * image. The finished image has none of them.
+ */
 const TRUSTED = { machine: '/etc/ssl/certs/ca-certificates.crt', inside: '/usr/local/share/machine-certificates.crt' };
 
-/** The images that the Dockerfile stands on, as lists of folders for an overlay, the top first. */
+/**
+ * Returns the images that the Dockerfile builds on, as lists of folders for an overlay, the top
+ * first.
+ */
 function images() {
   if (!existsSync(DEBIAN)) {
     rmSync(`${DEBIAN}.new`, { recursive: true, force: true });
@@ -83,7 +89,7 @@ function images() {
   const bin = join(node, 'usr', 'local', 'bin');
   mkdirSync(bin, { recursive: true });
   cpSync(process.execPath, join(bin, 'node'));
-  // node-gyp compiles against them; the official image has them in the same place.
+  // node-gyp compiles against them. The official image has them in the same place.
   cpSync(resolve(dirname(process.execPath), '..', 'include'), join(node, 'usr', 'local', 'include'), {
     recursive: true,
   });
@@ -100,7 +106,7 @@ function images() {
 }
 
 /**
- * An overlay on `lower`, with what a chroot needs.
+ * Mounts an overlay on `lower`, with what a chroot needs.
  * @param {string} name
  * @param {readonly string[]} lower the top first
  * @returns {BuiltStage}
@@ -129,7 +135,7 @@ function carryOut(stage, built, earlier) {
     ['TARGETARCH', TARGET],
     ['BUILDPLATFORM', `linux/${HERE}`],
   ]);
-  /** What RUN sees: arguments only where the stage declares them. */
+  /** The environment of RUN: arguments only if the stage declares them. */
   const env = new Map([
     ['PATH', PATH],
     ['HOME', '/root'],
@@ -161,7 +167,7 @@ function carryOut(stage, built, earlier) {
  * @param {Extract<Instruction, { kind: 'COPY' }>} step
  * @param {string} root
  * @param {string} directory
- * @param {BuiltStage | undefined} from the checkout, if none
+ * @param {BuiltStage | undefined} from undefined: the checkout
  */
 function copy({ from: name, sources, to }, root, directory, from) {
   if (name !== undefined && from === undefined) throw new Error(`COPY --from=${name}: there is no such stage before`);
@@ -222,7 +228,7 @@ function examine({ root, layer }) {
   check('and audits', ...confined(root), { SCRIPT: AGENT, PODFENCE_MODE: 'audit' });
 }
 
-/** Starts, reports ready, stops, and is cleaned up after; in the end the kernel holds nothing of it. */
+/** Starts, reports ready, stops and is cleaned up. Then the kernel has nothing left of it. */
 const AGENT = `
   grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status
   touch /x && exit 1
@@ -239,8 +245,8 @@ const AGENT = `
   kill $agent && wait $agent && podfence cleanup && exit $ready`;
 
 /**
- * What the DaemonSet's security context gives: its capabilities, no new privileges, a read-only root; and a network of its own, for this
- * is not to steer the packets of the machine.
+ * The DaemonSet's security context: its capabilities, no new privileges, a read-only root. Also a
+ * network of its own, so that it does not steer the machine's packets.
  * @param {string} root
  * @returns {readonly [script: string, launcher: readonly string[]]} the script carries out $SCRIPT
  */
@@ -323,7 +329,7 @@ function resolvConf(root) {
   return path;
 }
 
-// A mount namespace of our own: the mounts end with it, however that comes about.
+// A mount namespace of our own: the mounts end with it, however this process ends.
 if (process.env.PODFENCE_STEPS_UNSHARED === undefined) {
   const args = ['--mount', '--propagation', 'private', process.execPath, ...process.argv.slice(1)];
   const env = { ...process.env, PODFENCE_STEPS_UNSHARED: '1' };

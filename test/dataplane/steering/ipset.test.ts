@@ -9,7 +9,7 @@ add foreign 10.0.0.9
 `;
 
 describe('the set of isolated addresses', () => {
-  test('is read from what ipset saves', () => {
+  test('is parsed from the output of ipset save', () => {
     expect(parseSet(SAVED, 'podfence-isolated-4')).toEqual({
       capacity: 4,
       addresses: new Set(['10.0.0.1', '10.0.0.2']),
@@ -17,13 +17,13 @@ describe('the set of isolated addresses', () => {
     expect(parseSet(SAVED, 'podfence-isolated-6')).toBeUndefined();
   });
 
-  test('is made and filled where there is none', () => {
+  test('is created and filled if there is none', () => {
     expect(restoreSet(6, undefined, setOf(new Set(['fd00::1'])))).toBe(
       'create podfence-isolated-6 hash:ip family inet6 maxelem 65536\nadd podfence-isolated-6 fd00::1\n',
     );
   });
 
-  test('is changed by differences, the new before the old', () => {
+  test('is changed by its differences, additions first', () => {
     const present = parseSet(SAVED, 'podfence-isolated-4');
     expect(restoreSet(4, present, setOf(new Set(['10.0.0.2', '10.0.0.3']), present))).toBe(
       'add podfence-isolated-4 10.0.0.3\ndel podfence-isolated-4 10.0.0.1\n',
@@ -31,7 +31,7 @@ describe('the set of isolated addresses', () => {
     expect(restoreSet(4, present, setOf(new Set(['10.0.0.2', '10.0.0.1']), present))).toBe('');
   });
 
-  test('that is outgrown, even for a moment, is swapped for a larger one', () => {
+  test('that is too small, even for a moment, is swapped for a larger one', () => {
     const present = parseSet(SAVED, 'podfence-isolated-4');
     const wanted = setOf(new Set(['10.0.0.3', '10.0.0.4', '10.0.0.5']), present);
     expect(wanted.capacity).toBe(16);

@@ -1,4 +1,4 @@
-/** What is found and taken away of an earlier process's rules. */
+/** Finds and removes the rules of an earlier process. */
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { isQueueing, queuesOf, removeQueueing } from '../../../src/dataplane/steering/leftovers.ts';
 import { system } from '../../../src/dataplane/steering/run.ts';
@@ -19,7 +19,7 @@ describe('the queues that a listing names', () => {
   });
 });
 
-describe.skipIf(!root)(`rules that queue and that nobody answers${needsRoot}`, () => {
+describe.skipIf(!root)(`queueing rules without a reader${needsRoot}`, () => {
   let netns: Netns;
   beforeEach(() => {
     netns = Netns.create();
@@ -35,7 +35,7 @@ describe.skipIf(!root)(`rules that queue and that nobody answers${needsRoot}`, (
 
   for (const { name, skipped, make } of kinds)
     describe.skipIf(skipped)(name, () => {
-      test('are taken away with all that belongs to them, and nothing is left to take away', async () => {
+      test('are removed with everything that belongs to them, and a second call finds nothing', async () => {
         await make(netns).apply({ ...STATE, isolatedIPv4: ['10.0.0.1'], deny: 'reject' });
         expect(await removeQueueing(system(netns))).toBe(true);
         expect(everything()).not.toMatch(/podfence/i);
@@ -43,7 +43,7 @@ describe.skipIf(!root)(`rules that queue and that nobody answers${needsRoot}`, (
         expect(await removeQueueing(system(netns))).toBe(false);
       });
 
-      test('are not those that hand over copies: they stay', async () => {
+      test('do not include rules that only copy: those stay', async () => {
         await make(netns).apply({ ...STATE, isolatedIPv4: ['10.0.0.1'], copiesTo: 100 });
         const before = everything();
         expect(await removeQueueing(system(netns))).toBe(false);

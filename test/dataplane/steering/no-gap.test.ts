@@ -1,4 +1,4 @@
-/** That no packet of an isolated endpoint slips through while steering is changed under it. */
+/** No packet of an isolated endpoint gets through while its steering changes. */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { writeTables } from '../../../src/dataplane/steering/iptables-commands.ts';
 import { renderChains } from '../../../src/dataplane/steering/iptables-rules.ts';
@@ -7,13 +7,13 @@ import type { SteeringState } from '../../../src/dataplane/steering/state.ts';
 import { kinds, STATE } from './kinds.ts';
 import { addressOf, needsRoot, Pods, root, shell } from './pods.ts';
 
-// Every kind of steering after every other one: some 300 runs of tools.
+// Every kind of steering after every other one: about 300 runs of tools.
 vi.setConfig({ testTimeout: 120_000 });
 
-/** Nobody reads the queues: under fail closed nothing from or to b passes. */
+/** No process reads the queues. With fail closed nothing from or to b passes. */
 const state: SteeringState = { ...STATE, isolatedIPv4: [addressOf('b', 4)], isolatedIPv6: [addressOf('b', 6)] };
 
-describe.skipIf(!root)(`steering is changed under a flood of packets to an isolated endpoint${needsRoot}`, () => {
+describe.skipIf(!root)(`steering changes under a flood of packets to an isolated endpoint${needsRoot}`, () => {
   let pods: Pods;
   beforeAll(async () => {
     pods = await Pods.create();
@@ -30,7 +30,7 @@ describe.skipIf(!root)(`steering is changed under a flood of packets to an isola
   });
   afterAll(() => pods?.close());
 
-  test('by every kind, from one kind to another, and by every setting, none passes', async () => {
+  test('by every kind, from one kind to another, and by every setting: no packet passes', async () => {
     const steerings = kinds.filter(({ skipped }) => !skipped).map(({ make }) => make(pods.node));
     await steerings[0]?.apply(state);
     for (const [from, family] of [
@@ -51,7 +51,7 @@ describe.skipIf(!root)(`steering is changed under a flood of packets to an isola
     expect([passed4, passed6]).toEqual([0, 0]);
     expect(sent4).toBeGreaterThan(100);
     expect(sent6).toBeGreaterThan(100);
-    // Over what podfence had before: all of its chains in the tables mangle and filter.
+    // Over an earlier version's layout: all chains in the tables mangle and filter.
     for (const [variant, steering] of [
       ['nft', steerings[0]],
       ['legacy', steerings[1]],
