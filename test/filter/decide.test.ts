@@ -74,7 +74,7 @@ describe('the policies alone', () => {
     ['a pod to itself in IPv6', nothing, b.ip(WEB6, WEB6, syn), 'same-pod'],
     ['an unknown address to itself', nothing, b.ip(OUTSIDE, OUTSIDE, syn), 'same-pod'],
     ['an unknown address to itself in IPv6', nothing, b.ip(OUTSIDE6, OUTSIDE6, syn), 'same-pod'],
-    // What the node itself sends and receives is not forwarded: only a forger would have its address here.
+    // The node's own packets are not forwarded: only a forged packet would have its address here.
     ['from the address of the node', nothing, b.ip(NODE, WEB, syn), 'ingress-denied'],
     ['to the address of the node', nothing, b.ip(WEB, NODE, syn), 'egress-denied'],
     ['from the address of the node in IPv6', nothing, b.ip(NODE6, WEB6, syn), 'ingress-denied'],

@@ -6,7 +6,7 @@ import { ethernet } from '../replay/capture-bytes.ts';
 
 const NONE: LinkLocalFlags = { arp: false, neighbourDiscovery: false, groups: false, linkAddresses: true };
 
-/** The one flag that lets a frame pass; undefined where it is to be judged. */
+/** Returns the one flag that lets a frame pass; undefined if it is to be judged. */
 function flagOf(bytes: Uint8Array): string | undefined {
   const frame = new LinkFrame();
   frame.read(viewOf(bytes), 0, bytes.length, bytes.length, 1, true);
@@ -59,7 +59,7 @@ describe('traffic of the link', () => {
     ['a neighbour solicitation between them', ip('fe80::1', 'fe80::2', icmp(135), { ttl: 255 }), undefined],
     ['TCP from one of them to another address', ip('fe80::1', 'fd00::2', tcp(1, 2)), undefined],
     ['TCP between site-local addresses', ip('fec0::1', 'fec0::2', tcp(1, 2)), undefined],
-  ])('%s, where such addresses are to be silent: %j', (_, packet, passes) => {
+  ])('%s, if such addresses must be silent: %j', (_, packet, passes) => {
     const bytes = ethernet(packet);
     const frame = new LinkFrame();
     frame.read(viewOf(bytes), 0, bytes.length, bytes.length, 1, true);
