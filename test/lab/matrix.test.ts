@@ -38,7 +38,7 @@ describe('a cell', () => {
     [[allow, deny], 'mixed'],
     [[allow, cut], 'wrongly-denied'],
     [[allow, cut, leak, deny], 'wrongly-allowed'],
-  ] as const)('of several probes shows the worst', (results, cell) => {
+  ] as const)('with several probes shows the worst', (results, cell) => {
     expect(cellOf(results)).toBe(cell);
   });
 });
