@@ -10,7 +10,7 @@ async function fixed(spec: string): Promise<string> {
   return text.slice(`${HEAD}spec:\n`.length);
 }
 
-describe('what can be meant in one way only is corrected, and nothing else', () => {
+describe('corrections are made only if there is one possible meaning', () => {
   it.each<[string, string, string]>([
     [
       'a misspelt field',
@@ -85,14 +85,14 @@ describe('what can be meant in one way only is corrected, and nothing else', () 
       'what an alias stands for',
       '  podSelector: &s {matchLabel: {app: web}}\n  ingress:\n  - from:\n    - podSelector: *s\n',
     ],
-  ])('not %s', async (_, spec) => {
+  ])('not for %s', async (_, spec) => {
     const aliased = spec.includes('*s');
-    // The anchor's own place is as good as any other.
+    // The correction may change the anchor itself.
     expect(await fixed(spec)).toBe(aliased ? spec.replace('matchLabel:', 'matchLabels:') : spec);
   });
 });
 
-it('documents beside it stay as they are, whatever they hold', async () => {
+it('other documents stay unchanged, whatever they contain', async () => {
   const other = '# kept\n---\nkind: [\n---\na:   {b: "c"}   # kept\n...\n';
   const { text, fixed: corrections } = await fixText(
     `${other}---\n${HEAD}spec:\n  podSelector: {}\n  policyType: []\n`,
@@ -103,7 +103,7 @@ it('documents beside it stay as they are, whatever they hold', async () => {
   ]);
 });
 
-it('what is corrected once needs no second time', async () => {
+it('a corrected file needs no second correction', async () => {
   const { text } = await fixText(`${HEAD}spec:\n  podSelector: {matchLabel: {on: yes}}\n`);
   expect(await fixText(text)).toEqual({ text, fixed: [] });
 });
