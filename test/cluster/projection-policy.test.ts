@@ -387,17 +387,17 @@ describe('a policy with a problem', () => {
 
   it.each<[string, unknown, string[]]>([
     ['the types that it names', { podSelector: web, policyTypes: ['Egress'], egress: [bad] }, ['egress']],
-    ['Ingress where it has ingress rules only', { podSelector: web, ingress: [bad] }, ['ingress']],
-    ['both where its egress rules are wrong', { podSelector: web, egress: [bad] }, ['ingress', 'egress']],
-    ['both where egress is no list', { podSelector: web, egress: {} }, ['ingress', 'egress']],
-    ['both where a type is wrong', { podSelector: web, policyTypes: ['Ingress', 'egres'] }, ['ingress', 'egress']],
-    ['both where policyTypes is no list', { podSelector: web, policyTypes: 'Ingress' }, ['ingress', 'egress']],
+    ['Ingress if it has only ingress rules', { podSelector: web, ingress: [bad] }, ['ingress']],
+    ['both if its egress rules are invalid', { podSelector: web, egress: [bad] }, ['ingress', 'egress']],
+    ['both if egress is no list', { podSelector: web, egress: {} }, ['ingress', 'egress']],
+    ['both if a type is invalid', { podSelector: web, policyTypes: ['Ingress', 'egres'] }, ['ingress', 'egress']],
+    ['both if policyTypes is no list', { podSelector: web, policyTypes: 'Ingress' }, ['ingress', 'egress']],
     [
-      'both where an unknown field may be the types',
+      'both if an unknown field may mean policyTypes',
       { podSelector: web, policyType: ['Egress'] },
       ['ingress', 'egress'],
     ],
-    ['both where the spec is no map', 'x', ['ingress', 'egress']],
+    ['both if the spec is no map', 'x', ['ingress', 'egress']],
   ])('isolates for %s', (_, spec, isolates) => {
     expect(projectPolicy(policy(spec)).record).toMatchObject({
       isolates,

@@ -43,7 +43,7 @@ describe('projectPod', () => {
 
   it.each<[string, object, object]>([
     ['the phase Unknown is that of a lost node', { status: { phase: 'Unknown' } }, { phase: 'Unknown', lost: true }],
-    ['a phase that nobody knows is none', { status: { phase: 'Resting' } }, {}],
+    ['an unknown phase is ignored', { status: { phase: 'Resting' } }, {}],
     [
       'nonsense is nothing',
       { metadata: { uid: 7, creationTimestamp: 'once', ownerReferences: 'me' }, status: { reason: 7 } },

@@ -29,7 +29,7 @@ class Terminal implements TableOutput {
   }
 
   write(text: string): boolean {
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control sequences are what this is about
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: it parses control sequences
     for (const [token] of text.matchAll(/\x1b\[\d*[A-Za-z]|\n|[^\x1b\n]+/g)) this.#take(token);
     return true;
   }

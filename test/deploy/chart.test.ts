@@ -148,7 +148,7 @@ describe.skipIf(!Helm.isThere)(Helm.isThere ? 'The Helm chart' : 'The Helm chart
     ['a wrong choice', ['settings.deny=bounce'], "'drop', 'reject'"],
     ['a string for a number', ['settings.queues=two'], 'got string, want integer'],
     ['a number that is too great', ['settings.queues=65'], '64'],
-    ['an address at which no probe asks', ['settings.metrics-address=127.0.0.1:9464'], 'does not match pattern'],
+    ['an address that no probe can reach', ['settings.metrics-address=127.0.0.1:9464'], 'does not match pattern'],
     ['a wrong type beside the settings', ['image.pullPolicy=Sometimes'], "'IfNotPresent'"],
     ['a list for an object', ['resources={a}'], 'want object'],
   ])('refuses %s, by its name', (_, values, words) => {

@@ -1,16 +1,21 @@
 /**
- * Carries out the steps of the Dockerfile without a container engine, and looks at what comes of it. As root, on Debian or Ubuntu, with
- * the network:
+ * Executes the steps of the Dockerfile without a container engine and examines the result. It needs
+ * root, Debian or Ubuntu, and the network:
  *
- *     node test/deploy/dockerfile-steps.mjs           the image of this machine's architecture, all of it: 2 minutes (the first time 4)
- *     node test/deploy/dockerfile-steps.mjs --root F  the same, and no more than that: the finished root is left in the folder F
- *     node test/deploy/dockerfile-steps.mjs arm64     another one: everything but its last stage, which would execute its programs
+ *     node test/deploy/dockerfile-steps.mjs           this machine's architecture: 2 minutes,
+ *                                                     4 the first time
+ *     node test/deploy/dockerfile-steps.mjs --root F  the same without the examination; leaves the
+ *                                                     finished root in the folder F
+ *     node test/deploy/dockerfile-steps.mjs arm64     another architecture, without the last stage,
+ *                                                     which would execute its programs
  *
- * debootstrap makes the root that stands for debian:bookworm-slim; with a Node 24 and the npm of this machine in it, it stands for
- * node:24-bookworm-slim. It stays in .cache/dockerfile-steps; all else is gone afterwards. Each stage is an overlay on its image, its RUN
- * steps run in a chroot of it. Then, in the finished root: its size, that there is no compiler, no npm and no development package, that
- * nothing is missing for Node and koffi, the versions of the tools, the agent's start under the security context of the DaemonSet, and a
- * lab of examples/three-tier with real packets.
+ * debootstrap makes the root that stands for debian:bookworm-slim. With a Node 24 and this
+ * machine's npm in it, the root stands for node:24-bookworm-slim. It stays in
+ * .cache/dockerfile-steps; everything else is removed afterwards. Each stage is an overlay on its
+ * image, and its RUN steps run in a chroot of it. The examination of the finished root shows its
+ * size, and checks that there is no compiler, no npm and no development package, that Node and
+ * koffi find every library, the versions of the tools, that the agent starts under the security
+ * context of the DaemonSet, and a lab of examples/three-tier with real packets.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
@@ -21,7 +26,10 @@ import { parseDockerfile, substitute } from './dockerfile.ts';
 
 /** @typedef {import('./dockerfile.ts').Stage} Stage */
 /** @typedef {import('./dockerfile.ts').Instruction} Instruction */
-/** @typedef {{ root: string, layer: string }} BuiltStage root: the finished file system; layer: only what the stage added */
+/**
+ * @typedef {{ root: string, layer: string }} BuiltStage root: the finished file system; layer: only
+ * what the stage added
+ */
 
 const PROJECT = resolve(import.meta.dirname, '..', '..');
 const CACHE = join(PROJECT, '.cache', 'dockerfile-steps');
@@ -194,8 +202,10 @@ function megabytes(path) {
   return `${Math.round(Number.parseInt(stdout, 10) / 1000)} MB`;
 }
 
-/** Each with the output that shows it, or throws.
- * @param {BuiltStage} image */
+/**
+ * Checks the image and shows the output of each check. A failed check sets the exit code.
+ * @param {BuiltStage} image
+ */
 function examine({ root, layer }) {
   say(`\nsize: ${megabytes(layer)} on top of debian:bookworm-slim, of these`);
   for (const part of ['usr/local/bin/node', 'opt/podfence/node_modules', 'opt/podfence/dist', 'usr/lib', 'usr/sbin'])
@@ -264,8 +274,10 @@ function confined(root) {
   ];
 }
 
-/** The lab wants two commands more than the agent.
- * @param {BuiltStage} image */
+/**
+ * Runs the lab, which needs two more commands than the agent.
+ * @param {BuiltStage} image
+ */
 function lab(image) {
   const { root } = mountRoot('lab', [image.layer, DEBIAN]);
   say('\n[lab] apt-get install iproute2 iputils-ping (the lab needs them, the agent does not)');
@@ -312,16 +324,20 @@ function main() {
   }
 }
 
-/** Copies a finished root, without what is mounted in it.
+/**
+ * Copies a finished root without its mounts.
  * @param {BuiltStage} built
- * @param {string} folder */
+ * @param {string} folder
+ */
 function keep({ root }, folder) {
   mkdirSync(folder, { recursive: true });
   run('cp', ['-a', '--one-file-system', `${root}/.`, folder]);
 }
 
-/** A place to mount the machine's resolver on, as an engine does it.
- * @param {string} root */
+/**
+ * Returns a path on which to mount the machine's resolv.conf, as an engine does.
+ * @param {string} root
+ */
 function resolvConf(root) {
   const path = join(root, 'etc', 'resolv.conf');
   rmSync(path, { force: true });

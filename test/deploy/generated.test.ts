@@ -41,8 +41,8 @@ describe('daemonset/install.yaml', () => {
     expect(byIdentity(installedObjects())).toEqual(kustomized('base'));
   });
 
-  it('begins with the namespace that the others are in', () => {
-    expect(installedObjects()[0]?.kind).toBe('begins with the namespace of the other objects');
+  it('begins with the namespace of the other objects', () => {
+    expect(installedObjects()[0]?.kind).toBe('Namespace');
   });
 });
 

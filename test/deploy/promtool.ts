@@ -2,7 +2,8 @@
  * Checks rules and expressions with Prometheus's own promtool, if it is installed. Debian's package
  * `prometheus` has it, but starts a server as well. To get it without that:
  *
- *     apt-get download prometheus && dpkg-deb --extract prometheus_*.deb FOLDER      # FOLDER/usr/bin/promtool
+ *     apt-get download prometheus
+ *     dpkg-deb --extract prometheus_*.deb FOLDER      # FOLDER/usr/bin/promtool
  *
  * https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/
  */

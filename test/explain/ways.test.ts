@@ -100,7 +100,7 @@ describe('the ways of a flow', () => {
       ['1.1.1.1 -> 10.0.0.7 81'],
     ],
     [
-      'a pod rather than a Service of its name where both have the port',
+      'a pod rather than a Service of the same name if both have the port',
       ['1.1.1.1', 'shop/both', '80'],
       ['1.1.1.1 -> 10.0.0.8 80'],
     ],

@@ -45,7 +45,10 @@ describe('traffic of the link', () => {
     ['TCP', ethernet(ip('10.0.0.1', '10.0.0.2', tcp(1, 2)))],
     ['multicast that is routed', ethernet(ip('10.0.0.1', '239.1.1.1', udp(1, 2)))],
     ['multicast of a site', ethernet(ip('fd00::1', 'ff05::1', udp(1, 2)))],
-    ['an address of the link, where metadata services are', ethernet(ip('10.0.0.1', '169.254.169.254', tcp(1, 80)))],
+    [
+      'a link-local address, such as that of metadata services',
+      ethernet(ip('10.0.0.1', '169.254.169.254', tcp(1, 80))),
+    ],
     ['TCP between addresses of the link', ethernet(ip('fe80::1', 'fe80::2', tcp(1, 2)))],
     ['an unknown protocol', frame(0x88b5)],
     ['another group of bridges', frame(0x88b5, [1, 0x80, 0xc2, 0, 0, 0x10])],

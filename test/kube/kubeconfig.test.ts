@@ -72,9 +72,9 @@ describe('the configuration', () => {
 
 describe('a configuration that cannot be used', () => {
   it.each([
-    ['a file that is not there', () => ({ kubeconfig: join(folder, 'missing') }), /missing cannot be read: ENOENT/],
+    ['a missing file', () => ({ kubeconfig: join(folder, 'missing') }), /missing cannot be read: ENOENT/],
     [
-      'a context that is not there',
+      'a missing context',
       () => ({ kubeconfig: write('config', configFor('a')), context: 'b' }),
       'no context "b"; its contexts are: a.',
     ],
@@ -84,7 +84,7 @@ describe('a configuration that cannot be used', () => {
       'no current context; its contexts are: none',
     ],
     [
-      'a server that is no address',
+      'a server without a valid address',
       () => ({ kubeconfig: write('config', configFor('a', { server: 'a.example' })) }),
       'names no cluster with a server address such as https://',
     ],

@@ -92,7 +92,7 @@ test('a matrix wider than the terminal is cut between destinations, and its rows
 
 test('colours change nothing but the colour', () => {
   const coloured = renderMatrix(results, { width: 80, colour: true });
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences are what is looked for
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it removes escape sequences
   expect(coloured.replaceAll(/\x1b\[[\d;]*m/g, '').replaceAll(/ +$/gm, '')).toBe(
     renderMatrix(results, { width: 80, colour: false }),
   );

@@ -81,10 +81,7 @@ describe('a port that no container has', () => {
       'the system is meant',
       [...PODS, pod('kube-system/web', ['8080']), egress([inNamespace('kube-system')], { port: 1 })],
     ],
-    [
-      'all pods of a namespace are meant, of which these are the own',
-      [PODS[0] ?? {}, egress([EVERY_POD], { port: 1 })],
-    ],
+    ['all pods of the own namespace are meant', [PODS[0] ?? {}, egress([EVERY_POD], { port: 1 })]],
   ])('is not reported if %s', async (_, manifests) => {
     expect(await findingsOf('port-not-listened', manifests)).toEqual([]);
   });

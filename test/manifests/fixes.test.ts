@@ -66,7 +66,7 @@ describe('corrections are made only if there is one possible meaning', () => {
 
   it.each<[string, string]>([
     ['a name that is like two others', '  podSelector: {}\n  inegress: []\n'],
-    ['a name that was meant for one that is there', '  podSelector: {}\n  podSelektor: {}\n'],
+    ['a misspelt field beside the correct one', '  podSelector: {}\n  podSelektor: {}\n'],
     ['an address without a prefix length', '  podSelector: {}\n  ingress: [{from: [{ipBlock: {cidr: 10.0.0.1}}]}]\n'],
     ['ports in the wrong order', '  podSelector: {}\n  ingress: [{ports: [{port: 80, endPort: 70}]}]\n'],
     ['fields in the wrong place of a flow', '  podSelector: {matchLabels: {app: web}, policyTypes: [Ingress]}\n'],
@@ -79,7 +79,7 @@ describe('corrections are made only if there is one possible meaning', () => {
       'a block beside one that is not empty',
       '  podSelector: {}\n  ingress:\n  - from:\n    - ipBlock: {cidr: 10.0.0.0/8}\n      except: [10.1.0.0/16]\n',
     ],
-    ['a rename after which the value is wrong', '  podSelector: {}\n  ingress:\n  - ports:\n    - prot: [80]\n'],
+    ['a rename that leaves an invalid value', '  podSelector: {}\n  ingress:\n  - ports:\n    - prot: [80]\n'],
     ['a text where peers should be', '  podSelector: {}\n  ingress:\n  - from: web\n'],
     [
       'what an alias stands for',

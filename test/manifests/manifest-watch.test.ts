@@ -67,7 +67,7 @@ describe('followed manifests', () => {
     ['removed', () => rmSync(join(folder, 'all.yaml')), 'no *.yaml, *.yml or *.json file is in this folder'],
     ['removed with its folder', () => rmSync(folder, { recursive: true }), 'there is no such file or folder'],
     [
-      'a policy whose namespace is no name',
+      'invalid in the namespace of its policy',
       () => write('all.yaml', `${POD}---\n${policy('a', '[shop]')}`),
       'namespace',
     ],
