@@ -158,7 +158,7 @@ describeAsRoot('podfence lab run', () => {
 });
 
 describeAsRoot('a lab that stays', () => {
-  // For a test that fails.
+  // A test that fails leaves its lab up.
   afterEach(async () => {
     await podfence(['lab', 'down', '--name', name]);
   });

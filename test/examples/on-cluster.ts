@@ -231,7 +231,7 @@ async function servicesOf({ kubectl }: Cluster): Promise<ReadonlyMap<string, str
   );
 }
 
-/** The shell discards the exit code, with which ask.mjs reports a missing answer. */
+/** The shell discards the exit code of ask.mjs, which reports missing answers. */
 function podAsk({ namespace, name, workload }: RunningPod, { kubectl }: Cluster): Ask {
   const shell = ['sh', '-c', `node ${ASK} "$@" || true`, 'ask'];
   return { from: workload, run: (args) => kubectl(['-n', namespace, 'exec', name, '--', ...shell, ...args]) };

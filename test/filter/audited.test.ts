@@ -149,7 +149,7 @@ describe('a mid-stream packet', () => {
       '(mid-stream)',
       '(egress-denied)',
     ]);
-    // The audited policy denies the opening packet, and so lets it pass.
+    // Only an audited policy denies the opening packet, so it passes.
     expect(judge(adopting(audited(dbFromNobody), dbSilent), udpBack, back('A'))).toEqual(['adopted', '(mid-stream)']);
   });
 });

@@ -161,7 +161,7 @@ describe('a reader of the log', () => {
     for (const port of [1, 2]) note(log, flow(port), 0);
     const [reader, of] = [log.open({ last: 0 }), log.open({ port: 2 })];
     expect(reader?.takeLeftOut()).toBeUndefined();
-    // Whether the reader would have wanted what was left out is unknown.
+    // The reader may not have wanted the event that was left out.
     expect(of?.takeLeftOut()).toEqual({ earlier: 0, flood: 1, slow: 0 });
     note(log, flow(3), 1000);
     expect(reader?.take(ALL).map(({ port }) => port)).toEqual([3]);

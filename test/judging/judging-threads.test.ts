@@ -9,7 +9,7 @@ import type { CommandedThread } from '../../src/sys/commanded-thread.ts';
 import { Sequence } from '../../src/sys/sequence.ts';
 import { eventually } from '../patience.ts';
 
-/** A thread that records its commands, and ends when it is told to or is made to. */
+/** A thread that records its commands, and ends on command or when a test ends it. */
 class Thread {
   failure: Error | undefined;
   readonly commands: Command['type'][] = [];

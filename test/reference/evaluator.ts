@@ -29,7 +29,7 @@ export interface Flow {
   readonly port: number;
 }
 
-/** podfence's own rule: an address that more pods share is closed. */
+/** podfence's own rule: an address that more pods than this share is closed. */
 const MOST_SHARERS = 8;
 
 export interface SideVerdict {
@@ -69,8 +69,8 @@ export function evaluateCases(
 }
 
 /**
- * Returns the pods that have an address. Pods of the host network have none of their own. Pods of
- * nodes that are not lost come before others, then pods that are not being deleted, then ready
+ * Returns the pods that have an address. Pods of the host network have none of their own. Among
+ * several, pods on a node that is not lost win, then pods that are not being deleted, then ready
  * ones, then the newest of each node. All that are left share the address.
  */
 export function ownersOf({ pods }: ClusterSnapshot, address: string): readonly PodRecord[] {

@@ -140,7 +140,7 @@ describe('the metrics', () => {
     const before = await names();
     const { values } = agent.worker;
     values.fill(7);
-    // Lists that stand for no state have no flows.
+    // A list without a state never has flows.
     for (const [list] of values.subarray(-LISTS).entries()) {
       if ((list & (REVOKED_LISTS - 1) || STATES.length) >= STATES.length) values[values.length - LISTS + list] = 0;
     }

@@ -27,7 +27,7 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
       'add chain inet test before { type filter hook prerouting priority -150; }',
       // Sees packets that a worker has accepted.
       'add chain inet test worker { type filter hook forward priority -140; }',
-      // Sees them if packets are queued in iptables' table security: priority 50, or 150 in the
+      // Sees them behind iptables' table security, which has priority 50, or 150 in the
       // nf_tables variant.
       'add chain inet test behind { type filter hook forward priority 160; }',
       'add chain inet test passed { type filter hook postrouting priority 300; }',

@@ -73,7 +73,7 @@ describe.skipIf(!root)(`an earlier agent${needsRoot}`, () => {
         expect((await findPredecessor(system(netns)))?.meanwhile).toBe('passed');
         await make(netns).apply({ ...STATE, fail: 'open' });
         expect((await findPredecessor(system(netns)))?.meanwhile).toBe('passed');
-        // A replaced queue rule is no queue.
+        // Where the kernel has no queue for nftables, another rule takes its place.
         if (name.includes('replaced')) return;
         await make(netns).apply(STATE);
         expect((await findPredecessor(system(netns)))?.meanwhile).toBe('dropped');
