@@ -1,14 +1,14 @@
 /** How fast this machine is when a run of the tests begins. */
 import { spawnSync } from 'node:child_process';
 
-/** Of the environment: what the tests multiply their patience by. */
+/** Environment variable with the factor by which the tests multiply their patience. */
 export const PATIENCE_FACTOR = 'TEST_PATIENCE_FACTOR';
 
-/** Starting Node takes this long, in ms, where the patience that tests name is ample. */
+/** Milliseconds that Node takes to start on a machine for which the tests' timeouts are ample. */
 const USUAL_START = 100;
 const MOST = 8;
 
-/** How many times slower than that Node starts now: 1 to 8. */
+/** Returns how many times slower than that Node starts now: 1 to 8. */
 export function measuredSlowness(): number {
   const known = process.env[PATIENCE_FACTOR];
   if (known !== undefined) return Number(known);

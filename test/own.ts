@@ -1,7 +1,7 @@
 /**
  * What a test starts ends with the test, whether it passes, fails or times out. The body of a test
- * that has timed out runs on: what it would start after that is refused, so that it cannot get in
- * the way of the tests that follow.
+ * that has timed out runs on. Whatever it tries to start afterwards is refused, so that it does not
+ * disturb the tests that follow.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { aroundEach } from 'vitest';
@@ -16,15 +16,15 @@ class Belongings {
 const current = new AsyncLocalStorage<Belongings>();
 
 /**
- * Calls `end` after the current test; where no test runs, as in a file's hooks, their own clean-up
- * has to. Throws where the test that asks is over.
+ * Calls `end` after the current test. Does nothing outside a test: a file's hooks clean up
+ * themselves. Throws if the calling test is over.
  */
 export function endWithTest(end: End): void {
   refuseAfterTest();
   current.getStore()?.ends.push(end);
 }
 
-/** Throws where the test that asks is over. */
+/** Throws if the calling test is over. */
 export function refuseAfterTest(): void {
   if (current.getStore()?.isOver) throw new Error('the test is over');
 }

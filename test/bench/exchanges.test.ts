@@ -19,7 +19,7 @@ function portOf(fd: number): number {
   return localAddress(fd).port;
 }
 
-/** A socket that shares its port with nobody, unlike those of the generators. */
+/** Opens a socket on a port of its own. The sockets of the generators share theirs. */
 function other(): number {
   const fd = keep(socket(AF_INET, SOCK_DGRAM, 0));
   bind(fd, socketAddress(LOOPBACK, 0));
@@ -27,7 +27,10 @@ function other(): number {
 }
 
 describe.skipIf(process.platform !== 'linux')('an exchange', () => {
-  /** What the peer has said already when the questions come, the first of which is number 1. */
+  /**
+   * Returns an exchange with a peer that has already sent `numbers`. The first question is number
+   * 1.
+   */
   function askAfter(...numbers: readonly number[]): () => number {
     const peer = other();
     const fd = keep(udpTo(LOOPBACK, portOf(peer)));
@@ -36,16 +39,16 @@ describe.skipIf(process.platform !== 'linux')('an exchange', () => {
     return () => ask(fd);
   }
 
-  test('is over with its own answer, and what comes late for an earlier one is none', () => {
+  test('ends with its own answer and ignores late answers to earlier questions', () => {
     const exchange = askAfter(900, 901, 1, 902, 2);
     expect([exchange(), exchange()]).toEqual([expect.any(Number), expect.any(Number)]);
-    // The third has no answer left to take for its own.
+    // The second exchange took the last answer.
     expect(exchange()).toBeNaN();
   });
 });
 
 describe.skipIf(process.platform !== 'linux')('source ports of new flows', () => {
-  test('go round and round, and pass over one that is in use', () => {
+  test('are used in turn, except one that is in use', () => {
     const used = portOf(other());
     const ports = new SourcePorts({ first: used, count: 4 });
     const taken = Array.from({ length: 10 }, () => {
@@ -59,7 +62,7 @@ describe.skipIf(process.platform !== 'linux')('source ports of new flows', () =>
     expect(Math.max(...taken)).toBeLessThan(used + 4);
   });
 
-  test('that are all in use are an error', () => {
+  test('cause an error when all are in use', () => {
     const ports = new SourcePorts({ first: portOf(other()), count: 1 });
     expect(() => ports.open(LOOPBACK, 9)).toThrow('bind: EADDRINUSE');
   });

@@ -1,4 +1,4 @@
-/** A result as a benchmark gives it, for the tests of what is made of it. */
+/** A result as a benchmark returns it, for tests of the code that processes results. */
 import { type Measured, row, single } from '../../bench/harness/result.ts';
 
 export const MEASURED: Measured = {

@@ -23,7 +23,7 @@ describe('a plot', () => {
     expect(svg).not.toMatch(/NaN|undefined|Infinity|class=|CDATA/);
   });
 
-  test('has a second set of colours for readers who prefer dark, and uses each of the first', () => {
+  test('has a second colour for dark mode for each colour that it uses', () => {
     const [, rules = ''] = /@media \(prefers-color-scheme: dark\)\{(.*)\}<\/style>/.exec(svg) ?? [];
     const fills = [...rules.matchAll(/\[fill="(#[0-9a-f]{6})"\]/g)].map(([, colour]) => colour);
     expect(fills).toHaveLength(4);

@@ -18,7 +18,7 @@ const VALUES = [
   'CPU of who answers, at full load, per packet',
 ];
 
-/** Two rounds, in which the kernel alone has 10 and 40 of everything and all others 5 and 10. */
+/** Two rounds. Every value is 10 and 40 for the kernel alone, 5 and 10 for all other variants. */
 function roundsOf(variants: readonly string[]): Rounds {
   const rounds = new Rounds();
   for (const round of [1, 2]) {
@@ -38,7 +38,7 @@ describe('the comparisons of npm run bench queue', () => {
     expect(ratio?.spread.runs).toEqual([0.5, 0.25]);
   });
 
-  test('have what is added to evenly spaced first packets', () => {
+  test('include the time added to evenly spaced first packets', () => {
     const added = comparisons(roundsOf(names)).filter(({ name }) => name.includes('500 a second'));
     expect(added.map(({ name }) => name)).toEqual([
       'added to the first packet, p50, two cores, 500 a second, offload',
@@ -52,7 +52,7 @@ describe('the comparisons of npm run bench queue', () => {
     );
   });
 
-  test('leave the floor out where there is no compiler for it', () => {
+  test('leave the floor out if there is no compiler', () => {
     const rows = comparisons(roundsOf(names.filter((name) => name !== FLOOR)));
     expect(rows.length).toBeGreaterThan(10);
     expect(rows.filter(({ name }) => name.includes(FLOOR))).toEqual([]);
@@ -67,7 +67,7 @@ describe.skipIf(floorObstacle() !== undefined)('the program that accepts every p
 });
 
 describe.skipIf(process.platform !== 'linux')('the CPU time of a process', () => {
-  test('is that of the threads with a name', () => {
+  test('counts only the threads with a given name', () => {
     expect(timeOf(process.pid).run).toBeGreaterThan(0);
     expect(timeOf(process.pid, 'no such thread')).toEqual({ run: 0, user: 0, kernel: 0 });
   });

@@ -28,7 +28,7 @@ test.each([
   expect(formatValue(value, unit)).toBe(text);
 });
 
-test('the table in the terminal has values, their range, and targets with whether they are reached', () => {
+test('the table in the terminal shows values, their range, and targets with a mark for reached or missed', () => {
   expect(resultTable(completed('compile', false, MEASURED)).split('\n')).toEqual([
     '                            measured         least to most              target',
     'full compile                1,800 ms  1,700 ms to 2,100 ms  2,000 ms or less ✓',
@@ -40,7 +40,7 @@ test('the table in the terminal has values, their range, and targets with whethe
 describe('the table of targets', () => {
   const table = targetTable(new Map([['compile', completed('compile', false, MEASURED)]]));
 
-  test('has each target once, also those that were not measured', () => {
+  test('has each target once, including those that were not measured', () => {
     const lines = table.split('\n').filter((line) => line.startsWith('|'));
     expect(lines).toHaveLength(TARGETS.length + 2);
     expect(lines).toContain(
@@ -50,7 +50,7 @@ describe('the table of targets', () => {
     expect(lines).toContain('| packets lost at that rate | none | not measured |  |  | queue |');
   });
 
-  test('holds values against the targets of today, whatever their file says', () => {
+  test('compares values with the current targets, not with those in the result file', () => {
     const result = completed('compile', false, MEASURED);
     const rows = result.rows.map((each) => ({ ...each, target: { atMost: 1, reached: each.value > 1e6 } }));
     const lines = targetTable(new Map([['compile', { ...result, rows }]])).split('\n');
@@ -68,7 +68,7 @@ describe('the table of targets', () => {
     );
   });
 
-  test('says of which machine and day it is', () => {
+  test('names the machine and the day', () => {
     expect(table).toContain(`Node ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}.`);
   });
 
@@ -80,7 +80,7 @@ describe('the table of targets', () => {
       }),
     );
 
-  test('says of which commit it is', () => {
+  test('names the commit', () => {
     expect(targetTable(of('abc', 'abc'))).toMatch(/^Commit abc\.$/m);
     expect(mixedCommits(of('abc', 'abc'))).toBe(false);
   });
@@ -107,7 +107,7 @@ describe('the table of targets', () => {
     expect(lines).toContain('| datagrams of streams lost so far | 5 packets | 32 packets | 59 packets |');
   });
 
-  test('replaces what is between the markers of a document and nothing else', () => {
+  test('replaces only the text between the markers of a document', () => {
     const document = 'before\n<!-- targets -->\nold\n<!-- /targets -->\nafter\n';
     const written = withTable(document, 'new');
     expect(written).toBe('before\n<!-- targets -->\nnew\n<!-- /targets -->\nafter\n');
@@ -116,12 +116,12 @@ describe('the table of targets', () => {
   });
 });
 
-test('targets have one bound at most, and no two are of one row', () => {
+test('a target has at most one bound, and a row has at most one target', () => {
   for (const { atMost, atLeast } of TARGETS) expect([atMost, atLeast]).toContain(undefined);
   expect(new Set(TARGETS.map(({ bench, row }) => `${bench} ${row}`)).size).toBe(TARGETS.length);
 });
 
-test('bench/README.md shows the table as the committed results have it', () => {
+test('bench/README.md shows the table of the committed results', () => {
   const results = readReference(join(ROOT, 'bench/results'), Object.keys(BENCHES));
   const document = readFileSync(DOCUMENT, 'utf8');
   expect(document).toBe(withTable(document, targetTable(results)));

@@ -23,7 +23,7 @@ describe('a result', () => {
     expect(result.machine.memoryBytes).toBeGreaterThan(1e8);
   });
 
-  test('has targets beside the rows that have one, and whether they are reached', () => {
+  test('has a target, and whether it was reached, beside each row that has one', () => {
     expect(result.rows.map(({ target }) => target)).toEqual([
       { atMost: 2000, reached: true },
       { atMost: 500e6, reached: false },
@@ -31,7 +31,7 @@ describe('a result', () => {
     ]);
   });
 
-  test('has the empty lists that a benchmark left out', () => {
+  test('has empty lists for what a benchmark left out', () => {
     expect(completed('compile', true, { parameters: {}, rows: [] })).toMatchObject({ curves: [], notes: [] });
   });
 
@@ -52,7 +52,7 @@ describe('the file of a result', () => {
     expect(read).toMatchObject({ date: result.date, curves: MEASURED.curves, rows: [...result.rows.slice(0, 2), {}] });
   });
 
-  test('replaces the one before, and leaves nothing beside it', () => {
+  test('replaces the previous one and leaves no other file', () => {
     for (const rows of [[], MEASURED.rows]) {
       writeResult(folder, completed('compile', false, { parameters: {}, rows }));
       writePlot(folder, 'compile', '<svg/>');
@@ -61,7 +61,7 @@ describe('the file of a result', () => {
     expect(JSON.parse(readFileSync(join(folder, 'compile.json'), 'utf8')).rows).toHaveLength(3);
   });
 
-  test('is there as a whole or as it was before, for whoever reads it meanwhile', () => {
+  test('is replaced in one step: a reader sees the old one or the new one, whole', () => {
     writePlot(folder, 'compile', 'as it was');
     const reader = openSync(join(folder, 'compile.svg'), 'r');
     writePlot(folder, 'compile', 'new');
@@ -69,7 +69,7 @@ describe('the file of a result', () => {
     closeSync(reader);
   });
 
-  test('that cannot be put into its place leaves nothing behind', () => {
+  test('leaves no temporary file if it cannot be put in place', () => {
     mkdirSync(join(folder, 'compile.svg'));
     expect(() => writePlot(folder, 'compile', 'new')).toThrow();
     expect(readdirSync(folder)).toEqual(['compile.svg']);
@@ -80,7 +80,7 @@ describe('the file of a result', () => {
   });
 
   test.each(['{"shape":1', '{"shape":2,"bench":"compile"}', '{"shape":1,"bench":"filter"}'])(
-    'is no result when it holds %s',
+    'is refused if it contains %s',
     (text) => {
       writeFileSync(join(folder, 'compile.json'), text);
       expect(() => readResult(folder, 'compile')).toThrow(/compile\.json is no result/);
@@ -89,17 +89,17 @@ describe('the file of a result', () => {
 });
 
 describe('the reference run', () => {
-  test('is what a folder holds of the benchmarks', () => {
+  test('consists of the results in a folder', () => {
     writeResult(folder, completed('compile', false, MEASURED));
     expect([...readReference(folder, ['filter', 'compile']).keys()]).toEqual(['compile']);
   });
 
-  test('has no quick results', () => {
+  test('refuses quick results', () => {
     writeResult(folder, completed('compile', true, MEASURED));
     expect(() => readReference(folder, ['compile'])).toThrow(/compile\.json is of a quick run/);
   });
 
-  test('is not nothing', () => {
+  test('refuses an empty folder', () => {
     expect(() => readReference(folder, ['compile'])).toThrow('holds no results');
   });
 });

@@ -11,12 +11,12 @@ function measured(runs: Readonly<Record<string, readonly number[]>>): Rounds {
   return rounds;
 }
 
-test('a comparison is of the same round of both variants', () => {
+test('a comparison uses values of the same round', () => {
   const rounds = measured({ one: [10, 20, 30], other: [1, 4, 5] });
   expect(rounds.compare('speed', ['one', 'other'], (a, b) => a / b)).toEqual([10, 5, 6]);
 });
 
-test('a row has the median of all rounds, and all of them', () => {
+test('a row has the median of all rounds and every value', () => {
   const [row] = measured({ one: [10, 30, 20] }).rows();
   expect(row).toMatchObject({
     name: 'speed, one',
@@ -26,7 +26,7 @@ test('a row has the median of all rounds, and all of them', () => {
   });
 });
 
-test('failures have a row of all variants, and one of each that had any', () => {
+test('failures have one row for all variants, and one for each variant that failed', () => {
   const rounds = measured({ one: [1, 2], other: [3] });
   rounds.add('speed', 'third', { values: [], failed: 0 });
   expect(rounds.failures()).toMatchObject([
@@ -36,13 +36,13 @@ test('failures have a row of all variants, and one of each that had any', () => 
   ]);
 });
 
-test('no failure is told too', () => {
+test('zero failures are reported too', () => {
   const rounds = new Rounds();
   rounds.add('speed', 'one', { values: [], failed: 0 });
   expect(rounds.failures()).toMatchObject([{ name: 'speed: without an answer, all variants', value: 0 }]);
 });
 
-test('a row of what is counted has the sum of the rounds, so that one round shows', () => {
+test('a row of a count has the sum of the rounds, so that a single bad round shows', () => {
   const rounds = new Rounds();
   for (const value of [0, 7, 0]) {
     rounds.add('half', 'one', { values: [{ name: 'lost', unit: 'packets', value, counted: true }] });
@@ -52,11 +52,11 @@ test('a row of what is counted has the sum of the rounds, so that one round show
   ]);
 });
 
-test('what was not measured is an error that names it', () => {
+test('asking for what was not measured is an error that names it', () => {
   expect(() => measured({ one: [1] }).runs('speed', 'other')).toThrow('speed, other was not measured');
 });
 
-test('every variant is as often first and has others before it', () => {
+test('every variant is first equally often, and follows different variants', () => {
   const orders = [0, 1, 2, 3, 4, 5].map((round) => orderOf(['a', 'b', 'c'], round).join(''));
   expect(orders).toEqual(['abc', 'acb', 'cab', 'cba', 'bca', 'bac']);
 });

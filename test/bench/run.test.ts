@@ -19,7 +19,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 type OnStderr = (text: string, kill: (signal: NodeJS.Signals) => void) => void;
 
-/** Runs the command; `onStderr` sees what it says and can end it. */
+/** Runs the command. `onStderr` sees the error output so far and can end the command. */
 async function run(
   args: readonly string[],
   { env = process.env, onStderr }: { env?: NodeJS.ProcessEnv; onStderr?: OnStderr } = {},
@@ -38,14 +38,14 @@ async function run(
 }
 
 describe('npm run bench', () => {
-  test('lists what there is', async () => {
+  test('lists the benchmarks', async () => {
     const { code, stdout } = await run(['--list']);
     expect(code).toBe(0);
     for (const [name, { summary }] of Object.entries(BENCHES))
       expect(stdout).toMatch(new RegExp(`${name} +${summary}`));
   });
 
-  test('helps', async () => {
+  test('prints help', async () => {
     const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
     for (const option of ['--quick', '--out <folder>', '--list', '--report']) expect(stdout).toContain(option);
@@ -67,14 +67,14 @@ describe('npm run bench', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  test('says what a benchmark needs that this machine has not', async () => {
+  test('says what a benchmark needs and this machine lacks', async () => {
     const nowhere = { ...process.env, PATH: folder };
     const { code, stderr } = await run(['queue'], { env: nowhere });
     expect(stderr).toMatch(/^queue: not run, it needs /m);
     expect(code).toBe(3);
   });
 
-  test('measures, tells where it stands, prints a table and writes both files', async () => {
+  test('measures, reports progress, prints a table and writes both files', async () => {
     const { code, stdout, stderr } = await run(['compile', '--quick']);
     expect(code).toBe(0);
     expect(stderr).toMatch(/^compile: full compile of 750 policies \(1 of 1\)$/m);
@@ -102,16 +102,16 @@ describe('npm run bench', () => {
 });
 
 describe('a measurement in a child', () => {
-  test('that fails gives the error of the child', async () => {
+  test('that fails reports the error of the child', async () => {
     const input = { shape: 'round', n: 1, edits: 1 };
     await expect(inChild(inCompile('shape-process.ts'), input)).rejects.toThrow('no shape is called round');
   });
 
-  test('that ends without an answer says so', async () => {
+  test('that ends without an answer reports that', async () => {
     await expect(inChild(inCompile('cluster.ts'), {})).rejects.toThrow('cluster.ts ended without an answer: code 0');
   });
 
-  test('is ended where nobody waits for it any more', async () => {
+  test('is ended when its caller aborts', async () => {
     const abort = new AbortController();
     const onReport = () => abort.abort(new Error('enough'));
     const input = { size: { ...LARGE, pods: 1000, policies: 100 }, counts: { common: 1e9, sweeping: 1 } };

@@ -15,12 +15,12 @@ describe('a quantile', () => {
     expect(quantile(sorted(HUNDRED), share)).toBe(value);
   });
 
-  test('of nothing is an error', () => {
+  test('of no values is an error', () => {
     expect(() => median([])).toThrow('nothing was measured');
   });
 });
 
-test('a row has the median of its runs, their range, and the runs as they came', () => {
+test('a row has the median of its runs, their range, and the runs in order', () => {
   expect(row('x', 'ns', [9, 10, 2])).toEqual({
     name: 'x',
     unit: 'ns',
@@ -30,14 +30,14 @@ test('a row has the median of its runs, their range, and the runs as they came',
 });
 
 describe('a cumulative distribution', () => {
-  test('rises from the least to the most, and ends at all of them', () => {
+  test('rises from the least to the most, and ends at 100 %', () => {
     const points = cumulative(HUNDRED);
     expect(points[0]).toEqual([1, 0]);
     expect(points.at(-1)).toEqual([100, 1]);
     expect(points).toEqual(points.toSorted((a, b) => a[0] - b[0] || a[1] - b[1]));
   });
 
-  test('is short however many samples there are, and keeps the far end', () => {
+  test('stays short however many samples there are, and keeps the far end', () => {
     const points = cumulative(Array.from({ length: 100_000 }, (_, i) => i));
     expect(points.length).toBeLessThan(150);
     expect(points.filter(([, share]) => share > 0.999).length).toBeGreaterThan(10);

@@ -16,20 +16,20 @@ Requests/sec:  29743.91
 Transfer/sec:      1.36MB
 `;
 
-test('connections a second and their last percentile are read from the report of wrk', () => {
+test('connections a second and their last percentile are read from wrk’s report', () => {
   expect(parseReport(REPORT)).toEqual({ perSecond: 29743.91, p99: 4.47, failed: 0 });
 });
 
-test('a percentile may come in other units, and is milliseconds', () => {
+test('a percentile in any unit is converted to milliseconds', () => {
   expect(parseReport(REPORT.replace('4.47ms', '870.00us')).p99).toBeCloseTo(0.87);
   expect(parseReport(REPORT.replace('4.47ms', '1.20s')).p99).toBe(1200);
 });
 
-test('connections that failed are counted, however they did', () => {
+test('failed connections of every kind are counted', () => {
   const errors = '  Socket errors: connect 1, read 20, write 300, timeout 4000\n';
   expect(parseReport(REPORT.replace('Requests/sec', `${errors}Requests/sec`)).failed).toBe(4321);
 });
 
-test('a report that says something else is an error that shows it', () => {
+test('any other report is an error that shows the report', () => {
   expect(() => parseReport('unable to connect')).toThrow(/unable to connect/);
 });

@@ -1,4 +1,4 @@
-/** A whole run against a cluster whose pods report what the test says. */
+/** Whole runs against a fake cluster whose pods report what the test decides. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -101,7 +101,7 @@ describe('a canary', () => {
     }
     for (const { outcome } of result.newPods) {
       expect(outcome).toMatchObject({ outcome: 'holds' });
-      // It tries every 20 ms, and 300 ms pass until the policy holds for it.
+      // The new pod tries every 20 ms, and its policy holds after 300 ms.
       expect(outcome.outcome === 'holds' && outcome.connections).toBe(16);
     }
     expect(canaryText(result, false)).toContain(
@@ -110,14 +110,14 @@ describe('a canary', () => {
     expect(canaryJson(result)).toMatchObject({ outcome: 'proved', nodes: ['node-1', 'node-2'], families: ['IPv4'] });
   });
 
-  it('tells that nothing is enforced', async () => {
+  it('reports that nothing is enforced', async () => {
     const result = await resultOf(() => 'answered', {}, 8_000);
     expect(conclusionOf(result)).toBe('wrong');
     expect(result.checks.map(({ denied }) => denied.outcome)).toEqual(Array(8).fill('came through'));
     expect(canaryText(result, false)).toContain('NOT ENFORCED: everything that the policies deny came through.');
   });
 
-  it('tells what is not enforced where something is', async () => {
+  it('reports what is not enforced if only a part is', async () => {
     const result = await resultOf((asked) => (enforced(asked) && asked.to === 'server' ? 'refused' : 'answered'));
     expect(conclusionOf(result)).toBe('wrong');
     const outcomes = result.checks.map(({ check, denied }) => `${check.direction} ${denied.outcome}`);
@@ -125,7 +125,7 @@ describe('a canary', () => {
     expect(canaryText(result, false)).toContain('WRONG: 4 of 8 that the policies deny came through.');
   });
 
-  it('tells that what is allowed is refused', async () => {
+  it('reports that allowed connections are refused', async () => {
     const result = await resultOf((asked) =>
       enforced(asked) || (asked.policies.size > 0 && asked.to === 'server' && asked.from !== 'server')
         ? 'silent'
@@ -135,7 +135,7 @@ describe('a canary', () => {
     expect(canaryText(result, false)).toContain('WRONG: 8 of 8 that they allow were refused.');
   });
 
-  it('tells that some of what is allowed is lost without a word', async () => {
+  it('reports that some of the allowed packets are dropped silently', async () => {
     const result = await resultOf((asked) => {
       const isAllowed = asked.from.startsWith('client') && asked.to === 'server';
       if (asked.policies.size > 0 && isAllowed && asked.target.protocol === 'UDP' && !asked.target.held) {
@@ -149,11 +149,11 @@ describe('a canary', () => {
     expect(canaryText(result, false)).toMatch(/dropped .* NO: \d+ of \d+ lost/);
   });
 
-  it('tells what came through after it was denied from what was never denied', async () => {
+  it('distinguishes a denial that was broken from one that never held', async () => {
     const leaks = new Set<string>();
     const result = await resultOf((asked) => {
       if (!enforced(asked)) return 'answered';
-      // One connection of each pair, six seconds after its policy.
+      // Lets one connection of each pair through, six seconds after its policy.
       if (Math.max(...asked.policies.values()) < 6_000 || leaks.has(asked.target.id)) return 'silent';
       leaks.add(asked.target.id);
       return 'answered';
@@ -166,7 +166,7 @@ describe('a canary', () => {
     expect(text).not.toContain('NOT ENFORCED');
   });
 
-  it('watches denials as long where new pods do not start', async () => {
+  it('watches denials for the full time even if new pods do not start', async () => {
     let oldest = 0;
     const result = await resultOf(
       (asked) => {
@@ -182,12 +182,11 @@ describe('a canary', () => {
       Array(2).fill({ outcome: 'not proved', reason: expect.stringContaining('ErrImageNeverPull') }),
     );
     expect(result.checks.map(({ denied }) => denied.outcome)).toEqual(Array(8).fill('denied'));
-    // Denied for the first time, ten times without an answer for four seconds, and eight seconds
-    // more.
+    // The first denial, ten attempts with 4 s of silence, and 8 s more.
     expect(oldest).toBeGreaterThan(300 + 900 + 4_000 + 8_000);
   });
 
-  it('proves nothing with a control pair that does not connect while denied pairs are denied', async () => {
+  it('proves nothing if the control pair does not connect while denied pairs are denied', async () => {
     const result = await resultOf((asked) =>
       enforced(asked) || (asked.policies.size > 0 && asked.from.startsWith('control-client')) ? 'silent' : 'answered',
     );
@@ -196,7 +195,7 @@ describe('a canary', () => {
     expect(canaryText(result, false)).toContain('was not open throughout');
   });
 
-  it('isolates again where the control pair was closed for a while', async () => {
+  it('isolates a second time if the control pair was closed for a while', async () => {
     let round = 0;
     const cluster = await clusterOf({
       answer: (asked) => {
@@ -212,7 +211,7 @@ describe('a canary', () => {
     expect(canaryText(await result, false)).toContain('The pairs were isolated 2 times');
   });
 
-  it('tells what it saw of a run that is ended, as not proved', async () => {
+  it('reports what it saw in an aborted run as not proved', async () => {
     const cluster = await clusterOf({ answer: byPolicies });
     const { result, abort, soFar } = run(cluster, {}, ({ step }) => step === 'hold' && abort.abort(new Error('late')));
     expect(soFar()).toBeUndefined();
@@ -224,7 +223,7 @@ describe('a canary', () => {
     );
   });
 
-  it('takes a server that died for no denial', async () => {
+  it('does not count a dead server as a denial', async () => {
     const result = await resultOf((asked) => {
       if (asked.to === 'server' && (asked.policies.get('server-ingress') ?? 0) > 500) return 'refused';
       return enforced(asked) ? 'silent' : 'answered';
@@ -234,24 +233,24 @@ describe('a canary', () => {
     expect(conclusionOf(result)).toBe('not proved');
   });
 
-  it('proves nothing where nothing ever connects', async () => {
+  it('proves nothing if nothing ever connects', async () => {
     const result = await resultOf(() => 'silent', {}, 8_000);
     expect(conclusionOf(result)).toBe('not proved');
     expect(canaryText(result, false)).toContain('it did not connect before isolation');
   });
 
-  it('proves nothing of pairs that do not connect again', async () => {
+  it('proves nothing about pairs that do not connect again', async () => {
     const result = await resultOf((asked) => (enforced(asked) || asked.isAfter ? 'silent' : 'answered'));
     expect(conclusionOf(result)).toBe('not proved');
   });
 
-  it('tries both families where pods have both', async () => {
+  it('tries both families if pods have both', async () => {
     const result = await resultOf(byPolicies, { families: ['IPv4', 'IPv6'] });
     expect(conclusionOf(result)).toBe('proved');
     expect(result.checks.filter(({ check }) => check.family === 'IPv6')).toHaveLength(8);
   });
 
-  it('tries one node where there is one, and says so', async () => {
+  it('tries one node if only one takes pods, and says so', async () => {
     const tainted = node('node-0', { spec: { taints: [{ key: 'control-plane', effect: 'NoSchedule' }] } });
     const result = await resultOf(byPolicies, {
       nodes: [tainted, node('node-1'), node('node-2', { spec: { unschedulable: true } })],
@@ -262,7 +261,7 @@ describe('a canary', () => {
     expect(canaryText(result, false)).toContain('One node takes pods');
   });
 
-  it('is none the worse for logs that are cut and an API server that is away meanwhile', async () => {
+  it('copes with logs that are cut off and an API server that is away for a while', async () => {
     const cluster = await clusterOf({ answer: byPolicies });
     const { result, namespace, seen } = run(cluster);
     await cluster.until(() => cluster.created.some(({ kind }) => kind === 'NetworkPolicy'));
@@ -276,8 +275,8 @@ describe('a canary', () => {
   });
 });
 
-describe('credentials that have run out', () => {
-  it('are read again, for logs too', async () => {
+describe('expired credentials', () => {
+  it('are read again, also for logs', async () => {
     const cluster = await clusterOf({ answer: byPolicies });
     cluster.fail('GET', /nodes$/, 401);
     cluster.fail('GET', /pods$/, 401);
@@ -287,7 +286,7 @@ describe('credentials that have run out', () => {
     expect(configs()).toBe(4);
   });
 
-  it('end the run where new ones are refused too', async () => {
+  it('end the run if the new ones are refused too', async () => {
     const cluster = await clusterOf();
     cluster.failAlways('GET', /nodes$/, 401);
     await expect(run(cluster).result).rejects.toThrow('the API server refuses: HTTP 401');
@@ -295,7 +294,7 @@ describe('credentials that have run out', () => {
 });
 
 describe('its objects', () => {
-  it('are those of a namespace that enforces restricted, with pods that ask for nothing', async () => {
+  it('are in a namespace that enforces the restricted profile, with pods that meet it', async () => {
     const cluster = await clusterOf({ answer: byPolicies });
     await run(cluster).result;
     const [namespace, ...others] = cluster.created;
@@ -326,7 +325,7 @@ describe('its objects', () => {
     expect(others.filter(({ kind }) => kind === 'NetworkPolicy')).toHaveLength(3);
   });
 
-  it('go when the run is interrupted', async () => {
+  it('are removed when the run is interrupted', async () => {
     const cluster = await clusterOf({ answer: byPolicies });
     const { result, namespace, abort } = run(cluster);
     await cluster.until(() => cluster.created.some(({ kind }) => kind === 'NetworkPolicy'));
@@ -336,7 +335,7 @@ describe('its objects', () => {
     expect(cluster.namespaces.size).toBe(0);
   });
 
-  it('go where the answer to their creation was lost', async () => {
+  it('are removed even if the response to their creation was lost', async () => {
     const cluster = await clusterOf();
     cluster.fail('POST', /namespaces$/, 'lose the answer');
     const { result, namespace, abort } = run(cluster);
@@ -347,7 +346,7 @@ describe('its objects', () => {
     expect(cluster.namespaces.size).toBe(0);
   });
 
-  it('go when the API server is back', async () => {
+  it('are removed once the API server is back', async () => {
     const cluster = await clusterOf();
     const { result, namespace, abort } = run(cluster);
     await cluster.until(() => cluster.namespaces.size > 0);
@@ -360,13 +359,13 @@ describe('its objects', () => {
     expect(cluster.namespaces.size).toBe(0);
   });
 
-  it('are not looked for where nothing was made', async () => {
+  it('are not looked for if none were created', async () => {
     const cluster = await clusterOf();
     await cluster.goAway();
     await namespaceIn(cluster).remove(new AbortController().signal);
   });
 
-  it('that stay are told of with what removes them', async () => {
+  it('are reported if they stay, with the command that removes them', async () => {
     const cluster = await clusterOf();
     const namespace = namespaceIn(cluster);
     await namespace.create(new AbortController().signal);
@@ -395,12 +394,12 @@ describe('nothing is proved, and a sentence says why,', () => {
       { waiting: { reason: 'ContainerCreating' } },
       /did not start within 8 s: pod .* is waiting \(ContainerCreating\)/,
     ],
-  ])('where %s', async (_, state, message) => {
+  ])('if %s', async (_, state, message) => {
     const cluster = await clusterOf({ containerState: () => state });
     await expect(run(cluster, { startLimit: 8_000 }).result).rejects.toThrow(message);
   });
 
-  it('where logs cannot be read', async () => {
+  it('if logs cannot be read', async () => {
     const cluster = await clusterOf();
     cluster.failAlways('GET', /log$/, 502);
     await expect(run(cluster, { startLimit: 8_000 }).result).rejects.toThrow(
@@ -408,7 +407,7 @@ describe('nothing is proved, and a sentence says why,', () => {
     );
   });
 
-  it('where rights are missing', async () => {
+  it('if rights are missing', async () => {
     const cluster = await clusterOf();
     cluster.fail('POST', /namespaces$/, 403);
     await expect(run(cluster).result).rejects.toThrow(
@@ -432,7 +431,7 @@ describe('nothing is proved, and a sentence says why,', () => {
       ['a'],
       'node a takes no pods: it is not Ready',
     ],
-  ])('where %s', async (_, nodes, asked, message) => {
+  ])('if %s', async (_, nodes, asked, message) => {
     const cluster = await clusterOf({ nodes });
     await expect(run(cluster, { nodes: asked as never[] }).result).rejects.toThrow(message);
     expect(cluster.namespaces.size).toBe(0);
@@ -456,7 +455,7 @@ describe('the command', () => {
     expect(cluster.created.length).toBeGreaterThan(0);
   });
 
-  it('exits with 3 where nothing can be proved, and says so to programs too', async () => {
+  it('exits with 3 if nothing can be proved, and says so in JSON too', async () => {
     const cluster = await clusterOf({ containerState: () => ({ waiting: { reason: 'ErrImageNeverPull' } }), speed: 1 });
     const { code, stdout, stderr } = await podfence(['canary', '--json', '--kubeconfig', kubeConfigOf(cluster)]);
     expect(code).toBe(3);
@@ -465,7 +464,7 @@ describe('the command', () => {
     expect(cluster.namespaces.size).toBe(0);
   });
 
-  it('tells what it found before it removes the namespace, so that an interrupted removal takes nothing away', async () => {
+  it('prints its findings before it removes the namespace, so that an interrupted removal loses none', async () => {
     const cluster = await clusterOf({ nodes: [node('node-1')], speed: 1 });
     const removal = ['DELETE', /namespaces.podfence-canary-[^/]*$/] as const;
     cluster.failAlways(...removal, 503);
@@ -480,7 +479,7 @@ describe('the command', () => {
     expect(stdout).toContain('NOT ENFORCED: everything that the policies deny came through.');
   });
 
-  it('tells what it saw until its time was over, as not proved', async () => {
+  it('reports what it saw until the timeout as not proved', async () => {
     const cluster = await clusterOf({ nodes: [node('node-1')], speed: 1 });
     const args = ['canary', '--json', '--timeout', '15', '--kubeconfig', kubeConfigOf(cluster)];
     const { code, stdout, stderr } = await podfence(args);
@@ -498,7 +497,7 @@ describe('the command', () => {
     expect(cluster.namespaces.size).toBe(0);
   });
 
-  it('ends in time', async () => {
+  it('ends when the timeout expires', async () => {
     const cluster = await clusterOf(waiting);
     const { code, stderr } = await podfence(['canary', '--timeout', '1', '--kubeconfig', kubeConfigOf(cluster)]);
     expect(code).toBe(3);

@@ -1,6 +1,7 @@
 /**
- * A cluster for canaries: an API server over real HTTP that takes their objects, and pods that report what a test says of each pair. Time goes faster for
- * both than on the wall; attempts are worked out for the moment of their start, so that nothing depends on when this process gets to run.
+ * A fake cluster for canaries: an API server over real HTTP that accepts their objects, and pods
+ * that report what a test decides for each pair. Its clock runs faster than real time. Each attempt
+ * is computed for the moment of its start, so the results do not depend on when this process runs.
  */
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -16,23 +17,23 @@ import {
 } from '../../src/canary/report-line.ts';
 import type { Clock } from '../../src/kube/clock.ts';
 
-/** An attempt of a pod, at the moment of its start. */
+/** An attempt of a pod, as of its start. */
 export interface Asked {
   readonly from: string;
   readonly to: string;
   readonly target: Target;
-  /** Names of the policies that have been there for so many ms. */
+  /** Policies that exist, by name, and for how many ms. */
   readonly policies: ReadonlyMap<string, number>;
-  /** Of the probing pod, in ms. */
+  /** Age of the probing pod, in ms. */
   readonly age: number;
-  /** Whether there were policies once, and are none any more. */
+  /** Whether the policies existed and were deleted. */
   readonly isAfter: boolean;
 }
 
 export interface FakeClusterOptions {
   readonly nodes?: readonly object[];
   readonly families?: readonly Family[];
-  /** How often time goes faster than on the wall. @default 20 */
+  /** Factor by which the clock runs faster than real time. @default 20 */
   readonly speed?: number;
   /** @default everything is answered */
   readonly answer?: (asked: Asked) => Result;
@@ -46,7 +47,7 @@ interface FakePod {
   readonly object: { readonly spec: { readonly containers: readonly { readonly args: readonly string[] }[] } };
   readonly task: PodTask;
   readonly started: number;
-  /** Start of the next attempt for each target, by the pod's clock. */
+  /** Start of the next attempt at each target, by the pod's clock. */
   readonly next: number[];
   readonly underWay: { target: number; start: number; end: number; result: number }[];
   readonly lines: string[];
@@ -117,12 +118,15 @@ export class FakeCluster {
     });
   }
 
-  /** The next request of this kind is answered with a status, or carried out without an answer. */
+  /**
+   * Answers the next request of this kind with an error status, or executes it and drops the
+   * answer.
+   */
   fail(method: string, path: RegExp, fault: number | 'lose the answer'): void {
     this.#faults.push({ method, path, fault });
   }
 
-  /** The same for every request of this kind. */
+  /** Does the same to every request of this kind. */
   failAlways(method: string, path: RegExp, fault: number): void {
     this.#faults.push({ method, path, fault, isLasting: true });
   }
@@ -136,7 +140,7 @@ export class FakeCluster {
     await this.until(() => isAsked);
   }
 
-  /** The API server is not there until it comes back. Pods go on. */
+  /** Makes the API server unreachable until it comes back. Pods keep running. */
   async goAway(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
@@ -160,7 +164,7 @@ export class FakeCluster {
     if (this.#server.listening) await this.goAway();
   }
 
-  /** Resolves after the request that makes it true. */
+  /** Resolves once `test` is true. It is tried after each request. */
   async until(test: () => boolean): Promise<void> {
     if (test()) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -306,7 +310,10 @@ export function node(name: string, more: object = {}): object {
   return { metadata: { name }, status: { conditions: [{ type: 'Ready', status: 'True' }] }, ...more };
 }
 
-/** What an enforcer makes of the canary's policies, `delay` ms after each and after the start of each pod. */
+/**
+ * Whether the canary's policies deny the attempt, `delay` ms after each policy and after the pod's
+ * start.
+ */
 export function enforced({ from, to, policies, age }: Asked, delay = 300): boolean {
   const inForce = (policy: string) => (policies.get(policy) ?? 0) > delay && age > delay;
   if (from === to) return false;

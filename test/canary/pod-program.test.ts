@@ -1,4 +1,4 @@
-/** The program of the pods against real sockets, on addresses of the loopback interface and in a network namespace. */
+/** The program of the pods with real sockets, on loopback addresses and in a network namespace. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
@@ -14,7 +14,7 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
-/** A port that nobody has, for TCP and UDP. */
+/** Returns a port that is free for TCP and UDP. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -31,7 +31,7 @@ async function echo(): Promise<{ server: EchoServer; port: number }> {
   return { server, port };
 }
 
-/** Takes connections and datagrams, and answers none. */
+/** Accepts connections and datagrams, and answers none. */
 async function mute(): Promise<number> {
   const server = createServer((socket) => ends.push(() => socket.destroy())).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -53,21 +53,21 @@ describe.each(PROTOCOLS)('an attempt over %s', (protocol) => {
     expect(await attempt(protocol, address, port)).toBe('answered');
   });
 
-  it('is refused where nobody listens', async () => {
+  it('is refused if nothing listens', async () => {
     expect(await attempt(protocol, '127.0.0.1', await freePort())).toBe('refused');
   });
 
-  it('needs no answer of the server where a connection opens', async () => {
+  it('over TCP needs no data from the server once the connection opens', async () => {
     expect(await attempt(protocol, '127.0.0.1', await mute())).toBe(protocol === 'TCP' ? 'answered' : 'silent');
   });
 
-  it('cannot be made to an address that is none of a pod', async () => {
-    // Class E: the kernel has no way there (RFC 1112 section 4).
+  it('fails at an address that no pod can have', async () => {
+    // Class E: the kernel has no route to it (RFC 1112 section 4).
     expect(['unreachable', 'failed']).toContain(await attempt(protocol, '255.255.255.255', 9));
   });
 });
 
-it('no two attempts over UDP have one source port, so that none goes by the flow of another', async () => {
+it('every attempt over UDP has a source port of its own, so that no two share a flow', async () => {
   const ports: number[] = [];
   const server = createSocket('udp4').bind(0, '127.0.0.1');
   ends.push(() => server.close());
@@ -80,7 +80,7 @@ it('no two attempts over UDP have one source port, so that none goes by the flow
   expect(new Set(ports).size).toBe(200);
 });
 
-it('an attempt over UDP takes another source port where one is taken', async () => {
+it('an attempt over UDP skips a source port that is in use', async () => {
   const seen = createSocket('udp4').bind(0, '127.0.0.1');
   ends.push(() => seen.close());
   const asked = once(seen, 'message');
@@ -104,7 +104,7 @@ describe.each(PROTOCOLS)('an open connection over %s', (protocol) => {
     expect(await Promise.all([held.ask(), held.ask()])).toEqual(['answered', 'answered']);
   });
 
-  it('is made as soon as somebody listens', async () => {
+  it('is opened as soon as a server listens', async () => {
     const port = await freePort();
     const held = holdConnection(protocol, '127.0.0.1', port);
     ends.push(() => held.close());
@@ -115,7 +115,7 @@ describe.each(PROTOCOLS)('an open connection over %s', (protocol) => {
   });
 });
 
-it('an open TCP connection that ends is closed, and not made again', async () => {
+it('an open TCP connection that ends is closed and not opened again', async () => {
   const { server, port } = await echo();
   const held = holdConnection('TCP', '127.0.0.1', port);
   ends.push(() => held.close());
@@ -124,7 +124,7 @@ it('an open TCP connection that ends is closed, and not made again', async () =>
   expect(await held.ask()).toBe('closed');
 });
 
-it('an open UDP flow whose server is gone is refused', async () => {
+it('an open UDP flow is refused when its server is gone', async () => {
   const { server, port } = await echo();
   const held = holdConnection('UDP', '127.0.0.1', port);
   ends.push(() => held.close());
@@ -145,7 +145,7 @@ describe('the program of a pod', () => {
     ...more,
   });
 
-  /** Runs until the test has what it waits for. */
+  /** Runs the program until its lines satisfy the test. */
   async function run(listen: number | undefined, targets: readonly Target[], until: (lines: PodLine[]) => boolean) {
     const lines: PodLine[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -177,15 +177,15 @@ describe('the program of a pod', () => {
     for (const line of lines) expect(parsePodLine(JSON.stringify(line))).toEqual(line);
   });
 
-  it('probes itself at an address of its own where it is given none', async () => {
+  it('probes itself at an address of its own if it is given none', async () => {
     const port = await freePort();
     const { address: _, ...self } = target('self', port);
     const lines = await run(port, [self], (so) => resultsOf(so, 0).length >= 3);
-    // A machine without any address but loopback has none to offer.
+    // A machine with only loopback addresses has none to offer.
     expect(['answered', 'failed']).toContain(resultsOf(lines, 0)[0]);
   });
 
-  it('asks no more on a connection that has ended', async () => {
+  it('sends nothing more on a connection that has ended', async () => {
     const { server, port } = await echo();
     const lines = await run(undefined, [target('held', port, { held: true })], (so) => {
       const results = resultsOf(so, 0);
@@ -196,7 +196,7 @@ describe('the program of a pod', () => {
     expect(resultsOf(lines, 0).at(-1)).toBe('closed');
   });
 
-  it('does not start where its port is taken', async () => {
+  it('does not start if its port is in use', async () => {
     const { port } = await echo();
     await expect(new PodProgram({ listen: port, targets: [] }, () => {}).start()).rejects.toMatchObject({
       code: 'EADDRINUSE',
@@ -210,6 +210,6 @@ it.each([
   ['null', 'null'],
   ['attempts that are none', '{"line":0,"now":1,"attempts":[[0,1]]}'],
   ['a negative number', '{"line":-1,"now":1,"attempts":[]}'],
-])('%s is no line of a pod', (_, text) => {
+])('%s is not a line of a pod', (_, text) => {
   expect(parsePodLine(text)).toBeUndefined();
 });

@@ -43,7 +43,7 @@ describe('a verdict', () => {
     ['something came through and the rest is not proved', round(THROUGH, BUSY, BUSY), 'wrong'],
     ['nothing was checked', { ...round(DENIED), checks: [], newPods: [] }, 'not proved'],
     ['an open connection goes on', round(DENIED, ALLOWED, HOLDS, { outcome: 'goes on' }), 'proved'],
-  ] as const)('where %s', (_, result, verdict) => {
+  ] as const)('if %s', (_, result, verdict) => {
     expect(conclusionOf(result)).toBe(verdict);
   });
 });
@@ -55,18 +55,18 @@ describe('another round', () => {
     ['all is proved', round(DENIED), false],
     ['something came through', round(THROUGH, BUSY), false],
     ['it would be the same again', round(HOPELESS, HOPELESS), false],
-  ] as const)('where %s: %s', (_, result, worth) => {
+  ] as const)('is worthwhile if %s: %s', (_, result, worth) => {
     expect(isWorthAnother(result)).toBe(worth);
   });
 
-  it('proves what the one before did not', () => {
+  it('proves what the previous one did not', () => {
     const merged = mergeRounds(round(BUSY, BUSY, BUSY, UNKNOWN), round(DENIED, ALLOWED, HOLDS, CUT));
     expect(conclusionOf(merged)).toBe('proved');
     expect(merged.rounds).toBe(2);
     expect(merged.checks[0]?.deniedHeld).toEqual(CUT);
   });
 
-  it('leaves what was proved before, and how connections were cut', () => {
+  it('keeps what was proved before, and how connections were cut', () => {
     const merged = mergeRounds(round(DENIED, ALLOWED, HOLDS, CUT), round(BUSY, BUSY, BUSY, UNKNOWN));
     expect(conclusionOf(merged)).toBe('proved');
     expect(merged.checks[0]?.deniedHeld).toEqual(CUT);
@@ -75,7 +75,7 @@ describe('another round', () => {
   it.each([
     ['comes through', round(THROUGH)],
     ['is refused', round(DENIED, REFUSED)],
-  ])('tells what %s in it, whatever was proved before', (_, later) => {
+  ])('reports what %s in it, whatever was proved before', (_, later) => {
     expect(conclusionOf(mergeRounds(round(DENIED), later))).toBe('wrong');
   });
 });

@@ -10,12 +10,12 @@ describe('advice about a capture that cannot start', () => {
     expect(captureAdvice('libpcap.so.0.8: cannot open shared object file', 'image')).not.toContain('apt-get');
   });
 
-  it('names the packages and the npm command of a checkout, and of an installed package', () => {
+  it('names the packages and the npm command for a checkout and for an installed package', () => {
     expect(captureAdvice(MISSING, 'checkout')).toMatch(/apt-get install libpcap-dev g\+\+ make python3, then npm ci$/);
     expect(captureAdvice(MISSING, 'package')).toMatch(/then npm install podfence again$/);
   });
 
-  it('does not blame the package where a right or a group is missing', () => {
+  it('does not blame the package if a right or a group is missing', () => {
     for (const message of ['socket: Operation not permitted', "Can't listen on group index"])
       expect(captureAdvice(message, 'checkout')).not.toContain('cap is missing');
   });

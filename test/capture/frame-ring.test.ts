@@ -22,7 +22,7 @@ class Rings implements Disposable {
 }
 
 describe.skipIf(process.platform !== 'linux')('frames in memory that two processes see', () => {
-  it('come out as they went in, in their order', () => {
+  it('come out unchanged and in order', () => {
     using rings = new Rings();
     rings.writer.write(Uint8Array.of(1, 2, 3, 4), 3, 100, 7);
     rings.writer.write(Uint8Array.of(5), 1, 1, 8);
@@ -30,7 +30,7 @@ describe.skipIf(process.platform !== 'linux')('frames in memory that two process
     expect(rings.reader.captured).toBe(2);
   });
 
-  it('go round any number of times, of any length', () => {
+  it('wrap around any number of times, whatever their length', () => {
     using rings = new Rings();
     const frame = new Uint8Array(65_535);
     let bytes = 0;
@@ -48,7 +48,7 @@ describe.skipIf(process.platform !== 'linux')('frames in memory that two process
     }
   });
 
-  it('stay as they are until they are released', () => {
+  it('stay unchanged until they are released', () => {
     using rings = new Rings();
     const frame = new Uint8Array(60_000);
     const fitting = Math.floor(RING_BYTES / frame.length) - 1;
@@ -60,7 +60,7 @@ describe.skipIf(process.platform !== 'linux')('frames in memory that two process
     expect(rings.reader.next()).toBe(false);
   });
 
-  it('are waited for only where there are none', () => {
+  it('are waited for only if the ring is empty', () => {
     using rings = new Rings();
     expect(rings.reader.mayWait()).toBe(true);
     rings.writer.write(Uint8Array.of(1), 1, 1, 0);

@@ -1,4 +1,4 @@
-/** Copies of packets from a real NFLOG group, more of them than anybody takes. */
+/** Copies of packets from a real NFLOG group, more than the reader takes. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Capture, readerOf } from '../../src/capture/capture.ts';
 import { linkTypeOf } from '../../src/capture/capture-messages.ts';
@@ -13,7 +13,7 @@ import { describeAsRoot } from '../root.ts';
 
 const GROUP = 7;
 const DATAGRAM = 700;
-/** Their copies take three times the ring. */
+/** Datagrams whose copies take three times the ring. */
 const FLOOD = 60_000;
 
 describeAsRoot('an NFLOG group that is captured', () => {
@@ -42,12 +42,13 @@ describeAsRoot('an NFLOG group that is captured', () => {
     const fd = netns.run(() => socket(AF_INET, SOCK_DGRAM, 0));
     const bytes = new Uint8Array(DATAGRAM);
     const nobody = socketAddress('127.0.0.1', 9);
-    // What comes back says that nobody listens, and is an error of the next call, which then sends nothing.
+    // An ICMP error comes back because no socket listens there. It fails the next call, which then
+    // sends nothing.
     for (let sent = 0; sent < datagrams; ) if (sendTo(fd, bytes, 0, nobody) === DATAGRAM) sent++;
     close(fd);
   }
 
-  test('gives the beginning of each packet, and says that the packet is longer', async () => {
+  test('gives the beginning of each packet, and its real length', async () => {
     expect(capture.closed).toEqual([]);
     send(1);
     const ring = readerOf(capture.handle);
@@ -60,7 +61,7 @@ describeAsRoot('an NFLOG group that is captured', () => {
     expect(frame.length).toBeGreaterThan(20 + 8 + DATAGRAM);
   });
 
-  test('goes on when there are more than anybody takes, and each that was lost is counted', async () => {
+  test('goes on when there are more copies than the reader takes, and counts each lost one', async () => {
     const ring = readerOf(capture.handle);
     send(FLOOD);
     let taken = 0;

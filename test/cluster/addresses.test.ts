@@ -52,7 +52,7 @@ describe('canonicalAddress', () => {
     'fd00::1/64',
   ])('%o is no address', (text) => expect(canonicalAddress(text)).toBeUndefined());
 
-  it('takes what the platform takes, and gives the same text to an address however it is spelt', () => {
+  it('accepts what the platform accepts, and gives every spelling of an address the same text', () => {
     fc.assert(
       fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (text) => {
         const canonical = canonicalAddress(text);
@@ -64,7 +64,7 @@ describe('canonicalAddress', () => {
     );
   });
 
-  it('refuses what the platform refuses, leading zeros left aside', () => {
+  it('refuses what the platform refuses, except leading zeros', () => {
     const text = fc.string({ unit: fc.constantFrom(...'019afx.:%/ '), maxLength: 24 });
     fc.assert(
       fc.property(text, (candidate) => {

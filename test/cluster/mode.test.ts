@@ -21,11 +21,11 @@ describe('the mode of a policy', () => {
     expect(modeOf(policyOf(own).record, namespaceOf(namespace).record)).toBe(mode);
   });
 
-  test('is enforce in a namespace that is not known', () => {
+  test('is enforce in an unknown namespace', () => {
     expect(modeOf({}, undefined)).toBe('enforce');
   });
 
-  test('is all that is kept of annotations, and nothing where there is none', () => {
+  test('is all that is kept of annotations; nothing is kept without it', () => {
     for (const { record } of [namespaceOf('audit'), policyOf('audit')]) {
       expect(record).toMatchObject({ mode: 'audit' });
       expect(JSON.stringify(record)).not.toContain('xxx');
@@ -38,7 +38,7 @@ describe('the mode of a policy', () => {
     ['audti', 'Did you mean audit?'],
     ['off', undefined],
     [true, undefined],
-  ])('is enforce where it is %j, which is told of and is no error of the policy', (value, hint) => {
+  ])('is enforce for the invalid value %j, which is a warning and no error of the policy', (value, hint) => {
     for (const { record, problems } of [namespaceOf(value), policyOf(value)]) {
       expect(record).toMatchObject({ mode: 'enforce' });
       expect(record).not.toHaveProperty('error');
@@ -51,7 +51,7 @@ describe('the mode of a policy', () => {
   });
 });
 
-test('policies decide that are enforced, and audited ones where there are no others', () => {
+test('enforced policies decide; audited ones decide only if there are no enforced ones', () => {
   const mode = (name: string) => (name.startsWith('audited') ? 'audit' : 'enforce');
   expect(deciding(['a', 'audited', 'b'], mode)).toEqual(['a', 'b']);
   expect(deciding(['audited', 'audited too'], mode)).toEqual(['audited', 'audited too']);

@@ -31,7 +31,7 @@ describe('nearest', () => {
     expect(nearest(text, candidates)).toBe(expected);
   });
 
-  it('is put as a question', () => {
+  it('is phrased as a question', () => {
     expect(didYouMean('ingres', ['Ingress', 'Egress'])).toBe('Did you mean Ingress?');
     expect(didYouMean('nothing like it', ['Ingress'])).toBeUndefined();
   });

@@ -13,7 +13,7 @@ const policy = (spec: unknown) => ({
 const everyPod = { matchLabels: {}, matchExpressions: [] };
 const ALLOW_ALL = { peers: [], ports: [] };
 
-/** Record of a spec that must be without problems. */
+/** Returns the record of a spec that must have no problems. */
 function read(spec: unknown) {
   const { record, problems } = projectPolicy(policy(spec));
   expect(problems).toEqual([]);
@@ -21,7 +21,7 @@ function read(spec: unknown) {
   return record;
 }
 
-/** Problems as `path: message | hint`. */
+/** Returns the problems as `path: message | hint`. */
 function problemsOf(spec: unknown): string[] {
   return projectPolicy(policy(spec)).problems.map(
     ({ path, message, hint }) => `${formatPath(path)}: ${message}${hint === undefined ? '' : ` | ${hint}`}`,
@@ -68,7 +68,7 @@ describe('rules', () => {
     ['::ffff:10.0.0.0/104', '10.0.0.0/8', '10.1.0.0/16', '10.1.0.0/16'],
     ['10.0.0.0/8', '10.0.0.0/8', '::ffff:10.1.0.0/112', '10.1.0.0/16'],
     ['fd00::0000001/016', 'fd00::/16', 'fd00::00001/0128', 'fd00::1/128'],
-  ])('have the block %s that the API server reads as %s, except %s', (cidr, block, except, hole) => {
+  ])('read the block %s as the API server does: %s, except %s', (cidr, block, except, hole) => {
     const ipBlock = { cidr, except: except === '' ? [] : [except] };
     const [rule] = read({ ingress: [{ from: [{ ipBlock }] }] }).ingress;
     const taken = rule?.peers[0]?.ipBlock;
@@ -77,7 +77,7 @@ describe('rules', () => {
     expect(words(taken?.except[0] ?? '')).toEqual(words(hole));
   });
 
-  it('keep the selectors of a peer together, and peers apart', () => {
+  it('keep the selectors of one peer together, and peers apart', () => {
     const selector = { matchLabels: { a: 'b' } };
     const egress = [{ to: [{ podSelector: selector, namespaceSelector: {} }, { podSelector: {} }] }];
     const full = { matchLabels: { a: 'b' }, matchExpressions: [] };
@@ -86,7 +86,7 @@ describe('rules', () => {
     ]);
   });
 
-  it('take a null selector beside another as absent', () => {
+  it('treat a null selector beside another as absent', () => {
     expect(read({ ingress: [{ from: [{ podSelector: null, namespaceSelector: {} }] }] }).ingress[0]?.peers).toEqual([
       { namespaceSelector: everyPod },
     ]);
@@ -377,7 +377,7 @@ describe('a policy with a problem', () => {
   const web = { matchLabels: { app: 'web' } };
   const bad = { ports: [{ port: 0 }] };
 
-  it('has no rules, not even those that are right', () => {
+  it('has no rules, not even the valid ones', () => {
     const { record } = projectPolicy(
       policy({ podSelector: web, policyTypes: ['Ingress', 'Egress'], ingress: [{}, bad], egress: [{}] }),
     );
@@ -387,17 +387,17 @@ describe('a policy with a problem', () => {
 
   it.each<[string, unknown, string[]]>([
     ['the types that it names', { podSelector: web, policyTypes: ['Egress'], egress: [bad] }, ['egress']],
-    ['Ingress where it has ingress rules only', { podSelector: web, ingress: [bad] }, ['ingress']],
-    ['both where its egress rules are wrong', { podSelector: web, egress: [bad] }, ['ingress', 'egress']],
-    ['both where egress is no list', { podSelector: web, egress: {} }, ['ingress', 'egress']],
-    ['both where a type is wrong', { podSelector: web, policyTypes: ['Ingress', 'egres'] }, ['ingress', 'egress']],
-    ['both where policyTypes is no list', { podSelector: web, policyTypes: 'Ingress' }, ['ingress', 'egress']],
+    ['Ingress if it has only ingress rules', { podSelector: web, ingress: [bad] }, ['ingress']],
+    ['both if its egress rules are invalid', { podSelector: web, egress: [bad] }, ['ingress', 'egress']],
+    ['both if egress is no list', { podSelector: web, egress: {} }, ['ingress', 'egress']],
+    ['both if a type is invalid', { podSelector: web, policyTypes: ['Ingress', 'egres'] }, ['ingress', 'egress']],
+    ['both if policyTypes is no list', { podSelector: web, policyTypes: 'Ingress' }, ['ingress', 'egress']],
     [
-      'both where an unknown field may be the types',
+      'both if an unknown field may mean policyTypes',
       { podSelector: web, policyType: ['Egress'] },
       ['ingress', 'egress'],
     ],
-    ['both where the spec is no map', 'x', ['ingress', 'egress']],
+    ['both if the spec is no map', 'x', ['ingress', 'egress']],
   ])('isolates for %s', (_, spec, isolates) => {
     expect(projectPolicy(policy(spec)).record).toMatchObject({
       isolates,
@@ -407,13 +407,13 @@ describe('a policy with a problem', () => {
     });
   });
 
-  it('isolates both ways where the field for its spec is misspelt', () => {
+  it('isolates both ways if its spec field is misspelt', () => {
     const { record } = projectPolicy({ metadata: { name: 'p' }, specs: { policyTypes: ['Egress'] } });
     expect(record.isolates).toEqual(['ingress', 'egress']);
     expect(record.podSelector).toEqual(everyPod);
   });
 
-  it('isolates the pods that it selects, where that can be read', () => {
+  it('isolates the pods that it selects, if its podSelector can be read', () => {
     const { record } = projectPolicy(policy({ podSelector: web, ingress: [bad] }));
     expect(record.podSelector).toEqual({ ...web, matchExpressions: [] });
   });
@@ -423,7 +423,7 @@ describe('a policy with a problem', () => {
     [{ matchLabels: { app: 'web' }, matchExpression: [] }],
     ['web'],
     [{ app: 'web' }],
-  ])('isolates every pod of its namespace where its selector is %j', (podSelector) => {
+  ])('isolates every pod of its namespace if its selector is %j', (podSelector) => {
     const { record } = projectPolicy(policy({ podSelector }));
     expect(record.namespace).toBe('shop');
     expect(record.podSelector).toEqual(everyPod);
@@ -439,7 +439,7 @@ describe('a policy with a problem', () => {
     expect(projectPolicy({ metadata, spec: {} }, 'fallback').record).toMatchObject({ namespace, name });
   });
 
-  it('is an error where a metadata field is misspelt, since it may be the namespace', () => {
+  it('is an error if a metadata field is misspelt, because it may be the namespace', () => {
     const { record, problems } = projectPolicy({ metadata: { name: 'p', namspace: 'shop' }, spec: {} });
     expect(problems).toEqual([
       {
@@ -475,7 +475,7 @@ it('fields that the API server adds to metadata are no problem', () => {
   ).toEqual([]);
 });
 
-describe('whatever JSON it is given', () => {
+describe('given any JSON', () => {
   const key = fc.constantFrom(
     'metadata',
     'spec',

@@ -8,7 +8,7 @@ const pod = (spec: unknown, status?: unknown) => ({
   status,
 });
 
-/** Record of a pod that must be without problems. */
+/** Returns the record of a pod that must have no problems. */
 function read(spec: unknown, status?: unknown) {
   const { record, problems } = projectPod(pod(spec, status));
   expect(problems).toEqual([]);
@@ -16,7 +16,7 @@ function read(spec: unknown, status?: unknown) {
 }
 
 describe('projectPod', () => {
-  it('knows since when a pod has been where it is, of those with an address', () => {
+  it('reads since when a pod with an address has been on its node', () => {
     const startTime = '2026-11-30T03:04:05Z';
     const started = (status: object) => read({ containers: [] }, { phase: 'Running', ...status })?.startedAt;
     expect(started({ startTime, podIP: '10.0.0.1' })).toBe(Date.parse(startTime) / 1000);
@@ -25,7 +25,7 @@ describe('projectPod', () => {
       expect(started({ startTime: other, podIP: '10.0.0.1' })).toBeUndefined();
   });
 
-  it('reads which pod of its name it is, since when, whose, and how it stands', () => {
+  it('reads a pod’s identity, age, owner and state', () => {
     const metadata = {
       ...{ name: 'web', namespace: 'shop', uid: '1c1f', creationTimestamp: '2026-11-30T03:04:05Z' },
       deletionTimestamp: '2026-11-30T04:00:00Z',
@@ -43,7 +43,7 @@ describe('projectPod', () => {
 
   it.each<[string, object, object]>([
     ['the phase Unknown is that of a lost node', { status: { phase: 'Unknown' } }, { phase: 'Unknown', lost: true }],
-    ['a phase that nobody knows is none', { status: { phase: 'Resting' } }, {}],
+    ['an unknown phase is ignored', { status: { phase: 'Resting' } }, {}],
     [
       'nonsense is nothing',
       { metadata: { uid: 7, creationTimestamp: 'once', ownerReferences: 'me' }, status: { reason: 7 } },
@@ -59,7 +59,7 @@ describe('projectPod', () => {
     expect(Object.fromEntries(read)).toEqual(expected);
   });
 
-  it('reads what decides a packet and nothing else', () => {
+  it('reads only what decides packets', () => {
     const containers = [
       {
         name: 'c',
@@ -104,7 +104,7 @@ describe('projectPod', () => {
     expect(read({}, status)?.addresses).toEqual(addresses);
   });
 
-  it('takes the ports of init containers that stay, and of no others', () => {
+  it('reads the ports of init containers that keep running, and of no other init containers', () => {
     const initContainers = [
       { name: 'sidecar', restartPolicy: 'Always', ports: [{ containerPort: 9090 }] },
       { name: 'setup', ports: [{ containerPort: 1 }] },
@@ -112,7 +112,7 @@ describe('projectPod', () => {
     expect(read({ initContainers })?.ports).toEqual([{ port: 9090, protocol: 'TCP' }]);
   });
 
-  it('knows pods in the network of their node', () => {
+  it('recognizes pods in the network of their node', () => {
     expect(read({ hostNetwork: true })?.hostNetwork).toBe(true);
   });
 
@@ -123,7 +123,7 @@ describe('projectPod', () => {
     expect(record?.addresses).toEqual(['10.1.0.10', '10.1.0.4', 'fd00::1']);
   });
 
-  it('is in the default namespace given where it names none, and on no node before it is scheduled', () => {
+  it('is in the given default namespace if it names none, and on no node before it is scheduled', () => {
     const { record } = projectPod({ metadata: { name: 'a', namespace: '' }, spec: { nodeName: '' } }, 'mine');
     expect(record).toMatchObject({ namespace: 'mine' });
     expect(record).not.toHaveProperty('nodeName');
@@ -199,13 +199,13 @@ describe('projectPod', () => {
     [{ metadata: { name: '' } }],
     [{ metadata: { name: '../x' } }],
     [{ metadata: { name: {} } }],
-  ])('gives no record of %j, which cannot be named', (object) => {
+  ])('returns no record for %j, which has no valid name', (object) => {
     const { record, problems } = projectPod(object);
     expect(record).toBeUndefined();
     expect(problems.length).toBeGreaterThan(0);
   });
 
-  it('keeps a label key that would change the prototype of a map out of it', () => {
+  it('drops a label key that would change the prototype of a map', () => {
     const object = JSON.parse('{"metadata":{"name":"a","labels":{"__proto__":"x","constructor":"y"}}}');
     const { record } = projectPod(object);
     expect(Object.keys(record?.labels ?? {})).toContain('constructor');
@@ -228,7 +228,7 @@ describe('projectNamespace', () => {
     });
   });
 
-  it('gives no record of one without a name', () => {
+  it('returns no record for one without a name', () => {
     expect(projectNamespace({ metadata: {} })).toEqual({
       record: undefined,
       problems: [{ path: ['metadata', 'name'], message: 'the object has no name' }],

@@ -65,7 +65,7 @@ describe('selectorKey', () => {
   });
 });
 
-it('isEmptySelector tells the selector that matches everything', () => {
+it('isEmptySelector recognizes the selector that matches everything', () => {
   expect(isEmptySelector(selector({}))).toBe(true);
   expect(isEmptySelector(selector({ a: '' }))).toBe(false);
   expect(isEmptySelector(selector({}, ['a', 'Exists']))).toBe(false);

@@ -19,7 +19,7 @@ test('endpoints are the selected pods of the same namespace with an address of t
   ]);
 });
 
-test('a named target port is the container port of that name and protocol of each pod', () => {
+test('a named target port is each pod’s container port of that name and protocol', () => {
   const selector = { app: 'web1' };
   expect(backends(service('a/s', ['10.96.0.1'], selector, 'TCP 80 http', 'UDP 80 http', 'SCTP 80 http'))).toEqual([
     ['a/web1 10.0.0.1 8080', 'a/web2 10.0.0.2 9090'],
@@ -28,12 +28,12 @@ test('a named target port is the container port of that name and protocol of eac
   ]);
 });
 
-test('without a selector there are no endpoints, and a headless Service has no ports to translate', () => {
+test('a Service without a selector has no endpoints, and a headless one has no ports to translate', () => {
   expect(backends(service('a/s', ['10.96.0.1'], {}, 'TCP 80 80'))).toEqual([[]]);
   expect(backends(service('a/s', [], { app: 'web1' }, 'TCP 80 80'))).toEqual([]);
 });
 
-test('a pod listens on its container ports and where Services send, each once', () => {
+test('a pod listens on its container ports and on the target ports of Services, each once', () => {
   const ports = servicePorts([service('a/s', ['10.96.0.1'], { app: 'web1' }, 'TCP 80 http', 'TCP 81 7777')], [web1]);
   expect(listeningPorts(web1, ports)).toEqual([
     { protocol: 'TCP', port: 7777 },

@@ -30,13 +30,13 @@ const set = (record: ClusterRecord): ClusterChange => ({ type: 'set', record });
 const remove = (record: ClusterRecord): ClusterChange => ({ type: 'delete', record });
 
 describe('apply', () => {
-  it('gives back a new record, and nothing when it comes again', () => {
+  it('returns a new record, and nothing when the same one comes again', () => {
     const store = new ClusterStore();
     expect(store.apply([set(pod('a'))])).toEqual([set(pod('a'))]);
     expect(store.apply([set(pod('a'))])).toEqual([]);
   });
 
-  it('does not take another order of labels for a change', () => {
+  it('does not take a different order of labels for a change', () => {
     const store = new ClusterStore();
     store.apply([set(pod('a', { labels: { x: '1', y: '2' } }))]);
     expect(store.apply([set(pod('a', { labels: { y: '2', x: '1' } }))])).toEqual([]);
@@ -50,21 +50,21 @@ describe('apply', () => {
     ['the order of addresses', pod('a', { addresses: ['10.0.0.1', '10.0.0.2'] })],
     ['a port', pod('a', { ports: [{ name: 'http', port: 81, protocol: 'TCP' }] })],
     ['the node', pod('a', { nodeName: 'n' })],
-  ])('gives back a change of %s', (_, changed) => {
+  ])('returns a change of %s', (_, changed) => {
     const store = new ClusterStore();
     store.apply([set(pod('a', { addresses: ['10.0.0.1'] }))]);
     expect(store.apply([set(changed)])).toEqual([set(changed)]);
     expect(store.snapshot().pods).toEqual([changed]);
   });
 
-  it('gives back a delete with the record as it was known', () => {
+  it('returns a delete with the last known record', () => {
     const store = new ClusterStore();
     store.apply([set(pod('a', { addresses: ['10.9.9.9'] }))]);
     expect(store.apply([remove(pod('a'))])).toEqual([remove(pod('a', { addresses: ['10.9.9.9'] }))]);
     expect(store.apply([remove(pod('a'))])).toEqual([]);
   });
 
-  it('puts deletes in front of sets, since an address may change hands in one batch', () => {
+  it('puts deletes before sets, because an address may change hands in one batch', () => {
     const store = new ClusterStore();
     store.apply([set(pod('old'))]);
     expect(store.apply([set(pod('new')), remove(pod('old'))])).toEqual([remove(pod('old')), set(pod('new'))]);
@@ -80,13 +80,13 @@ describe('apply', () => {
     ],
     ['changed and back', [set(pod('a', { labels: {} })), set(pod('a'))], []],
     ['changed, then deleted', [set(pod('a', { labels: {} })), remove(pod('a'))], [remove(pod('a'))]],
-  ])('gives back the net difference of a record that is %s', (_, changes, expected) => {
+  ])('returns the net difference of a record that is %s', (_, changes, expected) => {
     const store = new ClusterStore();
     store.apply([set(pod('a'))]);
     expect(store.apply(changes)).toEqual(expected);
   });
 
-  it('keeps kinds apart that share a name', () => {
+  it('keeps kinds with the same name apart', () => {
     const store = new ClusterStore();
     store.apply([set(pod('x')), set(policy('x')), set(namespace('default/x'))]);
     expect(store.apply([remove(policy('x'))])).toEqual([remove(policy('x'))]);
@@ -95,7 +95,7 @@ describe('apply', () => {
 });
 
 describe('replace', () => {
-  it('gives back only what differs from what was known, deletes first', () => {
+  it('returns only what differs from the known records, deletes first', () => {
     const store = new ClusterStore();
     store.apply([set(namespace('default')), set(pod('stays')), set(pod('goes')), set(policy('goes'))]);
     const changes = store.replace({
@@ -112,7 +112,7 @@ describe('replace', () => {
     expect(store.snapshot().pods).toEqual([pod('stays'), pod('comes')]);
   });
 
-  it('of the same snapshot changes nothing, not even the objects', () => {
+  it('by the same snapshot changes nothing and keeps the objects', () => {
     const store = new ClusterStore();
     const first = pod('a');
     store.apply([set(first)]);

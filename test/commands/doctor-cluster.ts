@@ -1,31 +1,34 @@
-/** An API server that answers what doctor asks: nodes, pods, reviews, agents through the proxy, and pods of doctor's own, which end at once. */
+/**
+ * An API server that answers doctor's requests: nodes, pods, reviews, agents through the proxy, and
+ * doctor's own pods, which end at once.
+ */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface FakeCluster {
   readonly nodes: readonly string[];
-  /** Agents by node: what their /status says; a number is the status of an error. */
+  /** The /status of agents by node, or an HTTP status for an error. */
   readonly agents?: Readonly<Record<string, object | number>>;
   readonly others?: readonly object[];
-  /** Of a kernel. @default '6.18.1' */
+  /** The kernel release of all nodes. @default '6.18.1' */
   readonly kernelVersion?: string;
-  /** Pods of agents that are not Running and Ready, by node: their status. */
+  /** Pod status by node, for agents that are not Running and Ready. */
   readonly podStatus?: Readonly<Record<string, object>>;
-  /** In the ConfigMap of kube-proxy; there is none without it. */
+  /** The mode in kube-proxy's ConfigMap. If undefined, there is no ConfigMap. */
   readonly proxyMode?: string;
-  /** Paths that the user may not ask for. */
+  /** Paths that the user may not request. */
   readonly forbidden?: RegExp;
-  /** What the agents' account may not: `list pods`. */
+  /** Rights that the agents' account lacks: `list pods`. */
   readonly missingRights?: readonly string[];
-  /** The log of doctor's pods; without it they never end. */
+  /** The log of doctor's pods. If undefined, they never end. */
   readonly podLog?: string;
   /**
-   * What becomes of requests, by method and path, each once: a status instead of the answer, or
-   * done and no answer.
+   * Faults by method and path, each used once: answer with a status, or execute the request and
+   * drop the answer.
    */
   readonly faults?: readonly (readonly [request: RegExp, fault: number | 'lost'])[];
-  /** Requests that are done, and answered when `release` is called. */
+  /** Requests that are executed, but answered only when `release` is called. */
   readonly held?: RegExp;
 }
 
@@ -34,7 +37,7 @@ const metadata = { resourceVersion: '1' };
 export class DoctorCluster implements AsyncDisposable {
   /** Method and path of every request. */
   readonly requests: string[] = [];
-  /** Doctor's own that are there now. */
+  /** Doctor's own namespaces that exist now. */
   readonly namespaces = new Set<string>();
   readonly pods: object[] = [];
   readonly #cluster: FakeCluster;
@@ -42,7 +45,7 @@ export class DoctorCluster implements AsyncDisposable {
   readonly #waiting = new Set<() => void>();
   readonly #faults: (readonly [RegExp, number | 'lost'])[];
   readonly #released = Promise.withResolvers<void>();
-  /** Answers what was held. */
+  /** Answers the held requests. */
   readonly release = this.#released.resolve;
 
   static async start(cluster: FakeCluster): Promise<DoctorCluster> {
@@ -89,7 +92,7 @@ export class DoctorCluster implements AsyncDisposable {
     });
   }
 
-  /** Resolves when such a request has come. */
+  /** Resolves when such a request arrives. */
   async asked(request: RegExp): Promise<void> {
     while (!this.requests.some((each) => request.test(each))) {
       await new Promise<void>((resolve) => {
@@ -145,7 +148,7 @@ export class DoctorCluster implements AsyncDisposable {
     }
   }
 
-  /** The namespace of doctor's, and what is in it. */
+  /** Serves doctor's namespace and what is in it. */
   #own(method: string, namespace: string | undefined, rest: string, text: string): [number, object | string] {
     if (method === 'POST' && namespace === undefined) {
       this.namespaces.add(JSON.parse(text).metadata.name);

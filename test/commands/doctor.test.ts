@@ -1,4 +1,7 @@
-/** `podfence doctor` as a user runs it: what it says, its exit codes, and that it leaves nothing. */
+/**
+ * `podfence doctor` as a user runs it: its output, its exit codes, and that it leaves nothing
+ * behind.
+ */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -65,7 +68,7 @@ test.each([
   expect([code, stderr]).toEqual([2, expect.stringContaining(words)]);
 });
 
-test('recorded: a cluster that enforces: exit code 0, each thing said once for all nodes', async () => {
+test('recorded: a cluster that enforces: exit code 0, each finding once for all nodes', async () => {
   const fake = { nodes: ['a', 'b'], agents: { a: enforcing(), b: enforcing() } };
   const { outcome, of } = await reportOf(fake);
   expect(outcome.code).toBe(0);
@@ -134,11 +137,11 @@ test.each([
   expect(of('agent-ready')).toEqual([
     expect.objectContaining({ severity: 'problem', nodes: ['a', 'b'], message: expect.stringContaining(words) }),
   ]);
-  // Nobody is beside it that enforces.
+  // No other enforcer runs beside it.
   expect(of('other-enforcer')).toEqual([expect.objectContaining({ severity: 'info' })]);
 });
 
-test('recorded: an agent whose pod is Ready, and that does not answer, is a warning', async () => {
+test('recorded: an agent whose pod is Ready but that does not answer is a warning', async () => {
   const { outcome, of } = await reportOf({ nodes: ['a'], agents: { a: 503 } });
   expect(outcome.code).toBe(0);
   expect(of('agent-ready')).toEqual([
@@ -146,7 +149,7 @@ test('recorded: an agent whose pod is Ready, and that does not answer, is a warn
   ]);
 });
 
-test('recorded: an agent in audit mode is told of, and the verdict of another enforcer alone counts', async () => {
+test('recorded: an agent in audit mode is reported, and only the other enforcer’s verdict counts', async () => {
   const auditing = { ...enforcing(), mode: { mode: 'audit' } };
   const { outcome, of } = await reportOf({ nodes: ['b'], agents: { b: auditing }, others: [CILIUM] });
   expect(outcome.code).toBe(0);
@@ -173,7 +176,7 @@ test('recorded: several agents on a node are a problem, with their names', async
   ]);
 });
 
-test('recorded: before podfence is installed nothing is missing, and the rights of the user are nobody’s', async () => {
+test('recorded: before podfence is installed nothing is missing, and no rights are checked', async () => {
   const { outcome, of } = await reportOf({ nodes: ['a'], missingRights: ['watch pods', 'watch networkpolicies'] });
   expect(outcome.code).toBe(0);
   expect(of('agents')).toEqual([
@@ -182,7 +185,7 @@ test('recorded: before podfence is installed nothing is missing, and the rights 
   expect(of('api-rights')).toEqual([]);
 });
 
-test('recorded: kube-proxy’s ConfigMap speaks for nodes whose agent saw no kube-proxy, and for no others', async () => {
+test('recorded: kube-proxy’s ConfigMap counts for nodes whose agent saw no kube-proxy, and for no others', async () => {
   const proxy = { code: 'PD202', check: 'kube-proxy', certainty: 'likely' };
   const unseen = { ...proxy, severity: 'info', message: 'No kube-proxy is visible.' };
   const seen = { ...proxy, severity: 'ok', message: 'kube-proxy uses iptables.' };
@@ -214,7 +217,7 @@ test.each([
   expect(stdout.replace(/\n */, ' ')).toContain(title);
 });
 
-test('recorded: what an agent found on its node is told; what the objects say where it found nothing', async () => {
+test('recorded: what an agent found on its node is reported; the cluster’s objects count if it found nothing', async () => {
   const bridge = {
     code: 'PD201',
     check: 'bridge-filter',
@@ -234,12 +237,12 @@ test('recorded: what an agent found on its node is told; what the objects say wh
   expect(findings.map(({ code }) => code)).not.toContain('PD999');
 });
 
-test('recorded: other enforcers by their pods, on the nodes where they are', async () => {
+test('recorded: other enforcers are found by their pods, on the nodes where these run', async () => {
   const { of } = await reportOf({ nodes: ['a', 'b'], agents: { a: enforcing(), b: enforcing() }, others: [CILIUM] });
   expect(of('other-enforcer')).toEqual([expect.objectContaining({ severity: 'warning', nodes: ['b'] })]);
 });
 
-test('recorded: a user who may not ask everything is told which right is missing', async () => {
+test('recorded: a user without all rights is told which right is missing', async () => {
   const { outcome, of } = await reportOf({
     nodes: ['a'],
     agents: { a: enforcing() },
@@ -259,7 +262,7 @@ test('recorded: a user who may not ask everything is told which right is missing
   ]);
 });
 
-test('recorded: where no pods may be listed nothing can be looked at: exit code 3', async () => {
+test('recorded: if pods may not be listed nothing can be checked: exit code 3', async () => {
   const { flags } = await cluster({ nodes: ['a'], forbidden: /pods$/ });
   const { code, stderr } = await podfence(flags);
   expect([code, stderr]).toEqual([3, expect.stringContaining('cannot be looked at: HTTP 403')]);
@@ -274,7 +277,7 @@ test('the report keeps within COLUMNS', async () => {
   for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(60);
 });
 
-test('recorded: --run-pod looks at nodes without an agent, and leaves nothing', async () => {
+test('recorded: --run-pod checks nodes without an agent, and leaves nothing behind', async () => {
   const found = { code: 'PD113', check: 'ipset', severity: 'ok', certainty: 'certain', message: 'Sets.', nodes: ['x'] };
   const { api, flags } = await cluster({
     nodes: ['a', 'b'],
@@ -289,7 +292,7 @@ test('recorded: --run-pod looks at nodes without an agent, and leaves nothing', 
   expect([api.namespaces.size, api.pods.length]).toEqual([0, 0]);
 });
 
-test('recorded: a pod that says nothing doctor understands is told with its last words: exit code 3', async () => {
+test('recorded: a pod whose output doctor does not understand is reported with its last words: exit code 3', async () => {
   const { of, outcome } = await reportOf(
     { nodes: ['a'], podLog: 'exec: podfence: not found\n' },
     '--run-pod',
@@ -317,7 +320,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)('recorded: %s while pods run removes t
   expect([api.namespaces.size, api.pods.length]).toEqual([0, 0]);
 });
 
-test('recorded: Ctrl-C while the namespace is made removes it all the same', async () => {
+test('recorded: Ctrl-C during the creation of the namespace still removes it', async () => {
   const { api, flags } = await cluster({ nodes: ['a'], held: /^POST .*\/namespaces$/ });
   const child = start(...flags, '--run-pod', '--image', 'podfence:dev');
   const outcome = ended(child);
@@ -328,7 +331,7 @@ test('recorded: Ctrl-C while the namespace is made removes it all the same', asy
   expect([api.namespaces.size, api.pods.length]).toEqual([0, 0]);
 });
 
-test('recorded: a namespace whose creation was not answered, and whose removal is refused for a while, goes all the same', async () => {
+test('recorded: a namespace is removed even if its creation was not answered and its removal is refused for a while', async () => {
   const removal = /^DELETE .*\/podfence-doctor-[^/]+$/;
   const { api, flags } = await cluster({
     nodes: ['a'],
@@ -345,7 +348,7 @@ test('recorded: a namespace whose creation was not answered, and whose removal i
   expect([api.namespaces.size, api.pods.length]).toEqual([0, 0]);
 });
 
-test('recorded: a user who may not remove the namespace is told at once what does', async () => {
+test('recorded: a user who may not remove the namespace is told at once which command does', async () => {
   const { api, flags } = await cluster({
     nodes: ['a'],
     podLog: '{}',
@@ -357,7 +360,7 @@ test('recorded: a user who may not remove the namespace is told at once what doe
   expect(stderr).toContain(`kubectl delete namespace ${name}`);
 });
 
-test('recorded: a user who may not make the namespace is told so, and nothing is looked for', async () => {
+test('recorded: a user who may not create the namespace is told so, and doctor looks for nothing to remove', async () => {
   const { api, flags } = await cluster({ nodes: ['a'], forbidden: /^(POST|DELETE) .*namespaces/ });
   const { code, stderr } = await podfence([...flags, '--run-pod', '--image', 'podfence:dev']);
   expect([code, stderr]).toEqual([3, expect.stringContaining('--run-pod cannot make what it needs: HTTP 403')]);
@@ -365,7 +368,7 @@ test('recorded: a user who may not make the namespace is told so, and nothing is
 });
 
 describeAsRoot('doctor on a node', () => {
-  test('real: exit code 1 and the problem first, where pods are on a bridge that skips the packet filter', async () => {
+  test('real: exit code 1 and the problem first, if pods are on a bridge that skips the packet filter', async () => {
     using node = Netns.create();
     using pod = Netns.create();
     shell(

@@ -10,14 +10,14 @@ async function read(...parts: readonly string[]) {
   return batches;
 }
 
-test('events that come together are given together, with their type and data', async () => {
+test('events that arrive together are returned together, with their type and data', async () => {
   expect(await read('event: a\ndata: 1\n\ndata: 2\n\n', 'event:b\ndata:3\ndata: 4\n\n')).toEqual([
     ['a: 1', 'message: 2'],
     ['b: 3\n4'],
   ]);
 });
 
-test('parts may be cut anywhere, comments mean nothing, and what the end cuts off is left out', async () => {
+test('chunks may end anywhere, comments are ignored, and an incomplete last event is dropped', async () => {
   const text = Buffer.from('event: a\ndata: é\n\n:\n\n: still here\n\nevent: a\ndata: 2\n\ndata: 3\n').toString(
     'latin1',
   );

@@ -3,11 +3,11 @@ import { renderAnswer } from '../../src/commands/explain/report.ts';
 import { Explainer } from '../../src/explain/explain.ts';
 import { allow, ingressPolicy, namespace, pod } from '../policy/records.ts';
 
-test('what would allow both address families stands there once', () => {
+test('a suggestion that covers both address families is printed once', () => {
   const pods = ['web', 'db'].map((app, i) =>
     pod(`shop/${app}`, '', { app }, { addresses: [`10.0.0.${i + 1}`, `fd00::${i + 1}`] }),
   );
-  // What allows egress is another rule in each family: so both are told.
+  // Each family needs a different egress rule, so both are printed.
   const egress = ['0.0.0.0/0', '::/0'].map((cidr) => allow([{ ipBlock: { cidr, except: [] } }]));
   const closed = ingressPolicy('closed', [], { namespace: 'shop', isolates: ['ingress', 'egress'], egress });
   const answer = new Explainer({ snapshot: { namespaces: [namespace('shop')], pods, policies: [closed] } }).answer(

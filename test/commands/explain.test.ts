@@ -24,7 +24,7 @@ function file(name: string, text: string): string {
 }
 
 describe('podfence explain', () => {
-  test('lays out a denied flow for people: verdict, directions, near misses, suggestion', async () => {
+  test('prints a denied flow for people: verdict, directions, near misses, suggestion', async () => {
     const { code, stdout, stderr } = await podfence(['explain', ...DENIED, '--manifests', EXAMPLE]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toBe(`DENIED  elsewhere/stranger -> shop/database-0, port 5432
@@ -64,7 +64,7 @@ This would allow it, and nothing else:
 `);
   });
 
-  test('lays out an allowed flow to a Service: the backends, and the rules that allow it', async () => {
+  test('prints an allowed flow to a Service: the backends, and the rules that allow it', async () => {
     const flow = ['--from', 'frontend-1', '--to', 'shop/backend', '--port', 'api'];
     const { code, stdout } = await podfence(['explain', ...flow, '-m', EXAMPLE]);
     expect(code).toBe(0);
@@ -96,7 +96,7 @@ Note: Replies pass by connection tracking and need no rule of their own.
     });
   });
 
-  test('suggests what, added to the manifests, does allow the flow', async () => {
+  test('suggests a policy that allows the flow once it is added to the manifests', async () => {
     const flow = ['--from', 'shop/frontend-1', '--to', 'shop/database-0', '--port', '5432'];
     const { stdout } = await podfence(['explain', ...flow, '-m', EXAMPLE, '--json']);
     const { verdict, ways } = JSON.parse(stdout);
@@ -109,7 +109,7 @@ Note: Replies pass by connection tracking and need no rule of their own.
     expect(JSON.parse(after.stdout).verdict).toBe('allow');
   });
 
-  test('knows a pod of the host network by the node that it is on, and its node of no other', async () => {
+  test('finds a hostNetwork pod by its node, and does not find it on other nodes', async () => {
     const manifests = file('host.yaml', HOST_NETWORK);
     const verdicts = ['near', 'far'].map(async (name) => {
       const { stdout } = await podfence([
@@ -129,7 +129,7 @@ Note: Replies pass by connection tracking and need no rule of their own.
     expect(await Promise.all(verdicts)).toEqual(['local-node', 'ingress-denied']);
   });
 
-  test('says where a made-up address decides, and not where the range of pods is known', async () => {
+  test('says that a made-up address decides, unless the pod range is known', async () => {
     const ask = async (...flags: readonly string[]) => {
       const question = [
         '--from',
@@ -154,7 +154,7 @@ Note: Replies pass by connection tracking and need no rule of their own.
     expect(await ask('--pod-range', '10.42.0.0/31')).toContain('--pod-range: address range: 10.42.0.0/31 is too small');
   });
 
-  test('reads the cluster of a kubeconfig, page by page, with its Services', async () => {
+  test('reads the cluster of a kubeconfig page by page, with its Services', async () => {
     const server = await startServer();
     for (let i = 0; i < 600; i++)
       server.set(pod('default', `p${i}`, { ip: `10.1.${i >> 8}.${i & 255}`, labels: { app: 'p' } }));
@@ -177,7 +177,7 @@ Note: Replies pass by connection tracking and need no rule of their own.
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const { to, verdict, ways } = JSON.parse(stdout);
     expect({ to, verdict }).toEqual({ to: 'service/default/p', verdict: 'mixed' });
-    // The pod itself is among the backends.
+    // The pod itself is one of the backends.
     expect(
       ways.map(({ verdict, port, alike }: { verdict: string; port: number; alike: string[] }) => [
         verdict,
@@ -197,7 +197,7 @@ Note: Replies pass by connection tracking and need no rule of their own.
   });
 
   test.each(['explain', 'matrix'])(
-    '%s of a kubeconfig takes a dual-stack cluster as its objects have it',
+    '%s with a kubeconfig reads a dual-stack cluster as its objects describe it',
     async (command) => {
       const server = await startServer();
       const addresses = [{ ip: '10.1.0.1' }, { ip: 'fd00:1::1' }];
@@ -227,12 +227,12 @@ Note: Replies pass by connection tracking and need no rule of their own.
         file('kubeconfig', server.kubeConfig()),
       ]);
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-      // Both families are judged: the policy tells them apart.
+      // Both families are judged: the policy distinguishes them.
       expect(stdout).toContain('"verdict":"mixed"');
     },
   );
 
-  test('tells an agent the Service that is meant, by its name or its address', async () => {
+  test('sends an agent the Service by its name or its address', async () => {
     const asked: (string | null)[][] = [];
     const agent = createServer((request, response) => {
       const { searchParams } = new URL(request.url ?? '', 'http://agent');
@@ -268,13 +268,13 @@ Note: Replies pass by connection tracking and need no rule of their own.
     [[...DENIED, '--kubeconfig', '/nowhere/config'], 2, "'/nowhere/config'. Or give manifests: --manifests FOLDER."],
     [['--from', 'shop/fronted-1', '--to', '1.1.1.1', '--port', '1', '-m', EXAMPLE], 2, 'Did you mean shop/frontend-1?'],
     [[...DENIED, '--agent', '127.0.0.1:4'], 3, 'no agent answers at http://127.0.0.1:4: ECONNREFUSED'],
-  ])('%j is told what is wrong', async (flags, code, words) => {
+  ])('%j is refused with what is wrong', async (flags, code, words) => {
     const outcome = await podfence(['explain', ...flags]);
     expect(outcome).toMatchObject({ code, stdout: '' });
     expect(outcome.stderr).toContain(words);
   });
 
-  test('says so where the cluster does not answer', async () => {
+  test('reports that the cluster does not answer', async () => {
     const server = await startServer();
     const config = file('gone', server.kubeConfig());
     await server.stop();
@@ -289,7 +289,7 @@ describe('podfence explain --batch', () => {
   const answered = { ...good, egress: 'allow', ingress: 'deny', verdict: 'deny', reason: 'ingress-denied' };
   const batch = ['explain', '--batch', '-m', EXAMPLE];
 
-  test('answers each line in its turn, from standard input and from a file', async () => {
+  test('answers each line in turn, from standard input and from a file', async () => {
     const lines = Array.from({ length: 2000 }, (_, i) => ({ ...good, port: i + 1 }));
     const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
     const expected = lines.map((line) => `${JSON.stringify({ ...answered, port: line.port })}\n`).join('');
@@ -298,7 +298,7 @@ describe('podfence explain --batch', () => {
     expect(await podfence(fromFile)).toEqual({ code: 0, stdout: expected, stderr: '' });
   });
 
-  test('a bad line gets an error of its own, and the others their answers', async () => {
+  test('reports a bad line in its place and answers the others', async () => {
     const long = JSON.stringify({ ...good, from: 'x'.repeat(70_000) });
     const input = [JSON.stringify(good), 'no json', '', long, JSON.stringify(good)].join('\n');
     const { code, stdout, stderr } = await podfence(batch, input);
@@ -329,7 +329,7 @@ describe('podfence explain --batch', () => {
     expect((await outcome).code).toBe(0);
   });
 
-  test('ends without a word where nobody reads on', async () => {
+  test('ends silently when its output is closed', async () => {
     const child = start(...batch);
     const outcome = ended(child);
     const question = `${JSON.stringify(good)}\n`.repeat(1000);
@@ -340,7 +340,7 @@ describe('podfence explain --batch', () => {
     expect(await outcome).toMatchObject({ code: 0, stderr: '' });
   });
 
-  test('answers what can be answered where manifests have errors, and says so in the exit code', async () => {
+  test('answers what it can if manifests have errors, and says so in the exit code', async () => {
     const broken = file(
       'broken.yaml',
       'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: x}\nspec: {podSelectr: {}}',
@@ -351,7 +351,7 @@ describe('podfence explain --batch', () => {
     expect(stderr).toContain('Did you mean podSelector?');
   });
 
-  test('says which policies ask for too much of the rule table, also in the exit code', async () => {
+  test('names the policies that need too much of the rule table, also in the exit code', async () => {
     const ingress = Array.from({ length: 2000 }, (_, i) => ({
       from: [{ ipBlock: { cidr: '20.0.0.0/8', except: [`20.${i >> 8}.${i & 255}.7/32`] } }],
       ports: [{ port: 2 * i + 1 }],

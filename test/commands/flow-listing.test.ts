@@ -3,7 +3,7 @@ import { FlowListing, type TableOutput } from '../../src/commands/shared/flow-li
 import type { FlowLine } from '../../src/flows/flow.ts';
 import { flow } from '../flows/flows.ts';
 
-/** No terminal. */
+/** An output that is no terminal. */
 class Paper implements TableOutput {
   text = '';
 
@@ -13,12 +13,12 @@ class Paper implements TableOutput {
   }
 }
 
-/** A terminal, as far as the table uses one. */
+/** As much of a terminal as the table uses. */
 class Terminal implements TableOutput {
   readonly isTTY = true;
   readonly columns: number;
   readonly rows: number;
-  /** Every row written so far, those that have scrolled away too. */
+  /** Every row written so far, including rows that have scrolled away. */
   readonly lines: string[] = [''];
   #at = 0;
   #column = 0;
@@ -29,7 +29,7 @@ class Terminal implements TableOutput {
   }
 
   write(text: string): boolean {
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control sequences are what this is about
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: it parses control sequences
     for (const [token] of text.matchAll(/\x1b\[\d*[A-Za-z]|\n|[^\x1b\n]+/g)) this.#take(token);
     return true;
   }
@@ -44,7 +44,7 @@ class Terminal implements TableOutput {
     else if (command === '') for (const character of token) this.#print(character);
   }
 
-  /** To the beginning of another row. */
+  /** Moves to the beginning of another row. */
   #go(rows: number): void {
     this.#at += rows;
     this.#column = 0;
@@ -65,7 +65,7 @@ function line(id: number, port: number, differences: Partial<FlowLine> = {}): Fl
   return { ...flow(port), id, first: time, last: time, count: 1, sourcePort: 1, ...differences };
 }
 
-/** Of each line the port and the count. */
+/** Returns the port and the count of each line. */
 function shown(lines: readonly string[]): string[] {
   return lines.flatMap((each) => {
     const [, port, count] = /(\d+)\/tcp +\w+ +(\d+)/.exec(each) ?? [];
@@ -74,7 +74,7 @@ function shown(lines: readonly string[]): string[] {
 }
 
 describe('a table of flows', () => {
-  it('is written to no terminal line by line: what has grown comes again', () => {
+  it('is written line by line if the output is no terminal; a line whose count has grown is written again', () => {
     const output = new Paper();
     const table = new FlowListing(output);
     table.add([line(1, 80), line(2, 81)]);
@@ -84,7 +84,7 @@ describe('a table of flows', () => {
     expect(output.text).not.toContain('\x1b');
   });
 
-  it.each([200, 40])('changes lines that are on the terminal, %i columns wide, and goes on below', (columns) => {
+  it.each([200, 40])('updates lines in place on a terminal %i columns wide, and continues below', (columns) => {
     const terminal = new Terminal(columns, 20);
     const table = new FlowListing(terminal);
     table.add([line(1, 80), line(2, 81), line(3, 82)]);
@@ -99,14 +99,14 @@ describe('a table of flows', () => {
   it.each([
     [200, 1],
     [40, 5],
-  ])('leaves alone what has scrolled away, %i columns wide', (columns, away) => {
+  ])('leaves lines alone that have scrolled off a terminal %i columns wide', (columns, away) => {
     const terminal = new Terminal(columns, 5);
     const table = new FlowListing(terminal);
     table.add([1, 2, 3, 4, 5, 6].map((id) => line(id, id)));
     table.add([line(away, away, { count: 2 }), line(6, 6, { count: 3 })]);
     const text = terminal.lines.map((each) => each.padEnd(columns)).join('');
     const before = ['1 x1', '2 x1', '3 x1', '4 x1', '5 x1'];
-    // Where the second line has pushed it out, it comes again, too.
+    // The second line has pushed it off the screen, so it is written again.
     const last = columns === 200 ? ['6 x3', `${away} x2`] : ['6 x1', `${away} x2`, '6 x3'];
     expect(shown(text.split('deny'))).toEqual([...before, ...last]);
   });
@@ -165,7 +165,7 @@ test.each<[string, Partial<FlowLine>, RegExp]>([
   ],
   ['a flow of today with the time', {}, /^\d\d:\d\d:\d\d {2}/],
   ['one of another day with its date', { last: '2020-05-05T12:00:00.000Z' }, /^2020-05-05 \d\d:\d\d:\d\d {2}/],
-])('a line tells %s', (_, differences, expected) => {
+])('a line shows %s', (_, differences, expected) => {
   const output = new Paper();
   new FlowListing(output).add([line(1, 80, differences)]);
   expect(output.text.trimEnd().split('\n').at(-1)).toMatch(expected);

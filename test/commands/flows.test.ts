@@ -8,7 +8,7 @@ import { OK, serve } from '../telemetry/served.ts';
 import { ended, podfence, start } from './podfence.ts';
 
 describe('podfence flows', () => {
-  test('says where an agent is to be found if none answers', async () => {
+  test('says where it looks for an agent if none answers', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     const { port } = server.address() as AddressInfo;
@@ -19,7 +19,7 @@ describe('podfence flows', () => {
     expect(stderr).toContain('kubectl -n podfence-system port-forward pod/NAME 9465');
   });
 
-  test('says so where something else answers, such as the address of metrics', async () => {
+  test('says that something other than the flows endpoint answers, such as the metrics address', async () => {
     const { port } = await serve([OK]);
     const { code, stderr } = await podfence(['flows', '--agent', `http://127.0.0.1:${port}`]);
     expect(code).toBe(3);
@@ -47,7 +47,7 @@ describe('podfence flows', () => {
       expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '', stderr: 'The agent has seen no such flow.\n' });
     });
 
-    test('shows flows, and says how many more there are', async () => {
+    test('shows flows, and how many more there are', async () => {
       for (const port of [1, 2, 3]) note(log, flow(port), Date.now());
       const { code, stdout, stderr } = await podfence(['flows', '--last', '1', '--agent', await agent()]);
       expect(code).toBe(0);

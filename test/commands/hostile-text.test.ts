@@ -1,4 +1,7 @@
-/** Text of others, with escape sequences or without end, on its way to a terminal, a log or a reader of JSON. */
+/**
+ * Foreign text, with escape sequences or of endless length, on its way to a terminal, a log or a
+ * JSON reader.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -17,7 +20,7 @@ const HOSTILE = '\x1b[31mRED\x1b]0;pwned\x07\u009b31m\u202e\r\u2028\u2029\u200fX
 const UNSAFE = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
 
 describe('printable', () => {
-  it('leaves nothing that steers a terminal, and as many characters as there were', () => {
+  it('removes everything that controls a terminal, and keeps the number of characters', () => {
     expect(printable(`${HOSTILE}\n`)).toHaveLength(HOSTILE.length + 1);
     expect(printable(`${HOSTILE}\n`)).not.toMatch(/\n/);
     expect(printable(HOSTILE)).not.toMatch(UNSAFE);
@@ -33,7 +36,7 @@ describe('printable', () => {
     expect(cleaned).toMatchObject({ name: 'a\ufffdb', suggestion: { yaml: 'a\nb\ufffd' } });
   });
 
-  it('in JSON everything is as it was once it is read', () => {
+  it('in JSON the text is unchanged once it is parsed', () => {
     const value = { [HOSTILE]: HOSTILE };
     expect(jsonText(value)).not.toMatch(UNSAFE);
     expect(JSON.parse(jsonText(value))).toEqual(value);
@@ -41,7 +44,7 @@ describe('printable', () => {
     expect(JSON.parse(escapedJson(JSON.stringify(value)))).toEqual(value);
   });
 
-  it('a SARIF log has none either', () => {
+  it('leaves none in a SARIF log either', () => {
     const finding = {
       ...{ code: 'PF103', rule: 'invalid-value', severity: 'error', field: 'spec' },
       line: 1,
@@ -53,13 +56,13 @@ describe('printable', () => {
   });
 });
 
-describe('what goes on for ever', () => {
+describe('endless input', () => {
   let given = 0;
   async function* endless(piece: string) {
     for (given = 0; ; given++) yield Buffer.from(piece);
   }
 
-  test('an event is given up at a bound', async () => {
+  test('an endless event is given up at a bound', async () => {
     const reading = async () => {
       for await (const _ of eventsOf(endless('x'.repeat(65_536))));
     };
@@ -67,7 +70,7 @@ describe('what goes on for ever', () => {
     expect(given).toBeLessThan(20);
   });
 
-  test('an answer is given up at a bound', async () => {
+  test('an endless answer is given up at a bound', async () => {
     const response = new Response(Readable.toWeb(Readable.from(endless('x'.repeat(65_536)))) as ReadableStream);
     await expect(boundedText(response, 1 << 20)).rejects.toThrow('more than 1048576 characters');
     expect(given).toBeLessThan(20);
@@ -98,7 +101,7 @@ describe('an agent that answers with escape sequences', () => {
     expect(stdout).not.toMatch(UNSAFE);
   });
 
-  test('is repeated by explain without them, where it refuses', async () => {
+  test('is quoted without them by explain when it refuses a question', async () => {
     const agent = await answering((_, response) => response.writeHead(400).end(`no ${HOSTILE}`));
     const { code, stderr } = await podfence(['explain', '--from', 'a', '--to', 'b', '--port', '1', '--agent', agent]);
     expect(code).toBe(2);
@@ -106,7 +109,7 @@ describe('an agent that answers with escape sequences', () => {
     expect(stderr).not.toMatch(UNSAFE);
   });
 
-  test('is no agent, if it is no JSON', async () => {
+  test('is not taken for an agent if the answer is not JSON', async () => {
     const agent = await answering((_, response) =>
       response.end(`event: flow\ndata: ${HOSTILE.replaceAll('\r', '')}\n\n`),
     );
@@ -130,14 +133,14 @@ describe('arguments and files with escape sequences', () => {
     [['lint', '--fail-on', HOSTILE, 'x']],
     [['lint', `${HOSTILE}.yaml`]],
     [['replay', HOSTILE, '-m', '/dev/null']],
-  ])('%j are repeated without them', async (args) => {
+  ])('%j are quoted without them', async (args) => {
     const { code, stdout, stderr } = await podfence(args);
     expect(code).not.toBe(0);
     expect(stdout + stderr).toContain('RED');
     expect(stdout + stderr).not.toMatch(UNSAFE);
   });
 
-  test('assertions are', async () => {
+  test('assertions are cleaned', async () => {
     using manifests = manifestFolder(
       'apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: x}\nspec: {containers: [{name: c}]}\n',
     );

@@ -10,7 +10,7 @@ async function read(limit: number, ...chunks: readonly (string | Uint8Array)[]):
   return lines;
 }
 
-test('lines are cut wherever chunks meet, in characters too, and the last needs no end', async () => {
+test('lines are found wherever chunks are cut, even within a character, and the last one needs no newline', async () => {
   const bytes = new TextEncoder().encode('ä1\n\nb2\r\nc3');
   const expected = [
     { number: 1, text: 'ä1' },
@@ -23,7 +23,7 @@ test('lines are cut wherever chunks meet, in characters too, and the last needs 
   expect(await read(10, ...Array.from(bytes, (byte) => Uint8Array.of(byte)))).toEqual(expected);
 });
 
-test('a line that is too long is told of once, and the next is read', async () => {
+test('a line that is too long is reported once, and the next one is read', async () => {
   const long = { number: 2, text: undefined };
   const others = [{ number: 1, text: 'a' }, long, { number: 3, text: 'b' }];
   expect(await read(4, 'a\n12345\nb\n')).toEqual(others);
@@ -36,7 +36,7 @@ test('a line that is too long is told of once, and the next is read', async () =
   ]);
 });
 
-test('a byte order mark before the first line is none of its text', async () => {
+test('a byte order mark before the first line is skipped', async () => {
   const bytes = new TextEncoder().encode('\ufeffa\n\ufeffb');
   const expected = [
     { number: 1, text: 'a' },

@@ -36,10 +36,10 @@ metadata: {name: bad, namespace: shop}
 spec: {podSelector: {matchLabels: {app: web}}, ingress: [{ports: [{port: 99999}]}]}
 `;
 
-/** The lab of these tests that stays. */
+/** Name of the lab that stays up in these tests. */
 const name = `test-${process.pid}`;
 
-/** What a lab could leave behind. */
+/** Returns everything that a lab could leave behind. */
 function traces() {
   const state = existsSync('/run/podfence') ? readdirSync('/run/podfence') : [];
   return {
@@ -50,7 +50,7 @@ function traces() {
 }
 
 describe('podfence', () => {
-  test('--version prints the version, and nothing loads that is not needed', async () => {
+  test('--version prints the version and loads only what it needs', async () => {
     expect(await podfence(['--version'])).toEqual({ code: 0, stdout: '0.1.0\n', stderr: '' });
   });
 
@@ -67,7 +67,7 @@ describe('podfence', () => {
 });
 
 describeAsRoot('podfence lab run', () => {
-  test('--json gives one line a probe and nothing else, and exit code 0', async () => {
+  test('--json prints one line a probe and nothing else, with exit code 0', async () => {
     using folder = manifestFolder(SHOP);
     const { code, stdout, stderr } = await podfence([
       'lab',
@@ -129,7 +129,7 @@ describeAsRoot('podfence lab run', () => {
   });
 
   test.each(['making the network', 'starting the agents', 'probing'])(
-    'Ctrl-C while %s ends it with exit code 130 and leaves nothing',
+    'Ctrl-C while %s ends it with exit code 130 and leaves nothing behind',
     async (step) => {
       const before = traces();
       const child = start('lab', 'run', '-m', '-', '--nodes', '2');
@@ -144,7 +144,7 @@ describeAsRoot('podfence lab run', () => {
     },
   );
 
-  test('kill -9 leaves nothing, the agents of its nodes neither', async () => {
+  test('kill -9 leaves nothing behind, not even the agents of its nodes', async () => {
     const before = traces();
     const child = start('lab', 'run', '-m', '-', '--nodes', '2');
     const outcome = ended(child);
@@ -158,7 +158,7 @@ describeAsRoot('podfence lab run', () => {
 });
 
 describeAsRoot('a lab that stays', () => {
-  // Of a test that fails.
+  // A test that fails leaves its lab up.
   afterEach(async () => {
     await podfence(['lab', 'down', '--name', name]);
   });
@@ -202,7 +202,7 @@ describeAsRoot('a lab that stays', () => {
     expect(traces()).toEqual(before);
   });
 
-  test('whose keeper is killed is gone, and the next command cleans up after it', async () => {
+  test('is gone when its keeper is killed, and the next command cleans up after it', async () => {
     const before = traces();
     using folder = manifestFolder(SHOP);
     const lab = (word: string, ...args: readonly string[]) => podfence(['lab', word, '--name', name, ...args]);

@@ -24,7 +24,7 @@ const USELESS = `${POLICY}spec: { podSelector: {}, policyTypes: [Ingress], egres
 const PODS = '---\n{ apiVersion: v1, kind: Pod, metadata: { name: web, namespace: shop }, spec: {} }\n';
 const OPEN = '---\n{ apiVersion: v1, kind: Pod, metadata: { name: web, namespace: elsewhere }, spec: {} }\n';
 
-/** A file of its own folder; the folder goes with `using`. */
+/** Writes a file into a folder of its own, which `using` removes. */
 function manifest(text: string, name = 'web.yaml'): Disposable & { readonly folder: string; readonly file: string } {
   const folder = mkdtempSync(join(tmpdir(), 'podfence-lint-'));
   const file = join(folder, name);
@@ -33,7 +33,7 @@ function manifest(text: string, name = 'web.yaml'): Disposable & { readonly fold
 }
 
 describe('podfence lint', () => {
-  it('says nothing where nothing is wrong', async () => {
+  it('prints nothing if nothing is wrong', async () => {
     expect(await podfence(['lint', '-'], RIGHT + PODS)).toEqual({ code: 0, stdout: '', stderr: '' });
   });
 
@@ -43,7 +43,7 @@ describe('podfence lint', () => {
     expect(stderr).toMatch(/^There are no pods or workloads [^\n]*\n$/);
   });
 
-  it('tells place, severity, code, object and what was meant, and ends with 1', async () => {
+  it('prints place, severity, code, object and hint, and exits with 1', async () => {
     using wrong = manifest(MISSPELT + PODS);
     const { code, stdout } = await podfence(['lint', '--manifests', wrong.folder]);
     expect(code).toBe(1);
@@ -59,19 +59,19 @@ describe('podfence lint', () => {
     );
   });
 
-  it('counts what is only worth knowing, and shows it when asked', async () => {
+  it('counts infos, and shows them with --info', async () => {
     const { stdout } = await podfence(['lint', '-'], USELESS + PODS + OPEN);
     expect(stdout).toMatch(/PF403/);
     expect(stdout).toMatch(/\n\n1 warning; 1 more with --info\n$/);
     expect((await podfence(['lint', '--info', '-'], RIGHT + PODS + OPEN)).stdout).toMatch(/info {2}PF404/);
   });
 
-  it('fails from the severity on that it is told', async () => {
+  it('fails from the given severity on', async () => {
     const run = async (failOn: string) => (await podfence(['lint', '--fail-on', failOn, '-'], USELESS + PODS)).code;
     expect([await run('error'), await run('warning'), await run('never')]).toEqual([0, 1, 0]);
   });
 
-  it('ends with 2 where something cannot be read, and says what', async () => {
+  it('exits with 2 if something cannot be read, and says what', async () => {
     const { code, stdout } = await podfence(['lint', '/nowhere/k8s']);
     expect(code).toBe(2);
     expect(stdout).toMatch(/^\/nowhere\/k8s {2}error {2}PF100 unreadable\n {4}there is no such file or folder\n/);
@@ -79,7 +79,7 @@ describe('podfence lint', () => {
     expect((await podfence(['lint', '--pod-range', '10.0.0.0', '-'], RIGHT)).code).toBe(2);
   });
 
-  it('ends with 2 where a document does not parse, though the rest is examined', async () => {
+  it('exits with 2 if a document does not parse, though the rest is checked', async () => {
     const { code, stdout } = await podfence(['lint', '-'], `${USELESS}---\na: [\n`);
     expect(code).toBe(2);
     expect(stdout).toMatch(/PF403(?:.|\n)*PF100/);
@@ -110,7 +110,7 @@ describe('podfence lint', () => {
 });
 
 describe('podfence lint --fix', () => {
-  it('corrects the file, leaves the rest as it is, and shows what it changed', async () => {
+  it('corrects the file, leaves the rest unchanged, and shows what it changed', async () => {
     using wrong = manifest(`\ufeff${MISSPELT}${PODS}`);
     const { code, stdout } = await podfence(['lint', '--fix', wrong.file]);
     expect(readFileSync(wrong.file, 'utf8')).toBe(`\ufeff${MISSPELT.replace('policyType', 'policyTypes')}${PODS}`);
@@ -125,7 +125,7 @@ describe('podfence lint --fix', () => {
     expect(code).toBe(0);
   });
 
-  it('puts a new file in the place of the old one, with its mode, where a link leads too', async () => {
+  it('replaces the file with a new one of the same mode, also behind a link', async () => {
     using wrong = manifest(MISSPELT + PODS);
     const link = join(wrong.folder, 'link.yaml');
     symlinkSync(wrong.file, link);
@@ -139,7 +139,7 @@ describe('podfence lint --fix', () => {
     expect(readdirSync(wrong.folder)).toEqual(['link.yaml', 'web.yaml']);
   });
 
-  it('goes on after a file that it could not correct, and tells of those that it did', async () => {
+  it('goes on after a file that it could not correct, and lists the files that it corrected', async () => {
     using folder = manifest(MISSPELT, 'a.yaml');
     const [gone, last] = [join(folder.folder, 'gone.yaml'), join(folder.folder, 'last.yaml')];
     writeFileSync(last, MISSPELT);
@@ -153,7 +153,7 @@ describe('podfence lint --fix', () => {
     expect(failed).toEqual([{ file: gone, reason: expect.stringMatching(/^ENOENT/) }]);
   });
 
-  it('writes no file in which nothing is certain', async () => {
+  it('writes no file without a certain correction', async () => {
     const text = USELESS + PODS;
     using wrong = manifest(text);
     const { code, stdout } = await podfence(['lint', '--fix', '--json', wrong.file]);
@@ -161,7 +161,7 @@ describe('podfence lint --fix', () => {
     expect(JSON.parse(stdout)).toMatchObject({ fixed: [] });
   });
 
-  it('prints the corrected text of standard input, and tells the rest beside it', async () => {
+  it('prints the corrected standard input, and the remaining findings on standard error', async () => {
     const { code, stdout, stderr } = await podfence(['lint', '--fix', '-'], MISSPELT + PODS);
     expect({ code, stdout }).toEqual({ code: 0, stdout: MISSPELT.replace('policyType', 'policyTypes') + PODS });
     expect(stderr).toMatch(/^<stdin>:6:3 {2}fixed {2}PF101/);
@@ -194,7 +194,7 @@ describe('podfence lint --sarif', () => {
     });
   });
 
-  it('keeps relative paths, tells hints as notes, and leaves out places that there are not', () => {
+  it('keeps relative paths, reports hints as notes, and leaves out places that do not exist', () => {
     const base = { object: '', field: '', message: 'm', line: 0, column: 0 };
     const log = sarifLog(
       [

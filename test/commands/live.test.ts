@@ -47,7 +47,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** The command line, in a network namespace. */
+/** The command line running in a network namespace. */
 class Running {
   readonly child: ChildProcess;
   stdout = '';
@@ -75,7 +75,7 @@ class Running {
     return await this.#ended;
   }
 
-  /** Its exit code, when it ends by itself. */
+  /** Resolves with its exit code when it ends by itself. */
   get ended(): Promise<number | null> {
     return this.#ended;
   }
@@ -102,7 +102,7 @@ async function wire(...args: readonly string[]): Promise<Running> {
 const MOVED = { toServer: 1000, toClient: 1000 };
 
 describeAsRoot('podfence wire', () => {
-  test('carries what is allowed, follows the manifests, and sums up on Ctrl-C', async () => {
+  test('carries what is allowed, follows the manifests, and prints a summary on Ctrl-C', async () => {
     const command = await wire();
     expect(await transfer(hosts.a, hosts.b, 4, 7000, 1000)).toEqual(MOVED);
     expect(hosts.pings(hosts.a, B)).toBe(false);
@@ -116,7 +116,7 @@ describeAsRoot('podfence wire', () => {
     expect(command.stdout).toMatch(/\n\d+ frames sent on\n/);
   });
 
-  test('starts capturing again when its process is killed, and says so', async () => {
+  test('restarts the capture process when it is killed, and says so', async () => {
     const command = await wire();
     const children = processesWith('capture-process.ts').filter((pid) => parentOf(pid) === command.child.pid);
     expect(children).toHaveLength(2);
@@ -126,7 +126,7 @@ describeAsRoot('podfence wire', () => {
     expect(await transfer(hosts.a, hosts.b, 4, 7000, 1000)).toEqual(MOVED);
   });
 
-  test('names the interface that goes down in one line, goes on when it is back, and leaves no core', async () => {
+  test('reports an interface that goes down in one line, goes on when it is back, and leaves no core dump', async () => {
     const command = await wire();
     const [child = 0] = processesWith('capture-process.ts').filter((pid) => parentOf(pid) === command.child.pid);
     const limits = readFileSync(`/proc/${child}/limits`, 'utf8');
@@ -150,7 +150,7 @@ describeAsRoot('podfence wire', () => {
     await eventually(() => expect(children.filter(isAlive)).toEqual([]));
   });
 
-  test('goes on with what it knew while manifests cannot be read, and follows them again', async () => {
+  test('keeps its last policies while manifests cannot be read, and then follows them again', async () => {
     const command = await wire();
     const file = join(folder, 'all.yaml');
     for (const text of ['', 'kind: Pod\nmetadata: {name: [b]}']) {
@@ -167,7 +167,7 @@ describeAsRoot('podfence wire', () => {
     await eventually(async () => expect(await transfer(hosts.a, hosts.b, 4, 7001, 1000)).toEqual(MOVED));
   });
 
-  test('waits for an interface that is not there, and warns of one that has an address', async () => {
+  test('waits for an interface that does not exist, and warns about one that has an address', async () => {
     hosts.sh(hosts.middle, 'ip addr add 10.7.0.9/24 dev to-a; ip link delete to-b');
     running = new Running(hosts.middle, ['wire', 'to-a', 'to-b', '-m', folder]);
     await running.says('to-b is not captured: No such device');
@@ -214,7 +214,7 @@ describeAsRoot('podfence audit', () => {
     );
   });
 
-  test('tells exactly what would be denied, once, drops nothing, and ends with a summary', async () => {
+  test('reports exactly what would be denied, once, drops nothing, and ends with a summary', async () => {
     running = new Running(hosts.middle, ['audit', '-i', 'to-b', '-m', folder, '--json', '--check']);
     await running.says('to-b is captured');
     expect(await transfer(hosts.a, hosts.b, 4, 7000, 1000)).toEqual(MOVED);
@@ -226,7 +226,7 @@ describeAsRoot('podfence audit', () => {
     expect(running.summary).toMatchObject({ dropped: 0, policies: [{ policy: 'shop/b', allowed: 1, denied: 1 }] });
   });
 
-  test('names the interface that goes down in one line, and the others in none', async () => {
+  test('reports the interface that goes down in one line, and no other', async () => {
     running = new Running(hosts.middle, ['audit', '-i', 'to-a', '-i', 'to-b', '-m', folder]);
     await running.says('to-a is captured');
     await running.says('to-b is captured');
@@ -236,7 +236,7 @@ describeAsRoot('podfence audit', () => {
     expect(running.stderr.slice(before.length).trim()).toBe('to-b is not captured: That device is not up');
   });
 
-  test('shows what is allowed too with --all, and ends by itself after --duration', async () => {
+  test('shows allowed flows too with --all, and ends by itself after --duration', async () => {
     running = new Running(hosts.middle, ['audit', '-i', 'any', '-m', folder, '--json', '--all', '--duration', '2']);
     await running.says('any is captured');
     expect(await transfer(hosts.a, hosts.b, 4, 7000, 1000)).toEqual(MOVED);
@@ -248,14 +248,14 @@ describeAsRoot('podfence audit', () => {
 });
 
 describeAsRoot('podfence audit that cannot capture', () => {
-  test('says what was probably meant by a name that no interface has, and does not pass as a check', async () => {
+  test('suggests the interface that was probably meant, and does not pass as a check', async () => {
     running = new Running(hosts.middle, ['audit', '-i', 'to-x', '-m', folder, '--check', '--duration', '0.5']);
     expect(await running.ended).toBe(3);
     expect(running.stderr).toContain('Did you mean to-a?');
     expect(running.stderr).toContain('podfence: nothing was captured on to-x: No such device');
   });
 
-  test('says that it may not, and ends', async () => {
+  test('reports that it lacks the right to capture, and ends', async () => {
     const args = ['--bounding-set', '-net_raw,-net_admin', process.execPath, join(ROOT, 'src/cli.ts')];
     const child = spawn('setpriv', [...args, 'audit', '-i', 'lo', '-m', folder]);
     const { code, stderr } = await ended(child);
@@ -265,11 +265,13 @@ describeAsRoot('podfence audit that cannot capture', () => {
 });
 
 describeAsRoot('a machine without libpcap', () => {
-  /** Runs the command line where something of the file system is hidden, in a network namespace of its own. */
+  /**
+   * Runs the command line with a part of the file system hidden, in a network namespace of its own.
+   */
   const without = (hide: string, ...args: readonly string[]) => {
     const script = `${hide} && exec "$0" "$@"`;
     const command = ['-mn', 'sh', '-c', script, process.execPath, join(ROOT, 'src/cli.ts'), ...args];
-    // As a user has it: the agent refuses settings that it does not know.
+    // As a user's shell has it: the agent refuses unknown settings.
     const own = Object.entries(process.env).filter(([name]) => !name.startsWith('PODFENCE_'));
     const child = spawn('unshare', command, { stdio: ['ignore', 'pipe', 'pipe'], env: Object.fromEntries(own) });
     let stderr = '';
@@ -295,7 +297,7 @@ describeAsRoot('a machine without libpcap', () => {
     expect(code).toBe(3);
   });
 
-  test('runs everything else', async () => {
+  test('runs everything that does not capture', async () => {
     const { code, stderr } = await without(NO_CAP, 'lint', folder);
     expect(stderr).toBe('');
     expect(code).toBeLessThan(2);
@@ -306,7 +308,7 @@ function parentOf(pid: number): number {
   return Number(/^PPid:\s+(\d+)/m.exec(statusOf(pid))?.[1]);
 }
 
-/** Nothing of a process that is gone. */
+/** Returns '' for a process that is gone. */
 function statusOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -316,6 +318,6 @@ function statusOf(pid: number): string {
 }
 
 function isAlive(pid: number): boolean {
-  // A zombie has ended; whoever its parent is now takes its time.
+  // A zombie has ended; its parent may take a while to reap it.
   return /^State:\s+[^Z]/m.test(statusOf(pid));
 }

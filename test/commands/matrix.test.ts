@@ -6,7 +6,10 @@ import { manifestFolder, podfence } from './podfence.ts';
 
 const SHOP = fileURLToPath(new URL('../../examples/three-tier', import.meta.url));
 
-/** The policy of before: the frontend may ask the backend on its metrics too, the world may not ask the frontend. */
+/**
+ * The previous policy: it also lets the frontend reach the backend's metrics, and keeps the world
+ * from the frontend.
+ */
 const BEFORE = `
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -33,7 +36,7 @@ describe('podfence matrix', () => {
     expect(code).toBe(0);
   });
 
-  test('shows a large cluster by namespace, and all of it on demand', async () => {
+  test('shows a large cluster by namespace, and every pod on demand', async () => {
     const pods = Array.from(
       { length: 70 },
       (_, i) =>
@@ -45,7 +48,7 @@ describe('podfence matrix', () => {
     expect((await podfence(['matrix', '-m', '-', '--full'], pods)).stdout).toMatch(/^ +24 pod-jg /m);
   });
 
-  test('says that ipBlocks look at made-up addresses, unless none divides the range of the pods', async () => {
+  test('says that ipBlocks are compared with made-up addresses, unless none divides the pod range', async () => {
     const text = `
 apiVersion: v1
 kind: Pod
@@ -64,7 +67,7 @@ spec: { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/9 } }] }
     expect((await podfence(['matrix', '-m', '-', '--pod-range', '10.42.0.0/16'], text)).stderr).toBe('');
   });
 
-  test('gives JSON of the documented shape', async () => {
+  test('prints JSON of the documented shape', async () => {
     const { code, stdout } = await podfence(['matrix', '-m', SHOP, '--json', '-e', 'office=192.0.2.7']);
     const { ends, cells, notes, ...rest } = JSON.parse(stdout) as Record<string, unknown[]>;
     expect(ends).toContainEqual({
@@ -92,7 +95,7 @@ spec: { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/9 } }] }
     expect(code).toBe(0);
   });
 
-  test('says what a change of policies opened and closed', async () => {
+  test('shows what a change of policies opened and closed', async () => {
     using before = manifestFolder(BEFORE);
     const { stdout } = await podfence(['matrix', '-m', SHOP, '--diff', before.path]);
     expect(stdout).toMatch(/^opened {2}192\.0\.2\.0\/24 -> shop\/frontend-1:8080\/tcp$/m);
@@ -110,7 +113,7 @@ spec: { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/9 } }] }
     );
   });
 
-  test('says of a change what it opened on ports that nobody declares', async () => {
+  test('shows what a change opened on ports that no pod declares', async () => {
     const open = BEFORE.replace(
       'metadata: { name: frontend, namespace: shop }',
       'metadata: { name: database, namespace: shop }',
@@ -120,7 +123,7 @@ spec: { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/9 } }] }
     expect(stdout).toMatch(/^opened {2}outside -> shop\/database-0:22\/tcp$/m);
   });
 
-  test('has exit code 2 for manifests with errors, of before too', async () => {
+  test('exits with 2 for manifests with errors, also for those before the change', async () => {
     const broken = BEFORE.replace('name: frontend,', 'name: Front_End,');
     using before = manifestFolder(broken);
     const { code, stderr } = await podfence(['matrix', '-m', SHOP, '--diff', before.path]);
@@ -136,7 +139,7 @@ spec: { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/9 } }] }
 });
 
 describe('--fail-on', () => {
-  test('tells of pods that nothing can be checked for, though the assertion holds', async () => {
+  test('reports pods that an assertion could not be checked for, though it holds', async () => {
     const proxy = `
 apiVersion: v1
 kind: Pod
@@ -155,7 +158,7 @@ spec: { hostNetwork: true, containers: [{ name: c, image: x }] }
     expect(assertions).toMatchObject([{ holds: true, leftOut: ['shop/proxy'] }]);
   });
 
-  test('says nothing more than how many hold where all do', async () => {
+  test('prints only how many assertions hold if all do', async () => {
     const { code, stdout } = await podfence([
       ...['matrix', '-m', SHOP, '--fail-on', 'elsewhere/* -> shop/*'],
       ...['--fail-on', 'allow shop/frontend -> shop/backend:80'],
@@ -164,7 +167,7 @@ spec: { hostNetwork: true, containers: [{ name: c, image: x }] }
     expect(code).toBe(0);
   });
 
-  test('tells each assertion that does not hold with its line, a flow, and the rules that it is due to', async () => {
+  test('reports each violated assertion with its line, a flow, and the rules that allow it', async () => {
     using folder = manifestFolder('');
     const rules = join(folder.path, 'rules.txt');
     writeFileSync(rules, '# the backend\nelsewhere/* -> shop/backend\n\ndeny shop/frontend -> shop/backend:9000\n');
@@ -179,7 +182,7 @@ spec: { hostNetwork: true, containers: [{ name: c, image: x }] }
     expect(code).toBe(1);
   });
 
-  test('tells of an allow that does not hold which side denies it', async () => {
+  test('says which side denies the flow of a violated allow', async () => {
     const { code, stdout } = await podfence([
       'matrix',
       '-m',
@@ -193,7 +196,7 @@ spec: { hostNetwork: true, containers: [{ name: c, image: x }] }
     expect(code).toBe(1);
   });
 
-  test('gives its results in JSON too', async () => {
+  test('reports its results in JSON too', async () => {
     const args = ['matrix', '-m', SHOP, '--json', '--fail-on', 'shop/backend -> shop/database:5432'];
     const { code, stdout } = await podfence(args);
     const { assertions } = JSON.parse(stdout) as { assertions: unknown };
@@ -224,9 +227,9 @@ spec: { hostNetwork: true, containers: [{ name: c, image: x }] }
 
   test.each([
     ['a mistake', 'shop/a -> shop/b:80/tpc', 'is not a protocol'],
-    ['an end that nobody is', 'shop/fronted -> shop/backend:80', 'Did you mean shop/frontend?'],
-    ['a file that is not there', 'no-such-file', 'no assertion'],
-  ])('has exit code 2 for %s', async (_, given, message) => {
+    ['an end that does not exist', 'shop/fronted -> shop/backend:80', 'Did you mean shop/frontend?'],
+    ['a missing file', 'no-such-file', 'no assertion'],
+  ])('exits with 2 for %s', async (_, given, message) => {
     const { code, stdout, stderr } = await podfence(['matrix', '-m', SHOP, '--fail-on', given]);
     expect(stderr).toContain(message);
     expect(stdout).toBe('');

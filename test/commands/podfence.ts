@@ -46,7 +46,7 @@ export function manifestFolder(yaml: string): Disposable & { readonly path: stri
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true }) };
 }
 
-/** Processes whose command line has all these words, by process number. */
+/** Returns the pids of processes whose command line contains all these words. */
 export function processesWith(...words: readonly string[]): readonly number[] {
   return readdirSync('/proc')
     .map(Number)

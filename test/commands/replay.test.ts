@@ -44,7 +44,10 @@ const at = (packet: Uint8Array): Recorded => {
   return { bytes: ethernet(packet), time };
 };
 
-/** An allowed connection, one that is denied and goes on all the same, a question to a Service, an answer of DNS, and something that is no IP. */
+/**
+ * An allowed connection, a denied one that goes on all the same, a datagram to a Service, a DNS
+ * answer, and a frame without IP.
+ */
 const PACKETS: readonly Recorded[] = [
   at(ip(WEB, DB, tcp(1000, 5432, 'S'))),
   at(ip(DB, WEB, tcp(5432, 1000, 'SA'))),
@@ -89,7 +92,7 @@ const FLOWS = [
 ];
 
 describe('podfence replay', () => {
-  test('--json gives a line a flow with its verdict, reason and policies, and then what there was in all', async () => {
+  test('--json prints a line a flow with its verdict, reason and policies, and then the totals', async () => {
     const { code, flows, summary, stderr } = await flowsOf(path('capture.pcap'));
     expect(flows).toEqual(FLOWS);
     expect(summary).toEqual({
@@ -104,13 +107,13 @@ describe('podfence replay', () => {
     expect(code).toBe(0);
   });
 
-  test('knows the addresses of nodes that it is told', async () => {
+  test('recognizes node addresses that it is given', async () => {
     expect((await flowsOf(path('capture.pcap'), '--node', `node-1=${NODE}`)).flows[2]).toBe(
       `allow ${NODE} db 5432 x1 local-node`,
     );
   });
 
-  test('for people has a table of flows, one of policies, and a line with the sum', async () => {
+  test('prints for people a table of flows, one of policies, and a line with the totals', async () => {
     const { stdout } = await replay(path('capture.pcap'), '--verdict', 'deny');
     expect(stdout).toMatch(/^TIME +VERDICT +FROM +TO +PORT +DIRECTION +COUNT +BY\n/);
     expect(stdout).toMatch(/ deny +192\.0\.2\.7 +shop\/db +22\/tcp +ingress +1 +ingress-denied: shop\/db\n/);
@@ -118,7 +121,7 @@ describe('podfence replay', () => {
     expect(stdout).toMatch(/\nPOLICY +ALLOWED +DENIED\nshop\/db +1 +2\n\n8 packets in 1\.8 s, 3 of them denied: /);
   });
 
-  test('writes what is denied to a file that it reads again', async () => {
+  test('writes what is denied to a file that it can read again', async () => {
     const { stderr } = await flowsOf(path('capture.pcap'), '--write-denied', path('denied.pcapng'));
     expect(stderr).toContain('denied.pcapng: 3 denied packets');
     const { flows, summary } = await flowsOf(path('denied.pcapng'));
@@ -133,7 +136,7 @@ describe('podfence replay', () => {
       /--write-denied: .*own\.pcap is the capture .*own\.pcap, which it would overwrite/,
     ],
     ['it by another name', 'link.pcap', /--write-denied: .*link\.pcap is the capture .*own\.pcap/],
-  ])('does not write over %s', async (_, name, message) => {
+  ])('does not overwrite %s', async (_, name, message) => {
     writeFileSync(path('own.pcap'), pcap(PACKETS));
     symlinkSync(path('own.pcap'), path(name === 'own.pcap' ? 'unused.pcap' : name));
     const { code, stderr } = await replay(path('own.pcap'), '--write-denied', path(name));
@@ -142,28 +145,28 @@ describe('podfence replay', () => {
     expect(readFileSync(path('own.pcap'))).toEqual(Buffer.from(pcap(PACKETS)));
   });
 
-  test('leaves the file for denied packets as it was where a capture cannot be read', async () => {
+  test('leaves the file for denied packets unchanged if a capture cannot be read', async () => {
     writeFileSync(path('before.pcapng'), 'as it was');
     const { code } = await replay(path('capture.pcap'), path('nowhere.pcap'), '--write-denied', path('before.pcapng'));
     expect(code).toBe(2);
     expect(readFileSync(path('before.pcapng'), 'utf8')).toBe('as it was');
   });
 
-  test('tells from when to when the packets are, in whatever order they come', async () => {
+  test('prints the first and last time of the packets, in whatever order they come', async () => {
     const [first, second] = PACKETS;
     writeFileSync(path('reversed.pcap'), pcap([second, first] as Recorded[]));
     const { summary } = await flowsOf(path('reversed.pcap'));
     expect([summary.first, summary.last]).toEqual(['2026-01-02T00:00:00.250Z', '2026-01-02T00:00:00.500Z']);
   });
 
-  test('shows what there was of a live capture that Ctrl-C ends', async () => {
+  test('shows what it saw of a live capture that Ctrl-C ends', async () => {
     const child = start('replay', '-m', path('all.yaml'), '-');
     const outcome = ended(child);
-    // More than a pipe holds: it reads when all of this is written.
+    // More than a pipe holds: once all of this is written, replay is reading.
     const many = Array.from({ length: 20_000 }, () => PACKETS[0] as Recorded);
     const bytes = pcap(many);
     await new Promise((resolve) => child.stdin?.write(bytes, resolve));
-    // All of it is read, and the next reading finds nothing.
+    // All of it is read, and the next read returns nothing.
     await eventually(() => expect(bytesReadBy(child.pid)).toBeGreaterThan(bytes.length));
     child.kill('SIGINT');
     child.stdin?.end();
@@ -172,7 +175,7 @@ describe('podfence replay', () => {
     expect(code).toBe(0);
   });
 
-  test('reads standard input, and several files as one', async () => {
+  test('reads standard input, and several files as one capture', async () => {
     const half = (packets: readonly Recorded[], name: string) => writeFileSync(path(name), pcap(packets));
     half(PACKETS.slice(0, 3), 'first.pcap');
     half(PACKETS.slice(3), 'second.pcap');
@@ -183,13 +186,13 @@ describe('podfence replay', () => {
     expect(stdout).toContain('3 packets');
   });
 
-  test('--check exits with 1 where anything is denied', async () => {
+  test('--check exits with 1 if anything is denied', async () => {
     expect((await replay(path('capture.pcap'), '--check')).code).toBe(1);
     writeFileSync(path('fine.pcap'), pcap(PACKETS.slice(0, 2)));
     expect((await replay(path('fine.pcap'), '--check')).code).toBe(0);
   });
 
-  test('judges what there is of a file that was cut off, and says so', async () => {
+  test('judges a truncated file up to the cut, and says so', async () => {
     const bytes = pcap(PACKETS);
     writeFileSync(path('cut.pcap'), bytes.subarray(0, -1));
     const { code, flows, stderr } = await flowsOf(path('cut.pcap'));
@@ -199,12 +202,12 @@ describe('podfence replay', () => {
     expect((await flowsOf(path('damaged.pcap'))).code).toBe(2);
   });
 
-  test('says what is probably wrong where no packet is of a pod', async () => {
+  test('says what is probably wrong if no packet belongs to a pod', async () => {
     writeFileSync(path('elsewhere.pcap'), pcap([at(ip('198.51.100.1', '198.51.100.2', udp(1, 2)))]));
     expect((await flowsOf(path('elsewhere.pcap'))).stderr).toContain('No packet is from or to a pod of the manifests.');
   });
 
-  test('names link types that it does not understand', async () => {
+  test('names link types that it does not support', async () => {
     writeFileSync(path('radio.pcap'), pcap([at(ip(WEB, DB, udp(1, 2)))], { linkType: 127 }));
     expect((await flowsOf(path('radio.pcap'))).stderr).toContain(
       '1 packets are of link type 127, which is not understood. Those are: BSD loopback, Ethernet, raw IP,',
@@ -234,7 +237,7 @@ describe('podfence replay', () => {
   });
 });
 
-/** proc(5). */
+/** Reads `rchar` (proc(5)). */
 function bytesReadBy(pid: number | undefined): number {
   return Number(/^rchar: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1]);
 }

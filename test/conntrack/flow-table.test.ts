@@ -18,7 +18,7 @@ function packet(bytes: Uint8Array): Packet {
   return decoded;
 }
 
-/** A UDP packet of the nth of any number of flows. */
+/** A UDP packet of the nth flow. */
 const nth = (n: number): Packet => packet(b.ip(`10.0.${n >> 8}.${n & 255}`, '10.9.9.9', b.udp(1000, 53)));
 
 function insert(table: FlowTable, flow: Packet, now: number, state = states.openingState(flow.protocol)): Slot {
@@ -57,7 +57,7 @@ describe('a flow is found', () => {
     expect([table.find(answered, 0), table.sideOf(slot, answered)]).toEqual([slot, states.OTHER]);
   });
 
-  test('by the side that did not open it, where that side was named the opener', () => {
+  test('by the side that did not open it, if that side was named the opener', () => {
     const table = new FlowTable(4, {}, SEED);
     const there = keyOf(table, packet(b.ip('10.0.0.1', '10.0.0.2', b.tcp(1000, 80))));
     const slot = table.insert(there, states.OTHER, states.TCP_ESTABLISHED, 1, 0, 0);
@@ -96,16 +96,16 @@ describe('a flow is not found', () => {
     expect(table.find(keyOf(table, packet(other)), 0)).toBe(NO_SLOT);
   });
 
-  test('for a message that neither asks nor answers, which has no key', () => {
+  test('for a message that is neither a request nor a reply: it has no key', () => {
     const redirect = packet(b.ip('10.0.0.1', '10.0.0.2', b.icmp(5, 0, 8)));
     expect(new FlowTable(4, {}, SEED).createKey().set(redirect)).toBe(false);
   });
 });
 
-describe('flows with the same hash are told apart', () => {
+describe('flows with the same hash are kept apart', () => {
   const udp = (src: string, dst: string, srcPort: number) =>
     packet(b.ip(src, dst, b.udp(srcPort, srcPort === 1 ? 53 : 0)));
-  // Found by search under this seed.
+  // Found by a search with this seed.
   test.each<[string, Packet, Packet]>([
     ['by port', udp('10.0.0.1', '10.0.0.2', 45086), udp('10.0.0.1', '10.0.0.2', 60090)],
     ['by source', udp('0.1.133.176', '10.0.0.2', 1), udp('0.1.210.120', '10.0.0.2', 1)],
@@ -138,7 +138,7 @@ describe('expiry', () => {
     ['icmp', states.ICMP_REPLIED],
     ['sctpEstablished', states.SCTP_ESTABLISHED],
     ['other', states.OTHER_UNREPLIED],
-  ] as const)('a flow lives for its timeout, and at most one move longer: %s', (name, state) => {
+  ] as const)('removes a flow at its timeout, or at most one move interval later: %s', (name, state) => {
     const start = 0x7fffff00; // the clock wraps
     for (const revoked of [false, true]) {
       const table = new FlowTable(4, {}, SEED);
@@ -153,7 +153,7 @@ describe('expiry', () => {
     }
   });
 
-  test('a flow that moves lives on', () => {
+  test('keeps a flow that has packets', () => {
     const table = new FlowTable(4, { udpUnreplied: 10_000 }, SEED);
     const slot = insert(table, nth(1), 0);
     for (let now = 0; now < 60_000; now += 9_000) {
@@ -168,14 +168,14 @@ describe('expiry', () => {
     }
   });
 
-  test('looking a flow up does not make it live on', () => {
+  test('is not postponed by a lookup', () => {
     const table = new FlowTable(4, { udpUnreplied: 10_000 }, SEED);
     insert(table, nth(1), 0);
     expect(table.find(keyOf(table, nth(1)), 10_000)).not.toBe(NO_SLOT);
     expect(table.find(keyOf(table, nth(1)), 11_001)).toBe(NO_SLOT);
   });
 
-  test('removes no more flows than its budget, and all with a few calls', () => {
+  test('removes no more flows than its budget, and all of them after a few calls', () => {
     const table = new FlowTable(100, {}, SEED);
     for (let n = 0; n < 100; n++) insert(table, nth(n), 0);
     let calls = 0;
@@ -189,7 +189,7 @@ describe('expiry', () => {
     expect(problems(table)).toEqual([]);
   });
 
-  test('insertions alone make idle flows go, before anything is evicted', () => {
+  test('happens on insertions alone, before anything is evicted', () => {
     const table = new FlowTable(200, {}, SEED);
     for (let n = 0; n < 100; n++) insert(table, nth(n), 0);
     for (let n = 100; n < 200; n++) insert(table, nth(n), 40_000);
@@ -201,7 +201,7 @@ describe('expiry', () => {
 describe('eviction', () => {
   const evicted = (table: FlowTable) => [...table.counters.slice(EVICTED)];
 
-  test('takes what is over, then unreplied, then revoked, then replied flows', () => {
+  test('takes closed, then unreplied, then revoked, then replied flows', () => {
     const table = new FlowTable(4, {}, SEED);
     const replied = insert(table, nth(0), 0, states.TCP_ESTABLISHED);
     const revoked = insert(table, nth(1), 10, states.UDP_UNREPLIED);
@@ -223,7 +223,7 @@ describe('eviction', () => {
     expect(problems(table)).toEqual([]);
   });
 
-  test('of flows worth the same takes the one that moved least recently, of whatever protocol', () => {
+  test('takes the least recently used of flows of equal value, whatever their protocol', () => {
     const table = new FlowTable(3, {}, SEED);
     insert(table, nth(0), 0, states.TCP_ESTABLISHED);
     insert(table, nth(1), 5, states.UDP_REPLIED);
@@ -233,7 +233,7 @@ describe('eviction', () => {
     expect([0, 1, 2, 3].filter((n) => table.find(keyOf(table, nth(n)), 2000) !== NO_SLOT)).toEqual([0, 2, 3]);
   });
 
-  test('a table full of answered flows still keeps a sixteenth of new and of revoked ones, and no more', () => {
+  test('keeps a sixteenth of a table full of replied flows for new and for revoked ones, and no more', () => {
     const table = new FlowTable(32, {}, SEED);
     const revoke = (slot: Slot, now: number) => table.judged(slot, 2, true, 0, now);
     for (let n = 0; n < 2; n++) revoke(insert(table, nth(n), 0), 0);
@@ -244,7 +244,7 @@ describe('eviction', () => {
         (n) => table.find(keyOf(table, nth(n)), 40) !== NO_SLOT,
       );
     expect(kept(0, 2)).toEqual([0, 1]);
-    // The third one found the two before it above the reserve with itself.
+    // The third one and the two before it together exceeded the reserve.
     expect(kept(32, 35)).toEqual([32, 33, 34]);
     insert(table, nth(35), 36);
     expect(kept(32, 36)).toEqual([33, 34, 35]);
@@ -255,7 +255,7 @@ describe('eviction', () => {
     expect(problems(table)).toEqual([]);
   });
 
-  test('a flood of new flows does not take an established one', () => {
+  test('does not let a flood of new flows displace an established one', () => {
     const table = new FlowTable(16, {}, SEED);
     const established = insert(table, nth(0), 0, states.TCP_ESTABLISHED);
     for (let n = 1; n < 2000; n++) insert(table, nth(n), n);
@@ -265,7 +265,7 @@ describe('eviction', () => {
   });
 });
 
-test('the number of flows by state is known', () => {
+test('flows are counted by state', () => {
   const table = new FlowTable(8, {}, SEED);
   insert(table, nth(0), 0);
   const replied = insert(table, nth(1), 0);
@@ -273,7 +273,7 @@ test('the number of flows by state is known', () => {
   expect([table.lists.sizes[states.UDP_UNREPLIED], table.lists.sizes[states.UDP_REPLIED]]).toEqual([1, 1]);
 });
 
-test('keys that differ in one bit spread over the chains, otherwise for every seed', () => {
+test('keys that differ in one bit spread over the chains, differently for each seed', () => {
   const spread = (seed: readonly [number, number]) => {
     const table = new FlowTable(1024, {}, seed);
     for (let n = 0; n < 1024; n++) insert(table, nth(n), 0);

@@ -1,4 +1,4 @@
-/** Looks into the memory of a flow table: what is in it, and whether its structure holds. */
+/** Reads the memory of a flow table: its contents, and whether its structure is intact. */
 import type { FlowTable } from '../../src/conntrack/flow-table.ts';
 import {
   CHAIN,
@@ -23,7 +23,10 @@ import { Packet } from '../../src/packet/packet.ts';
 const word = (table: FlowTable, slot: number, index: number): number =>
   table.words[(slot << SLOT_SHIFT) + index] as number;
 
-/** One line a flow, sorted: what it is, as opened, and all that is kept about it. */
+/**
+ * Returns one line a flow, sorted: the flow as it was opened, and everything that is stored about
+ * it.
+ */
 export function contents(table: FlowTable): string[] {
   const lines: string[] = [];
   for (const slot of chained(table)) lines.push(describeFlow(table, slot as Slot));
@@ -48,7 +51,7 @@ function chained(table: FlowTable): number[] {
   return slots;
 }
 
-/** What is wrong with the chains, lists and free slots; empty if all is well. */
+/** Returns what is wrong with the chains, lists and free slots; empty if nothing is. */
 export function problems(table: FlowTable): string[] {
   const found: string[] = [];
   const check = (holds: boolean, what: string): void => {

@@ -2,7 +2,9 @@ import type { FlowKey } from '../../src/conntrack/flow-key.ts';
 import type { FlowTable } from '../../src/conntrack/flow-table.ts';
 import type { Packet } from '../../src/packet/packet.ts';
 
-/** The key of the packet's flow in this table. Throws for a packet that cannot have a flow. */
+/**
+ * Returns the key of the packet's flow in this table. Throws for a packet that cannot have a flow.
+ */
 export function keyOf(table: FlowTable, packet: Packet): FlowKey {
   const key = table.createKey();
   if (!key.set(packet)) throw new Error(`ICMP type ${packet.icmpType} has no flow`);

@@ -1,4 +1,4 @@
-/** The flow table against a Map that does the same without any cleverness, over random histories. */
+/** The flow table against a Map that does the same in the simplest way, over random histories. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { EVICTED, EXPIRED, FlowTable, INSERTED, MOVE_INTERVAL } from '../../src/conntrack/flow-table.ts';
@@ -13,7 +13,9 @@ import { keyOf } from './key-of.ts';
 
 const TIMEOUTS = timeoutsByState({});
 
-/** The two directions of a few flows: some differ in one thing only, some are the same ends the other way round. */
+/**
+ * Both directions of a few flows. Some differ in one field only, some are the same ends reversed.
+ */
 const FLOWS: readonly (readonly [Packet, Packet])[] = [
   both('10.0.0.1', '10.0.0.2', b.tcp(1000, 80), b.tcp(80, 1000)),
   both('10.0.0.1', '10.0.0.2', b.tcp(80, 1000), b.tcp(1000, 80)),
@@ -47,7 +49,7 @@ interface ModelFlow {
   generation: number;
   notes: number;
   moved: number;
-  /** Grows with every move of any flow. */
+  /** Grows with every use of any flow. */
   order: number;
 }
 
@@ -144,7 +146,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('expire' as const) }) },
 );
 
-test('a flow table behaves as a Map of flows, and its structure holds after every operation', () => {
+test('a flow table behaves as a Map of flows, and its structure is intact after every operation', () => {
   const history = fc.array(step, { maxLength: 120 });
   fc.assert(
     fc.property(

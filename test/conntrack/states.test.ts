@@ -20,7 +20,10 @@ function packet(payload: b.Payload, version: 4 | 6 = 4): Packet {
   return decoded;
 }
 
-/** The state after packets like 'S> SA<': flags or a chunk type, and who sends it, > the opener. The first opens the flow. */
+/**
+ * Returns the state after packets such as 'S> SA<': flags or a chunk type, and the sender, with >
+ * for the opener. The first one opens the flow.
+ */
 function stateAfter(history: string, payload: (what: string) => b.Payload): string {
   const steps = history.split(' ');
   let state = openingState(packet(payload((steps[0] as string).slice(0, -1))).protocol);
@@ -88,7 +91,7 @@ test('UDP, ICMP queries and other protocols are replied once the other side has 
   expect(stateAfter('g> g<', () => b.raw(47))).toBe('other-replied');
 });
 
-test('only a SYN, an INIT, a query and what has no handshake open a flow', () => {
+test('only a SYN, an INIT, a query, or a protocol without a handshake opens a flow', () => {
   const opens = (payload: b.Payload, version: 4 | 6 = 4) => {
     const decoded = packet(payload, version);
     return opensFlow(decoded.protocol, eventOf(decoded));
@@ -103,7 +106,7 @@ test('only a SYN, an INIT, a query and what has no handshake open a flow', () =>
   expect([opens(b.udp(1, 2)), opens(b.raw(47))]).toEqual([true, true]);
 });
 
-test('what is over is worth least, what is unreplied more, what was replied most', () => {
+test('closed flows are worth least, unreplied ones more, replied ones most', () => {
   const byWorth = (worth: number) => STATES.filter((_, state) => state > 0 && worthOf(state) === worth);
   expect(byWorth(0)).toEqual(['tcp-closing', 'tcp-time-wait', 'tcp-closed', 'sctp-shutdown', 'sctp-closed']);
   expect(byWorth(1)).toEqual([

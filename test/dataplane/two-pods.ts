@@ -1,4 +1,7 @@
-/** Two pods on one routing node, without any agent: the smallest place in which real packets are forwarded. */
+/**
+ * Two pods on one routing node, without an agent: the smallest setup in which real packets are
+ * forwarded.
+ */
 import { execFileSync } from 'node:child_process';
 import { Netns } from '../../src/sys/netns.ts';
 
@@ -24,7 +27,7 @@ export class TwoPods implements Disposable {
     this.sh(this.server, pod(TwoPods.SERVER, '10.0.2.1'));
   }
 
-  /** Runs a shell script in a namespace and gives back what it printed. Throws where it fails. */
+  /** Runs a shell script in a namespace and returns its output. Throws if it fails. */
   sh(where: Netns, script: string): string {
     return where.run(() => execFileSync('sh', ['-ec', script], { encoding: 'utf8' }));
   }

@@ -1,6 +1,7 @@
 /**
- * Holds objects against the types of the Kubernetes API: unknown fields, fields of another type, and required fields that are missing. The
- * types are those of @kubernetes/client-node, which are generated from the API server's own description.
+ * Checks objects against the types of the Kubernetes API: unknown fields, fields of another type,
+ * and missing required fields. The types are those of @kubernetes/client-node, which are generated
+ * from the API server's own description.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -13,12 +14,12 @@ interface Attribute {
   readonly type: string;
 }
 
-/** The kinds that are looked up as V1 and their name. */
+/** Versions whose kinds are looked up as `V1` plus their name. */
 const API_VERSIONS = ['v1', 'apps/v1', 'rbac.authorization.k8s.io/v1'];
 
 const MODELS = join(dirname(fileURLToPath(import.meta.resolve('@kubernetes/client-node'))), 'gen', 'models');
 
-/** What is wrong with the object, each with the path of the field; [] if it is a valid one. */
+/** Returns what is wrong with the object, each with the path of the field; [] if it is valid. */
 export function apiProblems(object: KubeObject): string[] {
   if (!API_VERSIONS.includes(object.apiVersion)) return [`apiVersion: there are no types of ${object.apiVersion}`];
   const type = `V1${object.kind}`;
@@ -74,7 +75,10 @@ function attributesOf(type: string): readonly Attribute[] | undefined {
   return model?.getAttributeTypeMap?.();
 }
 
-/** Only the declarations tell: `'name': string` is required, `'name'?: string` is not. */
+/**
+ * Reads the declarations, because only they tell: `'name': string` is required, `'name'?: string`
+ * is not.
+ */
 function requiredFields(type: string): string[] {
   const declaration = readFileSync(join(MODELS, `${type}.d.ts`), 'utf8');
   return [...declaration.matchAll(/^ {4}'(.+)': /gm)].map(([, field = '']) => field);

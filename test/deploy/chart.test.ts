@@ -61,7 +61,7 @@ describe.skipIf(!Helm.isThere)(Helm.isThere ? 'The Helm chart' : 'The Helm chart
     expect(sorted(render('--set', 'prometheusOperator=true'))).toEqual(inFolder('monitored'));
   });
 
-  it('sets every setting, in the form in which the agent reads it', () => {
+  it('renders every setting in the form in which the agent reads it', () => {
     const given: Readonly<Record<string, { set: string; text: string }>> = {
       'flow-capacity': { set: '16777216', text: '16777216' },
       'node-addresses': { set: '{10.0.0.1,fd00::1}', text: '10.0.0.1,fd00::1' },
@@ -87,7 +87,7 @@ describe.skipIf(!Helm.isThere)(Helm.isThere ? 'The Helm chart' : 'The Helm chart
     }
   });
 
-  it('gives numbers, booleans and lists as the agent reads them', () => {
+  it('renders numbers, booleans and lists as the agent reads them', () => {
     const json = JSON.stringify({
       'flow-capacity': 1048576,
       offload: false,
@@ -112,7 +112,7 @@ describe.skipIf(!Helm.isThere)(Helm.isThere ? 'The Helm chart' : 'The Helm chart
     expect(text).not.toContain('9464');
   });
 
-  it('gives valid objects with all other values', () => {
+  it('renders valid objects with all other values', () => {
     const objects = render(
       ...['--set', 'image.repository=registry.example.com/podfence,image.tag=1.2.3,image.pullPolicy=Always'],
       ...['--set', 'imagePullSecrets[0].name=registry,priorityClassName=high,podLabels.team=network'],
@@ -148,7 +148,7 @@ describe.skipIf(!Helm.isThere)(Helm.isThere ? 'The Helm chart' : 'The Helm chart
     ['a wrong choice', ['settings.deny=bounce'], "'drop', 'reject'"],
     ['a string for a number', ['settings.queues=two'], 'got string, want integer'],
     ['a number that is too great', ['settings.queues=65'], '64'],
-    ['an address at which no probe asks', ['settings.metrics-address=127.0.0.1:9464'], 'does not match pattern'],
+    ['an address that no probe can reach', ['settings.metrics-address=127.0.0.1:9464'], 'does not match pattern'],
     ['a wrong type beside the settings', ['image.pullPolicy=Sometimes'], "'IfNotPresent'"],
     ['a list for an object', ['resources={a}'], 'want object'],
   ])('refuses %s, by its name', (_, values, words) => {
@@ -158,7 +158,7 @@ describe.skipIf(!Helm.isThere)(Helm.isThere ? 'The Helm chart' : 'The Helm chart
     expect(stderr).toContain(values[0]?.split(/[.=]/).at(values[0].startsWith('settings.') ? 1 : 0));
   });
 
-  it('says how to see that it enforces, and how to remove it without a trace', () => {
+  it('says how to check that it enforces, and how to remove it without a trace', () => {
     const notes = (...flags: readonly string[]) => {
       const { code, stdout, stderr } = helm.run(
         'install',
@@ -182,7 +182,7 @@ describe.skipIf(!Helm.isThere)(Helm.isThere ? 'The Helm chart' : 'The Helm chart
     expect(auditing).toContain('kubectl -n podfence-system port-forward daemonset/podfence 9465');
   });
 
-  it('is found right by helm lint', () => {
+  it('passes helm lint', () => {
     const { code, stdout } = helm.run('lint', '--strict', CHART);
     expect(stdout).toContain('0 chart(s) failed');
     expect(code).toBe(0);

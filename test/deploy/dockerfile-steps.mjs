@@ -1,16 +1,21 @@
 /**
- * Carries out the steps of the Dockerfile without a container engine, and looks at what comes of it. As root, on Debian or Ubuntu, with
- * the network:
+ * Executes the steps of the Dockerfile without a container engine and examines the result. It needs
+ * root, Debian or Ubuntu, and the network:
  *
- *     node test/deploy/dockerfile-steps.mjs           the image of this machine's architecture, all of it: 2 minutes (the first time 4)
- *     node test/deploy/dockerfile-steps.mjs --root F  the same, and no more than that: the finished root is left in the folder F
- *     node test/deploy/dockerfile-steps.mjs arm64     another one: everything but its last stage, which would execute its programs
+ *     node test/deploy/dockerfile-steps.mjs           this machine's architecture: 2 minutes,
+ *                                                     4 the first time
+ *     node test/deploy/dockerfile-steps.mjs --root F  the same without the examination; leaves the
+ *                                                     finished root in the folder F
+ *     node test/deploy/dockerfile-steps.mjs arm64     another architecture, without the last stage,
+ *                                                     which would execute its programs
  *
- * debootstrap makes the root that stands for debian:bookworm-slim; with a Node 24 and the npm of this machine in it, it stands for
- * node:24-bookworm-slim. It stays in .cache/dockerfile-steps; all else is gone afterwards. Each stage is an overlay on its image, its RUN
- * steps run in a chroot of it. Then, in the finished root: its size, that there is no compiler, no npm and no development package, that
- * nothing is missing for Node and koffi, the versions of the tools, the agent's start under the security context of the DaemonSet, and a
- * lab of examples/three-tier with real packets.
+ * debootstrap makes the root that stands for debian:bookworm-slim. With a Node 24 and this
+ * machine's npm in it, the root stands for node:24-bookworm-slim. It stays in
+ * .cache/dockerfile-steps; everything else is removed afterwards. Each stage is an overlay on its
+ * image, and its RUN steps run in a chroot of it. The examination of the finished root shows its
+ * size, and checks that there is no compiler, no npm and no development package, that Node and
+ * koffi find every library, the versions of the tools, that the agent starts under the security
+ * context of the DaemonSet, and a lab of examples/three-tier with real packets.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
@@ -21,13 +26,16 @@ import { parseDockerfile, substitute } from './dockerfile.ts';
 
 /** @typedef {import('./dockerfile.ts').Stage} Stage */
 /** @typedef {import('./dockerfile.ts').Instruction} Instruction */
-/** @typedef {{ root: string, layer: string }} BuiltStage root: the finished file system; layer: only what the stage added */
+/**
+ * @typedef {{ root: string, layer: string }} BuiltStage root: the finished file system; layer: only
+ * what the stage added
+ */
 
 const PROJECT = resolve(import.meta.dirname, '..', '..');
 const CACHE = join(PROJECT, '.cache', 'dockerfile-steps');
 const WORK = join(CACHE, 'work');
 const DEBIAN = join(CACHE, 'debian');
-/** debootstrap's own choice where nothing is given. */
+/** debootstrap's own default if none is given. */
 const MIRROR = process.env.DEBIAN_MIRROR === undefined ? [] : [process.env.DEBIAN_MIRROR];
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const HERE = process.arch === 'arm64' ? 'arm64' : 'amd64';
@@ -41,7 +49,7 @@ const TARGET = POSITIONALS[0] ?? HERE;
 const say = (line) => console.log(line);
 
 /**
- * Runs a command with its output shown.
+ * Runs a command and shows its output.
  * @param {string} command
  * @param {readonly string[]} args
  */
@@ -51,10 +59,10 @@ function run(command, args) {
 }
 
 /**
- * A shell's output, standard error with it.
+ * Returns a shell's output, including standard error.
  * @param {string} root
  * @param {string} script
- * @param {readonly string[]} [launcher] stands before the shell
+ * @param {readonly string[]} [launcher] command before the shell
  * @param {NodeJS.ProcessEnv} [variables]
  */
 function inside(root, script, launcher = [], variables = {}) {
@@ -67,10 +75,16 @@ function inside(root, script, launcher = [], variables = {}) {
   return { status, output: stdout.trimEnd() };
 }
 
-/** What this machine trusts (a company's proxy is often among them), for the stages on the Node image; the finished image has none of it. */
+/**
+ * Certificates that this machine trusts (often a company proxy's), for the stages on the Node
+ * image. The finished image has none of them.
+ */
 const TRUSTED = { machine: '/etc/ssl/certs/ca-certificates.crt', inside: '/usr/local/share/machine-certificates.crt' };
 
-/** The images that the Dockerfile stands on, as lists of folders for an overlay, the top first. */
+/**
+ * Returns the images that the Dockerfile builds on, as lists of folders for an overlay, the top
+ * first.
+ */
 function images() {
   if (!existsSync(DEBIAN)) {
     rmSync(`${DEBIAN}.new`, { recursive: true, force: true });
@@ -83,7 +97,7 @@ function images() {
   const bin = join(node, 'usr', 'local', 'bin');
   mkdirSync(bin, { recursive: true });
   cpSync(process.execPath, join(bin, 'node'));
-  // node-gyp compiles against them; the official image has them in the same place.
+  // node-gyp compiles against them. The official image has them in the same place.
   cpSync(resolve(dirname(process.execPath), '..', 'include'), join(node, 'usr', 'local', 'include'), {
     recursive: true,
   });
@@ -100,7 +114,7 @@ function images() {
 }
 
 /**
- * An overlay on `lower`, with what a chroot needs.
+ * Mounts an overlay on `lower`, with what a chroot needs.
  * @param {string} name
  * @param {readonly string[]} lower the top first
  * @returns {BuiltStage}
@@ -129,7 +143,7 @@ function carryOut(stage, built, earlier) {
     ['TARGETARCH', TARGET],
     ['BUILDPLATFORM', `linux/${HERE}`],
   ]);
-  /** What RUN sees: arguments only where the stage declares them. */
+  /** The environment of RUN: arguments only if the stage declares them. */
   const env = new Map([
     ['PATH', PATH],
     ['HOME', '/root'],
@@ -161,7 +175,7 @@ function carryOut(stage, built, earlier) {
  * @param {Extract<Instruction, { kind: 'COPY' }>} step
  * @param {string} root
  * @param {string} directory
- * @param {BuiltStage | undefined} from the checkout, if none
+ * @param {BuiltStage | undefined} from undefined: the checkout
  */
 function copy({ from: name, sources, to }, root, directory, from) {
   if (name !== undefined && from === undefined) throw new Error(`COPY --from=${name}: there is no such stage before`);
@@ -188,8 +202,10 @@ function megabytes(path) {
   return `${Math.round(Number.parseInt(stdout, 10) / 1000)} MB`;
 }
 
-/** Each with the output that shows it, or throws.
- * @param {BuiltStage} image */
+/**
+ * Checks the image and shows the output of each check. A failed check sets the exit code.
+ * @param {BuiltStage} image
+ */
 function examine({ root, layer }) {
   say(`\nsize: ${megabytes(layer)} on top of debian:bookworm-slim, of these`);
   for (const part of ['usr/local/bin/node', 'opt/podfence/node_modules', 'opt/podfence/dist', 'usr/lib', 'usr/sbin'])
@@ -222,7 +238,7 @@ function examine({ root, layer }) {
   check('and audits', ...confined(root), { SCRIPT: AGENT, PODFENCE_MODE: 'audit' });
 }
 
-/** Starts, reports ready, stops, and is cleaned up after; in the end the kernel holds nothing of it. */
+/** Starts, reports ready, stops and is cleaned up. Then the kernel has nothing left of it. */
 const AGENT = `
   grep -E 'Cap(Eff|Bnd)|NoNewPrivs' /proc/self/status
   touch /x && exit 1
@@ -239,8 +255,8 @@ const AGENT = `
   kill $agent && wait $agent && podfence cleanup && exit $ready`;
 
 /**
- * What the DaemonSet's security context gives: its capabilities, no new privileges, a read-only root; and a network of its own, for this
- * is not to steer the packets of the machine.
+ * The DaemonSet's security context: its capabilities, no new privileges, a read-only root. Also a
+ * network of its own, so that it does not steer the machine's packets.
  * @param {string} root
  * @returns {readonly [script: string, launcher: readonly string[]]} the script carries out $SCRIPT
  */
@@ -258,8 +274,10 @@ function confined(root) {
   ];
 }
 
-/** The lab wants two commands more than the agent.
- * @param {BuiltStage} image */
+/**
+ * Runs the lab, which needs two more commands than the agent.
+ * @param {BuiltStage} image
+ */
 function lab(image) {
   const { root } = mountRoot('lab', [image.layer, DEBIAN]);
   say('\n[lab] apt-get install iproute2 iputils-ping (the lab needs them, the agent does not)');
@@ -306,16 +324,20 @@ function main() {
   }
 }
 
-/** Copies a finished root, without what is mounted in it.
+/**
+ * Copies a finished root without its mounts.
  * @param {BuiltStage} built
- * @param {string} folder */
+ * @param {string} folder
+ */
 function keep({ root }, folder) {
   mkdirSync(folder, { recursive: true });
   run('cp', ['-a', '--one-file-system', `${root}/.`, folder]);
 }
 
-/** A place to mount the machine's resolver on, as an engine does it.
- * @param {string} root */
+/**
+ * Returns a path on which to mount the machine's resolv.conf, as an engine does.
+ * @param {string} root
+ */
 function resolvConf(root) {
   const path = join(root, 'etc', 'resolv.conf');
   rmSync(path, { force: true });
@@ -323,7 +345,7 @@ function resolvConf(root) {
   return path;
 }
 
-// A mount namespace of our own: the mounts end with it, however that comes about.
+// A mount namespace of our own: the mounts end with it, however this process ends.
 if (process.env.PODFENCE_STEPS_UNSHARED === undefined) {
   const args = ['--mount', '--propagation', 'private', process.execPath, ...process.argv.slice(1)];
   const env = { ...process.env, PODFENCE_STEPS_UNSHARED: '1' };

@@ -15,13 +15,13 @@ function all<Kind extends Instruction['kind']>(stage: Stage, kind: Kind): Extrac
 const scripts = (stage: Stage) => all(stage, 'RUN').map(({ script }) => script);
 
 describe('the image', () => {
-  it('stands on Debian and runs the Node that the package asks for', () => {
+  it('is based on Debian and runs the Node version that the package requires', () => {
     expect(image.image).toBe('debian:bookworm-slim');
     const major = /\d+/.exec(packageJson.engines.node)?.[0];
     expect(new Set(stages.slice(0, -1).map((stage) => stage.image))).toEqual(new Set([`node:${major}-bookworm-slim`]));
   });
 
-  it('installs the tools of steering and libpcap, and nothing that they only recommend', () => {
+  it('installs the tools of steering and libpcap, without recommended packages', () => {
     const [script = '', ...more] = scripts(image);
     expect(more).toEqual([]);
     expect(script).toContain(

@@ -1,6 +1,12 @@
-/** Reads a Dockerfile: the instructions that ours uses; any other is an error. See the Dockerfile reference of Docker. */
+/**
+ * Reads the Dockerfile instructions that ours uses; any other is an error. See Docker's Dockerfile
+ * reference.
+ */
 
-/** COPY and RUN with what they need to be carried out; all else that matters for running the image. */
+/**
+ * COPY and RUN with everything it takes to execute them, and the instructions that affect how the
+ * image runs.
+ */
 export type Instruction =
   | { readonly kind: 'ARG'; readonly name: string; readonly value: string | undefined }
   | { readonly kind: 'ENV'; readonly name: string; readonly value: string }
@@ -47,12 +53,12 @@ export function parseDockerfile(text: string): readonly Stage[] {
   return stages;
 }
 
-/** `$NAME` and `${NAME}`, of arguments and environment, as Docker replaces them outside RUN. */
+/** Replaces `$NAME` and `${NAME}` with arguments and environment, as Docker does outside RUN. */
 export function substitute(text: string, values: ReadonlyMap<string, string>): string {
   return text.replaceAll(/\$(?:\{(\w+)\}|(\w+))/g, (_, braced, plain) => values.get(braced ?? plain) ?? '');
 }
 
-/** Lines with their continuations joined, without comments. */
+/** Yields lines with their continuations joined, without comments. */
 function* logicalLines(text: string): Generator<{ line: string; number: number }> {
   let pending = '';
   let first = 0;
@@ -107,7 +113,7 @@ function parseInstruction(word: string, rest: string): Instruction[] {
   }
 }
 
-/** NAME=value or NAME="some value", as often as they come. */
+/** Parses any number of NAME=value or NAME="some value". */
 function pairs(text: string): [string, string][] {
   const pair = /([\w.-]+)=(?:"([^"]*)"|(\S*))/g;
   if (text.replaceAll(pair, '').trim() !== '') throw new DockerfileError(`${text} is not understood`);

@@ -1,4 +1,7 @@
-/** install.yaml and the chart are made from daemonset/base and the settings of the agent, and are up to date. */
+/**
+ * install.yaml and the chart are generated from daemonset/base and the agent's settings, and are up
+ * to date.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -15,19 +18,19 @@ import { byIdentity, identity, installedObjects } from './objects.ts';
 const generated = generatedFiles();
 const read = (path: string) => readFileSync(join(DAEMONSET, path), 'utf8');
 
-describe('what is made from daemonset/base', () => {
-  it.each([...generated.keys()])('daemonset/%s is as `npm run manifests` makes it', (path) => {
+describe('files generated from daemonset/base', () => {
+  it.each([...generated.keys()])('daemonset/%s is as `npm run manifests` generates it', (path) => {
     expect(read(path)).toBe(generated.get(path));
   });
 
-  it('is all that the chart has', () => {
+  it('are all files of the chart', () => {
     const files = readdirSync(join(DAEMONSET, 'chart'), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(DAEMONSET.length + 1));
     expect(files.toSorted()).toEqual([...generated.keys()].filter((path) => path.startsWith('chart/')).toSorted());
   });
 
-  it('fails where a place in base is not found that the chart replaces', () => {
+  it('cannot be generated if the chart replaces text that base lacks', () => {
     expect(() => replace('base/x.yaml', 'a: 1\n', 'b: 1', 'c')).toThrow('daemonset/base/x.yaml has "b: 1" 0 times');
     expect(() => replace('base/x.yaml', 'a: 1\na: 1\n', 'a: 1', 'c')).toThrow('2 times, and the generator expects 1');
   });
@@ -38,7 +41,7 @@ describe('daemonset/install.yaml', () => {
     expect(byIdentity(installedObjects())).toEqual(kustomized('base'));
   });
 
-  it('begins with the namespace that the others are in', () => {
+  it('begins with the namespace of the other objects', () => {
     expect(installedObjects()[0]?.kind).toBe('Namespace');
   });
 });
@@ -67,10 +70,10 @@ describe('the schema of the chart', () => {
   const problems = (values: object) => schemaProblems(values, schema);
   const withSetting = (name: string, value: unknown) => problems({ settings: { [name]: value } });
 
-  it('takes the values that the chart comes with', () => {
+  it('accepts the chart’s default values', () => {
     const values = parse(read('chart/values.yaml'));
     expect(problems(values)).toEqual([]);
-    // None is there that the schema does not know, and none that it knows is missing but what Helm adds.
+    // The schema has every default value, and nothing beyond them but Helm's `global`.
     const { properties } = schema as { properties: object };
     expect(Object.keys(properties).filter((name) => name !== 'global')).toEqual(
       expect.arrayContaining(Object.keys(values)),
@@ -83,12 +86,12 @@ describe('the schema of the chart', () => {
     expect(Object.keys(properties)).toEqual(settings().map((option) => option.name()));
   });
 
-  it('refuses a name that is no setting, and one that is no value', () => {
+  it('refuses an unknown setting and an unknown value', () => {
     expect(withSetting('fial', 'open')).toEqual(['.settings.fial: is not known']);
     expect(problems({ setings: {} })).toEqual(['.setings: is not known']);
   });
 
-  /** Of every kind of value there is, right ones and wrong ones. */
+  /** Values of every kind, valid and invalid. */
   const VALUES = [
     ...[
       'auto',
@@ -112,7 +115,7 @@ describe('the schema of the chart', () => {
   ];
 
   it.each(settings().map((option) => [option.name(), option] as const))(
-    'takes of %s what the agent takes',
+    'accepts for %s what the agent accepts',
     (name, option) => {
       const isTaken = (value: unknown) => {
         try {
@@ -122,10 +125,10 @@ describe('the schema of the chart', () => {
           return false;
         }
       };
-      // A string stands for what is no number and no boolean: a chart gives it as it is.
+      // The chart passes a string on unchanged, so it covers what is neither number nor boolean.
       const refused = VALUES.filter((value) => withSetting(name, value).length > 0);
       const isTyped = refused.filter((value) => isTaken(value) && typeof value === 'string');
-      // No probe of the kubelet reaches it there.
+      // The kubelet's probes cannot reach it there.
       const noProbe = name === 'metrics-address' ? ['127.0.0.1:9464'] : [];
       expect(isTyped, 'the schema refuses what the agent takes').toEqual(noProbe);
       const isNumberOrChoice =

@@ -1,4 +1,4 @@
-/** Helm, where there is one: on the PATH, or packed beside the checkout, where the test cluster has it. */
+/** Helm, if it is installed: on the PATH, or packed beside the checkout, with the test cluster. */
 import { spawnSync } from 'node:child_process';
 import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,10 +15,10 @@ export interface HelmOutcome {
 
 export class Helm implements Disposable {
   readonly #binary: string;
-  /** Where it was unpacked to, and where it keeps what it writes. */
+  /** Where the binary is unpacked, and where Helm keeps its files. */
   readonly #folder: string;
 
-  /** Whether there is one at all. */
+  /** Whether Helm is installed. */
   static readonly isThere = isOnPath() || existsSync(PACKED);
 
   constructor() {
@@ -28,7 +28,7 @@ export class Helm implements Disposable {
 
   run(...args: readonly string[]): HelmOutcome {
     const homes = { HELM_CACHE_HOME: this.#folder, HELM_CONFIG_HOME: this.#folder, HELM_DATA_HOME: this.#folder };
-    // No cluster of whoever runs the tests is asked anything.
+    // Helm must not contact the user's cluster.
     const env = { ...process.env, ...homes, KUBECONFIG: join(this.#folder, 'none') };
     const { status: code, stdout, stderr } = spawnSync(this.#binary, args, { encoding: 'utf8', env });
     return { code, stdout, stderr };

@@ -1,9 +1,12 @@
-/** Holds values against the part of JSON Schema that the chart's schema uses; any other keyword is an error. */
+/**
+ * Checks values against the part of JSON Schema that the chart's schema uses; any other keyword is
+ * an error.
+ */
 export type Schema = Readonly<Record<string, unknown>>;
 
 const ANNOTATIONS = ['$schema', 'description'];
 
-/** What is wrong with the value, each with its path; [] if nothing is. */
+/** Returns what is wrong with the value, each with its path; [] if nothing is. */
 export function schemaProblems(value: unknown, schema: Schema, path = ''): string[] {
   return Object.entries(schema).flatMap(([keyword, argument]) => {
     if (ANNOTATIONS.includes(keyword)) return [];
@@ -52,7 +55,7 @@ function isOfType(value: unknown, type: string): boolean {
   if (type === 'array') return Array.isArray(value);
   if (type === 'object') return isObject(value);
   if (type === 'integer') return Number.isInteger(value);
-  // The others have the names that JavaScript gives them.
+  // The other types have JavaScript's names.
   return typeof value === type;
 }
 

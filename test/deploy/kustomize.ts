@@ -12,15 +12,15 @@ import { parse, stringify } from 'yaml';
 import { DAEMONSET } from './folders.ts';
 import { byIdentity, type KubeObject, parseObjects } from './objects.ts';
 
-/** The first kustomize inside kubectl that knows components has this major version. */
+/** The first major version of kubectl's kustomize that supports components. */
 const KNOWS_COMPONENTS = 4;
 
 const COMMAND = findKustomize();
 
-/** Whether there is one at all. */
+/** Whether kustomize is installed. */
 export const hasKustomize = COMMAND !== undefined;
 
-/** Behind the names of tests that are skipped without one. */
+/** Appended to the names of tests that are skipped without it. */
 export const NEEDS_KUSTOMIZE = hasKustomize ? '' : ' (needs kustomize or kubectl)';
 
 function findKustomize(): readonly string[] | undefined {
@@ -31,16 +31,16 @@ function findKustomize(): readonly string[] | undefined {
 }
 
 /**
- * The objects of a kustomization of daemonset/, sorted. None where there is no kustomize: tests of
- * them are skipped.
+ * Returns the objects of a kustomization of daemonset/, sorted. Returns none without kustomize;
+ * tests that need them are skipped then.
  */
 export function kustomized(name: string): readonly KubeObject[] {
   return hasKustomize ? render(join(DAEMONSET, name)) : [];
 }
 
 /**
- * The same, of daemonset/base with a patch of daemonset/ for its DaemonSet, as `kubectl patch`
- * would merge it.
+ * Returns daemonset/base with a patch of daemonset/ for its DaemonSet, as `kubectl patch` would
+ * merge it.
  */
 export function patchedBase(patch: string): readonly KubeObject[] {
   if (!hasKustomize) return [];

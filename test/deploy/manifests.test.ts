@@ -57,13 +57,13 @@ describe.each(OVERLAYS)('the objects of daemonset/$folder', ({ objects, isThere 
     expect(objects.flatMap((object) => apiProblems(object).map((problem) => identity(object) + problem))).toEqual([]);
   });
 
-  it('contain all that an agent needs', () => {
+  it('contain everything that an agent needs', () => {
     expect(objects.map(identity)).toEqual(expect.arrayContaining(IN_BASE));
   });
 });
 
 describe('daemonset/base', () => {
-  it('is nothing but what an agent needs', () => {
+  it('has no more than an agent needs', () => {
     expect(base.map(identity).toSorted()).toEqual(IN_BASE);
   });
 
@@ -75,7 +75,7 @@ describe('daemonset/base', () => {
     ]);
   });
 
-  it('binds the role to the account of the agent alone', () => {
+  it('binds the role only to the agent’s account', () => {
     const binding = find<V1ClusterRoleBinding>(base, 'ClusterRoleBinding /podfence');
     expect(binding.roleRef).toEqual({ apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'podfence' });
     expect(binding.subjects).toEqual([{ kind: 'ServiceAccount', name: 'podfence', namespace: 'podfence-system' }]);
@@ -87,7 +87,7 @@ describe('daemonset/base', () => {
     expect(labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'privileged' });
   });
 
-  it('gives the agent no privilege but to administer the network', () => {
+  it('gives the agent no privilege beyond administering the network', () => {
     expect(agent(base).securityContext).toEqual({
       runAsUser: 0,
       runAsGroup: 0,
@@ -101,7 +101,7 @@ describe('daemonset/base', () => {
     expect(podSpec(base).hostPID ?? podSpec(base).hostIPC ?? false).toBe(false);
   });
 
-  it('mounts nothing of the node but the lock of iptables', () => {
+  it('mounts only the lock of iptables from the node', () => {
     expect(podSpec(base).volumes?.map(({ hostPath }) => hostPath)).toEqual([
       { path: '/run/xtables.lock', type: 'FileOrCreate' },
     ]);
@@ -127,7 +127,7 @@ describe('daemonset/base', () => {
     });
   });
 
-  it('asks for memory and a share of the CPU, and limits the memory', () => {
+  it('requests memory and a share of the CPU, and limits the memory', () => {
     const { requests, limits } = agent(base).resources ?? {};
     expect(Object.keys(requests ?? {})).toEqual(['cpu', 'memory']);
     expect(Object.keys(limits ?? {})).toEqual(['memory']);
@@ -157,7 +157,7 @@ describe('daemonset/base', () => {
     );
   });
 
-  it('is of the version of the package', () => {
+  it('has the version of the package', () => {
     const { version } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8'));
     expect(agent(base).image).toBe(`podfence:${version}`);
   });
@@ -166,13 +166,13 @@ describe('daemonset/base', () => {
 describe('the settings of the agent', () => {
   const variables = new Map(agentOptions('host').map((option) => [option.envVar, option]));
 
-  it('are told by the node itself', () => {
+  it('come from the node itself', () => {
     const fields = agent(base).env?.map(({ name, valueFrom }) => [name, valueFrom?.fieldRef?.fieldPath]);
     expect(fields).toContainEqual(['PODFENCE_NODE_NAME', 'spec.nodeName']);
     expect(fields).toContainEqual(['PODFENCE_NODE_ADDRESSES', 'status.hostIPs']);
   });
 
-  it.for(OVERLAYS)('in daemonset/$folder have values that it takes', ({ objects, isThere }, { skip }) => {
+  it.for(OVERLAYS)('in daemonset/$folder have valid values', ({ objects, isThere }, { skip }) => {
     skip(!isThere);
     for (const { name, value } of agent(objects).env ?? []) {
       const option = variables.get(name);
@@ -181,12 +181,12 @@ describe('the settings of the agent', () => {
     }
   });
 
-  it('takes the addresses of a dual-stack node as the downward API gives them', () => {
+  it('take the addresses of a dual-stack node as the downward API gives them', () => {
     const parse = variables.get('PODFENCE_NODE_ADDRESSES')?.parseArg;
     expect(parse?.('192.168.1.1,fd00::1', undefined)).toEqual(['192.168.1.1', 'fd00::1']);
   });
 
-  it('have their names wherever daemonset/ speaks of them', () => {
+  it('have existing names wherever daemonset/ mentions them', () => {
     const files = readdirSync(DAEMONSET, { recursive: true, encoding: 'utf8' }).filter((file) => /\.\w+$/.test(file));
     const named = files.flatMap((file) => readFileSync(join(DAEMONSET, file), 'utf8').match(/PODFENCE_\w+/g) ?? []);
     expect(new Set(named).difference(new Set(variables.keys()))).toEqual(new Set());
@@ -201,7 +201,7 @@ describe.skipIf(!hasKustomize)(`daemonset/kind${NEEDS_KUSTOMIZE}`, () => {
     expect(agent(kind)).toMatchObject({ image: 'podfence:dev', imagePullPolicy: 'Never' });
   });
 
-  it('differs from the base in nothing else of the agent', () => {
+  it('changes nothing else of the agent in the base', () => {
     const { image, imagePullPolicy, ...rest } = agent(kind);
     const { image: _image, imagePullPolicy: _policy, ...baseRest } = agent(base);
     expect(rest).toEqual(baseRest);

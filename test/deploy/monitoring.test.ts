@@ -42,13 +42,13 @@ const expressions = [
   ...panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => [title, expr] as const)),
 ];
 
-/** Made by Prometheus for each target, and by kube-state-metrics. */
+/** Metrics of Prometheus itself (one per target) and of kube-state-metrics. */
 const OF_OTHERS = ['up', 'kube_daemonset_status_number_unavailable'];
-/** Put on each series by Prometheus when it scrapes, or by the PodMonitor. */
+/** Labels that Prometheus or the PodMonitor adds to each series. */
 const TARGET_LABELS = ['instance', 'job', 'node', 'pod'];
 
 interface Selector {
-  /** As it is written, without its range. */
+  /** The selector as written, without its range. */
   readonly text: string;
   readonly metric: string;
   readonly matchers: readonly { readonly label: string; readonly value: string }[];
@@ -56,12 +56,12 @@ interface Selector {
 }
 
 const GROUPING = /\b(?:by|without|on|ignoring)\s*\(([^)]*)\)/g;
-/** A name, its matchers, its range; and the parenthesis that makes it a function. */
+/** A name, its matchers, its range; and the parenthesis of a function call. */
 const SELECTOR = /([a-zA-Z_:][\w:]*)(\{[^}]*\})?(\[[^\]]*\])?(\s*\()?/g;
 const MATCHER = /(\w+)\s*[!=]?[=~]+\s*"([^"]*)"/g;
 const OPERATORS = ['and', 'or', 'unless', 'bool'];
 
-/** What a correct expression asks for: each word is a metric that is nothing else. */
+/** Returns the metrics that a valid expression selects: every word that is nothing else. */
 function selectorsOf(expression: string): readonly Selector[] {
   return [...expression.replaceAll(GROUPING, ' ').matchAll(SELECTOR)]
     .filter(([, name = '', , , call]) => call === undefined && !OPERATORS.includes(name))
@@ -73,7 +73,7 @@ function selectorsOf(expression: string): readonly Selector[] {
     }));
 }
 
-/** Labels that an expression groups by, leaves out, or matches on. */
+/** Returns the labels that an expression groups by, leaves out, or matches on. */
 function groupingLabels(expression: string): readonly string[] {
   return [...expression.matchAll(GROUPING)].flatMap(([, labels = '']) =>
     labels.split(',').map((label) => label.trim()),
@@ -86,7 +86,7 @@ function ruleOf(alert: string): Rule {
   return rule;
 }
 
-/** The SYN of the nth of any number of connections. */
+/** The SYN of the nth connection. */
 function opening(n: number): Packet {
   const bytes = ip('10.0.0.1', '10.0.0.2', tcp(1000 + n, 80, 'S'));
   const packet = new Packet();
@@ -94,7 +94,7 @@ function opening(n: number): Packet {
   return packet;
 }
 
-/** What an agent serves: every series by its name. */
+/** Returns every series that an agent serves, by its name. */
 async function served(): Promise<ReadonlyMap<string, readonly Series[]>> {
   const agent = new TestAgent();
   agent.watch = { ...agent.watch, synced: true, age: 0 };
@@ -109,7 +109,7 @@ async function served(): Promise<ReadonlyMap<string, readonly Series[]>> {
   );
 }
 
-/** What no agent serves, of what a selector asks for. */
+/** Returns what a selector asks for and no agent serves. */
 function unserved({ metric, matchers }: Selector, series: ReadonlyMap<string, readonly Series[]>): string[] {
   if (OF_OTHERS.includes(metric)) return [];
   const candidates = series.get(metric);
@@ -121,12 +121,15 @@ function unserved({ metric, matchers }: Selector, series: ReadonlyMap<string, re
 }
 
 describe('the alerts and the dashboard', () => {
-  /** What `problemsOf` finds in all of them, each with the title of its alert or panel. */
+  /**
+   * Runs `problemsOf` on every expression and puts the title of its alert or panel before each
+   * problem.
+   */
   const inAll = (problemsOf: (expression: string) => readonly string[]) =>
     expressions.flatMap(([title, expression]) => problemsOf(expression).map((problem) => `${title}: ${problem}`));
 
-  it.skipIf(!hasPromtool)(`are understood by Prometheus${NEEDS_PROMTOOL}`, () => {
-    // Grafana fills these in before Prometheus sees them.
+  it.skipIf(!hasPromtool)(`are valid for Prometheus${NEEDS_PROMTOOL}`, () => {
+    // Grafana replaces these before Prometheus sees them.
     const filled = (text: string) => text.replaceAll('$__rate_interval', '5m').replaceAll('$instance', '.*');
     const recorded = expressions.map(([, expr], index) => ({ record: `expression:${index}`, expr: filled(expr) }));
     expect(ruleProblems(alerts)).toBe('');
@@ -139,7 +142,7 @@ describe('the alerts and the dashboard', () => {
     expect(problems).toEqual([]);
   });
 
-  it('group only by labels that there are', async () => {
+  it('group only by labels that exist', async () => {
     const series = await served();
     const unknown = (text: string) => {
       const there = selectorsOf(text).flatMap(({ metric }) => series.get(metric) ?? []);
@@ -172,11 +175,11 @@ describe('the alerts', () => {
     );
   });
 
-  it('have names of their own', () => {
+  it('have unique names', () => {
     expect(new Set(rules.map(({ alert }) => alert)).size).toBe(rules.length);
   });
 
-  it.each(rules.map((rule) => [rule.alert, rule] as const))('%s says how bad it is, and what it means', (_, rule) => {
+  it.each(rules.map((rule) => [rule.alert, rule] as const))('%s has a severity and explains itself', (_, rule) => {
     expect(rule.labels.severity).toMatch(/^(critical|warning)$/);
     expect(rule.annotations.summary).toMatch(/\.$/);
     expect(rule.annotations.description).toMatch(/\.$/);
@@ -188,16 +191,15 @@ describe('the alerts', () => {
     ['of a job of its own', { job: 'podfence', instance: 'node-1:9464' }, true],
     ['found by the annotations of the Service', { job: 'kubernetes-service-endpoints', service: 'podfence' }, true],
     ['of something else', { job: 'node-exporter', service: 'node-exporter' }, false],
-  ])(`miss a target %s that does not answer, whether or not it ever did${NEEDS_PROMTOOL}`, (_, labels, expected) => {
+  ])(`notice a target %s that does not answer, whether or not it ever did${NEEDS_PROMTOOL}`, (_, labels, expected) => {
     const up: InputSeries = { name: 'up', labels, values: [0, 0, 0, 0] };
     const expression = `count(${ruleOf('PodfenceAgentDown').expr})`;
     expect(evaluationProblems([up], [{ expression, minute: 3, value: expected ? 1 : undefined }])).toBe('');
   });
 
-  describe.skipIf(!hasPromtool)(`tell of a flow table${NEEDS_PROMTOOL}`, () => {
+  describe.skipIf(!hasPromtool)(`report a flow table${NEEDS_PROMTOOL}`, () => {
     /**
-     * Holds by how much what the expression takes the rate of rises while these flows come into a
-     * table for 64.
+     * Checks how much the alert's metric rises while these flows are inserted into a table for 64.
      */
     async function expectRise(states: readonly number[], expected: number, revoked = false): Promise<void> {
       const [evicted] = selectorsOf(ruleOf('PodfenceFlowTableFull').expr);
@@ -224,14 +226,14 @@ describe('the alerts', () => {
       expect(evaluationProblems(series, [{ expression, minute: 1, value: expected }])).toBe('');
     }
 
-    it('that is full of connections of which only the SYN came, for the kernel carries them', () =>
+    it('that is full of connections of which only the SYN came, because the kernel carries them', () =>
       expectRise(Array(300).fill(TCP_SYN_SENT), 236));
 
     it('that is full of revoked ones', () => expectRise(Array(300).fill(TCP_ESTABLISHED), 236, true));
 
     it('that is full of open ones', () => expectRise(Array(300).fill(TCP_ESTABLISHED), 236));
 
-    it('not while there is room, or only closing ones make it', async () => {
+    it('but not while there is room, or while closing flows make room', async () => {
       await expectRise(Array(64).fill(TCP_SYN_SENT), 0);
       await expectRise([...Array(200).fill(TCP_TIME_WAIT), ...Array(64).fill(TCP_SYN_SENT)], 0);
     });
@@ -276,7 +278,7 @@ describe.skipIf(!hasKustomize)(`daemonset/monitored${NEEDS_KUSTOMIZE}`, () => {
 });
 
 describe('the dashboard', () => {
-  it('names the switch without which a panel stays empty', () => {
+  it('names the flag without which a panel stays empty', () => {
     const optional = panels.filter(({ targets = [] }) =>
       targets.some(({ expr }) => expr.includes('podfence_policy_flows')),
     );
@@ -296,7 +298,7 @@ describe('the dashboard', () => {
     expect(empty).toEqual([]);
   });
 
-  it('asks the data source that the viewer chooses, for the agents that the viewer chooses', () => {
+  it('uses the data source and the agents that the viewer chooses', () => {
     const sources = JSON.stringify(panels).match(/"uid":"[^"]*"/g);
     expect(new Set(sources)).toEqual(new Set([`"uid":"$${'{datasource}'}"`]));
     for (const [, expression] of expressions.slice(rules.length)) expect(expression).toContain('instance=~"$instance"');

@@ -1,4 +1,4 @@
-/** Objects of the Kubernetes API as manifests have them. */
+/** Objects of the Kubernetes API as manifests contain them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
@@ -13,7 +13,7 @@ export interface KubeObject {
   readonly [key: string]: Value;
 }
 
-/** Every object of a text of YAML documents. Throws where one cannot be read. */
+/** Returns every object of YAML documents. Throws if one cannot be read. */
 export function parseObjects(text: string): readonly KubeObject[] {
   return parseAllDocuments(text)
     .map((document) => {
@@ -23,12 +23,12 @@ export function parseObjects(text: string): readonly KubeObject[] {
     .filter((object) => object !== null);
 }
 
-/** The objects of daemonset/install.yaml, which are those of daemonset/base. */
+/** Returns the objects of daemonset/install.yaml, which are those of daemonset/base. */
 export function installedObjects(): readonly KubeObject[] {
   return parseObjects(readFileSync(join(DAEMONSET, 'install.yaml'), 'utf8'));
 }
 
-/** Kind, namespace and name: what tells objects apart. */
+/** Returns kind, namespace and name, which identify an object. */
 export function identity({ kind, metadata }: KubeObject): string {
   return `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
 }

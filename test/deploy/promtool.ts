@@ -1,8 +1,9 @@
 /**
- * What Prometheus makes of rules and expressions: its own promtool, where there is one. Debian has
- * it in the package `prometheus`, which starts a server as well; without that:
+ * Checks rules and expressions with Prometheus's own promtool, if it is installed. Debian's package
+ * `prometheus` has it, but starts a server as well. To get it without that:
  *
- *     apt-get download prometheus && dpkg-deb --extract prometheus_*.deb FOLDER      # FOLDER/usr/bin/promtool
+ *     apt-get download prometheus
+ *     dpkg-deb --extract prometheus_*.deb FOLDER      # FOLDER/usr/bin/promtool
  *
  * https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/
  */
@@ -12,10 +13,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 
-/** Whether there is one at all. */
+/** Whether promtool is installed. */
 export const hasPromtool = spawnSync('promtool', ['--version']).status === 0;
 
-/** Behind the names of tests that are skipped without one. */
+/** Appended to the names of tests that are skipped without it. */
 export const NEEDS_PROMTOOL = hasPromtool ? '' : ' (needs promtool)';
 
 export interface InputSeries {
@@ -29,17 +30,17 @@ export interface Evaluation {
   readonly expression: string;
   /** Minutes after the first value. */
   readonly minute: number;
-  /** Undefined where the expression gives nothing. It must give no labels. */
+  /** Undefined if the expression returns nothing. The result must have no labels. */
   readonly value: number | undefined;
 }
 
-/** What promtool finds wrong with a file of rules; '' for nothing. */
+/** Returns what promtool finds wrong with a file of rules; '' for nothing. */
 export function ruleProblems(rules: object): string {
   return promtool(rules, 'check', 'rules');
 }
 
 /**
- * How the values of expressions over these series differ from those that are given; '' where they
+ * Returns how the values of expressions over these series differ from the expected ones; '' if they
  * do not.
  */
 export function evaluationProblems(series: readonly InputSeries[], evaluations: readonly Evaluation[]): string {
@@ -60,7 +61,7 @@ export function evaluationProblems(series: readonly InputSeries[], evaluations: 
   return promtool({ tests: [test] }, 'test', 'rules');
 }
 
-/** Runs a command of promtool on a file with this content; gives what it complains about. */
+/** Runs a command of promtool on a file with this content. Returns its complaints. */
 function promtool(content: object, ...command: readonly string[]): string {
   const folder = mkdtempSync(join(tmpdir(), 'podfence-promtool-'));
   try {

@@ -1,4 +1,4 @@
-/** Other enforcers, by their pods, their rules and their queues, and whose verdict counts. */
+/** Other enforcers, found by their pods, rules and queues, and whose verdict counts. */
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_MARK } from '../../src/dataplane/steering/state.ts';
 import type { PodFacts } from '../../src/doctor/enforcers.ts';
@@ -81,12 +81,12 @@ describe('by pods', () => {
     expect(enforcersByPods([other], 'enforce')).toEqual([]);
   });
 
-  test('recorded: pods of one DaemonSet on several nodes are told in the same words', () => {
+  test('recorded: pods of one DaemonSet on several nodes are reported in the same words', () => {
     const on = (name: string) => enforcersByPods([pod(name, 'quay.io/cilium/cilium:v1.16.3')], 'enforce');
     expect(on('cilium-8fj2m')).toEqual(on('cilium-x2p4q'));
   });
 
-  test('recorded: k3s has one inside, unless it was told not to', () => {
+  test('recorded: k3s contains an enforcer unless that was switched off', () => {
     expect(embeddedEnforcer('v1.31.4+k3s1', 'absent')).toEqual([
       expect.objectContaining({
         code: 'PD301',
@@ -102,23 +102,23 @@ describe('whose verdict counts', () => {
   const calico = [pod('calico-node-4xk9z', 'calico/node:v3.28.1')];
   const cilium = [pod('cilium-8fj2m', 'quay.io/cilium/cilium:v1.16.3')];
 
-  test('recorded: beside rules the stricter one, and Calico’s marks are in the way', () => {
+  test('recorded: beside rules the stricter verdict counts, and Calico’s marks collide', () => {
     const [found] = enforcersByPods(calico, 'enforce');
     expect(found?.message).toContain('the stricter verdict counts');
     expect(found?.message).toContain('--mark-mask');
   });
 
-  test('recorded: in audit mode the other’s alone, and that is no warning', () => {
+  test('recorded: in audit mode only the other enforcer’s verdict counts, and that is no warning', () => {
     expect(enforcersByPods(calico, 'audit')).toEqual([
       expect.objectContaining({ severity: 'info', message: expect.stringContaining('Its verdict alone counts') }),
     ]);
   });
 
-  test('recorded: past the hook forward the other’s alone', () => {
+  test('recorded: if it bypasses the forward hook only the other enforcer’s verdict counts', () => {
     expect(enforcersByPods(cilium, 'enforce')[0]?.message).toContain('there its verdict alone counts');
   });
 
-  test('recorded: before podfence is installed it is to be known, no more', () => {
+  test('recorded: before podfence is installed it is only an info', () => {
     expect(enforcersByPods(calico, 'absent')).toEqual([
       expect.objectContaining({ severity: 'info', advice: expect.stringContaining('before podfence enforces') }),
     ]);
@@ -155,13 +155,13 @@ describe('by rules', () => {
     expect(found?.message).toContain(`(${seen})`);
   });
 
-  test('recorded: where rules could not be read, none are said to be missing, and those that were seen are told', () => {
+  test('recorded: if rules could not be read, none are reported missing, and those that were seen are reported', () => {
     const unread = new Set(['nftables'] as const);
     expect(enforcersByRules(readNft(''), 'enforce', unread)).toEqual([]);
     expect(enforcersByRules(readIptables(CALICO), 'enforce', unread)).toHaveLength(1);
   });
 
-  test('recorded: podfence’s own rules are no other enforcer’s', () => {
+  test('recorded: podfence’s own rules are not taken for another enforcer’s', () => {
     expect(enforcersByRules(readNft(PODFENCE), 'enforce')).toEqual([expect.objectContaining({ severity: 'ok' })]);
   });
 });
@@ -198,15 +198,15 @@ describe('marks of connections', () => {
     inIptables('-j CONNMARK --set-xmark 0x80/0x80'),
     inIptables('-j CONNMARK --restore-mark --nfmask 0x1000000 --ctmask 0x1000000'),
     inIptables('-j MARK --set-xmark 0x4000/0x0'),
-  ])('are not podfence’s by other bits, by what reads, and by marks of packets: %#', ({ marks }) => {
+  ])('do not collide in other bits, in reads, or as packet marks: %#', ({ marks }) => {
     expect(markBits(marks)).toEqual([]);
   });
 
-  test('are those of an agent without --mark-mask, where no rule of podfence tells', () => {
+  test('are compared with the default bits if podfence has no rules', () => {
     expect(USUAL_BITS).toBe(DEFAULT_MARK.mask);
   });
 
-  test('are judged by the bits that podfence itself writes, where it does', () => {
+  test('are compared with the bits that podfence’s own rules write, if there are any', () => {
     const own = 'table inet podfence {\n\tchain postrouting {\n\t\tct mark set ct mark | 0x00000080\n\t}\n}\n';
     const { marks } = joinRules([readNft(own), inIptables('-j CONNMARK --set-xmark 0x80/0x80')]);
     expect(markBits(marks)[0]?.message).toContain('writes bits 0x80 of');
@@ -258,14 +258,14 @@ describe('queues', () => {
     });
   });
 
-  test('recorded: rules of others without a reader drop, or let pass', () => {
+  test('recorded: foreign rules without a reader drop packets, or let them pass', () => {
     expect(queues({ read: [], rules: readIptables(SURICATA).queues, presence: 'absent' })[0]).toMatchObject({
       severity: 'warning',
     });
     expect(queues({ read: [], rules: kindnetd, presence: 'absent' })[0]).toMatchObject({ severity: 'info' });
   });
 
-  test('recorded: rules of others that hand packets to podfence’s own queues', () => {
+  test('recorded: foreign rules that send packets to podfence’s own queues', () => {
     const rules = [...podfence, ...readIptables(SURICATA.replace('0:3', '9465:9470')).queues];
     const found = queues({ read: [read(9464), read(9465)], rules, presence: 'enforce' });
     expect(found).toEqual([
@@ -273,7 +273,7 @@ describe('queues', () => {
     ]);
   });
 
-  test('recorded: an agent that knows its own queues sees those of others without any rule', () => {
+  test('recorded: an agent knows its own queues and so finds foreign ones without any rule', () => {
     const found = queues({ read: [read(9464), read(100)], ours: { first: 9464, last: 9464 }, presence: 'enforce' });
     expect(found).toEqual([
       expect.objectContaining({

@@ -1,4 +1,4 @@
-/** What follows from a kernel's version string, and from trials. */
+/** Findings from a kernel's version string and from trials. */
 import { describe, expect, test } from 'vitest';
 import { abilities, steering } from '../../src/doctor/kernel-abilities.ts';
 import { desktopKernel, firstPackets, parseRelease, type Release } from '../../src/doctor/kernel-release.ts';
@@ -24,7 +24,7 @@ describe('two first packets of one flow in a queue', () => {
     expect(firstPackets(release(text))).toMatchObject({ code: 'PD102', severity, certainty });
   });
 
-  test('recorded: nothing is lost by an old kernel where nftables judges before routing', () => {
+  test('recorded: an old kernel loses nothing if nftables judges before routing', () => {
     const steering = { chosen: 'nftables', beforeRouting: true } as const;
     expect(firstPackets(release('6.1.0-28-amd64'), steering)).toMatchObject({ code: 'PD102', severity: 'ok' });
   });
@@ -33,15 +33,12 @@ describe('two first packets of one flow in a queue', () => {
     [undefined, 'not checked here'],
     [{ chosen: 'iptables', beforeRouting: true }, 'only if nftables steers, which it does not here'],
     [{ chosen: 'nftables', beforeRouting: false }, 'nft_fib_inet'],
-  ] as const)(
-    'recorded: where it does not, an old kernel is told with the remedy that pods have (%j)',
-    (steering, why) => {
-      const { severity, message, advice } = firstPackets(release('6.1.0-28-amd64'), steering);
-      expect(severity).toBe('warning');
-      expect(message).toContain(why);
-      expect(advice).toContain('single-request');
-    },
-  );
+  ] as const)('recorded: otherwise an old kernel is a warning, with the remedy for pods (%j)', (steering, why) => {
+    const { severity, message, advice } = firstPackets(release('6.1.0-28-amd64'), steering);
+    expect(severity).toBe('warning');
+    expect(message).toContain(why);
+    expect(advice).toContain('single-request');
+  });
 });
 
 describe('kernels of desktops', () => {
@@ -64,7 +61,7 @@ describe('kernels of desktops', () => {
     expect(desktopKernel(release(text))).toEqual([]);
   });
 
-  test('recorded: a string that is no version says nothing', () => {
+  test('recorded: a string that is no version yields nothing', () => {
     expect(parseRelease('')).toBeUndefined();
     expect(parseRelease('GENERIC')).toBeUndefined();
   });
@@ -89,7 +86,7 @@ describe('parts of the kernel', () => {
     expect(abilities([{ ability }])).toEqual([expect.objectContaining({ check: ability, severity: 'ok' })]);
   });
 
-  test('recorded: what may not be tried is no verdict about the kernel', () => {
+  test('recorded: what may not be tried says nothing about the kernel', () => {
     const refusal = { code: 'NOT_PERMITTED', message: 'Operation not permitted', hint: 'run as root' };
     expect(abilities([{ ability: 'nft-queue', refusal }])).toEqual([
       expect.objectContaining({ check: 'not-looked', severity: 'info', advice: 'Run as root.' }),
@@ -103,7 +100,7 @@ describe('the steering', () => {
     message: `${tool} cannot steer packets here: no queue`,
     hint: `load ${tool}`,
   });
-  test('recorded: neither kind works: a problem, with what to do for both', () => {
+  test('recorded: if neither kind works that is a problem, with what to do for both', () => {
     const found = steering({ nftables: refusal('nftables'), iptables: refusal('iptables') });
     expect(found).toMatchObject({ code: 'PD101', severity: 'problem', advice: 'Load iptables; load nftables.' });
   });

@@ -1,4 +1,4 @@
-/** Bridges, kube-proxy, flow tables, NRI, memory: what recorded facts say. */
+/** Bridges, kube-proxy, flow tables, NRI, memory: findings from recorded facts. */
 import { describe, expect, test } from 'vitest';
 import { bridgeFilter } from '../../src/doctor/bridges.ts';
 import { flowTables } from '../../src/doctor/flow-tables.ts';
@@ -25,7 +25,7 @@ describe('bridges', () => {
     ]);
   });
 
-  test('recorded: br_netfilter is not loaded, which is the same', () => {
+  test('recorded: br_netfilter not loaded is the same', () => {
     const [found] = bridgeFilter([bridge('cni0')], { iptables: undefined, ip6tables: undefined });
     expect(found).toMatchObject({
       severity: 'problem',
@@ -33,14 +33,14 @@ describe('bridges', () => {
     });
   });
 
-  test('recorded: a switch for one family only names the other', () => {
+  test('recorded: a switch on for one family names only the other', () => {
     const [found] = bridgeFilter([bridge('cni0')], { iptables: true, ip6tables: false });
     expect(found?.message).toContain('IPv6 packets between them do not pass');
     expect(found?.advice).toContain('bridge-nf-call-ip6tables=1');
     expect(found?.advice).not.toContain('bridge-nf-call-iptables=1');
   });
 
-  test("recorded: a bridge's own switches do as well", () => {
+  test("recorded: a bridge's own switches are enough", () => {
     const own = { ...bridge('cni0'), callIptables: true, callIp6tables: true };
     expect(bridgeFilter([own], off)).toEqual([expect.objectContaining({ severity: 'ok' })]);
   });
@@ -63,7 +63,7 @@ describe('kube-proxy', () => {
     expect(kubeProxy({ mode })).toEqual([expect.objectContaining({ code: 'PD202', severity })]);
   });
 
-  test('recorded: IPVS of others, such as kube-router and keepalived, is not said to be kube-proxy’s', () => {
+  test('recorded: IPVS of other software, such as kube-router and keepalived, is not taken for kube-proxy’s', () => {
     const warning = { code: 'PD202', severity: 'warning', certainty: 'likely' };
     expect(kubeProxy({ mode: undefined, ipvs: true })).toEqual([
       expect.objectContaining({ ...warning, message: expect.stringContaining('though no kube-proxy is visible') }),
@@ -76,7 +76,7 @@ describe('kube-proxy', () => {
 });
 
 describe('flow tables', () => {
-  test('recorded: one that rules put connections into, with its devices', () => {
+  test('recorded: one that rules add connections to, with its devices', () => {
     expect(flowTables(readNft(FLOW_TABLE))).toEqual([
       expect.objectContaining({
         code: 'PD203',
@@ -119,7 +119,7 @@ describe('NRI', () => {
 });
 
 describe('the memory limit', () => {
-  test('recorded: what is needed is what was measured', () => {
+  test('recorded: the required memory is the measured one', () => {
     for (const [pods, policies, measured] of [
       [100, 10, 314],
       [10_000, 10_000, 368],
@@ -139,7 +139,7 @@ describe('the memory limit', () => {
     expect(found.message).toContain('100,000 pods and 10,000 policies');
   });
 
-  test('recorded: cgroup v2, where the least of a group and those above counts', () => {
+  test('recorded: cgroup v2: the lowest limit of a group and its parents counts', () => {
     const files: Readonly<Record<string, string>> = {
       '/proc/self/cgroup': '0::/kubepods.slice/pod1/agent\n',
       '/sys/fs/cgroup/kubepods.slice/pod1/agent/memory.max': 'max\n',
@@ -156,7 +156,7 @@ describe('the memory limit', () => {
     expect(readMemoryLimit((path) => files[path])).toBe(512 * MIB);
   });
 
-  test('recorded: cgroup v1 without a limit, which is a number there', () => {
+  test('recorded: cgroup v1 writes no limit as a large number', () => {
     const files: Readonly<Record<string, string>> = {
       '/proc/self/cgroup': '9:name=systemd:/\n4:memory:/\n0::/\n',
       '/sys/fs/cgroup/memory/memory.limit_in_bytes': '9223372036854771712\n',

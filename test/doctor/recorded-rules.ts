@@ -1,7 +1,8 @@
 /**
- * Rules in the form in which nft and iptables-save print them where others enforce, cut down to what
- * tells something. We wrote them from what is known of those projects' table and chain names; only
- * kube-network-policies was seen running. A dump from a real node takes the place of its text here.
+ * Rules of other enforcers in the form in which nft and iptables-save print them, reduced to what
+ * matters. They are written from the known table and chain names of those projects; only
+ * kube-network-policies was seen running. Replace a text here by a dump from a real node when there
+ * is one.
  */
 
 /** kindnetd of kind 0.27 (nft 1.0.6). */
@@ -31,7 +32,7 @@ export const KINDNETD = `table inet kindnet-network-policies {
 }
 `;
 
-/** kube-network-policies with an nft that has the older spelling. */
+/** kube-network-policies with an nft that uses the older spelling. */
 export const OLDER_NFT = `table inet kube-network-policies {
 	chain postrouting {
 		type filter hook postrouting priority srcnat - 5; policy accept;
@@ -41,7 +42,7 @@ export const OLDER_NFT = `table inet kube-network-policies {
 }
 `;
 
-/** podfence's own, two queues, failing closed. */
+/** podfence's own, two queues, fail closed. */
 export const PODFENCE = `table inet podfence {
 	set isolated4 {
 		type ipv4_addr

@@ -1,4 +1,7 @@
-/** The applications of examples/: their truth tables are complete, and true on paper and of real packets. */
+/**
+ * The applications of examples/: their truth tables are complete, and true on paper and for real
+ * packets.
+ */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,7 +20,7 @@ import { describeAsRoot } from '../root.ts';
 import { type TruthRow, type TruthTable, truthTables } from './truth-tables.ts';
 
 const PODS = join(import.meta.dirname, '../../examples/pod');
-/** For how long, in ms, nothing may come of what is denied; see scenarios/reachability.ts. */
+/** How long, in ms, a denied request must stay unanswered; see scenarios/reachability.ts. */
 const WATCH = 250;
 
 const TABLES = truthTables().map((table) => [table.example, table] as const);
@@ -25,18 +28,18 @@ const TABLES = truthTables().map((table) => [table.example, table] as const);
 const key = ({ from, to, port, protocol }: Pick<TruthRow, 'from' | 'to' | 'port' | 'protocol'>) =>
   `${from.name} -> ${to.name}:${port}/${protocol.toLowerCase()}`;
 
-test('there is an example of each kind that tutorials teach', () => {
+test('there is an example for each kind that tutorials teach', () => {
   expect(TABLES.map(([example]) => example)).toEqual(['backup', 'isolated-namespaces', 'mongo', 'three-tier']);
 });
 
 describe.each(TABLES)('examples/%s', (_, table) => {
-  test('leaves no way out of its truth table: every workload, and whoever is outside, to every port', async () => {
+  test('covers every workload and outside host, to every port, in its truth table', async () => {
     const rows = table.rows.map(key);
     expect(new Set(rows).size, 'a row comes twice').toBe(rows.length);
     expect(waysOf(await loadManifests([table.folder]), table).filter((way) => !rows.includes(way))).toEqual([]);
   });
 
-  test('is on paper as its truth table says', async () => {
+  test('matches its truth table on paper', async () => {
     const { snapshot, services } = await loadManifests([table.folder]);
     const checker = new AssertionChecker(snapshot, services);
     const text = readFileSync(join(table.folder, 'truth-table.txt'), 'utf8');
@@ -60,7 +63,7 @@ describe.each(TABLES)('examples/%s', (_, table) => {
 });
 
 describeAsRoot('With real packets', () => {
-  test.each(TABLES)('examples/%s is as its truth table says', { timeout: patience(120_000) }, async (_, table) => {
+  test.each(TABLES)('examples/%s matches its truth table', { timeout: patience(120_000) }, async (_, table) => {
     const manifests = await loadManifests([table.folder]);
     const externals = table.outside.map((address) => ({ name: address, address }));
     const lab = await Lab.start({ manifests, externals, nodes: 2 });
@@ -73,7 +76,7 @@ describeAsRoot('With real packets', () => {
   });
 });
 
-/** Where pods are asked, by the lab's own listeners: what the packets did. */
+/** Returns the results for pods, probed by the lab's own listeners. */
 async function probed(lab: Lab, rows: readonly TruthRow[]): Promise<Record<string, string>> {
   const toPods = rows.filter(({ to }) => to.kind === 'workload');
   const results = await lab.probe((probe) => toPods.some((row) => concerns(row, probe)), { watch: WATCH });
@@ -85,7 +88,7 @@ async function probed(lab: Lab, rows: readonly TruthRow[]): Promise<Record<strin
   );
 }
 
-/** A pod that reaches itself through its Service proves nothing: no policy holds there. */
+/** A pod that reaches itself through its Service proves nothing: policies do not apply to that. */
 function concerns(
   { from, to, port, protocol }: TruthRow,
   probe: Pick<ProbeResult, 'from' | 'to' | 'port' | 'protocol' | 'pod'>,
@@ -100,13 +103,13 @@ function concerns(
   );
 }
 
-/** `shop/backend` of `shop/backend-2`; a host outside is called by its address. */
+/** Returns `shop/backend` for `shop/backend-2`, and the address for a host outside. */
 function workload(name: string): string {
   const [namespace, pod] = name.split('/');
   return pod === undefined ? name : `${namespace}/${workloadName({ name: pod, labels: {} } as never)}`;
 }
 
-/** Where hosts outside are asked, by what the pods of a cluster run. */
+/** Returns the results for hosts outside, asked with the program that pods of a cluster run. */
 async function asked(lab: Lab, rows: readonly TruthRow[]): Promise<Record<string, string>> {
   const toHosts = rows.filter(({ to }) => to.kind === 'address');
   const hosts = [...new Set(toHosts.map(({ to }) => to.name))];
@@ -124,7 +127,7 @@ async function asked(lab: Lab, rows: readonly TruthRow[]): Promise<Record<string
   }
 }
 
-/** What is allowed answers in microseconds, however long it may take here to start a program. */
+/** An allowed request is answered in microseconds, but starting a program may take long here. */
 async function ask(lab: Lab, source: string, rows: readonly TruthRow[]): Promise<Record<string, string>> {
   const pod = lab.pods.find(({ name }) => workload(name) === source);
   if (pod === undefined) throw new Error(`there is no pod of ${source}`);
@@ -157,7 +160,10 @@ function listen(host: LabHost, ports: readonly string[]) {
   };
 }
 
-/** Every way that the manifests have: from each workload and each host outside to each port of the others, and to each Service that they are not behind. */
+/**
+ * Returns every source and destination in the manifests: each workload and host outside, to each
+ * port of the others, and to each Service that it is not behind.
+ */
 function waysOf({ snapshot, services }: LoadedManifests, { outside }: TruthTable): string[] {
   const workloads = Map.groupBy(snapshot.pods, (pod) => `${pod.namespace}/${workloadName(pod)}`);
   return [...workloads].flatMap(([to, replicas]) => {

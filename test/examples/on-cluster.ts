@@ -1,6 +1,7 @@
 /**
- * The truth tables of examples/ on a real cluster. Each application is applied without its policies, with
- * them, and without them again; a denial counts only if the same way was open before and is open after.
+ * The truth tables of examples/ on a real cluster. Each application is applied without its
+ * policies, with them, and without them again. A denial counts only if the same pair could connect
+ * before and after.
  *
  *     const cluster = { kubectl: (args, input) => …, image: 'podfence:dev' };
  *     for (const table of truthTables()) {
@@ -8,7 +9,8 @@
  *       …results.filter(({ outcome }) => outcome !== 'as expected' && outcome !== 'not asked')
  *     }
  *
- * Rows about hosts outside the cluster are asked where the caller has such hosts, and else are `not asked`.
+ * Rows about hosts outside the cluster are asked only if the caller provides such hosts; otherwise
+ * they are `not asked`.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
@@ -17,24 +19,27 @@ import { workloadName } from '../../src/matrix/workload-name.ts';
 import type { TruthRow, TruthTable } from './truth-tables.ts';
 
 export interface Cluster {
-  /** Runs kubectl to its end; gives back its standard output, and throws where it fails. */
+  /** Runs kubectl and returns its standard output. Throws if it fails. */
   kubectl(args: readonly string[], input?: string): Promise<string>;
-  /** podfence's own, which the nodes have. */
+  /** podfence's own image, which the nodes have. */
   readonly image: string;
-  /** Hosts outside the cluster that pods reach and that reach pods, by their addresses, which are the tables'. */
+  /**
+   * Hosts outside the cluster, by their addresses as in the tables. Pods reach them and they reach
+   * pods.
+   */
   readonly outside?: ReadonlyMap<string, OutsideHost>;
   /** @param line what is being done */
   readonly report?: (line: string) => void;
-  /** Rounds of questions until what the policies say must be so. @default 10 */
+  /** Most rounds of questions until the expected answers arrive. @default 10 */
   readonly rounds?: number;
-  /** Ends the check early, which then throws; the example is taken away all the same. */
+  /** Aborts the check, which then throws. The example is removed all the same. */
   readonly signal?: AbortSignal;
 }
 
 export interface OutsideHost {
-  /** Runs examples/pod/ask.mjs there, with these arguments, to its end; gives back what it printed. */
+  /** Runs examples/pod/ask.mjs there with these arguments and returns its output. */
   ask(args: readonly string[]): Promise<string>;
-  /** Runs examples/pod/listen.mjs there on these ports, until it is disposed of. */
+  /** Runs examples/pod/listen.mjs there on these ports until it is disposed of. */
   listen(ports: readonly string[]): Promise<AsyncDisposable>;
 }
 
@@ -42,20 +47,23 @@ export interface RowResult {
   readonly row: TruthRow;
   /** `not proved`: it was closed without the policies too. */
   readonly outcome: 'as expected' | 'otherwise' | 'not proved' | 'not asked';
-  /** For people. */
+  /** A text for people. */
   readonly detail: string;
 }
 
 const ROUNDS = 10;
 const BETWEEN_ROUNDS = 1000;
-/** Milliseconds that a question may wait for its answer: one takes microseconds, but a loaded node seconds. */
+/**
+ * How long a question waits for its answer, in ms. An answer takes microseconds, but seconds on a
+ * loaded node.
+ */
 const PATIENCE = 5000;
 const ASK = '/opt/podfence/examples/pod/ask.mjs';
 const IMAGE = 'podfence:dev';
 
 /**
- * Applies the example, asks every row, and takes the example away again, whatever happened.
- * @throws Error where the cluster has one of its namespaces already; then nothing is touched
+ * Applies the example, asks every row, and removes the example again in any case.
+ * @throws Error if the cluster already has one of its namespaces; nothing is touched then
  */
 export async function checkOnCluster(table: TruthTable, cluster: Cluster): Promise<readonly RowResult[]> {
   const { report = () => {}, rounds = ROUNDS } = cluster;
@@ -116,14 +124,14 @@ function resultOf(row: TruthRow, before = false, during = false, after = false):
   return { row, outcome: before && after ? 'as expected' : 'not proved', detail };
 }
 
-/** Where a row's question is asked, and what it is; or why it is not asked. */
+/** Where a row's question is asked, and its arguments; or why it is not asked. */
 type Way =
   | { readonly row: TruthRow; readonly ask: Ask; readonly target: string }
   | { readonly row: TruthRow; readonly why: string };
 type Asked = Extract<Way, { target: string }>;
 type Answers = ReadonlyMap<TruthRow, boolean>;
 
-/** One place from which questions are asked: a pod, or a host outside. */
+/** One place that asks questions: a pod, or a host outside. */
 interface Ask {
   readonly from: string;
   run(args: readonly string[]): Promise<string>;
@@ -158,14 +166,17 @@ async function findWays(table: TruthTable, cluster: Cluster): Promise<ReadonlyMa
   );
 }
 
-/** Namespaces of what rows name and the application brings. */
+/** Returns the namespaces that the application brings and rows mention. */
 function ownNamespaces({ application }: TruthTable): readonly string[] {
   return [...readFileSync(application, 'utf8').matchAll(/^kind: Namespace\nmetadata:\n {2}name: (\S+)$/gm)].map(
     ([, name = '']) => name,
   );
 }
 
-/** The port of a Service where one of that name has it, else of another pod of the workload, else of a host outside. */
+/**
+ * Returns the port of a Service if one of that name has it, else of another pod of the workload,
+ * else of a host outside.
+ */
 function targetOf(
   { to, port, protocol }: TruthRow,
   pods: readonly RunningPod[],
@@ -175,7 +186,7 @@ function targetOf(
 ): string | undefined {
   const pod = pods.find(({ workload, name }) => workload === to.name && name !== source?.name);
   const host = to.kind === 'address' && outside?.has(to.name) ? to.name : undefined;
-  // The address of a Service is known on nodes only.
+  // Only nodes know the addresses of Services.
   const service = source === undefined ? undefined : services.get(`${to.name}:${port}/${protocol}`);
   const address = service ?? pod?.address ?? host;
   if (address === undefined) return undefined;
@@ -205,7 +216,7 @@ interface ListedService {
   readonly spec: { readonly clusterIP?: string; readonly ports?: { port: number; protocol?: string }[] };
 }
 
-/** Addresses by `namespace/name:port/protocol`. */
+/** Returns addresses by `namespace/name:port/protocol`. */
 async function servicesOf({ kubectl }: Cluster): Promise<ReadonlyMap<string, string>> {
   const { items } = JSON.parse(await kubectl(['get', 'services', '-A', '-o', 'json'])) as { items: ListedService[] };
   return new Map(
@@ -220,13 +231,13 @@ async function servicesOf({ kubectl }: Cluster): Promise<ReadonlyMap<string, str
   );
 }
 
-/** The shell takes the exit code away, by which ask.mjs says that something gave no answer. */
+/** The shell discards the exit code of ask.mjs, which reports missing answers. */
 function podAsk({ namespace, name, workload }: RunningPod, { kubectl }: Cluster): Ask {
   const shell = ['sh', '-c', `node ${ASK} "$@" || true`, 'ask'];
   return { from: workload, run: (args) => kubectl(['-n', namespace, 'exec', name, '--', ...shell, ...args]) };
 }
 
-/** Hosts outside listen where rows are about them. */
+/** Makes hosts outside listen if rows are about them. */
 function listen({ rows }: TruthTable, { outside = new Map() }: Cluster): readonly Promise<AsyncDisposable>[] {
   const toHosts = Map.groupBy(
     rows.filter(({ to }) => outside.has(to.name)),
@@ -238,7 +249,7 @@ function listen({ rows }: TruthTable, { outside = new Map() }: Cluster): readonl
   });
 }
 
-/** The first answers that are as they must be, or the last ones. */
+/** Returns the first answers that are as expected, or the last ones. */
 async function askUntil(
   ways: readonly Asked[],
   cluster: Cluster,
@@ -269,7 +280,7 @@ async function askAll(ways: readonly Asked[]): Promise<Answers> {
   return new Map(answers.flat());
 }
 
-/** The files as one text, with the cluster's image. */
+/** Returns the files as one text, with the cluster's image. */
 function manifest(files: readonly string[], { image }: Cluster): string {
   return files
     .map((file) => readFileSync(file, 'utf8'))

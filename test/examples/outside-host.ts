@@ -1,4 +1,4 @@
-/** A host outside the cluster, behind a command that runs programs there. */
+/** A host outside the cluster, reached by a command that runs programs there. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import type { OutsideHost } from './on-cluster.ts';
 
 const PODS = join(import.meta.dirname, '../../examples/pod');
 
-/** Runs a command to its end; gives back its standard output. @throws Error where it fails */
+/** Runs a command and returns its standard output. @throws Error if it fails */
 export async function output(command: string, args: readonly string[], input = ''): Promise<string> {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   child.stdin.on('error', () => {}).end(input);
@@ -17,7 +17,7 @@ export async function output(command: string, args: readonly string[], input = '
   return stdout;
 }
 
-/** @param command that runs the program behind it on the host: `ip netns exec backup` */
+/** @param command prefix that runs a program on the host: `ip netns exec backup` */
 export function hostBehind([command = 'env', ...args]: readonly string[]): OutsideHost {
   return {
     ask: async (targets) => {
@@ -39,7 +39,7 @@ export function hostBehind([command = 'env', ...args]: readonly string[]): Outsi
   };
 }
 
-/** Resolves with that many lines of its output, and rejects where it ends before. */
+/** Resolves with the first `count` lines of its output. Rejects if it ends before. */
 async function lines({ stdout }: ChildProcess, count: number): Promise<void> {
   if (stdout === null) return;
   let seen = 0;

@@ -1,12 +1,12 @@
 /**
- * Holds the truth tables of examples/ against a cluster, whatever enforces there:
+ * Checks the truth tables of examples/ on a cluster, whatever enforces there:
  *
  *     node test/examples/run-on-cluster.ts --image podfence:dev [--kubectl kubectl] [EXAMPLE…]
  *     … --outside '198.51.100.10=ip netns exec backup'
  *
- * `--kubectl` is the command that reaches the cluster, with its arguments; `--outside` a host with that
- * address and the command that runs programs there. A line a row; the exit code is 1 where one is otherwise
- * than its table says, or not proved.
+ * `--kubectl` is the command that reaches the cluster, with its arguments. `--outside` is a host
+ * with that address and the command that runs programs there. Prints a line a row. The exit code is
+ * 1 if one differs from its table or is not proved.
  */
 import { parseArgs } from 'node:util';
 import { checkOnCluster } from './on-cluster.ts';

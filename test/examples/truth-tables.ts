@@ -1,7 +1,7 @@
 /**
- * Who reaches whom in the applications of examples/, as data: `truth-table.txt` of each, which has the
- * format of `podfence matrix --fail-on`, but only lines that say everything: one source, one destination,
- * one port, and the verdict.
+ * Who reaches whom in the applications of examples/, as data: each one's `truth-table.txt`. The
+ * format is that of `podfence matrix --fail-on`, but every line is complete: one source, one
+ * destination, one port, and the verdict.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -11,7 +11,10 @@ import { type Assertion, type EndPattern, parseAssertions } from '../../src/matr
 const EXAMPLES = resolve(import.meta.dirname, '..', '..', 'examples');
 const TABLE = 'truth-table.txt';
 
-/** A workload (`shop/backend`) or, as a destination, a Service (`kube-system/kube-dns`); or an address that no pod has. */
+/**
+ * A workload (`shop/backend`) or, as a destination, a Service (`kube-system/kube-dns`); or an
+ * address outside.
+ */
 export type End =
   | { readonly kind: 'workload'; readonly name: string }
   | { readonly kind: 'address'; readonly name: string };
@@ -22,9 +25,9 @@ export interface TruthRow {
   readonly port: number;
   readonly protocol: Protocol;
   readonly expected: 'allow' | 'deny';
-  /** The line as it stands in the file, in single spaces. */
+  /** The line of the file, with single spaces. */
   readonly text: string;
-  /** `truth-table.txt:7`, with the example's name before it. */
+  /** `truth-table.txt:7`, after the example's name. */
   readonly place: string;
 }
 
@@ -32,15 +35,18 @@ export interface TruthTable {
   /** Name of the folder in examples/. */
   readonly example: string;
   readonly folder: string;
-  /** What a cluster is to run. What stands in for a part of a cluster is not among it. */
+  /** The manifests that a cluster is to run, without stand-ins for parts of a cluster. */
   readonly application: string;
   readonly policies: readonly string[];
   readonly rows: readonly TruthRow[];
-  /** Addresses outside the cluster that rows are about. */
+  /** Addresses outside the cluster that rows mention. */
   readonly outside: readonly string[];
 }
 
-/** Of every example that has one. @throws Error with the place of each line that does not say everything */
+/**
+ * Returns the table of every example that has one. @throws Error with the place of each incomplete
+ * line
+ */
 export function truthTables(): readonly TruthTable[] {
   return readdirSync(EXAMPLES)
     .filter((example) => existsSync(join(EXAMPLES, example, TABLE)))

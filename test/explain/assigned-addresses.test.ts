@@ -23,13 +23,13 @@ function explainedWith(
   return explained([policy], flow, { assigned: { ...ASSIGNED, ranges } });
 }
 
-/** Whether it is said that the verdict hangs on an address that is not known. */
+/** Whether a note says that the verdict depends on a made-up address. */
 function isTold(...question: Parameters<typeof explainedWith>): boolean {
   return explainedWith(...question).notes.some((note) => note.includes('made up'));
 }
 
-describe('an address that manifests do not tell', () => {
-  test('is told where an ipBlock decides by it, whatever the verdict', () => {
+describe('an address that is not in the manifests', () => {
+  test('is mentioned if an ipBlock decides by it, whatever the verdict', () => {
     const note =
       'The address of app1/frontend-1 is not known: 10.0.0.1 is made up. An ipBlock of app1/backend depends on it, so the ingress verdict may differ in the cluster.';
     for (const [policy, verdict] of [
@@ -42,7 +42,7 @@ describe('an address that manifests do not tell', () => {
     }
   });
 
-  test('is not told where it makes no difference', () => {
+  test('is not mentioned if it makes no difference', () => {
     expect(isTold(backend({ podSelector: matching({ role: 'frontend' }) }, block('10.0.0.0/8')))).toBe(false);
     expect(isTold(backend(block('0.0.0.0/0')))).toBe(false);
     expect(isTold(backend(block('10.1.2.3/32'), block('192.0.2.0/24'), block('fd00::/8')))).toBe(false);
@@ -50,7 +50,7 @@ describe('an address that manifests do not tell', () => {
     expect(isTold(backend(block('10.0.0.0/8')), [], ['app2/stranger', 'app1/backend-1', '5678'])).toBe(false);
   });
 
-  test('makes no difference where its range is known and no block divides it', () => {
+  test('makes no difference if its range is known and no block divides it', () => {
     const divided = backend(block('0.0.0.0/0', '10.0.0.0/17'));
     expect(isTold(divided, ['10.0.0.0/16'])).toBe(true);
     expect(isTold(divided, ['10.0.0.0/17'])).toBe(false);
@@ -65,7 +65,7 @@ describe('an address that manifests do not tell', () => {
     expect(sentences(explainedWith(both).sides.ingress)[0]).toContain('from pods with role=web; frontend-1 has');
   });
 
-  test('is in a suggestion not without a word about it', () => {
+  test('appears in a suggestion only with a note about it', () => {
     const { suggestion } = explainedWith(backend(), [], ['app1/host', 'app1/backend-1', '80']);
     expect(suggestion?.yaml).toContain('10.9.0.3/32');
     expect(suggestion?.notes[0]).toBe(
@@ -78,7 +78,7 @@ describe('an address that manifests do not tell', () => {
     });
   });
 
-  test('is what the policies of a cluster may or may not look at', () => {
+  test('makes a difference only to policies whose ipBlocks may match it', () => {
     const depends = (peer: PolicyPeer) => dependsOnAssigned(snapshotWith([backend(peer)]), ASSIGNED);
     expect([depends(block('10.0.0.0/8')), depends(block('192.0.2.0/24'))]).toEqual([true, false]);
     expect(dependsOnAssigned(snapshotWith([backend(block('10.0.0.0/8'))]), NONE_ASSIGNED)).toBe(false);

@@ -1,4 +1,4 @@
-/** Flows that audited policies would deny, and flows beside audited policies, explained. */
+/** Explanations of flows that audited policies would deny, and of flows beside audited policies. */
 import { describe, expect, test } from 'vitest';
 import { renderAnswer } from '../../src/commands/explain/report.ts';
 import { Batch } from '../../src/explain/batch.ts';
@@ -17,7 +17,7 @@ const auditedDeaf = policyFor('backend', 'trial', { ingress: [] }, AUDITED);
 const auditedOpen = policyFor('backend', 'trial', { ingress: [allow([FRONTENDS])] }, AUDITED);
 
 describe('a flow that audited policies would deny', () => {
-  test('is told so, with those policies', () => {
+  test('is reported with those policies', () => {
     const { verdict, reason, egress, ingress, sides } = explained([auditedDeaf], FLOW);
     expect({ verdict, reason, egress, ingress }).toEqual({
       ...{ verdict: 'would_deny', reason: 'ingress-denied' },
@@ -33,7 +33,7 @@ describe('a flow that audited policies would deny', () => {
     expect(text).toContain('audited by   app1/trial');
   });
 
-  test('is denied where the other side enforces', () => {
+  test('is denied if the other side enforces', () => {
     const silent = policyFor('frontend', 'silent', { egress: [] });
     expect(explained([auditedDeaf, silent], FLOW)).toMatchObject({ verdict: 'deny', reason: 'egress-denied' });
     const auditedSilent = { ...silent, ...AUDITED };
@@ -42,14 +42,14 @@ describe('a flow that audited policies would deny', () => {
     });
   });
 
-  test('is allowed by a suggestion that is audited too, for an enforced one would isolate', () => {
+  test('gets a suggestion that is audited too, because an enforced policy would isolate', () => {
     const { suggestion } = explained([auditedDeaf], FLOW);
     expect(suggestion?.yaml).toContain('podfence.io/mode: audit');
     const added = policyFor('backend', 'added', { ingress: [allow([FRONTENDS], [tcp(5678)])] }, AUDITED);
     expect(explained([auditedDeaf, added], FLOW).verdict).toBe('allow');
   });
 
-  test('has no such annotation in a suggestion where the namespace has it, and says enforce there for an enforced policy', () => {
+  test('gets a suggestion without the annotation if its namespace has it, and with enforce there for an enforced policy', () => {
     const snapshot = (policy: typeof deaf) => {
       const cluster = snapshotWith([policy]);
       return { ...cluster, namespaces: [{ ...namespace('app1'), ...AUDITED }, ...cluster.namespaces.slice(1)] };
@@ -59,7 +59,7 @@ describe('a flow that audited policies would deny', () => {
     expect(yamlFor({ ...deaf, mode: 'enforce' })).toContain('podfence.io/mode: enforce');
   });
 
-  test('is one in a batch, and of a Service what is denied counts first', () => {
+  test('is reported in a batch; for a Service a denial counts first', () => {
     const other = pod('app1/backend-2', '10.0.0.4', { role: 'backend', trial: 'no' }, { nodeName: 'node-2' });
     const deafOther = policyFor('backend', 'deaf', { ingress: [] }, { podSelector: matching({ trial: 'no' }) });
     const judged = (...policies: (typeof deaf)[]) =>
@@ -70,7 +70,7 @@ describe('a flow that audited policies would deny', () => {
     expect(judged(auditedOpen)).toMatchObject({ egress: 'allow', ingress: 'allow', verdict: 'allow' });
   });
 
-  test('is judged as the table in force judges it, where a node is asked', () => {
+  test('is judged by the table in force if the question is about a node', () => {
     const { namespaces, pods, policies } = snapshotWith([auditedDeaf]);
     const tableOf = (mode: 'audit' | 'enforce', ...others: typeof policies) => {
       const compiler = new PolicyCompiler('node-2', { mode });
@@ -90,14 +90,14 @@ describe('a flow that audited policies would deny', () => {
       explained([own, peer], [FLOW[0], 'app2/stranger', '80'], { inForce: { node: 'node-1', table } });
     expect(onNode1(before)).toMatchObject({ egress: 'would_deny', ingress: 'allow', verdict: 'would_deny' });
     expect(onNode1(compiler.compile().table)).toMatchObject({ egress: 'would_deny', ingress: 'deny', verdict: 'deny' });
-    // A node that audits everything.
+    // A node that audits all policies.
     const auditsAll = explained([deaf], FLOW, { mode: 'audit', ...inForce(tableOf('audit', deaf)) });
     expect(auditsAll).toMatchObject({ verdict: 'would_deny', sides: { ingress: { audited: true } } });
     expect(auditsAll.suggestion?.yaml).not.toContain('podfence.io/mode');
   });
 });
 
-test('an audited policy beside an enforced one is no reason to allow, and is near to being one', () => {
+test('an audited policy beside an enforced one does not allow a flow, but is a near miss', () => {
   const { ingress, sides } = explained([deaf, auditedOpen], FLOW);
   expect(ingress).toBe('deny');
   expect(sides.ingress).toMatchObject({ isolatedBy: [{ policy: 'app1/deaf' }], allowedBy: [] });
@@ -106,7 +106,7 @@ test('an audited policy beside an enforced one is no reason to allow, and is nea
   );
 });
 
-test('what audited policies allow is allowed by them', () => {
+test('an audited policy is named as what allows a flow', () => {
   const { verdict, sides } = explained([auditedOpen], FLOW);
   expect({ verdict, allowedBy: sides.ingress.allowedBy }).toMatchObject({
     verdict: 'allow',
@@ -115,7 +115,7 @@ test('what audited policies allow is allowed by them', () => {
   expect(sides.ingress.summary).toBe('app1/backend-1 is selected by audited policies only, and a rule allows it');
 });
 
-test('the matrix shows what is enforced, and names what is audited', () => {
+test('the matrix shows what is enforced, and names the audited policies', () => {
   const reachability = new Reachability(snapshotWith([auditedDeaf]));
   const verdicts = new Set([...reachability.cells()].map(({ cell }) => cell.verdict));
   expect([...verdicts]).toEqual(['allow']);

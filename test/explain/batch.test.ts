@@ -16,7 +16,7 @@ const batch = new Batch(snapshotWith(policies, [canary]), [
 const answer = (question: unknown) => batch.answer(JSON.stringify(question));
 
 describe('an answer of a batch', () => {
-  test('has the question as it was, and both directions by themselves', () => {
+  test('repeats the question, and has each direction by itself', () => {
     const flow = { from: 'app1/frontend-1', to: 'app1/backend-1', port: 90, protocol: 'TCP' };
     expect(JSON.stringify(answer(flow))).toBe(
       JSON.stringify({ ...flow, egress: 'deny', ingress: 'deny', verdict: 'deny', reason: 'egress-denied' }),
@@ -34,14 +34,14 @@ describe('an answer of a batch', () => {
     [{ port: 'icmp', protocol: 'ICMP' }, 'ICMP', 'deny'],
     [{ protocol: 'ICMP' }, 'ICMP', 'deny'],
     [{ protocol: 'icmp', port: null }, 'ICMP', 'deny'],
-  ])('takes the port as it is written: %j', (port, protocol, verdict) => {
+  ])('accepts the port in every spelling: %j', (port, protocol, verdict) => {
     expect(answer({ from: 'app1/frontend-1', to: 'app1/backend-1', ...port })).toMatchObject({ protocol, verdict });
   });
 
-  test('of a Service is a denial where any backend is denied', () => {
+  test('for a Service is a denial if any backend is denied', () => {
     const flow = { from: 'app1/frontend-1', to: 'app1/backend', port: 80 };
     expect(answer(flow)).toMatchObject({ port: 80, verdict: 'allow' });
-    // A backend reaches itself, and not the other one.
+    // A backend reaches itself, but not the other one.
     expect(answer({ ...flow, from: 'app1/backend-1' })).toMatchObject({
       egress: 'allow',
       ingress: 'deny',

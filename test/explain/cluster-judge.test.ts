@@ -29,7 +29,7 @@ describe('every flow of a random cluster', () => {
   const verdicts = new Map<string, number>();
   afterAll(() => console.log(`cluster judge: ${JSON.stringify(Object.fromEntries(verdicts))}`));
 
-  test('is judged in each direction as the naive evaluator judges that direction', () => {
+  test('is judged in each direction as the naive evaluator judges it', () => {
     onRandomFlows(150, (snapshot) => {
       const judge = new ClusterJudge(snapshot);
       return (flow) => {
@@ -56,7 +56,7 @@ describe('every flow of a random cluster', () => {
     }
   });
 
-  test('passes exactly where the filters of the nodes on its way let it pass', () => {
+  test('passes exactly if the filters of the nodes on its path pass it', () => {
     const nodes: readonly NodeIdentity[] = [NODE, { name: 'there', addresses: ['192.0.2.1', '2001:db8::1'] }];
     let local = 0;
     onRandomFlows(100, (snapshot) => {
@@ -67,7 +67,7 @@ describe('every flow of a random cluster', () => {
         if (isScheduled(from) && isScheduled(to)) {
           const judgement = judge.judge(from, to, protocol, port);
           if (judgement.reason === 'local-node') {
-            // It does not come by a filter.
+            // No filter sees it.
             local++;
             return;
           }
@@ -97,7 +97,7 @@ function reasonOf({ egress, ingress }: ReturnType<typeof evaluate>): string {
   return egress.isolated || ingress.isolated ? 'allowed-by-policy' : 'not-isolated';
 }
 
-/** A pod that runs nowhere is enforced nowhere yet; it is judged as if it ran. */
+/** A pod without a node is enforced nowhere yet; it is judged as if it ran. */
 function isScheduled(end: FlowEnd): boolean {
   return end.kind !== 'pod' || end.node !== undefined;
 }
@@ -112,7 +112,7 @@ function tableOf(node: NodeIdentity, { namespaces, pods, policies }: ClusterSnap
   return compiler.compile().table;
 }
 
-/** What the filter of a node makes of the packet; it passes where there is no node. */
+/** Returns the verdict of a node's filter. Without a node the packet passes. */
 function reasonOn(table: ReturnType<typeof tableOf> | undefined, { from, to, protocol, port }: RandomFlow): number {
   if (table === undefined) return 0;
   const view = openingPacket({
@@ -138,15 +138,15 @@ describe('a flow', () => {
   const at = (address: string) => endAt(snapshot, address);
   const judge = new ClusterJudge(snapshot);
 
-  test('between a pod and its own node is always allowed, whoever of them begins', () => {
+  test('between a pod and its own node is always allowed, whichever begins', () => {
     const node: FlowEnd = { kind: 'node', name: 'elsewhere', address: '10.9.0.8' };
     expect(judge.judge(node, at('10.0.0.2'), 'TCP', 9)).toMatchObject({ verdict: 'allow', reason: 'local-node' });
     expect(judge.judge(at('10.0.0.2'), node, 'TCP', 9)).toMatchObject({ verdict: 'allow', reason: 'local-node' });
-    // The address of a pod that uses the node's network is the node's.
+    // A pod in its node's network has the node's address.
     expect(judge.judge(at('10.9.0.9'), at('10.0.0.2'), 'TCP', 9)).toMatchObject({ reason: 'local-node' });
   });
 
-  test('of a pod in the network of another node is judged, and no selector matches it', () => {
+  test('of a pod in the network of another node is judged, and no selector matches the pod', () => {
     const far: FlowEnd = { kind: 'node', name: 'third', address: '10.9.0.7' };
     expect(judge.judge(far, at('10.0.0.2'), 'TCP', 80)).toMatchObject({ verdict: 'deny', reason: 'ingress-denied' });
   });
@@ -178,7 +178,7 @@ describe('a flow', () => {
     expect(open.judge(at('10.0.0.1'), at('10.0.0.2'), 'TCP', 81)).toMatchObject({ ingress: 'allow' });
   });
 
-  test('that such a node denies for egress has the ingress that the records say', () => {
+  test('that such a node denies for egress still has the ingress verdict of the records', () => {
     const here = { name: 'here', addresses: [] };
     const both = (isolates: 'egress' | 'ingress') => ingressPolicy(isolates, [], { isolates: [isolates] });
     const policies = [both('egress'), both('ingress')];

@@ -1,4 +1,7 @@
-/** A small cluster to explain: a frontend, a backend and a stranger in another namespace, with the policies that a test is about. */
+/**
+ * A small cluster to explain: a frontend, a backend and a stranger in another namespace, with the
+ * policies of a test.
+ */
 import type { Direction, PolicyRecord, PolicyRule } from '../../src/cluster/records.ts';
 import type { ServiceRecord } from '../../src/cluster/services.ts';
 import type { ClusterSnapshot } from '../../src/cluster/store.ts';
@@ -34,7 +37,7 @@ export function snapshotWith(
   };
 }
 
-/** A policy of app1 for the pods with a role. */
+/** Returns a policy of app1 for the pods with a role. */
 export function policyFor(
   role: string,
   name: string,
@@ -61,14 +64,14 @@ export function ask(
   return new Explainer({ snapshot: snapshotWith(policies), ...more }).answer(from, to, port);
 }
 
-/** The explanation of the only way. */
+/** Returns the explanation of a question with a single way. */
 export function explained(...question: Parameters<typeof ask>): Explanation {
   const [way, ...others] = ask(...question).ways;
   if (way === undefined || others.length > 0) throw new Error('not one way');
   return way;
 }
 
-/** The sentences of a side's near misses. */
+/** Returns the sentences of a side's near misses. */
 export function sentences({ nearMisses }: Side): readonly string[] {
   return nearMisses.map(({ sentence }) => sentence);
 }

@@ -1,11 +1,14 @@
-/** Every flow of the conformance cases, asked as a line of `podfence explain --batch`. Where the files are not found the test is skipped. */
+/**
+ * Every flow of the conformance cases, as lines for `podfence explain --batch`. Skipped without the
+ * files.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { Batch } from '../../src/explain/batch.ts';
 import { FILES, readCases, snapshotOf } from '../policy/conformance-cases.ts';
 
 describe.skipIf(FILES.length === 0)('conformance of batches (needs the files in PODFENCE_CONFORMANCE)', () => {
-  test.each(FILES)('every flow of %s is answered as expected, each direction by itself', (file) => {
+  test.each(FILES)('every flow of %s has the expected answer, each direction by itself', (file) => {
     let count = 0;
     const differing: string[] = [];
     for (const { description, steps } of readCases(file)) {

@@ -14,7 +14,7 @@ const locate: Locate = (policy, field) => ({
   line: field.length === 0 ? 1 : 10 + Number(field[2]),
 });
 
-test('each direction is explained by the records as the table judges it, on random clusters', () => {
+test('each direction is explained from the records as the table judges it, on random clusters', () => {
   onRandomClusters(60, (snapshot, pick) => {
     const explainer = new Explainer({ snapshot });
     for (let i = 0; i < 60; i++) {
@@ -30,7 +30,7 @@ test('each direction is explained by the records as the table judges it, on rand
         expect(verdict).toBe(explanation[side.direction]);
         const isolating = isolatedBy.map(({ policy }) => policy);
         expect(isolating.length > 0).toBe(isolated);
-        // A near miss is no rule that allows.
+        // A near miss never allows the flow.
         for (const { policy, differences } of side.nearMisses) {
           expect(differences).not.toEqual([]);
           if (!isolating.includes(policy)) expect(['not-selected', 'policy-types']).toContain(differences[0]);
@@ -71,7 +71,7 @@ describe('an explanation', () => {
     });
   });
 
-  test('has a suggestion for both directions where both deny', () => {
+  test('has a suggestion for both directions if both deny', () => {
     const both = [policyFor('frontend', 'a', { egress: [] }), policyFor('backend', 'b', { ingress: [] })];
     const { suggestion, egress, ingress } = explained(both, FLOW);
     expect({ egress, ingress }).toEqual({ egress: 'deny', ingress: 'deny' });
@@ -83,7 +83,7 @@ describe('an explanation', () => {
   test.each([
     [['app1/backend-1', 'app1/backend-1', '1'], 'same-pod', 'a pod always reaches itself'],
     [['app1/backend-1', '10.9.0.2', '1'], 'local-node', 'a pod and the node that it runs on always reach each other'],
-  ] as const)('of what is always allowed says why: %j', (flow, reason, summary) => {
+  ] as const)('of an always allowed flow gives the reason: %j', (flow, reason, summary) => {
     const isolated = policyFor('backend', 'deny', { ingress: [], egress: [] });
     const host = pod('app1/host-2', '10.9.0.2', {}, { nodeName: 'node-2', hostNetwork: true });
     const { ways } = ask([], flow, { snapshot: snapshotWith([isolated], [host]) });
@@ -91,14 +91,14 @@ describe('an explanation', () => {
     expect(ways[0]?.notes).not.toContain('Replies pass by connection tracking and need no rule of their own.');
   });
 
-  test('of ends that policies do not apply to says so', () => {
+  test('says that policies do not apply to the ends', () => {
     const { sides } = explained([], ['app1/host', '203.0.113.9', '53/udp']);
     expect(sides.egress.summary).toBe("app1/host uses the node's network, to which policies do not apply");
     expect(sides.ingress.summary).toBe('203.0.113.9 is not a pod of the cluster: no policy governs what it receives');
     expect(sides.egress).not.toHaveProperty('node');
   });
 
-  test('says that replies need no rule where the other direction is isolated', () => {
+  test('says that replies need no rule if the other direction is isolated', () => {
     const replies = 'Replies pass by connection tracking and need no rule of their own.';
     expect(explained([policyFor('backend', 'x', { egress: [] })], FLOW).notes).toEqual([replies]);
     expect(explained([policyFor('backend', 'x', { ingress: [allow([])] })], FLOW).notes).toEqual([]);
@@ -125,14 +125,14 @@ describe('an explanation', () => {
       expect(notes({ ingress: [] })).toEqual(['Replies pass by connection tracking and need no rule of their own.']);
     });
 
-    test('asks for the port that the name server listens on', () => {
+    test('checks the port that the name server listens on', () => {
       const elsewhere = { ...dns, ports: [{ name: 'dns', port: 5353, protocol: 'UDP' as const }] };
       expect(notes({ egress: [toBackend, toDns] }, [elsewhere])?.[0]).toContain('on port 5353/udp');
       const translated = allow([{ namespaceSelector: matching() }], [{ protocol: 'UDP', port: 5353 }]);
       expect(notes({ egress: [toBackend, translated] }, [elsewhere])).toEqual([]);
     });
 
-    test('takes any rule for port 53 for one for the name server where none is known', () => {
+    test('accepts any rule for port 53 if no name server is known', () => {
       expect(notes({ egress: [toBackend] }, [])).toEqual([]);
       expect(notes({ egress: [allow([], [tcp(5678)])] }, [])).toEqual([
         'app1/frontend-1 is isolated for egress and may not query a name server on port 53/udp: it cannot resolve names.',
@@ -141,7 +141,7 @@ describe('an explanation', () => {
     });
   });
 
-  test('has the verdict of the table in force, and says so where that is older than the records', () => {
+  test('has the verdict of the table in force, and says if that is older than the records', () => {
     const node = { name: 'node-2', addresses: [] };
     const compiler = new PolicyCompiler(node.name);
     const snapshot = snapshotWith([]);
@@ -164,7 +164,7 @@ describe('an answer', () => {
   ];
   const services = [service('app1/backend', ['10.96.0.1'], { role: 'backend' }, 'TCP 80 5678')];
 
-  test('of a Service explains every backend at its own port, those that are alike once', () => {
+  test('about a Service explains every backend at its own port, and identical ones once', () => {
     const canary = policyFor('x', 'canary', { ingress: [] }, { podSelector: matching({ canary: 'yes' }) });
     const answer = ask([], ['app1/frontend-1', 'app1/backend', '80'], {
       snapshot: snapshotWith([canary], backends),
@@ -177,7 +177,7 @@ describe('an answer', () => {
     ]);
   });
 
-  test('of a Service tells pods with other labels apart where it suggests something for them', () => {
+  test('about a Service separates pods with other labels if it has a suggestion for them', () => {
     const closed = policyFor('backend', 'closed', { ingress: [] });
     const { ways } = ask([], ['app1/frontend-1', 'app1/backend', '80'], {
       snapshot: snapshotWith([closed], backends),
@@ -189,7 +189,7 @@ describe('an answer', () => {
     ]);
   });
 
-  test('of two pods with two families explains both where they differ, and one where they do not', () => {
+  test('about two dual-stack pods explains both families if they differ, otherwise one', () => {
     const pods = [
       pod('app1/a', '10.1.0.1', {}, { addresses: ['10.1.0.1', 'fd00::1'] }),
       pod('app1/b', '10.1.0.2', { role: 'b' }, { addresses: ['10.1.0.2', 'fd00::2'] }),

@@ -1,4 +1,4 @@
-/** What a selection of pods costs where they have thousands of labels: labels read, counted. */
+/** What selecting a pod costs if pods have thousands of labels, in labels read. */
 import { describe, expect, it } from 'vitest';
 import type { Labels, PodRecord } from '../../src/cluster/records.ts';
 import { matchesSelector } from '../../src/cluster/selector.ts';
@@ -33,7 +33,7 @@ function readsOf(pods: readonly PodRecord[]): number {
 const ratio = (of: (count: number) => readonly PodRecord[]) => readsOf(of(2000)) / readsOf(of(500));
 
 describe('the selection of a pod with many labels', () => {
-  it('costs in proportion to them, among pods with as many', () => {
+  it('costs in proportion to its labels, among pods with as many', () => {
     const of = (count: number) =>
       Array.from({ length: 10 }, (_, n) => counted(`a/p${n}`, { ...labelsOf(count, () => 'v'), n: `${n}` }));
     expect(ratio(of)).toBeLessThan(6);
@@ -50,7 +50,7 @@ describe('the selection of a pod with many labels', () => {
     expect(ratio(of)).toBeLessThan(6);
   });
 
-  it('has so many labels as somebody may read, and tells of the pods that it cannot tell apart', () => {
+  it('stays short enough to read, and names the pods that it also selects', () => {
     const many = labelsOf(8000, () => 'v');
     const own = pod('a/own', '10.0.0.1', { ...many, app: 'web' });
     const other = pod('a/other', '10.0.0.2', { ...many, app: 'db' });

@@ -160,7 +160,7 @@ describe.each<{
 describe('near misses', () => {
   const deny = policyFor('backend', 'deny', { ingress: [] });
 
-  test('of egress speak of where the flow goes', () => {
+  test('of egress speak of the destination', () => {
     const policy = policyFor('frontend', 'frontend', {
       egress: [allow([{ podSelector: matching({ role: 'db' }) }], [tcp(5678)])],
     });
@@ -169,7 +169,7 @@ describe('near misses', () => {
     ]);
   });
 
-  test('are in the order of closeness, and of each rule the nearest peer and the nearest port', () => {
+  test('are sorted by closeness, and show the nearest peer and port of each rule', () => {
     const policy = policyFor('backend', 'backend', {
       ingress: [
         allow([{ podSelector: matching({ a: '1', b: '2', c: '3' }) }], [tcp(1)]),
@@ -202,7 +202,7 @@ describe('near misses', () => {
     ]);
   });
 
-  test('are a policy with an error before all others', () => {
+  test('begin with a policy that has an error', () => {
     const broken = policyFor('backend', 'broken', { ingress: [] }, { error: 'spec.ingress[0]: unknown field "form"' });
     expect(explained([backend([FRONTENDS], [tcp(1)]), broken], FLOW).sides.ingress.nearMisses[0]).toEqual({
       policy: 'app1/broken',
@@ -212,21 +212,21 @@ describe('near misses', () => {
     });
   });
 
-  test('are rules that allow the flow, in policies that select other pods', () => {
+  test('include rules that allow the flow, in policies that select other pods', () => {
     const other = policyFor('api', 'api', { ingress: [allow([FRONTENDS], [tcp(5678)])] });
     expect(sentences(explained([deny, other], FLOW).sides.ingress)).toEqual([
       'policy app1/api rule 1 would allow it, but the policy selects pods with role=api; backend-1 has role=backend',
     ]);
   });
 
-  test('are rules that allow the flow, where policyTypes leave their direction out', () => {
+  test('include rules that allow the flow, if policyTypes leave out their direction', () => {
     const other = policyFor('backend', 'typed', { ingress: [allow([FRONTENDS])] }, { isolates: ['egress'] });
     expect(sentences(explained([deny, other], FLOW).sides.ingress)).toEqual([
       "policy app1/typed rule 1 would allow it, but the policy's policyTypes have no Ingress: its ingress rules do not count",
     ]);
   });
 
-  test('are none of an allowed side, nor of a policy without rules', () => {
+  test('are none for an allowed side, nor for a policy without rules', () => {
     const { egress, ingress } = explained([deny], FLOW).sides;
     expect(egress.nearMisses).toEqual([]);
     expect(ingress.nearMisses).toEqual([]);

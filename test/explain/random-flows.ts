@@ -1,4 +1,4 @@
-/** Flows to ask random clusters about, of the protocols that people ask about. */
+/** Flows of random clusters, with the protocols that users ask about. */
 
 import fc from 'fast-check';
 import type { PodRecord } from '../../src/cluster/records.ts';
@@ -24,7 +24,7 @@ const ASKED = PACKETS.flatMap(([protocol, port]) => {
     : [{ protocol: name, port: port < 0 ? NO_PORT : port }];
 });
 
-/** As `Ends.at`, written once more. */
+/** Does what `Ends.at` does, without sharing its code. */
 export function endAt({ pods }: ClusterSnapshot, address: string): FlowEnd {
   const pod = podAt(pods, address);
   if (pod === undefined) return { kind: 'address', address };
@@ -35,7 +35,7 @@ export function podAt(pods: readonly PodRecord[], address: string): PodRecord | 
   return pods.find(({ hostNetwork, addresses }) => !hostNetwork && addresses.includes(address));
 }
 
-/** Pairs of addresses of one family. */
+/** Returns a flow between two addresses of one family. */
 export function randomFlow(snapshot: ClusterSnapshot, pick: Pick): RandomFlow {
   const source = pick(ADDRESSES);
   const destination = pick(ADDRESSES.filter((address) => address.includes(':') === source.includes(':')));
@@ -44,10 +44,13 @@ export function randomFlow(snapshot: ClusterSnapshot, pick: Pick): RandomFlow {
 
 const SEED = process.env.FC_SEED === undefined ? {} : { seed: Number(process.env.FC_SEED) };
 
-/** Picks one of a list, at random. */
+/** Picks a random item of a list. */
 export type Pick = <T>(list: readonly T[]) => T;
 
-/** Holds `check` against random clusters, each grown by changes. fast-check prints the seed of a failure; FC_SEED runs it again. */
+/**
+ * Runs `check` on random clusters, each grown by changes. fast-check prints the seed of a failure;
+ * FC_SEED runs it again.
+ */
 export function onRandomClusters(runs: number, check: (snapshot: ClusterSnapshot, pick: Pick) => void): void {
   fc.assert(
     fc.property(grownHistory, fc.infiniteStream(fc.nat()), (batches, numbers) => {

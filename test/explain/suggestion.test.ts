@@ -10,7 +10,7 @@ import { NO_PORT } from '../../src/explain/judgement.ts';
 import { ingressPolicy, matching, namespace, pod } from '../policy/records.ts';
 import { endAt, onRandomClusters, podAt, randomFlow } from './random-flows.ts';
 
-/** The policies of a suggestion, as the API server would take them. */
+/** Returns the policies of a suggestion, as the API server would read them. */
 function policiesOf(yaml: string): readonly PolicyRecord[] {
   return parseAllDocuments(yaml).map((document) => {
     const { record, problems } = projectPolicy(document.toJS());
@@ -23,7 +23,7 @@ function withPolicies(snapshot: ClusterSnapshot, policies: readonly PolicyRecord
   return { ...snapshot, policies: [...snapshot.policies, ...policies] };
 }
 
-/** What a policy can tell of an end: pods with the same labels in one namespace are one. */
+/** What a policy can see of an end: pods with the same labels in one namespace look the same. */
 function kindOf({ pods }: ClusterSnapshot, end: FlowEnd): string {
   const found = podAt(pods, end.address);
   return found === undefined ? end.address : JSON.stringify([found.namespace, Object.entries(found.labels).sort()]);
@@ -33,7 +33,7 @@ describe('a suggestion', () => {
   let tried = 0;
   afterAll(() => console.log(`suggestions: ${tried} tried`));
 
-  test('allows the denied flow, closes nothing, and opens nothing that a policy could keep shut', () => {
+  test('allows the denied flow, closes nothing, and opens nothing that a policy could keep closed', () => {
     onRandomClusters(60, (snapshot, pick) => {
       const explainer = new Explainer({ snapshot });
       const before = new ClusterJudge(snapshot);
@@ -81,20 +81,20 @@ describe('a suggestion', () => {
     return { policy, notes: suggestion?.notes };
   };
 
-  test('selects a workload by what names it, not by its version or its generated labels', () => {
+  test('selects a workload by its name, not by its version or generated labels', () => {
     const own = { 'helm.sh/chart': 'shop-1.2.3', 'pod-template-hash': 'abc', tier: 'back', app: 'shop' };
     expect(suggest([own, { app: 'other' }]).policy?.podSelector).toEqual(matching({ app: 'shop' }));
     expect(suggest([own, { app: 'shop' }]).policy?.podSelector).toEqual(matching({ app: 'shop', tier: 'back' }));
   });
 
-  test('tells a workload from one that has more labels by what it lacks', () => {
+  test('separates a workload from one with additional labels by the keys that it lacks', () => {
     expect(suggest([{ app: 'shop' }, { app: 'shop', canary: 'yes' }]).policy?.podSelector).toEqual({
       matchLabels: { app: 'shop' },
       matchExpressions: [{ key: 'canary', operator: 'DoesNotExist', values: [] }],
     });
   });
 
-  test('says which other pods it means as well', () => {
+  test('names the other pods that it covers', () => {
     const own = (hash: string) => ({ app: 'shop', 'pod-template-hash': hash });
     expect(suggest([own('a'), own('b'), own('c')]).notes).toEqual([
       'It also selects the pods with the same labels: default/p1, default/p2.',
@@ -102,7 +102,7 @@ describe('a suggestion', () => {
     expect(suggest([own('a')]).notes).toEqual([]);
   });
 
-  test('names an address by a block of that address alone', () => {
+  test('covers an address with a block of that address alone', () => {
     const { policy } = suggest([{ app: 'shop' }]);
     expect(policy?.ingress).toEqual([
       { peers: [{ ipBlock: { cidr: '10.0.0.9/32', except: [] } }], ports: [{ protocol: 'TCP', port: 80 }] },
@@ -115,7 +115,7 @@ describe('a suggestion', () => {
     expect(notes).toEqual(['A policy cannot allow ICMP alone: this opens every port and protocol.']);
   });
 
-  test('has a name that is free, and fits a label', () => {
+  test('has an unused name that fits a label', () => {
     const long = { ...pod('x'.repeat(80), '10.0.0.1', { app: 'x' }) };
     const name = `${'x'.repeat(63)}`;
     const taken = ingressPolicy(name, []);

@@ -49,7 +49,7 @@ const ends = new Ends(snapshot, [
   service('shop/elsewhere', ['10.96.0.4'], {}, 'TCP 80'),
 ]);
 
-/** `from address -> to address port`, each. */
+/** Returns each way as `from address -> to address port`. */
 function ways(from: string, to: string, port: string): readonly string[] {
   return waysOf(ends, from, to, parsePort(port)).ways.map(
     (way) => `${way.from.address} -> ${way.to.address} ${way.port}`,
@@ -100,7 +100,7 @@ describe('the ways of a flow', () => {
       ['1.1.1.1 -> 10.0.0.7 81'],
     ],
     [
-      'a pod rather than a Service of its name where both have the port',
+      'a pod rather than a Service of the same name if both have the port',
       ['1.1.1.1', 'shop/both', '80'],
       ['1.1.1.1 -> 10.0.0.8 80'],
     ],
@@ -118,7 +118,7 @@ describe('the ways of a flow', () => {
     expect(ways(from, to, port)).toEqual(expected);
   });
 
-  test('have the protocol that the port has, and the port as the sender uses it', () => {
+  test('have the port’s protocol, and the port as the sender uses it', () => {
     expect(waysOf(ends, '1.1.1.1', 'shop/web', parsePort('53/udp'))).toMatchObject({
       protocol: 'UDP',
       port: 53,
@@ -127,7 +127,7 @@ describe('the ways of a flow', () => {
     expect(waysOf(ends, '1.1.1.1', 'shop/web-1', parsePort('dns'))).toMatchObject({ protocol: 'UDP', port: 53 });
   });
 
-  test('name the other where a pod and a Service have the same name', () => {
+  test('mention the other one if a pod and a Service share a name', () => {
     const noteOf = (to: string, port: string) => waysOf(ends, '1.1.1.1', to, parsePort(port)).note;
     expect(noteOf('shop/same', '80')).toBe(
       'Service shop/same has port 80, the pod of that name does not: write pod/shop/same to ask about the pod.',
@@ -138,7 +138,7 @@ describe('the ways of a flow', () => {
     for (const to of ['pod/shop/same', 'service/shop/same', 'shop/web']) expect(noteOf(to, '80')).toBeUndefined();
   });
 
-  test('end at pods and nodes where their addresses are given', () => {
+  test('end at the pods and nodes with the given addresses', () => {
     expect(endName(ends.at('10.0.0.2'))).toBe('shop/web-2');
     expect(endName(ends.at('10.9.0.1'))).toBe('node node-1');
     expect(endName(ends.at('1.1.1.1'))).toBe('1.1.1.1');
@@ -181,7 +181,7 @@ describe('a question that makes no sense', () => {
       'BAD_PORT: there is no protocol "tpc"; protocols are TCP, UDP, SCTP, ICMP. Did you mean TCP?',
     ],
     [['1.1.1.1', '2.2.2.2', '80/tcp/x'], 'BAD_PORT: "80/tcp/x" is not a port; write 5432/tcp, 53/udp, http or icmp'],
-  ] as const)('is told what is wrong and what was meant: %j', ([from, to, port], expected) => {
+  ] as const)('is refused with what is wrong and what was meant: %j', ([from, to, port], expected) => {
     expect(mistake(from, to, port)).toBe(expected);
   });
 });

@@ -4,7 +4,7 @@ import { parse } from 'yaml';
 import { type Json, yamlText } from '../../src/explain/yaml-text.ts';
 
 const SEED = process.env.FC_SEED === undefined ? {} : { seed: Number(process.env.FC_SEED) };
-/** Texts that YAML takes for something else, and others. */
+/** Texts that YAML would read as something else, and others. */
 const text = fc.oneof(
   fc.constantFrom(
     'yes',
@@ -39,7 +39,7 @@ const value = fc.letrec<{ value: Json }>((tie) => ({
   ),
 })).value;
 
-test('what is written is read as it was, by YAML 1.2 and 1.1', () => {
+test('what is written is read back unchanged, by YAML 1.2 and 1.1', () => {
   fc.assert(
     fc.property(fc.dictionary(text, value, { maxKeys: 4, noNullPrototype: true }), (document) => {
       const expected = JSON.parse(JSON.stringify(document));
@@ -50,7 +50,7 @@ test('what is written is read as it was, by YAML 1.2 and 1.1', () => {
   );
 });
 
-test('lists of words are in one line, all else in blocks', () => {
+test('lists of words are on one line, everything else in blocks', () => {
   expect(yamlText({ a: { b: ['x', 'z'], c: [{ d: 1, e: {} }] } })).toBe(
     'a:\n  b: [x, z]\n  c:\n    - d: 1\n      e: {}\n',
   );

@@ -12,19 +12,19 @@ describe('adoption', () => {
   };
   const fromWeb = { ingress: [rule([from('web')], [port(5432)])] };
 
-  test('a mid-stream packet passes in the direction that is allowed, and its flow is known', () => {
+  test('passes a mid-stream packet in the allowed direction, and its flow is known', () => {
     const scene = adopting(['db', fromWeb]);
     expect(scene.judgeAll(there('A'), back('A'), there('FA'))).toEqual(['adopted', 'established', 'established']);
   });
 
-  test('a mid-stream packet passes where the opposite direction is allowed, and that side is the opener', () => {
+  test('passes a mid-stream packet if the opposite direction is allowed, and that side is the opener', () => {
     const scene = adopting(['db', { ...fromWeb, egress: [] }]);
     expect(scene.judgeAll(back('PA'), there('A'))).toEqual(['adopted', 'established']);
     scene.setPolicies([policy('db', { ...fromWeb, egress: [] })]);
     expect(scene.judge(back('A'))).toBe('established');
   });
 
-  test('who answers a SYN is not the opener, even where he could be', () => {
+  test('does not take the side that answers a SYN for the opener, even if it could be', () => {
     const scene = adopting(['db', { egress: [rule()], ingress: [] }]);
     expect(scene.judge(back('SA'))).toBe('mid-stream');
     const other = adopting(['db', fromWeb]);
@@ -32,7 +32,7 @@ describe('adoption', () => {
     expect(other.filter.flows.lists.sizes[states.TCP_ESTABLISHED]).toBe(1);
   });
 
-  test('of newly isolated pods only leaves out those that were isolated before, whose connections would be known', () => {
+  test('of newly isolated pods leaves out pods that were isolated before: their connections would be known', () => {
     const scene = new Scene([policy('db', fromWeb)]);
     const both = { ...fromWeb, egress: [rule()] };
     scene.setPolicies([policy('db', both)]);
@@ -44,13 +44,13 @@ describe('adoption', () => {
     expect(fresh.judge(there('A'))).toBe('adopted');
   });
 
-  test('works for SCTP, and not for an echo reply', () => {
+  test('works for SCTP, but not for an echo reply', () => {
     const scene = adopting(['db', { ingress: [rule([from('web')])] }]);
     expect(scene.judge(b.ip(WEB, DB, b.sctp(5, 6, 3)))).toBe('adopted');
     expect(scene.judge(b.ip(WEB, DB, b.echoReply(6)))).toBe('mid-stream');
   });
 
-  test('of datagrams and echo replies is for the moment in which pods become isolated, and nobody else', () => {
+  test('includes datagrams and echo replies only while pods become isolated, and only for those pods', () => {
     const answer = b.ip(DB, WEB, b.echoReply(6));
     const request = b.ip(WEB, DB, b.echoRequest(6));
     const silent = { ingress: [rule([from('web')])], egress: [] };
@@ -72,14 +72,14 @@ describe('adoption', () => {
     }
   });
 
-  test('of a datagram needs that the other side may open its flow', () => {
+  test('of a datagram requires that the other side may open its flow', () => {
     const fresh = new Scene();
     fresh.setPolicies([policy('db', { ingress: [], egress: [] })]);
     fresh.filter.adoption.adoptWhileGrowing('newly-steered', fresh.now + 1000);
     expect(fresh.judge(udpBack)).toBe('egress-denied');
   });
 
-  test('while a set grows ends at once, whatever the clock of the batch says', () => {
+  test('while the isolated set grows ends at once, whatever the clock of the batch says', () => {
     const scene = new Scene([dbFromWeb]);
     scene.filter.adoption.adoptWhileGrowing('all', scene.now + 1000);
     scene.filter.adoption.adoptWhileGrowing('nothing', scene.now + 1);
@@ -90,7 +90,7 @@ describe('adoption', () => {
     expect(adopting(['db', { ingress: [], egress: [] }]).judge(there('A'))).toBe('mid-stream');
   });
 
-  test('ends, also when the clock has wrapped', () => {
+  test('ends, even if the clock has wrapped', () => {
     const scene = adopting(['db', fromWeb]);
     scene.now += 1000;
     expect(scene.judge(there('A'))).toBe('mid-stream');
@@ -98,7 +98,7 @@ describe('adoption', () => {
     expect(scene.judge(there('A'))).toBe('mid-stream');
   });
 
-  test('is off unless asked for', () => {
+  test('is off by default', () => {
     const scene = new Scene([dbFromWeb]);
     scene.now = -5;
     expect(scene.judge(there('A'))).toBe('mid-stream');

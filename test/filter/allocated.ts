@@ -1,18 +1,27 @@
-/** How much a step of the packet path allocates. */
+/** Measures how much a step of the packet path allocates. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** As often as a step is run. */
+/** How often a step is run. */
 export const PACKETS = 1_000_000;
-/** Between two looks at the heap: few enough that what they allocate fits into the young generation and is seen before it is collected. */
+/**
+ * Steps between two readings of the heap size: few enough that their garbage fits into the young
+ * generation and is counted before it is collected.
+ */
 const CHUNK = 10_000;
-/** Bytes per million steps that are noise: an allocation for every hundredth step is at least 160,000. */
+/**
+ * Bytes per million steps that count as noise. An allocation in every hundredth step is at least
+ * 160,000.
+ */
 export const NOISE = 50_000;
 
-/** Bytes that were allocated while `step` ran a million times; the least of a few rounds, as the compiler allocates now and then too. */
+/**
+ * Returns the bytes that a million runs of `step` allocate: the least of a few rounds, because the
+ * compiler sometimes allocates too.
+ */
 export function allocated(step: (i: number) => void): number {
   for (let i = 0; i < PACKETS / 4; i++) step(i);
   let least = Number.POSITIVE_INFINITY;
@@ -31,7 +40,7 @@ export function allocated(step: (i: number) => void): number {
   return least;
 }
 
-/** Bytes that the heap grew by, 0 if it shrank. */
+/** Returns the bytes that the heap grew by, 0 if it shrank. */
 function growth(work: () => void): number {
   const before = process.memoryUsage().heapUsed;
   work();

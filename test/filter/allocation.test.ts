@@ -1,11 +1,11 @@
-/** The promise that the packet path allocates nothing, which is what keeps the garbage collector out of the latency of packets. */
+/** The packet path allocates nothing, so that no garbage collection delays packets. */
 import { describe, expect, test } from 'vitest';
 import { FIRST_DENY } from '../../src/filter/reasons.ts';
 import * as b from '../packet/build.ts';
 import { allocated, NOISE, PACKETS } from './allocated.ts';
 import { audited, DB, DB6, FAR, from, policy, port, rule, Scene, WEB, WEB6 } from './scene.ts';
 
-/** Packets in one buffer, as the queue has them. */
+/** Packets in one buffer, as in the queue. */
 class Batch {
   readonly view: DataView;
   readonly lengths: Int32Array;
@@ -82,7 +82,7 @@ describe('judges a million packets without allocating', () => {
     expect(bytes).toBeLessThan(NOISE);
   });
 
-  test('batches that are announced first', () => {
+  test('in announced batches', () => {
     const scene = new Scene(dbFromWeb, 1000);
     for (const packet of each(64, (n) => [syn4(n), syn6(n)])) scene.judge(packet);
     const batch = new Batch(each(64, (n) => [...both4(n), ...both6(n), b.ip(FAR, WEB, b.tooBig(syn4(n)))]));
@@ -97,7 +97,7 @@ describe('judges a million packets without allocating', () => {
     expect(bytes).toBeLessThan(NOISE);
   });
 
-  test('packets that only audited policies deny, of new flows, known ones and none', () => {
+  test('that only audited policies deny, of new flows, known flows and none', () => {
     const dbIsDeaf = [audited(policy('db', { ingress: [] }))];
     const scene = new Scene(dbIsDeaf, 1000);
     const batch = new Batch(each(64, (n) => [syn4(n), syn6(n), ...udp(n), b.ip(FAR, DB, b.tcp(n, 80)), ...ping(n)]));
@@ -140,7 +140,7 @@ describe('judges a million packets without allocating', () => {
     expect(bytes).toBeLessThan(NOISE);
   });
 
-  test('flows that are judged again by newer tables, revoked and allowed', () => {
+  test('of flows that newer tables judge again, revoked and allowed', () => {
     const scene = new Scene(dbFromWeb, 1000);
     const allowing = scene.filter.table;
     scene.setPolicies([policy('db', { ingress: [], egress: [] })]);
@@ -160,7 +160,7 @@ describe('judges a million packets without allocating', () => {
   });
 });
 
-test('the measurement sees an allocation for every hundredth packet', () => {
+test('the measurement notices an allocation in every hundredth packet', () => {
   const kept: unknown[] = [undefined];
   const bytes = allocated((i) => {
     if (i % 100 === 0) kept[0] = { i };

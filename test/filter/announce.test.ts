@@ -1,4 +1,4 @@
-/** Packets that are announced before they are judged, as a batch is where the flow table is large. */
+/** Packets that are announced before they are judged, as in batches for a large flow table. */
 import { expect, test } from 'vitest';
 import * as b from '../packet/build.ts';
 import { viewOf } from '../packet/build.ts';
@@ -22,7 +22,7 @@ const PACKETS = [
   new Uint8Array(0),
 ];
 
-test('are judged as if they had not been, whichever and however many are announced', () => {
+test('announced packets are judged as if they had not been, whichever and however many are announced', () => {
   const seed = Math.trunc(Math.random() * 0x7fffffff);
   let drawn = seed;
   const draw = (below: number) => {

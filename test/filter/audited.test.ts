@@ -1,4 +1,7 @@
-/** What only audited policies deny passes, is told of for the reason that enforcement would give, and has its replies pass. */
+/**
+ * A packet that only audited policies deny passes. It is reported with the reason that enforcement
+ * would give, and its replies pass.
+ */
 import { describe, expect, test } from 'vitest';
 import type { PolicyRecord } from '../../src/cluster/records.ts';
 import { TCP_SYN_SENT } from '../../src/conntrack/states.ts';
@@ -18,7 +21,7 @@ describe('a packet that opens a flow and that audited policies deny', () => {
     ['ingress', dbFromNobody, '(ingress-denied)'],
     ['egress', webSilent, '(egress-denied)'],
   ] as const)(
-    'of %s passes for the reason that would deny it, and the rest of its flow is established',
+    'for %s passes with the reason that would deny it, and the rest of its flow is established',
     (direction, denying, reason) => {
       const seen = scene(audited(denying));
       expect(judge(seen, there('S'))).toEqual([reason]);
@@ -28,7 +31,7 @@ describe('a packet that opens a flow and that audited policies deny', () => {
     },
   );
 
-  test('has its replies pass where enforced policies would not let them be opened', () => {
+  test('lets its replies pass even if enforced policies would not let them open a flow', () => {
     const seen = scene(audited(dbFromNobody), dbSilent, webDeaf);
     expect(judge(seen, there('S'), back('SA'), udpThere, udpBack)).toEqual([
       '(ingress-denied)',
@@ -39,14 +42,14 @@ describe('a packet that opens a flow and that audited policies deny', () => {
     expect(judge(scene(audited(dbFromNobody), dbSilent, webDeaf), udpBack)).toEqual(['egress-denied']);
   });
 
-  test('is denied where an enforced policy denies it too, for the reason of that one', () => {
+  test('is denied, with that policy’s reason, if an enforced policy denies it too', () => {
     const seen = scene(audited(webSilent), dbFromNobody);
     expect(judge(seen, there('S'))).toEqual(['ingress-denied']);
     expect(seen.direction).toBe('ingress');
     expect(seen.flows).toBe(0);
   });
 
-  test('would be denied by the source first where both sides are audited', () => {
+  test('would be denied by the source first if both sides are audited', () => {
     const seen = scene(audited(webSilent), audited(dbFromNobody));
     expect(judge(seen, there('S'))).toEqual(['(egress-denied)']);
     expect(seen.direction).toBe('egress');
@@ -66,7 +69,7 @@ describe('a packet that opens a flow and that audited policies deny', () => {
     ).toEqual(['(ingress-denied)', '(ingress-denied)', '(fragment)', '(ingress-denied)', '(ingress-denied)']);
   });
 
-  test('is audited no longer than itself', () => {
+  test('does not make the next packet audited', () => {
     const seen = scene(audited(dbFromNobody));
     expect(judge(seen, there('S'), b.ip(WEB, OUTSIDE, b.udp(1, 2)))).toEqual(['(ingress-denied)', 'not-isolated']);
     seen.judge(there('S'));
@@ -77,7 +80,7 @@ describe('a packet that opens a flow and that audited policies deny', () => {
     expect(judge(scene(audited(dbFromNobody)), Uint8Array.of(0x45, 0))).toEqual(['malformed']);
   });
 
-  test('opens a flow anew where the one before is over, and is told of again', () => {
+  test('opens a new flow if the old one is over, and is reported again', () => {
     const seen = scene(audited(dbFromNobody));
     expect(judge(seen, there('S'), back('SA'), there('A'), there('R'), there('S'))).toEqual([
       '(ingress-denied)',
@@ -89,27 +92,27 @@ describe('a packet that opens a flow and that audited policies deny', () => {
     expect(seen.filter.flows.lists.sizes[TCP_SYN_SENT]).toBe(1);
   });
 
-  test('has errors about it pass as related, whatever audited policies say of those', () => {
+  test('lets ICMP errors about it pass as related, whatever audited policies say about those', () => {
     const seen = scene(audited(webDeaf));
     expect(judge(seen, udpThere, b.ip(DB, WEB, b.tooBig(udpThere)))).toEqual(['not-isolated', 'related']);
     expect(judge(seen, b.ip(DB, WEB, b.tooBig(b.ip(WEB, DB, b.udp(9, 9)))))).toEqual(['(ingress-denied)']);
   });
 });
 
-describe('traffic of no known flow', () => {
-  test('passes where all that it concerns is audited, is told of once, and its flow is known', () => {
+describe('a mid-stream packet', () => {
+  test('passes if all policies for it are audited, is reported once, and its flow is known', () => {
     const seen = scene(audited(dbFromWeb), audited(dbSilent));
     expect(judge(seen, there('A'), back('A'), there('A'))).toEqual(['(mid-stream)', 'established', 'established']);
     expect(seen.direction).toBe('egress');
   });
 
-  test('is denied where one of the pods is isolated by an enforced policy, in whatever direction', () => {
+  test('is denied if an enforced policy isolates one of the pods, in either direction', () => {
     for (const enforced of [dbSilent, webDeaf, webSilent]) {
       expect(judge(scene(audited(dbFromWeb), enforced), there('A'))).toEqual(['mid-stream']);
     }
   });
 
-  test('is of the flow that the policies allow, so that it lives on when they are enforced', () => {
+  test('belongs to the flow that the policies allow, so that it survives when they are enforced', () => {
     for (const first of [there('A'), back('A')]) {
       const seen = scene(audited(dbFromWeb), audited(dbSilent));
       seen.judge(first);
@@ -118,7 +121,7 @@ describe('traffic of no known flow', () => {
     }
   });
 
-  test('is revoked with them where they allow it in neither direction', () => {
+  test('is revoked when they are enforced, if they allow it in neither direction', () => {
     const seen = scene(audited(dbFromNobody), audited(dbSilent));
     expect(judge(seen, there('A'))).toEqual(['(mid-stream)']);
     seen.setPolicies([dbFromNobody, dbSilent]);
@@ -134,7 +137,7 @@ describe('traffic of no known flow', () => {
     expect(judge(echo, b.ip(WEB, DB, b.echoReply(6)))).toEqual(['(mid-stream)']);
   });
 
-  test('is adopted where policies that are enforced would adopt it, and would be denied where they would not', () => {
+  test('is adopted if enforced policies would adopt it, and otherwise would be denied', () => {
     const adopting = (...policies: PolicyRecord[]) => {
       const seen = scene(...policies);
       seen.filter.adoption.adoptWhileGrowing('all', seen.now + 1000);
@@ -146,13 +149,13 @@ describe('traffic of no known flow', () => {
       '(mid-stream)',
       '(egress-denied)',
     ]);
-    // The one that could have opened it passes, since it is audited.
+    // Only an audited policy denies the opening packet, so it passes.
     expect(judge(adopting(audited(dbFromNobody), dbSilent), udpBack, back('A'))).toEqual(['adopted', '(mid-stream)']);
   });
 });
 
 describe('a newer table', () => {
-  test('by which audited policies alone deny a flow lets it go on, and tells of it once', () => {
+  test('in which only audited policies deny a flow lets it go on, and reports it once', () => {
     for (const packets of [
       [there('A'), back('A'), there('A')],
       [back('A'), there('A'), back('A')],
@@ -168,7 +171,7 @@ describe('a newer table', () => {
     }
   });
 
-  test('that enforces what was audited leaves allowed flows alone and revokes those that it denies', () => {
+  test('that enforces audited policies keeps allowed flows and revokes denied ones', () => {
     const seen = scene(audited(dbFromWeb), audited(dbSilent));
     const stranger = (flags: string) => there(flags, FAR);
     expect(judge(seen, there('S'), back('SA'), stranger('S'), back('SA', FAR))).toEqual([
@@ -186,7 +189,7 @@ describe('a newer table', () => {
     ]);
   });
 
-  test('that audits what was enforced lets revoked flows pass again, and tells of them', () => {
+  test('that audits enforced policies lets revoked flows pass again, and reports them', () => {
     const seen = scene(dbFromWeb);
     seen.judge(udpThere);
     seen.setPolicies([dbFromNobody]);
@@ -195,7 +198,7 @@ describe('a newer table', () => {
     expect(judge(seen, udpBack, udpThere)).toEqual(['(revoked)', 'established']);
   });
 
-  test('does not tell of a flow by an ICMP error about it', () => {
+  test('does not report a flow because of an ICMP error about it', () => {
     const seen = scene(dbFromWeb);
     seen.judge(udpThere);
     seen.setPolicies([audited(dbFromNobody)]);
@@ -211,7 +214,7 @@ describe('a flow seeded from the kernel that audited policies deny', () => {
   const tcp = { family: 4, protocol: 6, src0: b.word(WEB), dst0: b.word(DB), srcPort: 40000, dstPort: 5432 };
   const seed = (seen: Scene) => seen.filter.seed(Object.assign(new Packet(), tcp), 'established', seen.now);
 
-  test('passes, and is told of once, however often it is seeded', () => {
+  test('passes, and is reported once, however often it is seeded', () => {
     const seen = scene(audited(dbFromNobody), dbSilent);
     seed(seen);
     expect(judge(seen, back('A'), there('A'))).toEqual(['(revoked)', 'established']);
@@ -220,7 +223,7 @@ describe('a flow seeded from the kernel that audited policies deny', () => {
     expect(seen.flows).toBe(1);
   });
 
-  test('lives as long as an open one, though its opening was all that was seen of it', () => {
+  test('lives as long as an open one, though only its opening packet was seen', () => {
     const seen = scene(audited(dbFromNobody), dbSilent);
     expect(judge(seen, there('S'))).toEqual(['(ingress-denied)']);
     seen.now += 60_000;
@@ -230,7 +233,7 @@ describe('a flow seeded from the kernel that audited policies deny', () => {
     expect(seen.flows).toBe(1);
   });
 
-  test('is told of without a packet where it is asked for, and by none then', () => {
+  test('is reported by judgeSeeded without a packet, and then not again', () => {
     const seen = scene(audited(dbFromNobody), dbSilent);
     const ask = () => seen.filter.judgeSeeded(Object.assign(new Packet(), tcp), seen.now);
     expect(ask()).toBe(false);
@@ -241,7 +244,7 @@ describe('a flow seeded from the kernel that audited policies deny', () => {
     expect(judge(seen, back('A'), there('A'))).toEqual(['established', 'established']);
   });
 
-  test('is not told of without a packet where it was told of as it was opened, or is allowed', () => {
+  test('is not reported by judgeSeeded if it was reported when it was opened, or is allowed', () => {
     const seen = scene(audited(dbFromNobody));
     const ask = () => seen.filter.judgeSeeded(Object.assign(new Packet(), tcp), seen.now);
     expect(judge(seen, there('S'))).toEqual(['(ingress-denied)']);

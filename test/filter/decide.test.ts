@@ -56,7 +56,7 @@ describe('the policies alone', () => {
     ['egress allowed', webToAll, b.ip(WEB, OUTSIDE, syn), 'allowed-by-policy'],
     ['egress denied', nothing, b.ip(WEB, OUTSIDE, syn), 'egress-denied'],
     ['egress denied in IPv6', nothing, b.ip(WEB6, OUTSIDE6, syn), 'egress-denied'],
-    ['both deny: egress is told', nothing, b.ip(WEB, DB, syn), 'egress-denied'],
+    ['both deny: the reason is that of egress', nothing, b.ip(WEB, DB, syn), 'egress-denied'],
     [
       'egress allows, ingress denies',
       [...webToAll, policy('db', { ingress: [] })],
@@ -74,21 +74,21 @@ describe('the policies alone', () => {
     ['a pod to itself in IPv6', nothing, b.ip(WEB6, WEB6, syn), 'same-pod'],
     ['an unknown address to itself', nothing, b.ip(OUTSIDE, OUTSIDE, syn), 'same-pod'],
     ['an unknown address to itself in IPv6', nothing, b.ip(OUTSIDE6, OUTSIDE6, syn), 'same-pod'],
-    // What the node itself sends and receives is not forwarded: only a forger would have its address here.
+    // The node's own packets are not forwarded: only a forged packet would have its address here.
     ['from the address of the node', nothing, b.ip(NODE, WEB, syn), 'ingress-denied'],
     ['to the address of the node', nothing, b.ip(WEB, NODE, syn), 'egress-denied'],
     ['from the address of the node in IPv6', nothing, b.ip(NODE6, WEB6, syn), 'ingress-denied'],
     ['a rule without ports allows ICMP', webToAll, b.ip(WEB, OUTSIDE, b.echoRequest(5432)), 'allowed-by-policy'],
     ['the identifier of an ICMP echo is no port', dbFromWeb, b.ip(WEB, DB, b.echoRequest(5432)), 'ingress-denied'],
     ['a first fragment has its ports', dbFromWeb, b.ip(WEB, DB, syn, { more: true }), 'allowed-by-policy'],
-    ['a later fragment where a port is asked for', dbFromWeb, b.ip(WEB, DB, syn, { offset: 800 }), 'fragment'],
+    ['a later fragment if the rule has a port', dbFromWeb, b.ip(WEB, DB, syn, { offset: 800 }), 'fragment'],
     [
-      'a later fragment where no port is asked for',
+      'a later fragment if the rule has no port',
       webToAll,
       b.ip(WEB, OUTSIDE, syn, { offset: 800 }),
       'allowed-by-policy',
     ],
-    ['a later IPv6 fragment where a port is asked for', dbFromWeb, b.ip(WEB6, DB6, syn, { offset: 800 }), 'fragment'],
+    ['a later IPv6 fragment if the rule has a port', dbFromWeb, b.ip(WEB6, DB6, syn, { offset: 800 }), 'fragment'],
     [
       'a later fragment of a protocol without ports',
       nothing,
@@ -109,7 +109,7 @@ describe('the policies alone', () => {
       b.ip(WEB6, DB6, b.echoRequest(1), { ttl: 255 }),
       'egress-denied',
     ],
-    ['ICMP type 135 in IPv4 is none either', nothing, b.ip(WEB, DB, b.icmp(135), { ttl: 255 }), 'egress-denied'],
+    ['nor is ICMP type 135 in IPv4', nothing, b.ip(WEB, DB, b.icmp(135), { ttl: 255 }), 'egress-denied'],
   ])('%s', (_, policies, bytes, expected) => {
     expect(reason(policies, bytes)).toBe(expected);
   });

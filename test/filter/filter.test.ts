@@ -11,7 +11,7 @@ describe('an allowed flow', () => {
     ['UDP', udpThere, udpBack],
     ['UDP in IPv6', b.ip(WEB6, DB6, b.udp(40000, 53)), b.ip(DB6, WEB6, b.udp(53, 40000))],
     ['SCTP', b.ip(WEB, DB, b.sctp(5, 36412, 1)), b.ip(DB, WEB, b.sctp(36412, 5, 2))],
-  ])('takes the replies along, which no rule allows: %s', (_, first, reply) => {
+  ])('lets its replies pass without a rule: %s', (_, first, reply) => {
     const scene = new Scene([dbFromWeb, dbSilent]);
     expect(scene.judgeAll(first, reply, first, reply)).toEqual([
       'allowed-by-policy',
@@ -22,20 +22,20 @@ describe('an allowed flow', () => {
     expect(scene.flows).toBe(1);
   });
 
-  test('of ICMP echo takes the reply along', () => {
+  test('of ICMP echo lets the reply pass', () => {
     const scene = new Scene([dbWithWeb, dbSilent]);
     const ask = (id: number) => b.ip(WEB, DB, b.echoRequest(id));
     expect(scene.judgeAll(ask(5), b.ip(DB, WEB, b.echoReply(5)))).toEqual(['allowed-by-policy', 'established']);
     expect(scene.judge(b.ip(DB, WEB, b.echoReply(6)))).toBe('mid-stream');
   });
 
-  test('of ICMP echo does not take a request of the other side along', () => {
+  test('of ICMP echo does not let a request of the other side pass', () => {
     const scene = new Scene([dbWithWeb, dbSilent]);
     scene.judge(b.ip(WEB, DB, b.echoRequest(5)));
     expect(scene.judge(b.ip(DB, WEB, b.echoRequest(5)))).toBe('egress-denied');
   });
 
-  test('of a protocol without ports takes the replies along', () => {
+  test('of a protocol without ports lets the replies pass', () => {
     const scene = new Scene([dbWithWeb, dbSilent]);
     expect(scene.judgeAll(b.ip(WEB, DB, b.raw(47)), b.ip(DB, WEB, b.raw(47)))).toEqual([
       'allowed-by-policy',
@@ -43,7 +43,7 @@ describe('an allowed flow', () => {
     ]);
   });
 
-  test('goes out of a pod that is isolated for ingress only, and its replies come in', () => {
+  test('leaves a pod that is isolated for ingress only, and its replies come in', () => {
     const scene = new Scene([dbFromNobody]);
     const out = b.ip(DB, OUTSIDE, b.tcp(40000, 443, 'S'));
     const reply = b.ip(OUTSIDE, DB, b.tcp(443, 40000, 'SA'));
@@ -62,7 +62,7 @@ describe('an allowed flow', () => {
     expect(reached(there('A'))).toEqual(['established', 'tcp-time-wait']);
   });
 
-  test('is gone once it was idle for its timeout: the next packet is judged anew', () => {
+  test('is forgotten after its idle timeout: the next packet opens it again', () => {
     const scene = new Scene([dbFromWeb]);
     scene.judge(udpThere);
     scene.now += 40_000;
@@ -105,7 +105,7 @@ describe('without a flow', () => {
     expect(new Scene([dbFromWeb]).judge(packet)).toBe('mid-stream');
   });
 
-  test('an echo reply is denied even where every ICMP is allowed', () => {
+  test('an echo reply is denied even if all ICMP is allowed', () => {
     expect(new Scene([dbWithWeb]).judge(b.ip(WEB, DB, b.echoReply(1)))).toBe('mid-stream');
   });
 
@@ -141,7 +141,7 @@ describe('direction', () => {
   });
 });
 
-test('ports that are all ones are ports', () => {
+test('port 65535 is a port', () => {
   const scene = new Scene([policy('db', { ingress: [rule([from('web')], [port(65535)])] })]);
   scene.judge(b.ip(WEB, DB, b.tcp(65535, 65535, 'S')));
   scene.setPolicies([policy('db', { ingress: [rule([from('web')], [port(65535)])] })]);

@@ -27,7 +27,7 @@ describe('an ICMP error', () => {
     expect(scene.judge(b.ip(router, DB, b.tooBig(back('SA'))))).toBe('related');
   });
 
-  test('that does not go to the sender of what it quotes is judged as any packet', () => {
+  test('to another host than the sender of the quoted packet is judged like any packet', () => {
     const scene = new Scene([dbFromWeb]);
     scene.judge(there('S'));
     expect(scene.judge(b.ip(router, DB, b.tooBig(there('S'))))).toBe('ingress-denied');

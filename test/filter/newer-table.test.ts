@@ -1,4 +1,6 @@
-/** Flows that were judged before: by an older table, or closed, or revoked, and what a SYN does to them. */
+/**
+ * Flows that an older table judged, closed flows and revoked flows, and what a SYN does to them.
+ */
 import { describe, expect, test } from 'vitest';
 import * as states from '../../src/conntrack/states.ts';
 import * as b from '../packet/build.ts';
@@ -6,7 +8,7 @@ import { DB, from, policy, rule, Scene, WEB } from './scene.ts';
 import { back, dbFromNobody, dbFromWeb, dbSilent, there, udpBack, udpThere } from './traffic.ts';
 
 describe('a newer table', () => {
-  test('that still allows a flow leaves it alone, in both directions', () => {
+  test('that still allows a flow keeps it, in both directions', () => {
     const scene = new Scene([dbFromWeb, dbSilent]);
     scene.judgeAll(there('S'), back('SA'), udpThere);
     scene.setPolicies([dbFromWeb, dbSilent]);
@@ -26,7 +28,7 @@ describe('a newer table', () => {
     }
   });
 
-  test('that denies a UDP flow keeps the other side from bringing it back', () => {
+  test('that denies a UDP flow keeps the other side from opening it again', () => {
     const scene = new Scene([dbFromWeb]);
     scene.judgeAll(udpThere, udpBack);
     scene.setPolicies([dbFromNobody]);
@@ -35,7 +37,7 @@ describe('a newer table', () => {
     expect(scene.judge(b.ip(DB, WEB, b.udp(54, 40000)))).toBe('not-isolated');
   });
 
-  test('that allows a revoked flow again lets it live on', () => {
+  test('that allows a revoked flow again restores it', () => {
     const scene = new Scene([dbFromWeb]);
     scene.judgeAll(udpThere, udpBack);
     scene.setPolicies([dbFromNobody]);
@@ -44,14 +46,14 @@ describe('a newer table', () => {
     expect(scene.judgeAll(udpBack, udpThere)).toEqual(['established', 'established']);
   });
 
-  test('that denies what a reply may not do does not matter to the flow', () => {
+  test('does not revoke a flow because it denies new flows in the reply direction', () => {
     const scene = new Scene([dbFromWeb]);
     scene.judgeAll(udpThere);
     scene.setPolicies([dbFromWeb, dbSilent]);
     expect(scene.judge(udpBack)).toBe('established');
   });
 
-  test('leaves a revoked flow denied for as long as packets come, and forgets it when they do not', () => {
+  test('keeps a revoked flow denied as long as packets come, and forgets it afterwards', () => {
     const scene = new Scene([dbFromWeb]);
     scene.judge(udpThere);
     scene.setPolicies([dbFromNobody]);
@@ -80,7 +82,7 @@ describe('a SYN', () => {
     expect(scene.filter.flows.lists.sizes[states.TCP_ESTABLISHED]).toBe(1);
   });
 
-  test('opens a new flow where the old one was closed', () => {
+  test('opens a new flow if the old one was closed', () => {
     const scene = new Scene([dbFromWeb]);
     closed(scene);
     expect(scene.judge(there('S'))).toBe('allowed-by-policy');
@@ -88,7 +90,7 @@ describe('a SYN', () => {
     expect(scene.flows).toBe(1);
   });
 
-  test('of the other side opens a flow of its own where the old one was closed, if the policies let it', () => {
+  test('of the other side opens its own flow if the old one was closed and the policies allow it', () => {
     const scene = new Scene([dbFromWeb]);
     closed(scene);
     expect(scene.judge(back('S'))).toBe('not-isolated');
@@ -96,7 +98,7 @@ describe('a SYN', () => {
     expect(scene.judge(there('SA'))).toBe('revoked');
   });
 
-  test('of the other side is not a reply, in whatever state the flow is', () => {
+  test('of the other side is not a reply, in any state of the flow', () => {
     const history = [there('S'), back('SA'), there('A'), there('FA'), back('FA'), there('A'), there('R')];
     for (let length = 1; length <= history.length; length++) {
       const scene = new Scene([dbFromWeb, dbSilent]);
@@ -107,7 +109,7 @@ describe('a SYN', () => {
     }
   });
 
-  test('of the other side that the policies allow leaves a live flow to its ends', () => {
+  test('of the other side that the policies allow does not disturb a live flow', () => {
     const scene = new Scene([dbFromWeb]);
     scene.judgeAll(there('S'), back('SA'), there('A'));
     expect(scene.judge(back('S'))).toBe('not-isolated');
@@ -115,7 +117,7 @@ describe('a SYN', () => {
     expect(scene.filter.flows.lists.sizes[states.TCP_ESTABLISHED]).toBe(1);
   });
 
-  test('on a revoked flow is judged as any other', () => {
+  test('on a revoked flow is judged like any other', () => {
     const scene = new Scene([dbFromWeb]);
     scene.judgeAll(there('S'), back('SA'), there('A'));
     scene.setPolicies([dbFromNobody]);

@@ -1,4 +1,4 @@
-/** The ruling of a packet is what the rulings of its two directions say together. */
+/** The ruling on a packet combines the rulings on its two directions. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { AUDITED, isDenied, reasonOf, rule, ruleDirection, together } from '../../src/filter/decide.ts';
@@ -26,7 +26,7 @@ const described = (ruling: number) => ({
   reason: reasonOf(ruling),
 });
 
-test('of any packet of random clusters, where pods share addresses too', () => {
+test('holds for any packet of random clusters, even if pods share addresses', () => {
   const seen = { denied: 0, audited: 0, allowed: 0, shared: 0 };
   fc.assert(
     fc.property(inModes(grownHistory), (batches) => {
@@ -43,7 +43,8 @@ test('of any packet of random clusters, where pods share addresses too', () => {
           const whole = described(rule(table, packet));
           const both = described(together(ruleDirection(table, packet, EGRESS), ruleDirection(table, packet, INGRESS)));
           const isShared = shared.has(source) || shared.has(destination);
-          // Which of several pods is meant when nothing is denied, nobody knows.
+          // If nothing is denied and pods share the address, the reason depends on which pod is
+          // meant.
           const compared = isShared && !whole.denied && !whole.audited ? { ...both, reason: whole.reason } : both;
           expect({ source, destination, protocol, port, ...compared }).toEqual({
             source,

@@ -1,4 +1,7 @@
-/** A small cluster with a filter on its node, so that a case is one line: policies, a packet, and the reason of its verdict. */
+/**
+ * A small cluster with a filter on its node, so that a case fits on one line: policies, a packet,
+ * and the reason of its verdict.
+ */
 
 import type {
   ClusterRecord,
@@ -17,7 +20,10 @@ import { viewOf } from '../packet/build.ts';
 
 export const NODE = '10.0.0.254';
 export const NODE6 = 'fd00::fe';
-/** Pods of this node, but `far` of another one. Each has an IPv6 address too: fd00:: and the last octet. */
+/**
+ * Pods of this node, except `far`, which is on another one. Each also has the IPv6 address fd00::
+ * plus the last octet.
+ */
 export const WEB = '10.0.0.1';
 export const WEB6 = 'fd00::1';
 export const DB = '10.0.0.2';
@@ -58,7 +64,7 @@ export const rule = (peers: readonly PolicyPeer[] = [], ports: readonly PolicyPo
   ports,
 });
 
-/** A policy for one pod: isolates it for the directions whose rules are given. */
+/** Returns a policy that isolates one pod for the directions whose rules are given. */
 export function policy(app: string, rules: { ingress?: PolicyRule[]; egress?: PolicyRule[] }): PolicyRecord {
   return {
     kind: 'NetworkPolicy',
@@ -71,7 +77,7 @@ export function policy(app: string, rules: { ingress?: PolicyRule[]; egress?: Po
   };
 }
 
-/** The same, audited. */
+/** Returns the same policy, audited. */
 export function audited(policy: PolicyRecord): PolicyRecord {
   return { ...policy, mode: 'audit' };
 }
@@ -88,7 +94,7 @@ export class Scene {
     this.filter = new Filter(new FlowTable(capacity, {}, [1, 2]), this.#compile(policies));
   }
 
-  /** These policies, and no others, from the next packet on. */
+  /** Uses exactly these policies from the next packet on. */
   setPolicies(policies: readonly PolicyRecord[]): void {
     this.filter.useTable(this.#compile(policies));
   }
@@ -106,7 +112,10 @@ export class Scene {
     return this.filter.direction === 0 ? 'egress' : 'ingress';
   }
 
-  /** The reason of a packet's verdict; in brackets where audited policies alone deny it, so that it passes. */
+  /**
+   * Returns the reason of a packet's verdict, in brackets if only audited policies deny it, so that
+   * it passes.
+   */
   judgeAudited(bytes: Uint8Array): string {
     const reason = this.judge(bytes);
     return this.filter.isAudited ? `(${reason})` : reason;

@@ -25,13 +25,13 @@ describe('a flow seeded from the kernel', () => {
     expect(scene.judge(back('A'))).toBe('established');
   });
 
-  test('is revoked where the policies deny it by now, whoever judged it before', () => {
+  test('is revoked if the policies deny it now, whoever judged it before', () => {
     const scene = new Scene([dbFromNobody]);
     scene.filter.seed(flow(tcp), 'established', scene.now);
     expect(scene.judgeAll(there('A'), back('A'))).toEqual(['revoked', 'revoked']);
   });
 
-  test('takes the place of what was known of it', () => {
+  test('replaces what was known about it', () => {
     const scene = new Scene([dbFromWeb]);
     scene.judge(udpThere);
     scene.setPolicies([dbFromNobody]);
@@ -51,7 +51,7 @@ describe('a flow seeded from the kernel', () => {
     expect(scene.judge(b.ip(DB, WEB, b.icmp(18, 0, 9)))).toBe('mid-stream');
   });
 
-  test('of ICMP is left out where its type neither asks nor answers', () => {
+  test('of ICMP is left out if its type is neither a request nor a reply', () => {
     const scene = new Scene([dbFromWeb]);
     scene.filter.seed(flow({ ...tcp, protocol: 1, srcPort: 9, dstPort: 9, icmpType: 5 }), 'established', scene.now);
     expect(scene.flows).toBe(0);

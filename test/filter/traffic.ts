@@ -1,4 +1,4 @@
-/** The policies of most cases, all about the pod `db`, and the packets between `web` and `db` that they are about. */
+/** The policies of most cases, all about the pod `db`, and the packets between `web` and `db`. */
 import * as b from '../packet/build.ts';
 import { DB, from, policy, port, rule, WEB } from './scene.ts';
 

@@ -18,7 +18,7 @@ function drained(events: FlowEvents): FlowEvent[] {
 }
 
 describe('the ring of flow events', () => {
-  it('gives what was written, once, oldest first, to the other end of the memory', () => {
+  it('returns what was written, once, oldest first, to the reader', () => {
     const memory = FlowEvents.shared();
     const [writer, reader] = [new FlowEvents(memory), new FlowEvents(memory)];
     writer.write(packet(1), INGRESS_DENIED, 1);
@@ -36,7 +36,7 @@ describe('the ring of flow events', () => {
     expect(drained(reader)).toEqual([]);
   });
 
-  it('keeps the oldest and counts what it has no room for, and takes more once it was read', () => {
+  it('keeps the oldest events and counts those that do not fit, and accepts more once it was read', () => {
     const events = new FlowEvents(FlowEvents.shared());
     for (let i = 0; i < CAPACITY + 3; i++) events.write(packet(i), ALLOWED_BY_POLICY, 1);
     expect(events.takeLost()).toBe(3);
@@ -46,14 +46,14 @@ describe('the ring of flow events', () => {
     expect(events.takeLost()).toBe(0);
   });
 
-  it('leaves room for allowed flows, however many are denied', () => {
+  it('keeps room for allowed flows, however many are denied', () => {
     const events = new FlowEvents(FlowEvents.shared());
     for (let i = 0; i < 2 * CAPACITY; i++) events.write(packet(i), INGRESS_DENIED, 1);
     for (let i = 0; i < CAPACITY / 4; i++) events.write(packet(i), ALLOWED_BY_POLICY, 1);
     expect(drained(events).filter(({ reason }) => reason === ALLOWED_BY_POLICY)).toHaveLength(CAPACITY / 4);
   });
 
-  it('is read for as long as there is time, and the rest later or never', () => {
+  it('is read only while there is time; the rest is read later or skipped', () => {
     const events = new FlowEvents(FlowEvents.shared());
     for (let i = 0; i < 10; i++) events.write(packet(i), INGRESS_DENIED, 1);
     const taken: number[] = [];
@@ -74,7 +74,7 @@ describe('the ring of flow events', () => {
     expect(drained(events)).toMatchObject([{ sourcePort: 10 }]);
   });
 
-  it('tells a packet that goes back as its flow was opened', () => {
+  it('reports a reply in the direction in which its flow was opened', () => {
     const events = new FlowEvents(FlowEvents.shared());
     const back = { src0: 0x0a000002, dst0: 0x0a000001, srcPort: 80, dstPort: 7 };
     events.write(Object.assign(packet(1), back), REVOKED, 1, false, true);
@@ -83,7 +83,7 @@ describe('the ring of flow events', () => {
     expect(reversed).toEqual(straight);
   });
 
-  it('takes a million events, most of which it has no room for, without allocating', () => {
+  it('takes a million events without allocating, though most do not fit', () => {
     const events = new FlowEvents(FlowEvents.shared());
     const [denied, allowed] = [packet(1), packet(2, 6)];
     const bytes = allocated((i) => {

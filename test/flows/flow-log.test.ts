@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { FlowLog } from '../../src/flows/flow-log.ts';
 import { flow, note } from './flows.ts';
 
-/** Everything at once. */
+/** More than there is: takes all lines at once. */
 const ALL = 1_000_000;
 
 function ports(log: FlowLog, last = ALL) {
@@ -13,7 +13,7 @@ function ports(log: FlowLog, last = ALL) {
 }
 
 describe('the log of flows', () => {
-  it('has one line for what is repeated, with times and the source port seen last', () => {
+  it('has one line for repeats, with the times and the last source port', () => {
     const log = new FlowLog();
     const seen = (sourcePort: number, now: number) =>
       log.note({ key: 'a', verdict: 'deny', sourcePort, describe: () => flow(80) }, now);
@@ -25,7 +25,7 @@ describe('the log of flows', () => {
     ]);
   });
 
-  it('describes a flow once for as long as the names stay, and begins another line where they mean something else', () => {
+  it('describes a flow once until names change, and begins a new line if the description differs then', () => {
     const log = new FlowLog();
     let descriptions = 0;
     let reason = 'ingress-denied';
@@ -48,7 +48,7 @@ describe('the log of flows', () => {
     expect(ports(log)).toEqual(['80 x10', '80 x5']);
   });
 
-  describe('where an end was known by its address only', () => {
+  describe('if an end was known only by its address', () => {
     const address = '10.0.0.9';
     const NAMELESS = { kind: 'address', address } as const;
     const LATE = { kind: 'pod', namespace: 'shop', name: 'late', address, node: 'n' } as const;
@@ -58,7 +58,7 @@ describe('the log of flows', () => {
         ?.take(ALL)
         .map(({ id, from, to }) => [id, from.kind, to.kind]);
 
-    it('gives the name to the lines that begin no earlier than the pod', () => {
+    it('names it in the lines that begin no earlier than the pod', () => {
       const log = new FlowLog();
       note(log, flow(1, { from: NAMELESS }), 999);
       note(log, flow(2, { from: NAMELESS }), 1000);
@@ -80,7 +80,7 @@ describe('the log of flows', () => {
       expect(names).toEqual([2, 3]);
     });
 
-    it('counts what comes later on the same line, where nothing else is told of it', () => {
+    it('counts later events on the same line if its description is otherwise the same', () => {
       const log = new FlowLog();
       note(log, flow(1, { from: NAMELESS }), 0);
       log.namesChanged();
@@ -89,7 +89,7 @@ describe('the log of flows', () => {
       expect(log.open({})?.take(ALL)).toMatchObject([{ count: 2, from: LATE }]);
     });
 
-    it('gives the line again to those who follow, as the one that it was, and to those who wait for the pod', () => {
+    it('sends the renamed line with its old id to readers that follow, and to readers that wait for the pod', () => {
       const log = new FlowLog({ repeat: 1000 });
       note(log, flow(1, { from: NAMELESS }), 0);
       const [all, one] = [log.open({}), log.open({ pod: 'shop/late' })];
@@ -112,7 +112,7 @@ describe('the log of flows', () => {
     });
   });
 
-  it('holds so many lines, and lets those go that nothing was seen of for the longest time', () => {
+  it('keeps a fixed number of lines, and drops the least recently seen', () => {
     const log = new FlowLog({ lines: 3, repeat: 0 });
     for (const port of [1, 2, 3]) note(log, flow(port), 0);
     note(log, flow(1), 10);
@@ -123,7 +123,7 @@ describe('the log of flows', () => {
     expect(ports(log)).toEqual(['1 x2', '4 x1', '2 x1']);
   });
 
-  it('makes so many new lines of a verdict, and counts what finds none; repeats and the other verdict are not concerned', () => {
+  it('limits the new lines of each verdict and counts what it leaves out; repeats and the other verdict are not affected', () => {
     const log = new FlowLog({ rate: 10, burst: 5 });
     for (let port = 1; port <= 100; port++) note(log, flow(port), 1000);
     note(log, flow(1), 1000);
@@ -134,10 +134,10 @@ describe('the log of flows', () => {
     expect(ports(log)?.slice(6)).toEqual(['6 x1', '7 x1']);
   });
 
-  it('holds no more keys than lines, whatever comes', () => {
+  it('keeps no more keys than lines, whatever comes', () => {
     const log = new FlowLog({ lines: 10, rate: 1e9, burst: 1e9 });
     for (let port = 0; port < 1000; port++) note(log, flow(port), port);
-    // Of what has gone, nothing is left that a repeat could count for.
+    // The dropped line is forgotten, so this begins a new one.
     note(log, flow(5), 2000);
     expect(ports(log)?.at(-1)).toBe('5 x1');
     expect(ports(log)).toHaveLength(10);
@@ -145,7 +145,7 @@ describe('the log of flows', () => {
 });
 
 describe('a reader of the log', () => {
-  it('gets the last lines that match, then what comes, in parts', () => {
+  it('gets the last lines that match, then new ones, in parts', () => {
     const log = new FlowLog();
     for (const port of [1, 2, 3, 4]) note(log, flow(port, { protocol: port === 2 ? 'UDP' : 'TCP' }), 0);
     const reader = log.open({ protocol: 'TCP', last: 2 });
@@ -156,12 +156,12 @@ describe('a reader of the log', () => {
     expect(parts).toEqual([[3, 4], [5, 6], []]);
   });
 
-  it('of nothing that was before gets only what comes', () => {
+  it('that asks for no earlier lines gets only new ones', () => {
     const log = new FlowLog({ burst: 1 });
     for (const port of [1, 2]) note(log, flow(port), 0);
     const [reader, of] = [log.open({ last: 0 }), log.open({ port: 2 })];
     expect(reader?.takeLeftOut()).toBeUndefined();
-    // Whether what was left out would have been among what it asks for, nobody knows.
+    // The reader may not have wanted the event that was left out.
     expect(of?.takeLeftOut()).toEqual({ earlier: 0, flood: 1, slow: 0 });
     note(log, flow(3), 1000);
     expect(reader?.take(ALL).map(({ port }) => port)).toEqual([3]);
@@ -184,7 +184,7 @@ describe('a reader of the log', () => {
     expect(taken()).toEqual([]);
   });
 
-  it('that is slow is told how many of its lines are gone', () => {
+  it('that is slow learns how many lines it missed', () => {
     const log = new FlowLog({ lines: 10, rate: 1e9, burst: 1e9 });
     const [fast, slow, other] = [log.open({}), log.open({}), log.open({ verdict: 'allow' })];
     for (let port = 0; port < 100; port++) {
@@ -195,7 +195,7 @@ describe('a reader of the log', () => {
     expect([fast, slow, other].map((reader) => reader?.takeLeftOut()?.slow)).toEqual([undefined, 90, undefined]);
   });
 
-  it('is told what was left out since the first line that it got', () => {
+  it('learns what was left out since its first line', () => {
     const log = new FlowLog({ rate: 1 });
     log.leaveOut(5);
     note(log, flow(1), 0);
@@ -207,7 +207,7 @@ describe('a reader of the log', () => {
     expect([both, one].map((reader) => reader?.takeLeftOut()?.flood)).toEqual([2, 2]);
   });
 
-  it('waits until there is more, or for so long, or until it is closed', async () => {
+  it('waits for more lines, until a timeout, or until it is closed', async () => {
     const log = new FlowLog();
     const reader = log.open({});
     expect(await reader?.more(1)).toBe(false);
@@ -220,7 +220,7 @@ describe('a reader of the log', () => {
     expect(await reader?.more(600_000)).toBe(true);
   });
 
-  it('is one of so many', () => {
+  it('is refused beyond a fixed number', () => {
     const log = new FlowLog({ readers: 2 });
     const readers = [log.open({}), log.open({})];
     expect(log.open({})).toBeUndefined();

@@ -5,7 +5,7 @@ import { flow } from './flows.ts';
 const read = (text: string) => readFlowQuery(new URLSearchParams(text));
 
 describe('the query of flows', () => {
-  it('has a word for everything, and may have none', () => {
+  it('has a parameter for everything, and may be empty', () => {
     expect(read('')).toEqual({ query: {}, mistakes: [] });
     expect(read('verdict=deny&pod=a/b&port=53/udp&policy=c/d&last=7&follow=no').query).toEqual({
       ...{ verdict: 'deny', pod: 'a/b', port: 53, protocol: 'UDP', policy: 'c/d', last: 7, follow: false },
@@ -26,7 +26,7 @@ describe('the query of flows', () => {
     expect(read(text).mistakes).toEqual([mistake]);
   });
 
-  it('tells all mistakes', () => {
+  it('reports all mistakes', () => {
     expect(read('port=x&last=y').mistakes).toHaveLength(2);
   });
 

@@ -17,7 +17,7 @@ function event(destinationPort: number, reason = ALLOWED_BY_POLICY): FlowEvent {
 function totals(capacity: number): {
   readonly totals: FlowTotals;
   readonly gone: FlowLine[];
-  /** Ports of those that nobody was told of before. */
+  /** Ports of dropped lines that were never reported. */
   readonly untold: (number | null)[];
 } {
   const gone: FlowLine[] = [];
@@ -43,7 +43,7 @@ function totals(capacity: number): {
 }
 
 describe('the flows of a capture', () => {
-  it('are a line each, with how often and from when to when they were seen', () => {
+  it('have a line each, with how often, since when and until when they were seen', () => {
     const { totals: all } = totals(10);
     all.note(event(80), TIME);
     all.note(event(81), TIME + 1);
@@ -61,14 +61,14 @@ describe('the flows of a capture', () => {
     ]);
   });
 
-  it('are a fixed number: one more, and the first is given out as it is', () => {
+  it('are a fixed number: one more, and the first is handed out', () => {
     const { totals: all, gone } = totals(2);
     for (const port of [80, 80, 81, 82]) all.note(event(port), TIME);
     expect(gone).toMatchObject([{ port: 80, count: 2 }]);
     expect(all.lines()).toMatchObject([{ port: 81 }, { port: 82 }]);
   });
 
-  it('are given out one after the other, in the order in which they came, however many there are', () => {
+  it('are handed out one by one, in order, however many there are', () => {
     const { totals: all, gone } = totals(3);
     const ports = Array.from({ length: 1000 }, (_, i) => 1 + i);
     for (const port of ports) all.note(event(port), TIME);
@@ -77,7 +77,7 @@ describe('the flows of a capture', () => {
     expect(gone.at(-1)?.port).toBe(998);
   });
 
-  it('are summed up by policy, most denials first, those that were given out too', () => {
+  it('are summed up by policy, most denials first, including those handed out', () => {
     const { totals: all } = totals(1);
     all.note(event(80), TIME);
     all.note(event(81, INGRESS_DENIED), TIME);
@@ -89,7 +89,7 @@ describe('the flows of a capture', () => {
     ]);
   });
 
-  it('that make room before they were told of are news', () => {
+  it('are news if they are handed out before they were reported', () => {
     const { totals: all, untold } = totals(1);
     all.note(event(80), TIME);
     all.news(TIME, 0);
@@ -97,7 +97,7 @@ describe('the flows of a capture', () => {
     expect(untold).toEqual([81, 82]);
   });
 
-  it('are told of once they are new, and again when they have grown, not more often than is wanted', () => {
+  it('are reported when they are new, and again when they have grown, at most once an interval', () => {
     const { totals: all } = totals(10);
     const news = (now: number) => all.news(now, 1000).map(({ port, count }) => [port, count]);
     all.note(event(80), TIME);

@@ -1,4 +1,4 @@
-/** Flows as a log gets them. */
+/** Flows in the form that a log gets. */
 import type { Flow } from '../../src/flows/flow.ts';
 import type { FlowLog } from '../../src/flows/flow-log.ts';
 

@@ -14,7 +14,10 @@ function pod(name: string, address: string): ClusterRecord {
   return { kind: 'Pod', name, labels: { app: name }, ports: [], ...where };
 }
 
-/** Isolates a pod for one direction, and allows every peer on one port, or nothing. */
+/**
+ * Returns a policy that isolates a pod for one direction, and allows every peer on one port, or
+ * nothing.
+ */
 function policy(name: string, app: string, direction: Direction, port?: number): PolicyRecord {
   const rules = port === undefined ? [] : [{ peers: [], ports: [{ protocol: 'TCP', port } as const] }];
   return {
@@ -63,7 +66,7 @@ describe('flows by policy', () => {
     expect(counts(counter)).toEqual(['out +1 -0', 'in +1 -0', 'in-81 +0 -0']);
   });
 
-  it('that are denied count for every policy that isolates the pod in the direction that denied', () => {
+  it('that are denied count for every policy that isolates the pod in the denied direction', () => {
     const counter = counterOf(
       policy('out', 'web', 'egress'),
       policy('in', 'db', 'ingress', 80),
@@ -74,7 +77,7 @@ describe('flows by policy', () => {
     expect(counts(counter)).toEqual(['out +0 -1', 'in +0 -1', 'in-81 +0 -1']);
   });
 
-  it('that audited policies alone would deny count for those, apart from what is denied', () => {
+  it('that only audited policies would deny count for those, separately from denials', () => {
     const audited = { ...policy('in', 'db', 'ingress', 80), mode: 'audit' } as const;
     const counter = counterOf(audited);
     counter.count({ ...flow(INGRESS_DENIED, 1, 82), audited: true });
@@ -92,7 +95,7 @@ describe('flows by policy', () => {
     expect(counts(counter)).toEqual(['in +0 -2']);
   });
 
-  it('of a policy that is edited go on, of one that is deleted end', () => {
+  it('go on counting for an edited policy, and end with a deleted one', () => {
     const counter = counterOf(policy('in', 'db', 'ingress'));
     counter.count(flow(INGRESS_DENIED, 1, 80));
     apply(counter, [{ type: 'set', record: policy('in', 'db', 'ingress', 80) }]);

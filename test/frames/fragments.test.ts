@@ -9,14 +9,14 @@ describe('datagrams in fragments', () => {
     expect(fragments.reason('a', 30_001)).toBe(UNKNOWN_DATAGRAM);
   });
 
-  it('are a fixed number, the oldest goes first', () => {
+  it('are limited in number; the oldest is dropped first', () => {
     const fragments = new Fragments();
     for (let i = 0; i <= 4096; i++) fragments.judged(`datagram ${i}`, 1, 0);
     expect(fragments.reason('datagram 0', 0)).toBe(UNKNOWN_DATAGRAM);
     expect(fragments.reason('datagram 1', 0)).toBe(1);
   });
 
-  it('of which fragments wait hold no more of them than there is room for, until those that waited in vain are gone', () => {
+  it('hold a limited number of waiting fragments, until those that waited too long expire', () => {
     const fragments = new Fragments();
     for (let i = 0; i < 256; i++) expect(fragments.hold(`datagram ${i % 16}`, Uint8Array.of(i), 0)).toBe(true);
     expect(fragments.hold('one more', Uint8Array.of(1), 1000)).toBe(false);

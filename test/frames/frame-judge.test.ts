@@ -13,7 +13,7 @@ import { icmp, ip, tcp, udp, viewOf } from '../packet/build.ts';
 
 const WEB = '10.0.0.1';
 const DB = '10.0.0.2';
-/** Nothing may reach it, and it may reach nothing. */
+/** A pod that may neither send nor receive. */
 const CLOSED = '10.0.0.4';
 const WEB6 = 'fd00::1';
 const DB6 = 'fd00::2';
@@ -30,7 +30,7 @@ const places = new Places({
   services: [words(SERVICE_ADDRESS)],
 });
 
-/** db lets in TCP and UDP of 5432 from web, and nothing else; web sends what it likes. */
+/** db allows TCP and UDP 5432 from web, and nothing else. web may send anything. */
 function compiled() {
   const compiler = new PolicyCompiler('');
   const allowed = [port(5432), port(5432, 'UDP')];
@@ -75,10 +75,10 @@ function says(packet: Uint8Array): string {
   return others.get(reason) ?? REASONS[reason] ?? '';
 }
 
-describe('traffic that goes on whatever is said about it', () => {
+describe('traffic that is only observed', () => {
   beforeEach(() => start(true));
 
-  it('is forgotten flow by flow, those too that no policy is about', () => {
+  it('is forgotten flow by flow, even if no policy applies', () => {
     expect(says(ip(WEB, DB, udp(1000, 5432)))).toBe('allowed-by-policy');
     expect(says(ip(WEB, '192.0.2.1', udp(5000, 53)))).toBe('not-isolated');
     const known = () => [judge.filter.flows.size, judge.rememberedFlows];
@@ -87,28 +87,28 @@ describe('traffic that goes on whatever is said about it', () => {
     expect(known()).toEqual([0, 0]);
   });
 
-  it('is told of once a flow, and what follows on a denied packet is denied with it, both ways', () => {
+  it('is reported once a flow; later packets of a denied flow are denied with it, both ways', () => {
     expect(says(ip(WEB, DB, tcp(1000, 80, 'S')))).toBe('ingress-denied');
     expect(says(ip(DB, WEB, tcp(80, 1000, 'SA')))).toBe('ingress-denied');
     expect(says(ip(WEB, DB, tcp(1000, 80, 'A')))).toBe('ingress-denied');
     expect(told).toEqual([`ingress-denied ${WEB}:1000 > ${DB}:80`]);
   });
 
-  it('does not take the answer to a denied datagram for a flow of its own, which would allow the next question', () => {
+  it('does not take the reply to a denied datagram for a new flow, which would allow the next request', () => {
     expect(says(ip(WEB, DB, udp(1000, 53)))).toBe('ingress-denied');
     expect(says(ip(DB, WEB, udp(53, 1000)))).toBe('ingress-denied');
     expect(says(ip(WEB, DB, udp(1000, 53)))).toBe('ingress-denied');
     expect(told).toHaveLength(1);
   });
 
-  it('is judged anew when the same ports open another connection', () => {
+  it('is judged again when the same ports open another connection', () => {
     says(ip(WEB, DB, tcp(1000, 80, 'S')));
     says(ip(WEB, DB, tcp(1000, 80, 'R')));
     expect(says(ip(WEB, DB, tcp(1000, 80, 'S')))).toBe('ingress-denied');
     expect(told).toHaveLength(2);
   });
 
-  it('is judged anew by another table', () => {
+  it('is judged again by another table', () => {
     says(ip(WEB, DB, udp(1000, 53)));
     compiler.apply([{ type: 'set', record: policy('db', { ingress: [rule()] }) }]);
     judge.filter.useTable(compiler.compile().table);
@@ -116,7 +116,7 @@ describe('traffic that goes on whatever is said about it', () => {
     expect(says(ip(DB, WEB, udp(53, 1000)))).toBe('established');
   });
 
-  it('is told of where no policy is about it, in the direction in which it was opened', () => {
+  it('is reported if no policy applies, in the direction in which it was opened', () => {
     expect(says(ip('192.0.2.1', WEB, tcp(4000, 80, 'SA')))).toBe('not-isolated');
     expect(says(ip(WEB, '192.0.2.1', tcp(80, 4000, 'A')))).toBe('not-isolated');
     says(ip('192.0.2.1', WEB, udp(53, 5000)));
@@ -124,14 +124,14 @@ describe('traffic that goes on whatever is said about it', () => {
     expect(told).toEqual([`not-isolated ${WEB}:80 > 192.0.2.1:4000`, `not-isolated ${WEB}:5000 > 192.0.2.1:53`]);
   });
 
-  it('is adopted in the middle of a connection that a direction allows', () => {
+  it('is adopted in the middle of a connection that one direction allows', () => {
     expect(says(ip(DB, WEB, tcp(5432, 40_000, 'A')))).toBe('adopted');
     expect(says(ip(WEB, DB, tcp(40_000, 5432, 'A')))).toBe('established');
     expect(says(ip(CLOSED, WEB, tcp(5432, 40_000, 'A')))).toBe('mid-stream');
     expect(told).toEqual([`adopted ${WEB}:40000 > ${DB}:5432`, `mid-stream ${WEB}:40000 > ${CLOSED}:5432`]);
   });
 
-  it('is left out where it shows the address of a Service', () => {
+  it('is left out if it has the address of a Service', () => {
     expect(says(ip(WEB, SERVICE_ADDRESS, tcp(1000, 80, 'S')))).toBe('service');
     expect(says(ip(SERVICE_ADDRESS, WEB, tcp(80, 1000, 'SA')))).toBe('service');
     expect(told).toEqual([]);
@@ -144,10 +144,10 @@ describe('traffic that goes on whatever is said about it', () => {
   });
 });
 
-describe('traffic that is stopped where it is denied', () => {
+describe('traffic that is stopped if it is denied', () => {
   beforeEach(() => start(false));
 
-  it('is told of with every denied packet, and with the first of an allowed flow', () => {
+  it('is reported with every denied packet, and with the first packet of an allowed flow', () => {
     says(ip(WEB, DB, tcp(1000, 80, 'S')));
     says(ip(WEB, DB, tcp(1000, 80, 'S')));
     says(ip(WEB, DB, tcp(1000, 5432, 'S')));
@@ -159,7 +159,7 @@ describe('traffic that is stopped where it is denied', () => {
     ]);
   });
 
-  it('that no policy was about is known when one comes to be: as it was opened it goes on, or is revoked both ways', () => {
+  it('that no policy applied to is known to a new policy: it goes on as it was opened, or is revoked both ways', () => {
     compiler.apply([{ type: 'delete', record: policy('db', { ingress: [] }) }]);
     judge.filter.useTable(compiler.compile().table);
     expect(says(ip(WEB, DB, udp(1000, 5432)))).toBe('not-isolated');
@@ -177,13 +177,13 @@ describe('traffic that is stopped where it is denied', () => {
     expect(says(ip(WEB, DB, udp(1000, 53)))).toBe('revoked');
   });
 
-  it('is not adopted in the middle, and a Service is an address as any other', () => {
+  it('is not adopted in the middle, and a Service is an address like any other', () => {
     expect(says(ip(WEB, DB, tcp(1000, 5432, 'A')))).toBe('mid-stream');
     expect(says(ip(WEB, SERVICE_ADDRESS, tcp(1000, 80, 'S')))).toBe('not-isolated');
   });
 });
 
-describe('what only audited policies deny', () => {
+describe('a packet that only audited policies deny', () => {
   beforeEach(() => {
     start(false);
     compiler.apply([{ type: 'set', record: audited(policy('db', { ingress: [] })) }]);
@@ -196,7 +196,7 @@ describe('what only audited policies deny', () => {
     expect(told).toEqual([`ingress-denied ${WEB}:1000 > ${DB}:80`]);
   });
 
-  it('is told of once where the traffic goes on whatever is said about it, and what follows is established', () => {
+  it('is reported once if traffic is only observed, and its flow is established', () => {
     const { table } = judge.filter;
     start(true);
     judge.filter.useTable(table);
@@ -214,7 +214,7 @@ describe('what only audited policies deny', () => {
     ]);
   });
 
-  it('is allowed between a pod and its own node, and told of so', () => {
+  it('is allowed between a pod and its own node, and is then not audited', () => {
     expect([says(ip(NODE, DB, tcp(1000, 10250, 'S'))), judge.isAudited]).toEqual(['local-node', false]);
   });
 });
@@ -233,13 +233,13 @@ describe.each([
     expect(told).toHaveLength(2);
   });
 
-  it('of another sender does not', () => {
+  it('from another sender does not', () => {
     says(ip(web, db, udp(1000, 5432, { data: 24, length: 64 }), { more: true }));
     const other = db === DB ? '192.0.2.1' : '2001:db8::1';
     expect(says(ip(other, db, udp(1, 2, { data: 24 }), { offset: 32 }))).toBe('early-fragment');
   });
 
-  it('that comes before the first one is given back with it', () => {
+  it('that comes before the first one is returned with it', () => {
     expect(says(ip(web, db, udp(1, 2, { data: 24 }), { offset: 32 }))).toBe('early-fragment');
     judge.fragments.hold(judge.datagram, Uint8Array.of(1), 1000);
     says(ip(web, db, udp(1000, 5432, { data: 24, length: 64 }), { more: true }));
@@ -248,7 +248,7 @@ describe.each([
     expect(judge.released).toEqual([]);
   });
 
-  it('needs no first one where no port decides', () => {
+  it('needs no first one if no port decides', () => {
     expect(says(ip(db, web, icmp(8, 0, 0, 24), { offset: 32 }))).toBe('not-isolated');
   });
 });

@@ -6,10 +6,10 @@ import { concat, cooked, ethernet, nflog } from '../replay/capture-bytes.ts';
 const PACKET = ip('10.0.0.1', '10.0.0.2', tcp(1, 2, 'S'));
 const PACKET6 = ip('fd00::1', 'fd00::2', tcp(1, 2, 'S'));
 
-/** The payload that is found, of the frame as it is or with `more` bytes that were not captured. */
+/** Returns the payload of the frame, as it is or with `more` bytes that were not captured. */
 function payload(bytes: Uint8Array, linkType: number, littleEndian = true, more = 0) {
   const frame = new LinkFrame();
-  // In the middle of a buffer, as it comes.
+  // In the middle of a buffer, as in a capture.
   const view = viewOf(concat([new Uint8Array(7), bytes, Uint8Array.of(0x08, 0x00, 0x45)]));
   frame.read(view, 7, bytes.length, bytes.length + more, linkType, littleEndian);
   const { isIp, captured, length } = frame;
@@ -32,12 +32,12 @@ describe('a captured frame', () => {
     ['Linux cooked v2', 276, (packet: Uint8Array) => cooked(packet, 2)],
     ['NFLOG', 239, nflog],
     ['loopback', 0, (packet: Uint8Array) => concat([Uint8Array.of(2, 0, 0, 0), packet])],
-  ] as const)('of %s shows its IP packet of either family', (_, linkType, wrap) => {
+  ] as const)('of %s contains its IP packet of either family', (_, linkType, wrap) => {
     expect(payload(wrap(PACKET), linkType)).toEqual(found(PACKET));
     expect(payload(wrap(PACKET6), linkType)).toEqual(found(PACKET6));
   });
 
-  it('shows what is behind VLAN tags', () => {
+  it('contains the packet behind VLAN tags', () => {
     expect(payload(ethernet(PACKET, [5]), 1)).toEqual(found(PACKET));
     expect(payload(ethernet(PACKET6, [5, 6]), 1)).toEqual(found(PACKET6));
   });
@@ -47,7 +47,7 @@ describe('a captured frame', () => {
     expect(payload(nflog(PACKET, false), 239, true).isIp).toBe(false);
   });
 
-  it('that was cut still tells how long its packet is', () => {
+  it('that was cut still has the length of its packet', () => {
     expect(payload(ethernet(PACKET).subarray(0, 40), 1, true, 14)).toEqual({
       ...{ isIp: true, captured: 26, length: 40 },
       bytes: [...PACKET.subarray(0, 26)],
@@ -57,7 +57,7 @@ describe('a captured frame', () => {
   it.each([
     ['IPv4', PACKET],
     ['IPv6', PACKET6],
-  ])('of NFLOG that the kernel has cut still tells how long its packet of %s is', (_, packet) => {
+  ])('of NFLOG that the kernel has cut still has the length of its packet of %s', (_, packet) => {
     const cut = packet.subarray(0, packet.length - 4);
     expect(payload(nflog(cut), 239)).toEqual({ ...found(cut), length: packet.length });
   });
@@ -74,7 +74,7 @@ describe('a captured frame', () => {
     expect(payload(bytes, linkType).isIp).toBe(false);
   });
 
-  it('of random bytes never makes it read outside', () => {
+  it('of random bytes is never read past its end', () => {
     for (let length = 0; length < 64; length++) {
       for (const linkType of [0, 1, 12, 101, 108, 113, 228, 229, 239, 276, 9999]) {
         const bytes = Uint8Array.from({ length }, (_, i) => (length * 31 + i * 17 + linkType) & 0xff);

@@ -6,7 +6,7 @@ import { ethernet } from '../replay/capture-bytes.ts';
 
 const NONE: LinkLocalFlags = { arp: false, neighbourDiscovery: false, groups: false, linkAddresses: true };
 
-/** The one flag that lets a frame pass; undefined where it is to be judged. */
+/** Returns the one flag that lets a frame pass; undefined if it is to be judged. */
 function flagOf(bytes: Uint8Array): string | undefined {
   const frame = new LinkFrame();
   frame.read(viewOf(bytes), 0, bytes.length, bytes.length, 1, true);
@@ -45,7 +45,10 @@ describe('traffic of the link', () => {
     ['TCP', ethernet(ip('10.0.0.1', '10.0.0.2', tcp(1, 2)))],
     ['multicast that is routed', ethernet(ip('10.0.0.1', '239.1.1.1', udp(1, 2)))],
     ['multicast of a site', ethernet(ip('fd00::1', 'ff05::1', udp(1, 2)))],
-    ['an address of the link, where metadata services are', ethernet(ip('10.0.0.1', '169.254.169.254', tcp(1, 80)))],
+    [
+      'a link-local address, such as that of metadata services',
+      ethernet(ip('10.0.0.1', '169.254.169.254', tcp(1, 80))),
+    ],
     ['TCP between addresses of the link', ethernet(ip('fe80::1', 'fe80::2', tcp(1, 2)))],
     ['an unknown protocol', frame(0x88b5)],
     ['another group of bridges', frame(0x88b5, [1, 0x80, 0xc2, 0, 0, 0x10])],
@@ -59,7 +62,7 @@ describe('traffic of the link', () => {
     ['a neighbour solicitation between them', ip('fe80::1', 'fe80::2', icmp(135), { ttl: 255 }), undefined],
     ['TCP from one of them to another address', ip('fe80::1', 'fd00::2', tcp(1, 2)), undefined],
     ['TCP between site-local addresses', ip('fec0::1', 'fec0::2', tcp(1, 2)), undefined],
-  ])('%s, where such addresses are to be silent: %j', (_, packet, passes) => {
+  ])('%s, if such addresses must be silent: %j', (_, packet, passes) => {
     const bytes = ethernet(packet);
     const frame = new LinkFrame();
     frame.read(viewOf(bytes), 0, bytes.length, bytes.length, 1, true);

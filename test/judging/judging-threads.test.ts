@@ -1,4 +1,7 @@
-/** The order in which threads are told and replaced, with threads that are none: what a real one does is in queue-workers.test.ts. */
+/**
+ * The order in which threads get commands and are replaced, with fake threads.
+ * queue-workers.test.ts has real ones.
+ */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { JudgingThreads } from '../../src/judging/judging-threads.ts';
 import type { Command } from '../../src/judging/protocol.ts';
@@ -6,7 +9,7 @@ import type { CommandedThread } from '../../src/sys/commanded-thread.ts';
 import { Sequence } from '../../src/sys/sequence.ts';
 import { eventually } from '../patience.ts';
 
-/** A thread that notes its commands, and ends when it is told to or is made to. */
+/** A thread that records its commands, and ends on command or when a test ends it. */
 class Thread {
   failure: Error | undefined;
   readonly commands: Command['type'][] = [];
@@ -36,9 +39,9 @@ describe('threads that judge', () => {
   let started: Thread[];
   let said: string[];
   let threads: JudgingThreads;
-  /** Made to fail when they are bound. */
+  /** Whether binding fails. */
   let cannotBind: boolean;
-  /** Called for each that is started. */
+  /** Called for each thread that is started. */
   let starts: () => void;
 
   beforeEach(async () => {
@@ -75,7 +78,7 @@ describe('threads that judge', () => {
     vi.useRealTimers();
   });
 
-  it('are replaced after a change that is under way, by its table, and told of connections then', async () => {
+  it('are replaced after a change in progress, with its table, and then get the connections', async () => {
     const goOn = Promise.withResolvers<void>();
     const change = sequence.run(async () => {
       await threads.command({ type: 'table', table: newer });
@@ -96,7 +99,7 @@ describe('threads that judge', () => {
     expect(started[1]?.commands).toEqual(['bind']);
   });
 
-  it('that cannot even be started are tried again', async () => {
+  it('that cannot be started are tried again', async () => {
     let refusals = 2;
     starts = () => {
       if (refusals-- > 0) throw new Error('no descriptor left');

@@ -4,7 +4,7 @@ import { pod } from './objects.ts';
 import { until } from './until.ts';
 import { configOf, WatchedCluster } from './watched-cluster.ts';
 
-it('the API server for tests runs in a process of its own, and does there what it is told', async () => {
+it('the API server for tests runs in its own process, and does there what it is told', async () => {
   const server = await startApiServerProcess();
   onTestFinished(() => server.stop());
   await server.call('populate', { pods: 30, podBytes: 2000 });

@@ -1,6 +1,6 @@
 /**
- * The test API server in a process of its own, for benches, and for a network namespace: whatever starts it decides in which one it
- * listens. It is told what to do by messages.
+ * The test API server in a process of its own, for benches and network namespaces: it listens in
+ * the namespace of the process that starts it. Messages control it.
  *
  *     const server = await startApiServerProcess({ host: '0.0.0.0', bookmarkInterval: 5000 });
  *     await server.call('populate', { pods: 100_000 });
@@ -12,7 +12,7 @@ import { once } from 'node:events';
 import { type ApiServerOptions, TestApiServer } from './api-server.ts';
 import { type PopulationShape, population } from './population.ts';
 
-/** What can be asked of it; see TestApiServer. */
+/** The calls that it answers; see TestApiServer. */
 function methodsOf(server: TestApiServer) {
   return {
     url: (host?: string) => server.url(host),
@@ -119,7 +119,7 @@ export async function startApiServerProcess(options: ApiServerOptions = {}): Pro
 }
 
 if (process.argv[1] === import.meta.filename && process.send !== undefined) {
-  // Messages wait in the channel until somebody listens to them.
+  // Messages wait in the channel until it has a listener.
   const methods = methodsOf(await TestApiServer.start(JSON.parse(process.argv[2] ?? '{}')));
   process.on('message', async ({ id, method, args }: Call) => {
     try {
@@ -129,6 +129,6 @@ if (process.argv[1] === import.meta.filename && process.send !== undefined) {
       process.send?.({ id, error: String(error) } satisfies Answer);
     }
   });
-  // Whoever started it is gone.
+  // The parent process is gone.
   process.once('disconnect', () => process.exit());
 }

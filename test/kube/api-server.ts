@@ -1,6 +1,7 @@
 /**
- * A Kubernetes API server for tests: list and watch of Namespaces, Pods, NetworkPolicies and Services in all namespaces, over real HTTP, with
- * versions, pages, bookmarks, streaming lists and expired history as the real one has them, and with every fault that a test asks for
+ * A Kubernetes API server for tests: list and watch of Namespaces, Pods, NetworkPolicies and
+ * Services in all namespaces, over real HTTP. It has versions, pages, bookmarks, streaming lists
+ * and expired history like the real one, and every fault that a test asks for
  * (https://kubernetes.io/docs/reference/using-api/api-concepts/).
  *
  *     const server = await TestApiServer.start();
@@ -25,17 +26,20 @@ import { ServedWatches, type StreamingLists } from './served-watches.ts';
 export interface ApiServerOptions {
   /** @default 127.0.0.1 */
   readonly host?: string;
-  /** @default any that is free */
+  /** @default any free port */
   readonly port?: number;
-  /** PEM texts. With `clientCa` only clients with a certificate of it are let in. */
+  /** PEM texts. With `clientCa` only clients with a certificate signed by it are accepted. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string; readonly clientCa?: string };
-  /** Streaming lists: served, refused with 422 as with the feature off, or ignored as by an old server. @default 'served' */
+  /**
+   * Streaming lists: served, refused with 422 as with the feature off, or ignored as by an old
+   * server. @default 'served'
+   */
   readonly streamingLists?: StreamingLists;
   /** How a watch learns that its version is too old. @default 'status' */
   readonly goneAs?: 'status' | 'event';
-  /** Bytes from which a list is compressed, where the client takes that. @default never */
+  /** Bytes from which a list is compressed, if the client accepts that. @default never */
   readonly compressFrom?: number;
-  /** Milliseconds between bookmarks by themselves. @default none; see `bookmark()` */
+  /** Milliseconds between automatic bookmarks. @default none; see `bookmark()` */
   readonly bookmarkInterval?: number;
 }
 
@@ -44,11 +48,11 @@ export interface LoggedRequest {
   readonly kind: Kind;
   readonly query: Readonly<Record<string, string>>;
   readonly authorization: string | undefined;
-  /** Port of the client: the same one for two requests over one connection. */
+  /** The client's port: the same for two requests over one connection. */
   readonly clientPort: number | undefined;
 }
 
-/** What a user of the kubeconfig logs in with; see client-go's AuthInfo. */
+/** What a kubeconfig's user authenticates with; see client-go's AuthInfo. */
 export type KubeConfigUser = Readonly<Record<string, unknown>>;
 
 const PATHS: Readonly<Record<string, Kind>> = {
@@ -88,7 +92,7 @@ export class TestApiServer {
       tls === undefined
         ? http.createServer(handle)
         : https.createServer({ ...tls, ca: tls.clientCa, requestCert: true, rejectUnauthorized: false }, handle);
-    // Clients keep their connections for as long as they want to, as with the real one.
+    // Clients keep their connections as long as they like, as with the real one.
     this.#server.keepAliveTimeout = 120_000;
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket);
@@ -100,12 +104,12 @@ export class TestApiServer {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** @param host as clients reach it, where that is not the address it listens on */
+  /** @param host address for clients, if it is not the address that the server listens on */
   url(host = this.#options.host ?? '127.0.0.1'): string {
     return `${this.#options.tls === undefined ? 'http' : 'https'}://${host}:${this.port}`;
   }
 
-  /** A kubeconfig for this server. */
+  /** Returns a kubeconfig for this server. */
   kubeConfig(user: KubeConfigUser = { token: 'secret' }, host?: string, cluster: object = {}): string {
     const { tls } = this.#options;
     const trust =
@@ -132,7 +136,7 @@ export class TestApiServer {
     return promise;
   }
 
-  /** Stops listening and cuts every connection. What it knows stays, and it can `listen` again. */
+  /** Stops listening and cuts every connection. It keeps its objects, and can `listen` again. */
   stop(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     clearInterval(this.#bookmarks);
@@ -141,7 +145,7 @@ export class TestApiServer {
     return promise;
   }
 
-  /** Creates or replaces an object; gives back its resourceVersion. */
+  /** Creates or replaces an object. Returns its resourceVersion. */
   set(object: ApiObject): string {
     return this.history.set(object);
   }
@@ -150,7 +154,10 @@ export class TestApiServer {
     return this.history.delete(kind, namespace, name);
   }
 
-  /** Forgets its history: every older resourceVersion and continue token has expired. Open watches go on. */
+  /**
+   * Forgets its history: every older resourceVersion and continue token expires. Open watches go
+   * on.
+   */
   compact(): void {
     this.history.compact();
     this.#lists.forget();
@@ -161,39 +168,42 @@ export class TestApiServer {
     for (const watch of this.watches(kind)) watch.bookmark(this.history.version);
   }
 
-  /** Watches that are open. */
+  /** Returns the open watches. */
   watches(kind?: Kind): ServedWatch[] {
     return this.#watches.open(kind);
   }
 
-  /** TCP connections that are open. */
+  /** Number of open TCP connections. */
   get connections(): number {
     return this.#sockets.size;
   }
 
-  /** Requests so far, oldest first. */
+  /** Returns all requests so far, oldest first. */
   requests(type?: RequestType, kind?: Kind): LoggedRequest[] {
     return this.#requests.filter(
       (request) => (type === undefined || request.type === type) && (kind === undefined || request.kind === kind),
     );
   }
 
-  /** Answers requests that come wrongly; faults are met in the order in which they were asked for. */
+  /** Makes requests fail. Faults apply in the order in which they were added. */
   fail(fault: Fault): void {
     this.#faults.add(fault);
   }
 
-  /** How many answers that were asked for with `fail` nobody has got yet. */
+  /** Returns how many faults added with `fail` have not been used yet. */
   faultsLeft(): number {
     return this.#faults.left;
   }
 
-  /** No fault is left. */
+  /** Drops all remaining faults. */
   heal(): void {
     this.#faults.clear();
   }
 
-  /** Only these bearer tokens are let in from now on; undefined for anybody. Open watches go on, as on a real server. */
+  /**
+   * Accepts only these bearer tokens from now on, or any if undefined. Open watches go on, as on a
+   * real server.
+   */
   acceptTokens(tokens: readonly string[] | undefined): void {
     this.#tokens = tokens;
   }

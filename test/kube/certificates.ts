@@ -1,6 +1,6 @@
 /**
- * Certificates for tests: an authority, and what it signs (RFC 5280), P-256 with SHA-256. Valid until the year 2049, which is the last that
- * UTCTime can say.
+ * Certificates for tests: an authority and the certificates that it signs (RFC 5280), P-256 with
+ * SHA-256. They are valid until 2049, the last year that UTCTime can express.
  */
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 
@@ -31,7 +31,7 @@ export class CertificateAuthority implements Certificate {
     this.key = own.key;
   }
 
-  /** A certificate for a server with these IPv4 addresses and DNS names. */
+  /** Returns a certificate for a server with these IPv4 addresses and DNS names. */
   server(addresses: readonly string[], names: readonly string[] = []): Certificate {
     const alternatives = [
       ...addresses.map((address) => tlv(0x87, Buffer.from(address.split('.').map(Number)))),
@@ -44,7 +44,7 @@ export class CertificateAuthority implements Certificate {
     return this.#issue(name, [], this.key);
   }
 
-  /** @param signer PEM of the key that signs; its own where left out */
+  /** @param signer PEM of the signing key; undefined: its own */
   #issue(subject: string, extensions: readonly Buffer[], signer: string | undefined): Certificate {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const algorithm = sequence(oid(OID.ecdsaWithSha256));
@@ -86,7 +86,7 @@ function oid(hex: string): Buffer {
   return tlv(0x06, Buffer.from(hex, 'hex'));
 }
 
-/** Positive, with its first bit clear. */
+/** Encodes a positive integer, whose first bit must be clear. */
 function integer(value: Buffer): Buffer {
   return tlv(0x02, value);
 }

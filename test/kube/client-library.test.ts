@@ -22,7 +22,7 @@ const refusal = await config.applySecurityAuthentication({ setHeaderParam() {} }
 console.log(JSON.stringify({ refusal, urls: urls.filter((url) => /client-node|undici/.test(url)) }));
 `;
 
-/** The names that a module of the library imports from another. */
+/** Returns the names that a module of the library imports from another. */
 function importedNames(url: string, from: string): readonly string[] {
   return parseAst(readFileSync(fileURLToPath(url), 'utf8')).body.flatMap((node) => {
     if (node.type !== 'ImportDeclaration' || node.source.value !== from) return [];
@@ -32,7 +32,7 @@ function importedNames(url: string, from: string): readonly string[] {
   });
 }
 
-describe('of the client library', () => {
+describe('the client library', () => {
   let refusal: unknown;
   let urls: readonly string[];
   beforeAll(() => {
@@ -40,12 +40,12 @@ describe('of the client library', () => {
     ({ refusal, urls } = JSON.parse(output) as { refusal: unknown; urls: readonly string[] });
   });
 
-  test('one version is used, and the next comes with a commit that runs these tests', () => {
+  test('is pinned to one version, so that a commit with these tests brings the next', () => {
     expect(dependencies['@kubernetes/client-node']).toBe(version);
     expect(version).toMatch(/^\d+\.\d+\.\d+$/);
   });
 
-  test('only the configuration is loaded, none of the models of the API, and no client', () => {
+  test('loads only its configuration, none of the API models, and no client', () => {
     expect(urls.some((url) => url.endsWith('dist/config.js'))).toBe(true);
     const models = urls.filter((url) => url.includes('/models/') || url.includes('/apis/'));
     expect(models, CAUSE).toEqual([]);
@@ -55,20 +55,20 @@ describe('of the client library', () => {
     ).toEqual([]);
   });
 
-  test('the configuration imports the two names that it is given', () => {
+  test('imports only the two replaced names into its configuration', () => {
     const config = urls.filter((url) => url.endsWith('dist/config.js'));
     const names = config.flatMap((url) => importedNames(url, './gen/index.js'));
     expect(names.toSorted(), CAUSE).toEqual(['ServerConfiguration', 'createConfiguration']);
   });
 
-  test('every name of undici that is imported has something in its place', () => {
+  test('imports only names of undici that are replaced', () => {
     const files = urls.filter((url) => url.startsWith('file:') && url.endsWith('.js'));
     const names = new Set(files.flatMap((url) => importedNames(url, 'undici')));
     expect(names.size, CAUSE).toBeGreaterThan(0);
     expect(names.difference(new Set(['Agent', 'ProxyAgent', 'fetch'])), CAUSE).toEqual(new Set());
   });
 
-  test('what uses undici all the same says why it is not there', () => {
+  test('reports why undici is missing if something uses it after all', () => {
     expect(refusal, CAUSE).toBe('podfence does not load undici: see kube/client-library');
   });
 });

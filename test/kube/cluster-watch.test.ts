@@ -4,7 +4,7 @@ import { until } from './until.ts';
 import { configOf, startServer, WatchedCluster, watchCluster } from './watched-cluster.ts';
 
 describe.each(['served', 'refused'] as const)('with streaming lists %s', (streamingLists) => {
-  it('gives a snapshot of the whole cluster, as records', async () => {
+  it('returns a snapshot of the whole cluster, as records', async () => {
     const server = await startServer({ streamingLists });
     server.set(namespace('team', { env: 'prod' }));
     server.set(
@@ -38,7 +38,7 @@ describe.each(['served', 'refused'] as const)('with streaming lists %s', (stream
     ]);
   });
 
-  it('delivers what is set and deleted after the lists', async () => {
+  it('delivers sets and deletes after the lists', async () => {
     const server = await startServer({ streamingLists });
     server.set(pod('default', 'old'));
     const cluster = await watchCluster(server);
@@ -60,7 +60,8 @@ describe.each(['served', 'refused'] as const)('with streaming lists %s', (stream
   it('misses nothing between a list and its watch', async () => {
     const server = await startServer({ streamingLists });
     server.set(pod('default', 'gone'));
-    // The first watch after the list of pods is refused; a streaming list is cut after its end. Meanwhile the cluster changes.
+    // The first watch after the list of pods is refused; a streaming list is cut after its end.
+    // Meanwhile the cluster changes.
     server.fail({ kind: 'Pod', type: 'watch', answer: 'cut' });
     const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
     await cluster.watch.synced;
@@ -75,8 +76,8 @@ describe.each(['served', 'refused'] as const)('with streaming lists %s', (stream
   });
 });
 
-describe('changes that are not taken at once', () => {
-  it('are told of once, and come as one, at most one a record', async () => {
+describe('changes that are fetched later', () => {
+  it('are announced once and delivered as one batch, at most one change a record', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     cluster.held = [];
@@ -108,7 +109,7 @@ describe('before the first lists are complete', () => {
       synced = true;
     });
     await until('two kinds watch', () => cluster.watch.status().kinds.filter(({ watching }) => watching).length === 2);
-    // These come over watches that are open already.
+    // These arrive over watches that are open already.
     server.set(pod('default', 'later'));
     server.set(namespace('later'));
     server.set(policy('default', 'later'));
@@ -131,7 +132,7 @@ describe('before the first lists are complete', () => {
     expect(cluster.watch.status().synced).toBe(true);
   });
 
-  it('a stop rejects what waits for them', async () => {
+  it('a stop rejects the promise of the first lists', async () => {
     const server = await startServer();
     server.fail({ times: 3, answer: 'hang' });
     const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
@@ -143,10 +144,10 @@ describe('before the first lists are complete', () => {
 });
 
 describe('a delivery', () => {
-  it('holds together what came together', async () => {
+  it('keeps together what arrived together', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
-    // A turn of the watch is over meanwhile.
+    // Use up the watch's turn.
     const end = performance.now() + 6;
     while (performance.now() < end);
     const lines = ['a', 'b', 'c'].map((name, index) => {
@@ -203,7 +204,7 @@ describe('a delivery', () => {
 });
 
 describe('stop', () => {
-  it('ends every connection and timer, and nothing is delivered any more', async () => {
+  it('closes every connection and timer, and delivers nothing more', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     await cluster.watch.stop();
@@ -214,7 +215,7 @@ describe('stop', () => {
     expect(cluster.pods()).toEqual([]);
   });
 
-  it('closes connections that wait for the next request', async () => {
+  it('closes idle connections', async () => {
     const server = await startServer({ streamingLists: 'refused' });
     server.fail({ type: 'watch', times: 3, answer: { status: 500 } });
     const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
@@ -234,7 +235,7 @@ describe('stop', () => {
     expect(cluster.clock.running).toEqual([]);
   });
 
-  it('takes back a delivery that is due', async () => {
+  it('cancels a pending delivery', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     server.set(pod('default', 'web'));

@@ -19,7 +19,7 @@ function temporaryFolder(): string {
   return folder;
 }
 
-/** Watches with the configuration that this kubeconfig text gives, through a file. */
+/** Starts a watch with the configuration that a kubeconfig file with this text gives. */
 function watchWith(text: string, environment: Record<string, string> = {}) {
   const kubeconfig = join(temporaryFolder(), 'config');
   writeFileSync(kubeconfig, text);
@@ -27,14 +27,14 @@ function watchWith(text: string, environment: Record<string, string> = {}) {
 }
 
 describe('TLS', () => {
-  it('trusts the authority that the kubeconfig names', async () => {
+  it('trusts the authority in the kubeconfig', async () => {
     const server = await startServer({ tls });
     const { cluster } = watchWith(server.kubeConfig());
     await cluster.watch.synced;
     expect(cluster.watch.status().server).toBe(server.url());
   });
 
-  it('trusts no other', async () => {
+  it('trusts no other authority', async () => {
     const server = await startServer({ tls: { ...tls, ca: new CertificateAuthority('other').cert } });
     const { cluster } = watchWith(server.kubeConfig());
     await until('it is refused', () => cluster.status().restarts.connection > 0);
@@ -42,7 +42,7 @@ describe('TLS', () => {
     expect(server.requests()).toEqual([]);
   });
 
-  it('checks the name that the kubeconfig gives', async () => {
+  it('verifies the server name in the kubeconfig', async () => {
     const server = await startServer({ tls });
     const { cluster } = watchWith(server.kubeConfig(undefined, undefined, { 'tls-server-name': 'api.example' }));
     await cluster.watch.synced;
@@ -52,7 +52,7 @@ describe('TLS', () => {
     await until('it is refused', () => wrong.status().restarts.connection > 0);
   });
 
-  it('logs in with a client certificate', async () => {
+  it('authenticates with a client certificate', async () => {
     const server = await startServer({ tls: { ...tls, clientCa: authority.cert } });
     const { cert, key } = authority.client('podfence');
     const base64 = (text: string) => Buffer.from(text).toString('base64');
@@ -64,7 +64,7 @@ describe('TLS', () => {
     await until('it is refused', () => stranger.status().restarts.unauthorized > 0);
   });
 
-  it('logs in with the next client certificate when the first is refused', async () => {
+  it('authenticates with the next client certificate when the first is refused', async () => {
     const server = await startServer({ tls: { ...tls, clientCa: authority.cert } });
     const userOf = ({ cert, key }: Certificate) => ({
       'client-certificate-data': Buffer.from(cert).toString('base64'),
@@ -80,7 +80,7 @@ describe('TLS', () => {
 });
 
 describe('a service account', () => {
-  it('logs in with its token, and with the next one when that has expired', async () => {
+  it('authenticates with its token, and with the next one when that has expired', async () => {
     const server = await startServer({ tls });
     server.acceptTokens(['first']);
     const root = temporaryFolder();
@@ -109,7 +109,7 @@ describe('a service account', () => {
 });
 
 describe('a token', () => {
-  it('that expires is read again at once when the server says so', async () => {
+  it('that expires is read again as soon as the server says so', async () => {
     const server = await startServer();
     server.acceptTokens(['first']);
     const { cluster, kubeconfig } = watchWith(server.kubeConfig({ token: 'first' }));
@@ -128,7 +128,7 @@ describe('a token', () => {
     expect(cluster.status().restarts.unauthorized).toBe(1);
   });
 
-  it('that is wrong is not tried without pause', async () => {
+  it('that is wrong is not retried without pause', async () => {
     const server = await startServer();
     const { cluster } = watchWith(server.kubeConfig({ token: 'wrong' }));
     server.acceptTokens(['right']);
@@ -137,7 +137,7 @@ describe('a token', () => {
     expect(cluster.watch.status().synced).toBe(false);
   });
 
-  it('stands in a file of its own', async () => {
+  it('can be in a file of its own', async () => {
     const server = await startServer();
     server.acceptTokens(['from-file']);
     const folder = temporaryFolder();
@@ -146,7 +146,7 @@ describe('a token', () => {
     await cluster.watch.synced;
   });
 
-  it('comes from a plugin', async () => {
+  it('can come from a plugin', async () => {
     const server = await startServer();
     server.acceptTokens(['from-plugin']);
     const plugin = join(temporaryFolder(), 'plugin.sh');
@@ -162,7 +162,7 @@ describe('a token', () => {
     await cluster.watch.synced;
   });
 
-  it('is not lost while the kubeconfig is being written', async () => {
+  it('is kept while the kubeconfig is being written', async () => {
     const server = await startServer();
     const { cluster, kubeconfig } = watchWith(server.kubeConfig());
     await cluster.watch.synced;
@@ -185,17 +185,17 @@ describe('a proxy', () => {
     expect(new Set(proxy.targets)).toEqual(new Set([`127.0.0.1:${server.port}`]));
   });
 
-  it('of the environment is used where the kubeconfig has none', async () => {
+  it('of the environment is used if the kubeconfig has none', async () => {
     const proxy = await startConnectProxy();
     onTestFinished(() => proxy.stop());
-    // What runs on this machine is never reached through a proxy, unless it is called by another name.
+    // Loopback addresses never go through a proxy, so the server is reached at another address.
     const server = await startServer({ tls: { ...authority.server(['0.0.0.0']), ca: authority.cert } });
     const { cluster } = watchWith(server.kubeConfig(undefined, '0.0.0.0'), { HTTPS_PROXY: proxy.url });
     await cluster.watch.synced;
     expect(proxy.targets[0]).toBe(`0.0.0.0:${server.port}`);
   });
 
-  it('that cannot be reached is an error like another', async () => {
+  it('that cannot be reached is a connection error like any other', async () => {
     const server = await startServer({ tls });
     const { cluster } = watchWith(server.kubeConfig(undefined, undefined, { 'proxy-url': 'http://127.0.0.1:1' }));
     await until('it is noticed', () => cluster.status().restarts.connection > 0);
@@ -204,7 +204,7 @@ describe('a proxy', () => {
 });
 
 describe('the test server', () => {
-  it('cannot be logged in to with an unknown token', async () => {
+  it('refuses an unknown token', async () => {
     const server = await TestApiServer.start();
     onTestFinished(() => server.stop());
     server.acceptTokens(['known']);

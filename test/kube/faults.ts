@@ -1,15 +1,15 @@
-/** Wrong answers that a test asks for. */
+/** Wrong answers that a test requests. */
 import type { Kind } from './object-history.ts';
 
 export type RequestType = 'list' | 'watch' | 'streaming-list';
 
 export interface Fault {
-  /** Which requests it meets; any where left out. */
+  /** The requests that it applies to; all if left out. */
   readonly type?: RequestType;
   readonly kind?: Kind;
-  /** How many requests it meets. @default 1 */
+  /** How many requests it applies to. @default 1 */
   readonly times?: number;
-  /** So many requests that it would meet are answered properly before. @default 0 */
+  /** How many matching requests are answered properly before. @default 0 */
   readonly skip?: number;
   readonly answer:
     | { readonly status: number; readonly reason?: string; readonly retryAfter?: number; readonly details?: object }
@@ -17,11 +17,13 @@ export interface Fault {
     | { readonly body: string }
     /** The request is read and never answered. */
     | 'hang'
-    /** The connection is broken off. */
+    /** The connection is cut. */
     | 'cut'
     /** The proper answer breaks off after half of its bytes. Lists only. */
     | 'half'
-    /** The proper answer stops after half of its bytes, and the connection stays open. Lists only. */
+    /**
+     * The proper answer stops after half of its bytes, and the connection stays open. Lists only.
+     */
     | 'pause';
 }
 
@@ -32,7 +34,7 @@ export class Faults {
     this.#pending.push({ fault, skip: fault.skip ?? 0, times: fault.times ?? 1 });
   }
 
-  /** Requests that are still to meet one. */
+  /** Number of requests that will still get a fault. */
   get left(): number {
     return this.#pending.reduce((sum, { times }) => sum + times, 0);
   }
@@ -41,7 +43,7 @@ export class Faults {
     this.#pending = [];
   }
 
-  /** The fault that this request is to meet, if any. */
+  /** Returns the fault for this request, if any, and uses it up. */
   take(type: RequestType, kind: Kind): Fault['answer'] | undefined {
     for (const pending of this.#pending) {
       const { fault } = pending;

@@ -28,20 +28,20 @@ function configFor(name: string, cluster: object = {}, user: object = { token: n
 const serverOf = (...args: Parameters<typeof loadKubeConfig>) => loadKubeConfig(...args).getCurrentCluster()?.server;
 
 describe('the configuration', () => {
-  it('is the file that was chosen, before the one of the environment', () => {
+  it('is the chosen file, before the one of the environment', () => {
     const kubeconfig = write('chosen', configFor('chosen'));
     const KUBECONFIG = write('listed', configFor('listed'));
     expect(serverOf({ kubeconfig }, { KUBECONFIG })).toBe('https://chosen.example:6443');
     expect(serverOf({}, { KUBECONFIG })).toBe('https://listed.example:6443');
   });
 
-  it('may be spread over files, of which the first decides the context', () => {
+  it('may be spread over files; the first one sets the context', () => {
     const KUBECONFIG = [write('a', configFor('a')), write('b', configFor('b'))].join(delimiter);
     expect(serverOf({}, { KUBECONFIG })).toBe('https://a.example:6443');
     expect(serverOf({ context: 'b' }, { KUBECONFIG })).toBe('https://b.example:6443');
   });
 
-  it('is the service account of the pod, before the file in the home folder', () => {
+  it('is the pod’s service account, before the file in the home folder', () => {
     const token = join(folder, 'var/run/secrets/kubernetes.io/serviceaccount');
     mkdirSync(token, { recursive: true });
     writeFileSync(join(token, 'token'), 'secret');
@@ -54,7 +54,7 @@ describe('the configuration', () => {
     }
   });
 
-  it('takes the proxy of the environment, unless it has its own', () => {
+  it('uses the proxy of the environment, unless it has its own', () => {
     const plain = write('plain', configFor('plain'));
     const own = write('own', configFor('own', { 'proxy-url': 'http://own:1' }));
     const environment = { HTTPS_PROXY: 'http://environment:2' };
@@ -72,9 +72,9 @@ describe('the configuration', () => {
 
 describe('a configuration that cannot be used', () => {
   it.each([
-    ['a file that is not there', () => ({ kubeconfig: join(folder, 'missing') }), /missing cannot be read: ENOENT/],
+    ['a missing file', () => ({ kubeconfig: join(folder, 'missing') }), /missing cannot be read: ENOENT/],
     [
-      'a context that is not there',
+      'a missing context',
       () => ({ kubeconfig: write('config', configFor('a')), context: 'b' }),
       'no context "b"; its contexts are: a.',
     ],
@@ -84,7 +84,7 @@ describe('a configuration that cannot be used', () => {
       'no current context; its contexts are: none',
     ],
     [
-      'a server that is no address',
+      'a server without a valid address',
       () => ({ kubeconfig: write('config', configFor('a', { server: 'a.example' })) }),
       'names no cluster with a server address such as https://',
     ],

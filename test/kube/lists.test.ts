@@ -25,7 +25,7 @@ describe('a paged list', () => {
     expect(new Set(pages.map(({ clientPort }) => clientPort)).size).toBe(1);
   });
 
-  it('is read compressed where the server compresses', async () => {
+  it('is read compressed if the server compresses', async () => {
     const server = await serverWithPods(1200, { compressFrom: 1 });
     const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
     await cluster.watch.synced;
@@ -33,7 +33,7 @@ describe('a paged list', () => {
   });
 
   it.each(['cut', 'half', { status: 500 }, { body: '<html>' }] as const)(
-    'goes on with the page that failed (%j)',
+    'retries only the page that failed (%j)',
     async (answer) => {
       const server = await serverWithPods(1200);
       server.fail({ type: 'list', kind: 'Pod', skip: 1, times: 3, answer });
@@ -46,7 +46,7 @@ describe('a paged list', () => {
     },
   );
 
-  it('whose continue token has expired is read again, in one piece', async () => {
+  it('is read again in one piece if its continue token has expired', async () => {
     const server = await serverWithPods(1200);
     server.fail({ type: 'list', kind: 'Pod', skip: 1, answer: { status: 410 } });
     const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
@@ -55,7 +55,7 @@ describe('a paged list', () => {
     expect(server.requests('list', 'Pod').map(({ query }) => query.limit)).toEqual(['500', '500', undefined]);
   });
 
-  it('whose continue token is refused again and again begins anew', async () => {
+  it('is restarted if its continue token is refused again and again', async () => {
     const server = await serverWithPods(1200);
     server.fail({ type: 'list', kind: 'Pod', skip: 1, times: 6, answer: { status: 400 } });
     const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
@@ -66,7 +66,7 @@ describe('a paged list', () => {
     expect(continues).toEqual([false, ...Array(6).fill(true), false]);
   });
 
-  it('that pauses for a minute is given up', async () => {
+  it('is given up after a pause of a minute', async () => {
     const server = await serverWithPods(1);
     server.fail({ type: 'list', kind: 'Pod', answer: 'pause' });
     const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
@@ -89,7 +89,7 @@ describe('a streaming list', () => {
     });
   });
 
-  it('that is refused is asked for again after an hour, and not before', async () => {
+  it('that is refused is tried again after an hour, and not before', async () => {
     const server = await startServer({ streamingLists: 'refused' });
     const cluster = await watchCluster(server);
     const relist = async (lists: number) => {
@@ -115,7 +115,7 @@ describe('a streaming list', () => {
     expect(server.requests('list', 'Pod')).toHaveLength(2);
   });
 
-  it('that the server takes for a watch is left for pages at its first bookmark', async () => {
+  it('that the server takes for a watch is replaced by pages at its first bookmark', async () => {
     const server = await startServer({ streamingLists: 'ignored' });
     server.set(pod('default', 'web'));
     const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
@@ -151,7 +151,7 @@ describe('a streaming list', () => {
     expect(cluster.delivered).toEqual(['delete Pod default/gone']);
   });
 
-  it('of which objects change before its end gives them as they are last', async () => {
+  it('returns the last state of objects that change before its end', async () => {
     const server = await startServer({ streamingLists: 'ignored' });
     server.set(pod('default', 'deleted'));
     server.set(pod('default', 'changed', { ip: '10.0.0.1' }));

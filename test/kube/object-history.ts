@@ -1,11 +1,12 @@
 /**
- * What an API server keeps: objects by kind, one version counter for all of them, and the events since some version
+ * What an API server stores: objects by kind, one version counter for all of them, and the events
+ * since some version
  * (https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes).
  */
 
 export type Kind = 'Namespace' | 'Pod' | 'NetworkPolicy' | 'Service';
 
-/** A Kubernetes object as JSON has it. */
+/** A Kubernetes object as JSON. */
 export interface ApiObject {
   readonly kind: Kind;
   readonly apiVersion: string;
@@ -19,7 +20,7 @@ export interface HistoryEvent {
   readonly object: ApiObject;
 }
 
-/** So many events are kept; who asks for older ones has to list again. */
+/** Number of events that are kept. Clients that ask for older ones have to list again. */
 const MAX_EVENTS = 100_000;
 
 export class ObjectHistory {
@@ -38,7 +39,7 @@ export class ObjectHistory {
     return [...this.#of(kind).values()];
   }
 
-  /** Creates or replaces the object; gives back its resourceVersion. */
+  /** Creates or replaces the object. Returns its resourceVersion. */
   set(object: ApiObject): string {
     const key = keyOf(object.kind, object.metadata.name, object.metadata.namespace);
     const type = this.#of(object.kind).has(key) ? 'MODIFIED' : 'ADDED';
@@ -48,7 +49,7 @@ export class ObjectHistory {
     return String(this.#version);
   }
 
-  /** Gives back whether there was such an object. */
+  /** Returns whether there was such an object. */
   delete(kind: Kind, namespace: string | undefined, name: string): boolean {
     const key = keyOf(kind, name, namespace);
     const object = this.#of(kind).get(key);
@@ -64,19 +65,22 @@ export class ObjectHistory {
     this.#compactedTo = this.#version;
   }
 
-  /** The version counter falls back, as after a restore of the storage from a backup; objects stay as they are. */
+  /**
+   * Sets the version counter back, as after a restore of the storage from a backup. Objects stay as
+   * they are.
+   */
   rewind(version: number): void {
     this.#version = version;
     this.compact();
   }
 
-  /** Events after a version; undefined where they are not kept any more. */
+  /** Returns the events after a version; undefined if they are no longer kept. */
   since(version: number, kind: Kind): readonly HistoryEvent[] | undefined {
     if (version < this.#compactedTo) return undefined;
     return this.#events.filter((event) => event.version > version && event.object.kind === kind);
   }
 
-  /** Gives back the function that ends it. */
+  /** Returns the function that ends it. */
   listen(listener: (event: HistoryEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -1,4 +1,4 @@
-/** Kubernetes objects for tests, as an API server gives them. */
+/** Kubernetes objects for tests, as an API server returns them. */
 import type { ApiObject } from './object-history.ts';
 
 export function namespace(name: string, labels: Record<string, string> = {}): ApiObject {
@@ -13,7 +13,7 @@ export function namespace(name: string, labels: Record<string, string> = {}): Ap
 
 export interface PodShape {
   readonly ip?: string;
-  /** When its node took it up, ISO 8601. */
+  /** When its node accepted it, ISO 8601. */
   readonly started?: string;
   readonly node?: string;
   readonly labels?: Record<string, string>;

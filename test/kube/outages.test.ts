@@ -10,13 +10,13 @@ describe('a server in trouble', () => {
     server.fail({ kind: 'Pod', type: 'watch', answer: { status: 429, retryAfter: 7 } });
     server.watches('Pod')[0]?.cut();
     await cluster.clock.elapse(250);
-    // Seven seconds, and jitter of up to a fifth.
+    // Seven seconds, plus a jitter of up to a fifth.
     await cluster.clock.elapse(7700);
     await cluster.isWatching(server);
     expect(cluster.status().restarts.overloaded).toBe(1);
   });
 
-  it('with a burst of errors at the first list is asked again until it answers', async () => {
+  it('with a burst of errors at the first list is retried until it answers', async () => {
     const server = await startServer();
     server.set(pod('default', 'web'));
     server.fail({ kind: 'Pod', times: 4, answer: { status: 503 } });
@@ -26,17 +26,17 @@ describe('a server in trouble', () => {
     expect(cluster.pods()).toEqual(['web']);
   });
 
-  it('that does not know a collection is not hammered at', async () => {
+  it('that does not know a collection is not flooded with requests', async () => {
     const server = await startServer();
     server.fail({ kind: 'NetworkPolicy', times: 4, answer: { status: 404 } });
     const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
-    // The streaming list is refused, and pages are asked for at once.
+    // The streaming list is refused, and pages are requested at once.
     for (const delay of [250, 500, 1000]) await cluster.clock.elapse(delay);
     await cluster.watch.synced;
     expect(server.requests(undefined, 'NetworkPolicy').filter(({ type }) => type !== 'watch')).toHaveLength(5);
   });
 
-  it('that forbids something is named in the log, and asked again', async () => {
+  it('that forbids a request is logged, and asked again', async () => {
     const server = await startServer();
     server.fail({ kind: 'NetworkPolicy', answer: { status: 403, reason: 'Forbidden' } });
     const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
@@ -55,7 +55,7 @@ describe('a server in trouble', () => {
     '{"kind":"PodList","items":[]}',
     '{"kind":"Table","metadata":{"resourceVersion":"9"},"items":[]}',
     '{"kind":"PodList","metadata":{"resourceVersion":"9"},"items":[1]}',
-  ])('that answers a list with %s has not deleted everything', async (body) => {
+  ])('that answers a list with %s does not delete everything', async (body) => {
     const server = await startServer({ streamingLists: 'refused' });
     server.set(pod('default', 'web'));
     const cluster = await watchCluster(server);
@@ -80,7 +80,7 @@ describe('a server in trouble', () => {
     const { port } = server;
     await server.stop();
     const startedAt = cluster.clock.now();
-    // An attempt that is under way has a timer too, of 25 s.
+    // An attempt in progress has a timer too, of 25 s.
     const allWait = () => cluster.clock.running.length === 3 && !cluster.clock.running.includes(25_000);
     while (cluster.clock.now() - startedAt < 3_600_000) {
       await until('all three wait', allWait);

@@ -6,15 +6,18 @@ export interface PopulationShape {
   readonly pods: number;
   /** @default a hundredth of the pods, at least 1 */
   readonly namespaces?: number;
-  /** In each namespace. @default 2 */
+  /** Policies in each namespace. @default 2 */
   readonly policies?: number;
-  /** Pods of one node. @default 50 */
+  /** Pods on each node. @default 50 */
   readonly podsOfNode?: number;
-  /** Bytes of a pod's JSON, about. @default 9000 */
+  /** Approximate size of a pod's JSON in bytes. @default 9000 */
   readonly podBytes?: number;
 }
 
-/** Addresses are 10.0.0.1 and so on in the pods' order; node `node-0` has the first pods. */
+/**
+ * Yields the cluster's objects. Addresses are 10.0.0.1 and so on in the order of the pods; node
+ * `node-0` has the first pods.
+ */
 export function* population(shape: PopulationShape): Generator<ApiObject> {
   const {
     pods,
@@ -23,7 +26,8 @@ export function* population(shape: PopulationShape): Generator<ApiObject> {
     podsOfNode = 50,
     podBytes = 9000,
   } = shape;
-  // What makes real pods large is of no use to podfence: managed fields, environments, conditions. All pods share one text of it.
+  // What makes real pods large is useless to podfence: managed fields, environments, conditions.
+  // All pods share one text in its place.
   const filler = { 'example.com/rest': 'x"{[\\é'.repeat(Math.max(0, Math.round((podBytes - 600) / 9))) };
   for (let index = 0; index < namespaces; index++) {
     const name = `team-${index}`;

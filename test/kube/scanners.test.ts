@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { LineScanner } from '../../src/kube/line-scanner.ts';
 import { ListScanner } from '../../src/kube/list-scanner.ts';
 
-/** Cuts bytes at these places, given as parts of the whole. */
+/** Cuts bytes at these places, given as fractions of the whole. */
 function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
   const at = [0, ...places.map((place) => Math.floor(place * bytes.length)).sort((a, b) => a - b), bytes.length];
   return at.slice(1).map((end, index) => bytes.subarray(at[index], end));
@@ -21,7 +21,7 @@ describe('lines', () => {
     return lines;
   };
 
-  it('come whole from chunks that are cut anywhere, within a character too', () => {
+  it('arrive whole from chunks that are cut anywhere, even within a character', () => {
     fc.assert(
       fc.property(fc.array(text), places, (values, cuts) => {
         const lines = values.map((value) => JSON.stringify(value));
@@ -43,7 +43,7 @@ describe('lines', () => {
     },
   );
 
-  it('that do not end are an error', () => {
+  it('that never end are an error', () => {
     expect(() => linesOf([Buffer.from('a\nb')])).toThrow('in the middle of a line');
   });
 });
@@ -60,7 +60,7 @@ describe('items of a list', () => {
       100,
     );
 
-  it('come whole from chunks that are cut anywhere, whatever stands in and around them', () => {
+  it('arrive whole from chunks that are cut anywhere, whatever is in and around them', () => {
     const map = fc.dictionary(text, json);
     const around = fc.dictionary(
       text.filter((key) => key !== 'items' && key !== '__proto__'),
@@ -107,7 +107,7 @@ describe('items of a list', () => {
     ['<html>'],
     [''],
     ['{"items":[]}}'],
-  ])('that are cut off or no objects are an error (%s)', (chunk) => {
+  ])('that are cut off or not objects are an error (%s)', (chunk) => {
     expect(() => scanText(chunk)).toThrow(expect.objectContaining({ code: 'malformed' }));
   });
 
@@ -117,7 +117,7 @@ describe('items of a list', () => {
     expect(() => scanText(`{"items":[${item}`)).toThrow('longer than 100 bytes');
   });
 
-  it('in an endless answer that is no list are an error', () => {
+  it('in an endless answer that is not a list are an error', () => {
     const scanner = new ListScanner(100);
     expect(() => {
       for (let index = 0; index < 2000; index++) [...scanner.push(Buffer.alloc(1024, 'x'))];

@@ -1,9 +1,9 @@
-/** How the test API server answers a list: in pages of one version, which continue tokens hold together. */
+/** How the test API server answers a list: in pages of one version, linked by continue tokens. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import type { ApiObject, Kind, ObjectHistory } from './object-history.ts';
 
-/** A request that was understood. */
+/** A parsed request. */
 export interface Asked {
   readonly kind: Kind;
   readonly query: Readonly<Record<string, string>>;
@@ -21,21 +21,21 @@ export const API_VERSIONS: Readonly<Record<Kind, string>> = {
 export class ServedLists {
   readonly #history: ObjectHistory;
   readonly #compressFrom: number;
-  /** What pages that are still to come are cut from, by kind and version. */
+  /** The lists that further pages are cut from, by kind and version. */
   readonly #snapshots = new Map<string, readonly ApiObject[]>();
 
-  /** @param compressFrom bytes from which an answer is compressed, where the client takes that */
+  /** @param compressFrom bytes from which an answer is compressed, if the client accepts that */
   constructor(history: ObjectHistory, compressFrom = Number.POSITIVE_INFINITY) {
     this.#history = history;
     this.#compressFrom = compressFrom;
   }
 
-  /** Every continue token has expired. */
+  /** Expires every continue token. */
   forget(): void {
     this.#snapshots.clear();
   }
 
-  /** @param half whether it is to break off in the middle, or to pause there */
+  /** @param half whether the answer breaks off or pauses in the middle */
   answer({ kind, query, request, response }: Asked, half?: 'half' | 'pause'): void {
     const isFirst = query.continue === undefined;
     const { version, from } = isFirst ? { version: this.#history.version, from: 0 } : JSON.parse(query.continue ?? '');
@@ -51,7 +51,7 @@ export class ServedLists {
       metadata.continue = JSON.stringify({ version, from: end });
       metadata.remainingItemCount = objects.length - end;
     }
-    // As the real one, it leaves out kind and apiVersion of the items.
+    // Like the real one, it leaves out kind and apiVersion of the items.
     const items = objects.slice(from, end).map(({ kind: _, apiVersion: __, ...item }) => item);
     const text = JSON.stringify({ kind: `${kind}List`, apiVersion: API_VERSIONS[kind], metadata, items });
     response.setHeader('content-type', 'application/json');

@@ -1,4 +1,7 @@
-/** Single nodes, as the test API server gives and patches them: what takes a taint away needs no list and no watch. */
+/**
+ * Single nodes, as the test API server returns and patches them. Removing a taint needs no list and
+ * no watch.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { isDeepStrictEqual } from 'node:util';
@@ -10,7 +13,7 @@ export interface ServedTaint {
   readonly effect: string;
 }
 
-/** RFC 6902, of which only these operations on this path are understood. */
+/** A JSON patch (RFC 6902). Only these operations on this path are supported. */
 type Operation = { readonly path: string } & (
   | { readonly op: 'test' | 'replace'; readonly value: unknown }
   | { readonly op: 'remove' }
@@ -23,7 +26,7 @@ export class ServedNodes {
   readonly #taints = new Map<string, readonly ServedTaint[]>();
   #isAllowed = true;
   #beforePatch: readonly ServedTaint[][] = [];
-  /** Patches so far, refused ones too. */
+  /** Number of patches so far, including refused ones. */
   patches = 0;
 
   set(name: string, taints: readonly ServedTaint[]): void {
@@ -34,17 +37,17 @@ export class ServedNodes {
     return this.#taints.get(name);
   }
 
-  /** Whether clients have the right to get and patch nodes. */
+  /** Sets whether clients may get and patch nodes. */
   allow(isAllowed: boolean): void {
     this.#isAllowed = isAllowed;
   }
 
-  /** Somebody else sets these taints just before each of the next patches. */
+  /** Sets these taints just before each of the next patches, as another client would. */
   changeBeforePatch(...taints: ServedTaint[][]): void {
     this.#beforePatch = taints;
   }
 
-  /** Gives back whether the request is about a node, and was answered. */
+  /** Returns whether the request was about a node, and so was answered. */
   answer(request: IncomingMessage, response: ServerResponse, isKnown: boolean): boolean {
     const name = PATH.exec(new URL(request.url ?? '/', 'http://server').pathname)?.[1];
     if (name === undefined) return false;
@@ -76,7 +79,7 @@ export class ServedNodes {
     this.#send(response, name);
   }
 
-  /** As the real one, it leaves an empty list out. */
+  /** Like the real one, it leaves out an empty list. */
   #send(response: ServerResponse, name: string): void {
     const taints = this.#taints.get(name) ?? [];
     const node = { kind: 'Node', apiVersion: 'v1', metadata: { name }, spec: taints.length > 0 ? { taints } : {} };

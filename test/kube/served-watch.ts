@@ -1,4 +1,6 @@
-/** The server's side of one watch: events as JSON lines, and every way in which a stream can break. */
+/**
+ * The server's side of one watch: events as JSON lines, and every way in which a stream can break.
+ */
 import type { ServerResponse } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import type { ApiObject, HistoryEvent, Kind } from './object-history.ts';
@@ -9,9 +11,9 @@ export class ServedWatch {
   readonly #response: ServerResponse;
   #frozen = false;
   #pieceSize = Number.POSITIVE_INFINITY;
-  /** What is sent in pieces, so far. */
+  /** Resolves when what is sent in pieces is sent. */
   #trickling: Promise<void> = Promise.resolve();
-  /** Wakes whoever waits for the client to read. */
+  /** Resumes a send that waits for the client to read. */
   #goOn: () => void = () => {};
   /** Lines that wait until the initial events are sent. */
   #waiting: string[] | undefined;
@@ -28,8 +30,8 @@ export class ServedWatch {
   }
 
   /**
-   * Sends objects as ADDED events, no faster than the client reads; what happens meanwhile comes after them.
-   * @param endVersion of the bookmark that ends them; none where left out
+   * Sends objects as ADDED events, no faster than the client reads. Later events follow them.
+   * @param endVersion version of the closing bookmark; undefined: no bookmark
    */
   async initialEvents(objects: readonly ApiObject[], endVersion?: number): Promise<void> {
     const waiting: string[] = [];
@@ -51,14 +53,14 @@ export class ServedWatch {
     this.line({ type, object });
   }
 
-  /** @param endsInitialEvents the bookmark that ends the initial events of a streaming list */
+  /** @param endsInitialEvents whether it closes the initial events of a streaming list */
   bookmark(version: number, endsInitialEvents = false): void {
     const annotations = endsInitialEvents ? { 'k8s.io/initial-events-end': 'true' } : undefined;
     const metadata = { resourceVersion: String(version), creationTimestamp: null, annotations };
     this.line({ type: 'BOOKMARK', object: { kind: this.kind, apiVersion: API_VERSIONS[this.kind], metadata } });
   }
 
-  /** An ERROR event with a Status object. */
+  /** Sends an ERROR event with a Status object. */
   error(code: number, reason: string, details?: object): void {
     const object = { kind: 'Status', apiVersion: 'v1', status: 'Failure', message: reason, reason, code, details };
     this.line({ type: 'ERROR', object });
@@ -69,29 +71,29 @@ export class ServedWatch {
     else this.#waiting.push(toLine(value));
   }
 
-  /** Any bytes, which need be neither a line nor JSON. */
+  /** Sends any bytes, which need be neither a line nor JSON. */
   raw(bytes: string | Uint8Array): void {
     if (this.#frozen) return;
     if (this.#pieceSize === Number.POSITIVE_INFINITY) this.#response.write(bytes);
     else this.#trickling = this.#trickling.then(() => this.#sendPieces(Buffer.from(bytes)));
   }
 
-  /** From now on everything is sent in pieces of so many bytes, a turn of the event loop each. */
+  /** Sends everything from now on in pieces of this many bytes, one a turn of the event loop. */
   trickle(pieceSize: number): void {
     this.#pieceSize = pieceSize;
   }
 
-  /** From now on nothing is sent, and the connection stays open: what the other side sees of a half-open one. */
+  /** Sends nothing from now on and keeps the connection open, like a half-open connection. */
   freeze(): void {
     this.#frozen = true;
   }
 
-  /** Ends the stream in order, as a server does when `timeoutSeconds` are over. */
+  /** Ends the stream properly, as a server does after `timeoutSeconds`. */
   end(): void {
     this.#response.end();
   }
 
-  /** Breaks the connection off. */
+  /** Cuts the connection. */
   cut(): void {
     this.#response.socket?.destroy();
   }

@@ -3,7 +3,10 @@ import type { Kind, ObjectHistory } from './object-history.ts';
 import { type Asked, sendStatus } from './served-lists.ts';
 import { ServedWatch } from './served-watch.ts';
 
-/** Served; refused with 422, as with the feature off; or taken for a watch without a version, as by a server that does not know it. */
+/**
+ * Served; refused with 422, as with the feature off; or taken for a watch without a version, as by
+ * a server that does not know it.
+ */
 export type StreamingLists = 'served' | 'refused' | 'ignored';
 
 export class ServedWatches {

@@ -21,8 +21,8 @@ describe('a backoff', () => {
   });
 });
 
-describe('what a server asks for', () => {
-  it('in its header or its body is waited for, within reason', () => {
+describe('the wait that a server asks for', () => {
+  it('in its header or its body is respected, within reason', () => {
     expect(errorOfStatus(429, {}, '7').retryAfter).toBe(7000);
     expect(errorOfStatus(429, { details: { retryAfterSeconds: 3 } }).retryAfter).toBe(3000);
     expect(errorOfStatus(503, {}, '86400').retryAfter).toBe(300_000);
@@ -52,7 +52,7 @@ it('a connection that failed at every address names each', () => {
   expect(toApiError(error)).toMatchObject({ code: 'connection', message: 'ECONNREFUSED ::1; ECONNREFUSED 127.0.0.1' });
 });
 
-it('an event of a type that is not known is told apart from garbage', () => {
+it('an event of an unknown type is not taken for garbage', () => {
   const line = JSON.stringify({ type: 'MOVED', object: { metadata: { resourceVersion: '1' } } });
   expect(parseWatchEvent(Buffer.from(line))).toEqual({ type: 'unknown', name: 'MOVED' });
 });
@@ -64,7 +64,7 @@ describe('known records', () => {
     return projected;
   };
 
-  it('that come back to what they were are no difference', () => {
+  it('that return to their old value are no difference', () => {
     const records = new KnownRecords<PodRecord>();
     records.set(record('a', '10.0.0.1'));
     records.trackDifferences();
@@ -83,7 +83,7 @@ describe('known records', () => {
     expect(records.hasDifferences).toBe(false);
   });
 
-  it('of a list are the same objects where nothing changed', () => {
+  it('of a list are the same objects if nothing changed', () => {
     const records = new KnownRecords<PodRecord>();
     records.set(record('a', '10.0.0.1'));
     const [before] = records.values();
@@ -93,7 +93,7 @@ describe('known records', () => {
     expect(records.values()[0]).toBe(before);
   });
 
-  it('of a list differ by what it adds, changes and has not, whatever comes and goes while it is read', () => {
+  it('of a list differ by what it adds, changes and lacks, whatever comes and goes while it is read', () => {
     const name = fc.constantFrom('a', 'b', 'c', 'd', 'e');
     const steps = fc.array(fc.tuple(fc.constantFrom('set', 'delete'), name, fc.constantFrom('10.0.0.1', '10.0.0.2')));
     fc.assert(
@@ -130,7 +130,7 @@ describe('known records', () => {
   });
 });
 
-it('shared values are remembered in a bounded number', () => {
+it('only a bounded number of shared values is remembered', () => {
   const values = new SharedValues();
   const first = values.share({ a: '0' });
   expect(values.share({ a: '0' })).toBe(first);
@@ -138,7 +138,7 @@ it('shared values are remembered in a bounded number', () => {
   expect(values.share({ a: '0' })).not.toBe(first);
 });
 
-it('work in turns lets others go first once its turn is over, and not before', async () => {
+it('work in turns yields once its turn is over, and not before', async () => {
   const turns = new Turns();
   let others = 0;
   const other = (async () => {

@@ -12,7 +12,10 @@ const OURS = { key: KEY, effect: 'NoSchedule' };
 const GPU = { key: 'example.com/gpu', value: 'true', effect: 'NoSchedule' };
 const CORDONED = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
 
-/** What takes the taint from node-1, not started, with waits of 250, 500, 1000 ms and so on that the clock of the test passes. */
+/**
+ * Returns what removes the taint from node-1, not started. Its waits are 250, 500, 1000 ms and so
+ * on, by the test's clock.
+ */
 function startupTaint(server: TestApiServer, token = () => 'secret') {
   const clock = new TestClock();
   const log: LogLine[] = [];
@@ -30,7 +33,7 @@ function startupTaint(server: TestApiServer, token = () => 'secret') {
 }
 
 describe('the start-up taint', () => {
-  it('stays until the agent says that all is in force', async () => {
+  it('stays until the agent says that everything is in force', async () => {
     const server = await startServer();
     server.nodes.set('node-1', [OURS]);
     const { taint } = startupTaint(server);
@@ -39,7 +42,7 @@ describe('the start-up taint', () => {
     expect(server.nodes.taints('node-1')).toEqual([OURS]);
   });
 
-  it('is taken away with every effect, and no other taint, and of no other node', async () => {
+  it('is removed with every effect; other taints and other nodes keep theirs', async () => {
     const server = await startServer();
     const all = [GPU, OURS, { ...OURS, effect: 'NoExecute', value: 'true' }];
     server.nodes.set('node-1', all);
@@ -54,7 +57,7 @@ describe('the start-up taint', () => {
     ]);
   });
 
-  it('is not missed where the node has none, and nothing is written there', async () => {
+  it('may be absent from the node; then nothing is written', async () => {
     const server = await startServer();
     server.nodes.set('node-1', [GPU]);
     const { taint, becomes } = startupTaint(server);
@@ -63,7 +66,7 @@ describe('the start-up taint', () => {
     expect(server.nodes.patches).toBe(0);
   });
 
-  it('goes without a taint that somebody set meanwhile being lost', async () => {
+  it('is removed without losing a taint that another client sets meanwhile', async () => {
     const server = await startServer();
     server.nodes.set('node-1', [OURS]);
     server.nodes.changeBeforePatch([OURS, CORDONED], [CORDONED, OURS, GPU]);
@@ -76,7 +79,7 @@ describe('the start-up taint', () => {
     expect(server.nodes.patches).toBe(3);
   });
 
-  it('stays without the right, which the log says once, and goes when the right is there', async () => {
+  it('stays while the right is missing, which is logged once, and is removed once the right is there', async () => {
     const server = await startServer();
     server.nodes.set('node-1', [OURS]);
     server.nodes.allow(false);
@@ -98,7 +101,7 @@ describe('the start-up taint', () => {
     expect(server.nodes.taints('node-1')).toEqual([]);
   });
 
-  it('of a node that the cluster does not have is told of, with what may be wrong', async () => {
+  it('of a node that the cluster does not have is logged, with the likely cause', async () => {
     const server = await startServer();
     const { taint, log, becomes } = startupTaint(server);
     taint.start();
@@ -106,7 +109,7 @@ describe('the start-up taint', () => {
     expect(log.map(({ msg }) => msg)).toEqual([expect.stringContaining('is --node-name right?')]);
   });
 
-  it('is asked for again with new credentials after a 401', async () => {
+  it('is retried with new credentials after a 401', async () => {
     const server = await startServer();
     server.nodes.set('node-1', [OURS]);
     server.acceptTokens(['renewed']);
@@ -119,7 +122,7 @@ describe('the start-up taint', () => {
     await becomes('removed');
   });
 
-  it('is nobody’s business any more once the agent stops, in the middle of a wait', async () => {
+  it('is left alone once the agent stops, even in the middle of a wait', async () => {
     const server = await startServer();
     server.nodes.set('node-1', [OURS]);
     server.nodes.allow(false);

@@ -1,4 +1,4 @@
-/** A clock that stands still until a test turns it. */
+/** A clock that stands still until a test advances it. */
 import type { Clock } from '../../src/kube/clock.ts';
 import { until } from './until.ts';
 
@@ -22,12 +22,12 @@ export class TestClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
-  /** Durations in ms of the timers that run. */
+  /** Durations in ms of the running timers. */
   get running(): number[] {
     return [...this.#timers].map(({ duration }) => duration);
   }
 
-  /** Lets time pass, and calls back what is due, in its order. */
+  /** Lets time pass, and runs the callbacks that are due, in order. */
   advance(milliseconds: number): void {
     const end = this.#now + milliseconds;
     while (true) {
@@ -40,7 +40,7 @@ export class TestClock implements Clock {
     this.#now = end;
   }
 
-  /** Waits until so many timers of this duration in ms run, and lets it pass. */
+  /** Waits until `count` timers of this duration in ms run, and then lets it pass. */
   async elapse(duration: number, count = 1): Promise<void> {
     const isReached = () => this.running.filter((running) => running === duration).length >= count;
     await until(`${count} timers of ${duration} ms run`, isReached, () => `those that run: ${this.running}`);

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 
-/** Waits for a condition that something else brings about. Fails after ten seconds, and says what was waited for. */
+/** Waits for a condition. Fails after ten seconds with the description of what it waited for. */
 export async function until(description: string, condition: () => boolean, state?: () => string): Promise<void> {
   const deadline = performance.now() + 10_000;
   while (!condition()) {

@@ -4,7 +4,7 @@ import { until } from './until.ts';
 import { startServer, watchCluster } from './watched-cluster.ts';
 
 describe('a watch that breaks', () => {
-  it('goes on from the last event, after a short wait', async () => {
+  it('resumes from the last event, after a short wait', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     const version = server.set(pod('default', 'before'));
@@ -22,7 +22,7 @@ describe('a watch that breaks', () => {
     });
   });
 
-  it('goes on from the last bookmark where nothing happened since', async () => {
+  it('resumes from the last bookmark if nothing happened since', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     const version = server.set(pod('default', 'web'));
@@ -36,7 +36,7 @@ describe('a watch that breaks', () => {
     expect(cluster.status('Namespace')).toMatchObject({ lists: 1, restarts: { expired: 0 } });
   });
 
-  it('is asked to end by itself after five to ten minutes, and to send bookmarks', async () => {
+  it('asks the server to end it after five to ten minutes, and to send bookmarks', async () => {
     const server = await startServer({ streamingLists: 'refused' });
     await watchCluster(server);
     expect(server.requests('watch')).toHaveLength(3);
@@ -45,7 +45,7 @@ describe('a watch that breaks', () => {
     }
   });
 
-  it('goes on at once when the server ends it in order', async () => {
+  it('resumes at once when the server ends it properly', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     cluster.clock.advance(60_000);
@@ -54,7 +54,7 @@ describe('a watch that breaks', () => {
     expect(cluster.status()).toMatchObject({ restarts: { ended: 1 }, lastError: undefined });
   });
 
-  it('is not hammered at when the server ends each at once', async () => {
+  it('does not flood a server that ends each watch at once', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     for (const delay of [250, 500, 1000]) {
@@ -65,7 +65,7 @@ describe('a watch that breaks', () => {
     expect(cluster.status().restarts.ended).toBe(3);
   });
 
-  it('is asked for anew where nothing happens and no bookmark comes, without a failure, for as long as it is so', async () => {
+  it('is renewed, without a failure, as long as there are neither events nor bookmarks', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     const version = cluster.status().resourceVersion;
@@ -92,7 +92,7 @@ describe('a watch that breaks', () => {
     await cluster.isDelivered('set Pod default/unseen');
   });
 
-  it('of a server that has died without a word is found out within two minutes, and told; so is its return, once', async () => {
+  it('of a server that died silently is noticed within two minutes and logged once, as is its return', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     server.fail({ kind: 'Pod', times: 2, answer: 'hang' });
@@ -144,7 +144,7 @@ describe('a watch that breaks', () => {
       'no resourceVersion',
     ],
     ['with a line that does not end', (raw: (text: string) => void) => raw('x'.repeat(9 * 1024 * 1024)), 'longer than'],
-  ])('%s goes on from the last event', async (_, spoil, message) => {
+  ])('that ends %s resumes from the last event', async (_, spoil, message) => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     const [watch] = server.watches('Pod');
@@ -158,7 +158,7 @@ describe('a watch that breaks', () => {
     expect(cluster.status().lists).toBe(1);
   });
 
-  it('again and again, though the server answers, is begun with a new list', async () => {
+  it('that breaks again and again, though the server answers, starts over with a new list', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     server.fail({ type: 'watch', kind: 'Pod', times: 5, answer: { body: 'garbage\n' } });
@@ -168,7 +168,7 @@ describe('a watch that breaks', () => {
     expect(cluster.batches).toEqual([]);
   });
 
-  it('waits longer each time, thirty seconds at most, and starts short again after a healthy time', async () => {
+  it('waits longer each time, up to thirty seconds, and starts short again after a healthy time', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     server.fail({ kind: 'Pod', times: 9, answer: 'cut' });
@@ -184,7 +184,7 @@ describe('a watch that breaks', () => {
     await until('it watches again', () => cluster.status().watching);
   });
 
-  it('with an error other than 410 goes on from the last event', async () => {
+  it('with an error other than 410 resumes from the last event', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     server.watches('Pod')[0]?.error(500, 'InternalError');
@@ -196,26 +196,23 @@ describe('a watch that breaks', () => {
 });
 
 describe('expired history (410)', () => {
-  it.each(['status', 'event'] as const)(
-    'as %s: a new list, of which only the differences are delivered',
-    async (goneAs) => {
-      const server = await startServer({ goneAs });
-      for (const name of ['same', 'changed', 'deleted']) server.set(pod('default', name, { ip: '10.0.0.1' }));
-      const cluster = await watchCluster(server);
-      for (const watch of server.watches('Pod')) watch.freeze();
-      server.set(pod('default', 'changed', { ip: '10.0.0.9' }));
-      server.set(pod('default', 'added', { ip: '10.0.0.1' }));
-      server.delete('Pod', 'default', 'deleted');
-      server.compact();
-      for (const watch of server.watches('Pod')) watch.cut();
-      await cluster.clock.elapse(250);
-      await cluster.isDelivered('delete Pod default/deleted');
-      expect(cluster.batches).toHaveLength(1);
-      expect(cluster.batches[0]?.[0]).toBe('delete Pod default/deleted');
-      expect(cluster.batches[0]?.slice(1).sort()).toEqual(['set Pod default/added', 'set Pod default/changed']);
-      expect(cluster.status()).toMatchObject({ synced: true, lists: 2, restarts: { expired: 1 } });
-    },
-  );
+  it.each(['status', 'event'] as const)('as %s: a new list, and only the differences are delivered', async (goneAs) => {
+    const server = await startServer({ goneAs });
+    for (const name of ['same', 'changed', 'deleted']) server.set(pod('default', name, { ip: '10.0.0.1' }));
+    const cluster = await watchCluster(server);
+    for (const watch of server.watches('Pod')) watch.freeze();
+    server.set(pod('default', 'changed', { ip: '10.0.0.9' }));
+    server.set(pod('default', 'added', { ip: '10.0.0.1' }));
+    server.delete('Pod', 'default', 'deleted');
+    server.compact();
+    for (const watch of server.watches('Pod')) watch.cut();
+    await cluster.clock.elapse(250);
+    await cluster.isDelivered('delete Pod default/deleted');
+    expect(cluster.batches).toHaveLength(1);
+    expect(cluster.batches[0]?.[0]).toBe('delete Pod default/deleted');
+    expect(cluster.batches[0]?.slice(1).sort()).toEqual(['set Pod default/added', 'set Pod default/changed']);
+    expect(cluster.status()).toMatchObject({ synced: true, lists: 2, restarts: { expired: 1 } });
+  });
 
   it('a list that breaks in the middle changes nothing', async () => {
     const server = await startServer({ streamingLists: 'refused' });
@@ -235,14 +232,14 @@ describe('expired history (410)', () => {
     expect(cluster.delivered).toEqual(['delete Pod default/gone']);
   });
 
-  it('again and again is not answered with list after list', async () => {
+  it('again and again does not cause list after list', async () => {
     const server = await startServer();
     const cluster = await watchCluster(server);
     server.fail({ type: 'watch', kind: 'Pod', times: 4, answer: { status: 410 } });
     server.fail({ type: 'streaming-list', kind: 'Pod', times: 3, answer: { status: 410 } });
     cluster.clock.advance(10_000);
     server.watches('Pod')[0]?.end();
-    // The first time at once; then with waits that grow.
+    // The first list is requested at once, later ones after growing waits.
     for (const delay of [500, 1000]) await cluster.clock.elapse(delay);
     await until('it counts them', () => cluster.status().restarts.expired >= 3);
   });

@@ -1,4 +1,4 @@
-/** A ClusterWatch on a TestApiServer, over real HTTP and with a clock that the test turns. */
+/** A ClusterWatch on a TestApiServer, over real HTTP and with a clock that the test advances. */
 import { KubeConfig } from '@kubernetes/client-node';
 import pino from 'pino';
 import { onTestFinished } from 'vitest';
@@ -18,7 +18,7 @@ export async function startServer(options: ApiServerOptions = {}): Promise<TestA
   return server;
 }
 
-/** A configuration from the text of a kubeconfig. */
+/** Returns the configuration in a kubeconfig's text. */
 export function configOf(kubeConfig: string): KubeConfig {
   const config = new KubeConfig();
   config.loadFromString(kubeConfig);
@@ -38,7 +38,7 @@ export class WatchedCluster {
   readonly changes: ClusterChange[] = [];
   readonly receivedAt: number[] = [];
   readonly log: LogLine[] = [];
-  /** Deliveries that wait to be called; undefined where each is made as it comes. */
+  /** Deliveries that wait to be called; undefined if each is made at once. */
   held: (() => void)[] | undefined;
   readonly watch: ClusterWatch;
 
@@ -65,7 +65,7 @@ export class WatchedCluster {
     onTestFinished(() => this.watch.stop());
   }
 
-  /** All that was delivered. */
+  /** Everything that was delivered. */
   get delivered(): string[] {
     return this.batches.flat();
   }
@@ -88,7 +88,7 @@ export class WatchedCluster {
     );
   }
 
-  /** A watch of every kind is open on the server, and the client knows it. */
+  /** Resolves when a watch of every kind is open on the server, and the client knows it. */
   async isWatching(server: TestApiServer): Promise<void> {
     await until('a watch of every kind is open', () => {
       const kinds = this.watch.status().kinds;
@@ -97,7 +97,7 @@ export class WatchedCluster {
   }
 }
 
-/** Watches the server's cluster, past the first lists. */
+/** Watches the server's cluster. Resolves after the first lists. */
 export async function watchCluster(server: TestApiServer): Promise<WatchedCluster> {
   const cluster = new WatchedCluster(() => configOf(server.kubeConfig()));
   await cluster.watch.synced;

@@ -1,4 +1,4 @@
-/** Small clusters written down in one line an object. */
+/** Small clusters written in one line an object. */
 import type { ContainerPort, Labels, PodRecord, PolicyRecord } from '../../src/cluster/records.ts';
 import type { LabInput } from '../../src/lab/plan.ts';
 import type { ServiceRecord } from '../../src/manifests/services.ts';
@@ -23,7 +23,10 @@ function containerPort(text: string): ContainerPort {
   return { protocol: protocol as ContainerPort['protocol'], port: Number(port), ...(name ? { name } : {}) };
 }
 
-/** `service('shop/web', ['10.96.0.1'], {app: 'web'}, 'TCP 80 http 30080')`: protocol, port, target port, node port. */
+/**
+ * `service('shop/web', ['10.96.0.1'], {app: 'web'}, 'TCP 80 http 30080')`: protocol, port, target
+ * port, node port.
+ */
 export function service(
   key: string,
   clusterIPs: readonly string[],

@@ -3,7 +3,7 @@ import { findHost } from '../../src/lab/host-names.ts';
 
 const hosts = ['shop/frontend-1', 'shop/frontend-2', 'shop/db-0', 'other/db-0', 'client'];
 
-test('a host is found by its whole name, or by its name alone where that is unique', () => {
+test('a host is found by its full name, or by its name alone if that is unique', () => {
   expect(findHost('shop/db-0', hosts)).toBe('shop/db-0');
   expect(findHost('frontend-2', hosts)).toBe('shop/frontend-2');
   expect(findHost('client', hosts)).toBe('client');
@@ -18,6 +18,6 @@ test.each([
     'zzzzzz',
     'there is no zzzzzz in the lab, but there are shop/frontend-1, shop/frontend-2, shop/db-0, other/db-0, client',
   ],
-])('for %s it says what was probably meant', (name, message) => {
+])('for %s the error says what was probably meant', (name, message) => {
   expect(() => findHost(name, hosts)).toThrow(message);
 });

@@ -35,7 +35,7 @@ test('each family gets the rules of its own addresses', () => {
   expect(rules(AF_INET6, both).join()).not.toContain('10.96');
 });
 
-test('what goes back to its own sender, and what comes by a node port, is masqueraded', () => {
+test('traffic back to its own sender, and through a node port, is masqueraded', () => {
   const found = rules(AF_INET, service('a/web', ['10.96.0.1'], { app: 'web' }, 'TCP 80 8080 30080'));
   expect(found).toContain('-A LAB-SEP-0-1 -s 10.0.0.2 -j MARK --or-mark 0x4000');
   expect(found).toContain('-A LAB-NODEPORTS -p tcp --dport 30080 -j LAB-EXT-0');
@@ -50,7 +50,7 @@ test('a Service without endpoints is refused, at its node port too', () => {
   ]);
 });
 
-test('a later version writes its own chains only, and deletes those that are gone', () => {
+test('a later version writes only its own chains, and deletes those that are gone', () => {
   const web = servicePorts([service('a/web', ['10.96.0.1'], { app: 'web' }, 'TCP 80 8080 30080')], pods);
   const before = renderServices(web, AF_INET);
   expect(before.input).toContain('-A PREROUTING -j LAB-SERVICES');

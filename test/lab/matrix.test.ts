@@ -38,7 +38,7 @@ describe('a cell', () => {
     [[allow, deny], 'mixed'],
     [[allow, cut], 'wrongly-denied'],
     [[allow, cut, leak, deny], 'wrongly-allowed'],
-  ] as const)('of several probes shows the worst', (results, cell) => {
+  ] as const)('with several probes shows the worst', (results, cell) => {
     expect(cellOf(results)).toBe(cell);
   });
 });
@@ -92,7 +92,7 @@ test('a matrix wider than the terminal is cut between destinations, and its rows
 
 test('colours change nothing but the colour', () => {
   const coloured = renderMatrix(results, { width: 80, colour: true });
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences are what is looked for
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it removes escape sequences
   expect(coloured.replaceAll(/\x1b\[[\d;]*m/g, '').replaceAll(/ +$/gm, '')).toBe(
     renderMatrix(results, { width: 80, colour: false }),
   );

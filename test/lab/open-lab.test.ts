@@ -1,4 +1,4 @@
-/** The lab's network by itself: without agents everything reaches everything. */
+/** The lab's network by itself: without agents every pod reaches every other. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Lab, type ProbeResult } from '../../src/lab/lab.ts';
 import { ping } from '../../src/lab/ping.ts';
@@ -54,7 +54,7 @@ describeAsRoot('a lab without agents', () => {
     return found;
   };
 
-  test('every probe of every kind is answered by the pod that it is for', () => {
+  test('every probe of every kind is answered by its target pod', () => {
     expect(results.filter(({ observed }) => observed !== 'allow')).toEqual([]);
     const kinds = new Set(
       results.map(({ protocol, via, address }) => `${protocol} ${via} ${address.includes(':') ? 6 : 4}`),
@@ -66,7 +66,7 @@ describeAsRoot('a lab without agents', () => {
     );
   });
 
-  test('a Service is probed once for each backend, from every pod, a backend itself too', () => {
+  test('a Service is probed once for each backend, from every pod, including the backends', () => {
     const probes = answered(
       ({ to, protocol, via, address }) =>
         to === 'service/app/web' && protocol === 'SCTP' && via === 'cluster-ip' && !address.includes(':'),
@@ -87,7 +87,7 @@ describeAsRoot('a lab without agents', () => {
     }
   });
 
-  test('a pod reaches itself through its Service with the address of its node, as kube-proxy masquerades it', () => {
+  test('a pod reaches itself through its Service with its node’s address, as kube-proxy masquerades it', () => {
     const node = lab.node('left').addresses;
     for (const { detail } of answered(
       ({ from, to, pod: backend }) => from === 'app/web-1' && to === 'service/app/web' && backend === from,
@@ -96,7 +96,7 @@ describeAsRoot('a lab without agents', () => {
     }
   });
 
-  test('a node port leads to the pods of every node, which see the node that was asked', () => {
+  test('a node port leads to the pods of every node, and they see the node that was asked', () => {
     const [left] = lab.node('left').addresses;
     const probes = answered(
       ({ via, address, protocol, pod: backend }) =>
@@ -112,7 +112,7 @@ describeAsRoot('a lab without agents', () => {
     answered(({ to }) => to === 'app/exporter');
   });
 
-  test('a Service without endpoints refuses, and is named instead of probed', async () => {
+  test('a Service without endpoints refuses, and is listed instead of probed', async () => {
     expect(lab.notes).toEqual(['Service app/nobody has no endpoints, so it is not probed']);
     const { code, stderr } = await lab.exec('client', ['bash', '-c', ': </dev/tcp/10.96.0.3/80']);
     expect(code).not.toBe(0);
@@ -126,13 +126,13 @@ describeAsRoot('a lab without agents', () => {
     expect(await ping(lab.external('outsider'), '10.244.0.2', ['-s', '4000'])).toBe(true);
   });
 
-  test('nothing leads out of the lab', async () => {
+  test('no packet leaves the lab', async () => {
     expect(await ping(lab.pod('client'), '192.0.2.1')).toBe(false);
     const { stdout } = await lab.exec('client', ['cat', '/sys/class/net/eth0/iflink', '/proc/net/route']);
     expect(stdout).toContain('eth0');
   });
 
-  test('probes are fresh connections: a repeated one has another source port', async () => {
+  test('every probe is a new connection, with another source port', async () => {
     const ports: string[] = [];
     for (let i = 0; i < 3; i++) {
       await lab.probe({ from: 'app/client', to: 'app/web-1', protocol: 'TCP' });
@@ -170,7 +170,7 @@ describeAsRoot('a lab that changes', () => {
     }
   });
 
-  test('a pod that gets another address is reached there, and its old address is that of who has it now', async () => {
+  test('a pod is reached at its new address, and its old one at once belongs to another pod', async () => {
     const x = pod('a/x', ['10.244.0.1'], 'TCP 80');
     const y = pod('a/y', ['10.244.0.2'], 'TCP 80');
     const lab = await Lab.start({ manifests: cluster([x, y]), nodes: ['left', 'right'], agents: false });
@@ -188,7 +188,7 @@ describeAsRoot('a lab that changes', () => {
     }
   });
 
-  test('what the policies say changes with them, though nobody enforces it here', async () => {
+  test('expectations change with the policies, even without an agent', async () => {
     const manifests = cluster([pod('a/x', ['10.244.0.1'], 'TCP 80'), pod('a/y', ['10.244.0.2'])]);
     const lab = await Lab.start({ manifests, agents: false });
     try {
@@ -200,7 +200,7 @@ describeAsRoot('a lab that changes', () => {
     }
   });
 
-  test('of two pods of one host network that want the same port the second one is not probed', async () => {
+  test('if two pods of a host network want the same port, only the first one is probed', async () => {
     const one = { ...pod('a/one', [], 'TCP 80', 'UDP 53'), hostNetwork: true };
     const two = { ...pod('a/two', [], 'TCP 80', 'UDP 53', 'TCP 81'), hostNetwork: true };
     const lab = await Lab.start({

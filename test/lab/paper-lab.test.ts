@@ -3,7 +3,7 @@ import type { PolicyMode } from '../../src/cluster/records.ts';
 import { judgeOnPaper } from '../../src/lab/paper-lab.ts';
 import { denyIngress, pod } from './cluster.ts';
 
-test('on paper what enforced policies deny does not arrive, as expected, and what audited ones deny does', () => {
+test('on paper a packet that enforced policies deny does not arrive, and one that audited policies deny does', () => {
   const pods = [pod('shop/web', ['10.0.0.1'], 'TCP 80'), pod('shop/db', ['10.0.0.2'], 'TCP 5432')];
   const observed = (mode: PolicyMode) => {
     const policies = [{ ...denyIngress('shop/deaf', { app: 'db' }), mode }];

@@ -24,7 +24,7 @@ const services = servicePorts(
 );
 const probes = allProbes({ nodes, pods, externals, services });
 
-/** The nodes that forward, and the source address that each sees. */
+/** Returns the nodes that forward, and the source address that each sees. */
 function way(from: string, to: string, address?: string): string[] {
   const found = probes.filter(
     (probe) => probe.from === from && probe.to === to && (address ?? probe.address) === probe.address,
@@ -33,16 +33,16 @@ function way(from: string, to: string, address?: string): string[] {
   return found.flatMap(({ hops }) => hops.map(({ node, source }) => `${node} ${source}`));
 }
 
-test('a packet between pods is forwarded by the node of each, once where that is the same', () => {
+test('a packet between pods is forwarded by the node of each, once if that is the same', () => {
   expect(way('x/a', 'x/b')).toEqual(['left 10.0.0.1']);
   expect(way('x/a', 'x/far')).toEqual(['left 10.0.0.1', 'right 10.0.0.1']);
 });
 
-test('from outside only the node of the pod forwards', () => {
+test('from outside only the pod’s node forwards', () => {
   expect(way('outsider', 'x/far')).toEqual(['right 203.0.113.9']);
 });
 
-test('what a node itself sends or takes it does not forward', () => {
+test('a node does not forward what it sends or receives itself', () => {
   expect(way('x/host', 'x/a')).toEqual([]);
   expect(way('x/host', 'x/far')).toEqual(['right 172.18.0.2']);
   expect(way('x/a', 'x/host')).toEqual([]);
@@ -56,14 +56,14 @@ test('a Service is translated before it is forwarded', () => {
   expect(way('x/host', 'service/x/a')).toEqual([]);
 });
 
-test('behind a node port the node of the pod sees the node that was asked', () => {
+test('behind a node port the pod’s node sees the address of the node that was asked', () => {
   expect(way('outsider', 'service/x/far', '172.18.0.2')).toEqual(['left 203.0.113.9', 'right 172.18.0.2']);
   expect(way('outsider', 'service/x/far', '172.18.0.3')).toEqual(['right 203.0.113.9']);
   expect(way('outsider', 'service/x/host', '172.18.0.2')).toEqual([]);
   expect(way('outsider', 'service/x/host', '172.18.0.3')).toEqual(['right 203.0.113.9']);
 });
 
-test('no pod is probed by itself, save through its Services', () => {
+test('a pod is not probed by itself, except through its Services', () => {
   const own = probes.filter(({ from, pod: to }) => from === to);
   expect(own.map(({ from, to }) => `${from} ${to}`)).toEqual([
     'x/a service/x/a',
@@ -72,7 +72,7 @@ test('no pod is probed by itself, save through its Services', () => {
   ]);
 });
 
-test('each backend of a Service has source ports of its own, above those of ordinary programs', () => {
+test('each backend of a Service has its own source ports, above those of ordinary programs', () => {
   const many = Array.from({ length: 9 }, (_, i) => ({
     ...on('left', pod(`x/${i}`, [`10.0.1.${i}`], 'TCP 80')),
     labels: { app: 'many' },

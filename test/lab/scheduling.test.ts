@@ -16,7 +16,7 @@ describe('node names', () => {
 });
 
 describe('node addresses', () => {
-  test('are of the families that are used, and nobody else has them', () => {
+  test('are of the families in use, and collide with no other address', () => {
     expect(labNodes(['a', 'b'], [], new Set(['10.0.0.1', '172.18.0.3']))).toEqual([
       { name: 'a', addresses: ['172.18.0.2'] },
       { name: 'b', addresses: ['172.18.0.4'] },
@@ -26,7 +26,7 @@ describe('node addresses', () => {
     ]);
   });
 
-  test('are those of a pod of the host network that names its node, where it has some', () => {
+  test('are those of a hostNetwork pod that names its node, if it has addresses', () => {
     const host = { ...on('b'), hostNetwork: true, addresses: ['192.168.1.7'] };
     expect(labNodes(['a', 'b'], [host], new Set(['10.0.0.1'])).map(({ addresses }) => addresses)).toEqual([
       ['172.18.0.2'],
@@ -40,7 +40,7 @@ describe('the scheduler', () => {
   const place = (scheduler: Scheduler, ...pods: Parameters<Scheduler['place']>[0][]) =>
     pods.map((each) => scheduler.place(each).nodeName);
 
-  test('obeys spec.nodeName and spreads the others', () => {
+  test('respects spec.nodeName and spreads the others', () => {
     const scheduler = new Scheduler(nodes);
     expect(place(scheduler, on('right', 'a/1'), pod('a/2', []), pod('a/3', []), pod('a/4', []))).toEqual([
       'right',
@@ -60,7 +60,7 @@ describe('the scheduler', () => {
     ]);
   });
 
-  test('leaves a known pod where it is', () => {
+  test('leaves a known pod on its node', () => {
     const scheduler = new Scheduler(nodes);
     expect(place(scheduler, pod('a/1', []), pod('a/2', []), { ...pod('a/2', []), labels: {} })).toEqual([
       'left',
@@ -69,7 +69,7 @@ describe('the scheduler', () => {
     ]);
   });
 
-  test('gives pods of the host network the addresses of their node, and no two of them the same port', () => {
+  test('gives hostNetwork pods the addresses of their node, and puts pods with the same port on different nodes', () => {
     const scheduler = new Scheduler(nodes);
     const host = (key: string) => ({ ...pod(key, [], 'TCP 80'), hostNetwork: true });
     expect(scheduler.place(host('a/1'))).toMatchObject({ nodeName: 'left', addresses: ['172.18.0.2'] });

@@ -36,7 +36,7 @@ test('a second lab of the same name does not replace the first one', () => {
   expect(readdirSync(directory)).toEqual(['lab-one.json']);
 });
 
-test('what a dead keeper left is removed, even where another process has its number now; nothing else is', () => {
+test('the files of a dead keeper are removed, even if another process has its pid now; no others are', () => {
   writeState(state({ name: 'dead', startTime: '1' }), directory);
   writeFileSync(logPath('dead', directory), '');
   writeState(state({ name: 'alive' }), directory);
@@ -46,7 +46,7 @@ test('what a dead keeper left is removed, even where another process has its num
   expect(readdirSync(directory).sort()).toEqual([...others, 'lab-alive.json'].sort());
 });
 
-test('a file with the name of another lab in it takes nothing away from that lab', () => {
+test('a file that contains the name of another lab does not remove that lab', () => {
   writeState(state({ name: 'alive' }), directory);
   writeFileSync(join(directory, 'lab-x.json'), JSON.stringify(state({ name: 'alive', startTime: '1' })));
   expect(readStates(directory).map(({ name }) => name)).toEqual(['alive']);

@@ -6,7 +6,7 @@ import { describeAsRoot } from '../root.ts';
 import { cluster, pod } from './cluster.ts';
 
 describeAsRoot('a TCP stream', () => {
-  test('tells whether messages are answered, and goes on where it was cut', async () => {
+  test('reports whether messages are answered, and resumes after a cut', async () => {
     const manifests = cluster([pod('a/client', ['10.244.0.1']), pod('a/server', ['10.244.0.2'], 'TCP 80')]);
     const lab = await Lab.start({ manifests, agents: false });
     try {

@@ -7,7 +7,7 @@ const TO_BACKEND = { to: [app('backend')] };
 const DNS = { to: [inNamespace('kube-system')], ports: [{ port: 53, protocol: 'UDP' }, { port: 53 }] };
 
 describe('egress isolation without DNS', () => {
-  it('is told where pods may connect to others and cannot ask for their addresses', () =>
+  it('is reported if pods may connect to others and cannot ask for their addresses', () =>
     expectFinding(
       'egress-without-dns',
       /^warning spec\.egress: shop\/frontend may connect to others, but may not ask DNS/,
@@ -15,7 +15,7 @@ describe('egress isolation without DNS', () => {
       [...PODS, egress(TO_BACKEND, DNS)],
     ));
 
-  it('is told where all pods of the own namespace are allowed, for DNS is not among them', () =>
+  it('is reported if all pods of the own namespace are allowed, because DNS is not among them', () =>
     expectFinding(
       'egress-without-dns',
       /may not ask DNS/,
@@ -23,7 +23,7 @@ describe('egress isolation without DNS', () => {
       [...PODS, egress({ to: [{ podSelector: {} }] }, DNS)],
     ));
 
-  it('is told where none but an audited policy allows it, which does not count beside an enforced one', () => {
+  it('is reported if only an audited policy allows it, which does not count beside an enforced one', () => {
     const dns = (mode: string) =>
       policy(
         { ...app('frontend'), policyTypes: ['Egress'], egress: [DNS] },
@@ -41,10 +41,10 @@ describe('egress isolation without DNS', () => {
     ]);
   });
 
-  it('is told without pods as well', () =>
+  it('is reported without pods too', () =>
     expectFinding('egress-without-dns', /its pods may connect/, [egress(TO_BACKEND)], [egress(TO_BACKEND, DNS)]));
 
-  it('is told where DNS is allowed by TCP only', () =>
+  it('is reported if DNS is allowed by TCP only', () =>
     expectFinding(
       'egress-without-dns',
       /by TCP only/,
@@ -52,7 +52,7 @@ describe('egress isolation without DNS', () => {
       [...PODS, egress(TO_BACKEND, { ports: [{ port: 53, protocol: 'UDP' }] })],
     ));
 
-  it('is told of the world outside, which is reached by names', () =>
+  it('is reported for outside addresses, which are reached by names', () =>
     expectFinding(
       'egress-without-dns',
       /may connect to others/,
@@ -60,7 +60,7 @@ describe('egress isolation without DNS', () => {
       [egress({ to: [{ ipBlock: { cidr: '10.0.0.0/24' } }], ports: [{ port: 5978 }] })],
     ));
 
-  it('is told where another policy allows DNS to other pods only', () =>
+  it('is reported if another policy allows DNS to other pods only', () =>
     expectFinding(
       'egress-without-dns',
       /shop\/frontend may connect/,
@@ -75,11 +75,11 @@ describe('egress isolation without DNS', () => {
     ['all of kube-system is', egress(TO_BACKEND, { to: [inNamespace('kube-system')] })],
     ['DNS listens on another port', egress(TO_BACKEND, { ports: [{ port: 5353, protocol: 'UDP' }] })],
     ['only ingress is isolated', policy({ ingress: [{ from: [app('backend')] }] })],
-  ])('is not told where %s', async (_, manifest) => {
+  ])('is not reported if %s', async (_, manifest) => {
     expect(await findingsOf('egress-without-dns', [...PODS, manifest])).toEqual([]);
   });
 
-  it('is not told without pods where any policy of the namespace allows it', async () => {
+  it('is not reported without pods if any policy of the namespace allows it', async () => {
     const dns = policy({ podSelector: { matchLabels: { dns: 'yes' } }, egress: [DNS] }, { name: 'dns' });
     expect(await findingsOf('egress-without-dns', [egress(TO_BACKEND), dns])).toEqual([]);
   });

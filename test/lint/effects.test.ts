@@ -16,7 +16,7 @@ describe('what an audited policy allows', () => {
   const audit = { annotations: { 'podfence.io/mode': 'audit' } };
   const allowing = { podSelector: { matchLabels: { app: 'web' } }, ingress: [{}] };
 
-  it('is told not to count where an enforced policy isolates the same pods in that direction', async () => {
+  it('is reported not to count if an enforced policy isolates the same pods in that direction', async () => {
     const tried = policy(allowing, { name: 'tried', ...audit });
     await expectFinding(
       'audited-allowance',
@@ -56,7 +56,7 @@ describe('a rule that a wider one shadows', () => {
       rule([app('web')]),
       rule([app('db')]),
     ],
-  ])('is told beside %s', (_, wide, narrow, other) =>
+  ])('is reported beside %s', (_, wide, narrow, other) =>
     expectFinding(
       'shadowed-rule',
       /^warning spec\.ingress\[1\]: spec\.ingress\[0\] allows everything that this rule allows/,
@@ -65,7 +65,7 @@ describe('a rule that a wider one shadows', () => {
     ),
   );
 
-  it('is told of the narrower one, wherever it stands, and of equal ones once', async () => {
+  it('is reported once, as the narrower one wherever it is, or the second of two equal ones', async () => {
     expect(await findingsOf('shadowed-rule', [ingress(rule([app('web')]), {})])).toEqual([
       expect.stringMatching(/^warning spec\.ingress\[0\]: spec\.ingress\[1\] allows/),
     ]);
@@ -74,7 +74,7 @@ describe('a rule that a wider one shadows', () => {
     ]);
   });
 
-  it('is told of an entry beside a wider one in the same list', async () => {
+  it('is reported for an entry beside a wider one in the same list', async () => {
     const entries = ingress(rule([app('web'), { podSelector: {} }], { port: 80 }, { port: 8080 }, { port: 80 }));
     expect(await findingsOf('shadowed-rule', [entries])).toEqual([
       expect.stringMatching(/^warning spec\.ingress\[0\]\.from\[0\]: spec\.ingress\[0\]\.from\[1\] matches everything/),
@@ -82,7 +82,7 @@ describe('a rule that a wider one shadows', () => {
     ]);
   });
 
-  it('is not told beside a policy in another mode, without which something would change', async () => {
+  it('is not reported beside a policy in another mode: its removal would change something', async () => {
     const open = (name: string, mode: string) =>
       policy({ ingress: [rule([app('web')])] }, { name, annotations: { 'podfence.io/mode': mode } });
     const found = async (...modes: readonly string[]) =>
@@ -96,13 +96,13 @@ describe('a rule that a wider one shadows', () => {
     expect(await found('audit', 'enforce')).toBe(0);
   });
 
-  it('is not told of UDP beside TCP', async () => {
+  it('is not reported for UDP beside TCP', async () => {
     expect(await findingsOf('shadowed-rule', [ingress(rule([], { port: 53 }, { port: 53, protocol: 'UDP' }))])).toEqual(
       [],
     );
   });
 
-  it('is a hint where another policy opens everything, and otherwise worth knowing', async () => {
+  it('is a hint if another policy opens everything, and otherwise an info', async () => {
     const partly = policy({
       ...app('web'),
       ingress: [rule([app('api')])],
@@ -123,7 +123,7 @@ describe('a rule that a wider one shadows', () => {
 describe('a policy without effect', () => {
   const web = (more: object, name: string) => policy({ ...app('web'), ...more }, { name });
 
-  it('is told where another one says the same, once', () =>
+  it('is reported once if another one says the same', () =>
     expectFinding(
       'policy-without-effect',
       /^warning : policy shop\/a selects the same pods and allows everything that this one allows/,
@@ -131,7 +131,7 @@ describe('a policy without effect', () => {
       [web({ ingress: [rule([app('api')])] }, 'a'), web({ ingress: [rule([app('db')])] }, 'b')],
     ));
 
-  it('is a hint where another one selects more pods and allows as much', () =>
+  it('is a hint if another one selects more pods and allows as much', () =>
     expectFinding(
       'policy-without-effect',
       /^hint : policy shop\/all selects these pods as well/,
@@ -139,13 +139,13 @@ describe('a policy without effect', () => {
       [web({ ingress: [rule([app('api')])] }, 'a'), policy({ ingress: [rule([app('db')])] }, { name: 'all' })],
     ));
 
-  it('is not told of policies that only isolate, unless one is there twice', async () => {
+  it('is not reported for policies that only isolate, unless two are the same', async () => {
     const deny = [policy({}, { name: 'all' }), web({}, 'web')];
     expect(await findingsOf('policy-without-effect', deny)).toEqual([]);
     expect(await findingsOf('policy-without-effect', [...deny, policy({}, { name: 'again' })])).toHaveLength(1);
   });
 
-  it('is only worth knowing where it allows everything to pods that nothing else isolates', async () => {
+  it('is only an info if it allows everything to pods that nothing else isolates', async () => {
     const open = web({ ingress: [{}] }, 'open');
     expect(await findingsOf('policy-without-effect', [open])).toEqual([expect.stringMatching(/^info /)]);
     expect(await findingsOf('policy-without-effect', [open, policy({}, { name: 'deny' })])).toEqual([]);
@@ -153,7 +153,7 @@ describe('a policy without effect', () => {
 });
 
 describe('rules of a direction that policyTypes leave out', () => {
-  it('are told, for they are ignored', () =>
+  it('are reported, because they are ignored', () =>
     expectFinding(
       'ignored-rules',
       /^warning spec\.egress: policyTypes has only Ingress: the egress rules are ignored, and egress stays open \| Add Egress/,
@@ -161,7 +161,7 @@ describe('rules of a direction that policyTypes leave out', () => {
       [policy({ policyTypes: ['Ingress', 'Egress'], egress: [{ to: [app('web')] }] })],
     ));
 
-  it('are told of ingress too', () =>
+  it('are reported for ingress too', () =>
     expectFinding(
       'ignored-rules',
       /^warning spec\.ingress: policyTypes has only Egress/,
@@ -171,7 +171,7 @@ describe('rules of a direction that policyTypes leave out', () => {
 });
 
 describe('a namespace without any policy', () => {
-  it('is worth knowing where pods are in it', () =>
+  it('is an info if it has pods', () =>
     expectFinding(
       'namespace-without-policy',
       /^info : namespace shop has no policy/,
@@ -184,7 +184,7 @@ describe('a namespace without any policy', () => {
 const SEED = process.env.FC_SEED === undefined ? {} : { seed: Number(process.env.FC_SEED) };
 
 describe('on random clusters', () => {
-  it('taking away what has no effect changes no verdict', () => {
+  it('removing what has no effect changes no verdict', () => {
     let removed = 0;
     fc.assert(
       fc.property(grownHistory, (batches) => {
@@ -211,7 +211,7 @@ describe('on random clusters', () => {
   });
 });
 
-/** Loaders and the API server know the namespace of every object. */
+/** As loaders and the API server do: adds a Namespace for every object. */
 function withAllNamespaces(snapshot: ClusterSnapshot): ClusterSnapshot {
   const known = new Set(snapshot.namespaces.map(({ name }) => name));
   const all = [...snapshot.pods, ...snapshot.policies].map(({ namespace }) => namespace);
@@ -231,7 +231,7 @@ function* flows({ pods }: ClusterSnapshot) {
   }
 }
 
-/** The policy without what stands at `field`; nothing where that is the policy itself. */
+/** Returns the policy without the part at `field`, or nothing if that is the whole policy. */
 function without(policy: PolicyRecord, field: string, { policies }: ClusterSnapshot): readonly PolicyRecord[] {
   expect(policies).toContain(policy);
   const path = [...field.matchAll(/[A-Za-z]+|\d+/g)].map(([step]) => step).slice(1);

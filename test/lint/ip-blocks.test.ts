@@ -6,7 +6,7 @@ const from = (...peers: readonly object[]) => policy({ ingress: [{ from: peers }
 const podAt = (ip: string) => ({ ...pod('shop/web'), status: { podIP: ip } });
 
 describe('an ipBlock over addresses of pods', () => {
-  it('is told of a block in the range that pods usually have', () =>
+  it('is reported for a block in the usual range of pods', () =>
     expectFinding(
       'ip-block-over-pods',
       /^warning spec\.ingress\[0\]\.from\[0\]\.ipBlock\.cidr: 10\.244\.3\.0\/24 is inside 10\.244\.0\.0\/16/,
@@ -14,13 +14,13 @@ describe('an ipBlock over addresses of pods', () => {
       [from(block('10.99.3.0/24'))],
     ));
 
-  it('is told of that range itself', async () => {
+  it('is reported for that range itself', async () => {
     expect(await findingsOf('ip-block-over-pods', [from(block('10.244.0.0/16'))])).toEqual([
       expect.stringMatching(/10\.244\.0\.0\/16 is the range of pod addresses/),
     ]);
   });
 
-  it('is told of the address of a pod', () =>
+  it('is reported for the address of a pod', () =>
     expectFinding(
       'ip-block-over-pods',
       /^warning .*172\.20\.0\.0\/16 contains the address of pod shop\/web/,
@@ -28,7 +28,7 @@ describe('an ipBlock over addresses of pods', () => {
       [podAt('172.20.1.7'), from(block('172.20.0.0/16', '172.20.1.0/24'))],
     ));
 
-  it('is told of an IPv6 address of a pod', () =>
+  it('is reported for an IPv6 address of a pod', () =>
     expectFinding(
       'ip-block-over-pods',
       /contains the address of pod/,
@@ -36,7 +36,7 @@ describe('an ipBlock over addresses of pods', () => {
       [podAt('2001:db8::7'), from(block('2001:db8:1::/64'))],
     ));
 
-  it('is only worth knowing where pods would usually be in a wider block', async () => {
+  it('is only an info for a wider block that contains the usual range of pods', async () => {
     expect(await findingsOf('ip-block-over-pods', [from(block('10.0.0.0/8'))])).toEqual([
       expect.stringMatching(
         /^info .*every pod is allowed \| To leave pods out, write except: \[10\.244\.0\.0\/16\]\.$/,
@@ -44,7 +44,7 @@ describe('an ipBlock over addresses of pods', () => {
     ]);
   });
 
-  it('is a warning where the ranges of pods are given', async () => {
+  it('is a warning if the ranges of pods are given', async () => {
     const given = { podRanges: ['10.32.0.0/12'] };
     expect(await findingsOf('ip-block-over-pods', [from(block('10.0.0.0/8'))], given)).toEqual([
       expect.stringMatching(/^warning .*10\.32\.0\.0\/12/),
@@ -53,14 +53,14 @@ describe('an ipBlock over addresses of pods', () => {
     expect(await findingsOf('ip-block-over-pods', [from(block('10.244.3.0/24'))], given)).toEqual([]);
   });
 
-  it('is not told of the whole internet', async () => {
+  it('is not reported for the whole internet', async () => {
     const everywhere = [podAt('172.20.1.7'), from(block('0.0.0.0/0', '10.0.0.0/8'), block('::/0'))];
     expect(await findingsOf('ip-block-over-pods', everywhere)).toEqual([]);
   });
 });
 
-describe('a block whose address is that of a host', () => {
-  it('is told with the block that it is, and the address alone', () =>
+describe('a block written with the address of a host', () => {
+  it('is reported with the block that it means, and with the address alone', () =>
     expectFinding(
       'host-bits-set',
       /^hint spec\.ingress\[0\]\.from\[0\]\.ipBlock\.cidr: 8\.8\.8\.8\/8 is the block 8\.0\.0\.0\/8: .* \| Did you mean 8\.8\.8\.8\/32, this address alone\?$/,
@@ -68,7 +68,7 @@ describe('a block whose address is that of a host', () => {
       [from(block('8.0.0.0/8'), block('8.8.8.8/32'))],
     ));
 
-  it('is told of an except and of IPv6', () =>
+  it('is reported for an except and for IPv6', () =>
     expectFinding(
       'host-bits-set',
       /^hint .*\.except\[0\]: 2001:db8:1::7\/48 is the block 2001:db8:1::\/48/,
@@ -77,8 +77,8 @@ describe('a block whose address is that of a host', () => {
     ));
 });
 
-describe('a block that others read differently than the API server', () => {
-  it('is told of leading zeros, in cidr, except and prefix length', async () => {
+describe('a block that other tools read differently than the API server', () => {
+  it('is reported for leading zeros, in cidr, except and prefix length', async () => {
     const blocks = from(block('10.0.0.0/08', '10.0.0.010/32'), block('fd00::/8', 'fd00:0001::/032'));
     expect(await findingsOf('ambiguous-address', [blocks])).toEqual([
       expect.stringMatching(
@@ -89,7 +89,7 @@ describe('a block that others read differently than the API server', () => {
     ]);
   });
 
-  it('is told of IPv4-mapped blocks', () =>
+  it('is reported for IPv4-mapped blocks', () =>
     expectFinding(
       'ambiguous-address',
       /^warning .*::ffff:10\.0\.0\.0\/104 is an IPv4-mapped block: 10\.0\.0\.0\/8 to the API server/,
@@ -99,7 +99,7 @@ describe('a block that others read differently than the API server', () => {
 });
 
 describe('an except that changes nothing', () => {
-  it('is told where another except holds it', () =>
+  it('is reported if another except contains it', () =>
     expectFinding(
       'except-without-effect',
       /^warning spec\.ingress\[0\]\.from\[0\]\.ipBlock\.except\[1\]: the except 192\.0\.2\.64\/26 has no effect: another except/,
@@ -107,12 +107,12 @@ describe('an except that changes nothing', () => {
       [from(block('192.0.2.0/24', '192.0.2.0/25', '192.0.2.192/26'))],
     ));
 
-  it('is told once of two that say the same', async () => {
+  it('is reported once if two are the same', async () => {
     const twice = [from(block('192.0.2.0/24', '192.0.2.0/25', '192.0.2.7/25'))];
     expect(await findingsOf('except-without-effect', twice)).toEqual([expect.stringMatching(/except\[1\]/)]);
   });
 
-  it('is told where another peer allows what it excludes', () =>
+  it('is reported if another peer allows what it excludes', () =>
     expectFinding(
       'except-without-effect',
       /from\[0\]\.ipBlock\.except\[0\].*Another entry allows these addresses/,
@@ -120,7 +120,7 @@ describe('an except that changes nothing', () => {
       [from(block('192.0.2.0/24', '192.0.2.64/26'), block('192.0.2.64/27'))],
     ));
 
-  it('is told where another rule allows it, for the same ports at least', () => {
+  it('is reported if another rule allows it for at least the same ports', () => {
     const rules = (port: number) =>
       policy({
         ingress: [
@@ -131,7 +131,7 @@ describe('an except that changes nothing', () => {
     return expectFinding('except-without-effect', /has no effect/, [rules(79)], [rules(81)]);
   });
 
-  it('is told where a rule allows any peer', () =>
+  it('is reported if a rule allows any peer', () =>
     expectFinding(
       'except-without-effect',
       /has no effect/,
@@ -143,14 +143,14 @@ describe('an except that changes nothing', () => {
 describe('excepts that together', () => {
   const excepts = (...except: readonly string[]) => [from(block('192.0.2.0/24', ...except))];
 
-  it('hold another one are told of', async () => {
+  it('contain another one are reported', async () => {
     const halves = excepts('192.0.2.0/27', '192.0.2.16/28', '192.0.2.0/28');
     expect(await findingsOf('except-without-effect', halves)).toHaveLength(2);
     const whole = excepts('192.0.2.16/28', '192.0.2.0/28', '192.0.2.0/27');
     expect(await findingsOf('except-without-effect', whole)).toEqual([expect.stringMatching(/except\[2\]/)]);
   });
 
-  it('leave a gap in a wider one do not make it useless', async () => {
+  it('do not fill a wider one do not make it useless', async () => {
     const inner = ['192.0.2.16/29', '192.0.2.0/28'];
     expect(await findingsOf('except-without-effect', excepts(...inner, '192.0.2.0/27'))).toEqual([
       expect.stringMatching(/except\[0\]/),
@@ -159,7 +159,7 @@ describe('excepts that together', () => {
     expect(await findingsOf('except-without-effect', excepts(...inner))).toEqual([]);
   });
 
-  it('are allowed by others in parts are told of, if no part is left', async () => {
+  it('are allowed by other blocks part by part are reported, if no part is left', async () => {
     const others = (...cidrs: readonly string[]) => [
       from(block('192.0.2.0/24', '192.0.2.0/26'), ...cidrs.map((cidr) => block(cidr))),
     ];

@@ -16,7 +16,7 @@ async function lintPaths(...paths: readonly string[]) {
 }
 
 describe('the folder of mistakes', () => {
-  it('has a finding of every rule but those about whole files, each at its place', async () => {
+  it('has a finding of every rule at its place, except for rules about whole files', async () => {
     const { findings } = await lintPaths(MISTAKES);
     const found = findings.map(({ file, line, column, code, severity }) => {
       return `${file.slice(MISTAKES.length + 1)}:${line}:${column} ${code} ${severity}`;
@@ -68,7 +68,7 @@ describe('a policy that asks for more of the rule table than it may have', () =>
       })),
     });
 
-  it('is refused, as the agent does', async () => {
+  it('is refused, as by the agent', async () => {
     expect(await findingsOf('refused-policy', [holes(5000)])).toEqual([
       expect.stringMatching(
         /^error : its ipBlocks ask for more than [\d,]+ words of the rule table \| podfence isolates/,
@@ -76,12 +76,12 @@ describe('a policy that asks for more of the rule table than it may have', () =>
     ]);
   });
 
-  it('is not refused where it asks for less', async () => {
+  it('is not refused if it asks for less', async () => {
     expect(await findingsOf('refused-policy', [holes(100)])).toEqual([]);
   });
 });
 
-describe('manifests without mistakes are silent', () => {
+describe('nothing is reported for correct manifests', () => {
   const important = ({ findings }: Awaited<ReturnType<typeof lintPaths>>) =>
     findings
       .filter(({ severity }) => severity !== 'info')
@@ -93,7 +93,7 @@ describe('manifests without mistakes are silent', () => {
     }
   });
 
-  it('the policies of the documentation of Kubernetes', async () => {
+  it('the policies in the Kubernetes documentation', async () => {
     const documented = policy(
       {
         podSelector: { matchLabels: { role: 'db' } },
@@ -119,7 +119,7 @@ describe('manifests without mistakes are silent', () => {
     const steps = readCases('recipes.jsonl.gz').flatMap((each) => each.steps.map((step) => ({ ...each, step })));
     for (const { description, step } of steps) {
       const { findings, notes } = lint({ snapshot: snapshotOf(step) });
-      // One recipe is for pods that are not in its cluster.
+      // One recipe selects pods that its cluster does not have.
       const others = findings.filter(
         ({ rule, object }) => rule !== 'selects-no-pod' || !object.includes('foo-deny-external'),
       );
@@ -129,18 +129,18 @@ describe('manifests without mistakes are silent', () => {
   });
 });
 
-describe('manifests that do not hold everything', () => {
-  it('without pods have no findings about pods, which is said once', async () => {
+describe('incomplete manifests', () => {
+  it('without pods have no findings about pods, and a note says so once', async () => {
     const { findings, notes } = await lintAll([policy({ ...app('web'), ingress: [{ ports: [{ port: 'http' }] }] })]);
     expect(findings).toEqual([]);
     expect(notes).toEqual([expect.stringMatching(/^There are no pods .*PF201, PF202, PF301, PF302, PF404/)]);
   });
 
-  it('without policies have nothing to say it about', async () => {
+  it('without policies have no such note', async () => {
     expect((await lintAll([namespace('shop')])).notes).toEqual([]);
   });
 
-  it('have no findings about what a policy means that cannot be read', async () => {
+  it('have no findings about the meaning of an unreadable policy', async () => {
     const { findings } = await lintAll([pod('shop/web'), policy({ ...app('wbe'), ingres: [] })]);
     expect(findings.map(({ rule }) => rule)).toEqual(['unknown-field']);
   });
@@ -190,7 +190,7 @@ describe('what cannot be read', () => {
     expect(await kinds(text)).toEqual(expected);
   });
 
-  it('is only worth knowing that a folder replaces what another has, where kustomize puts one over the other', async () => {
+  it('is only an info if kustomize puts one folder’s object over another’s', async () => {
     const text = `${HEAD}spec: { podSelector: {} }\n`;
     const severities = async (files: Readonly<Record<string, string>>) => {
       await using folder = await folderOf(files);
@@ -206,13 +206,13 @@ describe('what cannot be read', () => {
     expect(await severities(one)).toEqual(['warning']);
   });
 
-  it('is no more than worth knowing of another kind that is there twice, for each environment perhaps', async () => {
+  it('is only an info for duplicates of other kinds, which may belong to different environments', async () => {
     const text = '{ apiVersion: v1, kind: Namespace, metadata: { name: a } }\n';
     expect(await kinds(`${text}---\n${text}`)).toEqual(['PF104 info 3:1']);
   });
 });
 
-it('codes are unique, ascend, and every rule has a test of its name', () => {
+it('codes are unique, ascend, and every rule has a test that names it', () => {
   const codes = RULE_NAMES.map((name) => ruleOf(name).code);
   expect(codes).toEqual([...new Set(codes)].sort());
   const tests = readdirSync(import.meta.dirname)

@@ -17,7 +17,10 @@ export function policy(spec: Manifest, { name = 'p', namespace = 'shop', annotat
   };
 }
 
-/** A pod `namespace/name`, by its own name `app`, with ports such as `http 8080` or `9090/UDP`. */
+/**
+ * Returns a pod `namespace/name` with its name as label `app`, and ports such as `http 8080` or
+ * `9090/UDP`.
+ */
 export function pod(fullName: string, ports: readonly string[] = [], more: Manifest = {}): Manifest {
   const [namespace, name = ''] = fullName.split('/');
   return {
@@ -54,7 +57,7 @@ export async function lintAll(manifests: readonly Manifest[], more: Partial<Lint
   return lint({ ...loaded, ...more });
 }
 
-/** The findings of one rule as `severity field: message | hint`. */
+/** Returns the findings of one rule as `severity field: message | hint`. */
 export async function findingsOf(
   rule: RuleName,
   manifests: readonly Manifest[],
@@ -68,7 +71,7 @@ function textOf({ severity, field, message, hint }: Finding): string {
   return `${severity} ${field}: ${message}${hint === undefined ? '' : ` | ${hint}`}`;
 }
 
-/** That a rule finds this one thing, and nothing where the manifests are right. */
+/** Checks that a rule has exactly this finding for `wrong`, and none for `right`. */
 export async function expectFinding(
   rule: RuleName,
   text: RegExp | string,

@@ -1,4 +1,6 @@
-/** What lint costs where there are thousands of blocks: comparisons of two blocks, and blocks compiled, counted. */
+/**
+ * What lint costs with thousands of blocks, in comparisons of two blocks and in compiled blocks.
+ */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 const steps = vi.hoisted(() => ({ compared: 0, compiled: 0 }));
@@ -44,7 +46,9 @@ async function costOf(manifests: readonly Readonly<Record<string, unknown>>[], f
   return steps.compared + steps.compiled;
 }
 
-/** Four times as many cost about four times as much; the square would be sixteen times. */
+/**
+ * Four times as many blocks cost about four times as much. A quadratic cost would be sixteen times.
+ */
 async function expectNearLinear(
   manifestsOf: (count: number) => readonly Readonly<Record<string, unknown>>[],
   foundOf: (count: number) => number = () => 0,
@@ -61,7 +65,7 @@ describe('thousands of blocks cost lint in proportion to their number', () => {
       return [policy({ ingress: [from(block('10.0.0.0/8', except))] })];
     }));
 
-  it('excepts that each take nothing away', () =>
+  it('excepts without effect', () =>
     expectNearLinear(
       (count) => {
         const except = ['10.100.0.0/16', ...counted(count, (i) => `${addressOf(i)}/32`)];

@@ -8,7 +8,7 @@ const from = (...peers: readonly object[]) => policy({ ...app('backend'), ingres
 const team = (name: string) => ({ namespaceSelector: { matchLabels: { team: name } } });
 
 describe('a peer that matches no pod', () => {
-  it('is told with the labels that come closest', () =>
+  it('is reported with the labels that come closest', () =>
     expectFinding(
       'peer-matches-nothing',
       /^warning spec\.ingress\[0\]\.from\[0\]\.podSelector: no pod of shop has app=frontned \| Did you mean app: frontend\? shop\/frontend has it\.$/,
@@ -16,7 +16,7 @@ describe('a peer that matches no pod', () => {
       [...SHOP, from(app('frontend'))],
     ));
 
-  it('is told with the key under which the value is there', () =>
+  it('is reported with the key that has this value', () =>
     expectFinding(
       'peer-matches-nothing',
       /Did you mean app: frontend\?/,
@@ -24,7 +24,7 @@ describe('a peer that matches no pod', () => {
       [...SHOP, from(app('frontend'))],
     ));
 
-  it('is told with the namespace where such pods are', () =>
+  it('is reported with the namespace that has such pods', () =>
     expectFinding(
       'peer-matches-nothing',
       /metrics\/prometheus has; a podSelector alone looks in the policy's own namespace\. .*metadata\.name: metrics/,
@@ -32,7 +32,7 @@ describe('a peer that matches no pod', () => {
       [...CLUSTER, from({ ...inNamespace('metrics'), ...app('prometheus') })],
     ));
 
-  it('is told where both selectors of one peer match, but nobody together', () =>
+  it('is reported if each selector of a peer matches pods, but no pod matches both', () =>
     expectFinding(
       'peer-matches-nothing',
       /^warning .*: no pod of metrics has app=frontend/,
@@ -40,7 +40,7 @@ describe('a peer that matches no pod', () => {
       [...CLUSTER, from({ ...team('platform'), ...app('alertmanager') })],
     ));
 
-  it('is told of the DNS pods, which are in kube-system, without any pod to look at', () =>
+  it('is reported for the DNS pods, which are in kube-system, even without any pods', () =>
     expectFinding(
       'peer-matches-nothing',
       /The DNS pods are in kube-system/,
@@ -54,12 +54,12 @@ describe('a peer that matches no pod', () => {
       ],
     ));
 
-  it('is told where only a pod in the network of its node matches', async () => {
+  it('is reported if only a pod in the network of its node matches', async () => {
     const manifests = [...SHOP, hostPod('shop/proxy'), from(app('proxy'))];
     expect(await findingsOf('peer-matches-nothing', manifests)).toEqual([expect.stringMatching(/hostNetwork/)]);
   });
 
-  it('is told where only a pod in the network of its node matches in another namespace', async () => {
+  it('is reported if only a pod in the network of its node matches in another namespace', async () => {
     const manifests = [...SHOP, hostPod('ingress/proxy'), from({ ...inNamespace('ingress'), ...app('proxy') })];
     expect(await findingsOf('peer-matches-nothing', manifests)).toEqual([
       expect.stringMatching(
@@ -68,7 +68,7 @@ describe('a peer that matches no pod', () => {
     ]);
   });
 
-  it('is told where all pods of another namespace are in the network of their node', async () => {
+  it('is reported if all pods of another namespace are in the network of their node', async () => {
     const manifests = (...names: readonly string[]) => [
       ...SHOP,
       ...names.map(hostPod),
@@ -83,7 +83,7 @@ describe('a peer that matches no pod', () => {
     expect(await findingsOf('peer-matches-nothing', [...manifests('ingress/proxy'), pod('ingress/web')])).toEqual([]);
   });
 
-  it('is only worth knowing of labels that no pod anywhere has, for others to opt in by', async () => {
+  it('is only an info for a label that no pod has: other pods may opt in by it', async () => {
     const peer = { podSelector: { matchLabels: { 'redis-client': 'true' } } };
     const client = pod('metrics/web', [], { labels: { app: 'web', 'redis-client': 'false' } });
     const severity = async (...more: readonly object[]) => {
@@ -97,7 +97,7 @@ describe('a peer that matches no pod', () => {
     expect([await severity(), await severity(client)]).toEqual([['info'], ['warning']]);
   });
 
-  it('is told of a key that is nearly another one, whatever its value', async () => {
+  it('is reported for a key that resembles another one, whatever its value', async () => {
     const client = pod('shop/web', [], { labels: { app: 'web', 'redis-client': 'true' } });
     const peer = { podSelector: { matchLabels: { 'redis-cleint': 'true' } } };
     expect(await findingsOf('peer-matches-nothing', [client, from(peer)])).toEqual([
@@ -105,19 +105,19 @@ describe('a peer that matches no pod', () => {
     ]);
   });
 
-  it('is only worth knowing where it leads to namespaces of which not all are known', async () => {
+  it('is only an info if some namespaces that it leads to are unknown', async () => {
     const some = [...CLUSTER, namespace('logs', { team: 'platform' })];
     expect(
       await findingsOf('peer-matches-nothing', [...some, from({ ...team('platform'), ...app('checkout') })]),
     ).toEqual([expect.stringMatching(/^info /)]);
   });
 
-  it('is only worth knowing where the manifests hold one service, whose peers are elsewhere', async () => {
+  it('is only an info if the manifests contain one service, whose peers are elsewhere', async () => {
     const findings = await findingsOf('peer-matches-nothing', [pod('shop/backend'), from(app('checkout'))]);
     expect(findings).toEqual([expect.stringMatching(/^info /)]);
   });
 
-  it('is only worth knowing of the system namespaces, which hold more than anybody writes down', async () => {
+  it('is only an info for the system namespaces, which contain more than manifests show', async () => {
     const system = [...SHOP, pod('kube-system/metrics-server')];
     const peer = { ...inNamespace('kube-system'), podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } };
     expect(await findingsOf('peer-matches-nothing', [...system, from(peer)])).toEqual([
@@ -125,7 +125,7 @@ describe('a peer that matches no pod', () => {
     ]);
   });
 
-  it('is only worth knowing where an operator may make more pods', async () => {
+  it('is only an info if an operator may make more pods', async () => {
     const rollout = { apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout', metadata: { name: 'r', namespace: 'shop' } };
     const config = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c', namespace: 'shop' } };
     const severity = async (other: object) => {
@@ -135,7 +135,7 @@ describe('a peer that matches no pod', () => {
     expect([await severity(rollout), await severity(config)]).toEqual([['info'], ['warning']]);
   });
 
-  it('is not explained by a value that is everywhere', async () => {
+  it('is not explained by a value that many labels have', async () => {
     const labelled = pod('shop/web', [], { labels: { app: 'web', monitored: 'true' } });
     const peer = { podSelector: { matchLabels: { 'may-ask': 'true' } } };
     expect(await findingsOf('peer-matches-nothing', [...SHOP, labelled, from(peer)])).toEqual([
@@ -143,14 +143,14 @@ describe('a peer that matches no pod', () => {
     ]);
   });
 
-  it('is not told of namespaces whose pods are not in the manifests', async () => {
+  it('is not reported for namespaces whose pods are not in the manifests', async () => {
     const peer = { ...inNamespace('kube-system'), podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } };
     expect(await findingsOf('peer-matches-nothing', [...SHOP, namespace('kube-system'), from(peer)])).toEqual([]);
   });
 });
 
 describe('a peer that matches no namespace', () => {
-  it('is told where the namespace is misspelt', () =>
+  it('is reported if the namespace is misspelt', () =>
     expectFinding(
       'peer-matches-nothing',
       /^warning .*namespaceSelector: .*Did you mean kubernetes\.io\/metadata\.name: metrics\?/,
@@ -158,7 +158,7 @@ describe('a peer that matches no namespace', () => {
       [...CLUSTER, from(inNamespace('metrics'))],
     ));
 
-  it('is told where a label is asked for that only looks like the name', () =>
+  it('is reported if it asks for a label that only looks like the name', () =>
     expectFinding(
       'peer-matches-nothing',
       /Did you mean kubernetes\.io\/metadata\.name: metrics\?/,
@@ -166,27 +166,27 @@ describe('a peer that matches no namespace', () => {
       [...CLUSTER, from(team('platform'))],
     ));
 
-  it('is told with the values that the label has elsewhere', async () => {
+  it('is reported with the values that the label has elsewhere', async () => {
     expect(await findingsOf('peer-matches-nothing', [...CLUSTER, from(team('finance'))])).toEqual([
       'warning spec.ingress[0].from[0].namespaceSelector: no namespace has team=finance | Values of team there: platform.',
     ]);
   });
 
-  it('is only worth knowing of a namespace that other manifests may hold', async () => {
+  it('is only an info for a namespace that other manifests may contain', async () => {
     for (const peer of [inNamespace('ingress-nginx'), { namespaceSelector: { matchLabels: { ingress: 'yes' } } }]) {
       const findings = await findingsOf('peer-matches-nothing', [...CLUSTER, from(peer)]);
       expect(findings).toEqual([expect.stringMatching(/^info /)]);
     }
   });
 
-  it('is only worth knowing where no namespace but the own one has such a label', async () => {
+  it('is only an info if only the own namespace has such a label', async () => {
     const own = [...SHOP, namespace('shop', { team: 'retail' }), from(team('platform'))];
     expect(await findingsOf('peer-matches-nothing', own)).toEqual([expect.stringMatching(/^info /)]);
   });
 });
 
 describe('two peers that were meant as one', () => {
-  it('are told where the pods are in the namespaces of the other peer', () =>
+  it('are reported if the pods are in the namespaces of the other peer', () =>
     expectFinding(
       'or-instead-of-and',
       /^warning spec\.ingress\[0\]\.from\[1\]: .*no pod of shop has these labels, but metrics\/prometheus has/,
@@ -194,12 +194,12 @@ describe('two peers that were meant as one', () => {
       [...CLUSTER, from({ ...team('platform'), ...app('prometheus') })],
     ));
 
-  it('are not told a second time as a peer that matches nobody', async () => {
+  it('are not reported again as a peer that matches nothing', async () => {
     const findings = await findingsOf('peer-matches-nothing', [...CLUSTER, from(team('platform'), app('prometheus'))]);
     expect(findings).toEqual([]);
   });
 
-  it('are told where one of them allows all that the other does', () =>
+  it('are reported if one of them allows everything that the other does', () =>
     expectFinding(
       'or-instead-of-and',
       /the second selector has no effect beside the first/,
@@ -207,7 +207,7 @@ describe('two peers that were meant as one', () => {
       [from({ ...app('frontend'), namespaceSelector: {} })],
     ));
 
-  it('are told of the DNS pods', () =>
+  it('are reported for the DNS pods', () =>
     expectFinding(
       'or-instead-of-and',
       /the DNS pods are not in shop/,
@@ -225,7 +225,7 @@ describe('two peers that were meant as one', () => {
       ],
     ));
 
-  it('are not told where both match somebody, as in the documentation of Kubernetes', async () => {
+  it('are not reported if both match pods, as in the Kubernetes documentation', async () => {
     const documented = from(
       { ipBlock: { cidr: '172.17.0.0/16', except: ['172.17.1.0/24'] } },
       { namespaceSelector: { matchLabels: { project: 'myproject' } } },

@@ -19,7 +19,7 @@ const egress = (peers: readonly object[], ...ports: readonly object[]) =>
   policy({ ...app('frontend'), policyTypes: ['Egress'], egress: [{ to: peers, ports }] });
 
 describe('a port that no container has', () => {
-  it('is only worth knowing, for a container need not say where it listens', () =>
+  it('is only an info, because a container need not say where it listens', () =>
     expectFinding(
       'port-not-listened',
       /^info spec\.ingress\[0\]\.ports\[0\]\.port: .* has port TCP 9001; they have TCP 9000, UDP 9125$/,
@@ -27,21 +27,21 @@ describe('a port that no container has', () => {
       [...PODS, ingress({ port: 9000 })],
     ));
 
-  it.each([9900, 900])('is a hint where digits slipped: %i for 9090 or 9000', async (port) => {
+  it.each([9900, 900])('is a hint if digits slipped: %i for 9090 or 9000', async (port) => {
     const pods = [pod('shop/backend', ['api 9000', 'stats 9090'])];
     expect(await findingsOf('port-not-listened', [...pods, ingress({ port })])).toEqual([
       expect.stringMatching(/^hint .*\| Did you mean (?:9000|9090)\?$/),
     ]);
   });
 
-  it.each([26379, 6380, 16379])('is no slip where %i is the neighbour of 6379', async (port) => {
+  it.each([26379, 6380, 16379])('is no typing error if %i is a neighbour of 6379', async (port) => {
     const pods = [pod('shop/backend', ['6379'])];
     expect(await findingsOf('port-not-listened', [...pods, ingress({ port })])).toEqual([
       expect.stringMatching(/^info [^|]*$/),
     ]);
   });
 
-  it('is a warning where it is the port of the Service in front', () =>
+  it('is a warning if it is the port of the Service in front', () =>
     expectFinding(
       'port-not-listened',
       /^warning .*It is a port of Service shop\/backend \(80 to api\); policies see the port of the container/,
@@ -49,7 +49,7 @@ describe('a port that no container has', () => {
       [...PODS, SERVICE, ingress({ port: 9000 })],
     ));
 
-  it('is a warning where the protocol is the wrong one', () =>
+  it('is a warning if the protocol is the wrong one', () =>
     expectFinding(
       'port-not-listened',
       /^warning .*Did you mean protocol: UDP\?$/,
@@ -57,7 +57,7 @@ describe('a port that no container has', () => {
       [...PODS, ingress({ port: 9125, protocol: 'UDP' })],
     ));
 
-  it('is told of the pods that a rule of egress leads to', () =>
+  it('is reported for the pods that an egress rule leads to', () =>
     expectFinding(
       'port-not-listened',
       /^info spec\.egress\[0\].*that the rule matches has port TCP 8080/,
@@ -81,17 +81,14 @@ describe('a port that no container has', () => {
       'the system is meant',
       [...PODS, pod('kube-system/web', ['8080']), egress([inNamespace('kube-system')], { port: 1 })],
     ],
-    [
-      'all pods of a namespace are meant, of which these are the own',
-      [PODS[0] ?? {}, egress([EVERY_POD], { port: 1 })],
-    ],
-  ])('is not told where %s', async (_, manifests) => {
+    ['all pods of the own namespace are meant', [PODS[0] ?? {}, egress([EVERY_POD], { port: 1 })]],
+  ])('is not reported if %s', async (_, manifests) => {
     expect(await findingsOf('port-not-listened', manifests)).toEqual([]);
   });
 });
 
 describe('a port name that no container has', () => {
-  it('is told with the name that is nearest', () =>
+  it('is reported with the most similar name', () =>
     expectFinding(
       'unknown-named-port',
       /^warning spec\.ingress\[0\]\.ports\[0\]\.port: .* TCP port named "apii": .*Did you mean api\?$/,
@@ -102,11 +99,11 @@ describe('a port name that no container has', () => {
   it.each([
     ['every namespace', { namespaceSelector: {} }],
     ['all namespaces but one', notIn('kube-system')],
-  ])('is not told of %s, which may well have it', async (_, peer) => {
+  ])('is not reported for %s, which may well have it', async (_, peer) => {
     expect(await findingsOf('unknown-named-port', [...PODS, egress([peer], { port: 'grpc' })])).toEqual([]);
   });
 
-  it('is told of all pods of a namespace that is known in full', async () => {
+  it('is reported for all pods of a namespace that is known completely', async () => {
     const metrics = [...PODS, pod('metrics/prometheus', ['web 9090'])];
     const findings = await findingsOf('unknown-named-port', [
       ...metrics,
@@ -115,7 +112,7 @@ describe('a port name that no container has', () => {
     expect(findings).toEqual([expect.stringMatching(/^warning .*Names there: web\.$/)]);
   });
 
-  it('is told where it belongs to the Service', () =>
+  it('is reported if it belongs to the Service', () =>
     expectFinding(
       'unknown-named-port',
       /It is a port of Service shop\/backend/,
@@ -123,7 +120,7 @@ describe('a port name that no container has', () => {
       [...PODS, SERVICE, ingress({ port: 'api' })],
     ));
 
-  it('is told where the protocol is the wrong one', () =>
+  it('is reported if the protocol is the wrong one', () =>
     expectFinding(
       'unknown-named-port',
       /"stats" is a UDP port there\. Did you mean protocol: UDP\?/,
@@ -131,7 +128,7 @@ describe('a port name that no container has', () => {
       [...PODS, ingress({ port: 'stats', protocol: 'UDP' })],
     ));
 
-  it('is looked for on the pods that a rule of egress leads to', () =>
+  it('is looked up on the pods that an egress rule leads to', () =>
     expectFinding(
       'unknown-named-port',
       /that the rule matches has a TCP port named "http"/,

@@ -33,7 +33,7 @@ const LABELS = [undefined, ...VALUES, 'other'].flatMap((app) =>
 
 const SEED = process.env.FC_SEED === undefined ? {} : { seed: Number(process.env.FC_SEED) };
 
-it('a selector that covers another matches all that the other matches', () => {
+it('a selector that covers another matches everything that the other matches', () => {
   let covered = 0;
   fc.assert(
     fc.property(selector, selector, (wide, narrow) => {
@@ -62,6 +62,6 @@ it.each<[string, LabelSelector, LabelSelector]>([
     { matchLabels: {}, matchExpressions: [{ key: 'app', operator: 'NotIn', values: ['y'] }] },
     { matchLabels: { app: 'x' }, matchExpressions: [] },
   ],
-])('%s is seen to cover', (_, wide, narrow) => {
+])('%s is known to cover', (_, wide, narrow) => {
   expect(selectorCovers(wide, narrow)).toBe(true);
 });

@@ -1,4 +1,4 @@
-/** Findings that this kernel can make true, in network namespaces of their own. */
+/** Findings that this kernel can produce, in network namespaces of their own. */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { constants, tmpdir } from 'node:os';
@@ -39,10 +39,10 @@ describeAsRoot('doctor on a node', () => {
   });
 
   const links = () => node.run(() => readLinks());
-  /** Nobody answers: a kube-proxy of the machine that runs the tests is not the node's. */
+  /** No answer: a kube-proxy of the machine that runs the tests does not belong to the node. */
   const askProxy = () => Promise.resolve(undefined);
 
-  /** The node, but that these commands fail. */
+  /** The node's system, on which these commands fail. */
   function failing(commands: RegExp, errorOf: (command: string) => Error): System {
     const real = system(node);
     return {
@@ -52,18 +52,18 @@ describeAsRoot('doctor on a node', () => {
     };
   }
 
-  /** Everything, as the command looks. */
+  /** Returns the findings of everything that the command checks. */
   async function look(options: Partial<WholeNodeOptions> = {}): Promise<readonly Finding[]> {
     return nodeFindings(await wholeNode({ system: system(node), links, askProxy, inPod: false, ...options }));
   }
 
-  /** Only what an agent looks at in passing. */
+  /** Returns the findings of what a running agent checks. */
   async function pass(place: System = system(node)): Promise<readonly Finding[]> {
     const start = { presence: 'enforce', queues: { first: 9464, last: 9465 }, pods: 10, policies: 1 } as const;
     return nodeFindings(await cheapNode({ system: place, links, askProxy, ...start }));
   }
 
-  /** Only rules and queues. */
+  /** Returns the findings from rules and queues only. */
   async function seen(): Promise<readonly Finding[]> {
     return nodeFindings({ release: '', ...(await seenRules(system(node))) });
   }
@@ -75,7 +75,7 @@ describeAsRoot('doctor on a node', () => {
     return kubeProxy(proxyModeByTraces(system(node), (await seenRules(system(node))).rules, names));
   }
 
-  /** A pod's namespace, with one end of a veth pair on the bridge. */
+  /** Creates a pod's namespace, with one end of a veth pair on the bridge. */
   function podOnBridge(bridge: string, number: number): Netns {
     const pod = Netns.create();
     shell(
@@ -89,7 +89,7 @@ describeAsRoot('doctor on a node', () => {
     shell(node, `for each in iptables ip6tables; do echo ${value} > /proc/sys/net/bridge/bridge-nf-call-$each; done`);
   }
 
-  test('real: pods on a bridge that skips the packet filter; with bridge-nf-call on they do not', async () => {
+  test('real: pods on a bridge that skips the packet filter are a problem, until bridge-nf-call is on', async () => {
     shell(node, 'ip link add cni0 type bridge');
     using _a = podOnBridge('cni0', 1);
     using _b = podOnBridge('cni0', 2);
@@ -108,13 +108,13 @@ describeAsRoot('doctor on a node', () => {
     expect(of('bridge-filter', await pass())).toEqual([expect.objectContaining({ severity: 'ok' })]);
   });
 
-  test('real: a bridge without pods is no matter', async () => {
+  test('real: a bridge without pods is no problem', async () => {
     shell(node, 'ip link add cni0 type bridge; ip link add one type veth peer name two; ip link set one master cni0');
     bridgeNfCall(0);
     expect(of('bridge-filter', await pass())).toEqual([expect.objectContaining({ severity: 'ok' })]);
   });
 
-  test('real: what this kernel can, each part by itself, and nothing is left: not even the empty tables that a trial of iptables makes', async () => {
+  test('real: each part of the kernel is tried by itself, and nothing is left, not even the empty tables of an iptables trial', async () => {
     const findings = await look();
     for (const check of [
       'iptables-queue',
@@ -133,7 +133,7 @@ describeAsRoot('doctor on a node', () => {
     expect(shell(node, 'nft list ruleset; ipset save; cat /proc/thread-self/net/ip_tables_names')).toBe('');
   });
 
-  test('real: without the tools nothing can steer, which is a problem, with what to install', async () => {
+  test('real: without the tools there is no way to steer, which is a problem, with what to install', async () => {
     const bare = failing(/^(nft|ip6?tables.*|ipset)$/, toolMissing);
     const findings = await look({ system: bare, trials: bare });
     expect(findings[0]).toMatchObject({ code: 'PD101', severity: 'problem', certainty: 'certain' });
@@ -148,7 +148,7 @@ describeAsRoot('doctor on a node', () => {
       () => commandFailed('nft list', 1, 'netlink: Error: cache initialization failed: Interrupted system call'),
       'The rules of nftables could not be read: nft list: netlink: Error: cache initialization failed',
     ],
-  ])('real: where nft %s, nothing is concluded from what was not seen', async (_, errorOf, words) => {
+  ])('real: if nft %s, nothing is concluded from the missing rules', async (_, errorOf, words) => {
     const without = failing(/^nft$/, errorOf);
     for (const findings of [await look({ system: without }), await pass(without)]) {
       for (const check of ['flow-table', 'other-rules', 'kube-proxy'] as const) expect(of(check, findings)).toEqual([]);
@@ -156,14 +156,14 @@ describeAsRoot('doctor on a node', () => {
         expect.objectContaining({ severity: 'info', message: expect.stringContaining(words) }),
       );
     }
-    // What the other tool shows counts all the same.
+    // The rules of the other tool still count.
     shell(node, 'iptables-nft -N cali-FORWARD; iptables-nft -t nat -N KUBE-SERVICES');
     const findings = await look({ system: without });
     expect(of('other-rules', findings)).toEqual([expect.objectContaining({ severity: 'info' })]);
     expect(of('kube-proxy', findings)).toEqual([expect.objectContaining({ severity: 'ok' })]);
   });
 
-  test('real: where nothing is of iptables, its tools need not be installed; where something is, they must be', async () => {
+  test('real: the tools of iptables need to be installed only if it has rules', async () => {
     const without = failing(/^ip6?tables/, toolMissing);
     expect(of('not-looked', await look({ system: without }))).toEqual([]);
     expect(of('other-rules', await look({ system: without }))).toEqual([expect.objectContaining({ severity: 'ok' })]);
@@ -174,7 +174,7 @@ describeAsRoot('doctor on a node', () => {
     expect(of('other-rules', await look({ system: without }))).toEqual([]);
   });
 
-  test('real: an agent does not look into legacy iptables, and says so', async () => {
+  test('real: an agent does not read legacy iptables, and says so', async () => {
     expect(of('other-rules', await pass())).toEqual([expect.objectContaining({ severity: 'ok' })]);
     shell(node, 'iptables-legacy -N KUBE-ROUTER-FORWARD');
     const findings = await pass();
@@ -185,10 +185,10 @@ describeAsRoot('doctor on a node', () => {
     expect(of('flow-table', findings)).toEqual([expect.objectContaining({ severity: 'ok' })]);
   });
 
-  test('real: a part of netlink that this kernel does not have is told as that', async () => {
+  test('real: a missing part of netlink is reported as missing', async () => {
     using netlink = new NetlinkSocket(1 << 16);
     const request = new MessageWriter(64);
-    // Subsystems of nfnetlink end at 12.
+    // nfnetlink has no subsystem above 12.
     request.begin(99, 0, NLM_F_REQUEST | NLM_F_DUMP, 1, 0);
     const error: unknown = await netlink.dump('asking nobody', request, () => {}).catch((reason: unknown) => reason);
     expect(refusalOf(error)).toMatchObject({
@@ -224,7 +224,7 @@ describeAsRoot('doctor on a node', () => {
     await same('iptables');
   });
 
-  test('real: rules of podfence that nobody reads the queues of; those that only copy are an audit', async () => {
+  test('real: queue rules of podfence without a reader are a problem; rules that only copy mean audit', async () => {
     const steering = new IptablesSteering(system(node));
     await steering.apply({ ...STATE, queues: { first: 9464, count: 2 }, fail: 'closed' });
     expect(of('queues', await seen())).toEqual([
@@ -242,7 +242,7 @@ describeAsRoot('doctor on a node', () => {
   });
 
   test.each(['iptables-nft', 'iptables-legacy'])(
-    'real: a queue of others by %s, unread and then read by this process',
+    'real: a foreign queue by %s, unread and then read by this process',
     async (tool) => {
       shell(node, `${tool} -t mangle -A POSTROUTING -m comment --comment knp -j NFQUEUE --queue-num 98`);
       const [unread, ...more] = of('queues', await seen());
@@ -281,7 +281,7 @@ describeAsRoot('doctor on a node', () => {
     ['iptables', 'iptables-legacy -t nat -N KUBE-SERVICES'],
     ['nftables', 'nft add table ip kube-proxy'],
     ['ipvs', 'iptables-nft -t nat -N KUBE-SERVICES; ip link add kube-ipvs0 type bridge'],
-  ])('real: kube-proxy in mode %s by its traces', async (mode, command) => {
+  ])('real: kube-proxy in mode %s is found by its traces', async (mode, command) => {
     shell(node, command);
     expect(await proxyByTraces()).toEqual([
       expect.objectContaining({
@@ -292,7 +292,7 @@ describeAsRoot('doctor on a node', () => {
     ]);
   });
 
-  test('recorded: /proc/net/ip_vs with a Service, for this kernel has no IPVS: kube-proxy’s where kube-ipvs0 is there, of others else', async () => {
+  test('recorded: /proc/net/ip_vs with a Service belongs to kube-proxy if kube-ipvs0 exists, else to other software (this kernel has no IPVS)', async () => {
     const real = system(node);
     const table = `IP Virtual Server version 1.2.1 (size=4096)
 Prot LocalAddress:Port Scheduler Flags
@@ -330,7 +330,7 @@ TCP  0A600001:01BB rr
     rmSync(run, { recursive: true });
   });
 
-  test('real: what an agent looks at in passing sees names, bridges and queues', async () => {
+  test('real: a running agent’s checks see names, bridges and queues', async () => {
     shell(node, 'nft add table inet kindnet-network-policies; ip link add cni0 type bridge');
     using _a = podOnBridge('cni0', 1);
     bridgeNfCall(0);

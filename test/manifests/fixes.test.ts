@@ -10,7 +10,7 @@ async function fixed(spec: string): Promise<string> {
   return text.slice(`${HEAD}spec:\n`.length);
 }
 
-describe('what can be meant in one way only is corrected, and nothing else', () => {
+describe('corrections are made only if there is one possible meaning', () => {
   it.each<[string, string, string]>([
     [
       'a misspelt field',
@@ -66,7 +66,7 @@ describe('what can be meant in one way only is corrected, and nothing else', () 
 
   it.each<[string, string]>([
     ['a name that is like two others', '  podSelector: {}\n  inegress: []\n'],
-    ['a name that was meant for one that is there', '  podSelector: {}\n  podSelektor: {}\n'],
+    ['a misspelt field beside the correct one', '  podSelector: {}\n  podSelektor: {}\n'],
     ['an address without a prefix length', '  podSelector: {}\n  ingress: [{from: [{ipBlock: {cidr: 10.0.0.1}}]}]\n'],
     ['ports in the wrong order', '  podSelector: {}\n  ingress: [{ports: [{port: 80, endPort: 70}]}]\n'],
     ['fields in the wrong place of a flow', '  podSelector: {matchLabels: {app: web}, policyTypes: [Ingress]}\n'],
@@ -79,20 +79,20 @@ describe('what can be meant in one way only is corrected, and nothing else', () 
       'a block beside one that is not empty',
       '  podSelector: {}\n  ingress:\n  - from:\n    - ipBlock: {cidr: 10.0.0.0/8}\n      except: [10.1.0.0/16]\n',
     ],
-    ['a rename after which the value is wrong', '  podSelector: {}\n  ingress:\n  - ports:\n    - prot: [80]\n'],
+    ['a rename that leaves an invalid value', '  podSelector: {}\n  ingress:\n  - ports:\n    - prot: [80]\n'],
     ['a text where peers should be', '  podSelector: {}\n  ingress:\n  - from: web\n'],
     [
       'what an alias stands for',
       '  podSelector: &s {matchLabel: {app: web}}\n  ingress:\n  - from:\n    - podSelector: *s\n',
     ],
-  ])('not %s', async (_, spec) => {
+  ])('not for %s', async (_, spec) => {
     const aliased = spec.includes('*s');
-    // The anchor's own place is as good as any other.
+    // The correction may change the anchor itself.
     expect(await fixed(spec)).toBe(aliased ? spec.replace('matchLabel:', 'matchLabels:') : spec);
   });
 });
 
-it('documents beside it stay as they are, whatever they hold', async () => {
+it('other documents stay unchanged, whatever they contain', async () => {
   const other = '# kept\n---\nkind: [\n---\na:   {b: "c"}   # kept\n...\n';
   const { text, fixed: corrections } = await fixText(
     `${other}---\n${HEAD}spec:\n  podSelector: {}\n  policyType: []\n`,
@@ -103,7 +103,7 @@ it('documents beside it stay as they are, whatever they hold', async () => {
   ]);
 });
 
-it('what is corrected once needs no second time', async () => {
+it('a corrected file needs no second correction', async () => {
   const { text } = await fixText(`${HEAD}spec:\n  podSelector: {matchLabel: {on: yes}}\n`);
   expect(await fixText(text)).toEqual({ text, fixed: [] });
 });

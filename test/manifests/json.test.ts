@@ -85,11 +85,11 @@ describe('a text that does not parse', () => {
     ).toEqual([expected]);
   });
 
-  it('is left to the YAML parser where it is not named JSON', () => {
+  it('is left to the YAML parser if it is not named JSON', () => {
     expect(readJson('{a: 1}', false)).toBeUndefined();
   });
 
-  it('is found wrong by the scan wherever JSON.parse finds it wrong', () => {
+  it('is an error for the scanner exactly if it is one for JSON.parse', () => {
     const text = fc
       .string({ unit: fc.constantFrom(...'{}[],:"a1 -.\\tn'), maxLength: 12 })
       .filter((candidate) => candidate.trim() !== '');

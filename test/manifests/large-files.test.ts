@@ -1,4 +1,7 @@
-/** Files that are large by mistake or by malice: what reading them costs, and what is known meanwhile. */
+/**
+ * Files that are large by mistake or on purpose: what reading them costs, and what stays known
+ * meanwhile.
+ */
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,7 +26,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** How often a callback of `some` and `find` was called meanwhile: comparing each key with all others does it so. */
+/**
+ * Returns how often a callback of `some` or `find` is called during `work`, as when each key is
+ * compared with all others.
+ */
 function comparisons(work: () => void): number {
   const { some, find } = Array.prototype;
   let count = 0;
@@ -61,7 +67,7 @@ describe('a YAML map of many keys', () => {
     expect(large).toBeLessThan(6 * small + 1000);
   });
 
-  it('is looked through once for the places of all its fields', () => {
+  it('is scanned once for the places of all its fields', () => {
     const [small, large] = [500, 2000].map((count) => {
       const [document] = readYaml(
         `labels:\n${keys(count)
@@ -75,7 +81,7 @@ describe('a YAML map of many keys', () => {
     expect(large).toBeLessThan(6 * small + 1000);
   });
 
-  it('still may have none twice', () => {
+  it('still may not contain a key twice', () => {
     const [document] = readYaml('a: 1\nb: {c: 1, c: 2}\na: 3\n<<: {d: 1}\n');
     expect(document?.syntaxProblems).toEqual([
       { line: 2, column: 11, message: 'this key appears twice in the map', hint: 'Remove one of them.' },
@@ -97,21 +103,21 @@ describe('long runs of comments', () => {
     }
   });
 
-  it('leave every place what it was', () => {
+  it('do not move any place', () => {
     const [document] = readYaml(`a: 1\n${comments(2000)}b:\n  c: [1, 2]\n${comments(2000)}d: 4\n`);
     expect(document?.value).toEqual({ a: 1, b: { c: [1, 2] }, d: 4 });
     expect(document?.locate(['b', 'c', 1])).toEqual({ line: 4003, column: 10 });
     expect(document?.locate(['d'])).toEqual({ line: 8004, column: 4 });
   });
 
-  it('are left alone where they may be a text, and where they are short', () => {
+  it('are kept if they may be part of a text, or are short', () => {
     const text = `a: |\n${'  # text\n'.repeat(3000)}b: 1\n${comments(100)}`;
     expect(withoutLongComments(text)).toBe(text);
   });
 });
 
 describe('a file beyond the bound', () => {
-  it('is told of with the bound, and not read', async () => {
+  it('is reported with the bound, and not read', async () => {
     const file = join(folder, 'huge.yaml');
     writeFileSync(file, POD);
     truncateSync(file, MAX_BYTES + 1);
@@ -121,7 +127,7 @@ describe('a file beyond the bound', () => {
     ]);
   });
 
-  it('takes nothing away from what was known, and the thread that follows it goes on meanwhile', async () => {
+  it('removes nothing from what was known, and its thread does not block the main thread', async () => {
     const file = join(folder, 'all.yaml');
     writeFileSync(file, `${POD}---\n${POLICY}`);
     let logged = '';

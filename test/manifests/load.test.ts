@@ -19,14 +19,14 @@ describe('the mode of a policy', () => {
   const both = (mode: string) =>
     `${annotated('Namespace', 'v1', mode)}${annotated('NetworkPolicy', 'networking.k8s.io/v1', mode)}spec: {podSelector: {}}\n`;
 
-  it('is read of namespaces and of policies', async () => {
+  it('is read from namespaces and policies', async () => {
     const { snapshot, problems } = await load(both('audit'));
     expect(problems).toEqual([]);
     expect(snapshot.namespaces.find(({ name }) => name === 'shop')?.mode).toBe('audit');
     expect(snapshot.policies[0]?.mode).toBe('audit');
   });
 
-  it('that is none is a warning, and does not keep the policy from counting', async () => {
+  it('is a warning if it is invalid, and the policy still counts', async () => {
     const text = both('adit');
     const warning =
       'warning: metadata.annotations["podfence.io/mode"]: "adit" is not a mode; modes are audit and enforce, and any other value counts as enforce. Did you mean audit?';
@@ -40,8 +40,8 @@ describe('the mode of a policy', () => {
   });
 });
 
-describe('what is loaded', () => {
-  it('has a name of its own for each object that has only the beginning of one', async () => {
+describe('the loaded cluster', () => {
+  it('has a name of its own for each object that has only generateName', async () => {
     const text = ['Pod', 'Job', 'Job']
       .map(
         (kind) =>
@@ -100,7 +100,7 @@ describe('what is loaded', () => {
     }
   });
 
-  it('has a namespace for every one that an object is in', async () => {
+  it('has a record of every namespace that an object is in', async () => {
     const text = pod('a') + policy('p', '{podSelector: {}}').replace('name: p', 'name: p, namespace: other');
     const { snapshot } = await load(text, { defaultNamespace: 'mine' });
     expect(snapshot.namespaces).toEqual([
@@ -110,7 +110,7 @@ describe('what is loaded', () => {
     expect(snapshot.pods[0]?.namespace).toBe('mine');
   });
 
-  it('takes a rendered Helm chart as it is', async () => {
+  it('accepts a rendered Helm chart', async () => {
     const chart = `---
 # Source: chart/templates/serviceaccount.yaml
 apiVersion: v1
@@ -157,7 +157,7 @@ data: {a: "{{ not a template }}"}
     ]);
   });
 
-  it('counts kinds that are not used, and those of other projects by their version', async () => {
+  it('counts unused kinds, and those of other projects by their version', async () => {
     const text =
       object('v1', 'Secret', 'a') +
       object('v1', 'Secret', 'b') +
@@ -178,14 +178,14 @@ data: {a: "{{ not a template }}"}
     });
   });
 
-  it('takes former versions of the workloads', async () => {
+  it('accepts former versions of the workloads', async () => {
     const text = object('extensions/v1beta1', 'Deployment', 'web', 'spec: {template: {spec: {}}}\n');
     const { snapshot, problems } = await load(text);
     expect(problems).toEqual([]);
     expect(snapshot.pods).toHaveLength(1);
   });
 
-  it('knows where each policy stands', async () => {
+  it('has the place of each policy', async () => {
     await using folder = await folderOf({
       'a.yaml': `# first\n${policy('p', '{}')}${policy('q', '{}')}`,
       'b.json':
@@ -207,7 +207,7 @@ describe('addresses', () => {
     return Object.fromEntries(snapshot.pods.map(({ name, addresses }) => [name, addresses]));
   };
 
-  it('stay the same in another order, and when others come and go', async () => {
+  it('stay the same in another order, and when other pods come and go', async () => {
     const alone = await addressesOf(pod('web'));
     const others = await addressesOf(pod('zz') + pod('web') + pod('aa'));
     expect(await addressesOf(pod('aa') + pod('web') + pod('zz'))).toEqual(others);
@@ -221,13 +221,13 @@ describe('addresses', () => {
     [{ families: ['IPv6', 'IPv4'] }, [/^fd00:10:244::/, /^10\.244\./]],
     [{ podRanges: ['192.168.7.0/24'] }, [/^192\.168\.7\./]],
     [{ families: ['IPv4', 'IPv6'], podRanges: ['fd99::/64'] }, [/^10\.244\./, /^fd99::/]],
-  ])('with %j are as %j', async (options, patterns) => {
+  ])('for %j are %j', async (options, patterns) => {
     expect(await addressesOf(pod('web'), options)).toEqual({
       web: patterns.map((pattern) => expect.stringMatching(pattern)),
     });
   });
 
-  it('that a status gives are nobody else’s', async () => {
+  it('in a status are given to no other pod', async () => {
     const [taken] = Object.values(await addressesOf(pod('web')));
     const both = await addressesOf(pod('web') + pod('real', `status: {podIP: ${taken}}\n`));
     expect(both.real).toEqual(taken);
@@ -240,7 +240,7 @@ describe('addresses', () => {
     expect(await addressesOf(text)).toEqual({ done: [], host: [] });
   });
 
-  it('are told apart from those of the manifests, with those of nodes that are not told either', async () => {
+  it('that were made up, for pods and nodes, are kept apart from those in the manifests', async () => {
     const text =
       pod('web') + pod('real', 'status: {podIP: 10.0.0.1}\n') + pod('host', 'spec: {hostNetwork: true, nodeName: n}\n');
     const loaded = await load(text, { podRanges: ['10.42.0.0/16'] });
@@ -251,7 +251,7 @@ describe('addresses', () => {
     expect(real).toBe('10.0.0.1');
   });
 
-  it('run out, and that is said', async () => {
+  it('run out, and a problem says so', async () => {
     const text = ['a', 'b', 'c'].map((name) => pod(name)).join('');
     const { snapshot, problems } = await load(text, { podRanges: ['10.0.0.0/30'] });
     expect(snapshot.pods.map(({ addresses }) => addresses.length)).toEqual([1, 0, 0]);
@@ -260,7 +260,7 @@ describe('addresses', () => {
     ]);
   });
 
-  it('need a range that is one', async () => {
+  it('need a valid range', async () => {
     await expect(load('', { podRanges: ['10.0.0.0/99'] })).rejects.toThrow(ManifestOptionError);
   });
 });
@@ -411,7 +411,7 @@ describe('bad input', () => {
     expect(lines).toEqual(expected);
   });
 
-  it('leaves the rest to load', async () => {
+  it('does not keep the rest from loading', async () => {
     const text = `${pod('a')}---\nspec:\n\tx: 1\n${policy('bad', '{ingress: 1}')}${policy('good', '{ingress: [{}]}')}---\n- 1\n${pod('b')}`;
     const { snapshot, problems } = await load(text);
     expect(snapshot.pods.map(({ name }) => name)).toEqual(['a', 'b']);
@@ -426,19 +426,19 @@ describe('bad input', () => {
     ]);
   });
 
-  it('of two policies of one name the later counts, right or wrong', async () => {
+  it('lets the later of two policies with one name count, valid or not', async () => {
     const good = policy('p', '{ingress: [{}]}');
     const bad = policy('p', '{ingress: 1}');
     expect((await load(bad + good)).snapshot.policies).toMatchObject([{ ingress: [{}] }]);
     expect((await load(good + bad)).snapshot.policies).toMatchObject([{ ingress: [], error: expect.any(String) }]);
   });
 
-  it('keeps apart policies that have no name', async () => {
+  it('keeps policies without a name apart', async () => {
     const unnamed = '---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n';
     expect((await load(unnamed + unnamed)).snapshot.policies.map(({ name }) => name)).toEqual(['unnamed', 'unnamed-2']);
   });
 
-  it('in broken JSON has a line, and a Chart.yaml is told from a manifest', async () => {
+  it('has a line in broken JSON, and a Chart.yaml is not taken for a manifest', async () => {
     await using folder = await folderOf({
       'a.json': '{"kind": "Pod",\n}',
       'Chart.yaml': 'apiVersion: v2\nname: x\n',
@@ -453,12 +453,12 @@ describe('bad input', () => {
   });
 });
 
-it('Lists nested without end are a problem, not the end of the process', async () => {
+it('endlessly nested Lists are a problem and do not crash the process', async () => {
   const text = `${'{"kind":"List","items":['.repeat(5000)}${']}'.repeat(5000)}`;
   expect(await problemsOf(text)).toEqual([expect.stringContaining('items: the Lists are nested too deeply')]);
 });
 
-it('no text makes the loader fail, and every problem has a place in it', async () => {
+it('no text makes the loader fail, and every problem has a place in the text', async () => {
   const piece = fc.constantFrom(
     'apiVersion: networking.k8s.io/v1\n',
     'kind: NetworkPolicy\n',

@@ -1,4 +1,6 @@
-/** What the agent knows of manifests that it follows, while they are changed, broken and mended. */
+/**
+ * What the agent knows of manifests that it follows, while they are changed, broken and repaired.
+ */
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,7 +37,7 @@ afterEach(async () => {
 
 const write = (name: string, content: string | Uint8Array) => writeFileSync(join(folder, name), content);
 
-/** As editors save. */
+/** Saves a file as editors do. */
 function replace(name: string, content: string): void {
   writeFileSync(join(root, 'new'), content);
   renameSync(join(root, 'new'), join(folder, name));
@@ -65,11 +67,11 @@ describe('followed manifests', () => {
     ['removed', () => rmSync(join(folder, 'all.yaml')), 'the folder contains no *.yaml, *.yml or *.json file'],
     ['removed with its folder', () => rmSync(folder, { recursive: true }), 'there is no such file or folder'],
     [
-      'a policy whose namespace is no name',
+      'invalid in the namespace of its policy',
       () => write('all.yaml', `${POD}---\n${policy('a', '[shop]')}`),
       'namespace',
     ],
-  ])('stand while the file is %s, and are followed again when it is mended', async (_, breakIt, problem) => {
+  ])('are kept while the file is %s, and are followed again when it is repaired', async (_, breakIt, problem) => {
     write('all.yaml', `${POD}---\n${policy('a')}`);
     await follow(folder);
     breakIt();
@@ -82,7 +84,7 @@ describe('followed manifests', () => {
     await eventually(() => expect(known()).toEqual(['Pod shop/web', 'NetworkPolicy shop/b']));
   });
 
-  it('stand while the only file that was named is gone', async () => {
+  it('are kept while the only named file is gone', async () => {
     write('all.yaml', POD);
     await follow(join(folder, 'all.yaml'));
     rmSync(join(folder, 'all.yaml'));
@@ -90,7 +92,7 @@ describe('followed manifests', () => {
     expect(known()).toEqual(['Pod shop/web']);
   });
 
-  it('lose the policy of a file that is deleted from a folder which has others', async () => {
+  it('lose the policy of a file that is deleted from a folder with other files', async () => {
     write('pod.yaml', POD);
     write('policy.yaml', policy('a'));
     await follow(folder);
@@ -100,7 +102,7 @@ describe('followed manifests', () => {
     expect(logged).not.toContain(STANDS);
   });
 
-  it('are changed while another file is as broken as it was at the start', async () => {
+  it('change while another file is still broken as it was at the start', async () => {
     write('broken.yaml', 'kind: Pod\nmetadata: {name: [b]}\n');
     write('policy.yaml', policy('a'));
     await follow(folder);
@@ -108,7 +110,7 @@ describe('followed manifests', () => {
     await eventually(() => expect(known()).toEqual(['NetworkPolicy shop/b']));
   });
 
-  it('stand when a second pod is broken in the way in which one was at the start', async () => {
+  it('are kept when a second pod breaks in the way in which one was broken at the start', async () => {
     const nameless = POD.replace('name: web, ', '');
     write('all.yaml', `${nameless}---\n${POD}`);
     await follow(folder);
@@ -117,7 +119,7 @@ describe('followed manifests', () => {
     expect(known()).toEqual(['Pod shop/web']);
   });
 
-  it('keep the isolation of a policy that becomes wrong, which allows nothing any more', async () => {
+  it('keep isolating by a policy that becomes invalid, which then allows nothing', async () => {
     write('all.yaml', `${POD}---\n${policy('a')}`);
     await follow(folder);
     write('all.yaml', `${POD}---\n${policy('a').replace('{podSelector: {}}', '{podSelector: {}, ingress: 7}')}`);
@@ -132,7 +134,7 @@ describe('followed manifests', () => {
   it.each([
     ['a folder', () => folder],
     ['a file', () => join(folder, 'all.yaml')],
-  ])('see every file that takes the name of another: %s', async (_, path) => {
+  ])('follow every file that is renamed over another: %s', async (_, path) => {
     write('all.yaml', policy('first'));
     await follow(path());
     for (const name of ['second', 'third', 'fourth']) {
@@ -141,7 +143,7 @@ describe('followed manifests', () => {
     }
   });
 
-  it('see every change in a folder that was made anew', async () => {
+  it('follow every change in a folder that was created again', async () => {
     write('all.yaml', policy('first'));
     await follow(folder);
     rmSync(folder, { recursive: true });

@@ -25,7 +25,7 @@ function follow(...paths: readonly string[]): void {
   watched.follow(() => changes++);
 }
 
-/** Resolves when what `change` does was told of. */
+/** Resolves when the effect of `change` was reported. */
 async function expectTold(change: () => void): Promise<void> {
   const before = changes;
   change();
@@ -33,7 +33,7 @@ async function expectTold(change: () => void): Promise<void> {
 }
 
 describe('watched paths', () => {
-  it('tell of a file whose name others take, each time', async () => {
+  it('report every file that is renamed over a watched one', async () => {
     writeFileSync(path('a.yaml'), '1');
     follow(path('a.yaml'));
     for (const text of ['2', '3', '4']) {
@@ -45,7 +45,7 @@ describe('watched paths', () => {
     await expectTold(() => writeFileSync(path('a.yaml'), '5'));
   });
 
-  it('tell of a file and of a folder that go and come back', async () => {
+  it('report a file and a folder that go and come back', async () => {
     mkdirSync(path('sub'));
     writeFileSync(path('sub/a.yaml'), '1');
     follow(path('sub'));
@@ -54,12 +54,12 @@ describe('watched paths', () => {
     await expectTold(() => writeFileSync(path('sub/a.yaml'), '2'));
   });
 
-  it('tell of what was not there at first', async () => {
+  it('report a file that did not exist at first', async () => {
     follow(path('later.yaml'));
     await expectTold(() => writeFileSync(path('later.yaml'), '1'));
   });
 
-  it('tell of what was changed before anybody listened', async () => {
+  it('report what changed before the listener was there', async () => {
     writeFileSync(path('a.yaml'), '1');
     watched = new PathWatch([path('a.yaml')]);
     writeFileSync(path('a.yaml'), '2');

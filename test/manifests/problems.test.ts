@@ -14,7 +14,7 @@ const problem = (changed: Partial<ManifestProblem> = {}): ManifestProblem => ({
 });
 
 describe('formatProblem', () => {
-  it('gives file, line, column, object, field, what is wrong and what was meant', () => {
+  it('prints file, line, column, object, field, what is wrong and what was meant', () => {
     expect(formatProblem(problem())).toBe(
       'web.yaml:12:17  NetworkPolicy default/web  spec.ingress[0].ports[0].port: 99999 is not a port; ports are 1 to 65535. Did you mean 9999?',
     );
@@ -24,7 +24,7 @@ describe('formatProblem', () => {
     expect(formatProblem(problem({ note: 'It fails closed.' }))).toMatch(/Did you mean 9999\?\n {4}It fails closed\.$/);
   });
 
-  it('leaves out what there is not', () => {
+  it('leaves out missing parts', () => {
     const { hint, ...rest } = problem({
       line: 0,
       column: 0,
@@ -51,7 +51,7 @@ describe('formatProblem', () => {
   });
 });
 
-it('problems come out file by file and line by line, whatever the order in which they were found', () => {
+it('problems are sorted by file and line, whatever the order in which they were found', () => {
   const log = new ProblemLog();
   for (const [file, line, column] of [
     ['b', 2, 1],

@@ -4,10 +4,10 @@ import { formatProblem } from '../../src/manifests/problems.ts';
 import { load } from './manifest-files.ts';
 
 const HEAD = 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: db\n  namespace: shop\n';
-// toMatchObject takes an empty map for any map.
+// toMatchObject accepts any map for an empty map.
 const EVERY_POD = expect.toSatisfy(isEmptySelector);
 
-/** The only policy of a text that does not parse. */
+/** Returns the only policy of a text that does not parse. */
 async function recovered(text: string) {
   const { snapshot, problems } = await load(text);
   expect(problems.length).toBeGreaterThan(0);
@@ -17,7 +17,7 @@ async function recovered(text: string) {
 }
 
 describe('a policy that does not parse fails closed', () => {
-  it('for its own pods and directions, where both were read before the error', async () => {
+  it('for its own pods and directions, if both come before the error', async () => {
     const text = `${HEAD}spec:\n  podSelector: {matchLabels: {app: db}}\n  policyTypes: [Egress]\n  egress:\n\t- {}\n`;
     expect(await recovered(text)).toMatchObject({
       namespace: 'shop',
@@ -46,7 +46,7 @@ describe('a policy that does not parse fails closed', () => {
       'its selector is wrong besides',
       'spec:\n  podSelector: {matchLabels: {app: true}}\n  ingress: []\n  egress: a: b\n',
     ],
-  ])('for every pod of its namespace, where %s', async (_, spec) => {
+  ])('for every pod of its namespace, if %s', async (_, spec) => {
     expect(await recovered(HEAD + spec)).toMatchObject({
       namespace: 'shop',
       podSelector: EVERY_POD,
@@ -60,7 +60,7 @@ describe('a policy that does not parse fails closed', () => {
       'spec:\n  podSelector: {matchLabels: {app: db}}\n  ingress: a: b\n  policyTypes: [Ingress]\n',
     ],
     ['they may go on', 'spec:\n  podSelector: {matchLabels: {app: db}}\n  policyTypes:\n    - Ingress\n   - Egress\n'],
-  ])('both ways, where %s', async (_, spec) => {
+  ])('both ways, if %s', async (_, spec) => {
     expect(await recovered(HEAD + spec)).toMatchObject({
       podSelector: { matchLabels: { app: 'db' } },
       isolates: ['ingress', 'egress'],
@@ -92,7 +92,7 @@ describe('a policy that does not parse fails closed', () => {
     expect(problems.map(({ object }) => object)).toEqual(['NetworkPolicy shop/a', 'NetworkPolicy shop/b', '']);
   });
 
-  it('and says so, with the place of the error', async () => {
+  it('and reports it, with the place of the error', async () => {
     const { problems, policyLocations } = await load(
       `---\n${HEAD}spec:\n  podSelector: {}\n  policyTypes: [Ingress]\n  ingress:\n\t- {}\n`,
     );
@@ -103,7 +103,7 @@ describe('a policy that does not parse fails closed', () => {
     expect(policyLocations.get('shop/db')).toEqual({ file: '-', line: 2 });
   });
 
-  it('though its metadata is in the error, since a namespace that may be wrong is better than no isolation', async () => {
+  it('even if its metadata is in the error: a namespace that may be wrong is better than no isolation', async () => {
     const text =
       'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n\tname: db\n\tnamespace: shop\nspec: {}\n';
     expect(await recovered(text)).toMatchObject({
@@ -113,12 +113,12 @@ describe('a policy that does not parse fails closed', () => {
     });
   });
 
-  it('in the default namespace where its text mentions none', async () => {
+  it('in the default namespace if its text mentions none', async () => {
     const text = 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n\tname: db\nspec: {}\n';
     expect(await recovered(text)).toMatchObject({ namespace: 'default', podSelector: EVERY_POD });
   });
 
-  it('but not where its namespace cannot be read: that is said', async () => {
+  it('but not if its namespace cannot be read, which is reported', async () => {
     const text =
       'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: db, namespace: {x: y}, a: b: c}\nspec: {}\n';
     const { snapshot, problems } = await load(text);
@@ -134,7 +134,7 @@ describe('a policy that does not parse fails closed', () => {
   });
 });
 
-it('wherever a character slips in, an unparsable policy isolates no fewer pods than it did', async () => {
+it('wherever a character slips in, an unparsable policy isolates no fewer pods than before', async () => {
   const text = `${HEAD}spec:\n  podSelector:\n    matchExpressions:\n      - key: app\n        operator: In\n        values:\n          - a\n          - b\n  policyTypes:\n    - Egress\n    - Ingress\n  ingress:\n    - {}\n`;
   const documents: string[] = [];
   for (let offset = HEAD.length; offset < text.length; offset++) {

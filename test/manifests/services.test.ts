@@ -15,7 +15,7 @@ async function read(text: string, options = {}) {
 }
 
 describe('a Service', () => {
-  it('is read whole', async () => {
+  it('is read with all its fields', async () => {
     const spec =
       '{selector: {app: web}, clusterIP: 10.96.0.7, ports: [{name: http, port: 80, targetPort: web}, {name: dns, port: 53, protocol: UDP}]}';
     expect(await read(service(spec))).toEqual([
@@ -34,14 +34,14 @@ describe('a Service', () => {
     ]);
   });
 
-  it('gets a cluster address by its name, whatever else is there', async () => {
+  it('gets a cluster address by its name, whatever else exists', async () => {
     const [alone] = await read(service('{ports: [{port: 80}]}'));
     const all = await read(service('{ports: [{port: 80}]}', 'api') + service('{ports: [{port: 80}]}'));
     expect(alone?.clusterIPs).toEqual([expect.stringMatching(/^10\.96\./)]);
     expect(all.find(({ name }) => name === 'web')).toEqual(alone);
   });
 
-  it('does not get the cluster address that another names', async () => {
+  it('does not get a cluster address that another Service names', async () => {
     const [alone] = await read(service('{ports: [{port: 80}]}'));
     const both = await read(
       service('{ports: [{port: 80}]}') + service(`{clusterIP: ${alone?.clusterIPs[0]}, ports: [{port: 80}]}`, 'zz'),
@@ -91,7 +91,7 @@ describe('a Service', () => {
     } else expect(port).not.toHaveProperty('nodePort');
   });
 
-  it('keeps the node port that it names, and no other gets it', async () => {
+  it('keeps the node port that it names, and no other Service gets it', async () => {
     const [free] = await read(service('{type: NodePort, ports: [{port: 80}]}'));
     const wanted = free?.ports[0]?.nodePort;
     const both = await read(
@@ -103,7 +103,7 @@ describe('a Service', () => {
     expect(web).not.toBe(wanted);
   });
 
-  it('without a selector has nothing behind it', async () => {
+  it('without a selector selects no pods', async () => {
     expect((await read(service('{ports: [{port: 80}]}')))[0]?.selector).toEqual({});
   });
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { readSources } from '../../src/manifests/sources.ts';
 import { folderOf, stream } from './manifest-files.ts';
 
-/** Sources as `file: text` or `file! message | hint`, paths relative to the folder. */
+/** Returns the sources as `file: text` or `file! message | hint`, paths relative to the folder. */
 async function read(folder: string, paths: readonly string[], stdin: string | Uint8Array = ''): Promise<string[]> {
   const lines: string[] = [];
   for await (const source of readSources(paths, stream(stdin))) {
@@ -17,7 +17,7 @@ async function read(folder: string, paths: readonly string[], stdin: string | Ui
 }
 
 describe('a folder', () => {
-  it('is read with what is below it, sorted, without hidden and other files', async () => {
+  it('is read with its subfolders, sorted, without hidden and other files', async () => {
     await using folder = await folderOf({
       'b.yaml': 'b',
       'a.yml': 'a',
@@ -33,7 +33,7 @@ describe('a folder', () => {
     expect(await read(folder.path, [folder.path])).toEqual(['a.yml: a', 'b.yaml: b', 'bb/x.yaml: bb', 'c.json: c']);
   });
 
-  it('whose links lead in a circle is read once', async () => {
+  it('with links that lead in a circle is read once', async () => {
     await using folder = await folderOf({ 'a.yaml': 'a' });
     await symlink(folder.path, join(folder.path, 'again'));
     await symlink(join(folder.path, 'a.yaml'), join(folder.path, 'b.yaml'));
@@ -50,7 +50,7 @@ describe('a folder', () => {
     ]);
   });
 
-  it('with a file that cannot be read gives the others', async () => {
+  it('with an unreadable file still gives the others', async () => {
     await using folder = await folderOf({ 'b.yaml': 'b' });
     await symlink('nowhere', join(folder.path, 'a.yaml'));
     await symlink('c.yaml', join(folder.path, 'c.yaml'));
@@ -67,12 +67,12 @@ it('a file is read whatever its name', async () => {
   expect(await read(folder.path, [join(folder.path, 'manifests.txt')])).toEqual(['manifests.txt: a: 1']);
 });
 
-it('standard input is read once, characters cut in two by its chunks too', async () => {
+it('standard input is read once, even with characters split between chunks', async () => {
   expect(await read('', ['-', '-'], 'naïve ☃')).toEqual(['-: naïve ☃']);
 });
 
 describe('what cannot be read', () => {
-  it('a missing file, with the likely one', async () => {
+  it('a missing file, with the most similar one', async () => {
     await using folder = await folderOf({ 'web.yaml': '' });
     expect(await read(folder.path, [join(folder.path, 'wep.yaml')])).toEqual([
       'wep.yaml! there is no such file or folder | Did you mean web.yaml?',

@@ -84,7 +84,7 @@ describe('a workload becomes pods', () => {
     expect(snapshot.pods.map(({ nodeName }) => nodeName)).toEqual(['n1', 'n2']);
   });
 
-  it('of a StatefulSet with the labels that tell them apart', async () => {
+  it('of a StatefulSet with the labels that distinguish them', async () => {
     const { snapshot } = await load(workload('StatefulSet', 'web'));
     expect(snapshot.pods[0]?.labels).toEqual({
       app: 'web',
@@ -93,7 +93,7 @@ describe('a workload becomes pods', () => {
     });
   });
 
-  it('of a CronJob by the template within its template', async () => {
+  it('of a CronJob from the template within its template', async () => {
     const text = `apiVersion: batch/v1
 kind: CronJob
 metadata: {name: tick, namespace: shop}
@@ -108,13 +108,13 @@ spec:
     expect(await podNames(text)).toEqual(['tick-1', 'tick-2']);
   });
 
-  it('whose names differ where two workloads share theirs', async () => {
+  it('with different names if two workloads share a name', async () => {
     const text = pod('web-1') + workload('Deployment', 'web') + workload('Job', 'web');
     expect(await podNames(text)).toEqual(['web-1', 'web-deployment-1', 'web-job-1']);
   });
 });
 
-describe('in a dump of a cluster the real pods stand, and nothing doubles them', () => {
+describe('in a dump of a cluster only the real pods count', () => {
   const deployment = workload('Deployment', 'web', 'replicas: 2');
   const replicaSet = workload('ReplicaSet', 'web-5d8f', 'replicas: 2', ownedBy('Deployment', 'web'));
   const old = workload('ReplicaSet', 'web-1111', 'replicas: 0', ownedBy('Deployment', 'web'));

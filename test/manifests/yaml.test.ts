@@ -3,7 +3,7 @@ import { readYaml } from '../../src/manifests/yaml.ts';
 
 const values = (text: string) => readYaml(text).map(({ value }) => value);
 
-/** Syntax problems as `line:column message | hint`. */
+/** Returns syntax problems as `line:column message | hint`. */
 const problems = (text: string) =>
   readYaml(text).flatMap(({ syntaxProblems }) =>
     syntaxProblems.map(
@@ -36,14 +36,14 @@ describe('documents', () => {
     expect(values(text)).toEqual(expected);
   });
 
-  it('take the words for truth as booleans that Kubernetes takes so', () => {
+  it('have the booleans that Kubernetes accepts', () => {
     expect(values('[yes, No, ON, off, true, y, "yes", yesterday]')).toEqual([
       [true, false, true, false, true, 'y', 'yes', 'yesterday'],
     ]);
   });
 });
 
-describe('an error leaves the documents around it whole', () => {
+describe('an error does not affect the documents around it', () => {
   it.each<[string, string, string]>([
     [
       'a tab in front of a key',
@@ -89,11 +89,11 @@ describe('an error leaves the documents around it whole', () => {
     expect(values(text)).toEqual([{ a: 1 }, undefined, { z: 26 }]);
   });
 
-  it('several keys that are there twice are all reported', () => {
+  it('several duplicate keys are all reported', () => {
     expect(problems('a: 1\na: 2\nb: 1\nb: 2\n').map((line) => line.slice(0, 3))).toEqual(['2:1', '4:1']);
   });
 
-  it('aliases that multiply and nesting without end are errors, not the end of the process', () => {
+  it('multiplying aliases and endless nesting are errors and do not crash the process', () => {
     const bomb = `a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [${'*a,'.repeat(10)}]\nc: &c [${'*b,'.repeat(10)}]\nd: [${'*c,'.repeat(10)}]\n`;
     const text = `${bomb}---\na: ${'['.repeat(50_000)}\n---\nz: 26\n`;
     expect(values(text)).toEqual([undefined, undefined, { z: 26 }]);
@@ -137,7 +137,7 @@ again: *s
     expect(document?.locate(path)).toEqual({ line, column });
   });
 
-  it('counts from the beginning of the file in every document of it', () => {
+  it('counts from the beginning of the file in every document', () => {
     const [, second] = readYaml('a: 1\n---\n\nb:\n  c: 2\n');
     expect(second?.locate(['b', 'c'])).toEqual({ line: 5, column: 6 });
   });

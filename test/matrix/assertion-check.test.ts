@@ -22,7 +22,7 @@ function check(text: string, snapshot: ClusterSnapshot = SHOP, services = SERVIC
   return new AssertionChecker(snapshot, services).check(parsed(text));
 }
 
-/** `FROM -> TO:PORT xALIKE` of each violation. */
+/** Returns each violation as `FROM -> TO:PORT xALIKE`. */
 function violations(text: string, snapshot: ClusterSnapshot = SHOP, services = SERVICES): string[] {
   const result = check(text, snapshot, services);
   if ('message' in result) throw new Error(result.message);
@@ -37,11 +37,11 @@ function problem(text: string, snapshot: ClusterSnapshot = SHOP): unknown {
 }
 
 describe('a deny', () => {
-  test('holds where nothing of it is possible', () => {
+  test('holds if none of its flows is possible', () => {
     expect(check('else/* -> shop/db:5432')).toMatchObject({ flows: 2, violations: [] });
   });
 
-  test('is violated by what is possible, once for pods that no policy tells apart', () => {
+  test('is violated by a possible flow, once for pods that no policy distinguishes', () => {
     expect(violations('shop/* -> shop/db-1:5432')).toEqual(['shop/web-1 -> shop/db-1:5432/TCP x3']);
   });
 
@@ -50,7 +50,7 @@ describe('a deny', () => {
     expect(check('shop/web -> shop/web:8080')).toMatchObject({ flows: 6 });
   });
 
-  test('is violated by what audited policies alone deny, and an allow holds for it', () => {
+  test('is violated by a flow that only audited policies deny, and an allow holds for it', () => {
     const audited = { ...SHOP, policies: SHOP.policies.map((policy) => ({ ...policy, mode: 'audit' }) as const) };
     expect(check('else/* -> shop/db:5432')).toMatchObject({ violations: [] });
     expect(violations('else/* -> shop/db:5432', audited)).not.toEqual([]);
@@ -62,7 +62,7 @@ describe('a deny', () => {
     expect(violations('10.9.0.0/16 -> shop/web-2')).toEqual(['10.9.0.1 -> shop/web-2:8080/TCP x1']);
   });
 
-  test('of a range finds a port inside of it', () => {
+  test('for a range finds a port inside it', () => {
     expect(violations('shop/web-2 -> shop/db:5000-6000')).toEqual(['shop/web-2 -> shop/db-1:5432/TCP x1']);
     expect(violations('shop/web-2 -> shop/db:5433-6000')).toEqual([]);
     const ranges = { ...SHOP, policies: [ingressOf('db', [[], [tcp(100, 200)]])] };
@@ -72,21 +72,21 @@ describe('a deny', () => {
     expect(violations('else/stranger-1 -> shop/db:201-300', ranges)).toEqual([]);
   });
 
-  test('of a named port is about the number that each pod has under it', () => {
+  test('for a named port is about each pod’s number for it', () => {
     expect(violations('10.9.0.1 -> shop/web-2:http')).toEqual(['10.9.0.1 -> shop/web-2:8080/TCP x1']);
   });
 
-  test('of outside tries every part of it that policies tell apart', () => {
+  test('for outside tries every part of it that policies distinguish', () => {
     expect(violations('outside -> shop/web:8080')).toEqual(['10.9.0.1 -> shop/web-1:8080/TCP x3']);
     expect(violations('10.8.0.0/16 -> shop/web:8080')).toEqual([]);
     expect(violations('10.0.0.0/8 -> shop/web:8080')).toEqual(['10.9.0.1 -> shop/web-1:8080/TCP x3']);
   });
 
-  test('of a block leaves out the pods in it', () => {
+  test('for a block leaves out the pods in it', () => {
     expect(violations('10.0.1.0/24 -> shop/db:5432')).toEqual([]);
   });
 
-  test('can be about what leaves the cluster', () => {
+  test('can be about traffic that leaves the cluster', () => {
     expect(violations('shop/db -> 203.0.113.0/24:443')).toEqual(['shop/db-1 -> 203.0.113.1:443/TCP x1']);
   });
 });
@@ -97,13 +97,13 @@ describe('a Service', () => {
     expect(problem('10.9.0.0/16 -> shop/front:81')).toEqual([expect.stringContaining('there is no flow'), undefined]);
   });
 
-  test('of the name of a workload means the Service’s port on its backends, and the pods’ own on all others', () => {
+  test('named like a workload means the Service’s port on its backends, and otherwise the pods’ own ports', () => {
     const web = service('shop/web', { app: 'web' }, { protocol: 'TCP', port: 80, targetPort: 8080 });
     expect(violations('allow 10.9.0.0/16 -> shop/web:80', SHOP, [web])).toEqual([]);
     expect(violations('10.9.0.0/16 -> shop/web:8080', SHOP, [web])).toEqual(['10.9.0.1 -> shop/web-1:8080/TCP x3']);
   });
 
-  test('does not hide the port of the same number that a pod of that name has', () => {
+  test('does not hide the same port number of a pod with that name', () => {
     const db = service('shop/db', { app: 'db' }, { protocol: 'TCP', port: 5432, targetPort: 6432 });
     for (const name of ['shop/db', 'shop/db*', '*/*']) {
       expect(violations(`shop/web-2 -> ${name}:5432`, SHOP, [db])).toContain('shop/web-2 -> shop/db-1:5432/TCP x1');
@@ -123,11 +123,11 @@ describe('a Service', () => {
 });
 
 describe('an allow', () => {
-  test('holds where all of it is possible', () => {
+  test('holds if all its flows are possible', () => {
     expect(violations('allow shop/web -> shop/db:5432')).toEqual([]);
   });
 
-  test('of a range is violated where what a policy allows ends inside of it', () => {
+  test('for a range is violated if the allowed range ends inside it', () => {
     const ranges = { ...SHOP, policies: [ingressOf('db', [[], [tcp(100, 200)]])] };
     expect(violations('allow else/stranger-1 -> shop/db:100-200', ranges)).toEqual([]);
     expect(violations('allow else/stranger-1 -> shop/db:150-300', ranges)).toEqual([
@@ -135,12 +135,12 @@ describe('an allow', () => {
     ]);
   });
 
-  test('is violated by what is not possible', () => {
+  test('is violated by an impossible flow', () => {
     expect(violations('allow */* -> shop/db:5432')).toEqual(['else/stranger-1 -> shop/db-1:5432/TCP x2']);
   });
 });
 
-describe('an assertion that holds for nothing', () => {
+describe('an assertion about nothing', () => {
   test.each([
     ['shop/wbe -> shop/db:5432', 'no pod is named shop/wbe', 'Did you mean shop/web?'],
     ['shop/web -> shop/frnt:80', 'no pod or Service is named shop/frnt', 'Did you mean shop/front?'],
@@ -151,7 +151,7 @@ describe('an assertion that holds for nothing', () => {
     expect(problem(text)).toEqual([message, hint]);
   });
 
-  test('says that no policy holds for the pods that it names', () => {
+  test('says that policies do not apply to the pods that it names', () => {
     const proxy = pod('shop/proxy', '172.18.0.2', {}, { hostNetwork: true });
     expect(problem('shop/proxy -> shop/db:5432', { ...SHOP, pods: [...SHOP.pods, proxy] })).toEqual([
       "shop/proxy is in its node's network, where no policy applies",
@@ -165,20 +165,20 @@ describe('pods in the network of their node', () => {
   const cluster = { ...SHOP, pods: [...SHOP.pods, proxy] };
   const proxies = [service('shop/proxy', { app: 'proxy' }, { protocol: 'TCP', port: 80, targetPort: 80 })];
 
-  test('are told as left out of what an assertion could be checked for', () => {
+  test('are reported as left out of the check', () => {
     expect(check('else/* -> shop/db*:5432', cluster)).toMatchObject({ violations: [], leftOut: ['shop/db-proxy'] });
     expect(check('shop/db* -> else/*', cluster)).toMatchObject({ leftOut: ['shop/db-proxy'] });
     expect(check('else/* -> shop/web', cluster)).toMatchObject({ leftOut: [] });
   });
 
-  test('are why nothing can be checked where a Service leads to no others', () => {
+  test('are named if nothing can be checked because a Service has only such backends', () => {
     expect(check('else/* -> shop/proxy:80', cluster, proxies)).toMatchObject({
       message: "shop/db-proxy is in its node's network, where no policy applies",
     });
   });
 });
 
-test('every flow of an assertion is as its result says', () => {
+test('every flow of an assertion agrees with its result', () => {
   let denied = 0;
   let allowed = 0;
   fc.assert(
@@ -210,7 +210,7 @@ test('every flow of an assertion is as its result says', () => {
       ] as const) {
         const result = checker.check(parsed(text));
         if ('message' in result) continue;
-        // The flows that are tried here are some of those that the assertion is about.
+        // These flows are only some of those that the assertion is about.
         if (possible) expect({ text, held: result.violations.length === 0 }).toEqual({ text, held: false });
         if (possible) allowed++;
         else denied++;

@@ -38,7 +38,7 @@ describe('an assertion', () => {
     expect(matches('team-1', 'my-web-0')).toBe(false);
   });
 
-  test('takes a dot for itself', () => {
+  test('takes a dot literally', () => {
     const { from } = read('a/x.y -> b/y');
     expect(from.kind === 'pods' && from.name.test('xzy')).toBe(false);
   });
@@ -48,7 +48,7 @@ describe('an assertion', () => {
     ['203.0.113.9', 1],
     ['fd00::/8', 1],
     ['outside', 2],
-  ])('has %s for addresses', (text, areas) => {
+  ])('accepts %s as addresses', (text, areas) => {
     const { from } = read(`${text} -> b/y`);
     expect(from.kind === 'addresses' && from.areas.length).toBe(areas);
   });
@@ -90,7 +90,7 @@ test.each([
   ['10.0.0.0/40 -> b/y', expect.stringContaining('no valid prefix length'), 'Did you mean 10.0.0.0/8?'],
   ['10.0.0/8 -> b/y', expect.stringContaining('is not a CIDR block'), 'Did you mean 10.0.0.0/8?'],
   ['allow a/x -> b/y', 'an allow needs a port', 'Write b/y:PORT, with the port that must be open.'],
-])('%s is told what is wrong with it', (text, message, hint) => {
+])('%s is refused with what is wrong with it', (text, message, hint) => {
   const { assertions, problems } = parseAssertions(`\n${text}`, 'rules.txt');
   expect(assertions).toEqual([]);
   expect(problems).toEqual([{ title: 'rules.txt:2', text, message, ...(hint === undefined ? {} : { hint }) }]);

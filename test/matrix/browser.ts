@@ -1,4 +1,7 @@
-/** The system's own browser, for tests that open pages as people do. Without one they are skipped by name. */
+/**
+ * The system's own browser, for tests that open pages as people do. Without a browser they are
+ * skipped, and their names say so.
+ */
 import { pathToFileURL } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe } from 'vitest';
@@ -6,16 +9,16 @@ import { findBrowser, withAdminFolders } from '../../setup/system-packages.mjs';
 
 const executablePath = findBrowser(withAdminFolders(process.env.PATH));
 
-/** A page of a file, and all that it did besides showing itself. */
+/** A page of a file, and everything that it did besides showing itself. */
 export interface OpenPage extends AsyncDisposable {
   readonly page: Page;
-  /** Messages on the console, errors, and requests but that of the file itself. */
+  /** Console messages, errors, and requests other than the one for the file itself. */
   readonly noise: readonly string[];
 }
 
 type Open = (file: string, options?: { readonly colorScheme?: 'light' | 'dark' }) => Promise<OpenPage>;
 
-/** `describe` for tests in a browser; without one they are skipped, and their title says why. */
+/** `describe` for tests in a browser. Without one they are skipped, and their title says why. */
 export function describeInBrowser(title: string, tests: (open: Open) => void): void {
   if (executablePath === undefined)
     describe.skip(`${title} (needs a browser: chromium-headless-shell)`, () => tests(noBrowser));
@@ -29,7 +32,7 @@ async function noBrowser(): Promise<never> {
 function browserFor(executablePath: string): Open {
   let browser: Browser;
   beforeAll(async () => {
-    // Root, as who tests mostly is in a container, has no sandbox.
+    // Chromium has no sandbox as root, and tests in a container usually run as root.
     browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
   });
   afterAll(() => browser.close());

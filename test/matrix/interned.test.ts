@@ -2,20 +2,20 @@ import { expect, test } from 'vitest';
 import { readModel } from '../../src/matrix/page/client-model.ts';
 import { InternedValues } from '../../src/matrix/page/interned.ts';
 
-/** As the page reads it. */
+/** Reads a value as the page does. */
 function read(interned: InternedValues, index: number): unknown {
   const data = { title: '', isComparison: false, notes: [], sections: [], ends: [], rows: [] };
   const values = JSON.parse(JSON.stringify(interned.values)) as unknown[];
   return readModel({ ...data, explanations: { '0 0 0': [index] }, values }).explanations(0, 0, 0)[0];
 }
 
-test('a value is read as it was', () => {
+test('a value is read back unchanged', () => {
   const value = { text: 'a', lines: 'a\nb\n', list: [1, [true, null], []], empty: {}, '': { text: 'a' } };
   const interned = new InternedValues();
   expect(read(interned, interned.add(value))).toEqual(value);
 });
 
-test('what is equal is there once', () => {
+test('equal values are stored once', () => {
   const interned = new InternedValues();
   const first = interned.add({ side: { rule: 'x\ny' }, port: 1 });
   const { length } = interned.values;
@@ -25,7 +25,7 @@ test('what is equal is there once', () => {
   expect(interned.values).toHaveLength(length + 2);
 });
 
-test('what is undefined is left out', () => {
+test('undefined is left out', () => {
   const interned = new InternedValues();
   expect(read(interned, interned.add({ a: undefined, b: 1 }))).toEqual({ b: 1 });
 });

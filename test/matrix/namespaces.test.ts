@@ -3,10 +3,10 @@ import { SectionMatrix } from '../../src/matrix/namespaces.ts';
 import { Reachability } from '../../src/matrix/reachability.ts';
 import { SHOP } from './cluster.ts';
 
-test('namespaces count what is between their pods', () => {
+test('namespaces count the cells between their pods', () => {
   const namespaces = new SectionMatrix(new Reachability(SHOP));
   expect(namespaces.sections).toEqual(['else', 'shop', 'outside the cluster']);
-  // web to db and to itself, db to web; and back.
+  // web to db and to itself, and db to web.
   expect(namespaces.counts('shop', 'shop')).toEqual({ allow: 1, deny: 2, mixed: 0, opened: 0, closed: 0 });
   expect(namespaces.counts('else', 'shop')).toMatchObject({ allow: 0, deny: 2 });
   expect(namespaces.counts('outside the cluster', 'outside the cluster')).toBeUndefined();

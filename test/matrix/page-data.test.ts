@@ -45,7 +45,7 @@ describe('the page of a change', () => {
     },
   );
 
-  test('explains changed cells as they are and as they were', () => {
+  test('explains changed cells as they are now and as they were', () => {
     const before = { ...cluster, policies: [] };
     const explainerBefore = new Explainer({ snapshot: before });
     const snapshot = { ...cluster, policies: [open()] };
@@ -60,7 +60,7 @@ describe('the explanations', () => {
   const explainer = new Explainer({ snapshot: SHOP });
   const matrix = new Reachability(SHOP);
 
-  test('are those of the flow that stands for a cell', () => {
+  test('are those of the flow that represents a cell', () => {
     const model = modelOf(matrix, SHOP);
     for (const { at, port, cell } of matrix.cells()) {
       const flow = matrix.flow(...at);
@@ -70,7 +70,7 @@ describe('the explanations', () => {
     }
   });
 
-  test('where there is no room for all are first those of what is the exception', () => {
+  test('are given first for exceptional cells if there is no room for all', () => {
     const cells = [...matrix.cells()];
     const exceptions = cells.filter(({ cell }) => cell.verdict === 'deny');
     expect(2 * exceptions.length).toBeLessThan(cells.length);

@@ -1,4 +1,4 @@
-/** The page as `podfence matrix --html` writes it, opened from its file. */
+/** The page of `podfence matrix --html`, opened from its file. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,7 +23,10 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** The shop without what lets the frontend ask the backend, but with a hole from everywhere to the database. */
+/**
+ * Returns the shop without the policy that lets the frontend reach the backend, but with the
+ * database open to everyone.
+ */
 function before(): string {
   const policies = readFileSync(join(SHOP, 'policies/shop.yaml'), 'utf8').split(/^---$/m);
   const others = policies.filter((policy) => !/^ {2}name: (frontend|database)$/m.test(policy));
@@ -36,7 +39,7 @@ spec: { podSelector: { matchLabels: { app: database } }, ingress: [{}] }
   return [...others, hole].join('---');
 }
 
-/** 360 pods of 90 workloads in 15 namespaces, isolated but for their own namespace. */
+/** Returns 360 pods of 90 workloads in 15 namespaces, open only within their own namespace. */
 function manyPods(): string {
   const documents = Array.from({ length: 15 }, (_, n) => [
     `{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: own, namespace: team-${n}}, spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}]}]}}`,
@@ -49,7 +52,7 @@ function manyPods(): string {
   return documents.flat().join('\n---\n');
 }
 
-/** The cell between two ends, by the names that stand at its row and column. */
+/** Finds the cell between two ends by the names of its row and column. */
 async function cell(page: Page, from: string, to: string) {
   const rows = await page.locator('tbody th[scope=row]').allInnerTexts();
   const columns = await page.locator('thead th[scope=col]').allInnerTexts();
@@ -58,12 +61,12 @@ async function cell(page: Page, from: string, to: string) {
   return page.locator(`td[data-row="${row}"][data-column="${column}"]`);
 }
 
-/** What can be seen of an element: nothing of what is folded. */
+/** Returns the visible text of an element, without anything folded. */
 const seen = async (locator: Locator) => (await locator.allInnerTexts()).join();
 const textOf = async (page: Page, from: string, to: string) => await seen(await cell(page, from, to));
 const panelOf = (page: Page) => seen(page.locator('#panel'));
 
-test('the page names nothing outside of itself, and may load nothing', () => {
+test('the page refers to nothing outside itself, and may load nothing', () => {
   const html = readFileSync(join(folder, 'shop.html'), 'utf8');
   expect(html.match(/(?:src|href|url|import)\s*[=(]\s*["']?[^"')\s]+/g)).toBeNull();
   expect(html).not.toMatch(/https?:/);
@@ -100,7 +103,7 @@ describeInBrowser('the page', (open) => {
     expect(noise).toEqual([]);
   });
 
-  test('explains a cell on a click, from the policies by file and line', async () => {
+  test('explains a cell on a click, with the policies by file and line', async () => {
     await using opened = await open(join(folder, 'shop.html'));
     const { page, noise } = opened;
     await (await cell(page, 'stranger', 'database-0')).click();
@@ -117,7 +120,7 @@ describeInBrowser('the page', (open) => {
     expect(noise).toEqual([]);
   });
 
-  test('goes by keyboard: arrows, Enter, Escape', async () => {
+  test('is usable by keyboard: arrows, Enter, Escape', async () => {
     await using opened = await open(join(folder, 'shop.html'));
     const { page, noise } = opened;
     await page.locator('td[tabindex="0"]').focus();
@@ -134,7 +137,7 @@ describeInBrowser('the page', (open) => {
     expect(noise).toEqual([]);
   });
 
-  test('folds many namespaces, unfolds one, and lists what is between two', async () => {
+  test('folds many namespaces, unfolds one, and lists the cells between two', async () => {
     await using opened = await open(join(folder, 'many.html'));
     const { page, noise } = opened;
     expect(await page.locator('tbody th[scope=row]').count()).toBe(16);

@@ -13,7 +13,7 @@ import { grownHistory } from '../policy/random-cluster.ts';
 import { allow, ingressPolicy, matching, namespace, pod, tcp } from '../policy/records.ts';
 import { ingressOf, port, replicas, SERVICES, SHOP } from './cluster.ts';
 
-/** `FROM -> TO TCP 80`: the cell. */
+/** Returns the cells by `FROM -> TO TCP 80`. */
 function cellsOf(snapshot: ClusterSnapshot, options: MatrixOptions = {}): Record<string, Cell> {
   const cells = [...new Reachability(snapshot, options).cells()];
   return Object.fromEntries(
@@ -25,7 +25,7 @@ const verdictsOf = (snapshot: ClusterSnapshot, options?: MatrixOptions) =>
   Object.fromEntries(Object.entries(cellsOf(snapshot, options)).map(([way, { verdict }]) => [way, verdict]));
 
 describe('a matrix', () => {
-  test('asks from everywhere for every port of every destination', () => {
+  test('checks every port of every destination from every source', () => {
     const verdicts = verdictsOf(SHOP);
     expect(verdicts).toMatchObject({
       'shop/web -> shop/db-1 TCP 5432': 'allow',
@@ -39,7 +39,7 @@ describe('a matrix', () => {
     expect(verdicts).not.toHaveProperty(['outside -> 10.9.0.0/16 TCP other']);
   });
 
-  test('says for each direction what it is, and why', () => {
+  test('has the verdict of each direction, and the reason', () => {
     expect(cellsOf(SHOP)['else/stranger -> shop/db-1 TCP 5432']).toEqual({
       verdict: 'deny',
       egress: 'allow',
@@ -48,14 +48,14 @@ describe('a matrix', () => {
     });
   });
 
-  test('knows the ports to which Services send', () => {
+  test('includes the ports to which Services send', () => {
     const { ends } = new Reachability(SHOP, { services: SERVICES });
     expect(ends.find(({ name }) => name === 'shop/web')?.ports).toEqual([
       { port: 8080, protocol: 'TCP', name: 'http', services: ['shop/front:80'] },
     ]);
   });
 
-  test('asks a pod that tells no ports on those that its policies name, and on one that none names', () => {
+  test('checks a pod without declared ports on those that policies name, and on one that none names', () => {
     const pods = [...replicas('shop/quiet', '10.0.4', 1), ...SHOP.pods];
     const policies = [...SHOP.policies, ingressOf('quiet', [[], [tcp(7000, 7010)]])];
     expect(verdictsOf({ ...SHOP, pods, policies })).toMatchObject({
@@ -64,7 +64,7 @@ describe('a matrix', () => {
     });
   });
 
-  test('asks the outside on ports of egress rules that hold for it', () => {
+  test('checks outside addresses on the ports of the egress rules for them', () => {
     const egress = [
       allow([{ ipBlock: { cidr: '10.9.0.0/16', except: [] } }], [tcp(443)]),
       allow([{ ipBlock: { cidr: '10.8.0.0/16', except: [] } }], [tcp(22)]),
@@ -79,7 +79,7 @@ describe('a matrix', () => {
     expect(verdictsOf({ ...SHOP, policies })).not.toHaveProperty(['shop/web -> 10.9.0.0/16 TCP 22']);
   });
 
-  test('has the addresses outside that the user names', () => {
+  test('includes the outside addresses that the user names', () => {
     const externals = [{ name: 'office', address: '10.9.1.2' }];
     expect(verdictsOf(SHOP, { externals })).toMatchObject({
       'office -> shop/web TCP 8080': 'allow',
@@ -87,7 +87,7 @@ describe('a matrix', () => {
     });
   });
 
-  test('says what differs between the address families', () => {
+  test('shows that the address families differ', () => {
     const dual = (name: string, number: number) =>
       pod(
         name,
@@ -105,7 +105,7 @@ describe('a matrix', () => {
     });
   });
 
-  test('knows which pod has a port under the name that a policy allows', () => {
+  test('resolves a port name in a policy for each pod', () => {
     const swapped = { ports: [port(80, 'admin'), port(81, 'http')] };
     const pods = [
       ...replicas('shop/a', '10.0.4', 1, { labels: { app: 'web' }, ports: [port(80, 'http'), port(81, 'admin')] }),
@@ -122,7 +122,7 @@ describe('a matrix', () => {
   test.each<[string, (gone: PodRecord) => readonly PodRecord[]]>([
     ['before', (gone) => [gone, ...SHOP.pods]],
     ['after', (gone) => [...SHOP.pods, gone]],
-  ])('has an address for that of the pod that lives, %s one that is being deleted', (_, pods) => {
+  ])('gives an address to the live pod that comes %s one that is being deleted', (_, pods) => {
     const { ends, notes } = new Reachability({
       ...SHOP,
       pods: pods(pod('else/gone', '10.0.2.1', {}, { deleting: true })),
@@ -153,39 +153,39 @@ describe('replicas', () => {
   );
   const set = { ...SHOP, pods: numbered };
 
-  test('share a row although their labels differ, as long as no policy asks for those', () => {
+  test('share a row though their labels differ, as long as no policy selects by those', () => {
     expect(namesOf(set)).toEqual(['shop/set']);
   });
 
-  test('are divided where a policy selects one of them', () => {
+  test('are divided if a policy selects one of them', () => {
     const only = ingressPolicy('only', [], { namespace: 'shop', podSelector: matching({ index: '2' }) });
     expect(namesOf({ ...set, policies: [only] })).toEqual(['shop/set-1 +1', 'shop/set-2']);
   });
 
-  test('are divided where a block holds the address of one of them', () => {
+  test('are divided if a block contains the address of one of them', () => {
     const only = ingressOf('db', [[{ ipBlock: { cidr: '10.0.0.0/8', except: ['10.0.5.3/32'] } }]]);
     expect(namesOf({ ...set, policies: [only] })).toEqual(['shop/set-1 +1', 'shop/set-3']);
   });
 
-  test('are divided where the policies of before divide them', () => {
+  test('are divided if the earlier policies divide them', () => {
     const only = ingressPolicy('only', [], { namespace: 'shop', podSelector: matching({ index: '2' }) });
     expect(namesOf(set, { ...set, policies: [only] })).toEqual(['shop/set-1 +1', 'shop/set-2']);
   });
 
-  test('of another workload have a row of their own, though the same holds for them', () => {
+  test('of another workload have a row of their own, though they can reach the same', () => {
     expect(namesOf({ ...SHOP, policies: [] })).toEqual(['else/stranger', 'shop/db-1', 'shop/web']);
   });
 });
 
 describe('a change', () => {
-  /** On ports that pods tell. */
+  /** Changes on declared ports. */
   const changesOf = (before: ClusterSnapshot) =>
     Object.entries(cellsOf(SHOP, { before })).flatMap(([way, cell]) => {
       const change = changeOf(cell);
       return change === undefined || way.endsWith('other') ? [] : `${change} ${way}`;
     });
 
-  test('that is none changes nothing', () => {
+  test('of nothing has no effect', () => {
     expect(changesOf(SHOP)).toEqual([]);
   });
 
@@ -197,7 +197,7 @@ describe('a change', () => {
     ]);
   });
 
-  test('of labels counts, and what is new is judged as if it had been there', () => {
+  test('of labels counts, and a new pod is judged as if it had existed before', () => {
     const [first, ...others] = SHOP.pods.filter(({ name }) => name.startsWith('web')) as [PodRecord, ...PodRecord[]];
     const relabelled = [{ ...first, labels: { app: 'other' } }, ...others.slice(1)];
     expect(new Set(changesOf({ ...SHOP, pods: relabelled }))).toEqual(
@@ -211,7 +211,7 @@ describe('a change', () => {
     );
   });
 
-  test('of namespaces counts where they were defined', () => {
+  test('of namespaces counts if they were defined', () => {
     const policies = [ingressOf('db', [[{ namespaceSelector: matching({ team: 'x' }) }]])];
     const now = { ...SHOP, policies, namespaces: [namespace('shop'), namespace('else', { team: 'x' })] };
     const opened = (before: ClusterSnapshot) =>
@@ -221,14 +221,14 @@ describe('a change', () => {
   });
 });
 
-describe('a change beyond the ports that pods tell', () => {
+describe('a change on ports that pods do not declare', () => {
   const changed = (now: readonly PolicyRecord[], before: readonly PolicyRecord[], pods = SHOP.pods) =>
     Object.entries(cellsOf({ ...SHOP, pods, policies: now }, { before: { ...SHOP, pods, policies: before } }))
       .filter(([way, cell]) => way.startsWith('else/stranger ->') && changeOf(cell) !== undefined)
       .map(([way, cell]) => `${changeOf(cell)} ${way.slice('else/stranger -> '.length)}`);
   const closed = ingressOf('db');
 
-  test('is seen where every port is opened', () => {
+  test('is seen if every port is opened', () => {
     expect(changed([ingressOf('db', [[]])], [closed])).toEqual([
       'opened shop/db-1 TCP 5432',
       'opened shop/db-1 SCTP other',
@@ -237,12 +237,12 @@ describe('a change beyond the ports that pods tell', () => {
     ]);
   });
 
-  test('is seen where a port is opened that no container has', () => {
+  test('is seen if a port is opened that no container has', () => {
     expect(changed([ingressOf('db', [[], [tcp(22)]])], [closed])).toEqual(['opened shop/db-1 TCP 22']);
     expect(changed([closed], [ingressOf('db', [[], [tcp(22)]])])).toEqual(['closed shop/db-1 TCP 22']);
   });
 
-  test('is seen in the midst of a range', () => {
+  test('is seen inside a range', () => {
     const wide = ingressOf('db', [[], [tcp(100, 200)]]);
     expect(changed([wide], [ingressOf('db', [[], [tcp(100, 150)]])])).toEqual(['opened shop/db-1 TCP 151']);
     expect(changed([wide], [ingressOf('db', [[], [tcp(100, 149), tcp(151, 200)]])])).toEqual([
@@ -256,7 +256,7 @@ describe('a change beyond the ports that pods tell', () => {
     ]);
   });
 
-  test('is seen in what may leave the cluster, of every protocol', () => {
+  test('is seen in what may leave the cluster, for every protocol', () => {
     const leaves = (...rules: Parameters<typeof allow>[]) =>
       ingressPolicy('out', [], {
         namespace: 'else',
@@ -271,7 +271,7 @@ describe('a change beyond the ports that pods tell', () => {
     );
   });
 
-  test('is seen although another policy names every port', () => {
+  test('is seen even if another policy names every port', () => {
     const elsewhere = ingressOf('web', [[], [tcp(1, 65_535)]]);
     expect(changed([ingressOf('db', [[]]), elsewhere], [closed, elsewhere])).toContain('opened shop/db-1 TCP other');
   });
@@ -284,7 +284,7 @@ describe('a change beyond the ports that pods tell', () => {
   });
 });
 
-test('a pod that is open on every port looks unlike one that is open on its own', () => {
+test('a pod that is open on every port has another row for the other ports', () => {
   const policies = [ingressOf('db', [[], [tcp(5432)]]), ingressOf('web', [[]])];
   const { ends } = new Reachability({ ...SHOP, policies });
   const portsOf = (wanted: string) => ends.find(({ name }) => name === wanted)?.ports.map(portTitle);
@@ -292,7 +292,7 @@ test('a pod that is open on every port looks unlike one that is open on its own'
   expect(portsOf('shop/web')).toEqual(['TCP 8080', 'TCP other']);
 });
 
-test('a cell holds for every pair of pods of its row and column', () => {
+test('a cell is true for every pair of pods of its row and column', () => {
   let compared = 0;
   fc.assert(
     fc.property(grownHistory, (batches) => {
@@ -327,7 +327,7 @@ test('a cell holds for every pair of pods of its row and column', () => {
   expect(compared).toBeGreaterThan(1000);
 });
 
-test('what a change opens or closes on any port is in the matrix', () => {
+test('whatever a change opens or closes on any port is in the matrix', () => {
   let changed = 0;
   fc.assert(
     fc.property(grownHistory, (batches) => {

@@ -22,7 +22,7 @@ const content: TableContent<'yes' | 'no'> = {
 
 const plain = (text: string) => text;
 
-test('a table has a row for each sender and a column for each port, and says what they are', () => {
+test('a table has a row for each sender and a column for each port, with legends', () => {
   expect(renderTable(content, { width: 80, looks: LOOKS, paint: plain })).toBe(`\
 from \\ to     shop   services
               1 2    S1
@@ -41,12 +41,12 @@ Ports
 `);
 });
 
-test('what is not divided by ports has no legend of them', () => {
+test('a table that is not divided by ports has no legend for them', () => {
   const undivided = { ...content, groups: content.groups.slice(0, 1).map((group) => ({ ...group, columns: [''] })) };
   expect(renderTable(undivided, { width: 80, looks: LOOKS, paint: plain })).not.toContain('Ports');
 });
 
-test('a painted cell stands where the plain one stands', () => {
+test('a painted cell is in the same place as the plain one', () => {
   const painted = renderTable(content, { width: 80, looks: LOOKS, paint: (text, style) => `<${style}>${text}</>` });
   expect(painted).toContain('<green>o</><green>o</>   <green>o</>');
   expect(painted.replaceAll(/<\/?\w*>/g, '')).toBe(renderTable(content, { width: 80, looks: LOOKS, paint: plain }));

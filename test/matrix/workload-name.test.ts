@@ -11,11 +11,11 @@ test.each([
   ['backup-28473600-x2x7k', 'backup'],
   ['shop-frontend', 'shop-frontend'],
   ['web-cache', 'web-cache'],
-])('%s is of workload %s', (name, workload) => {
+])('%s belongs to workload %s', (name, workload) => {
   expect(workloadName(pod(name, '10.0.0.1'))).toBe(workload);
 });
 
-test('a template hash is told by its label, whatever it looks like', () => {
+test('a template hash is recognized by its label, whatever it looks like', () => {
   const labels = { 'pod-template-hash': 'abc' };
   expect(workloadName(pod('web-abc-x2x7k', '10.0.0.1', labels))).toBe('web');
 });

@@ -9,7 +9,7 @@ describe('a netlink message', () => {
     );
   });
 
-  it('starts behind the one before', () => {
+  it('starts behind the previous one', () => {
     const writer = new MessageWriter(64).begin(1, 0, 1, 1).be32(8, -1).begin(1, 1, 1, 2).be16(18, 0x0102);
     const view = new DataView(writer.bytes.buffer);
     expect(view.getUint32(0, true)).toBe(28);

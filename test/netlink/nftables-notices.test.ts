@@ -1,4 +1,7 @@
-/** What the kernel tells of changes of nftables' rules, and what its filter leaves out. */
+/**
+ * What the kernel reports about changes of nftables rules, and what the filter on its notices
+ * leaves out.
+ */
 import { expect, test } from 'vitest';
 import { NFNLGRP_NFTABLES } from '../../src/netlink/constants.ts';
 import { NftablesNotices, noticeFilter, type TableFilter } from '../../src/netlink/nftables-notices.ts';
@@ -15,7 +18,7 @@ const WANTED: readonly TableFilter[] = [
 
 describeAsRoot('Notices of nftables', () => {
   test.each(['nat', 'filter'])(
-    'of 10,000 rules that kube-proxy writes anew in its own chains of %s, none gets past the filter',
+    'of 10,000 rules that kube-proxy rewrites in its own chains of %s do not get past the filter',
     (table) => {
       using node = Netns.create();
       using filtered = node.run(() => new NetlinkSocket(1 << 20));
@@ -33,7 +36,7 @@ describeAsRoot('Notices of nftables', () => {
     },
   );
 
-  test('are given one for one, with who asked for the change, and whatever stands before them in the same packet', () => {
+  test('arrive one by one with type, family, table and name, whatever precedes them in the same datagram', () => {
     using node = Netns.create();
     const told: object[] = [];
     const onNotice = ({ type, family, table, name }: { type: number; family: number; table: string; name: string }) =>
@@ -55,7 +58,7 @@ describeAsRoot('Notices of nftables', () => {
   });
 
   test.each([20_480, 4096, 512])(
-    'are given where sockets may have options of %i bytes, as on older kernels',
+    'arrive if sockets may have options of only %i bytes, as on older kernels',
     (bytes) => {
       using node = Netns.create();
       shell(node, `sysctl -qw net.core.optmem_max=${bytes}`);
@@ -74,7 +77,7 @@ describeAsRoot('Notices of nftables', () => {
     },
   );
 
-  test('that are too many are told as lost', () => {
+  test('are reported as lost when there are too many', () => {
     using node = Netns.create();
     let lost = 0;
     using notices = node.run(
@@ -101,7 +104,7 @@ function messages(socket: NetlinkSocket): number {
   return count;
 }
 
-/** As kube-proxy hands them to iptables-restore: each chain emptied and filled again. */
+/** Input as kube-proxy passes it to iptables-restore: each chain flushed and filled again. */
 function services(table: string, count: number): string {
   const lines = [`*${table}`];
   for (let i = 0; i < count; i++) lines.push(`:KUBE-SVC-${i} - [0:0]`);

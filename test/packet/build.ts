@@ -1,10 +1,10 @@
 /**
- * Real packets from one-line descriptions: `ip('10.0.0.1', '10.0.0.2', tcp(1000, 80, 'S'))`. Checksums are left 0, as the decoder does not
- * look at them.
+ * Real packets from one-line descriptions: `ip('10.0.0.1', '10.0.0.2', tcp(1000, 80, 'S'))`.
+ * Checksums stay 0, because the decoder does not check them.
  */
 import ipaddr from 'ipaddr.js';
 
-/** What goes into an IP packet; the ICMP of the two families differs. */
+/** The content of an IP packet. ICMP differs between the two families. */
 export type Payload = (family: 4 | 6) => { readonly protocol: number; readonly bytes: readonly number[] };
 
 export interface IpOptions {
@@ -14,7 +14,7 @@ export interface IpOptions {
   readonly options?: readonly number[];
   /** IPv6 extension headers, in order. */
   readonly extensions?: readonly Extension[];
-  /** Position of a fragment, in bytes. */
+  /** Fragment offset, in bytes. */
   readonly offset?: number;
   readonly more?: boolean;
   /** Overrides the length field: IPv4 total length, IPv6 payload length. */
@@ -25,7 +25,7 @@ export interface IpOptions {
 
 export interface Extension {
   readonly type: number;
-  /** All of the header but its first byte, the next header. */
+  /** The header without its first byte, the next header. */
   readonly bytes: readonly number[];
 }
 
@@ -76,11 +76,11 @@ function ipv6(src: string, dst: string, payload: Payload, given: IpOptions): num
   ];
 }
 
-/** `size` bytes in all, a multiple of 8. */
+/** A hop-by-hop header of `size` bytes in all, a multiple of 8. */
 export const hopByHop = (size = 8): Extension => ({ type: 0, bytes: [size / 8 - 1, ...zeros(size - 2)] });
 export const routing = (size = 24): Extension => ({ type: 43, bytes: [size / 8 - 1, ...zeros(size - 2)] });
 export const destinationOptions = (size = 8): Extension => ({ type: 60, bytes: [size / 8 - 1, ...zeros(size - 2)] });
-/** `size` bytes in all, a multiple of 4. */
+/** An authentication header of `size` bytes in all, a multiple of 4. */
 export const authentication = (size = 24): Extension => ({ type: 51, bytes: [size / 4 - 2, ...zeros(size - 2)] });
 export const fragmentHeader = (offset: number, more: boolean): Extension => ({
   type: 44,
@@ -108,13 +108,13 @@ export function udp(srcPort: number, dstPort: number, given: { data?: number; le
   return () => ({ protocol: 17, bytes });
 }
 
-/** One chunk of a type, of 4 bytes. */
+/** A packet with one chunk of 4 bytes. */
 export function sctp(srcPort: number, dstPort: number, chunk: number, given: { chunkLength?: number } = {}): Payload {
   const bytes = [...u16(srcPort), ...u16(dstPort), ...zeros(8), chunk, 0, ...u16(given.chunkLength ?? 4)];
   return () => ({ protocol: 132, bytes });
 }
 
-/** A message with an identifier or other 16 bits where it stands. */
+/** A message with an identifier, or other 16 bits in its place. */
 export function icmp(type: number, code = 0, id = 0, data = 8): Payload {
   const bytes = [type, code, 0, 0, ...u16(id), 0, 1, ...zeros(data)];
   return (family) => ({ protocol: family === 4 ? 1 : 58, bytes });
@@ -144,12 +144,12 @@ export function icmpError(type: number, code: number, quoted: Uint8Array, cut = 
   return (family) => ({ protocol: family === 4 ? 1 : 58, bytes });
 }
 
-/** Anything else: a payload of zeros under a protocol number. */
+/** Any other protocol: a payload of zeros. */
 export function raw(protocol: number, size = 8): Payload {
   return () => ({ protocol, bytes: zeros(size) });
 }
 
-/** As `DataView.getInt32` reads it. */
+/** Returns the address as `DataView.getInt32` reads it. */
 export function word(address: string): number {
   return words(address)[0] as number;
 }

@@ -141,7 +141,7 @@ describe('packets above 64 KiB', () => {
     const jumbo = b.ip(A6, B6, b.tcp(1, 2), { lengthField: 0, extensions: [b.hopByHop()] });
     expect(decoded(jumbo, jumbo.length, 150_000)).toMatchObject(ports(1, 2));
   });
-  test('of UDP have a length field of 0, which smaller ones may not', () => {
+  test('of UDP have a length field of 0, which is invalid in smaller ones', () => {
     const jumbo = b.ip(A6, B6, b.udp(1, 2, { length: 0 }), { lengthField: 0 });
     expect(decoded(jumbo, jumbo.length, 40 + 65536)).toMatchObject(ports(1, 2));
     expect(decoded(jumbo, jumbo.length, 40 + 65535).status).toBe(MALFORMED);
@@ -188,23 +188,23 @@ describe('is malformed', () => {
   });
 });
 
-describe('a capture that cuts the packet', () => {
+describe('a truncated capture of a packet', () => {
   const long = b.ip(A, B, b.tcp(1, 2, 'A', { data: 1000 }));
-  test('is fine where the headers were captured', () => {
+  test('is valid if the headers were captured', () => {
     expect(decoded(long, 40, long.length)).toMatchObject(ports(1, 2));
   });
-  test('is malformed where a header is needed that was not captured', () => {
+  test('is malformed if a required header was not captured', () => {
     expect(decoded(long, 39, long.length).status).toBe(MALFORMED);
     const options = b.ip(A, B, b.raw(47, 100), { options: new Array(40).fill(1) });
     expect(decoded(options, 59, options.length).status).toBe(MALFORMED);
   });
-  test('is held against the real length', () => {
+  test('is checked against the real length', () => {
     expect(decoded(long, 40, long.length - 1).status).toBe(MALFORMED);
     expect(decoded(long, 40, 40).status).toBe(MALFORMED);
   });
 });
 
-test('nothing of the packet before stays', () => {
+test('no field of the previous packet stays', () => {
   const packet = new Packet();
   const into = (bytes: Uint8Array) => decode(packet, b.viewOf(bytes), 0, bytes.length);
   into(b.ip(A6, B6, b.tcp(1, 2, 'S')));

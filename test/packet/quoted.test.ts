@@ -101,11 +101,11 @@ describe('an ICMP error', () => {
     ['is a later IPv6 fragment', b.ip(B6, A6, b.unreachable(b.ip(A6, B6, b.udp(7, 8), { offset: 8 })))],
     ['is cut inside of its extension headers', b.ip(B6, A6, b.unreachable(tcp6, 44))],
     ['is cut inside of its ports', b.ip(B6, A6, b.unreachable(tcp6, 50))],
-  ])('quotes nothing where the quoted packet %s', (_, bytes) => {
+  ])('quotes nothing if the quoted packet %s', (_, bytes) => {
     expect(decoded(bytes)).toMatchObject({ status: OK, quotesFlow: false, srcPort: -1 });
   });
 
-  test('is none in a source quench or a redirect', () => {
+  test('is not recognized in a source quench or a redirect', () => {
     expect(decoded(b.ip(B, A, b.icmpError(4, 0, tcp4))).quotesFlow).toBe(false);
     expect(decoded(b.ip(B, A, b.icmpError(5, 0, tcp4))).quotesFlow).toBe(false);
   });

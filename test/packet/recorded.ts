@@ -1,4 +1,7 @@
-/** Packets recorded from a Linux 6.18 loopback between 10.244.1.5 / fd00:244::5 and 10.244.2.7 / fd00:244::7, IP header on. */
+/**
+ * Packets recorded from a Linux 6.18 loopback between 10.244.1.5 / fd00:244::5 and 10.244.2.7 /
+ * fd00:244::7, IP header on.
+ */
 export const RECORDED = {
   tcp4Syn:
     '4500003cddf84000400643d00af401050af40207c3111f90648cf17100000000a002faf019220000020405b40402080ab88861ff000000000103030a',

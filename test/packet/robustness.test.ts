@@ -20,14 +20,14 @@ const SAMPLES: Readonly<Record<string, Uint8Array>> = {
   ),
 };
 
-/** All fields of the packet after decoding. */
+/** Returns all fields of the packet after decoding. */
 function fields(bytes: Uint8Array, offset: number, length: number, total: number): Packet {
   const packet = new Packet();
   decode(packet, b.viewOf(bytes), offset, length, total);
   return packet;
 }
 
-/** The same bytes in the middle of others. */
+/** Returns the same bytes in the middle of others. */
 function surrounded(bytes: Uint8Array, by: number, offset: number): Uint8Array {
   const larger = new Uint8Array(offset + bytes.length + 200).fill(by);
   larger.set(bytes, offset);
@@ -35,7 +35,8 @@ function surrounded(bytes: Uint8Array, by: number, offset: number): Uint8Array {
 }
 
 function expectReadsOnlyInside(bytes: Uint8Array, total: number): void {
-  // A DataView throws for a read outside of it, so this proves reads behind the end wrong, and the surroundings those before.
+  // A DataView throws for a read outside it, so this finds reads past the end. The surroundings
+  // find reads before the start.
   const alone = fields(bytes, 0, bytes.length, total);
   for (const [by, offset] of [
     [0x00, 7],
@@ -84,7 +85,7 @@ test('real packets with some bytes changed: never throws, never reads outside', 
   );
 });
 
-test('bounds outside of the view are malformed', () => {
+test('bounds outside the view are malformed', () => {
   const bytes = b.ip('10.0.0.1', '10.0.0.2', b.udp(1, 2));
   for (const [offset, length] of [
     [0, bytes.length + 1],

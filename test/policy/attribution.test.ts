@@ -10,8 +10,9 @@ import { ADDRESSES, grownHistory, PACKETS } from './random-cluster.ts';
 const DIRECTIONS: readonly Direction[] = ['egress', 'ingress'];
 const SEED = process.env.FC_SEED === undefined ? {} : { seed: Number(process.env.FC_SEED) };
 
-// A policy allows a flow exactly where it would, were it the only one: asked of the naive evaluator, policy by policy.
-test('every flow is put down to the policies that isolate, and to those of them that allow it', () => {
+// A policy allows a flow exactly if it would allow it as the only policy: the naive evaluator is
+// asked policy by policy.
+test('every flow is attributed to the policies that isolate, and to those of them that allow it', () => {
   let flows = 0;
   fc.assert(
     fc.property(grownHistory, fc.infiniteStream(fc.nat()), (batches, numbers) => {

@@ -1,4 +1,4 @@
-/** Policies that are audited: what the table says by them, alone and beside enforced ones. */
+/** Audited policies, alone and beside enforced ones: the verdicts of the table. */
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { modeOf } from '../../src/cluster/mode.ts';
@@ -50,7 +50,7 @@ function compilerOf(...policies: readonly PolicyRecord[]): PolicyCompiler {
 const verdict = (compiler: PolicyCompiler, flow = toWeb) => verdictOn(compiler.compile().table, flow).verdict;
 
 describe('an audited policy', () => {
-  test('alone would deny what it denies, for the reason that it would have', () => {
+  test('alone would deny what it denies, with the reason of enforcement', () => {
     const { table } = compilerOf(audited('a')).compile();
     expect(verdictOn(table, toWeb)).toEqual({ verdict: 'would_deny', reason: REASONS.indexOf('ingress-denied') });
     expect(verdictOn(table, fromWeb)).toEqual({ verdict: 'allow', reason: NOT_ISOLATED });
@@ -73,13 +73,13 @@ describe('an audited policy', () => {
     expect(verdict(compilerOf(audited('a'), audited('b', opened)))).toBe('allow');
   });
 
-  test('counts in the direction in which no enforced one selects the pod', () => {
+  test('counts in a direction in which no enforced one selects the pod', () => {
     const compiler = compilerOf(ofWeb('e'), audited('a', { isolates: ['egress', 'ingress'], ...opened }));
     expect(verdict(compiler)).toBe('deny');
     expect(verdict(compiler, fromWeb)).toBe('would_deny');
   });
 
-  test('is outweighed by what the other pod enforces', () => {
+  test('is outweighed by an enforced policy of the other pod', () => {
     const silent = ofWeb('silent', { podSelector: matching({ app: 'other' }), isolates: ['egress'], ingress: [] });
     expect(verdict(compilerOf(audited('a'), silent))).toBe('deny');
     const silentAudited = { ...silent, mode: 'audit' } as const;
@@ -90,7 +90,7 @@ describe('an audited policy', () => {
     });
   });
 
-  test('has its pods handed over, and is named as what isolates them where no enforced one does', () => {
+  test('has its pods steered, and is named as isolating if no enforced one isolates', () => {
     const compiler = compilerOf(audited('a'));
     const alone = compiler.compile();
     expect(alone.steered).toEqual([WEB]);
@@ -99,7 +99,7 @@ describe('an audited policy', () => {
     expect(compiler.compile().isolatingPolicies(WEB, 'ingress')).toEqual(['default/e']);
   });
 
-  test('that becomes enforced concerns the pods that it selects, and no others', () => {
+  test('that becomes enforced concerns only the pods that it selects', () => {
     const compiler = compilerOf(audited('a'));
     compiler.compile();
     compiler.apply(set(ofWeb('a')));
@@ -112,7 +112,7 @@ describe('an audited policy', () => {
 describe('the annotation of a namespace', () => {
   const inMode = (mode: PolicyMode) => ({ ...namespace('default'), mode });
 
-  test('audits its policies while it is there, but those that say enforce themselves', () => {
+  test('audits its policies while it exists, except those that say enforce themselves', () => {
     const compiler = compilerOf(ofWeb('a'));
     expect(verdict(compiler)).toBe('deny');
     compiler.apply(set(inMode('audit')));
@@ -133,7 +133,7 @@ describe('the annotation of a namespace', () => {
     expect(verdict(compiler)).toBe('deny');
   });
 
-  test('that changes concerns the pods of the policies that it changes', () => {
+  test('concerns the pods of the policies whose mode it changes', () => {
     const compiler = compilerOf(ofWeb('a'), ofWeb('b', { podSelector: matching({ app: 'other' }), mode: 'enforce' }));
     compiler.apply(set(inMode('audit')));
     compiler.compile();
@@ -148,7 +148,7 @@ describe('the annotation of a namespace', () => {
 const SEED = process.env.FC_SEED === undefined ? {} : { seed: Number(process.env.FC_SEED) };
 const counts: Record<Verdict, number> = { allow: 0, deny: 0, would_deny: 0 };
 
-/** First packets between every pod of the node and every address, either way. */
+/** First packets between every pod of the node and every address, in both directions. */
 function* flowsOf({ pods }: ClusterSnapshot): Generator<Flow> {
   let next = 0;
   const endpoints = pods.filter(({ hostNetwork, nodeName }) => !hostNetwork && nodeName === random.NODE.name);
@@ -162,12 +162,15 @@ function* flowsOf({ pods }: ClusterSnapshot): Generator<Flow> {
   }
 }
 
-/** A pod and itself: no policy has a say. */
+/** Whether both ends are one pod, which policies do not apply to. */
 function isExempt(table: RuleTable, { source, destination }: Flow): boolean {
   return source === destination || table.samePod(slotOf(table, source), slotOf(table, destination));
 }
 
-/** What the naive evaluator makes of it: enforced policies first, and where they isolate no one for the direction the audited ones. */
+/**
+ * Returns the naive evaluator's verdict: enforced policies first, then the audited ones for a
+ * direction in which none isolates.
+ */
 function expected(snapshot: ClusterSnapshot, flow: Flow): Verdict {
   const namespaces = new Map(snapshot.namespaces.map((each) => [each.name, each]));
   const byMode = (mode: PolicyMode) => ({
@@ -188,7 +191,7 @@ function expected(snapshot: ClusterSnapshot, flow: Flow): Verdict {
 describe('on random clusters', () => {
   afterAll(() => console.log(`audited: ${JSON.stringify(counts)}`));
 
-  test('with policies and namespaces in random modes, the naive evaluator says the same after each batch of changes', () => {
+  test('with policies and namespaces in random modes, the naive evaluator agrees after each batch of changes', () => {
     fc.assert(
       fc.property(random.inModes(random.grownHistory), (batches) => {
         const model = new ClusterModel();
@@ -212,7 +215,7 @@ describe('on random clusters', () => {
     expect(Math.min(...Object.values(counts))).toBeGreaterThan(100);
   });
 
-  test('a table of audited policies would deny what the same enforced would, for the same reasons, and denies nothing', () => {
+  test('a table of audited policies would deny what the same enforced ones deny, for the same reasons, and denies nothing', () => {
     fc.assert(
       fc.property(random.grownHistory, (batches) => {
         const model = new ClusterModel();

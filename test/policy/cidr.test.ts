@@ -16,7 +16,7 @@ const NAMES = new Map([
   [portSets.ofRule([tcp(1), tcp(2)]), '1+2'],
 ]);
 
-/** `10.0.0.0/8 -10.1.0.0/16: 1` */
+/** Parses `10.0.0.0/8 -10.1.0.0/16: 1`. */
 function block(text: string): Block {
   const [cidrs = '', ports] = text.split(': ');
   const [cidr, ...except] = cidrs.split(' -').map((each) => prefixWords(each) as Prefix);
@@ -59,7 +59,7 @@ describe('ipBlocks become prefixes', () => {
     expect(described(blocks.map(block))).toEqual(prefixes);
   });
 
-  test('a thousand blocks of everything, each with its own hole and port, keep a port set for each hole', () => {
+  test('a thousand blocks of all addresses, each with its own hole and port, keep a port set for each hole', () => {
     const sets = new PortSets(new PortNames());
     const whole = prefixWords('0.0.0.0/0') as Prefix;
     const blocks = Array.from({ length: 1000 }, (_, i) => ({
@@ -71,7 +71,7 @@ describe('ipBlocks become prefixes', () => {
     expect(sets.size).toBeLessThan(2010);
   });
 
-  test('ten thousand blocks with holes, one prefix for each', () => {
+  test('ten thousand blocks with holes become one prefix each', () => {
     const blocks = Array.from({ length: 10_000 }, (_, i) =>
       block(`10.${i >> 8}.${i & 255}.0/24 -10.${i >> 8}.${i & 255}.128/25: 1`),
     );
@@ -79,8 +79,11 @@ describe('ipBlocks become prefixes', () => {
   });
 });
 
-describe('the longest prefix says what all blocks say', () => {
-  /** Four bits stand somewhere in the address, and the prefix ends among them: so prefixes of all lengths meet. */
+describe('the longest prefix has the ports of all blocks', () => {
+  /**
+   * Four random bits somewhere in the address, and the prefix ends among them, so that prefixes of
+   * all lengths overlap.
+   */
   const prefix = (bits: 32 | 128): fc.Arbitrary<Prefix> =>
     fc.tuple(fc.bigInt({ min: 0n, max: 15n }), fc.nat(4), fc.nat(bits - 4)).map(([pattern, more, start]) => {
       const length = start + more;
@@ -130,7 +133,7 @@ describe('addresses in text', () => {
     ['::', [0, 0, 0, 0]],
     ['fd00::1', [0xfd000000 | 0, 0, 0, 1]],
     ['::ffff:10.0.0.1', [0x0a000001]],
-    // As the API server reads them: in tens, not in eights.
+    // As the API server reads them: decimal, not octal.
     ['010.0.0.1', [0x0a000001]],
     ['10.0.0.010', [0x0a00000a]],
   ])('%s is read', (text, words) => {
@@ -185,7 +188,7 @@ describe('CIDR blocks in text', () => {
     '10.0.0.0/1e1',
     '10.0.0/8',
     'fd00::/129',
-  ])('%j is none', (text) => {
+  ])('%j is no block', (text) => {
     expect(prefixWords(text)).toBeUndefined();
   });
 });

@@ -1,4 +1,4 @@
-/** A cluster as a plain list of records, for tests: what changes make of it. */
+/** A cluster as a plain list of records, for tests: the result of applying changes. */
 import { type ClusterRecord, recordKey } from '../../src/cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot } from '../../src/cluster/store.ts';
 import { ownersOf } from '../reference/evaluator.ts';
@@ -14,7 +14,10 @@ export class ClusterModel {
     }
   }
 
-  /** The records as they are, but each address with one pod alone, one of those that share it, and none with a host. */
+  /**
+   * Returns the records, but with each address only at one of the pods that share it, and none at
+   * hostNetwork pods.
+   */
   snapshotOfOwners(): ClusterSnapshot {
     const snapshot = this.snapshot();
     const pods = snapshot.pods.map((pod) => ({
@@ -34,7 +37,10 @@ export class ClusterModel {
   }
 }
 
-/** The changes that make a snapshot of an empty cluster: policies first, so that everything arrives in the order that is hardest. */
+/**
+ * Returns the changes that turn an empty cluster into the snapshot. Policies come first, the
+ * hardest order.
+ */
 export function changesOf({ namespaces, pods, policies }: ClusterSnapshot): ClusterChange[] {
   return [...policies, ...pods, ...namespaces].map((record) => ({ type: 'set', record }));
 }

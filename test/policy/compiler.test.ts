@@ -12,18 +12,18 @@ function compilerOf(...records: ClusterRecord[]): PolicyCompiler {
   return compiler;
 }
 
-/** Whether the pod at `to` takes a packet in. */
+/** Whether the pod at `to` allows a packet in. */
 function takesIn(compiler: PolicyCompiler, from: string, to: string, port = 80, protocol = 6): boolean {
   const { table } = compiler.compile();
   return judgeSides(table, { source: from, destination: to, protocol, port }).ingress.allowed;
 }
 
-describe('an address that the records of several pods have', () => {
+describe('an address in the records of several pods', () => {
   const [first, second] = [pod('first', '10.0.0.1', {}, { created: 1 }), pod('second', '10.0.0.1', {}, { created: 2 })];
   const owners = (compiler: PolicyCompiler) => compiler.compile().podsAt('10.0.0.1');
   const changed = (record: PodRecord, more: Partial<PodRecord>) => set({ ...record, ...more });
 
-  test('is that of the pod that was created last, however its record came, and of the other when that one goes', () => {
+  test('belongs to the pod that was created last, whatever the order of records, and to the other when that one is deleted', () => {
     expect(owners(compilerOf(second, first))).toEqual(['default/second']);
     const compiler = compilerOf(first, second);
     expect(owners(compiler)).toEqual(['default/second']);
@@ -38,7 +38,7 @@ describe('an address that the records of several pods have', () => {
     ['is on a lost node', { lost: true }],
     ['is not ready', { unready: true }],
     ['is older', { created: 0 }],
-  ])('is not that of a pod that %s, from the moment that it is known', (_, standing) => {
+  ])('does not belong to a pod that %s, from the moment that this is known', (_, standing) => {
     const compiler = compilerOf(first, second);
     compiler.apply(changed(second, standing));
     expect(owners(compiler)).toEqual(['default/first']);
@@ -46,19 +46,19 @@ describe('an address that the records of several pods have', () => {
     expect(owners(compiler)).toEqual(['default/second']);
   });
 
-  test('changes nothing else by changing otherwise', () => {
+  test('belongs to the same pod after unrelated changes', () => {
     const compiler = compilerOf(first, second);
     compiler.apply(changed(first, { labels: { changed: 'yes' }, addresses: ['10.0.0.1', 'fd00::1'] }));
     expect(owners(compiler)).toEqual(['default/second']);
     expect(compiler.compile().podsAt('fd00::1')).toEqual(['default/first']);
   });
 
-  test('is shared by pods of two nodes, whichever is older: one may have got it anew', () => {
+  test('is shared by pods of two nodes, whichever is older: one may have got it again', () => {
     const compiler = compilerOf(first, { ...second, nodeName: 'there' });
     expect(owners(compiler)).toEqual(['default/first', 'default/second']);
   });
 
-  test('isolates its owner alone', () => {
+  test('is isolated only by policies for its owner', () => {
     const lost: PodRecord = { ...first, lost: true };
     const compiler = compilerOf(lost, { ...second, nodeName: 'there' }, ingressPolicy('deny', []));
     expect(compiler.compile().steered).toEqual([]);
@@ -66,14 +66,14 @@ describe('an address that the records of several pods have', () => {
     expect(compiler.compile().steered).toEqual(['10.0.0.1']);
   });
 
-  describe('and nothing tells whose it is', () => {
+  describe('whose owner is unknown', () => {
     const [web, job] = [pod('web', '10.0.0.1', { app: 'web' }), pod('job', '10.0.0.1', { app: 'job' })];
     const webOnly = ingressPolicy('web', [allow([{ podSelector: matching({ app: 'client' }) }])], {
       podSelector: matching({ app: 'web' }),
     });
     const client = pod('client', '10.0.0.2', { app: 'client' });
 
-    test('is isolated if one of them is, here or elsewhere, and allowed only what both are', () => {
+    test('is isolated if one of the pods is, here or elsewhere, and allowed only what both are', () => {
       const compiler = compilerOf(namespace('default'), web, { ...job, nodeName: 'there' }, client, webOnly);
       expect(compiler.sharedAddresses()).toEqual([{ address: '10.0.0.1', pods: ['default/job', 'default/web'] }]);
       expect(compiler.compile().steered).toEqual(['10.0.0.1']);
@@ -86,7 +86,7 @@ describe('an address that the records of several pods have', () => {
       expect(compiler.sharedAddresses()).toEqual([]);
     });
 
-    test('is let in only where both are', () => {
+    test('is allowed in only if both pods are', () => {
       const server = pod('server', '10.0.0.9', { app: 'server' });
       const from = (app: string) => ({ podSelector: matching({ app }) });
       const lets = (...apps: string[]) =>
@@ -98,7 +98,7 @@ describe('an address that the records of several pods have', () => {
       expect(takesIn(compiler, '10.0.0.1', '10.0.0.9')).toBe(true);
     });
 
-    test('is closed where more pods have it than can be looked at, and opens when fewer do', () => {
+    test('is closed if too many pods have it, and opens when fewer do', () => {
       const many = Array.from({ length: 9 }, (_, i) => pod(`p${i}`, '10.0.0.1'));
       const [last] = many.slice(-1);
       const compiler = compilerOf(namespace('default'), client, ...many);
@@ -110,7 +110,7 @@ describe('an address that the records of several pods have', () => {
       expect(takesIn(compiler, '10.0.0.2', '10.0.0.1')).toBe(true);
     });
 
-    test('gives one table for every order in which the records come, and change', () => {
+    test('yields one table for every order of the records and their changes', () => {
       const others = [
         pod('gone', '10.0.0.1', { app: 'web' }, { deleting: true, created: 9 }),
         pod('lost', '10.0.0.1', {}, { lost: true, created: 9 }),
@@ -143,7 +143,7 @@ describe('an address that the records of several pods have', () => {
   });
 });
 
-describe('a namespace that is not known', () => {
+describe('an unknown namespace', () => {
   const selectors: [what: string, peer: PolicyPeer][] = [
     ['an empty one', { namespaceSelector: matching() }],
     [
@@ -176,7 +176,7 @@ describe('a namespace that is not known', () => {
   });
 });
 
-describe('a policy that could not be understood', () => {
+describe('an invalid policy', () => {
   test('isolates its pods, allows nothing, and takes nothing from what others allow', () => {
     const broken = ingressPolicy('broken', [allow([])], { error: 'spec.ingress[0].ports[0].port: 99999' });
     const compiler = compilerOf(pod('server', '10.0.0.1'), broken);
@@ -190,7 +190,7 @@ describe('a policy that could not be understood', () => {
   test.each([
     ['a cidr', { cidr: '10.0.0.0/40', except: [] }],
     ['an except', { cidr: '0.0.0.0/0', except: ['10.0.0.0'] }],
-  ])('and a block with %s that is none matches no address', (_, ipBlock) => {
+  ])('matches no address by a block with %s that is invalid', (_, ipBlock) => {
     const compiler = compilerOf(pod('server', '10.0.0.1'), ingressPolicy('block', [allow([{ ipBlock }])]));
     expect(takesIn(compiler, '192.0.2.1', '10.0.0.1')).toBe(false);
   });
@@ -199,7 +199,7 @@ describe('a policy that could not be understood', () => {
 describe('hostNetwork pods', () => {
   const host = pod('agent', '10.0.0.9', { app: 'agent' }, { hostNetwork: true });
 
-  test('are not isolated, and no selector matches them, but ipBlocks do', () => {
+  test('are not isolated, and only ipBlocks match them', () => {
     const selecting = ingressPolicy('selecting', [
       allow([{ podSelector: matching() }, { namespaceSelector: matching() }]),
     ]);
@@ -220,7 +220,7 @@ describe('named ports', () => {
   const server = (name: string, address: string, port: number) =>
     pod(name, address, {}, { nodeName: 'there', ports: [{ name: 'web', port, protocol: 'TCP' }] });
 
-  test('are those of the destination, each its own', () => {
+  test('are resolved by each destination’s own ports', () => {
     const compiler = compilerOf(
       pod('client', '10.0.0.1'),
       server('a', '10.0.0.2', 80),
@@ -251,13 +251,13 @@ describe('isolated', () => {
 });
 
 describe('tables', () => {
-  test('have growing generations', () => {
+  test('have increasing generations', () => {
     const compiler = compilerOf();
     const generations = [1, 2, 3].map(() => compiler.compile().table.generation);
     expect(generations).toEqual([1, 2, 3]);
   });
 
-  test('use the memory of a recycled one, and only of that', () => {
+  test('use the memory of a recycled table, and of no other', () => {
     const compiler = compilerOf(pod('server', '10.0.0.1'));
     const [kept, recycled] = [compiler.compile(), compiler.compile()];
     compiler.recycle(recycled.table);
@@ -271,7 +271,7 @@ describe('tables', () => {
     expect(next.podsAt('10.0.0.2')).toEqual(['default/server']);
   });
 
-  test('do not grow with policies, pods and ports that come and go', () => {
+  test('do not grow as policies, pods and ports come and go', () => {
     const compiler = compilerOf(namespace('default'), pod('server', '10.0.0.1'));
     const sizes: number[] = [];
     for (let i = 0; i < 4000; i++) {

@@ -1,4 +1,4 @@
-/** Who is named as concerned by a change: everybody who loses an allowance, and not everybody else. */
+/** The ends that a change concerns: all that lose an allowance, but not all others. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ClusterChange } from '../../src/cluster/store.ts';
@@ -18,7 +18,9 @@ function isConcerned(concerned: Concerned, table: RuleTable, text: string): bool
   return text.includes(':') ? concerned.includes6(a0, a1, a2, a3, identity) : concerned.includes4(a0, identity);
 }
 
-/** The flows between any two addresses that `table` lets pass, by an index of their own. */
+/**
+ * Returns the flows between any two addresses that `table` lets pass, without the compiler's index.
+ */
 function passing(table: RuleTable): Set<string> {
   const flows = new Set<string>();
   for (const source of ADDRESSES) {
@@ -34,7 +36,7 @@ function passing(table: RuleTable): Set<string> {
 }
 
 describe('the concerned', () => {
-  test('are an end of every flow that a change denies', () => {
+  test('include an end of every flow that a change denies', () => {
     fc.assert(
       fc.property(inModes(grownHistory), (batches) => {
         const compiler = new PolicyCompiler(NODE.name);
@@ -65,7 +67,7 @@ describe('the concerned', () => {
   };
   const addresses = ({ concerned }: CompiledPolicies) => concerned.addresses(10)?.map(addressText);
 
-  test('are those whose pods, labels or policies change, by their addresses', () => {
+  test('are the addresses whose pods, labels or policies change', () => {
     expect(addresses(applied(records.set(records.namespace('default'), WEB)))).toEqual(['10.0.0.1']);
     expect(addresses(applied(records.set(POLICY)))).toEqual(['10.0.0.1']);
     expect(addresses(applied(records.set(FAR)))).toEqual([]);
@@ -76,7 +78,7 @@ describe('the concerned', () => {
     ]);
   });
 
-  test('are nobody where nothing that anybody depends on changes', () => {
+  test('are none if a change affects nothing', () => {
     const { concerned } = applied(records.set(WEB, records.pod('new', '10.0.0.9', {}, { nodeName: 'there' })));
     expect(concerned.isEmpty).toBe(true);
     expect(applied([]).concerned.isEmpty).toBe(true);

@@ -1,6 +1,7 @@
 /**
- * Policies with the expected verdict of every flow, from public projects: the case generator of cyclonus and the
- * kubernetes-network-policy-recipes. The files are no part of this project; PODFENCE_CONFORMANCE names their folder.
+ * Policies with the expected verdict of every flow, from public projects: the case generator of
+ * cyclonus and the kubernetes-network-policy-recipes. The files are not part of this project.
+ * PODFENCE_CONFORMANCE names their folder.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -38,7 +39,7 @@ export const NODE = { name: 'node', addresses: [] };
 
 const FOLDER = process.env.PODFENCE_CONFORMANCE ?? resolve(import.meta.dirname, '../../../shared/conformance');
 
-/** Names of the files; none where there is no such folder. */
+/** Names of the files; empty without the folder. */
 export const FILES = existsSync(FOLDER) ? readdirSync(FOLDER).filter((name) => name.endsWith('.jsonl.gz')) : [];
 
 export function readCases(file: string): readonly Case[] {

@@ -1,4 +1,4 @@
-/** Every flow of the conformance cases, asked of the compiled table. Where the files are not found the test is skipped. */
+/** Every flow of the conformance cases, judged by the compiled table. Skipped without the files. */
 import { describe, expect, test } from 'vitest';
 import { ClusterStore } from '../../src/cluster/store.ts';
 import { PolicyCompiler } from '../../src/policy/compiler.ts';
@@ -8,14 +8,14 @@ import { judgeSides } from './judge-sides.ts';
 const PROTOCOL_NUMBERS = { TCP: 6, UDP: 17, SCTP: 132 };
 
 describe.skipIf(FILES.length === 0)('conformance (needs the files in PODFENCE_CONFORMANCE)', () => {
-  test.each(FILES)('every flow of %s is judged as expected', (file) => {
+  test.each(FILES)('every flow of %s has the expected verdict', (file) => {
     let flows = 0;
     const differing: string[] = [];
     for (const { description, steps } of readCases(file)) {
       const store = new ClusterStore();
       const compiler = new PolicyCompiler(NODE.name);
       for (const [index, step] of steps.entries()) {
-        // The steps of a case change one cluster, so they also try incremental compiling.
+        // The steps of a case change one cluster, so they also test incremental compiling.
         compiler.apply(store.replace(snapshotOf(step)));
         for (const [flow, agrees] of judge(compiler, step)) {
           flows++;
@@ -29,7 +29,10 @@ describe.skipIf(FILES.length === 0)('conformance (needs the files in PODFENCE_CO
   });
 });
 
-/** Each flow in text, and whether both of its sides are judged as expected. A pod always reaches itself, whatever its policies. */
+/**
+ * Yields each flow as text, and whether both of its sides get the expected verdict. A pod always
+ * reaches itself.
+ */
 function* judge(compiler: PolicyCompiler, { pods, flows }: Step): Generator<[flow: string, agrees: boolean]> {
   const { table } = compiler.compile();
   const addresses = new Map(pods.map(({ namespace, name, ip }) => [`${namespace}/${name}`, ip]));

@@ -1,4 +1,7 @@
-/** The compiled table against the naive evaluator, on random clusters and the random changes that lead to them. */
+/**
+ * The compiled table against the naive evaluator, on random clusters and the random changes that
+ * lead to them.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -10,11 +13,14 @@ import { ClusterModel, changesOf } from './cluster-model.ts';
 import { judgeSides } from './judge-sides.ts';
 import { ADDRESSES, grownHistory, history, NODE, PACKETS } from './random-cluster.ts';
 
-/** Packets tried between an endpoint and a peer, out of all, going on from where the last pair stopped. */
+/**
+ * Packets tried between an endpoint and a peer. The next pair continues with the next packets of
+ * the list.
+ */
 const PACKETS_A_PAIR = 5;
 let judged = 0;
 
-/** Flows between every endpoint of the node and every address, either way. */
+/** Flows between every endpoint of the node and every address, in both directions. */
 function* flowsOf(snapshot: ClusterSnapshot): Generator<Flow> {
   let next = 0;
   for (const endpoint of endpointsOf(snapshot).flatMap(({ addresses }) => addresses)) {
@@ -33,18 +39,18 @@ function endpointsOf({ pods }: ClusterSnapshot): PodRecord[] {
   return pods.filter(({ hostNetwork, nodeName }) => !hostNetwork && nodeName === NODE.name);
 }
 
-/** The table judges as the evaluator does. */
+/** Checks that the table judges as the evaluator does. */
 function expectSameVerdicts(compiled: CompiledPolicies, snapshot: ClusterSnapshot): void {
   for (const flow of flowsOf(snapshot)) {
     judged++;
     const judgedAs = judgeSides(compiled.table, flow);
     const expected = evaluate(snapshot, flow, NODE.name);
-    // An expectation a flow would take most of the time.
+    // An `expect` for every flow would take most of the time.
     if (!isDeepStrictEqual(judgedAs, expected)) expect({ flow, ...judgedAs }).toEqual({ flow, ...expected });
   }
 }
 
-/** Names of pods and policies are those of the records. */
+/** Checks that the names of pods and policies are those of the records. */
 function expectSameNames(compiled: CompiledPolicies, snapshot: ClusterSnapshot): void {
   const isolating = (address: string, direction: 'egress' | 'ingress') => {
     return snapshot.policies
@@ -95,7 +101,7 @@ describe('the compiled table judges as the naive evaluator does', () => {
   test.each([
     ['nothing is kept that is out of use', -1],
     ['one selector is kept that is out of use', 1],
-  ])('also where %s, and memory is recycled', (_, peers) => {
+  ])('even if %s, and memory is recycled', (_, peers) => {
     fc.assert(
       fc.property(grownHistory, (batches) => {
         const model = new ClusterModel();
@@ -112,7 +118,7 @@ describe('the compiled table judges as the naive evaluator does', () => {
     );
   });
 
-  test('and so does a table compiled from scratch of what the changes led to', () => {
+  test('and so does a table compiled from scratch from the result of the changes', () => {
     fc.assert(
       fc.property(grownHistory, (batches) => {
         const model = new ClusterModel();
@@ -139,7 +145,7 @@ describe('the compiled table judges as the naive evaluator does', () => {
     );
   });
 
-  test('and a table stays as it was while later ones are compiled', () => {
+  test('and a table stays unchanged while later ones are compiled', () => {
     fc.assert(
       fc.property(grownHistory, (batches) => {
         const model = new ClusterModel();

@@ -9,7 +9,7 @@ function retained(...all: readonly Labels[]) {
   return all.map((labels) => identities.retain(namespace, labels, []));
 }
 
-test('equal labels are one identity, in whatever order they come', () => {
+test('equal labels are one identity, in any order', () => {
   const [one, other] = retained({ app: 'web', v: '1' }, { v: '1', app: 'web' });
   expect(one).toBe(other);
 });
@@ -27,7 +27,7 @@ test('labels that imitate others are another identity', () => {
   expect(new Set(retained(...alike)).size).toBe(alike.length);
 });
 
-test('also where there are more label keys than are remembered', () => {
+test('identities differ even if there are more label keys than are remembered', () => {
   const many = Array.from({ length: 5000 }, (_, i): Labels => ({ [`key-${i}`]: 'x' }));
   const identities = retained(...many, ...many, { 'key-4999': '', x: 'x' }, { 'key-4998': 'x', x: '' });
   expect(new Set(identities).size).toBe(many.length + 2);

@@ -8,7 +8,7 @@ interface Letter {
 }
 const [a, b, c] = [{ serial: 0 }, { serial: 1 }, { serial: 2 }] as const;
 
-/** What `settle` tells, by the serials of the sets' members. */
+/** Returns what `settle` reports, by the serials of the sets' members. */
 function settled(sets: InternedSets<Letter>): { left: string[]; entered: string[] } {
   const told: { left: string[]; entered: string[] } = { left: [], entered: [] };
   const name = (set: InternedSet<Letter>) =>
@@ -25,7 +25,7 @@ function settled(sets: InternedSets<Letter>): { left: string[]; entered: string[
 }
 
 describe('InternedSets', () => {
-  test('sets with the same members are one, in whatever order these come', () => {
+  test('sets with the same members are one, in any order', () => {
     const sets = new InternedSets<Letter>();
     const set = sets.withAll(sets.empty, [c, a, b]);
     expect(sets.with(sets.with(sets.with(sets.empty, a), b), c)).toBe(set);
@@ -36,7 +36,7 @@ describe('InternedSets', () => {
     expect(sets.without(set, (each) => each === b)).toBe(sets.withAll(sets.empty, [a, c]));
   });
 
-  test('settle tells what came into use and what fell out of it, and nothing of what did both', () => {
+  test('settle reports the sets that came into use or went out of use, but not those that did both', () => {
     const sets = new InternedSets<Letter>();
     const [one, two] = [sets.with(sets.empty, a), sets.with(sets.empty, b)];
     sets.use(one);
@@ -50,7 +50,7 @@ describe('InternedSets', () => {
     expect(settled(sets)).toEqual({ left: ['0'], entered: [] });
   });
 
-  test('ids of sets in use are distinct and lead to them, whatever falls out of use', () => {
+  test('ids of sets in use are distinct and lead to them, whatever goes out of use', () => {
     const step = fc.record({ members: fc.subarray([a, b, c], { minLength: 1 }), settles: fc.boolean() });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
@@ -70,7 +70,7 @@ describe('InternedSets', () => {
     );
   });
 
-  test('a set that nothing uses is forgotten, and what lay on the way to it', () => {
+  test('an unused set is forgotten, and the sets on the way to it', () => {
     const sets = new InternedSets<Letter>();
     const set = sets.withAll(sets.empty, [a, b, c]);
     sets.use(set);

@@ -1,4 +1,4 @@
-/** Asks a RuleTable what the reference evaluator is asked. */
+/** Asks a RuleTable the reference evaluator's questions. */
 import { addressWords } from '../../src/policy/address-words.ts';
 import { BY_ENFORCED, type DirectionIndex, EGRESS, INGRESS, type RuleTable } from '../../src/policy/rule-table.ts';
 import type { Flow, SideVerdict } from '../reference/evaluator.ts';
@@ -12,7 +12,7 @@ export function slotOf(table: RuleTable, address: string): number {
   return isIpv4(address) ? table.lookup4(a0) : table.lookup6(a0, a1, a2, a3);
 }
 
-/** All slots of an address, several where pods share it. */
+/** Returns all slots of an address: several if pods share it. */
 function slotsOf(table: RuleTable, address: string): readonly number[] {
   const slots: number[] = [];
   for (let next = slotOf(table, address); ; ) {
@@ -22,7 +22,7 @@ function slotsOf(table: RuleTable, address: string): readonly number[] {
   }
 }
 
-/** Does an enforced policy deny it, of whomever it may be? */
+/** Whether an enforced policy denies the flow, for any of the pods that share an address. */
 export function isDeniedByEnforced(table: RuleTable, flow: Flow): boolean {
   if ([flow.source, flow.destination].some((end) => table.hasTooManySharers(slotOf(table, end)))) return true;
   return pairs(table, flow).some(([source, destination]) =>
@@ -33,7 +33,7 @@ export function isDeniedByEnforced(table: RuleTable, flow: Flow): boolean {
   );
 }
 
-/** The slots of the pods that source and destination may be. */
+/** Returns the pairs of slots that source and destination may be. */
 function pairs(table: RuleTable, { source, destination }: Flow): readonly (readonly [number, number])[] {
   return slotsOf(table, source).flatMap((from) =>
     slotsOf(table, destination)
@@ -42,7 +42,7 @@ function pairs(table: RuleTable, { source, destination }: Flow): readonly (reado
   );
 }
 
-/** Of pods that share an address, whoever it may be. */
+/** If pods share an address, returns a verdict that holds for each of them. */
 function judgeSide(table: RuleTable, flow: Flow, direction: DirectionIndex): SideVerdict {
   const own = direction === EGRESS ? flow.source : flow.destination;
   if (table.hasTooManySharers(slotOf(table, own))) return { isolated: true, allowed: false };

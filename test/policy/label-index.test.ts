@@ -36,7 +36,7 @@ describe('candidates of a selector', () => {
     expect(found(labels, selector({ unknown: '1' }))).toEqual([]);
   });
 
-  test('are each there once, also where a value is given twice', () => {
+  test('are each listed once, even if a value is given twice', () => {
     const either: SelectorRequirement = { key: 'app', operator: 'In', values: ['web', 'db', 'web'] };
     expect(found(labels, selector({}, either))).toEqual([web1, web2, db]);
   });
@@ -46,14 +46,14 @@ describe('candidates of a selector', () => {
     expect(found(labels, selector({}, { key: 'toString', operator: 'Exists', values: [] }))).toEqual([]);
   });
 
-  test('are unknown where no label is required', () => {
+  test('are unknown if no label is required', () => {
     expect(found(labels, selector({}))).toBeUndefined();
     expect(found(labels, selector({}, { key: 'app', operator: 'NotIn', values: ['web'] }))).toBeUndefined();
     expect(found(labels, selector({}, { key: 'app', operator: 'DoesNotExist', values: [] }))).toBeUndefined();
   });
 });
 
-test('what was removed is found no more, and what had the same labels still is', () => {
+test('a removed item is not found, and others with the same labels still are', () => {
   const labels = index(web1, web2, db);
   labels.remove(web1, web1);
   expect(found(labels, selector({ app: 'web' }))).toEqual([web2]);

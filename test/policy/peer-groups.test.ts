@@ -53,7 +53,7 @@ const without = (key: string) => ({
 });
 const webAnywhere: PolicyPeer = { podSelector: matching({ app: 'web' }), namespaceSelector: matching() };
 
-describe('a group is what the same peers match', () => {
+describe('a group contains what the same peers match', () => {
   test('a new peer splits the groups of what it matches, and touches no other', () => {
     const { groups, identity, membersOf, retain, settle, told } = cluster();
     const [front, back, other] = [
@@ -71,14 +71,14 @@ describe('a group is what the same peers match', () => {
     expect(membersOf(other)).toEqual([]);
   });
 
-  test('a peer of another spelling is the same peer', () => {
+  test('a peer in another spelling is the same peer', () => {
     const { retain } = cluster();
     const spelled = { matchLabels: {}, matchExpressions: [{ key: 'app', operator: 'In' as const, values: ['web'] }] };
     expect(retain({ podSelector: spelled })).toBe(retain(web));
     expect(retain(webAnywhere)).not.toBe(retain(web));
   });
 
-  test('identities that come after a peer was looked for by label are found by the next one', () => {
+  test('identities that come after a lookup by label are found by the next peer', () => {
     const { identity, membersOf, retain, settle } = cluster();
     identity({ app: 'web' });
     settle();
@@ -91,7 +91,7 @@ describe('a group is what the same peers match', () => {
     expect(membersOf(late)).toContain(next);
   });
 
-  test('and those that went are not', () => {
+  test('and identities that went are not', () => {
     const { identity, remove, retain, settle, told } = cluster();
     const gone = identity({ app: 'web' });
     identity({ app: 'db' });
@@ -107,7 +107,7 @@ describe('a group is what the same peers match', () => {
   });
 });
 
-test('a namespace that had other labels is looked into once', () => {
+test('a namespace whose labels changed is searched once', () => {
   const { groups, identities, identity, membersOf, namespace, retain, scopes, settle } = cluster();
   const some = identity({ app: 'web' });
   settle();
@@ -133,7 +133,7 @@ test('namespaces that the same selectors match share one set of scopes, whenever
   expect(later.scopes).toBe(namespace.scopes);
 });
 
-test('a namespace of which only peers were left is forgotten with the last of them', () => {
+test('a namespace with nothing but peers is forgotten with the last of them', () => {
   const { groups, identities, namespace, release, retain, settle } = cluster();
   const peers = ['1', '2', '3'].map((v) => retain({ podSelector: matching({ v }) }));
   settle();
@@ -141,7 +141,7 @@ test('a namespace of which only peers were left is forgotten with the last of th
   groups.relabel(namespace);
   settle();
   expect([...identities.all()]).toEqual([namespace]);
-  // More than are kept, by peers of a namespace that stays.
+  // More peers than are kept, in a namespace that stays.
   const other = identities.namespace('other');
   identities.setLabels(other, {});
   const others = ['1', '2', '3'].map((v) => groups.retain({ podSelector: matching({ v }) }, other));
@@ -151,7 +151,7 @@ test('a namespace of which only peers were left is forgotten with the last of th
 });
 
 describe('retired peers', () => {
-  test('that are taken up again are still known', () => {
+  test('that are used again are still known', () => {
     const { identity, release, retain, settle, told } = cluster();
     identity({ app: 'web' });
     const peer = retain(web);
@@ -163,7 +163,7 @@ describe('retired peers', () => {
     expect(told).toEqual([]);
   });
 
-  test('are removed when they are many, first who retired first, and the groups that they kept apart are joined', () => {
+  test('are removed when there are many, the longest retired first, and their groups are joined', () => {
     const { groups, identity, membersOf, release, retain, scopes, settle } = cluster();
     const [front, back] = [identity({ app: 'web', v: '1' }), identity({ app: 'web', v: '2' })];
     const stays = retain(web);
@@ -185,7 +185,7 @@ describe('retired peers', () => {
     expect(retain({ podSelector: matching({ v: '4' }) })).toBe(last[1]);
   });
 
-  test('that match much are removed all at once when they are many, and nobody else with them', () => {
+  test('that match much are removed all at once when there are many, and no others with them', () => {
     const { identity, membersOf, release, retain, settle } = cluster();
     const many = Array.from({ length: 1001 }, (_, i) => identity({ app: 'web', v: `${i}` }));
     const sweeping = ['a', 'b', 'c', 'd'].map((key) => retain({ podSelector: without(key) }));
@@ -202,7 +202,7 @@ describe('retired peers', () => {
     expect(retain({ podSelector: without('a') })).not.toBe(sweeping[0]);
   });
 
-  test('that match much by now are kept with those that did from the beginning', () => {
+  test('that have come to match much are kept with those that did from the beginning', () => {
     const { identity, membersOf, release, retain, settle } = cluster();
     const first = identity({ app: 'web' });
     const grown = retain({ podSelector: without('a') });
@@ -214,12 +214,12 @@ describe('retired peers', () => {
     settle();
     for (const peer of others) release(peer);
     settle();
-    // Three are more than may be retired, and it was the first.
+    // Three are more than may be retired, and it retired first.
     expect(membersOf(first)).toEqual([grown]);
     expect(retain({ podSelector: matching({ v: '1' }) })).toBe(others[0]);
   });
 
-  test('that match much are not removed while a policy has taken them up again', () => {
+  test('that match much are not removed while a policy uses them again', () => {
     const { identity, membersOf, release, retain, settle } = cluster();
     const many = Array.from({ length: 1001 }, (_, i) => identity({ app: 'web', v: `${i}` }));
     const sweeping = ['a', 'b', 'c'].map((key) => retain({ podSelector: without(key) }));
@@ -227,7 +227,7 @@ describe('retired peers', () => {
     release(sweeping[0] as Peer);
     settle();
     expect(retain({ podSelector: without('a') })).toBe(sweeping[0]);
-    // Given back and taken up again by one change.
+    // Released and retained again by one change.
     release(sweeping[0] as Peer);
     expect(retain({ podSelector: without('a') })).toBe(sweeping[0]);
     for (const peer of sweeping.slice(1)) release(peer);
@@ -235,7 +235,7 @@ describe('retired peers', () => {
     expect(membersOf(many[0])).toEqual(sweeping);
   });
 
-  test('of a selector that requires no label are removed from everything that they matched', () => {
+  test('with a selector that requires no label are removed from everything that they matched', () => {
     const { identity, membersOf, release, retain, scopes, settle } = cluster();
     const front = identity({ app: 'web' });
     const peers = ['x', 'y', 'z'].map((key) => retain({ podSelector: without(key), namespaceSelector: without(key) }));
@@ -251,7 +251,7 @@ describe('retired peers', () => {
 describe('the peer of every pod', () => {
   const everyPod: PolicyPeer = { namespaceSelector: matching() };
 
-  test('matches from the beginning, so that a policy that names it moves nothing', () => {
+  test('matches from the beginning, so that a policy with it changes no group', () => {
     const { groups, identity, membersOf, retain, settle, told } = cluster();
     groups.keepEverything();
     const some = identity({ app: 'web' });
@@ -262,7 +262,7 @@ describe('the peer of every pod', () => {
     expect(membersOf(some)).toEqual([peer]);
   });
 
-  test('matches in a namespace from when its record is known, and until it is gone', () => {
+  test('matches in a namespace from when its record is known until it is deleted', () => {
     const { groups, identities, identity, membersOf, namespace, retain, settle } = cluster();
     const label = (labels: Labels | undefined) => {
       identities.setLabels(namespace, labels);

@@ -13,8 +13,8 @@ describe('work in pieces', () => {
   test.each([
     { what: 'an array', of: () => items },
     { what: 'a set', of: () => new Set(items) },
-    { what: 'what can be walked once', of: () => new Map(items.map((item) => [item, item])).values() },
-  ])('on $what stops after each twenty, and is done when it ends', ({ of }) => {
+    { what: 'an iterator', of: () => new Map(items.map((item) => [item, item])).values() },
+  ])('on $what pauses after every twenty, and ends with the last', ({ of }) => {
     const done: number[] = [];
     const stops: number[] = [];
     for (const _ of inPieces(of(), (item) => done.push(item))) stops.push(done.length);
@@ -22,7 +22,7 @@ describe('work in pieces', () => {
     expect(done).toEqual(items);
   });
 
-  test('on many short collections stops as often, and where they are empty too', () => {
+  test('on many short collections pauses as often, and on empty ones too', () => {
     const none = Array.from({ length: 30 }, () => []);
     const done: number[] = [];
     const stops: number[] = [];
@@ -34,7 +34,7 @@ describe('work in pieces', () => {
     expect(done).toEqual([1, 2, 3, ...items]);
   });
 
-  test('leaves out what is gone by the time that it gets there', () => {
+  test('skips what is deleted before it gets there', () => {
     const left = new Set(items);
     const done: number[] = [];
     const work = inPieces(left, (item) => done.push(item));
@@ -44,7 +44,7 @@ describe('work in pieces', () => {
     expect(done).toEqual(items.filter((item) => item !== 33));
   });
 
-  test('is done at once by whoever does not care', () => {
+  test('is done at once by finish', () => {
     const done: number[] = [];
     finish(inPieces(items, (item) => done.push(item)));
     expect(done).toEqual(items);
@@ -78,18 +78,21 @@ describe('a change that concerns much of a cluster', () => {
   const ofEvenNamespaces = { namespaceSelector: without('odd') };
   const evenPods = { namespaceSelector: matching(), podSelector: without('odd') };
 
-  /** Each comes after those before it. */
+  /** Each is applied after the previous ones. */
   const CHANGES: readonly (readonly [string, readonly ClusterChange[]])[] = [
     ['a selector of a third of all pods', set(ingressPolicy('allow', [allow([web])]))],
-    ['a selector of all namespaces, by what they have not', set(ingressPolicy('allow', [allow([ofEvenNamespaces])]))],
-    ['a selector of all pods, by what they have not', set(ingressPolicy('allow', [allow([evenPods])]))],
+    [
+      'a selector of all namespaces, by a label that they lack',
+      set(ingressPolicy('allow', [allow([ofEvenNamespaces])])),
+    ],
+    ['a selector of all pods, by a label that they lack', set(ingressPolicy('allow', [allow([evenPods])]))],
     [
       'other labels of all namespaces',
       set(ingressPolicy('too', [allow([ofEvenNamespaces])]), ...peers.map((_, i) => namespace(`ns-${i >> 1}`))),
     ],
     ['no selectors any more', remove(ingressPolicy('allow', []), ingressPolicy('too', []))],
   ];
-  /** So that what is out of use goes at once. */
+  /** Without slack, so that what is out of use is removed at once. */
   const compilerOfCluster = () => {
     const compiler = new PolicyCompiler(NODE.name, { slack: { peers: -1, portSets: 0 } });
     compiler.apply(set(...cluster));
@@ -101,7 +104,7 @@ describe('a change that concerns much of a cluster', () => {
       return judgeSides(table, flow).ingress.allowed;
     });
 
-  test('comes to the same piece by piece as at once, and the table before stays as it was meanwhile', () => {
+  test('has the same result in pieces as at once, and leaves the previous table unchanged meanwhile', () => {
     const [piecemeal, atOnce] = [compilerOfCluster(), compilerOfCluster()];
     let before = piecemeal.compile().table;
     atOnce.compile();

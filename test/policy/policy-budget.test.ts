@@ -1,4 +1,4 @@
-/** Policies that ask for too much of the table. */
+/** Policies that need too much of the table. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { LabelSelector, PodRecord, PolicyRecord } from '../../src/cluster/records.ts';
@@ -23,7 +23,10 @@ const TOO_MANY_MATCHES = {
   refuses: 'all',
 };
 
-/** As many rules, each for everything in 20.0.0.0/8 but an address of its own, at a port of its own. */
+/**
+ * Returns a policy of `count` rules, each for 20.0.0.0/8 except one address, each at a port of its
+ * own.
+ */
 function holes(count: number, name = 'holes'): PolicyRecord {
   return ingressPolicy(
     name,
@@ -37,7 +40,7 @@ function butFor(value: string): LabelSelector {
   return { matchLabels: {}, matchExpressions: [{ key: 'v', operator: 'NotIn', values: [value] }] };
 }
 
-/** As many rules, each for all pods but those of one label. */
+/** Returns a policy of `count` rules, each for all pods except those with one label. */
 function others(count: number, more: Partial<PolicyRecord> = {}, first = 0): PolicyRecord {
   const rules = Array.from({ length: count }, (_, i) =>
     allow([{ podSelector: butFor(`v${first + i}`) }], [tcp(1 + 2 * i)]),
@@ -56,8 +59,8 @@ function takesIn(compiler: PolicyCompiler, source: string, port: number, destina
   return judgeSides(table, { source, destination, protocol: 6, port }).ingress.allowed;
 }
 
-describe('a policy that asks for too much of the table', () => {
-  test('by ipBlocks isolates its pods and allows nothing, and the others of the pods are in force', () => {
+describe('a policy that needs too much of the table', () => {
+  test('because of ipBlocks isolates its pods and allows nothing, while the pods’ other policies are in force', () => {
     const compiler = new PolicyCompiler(NODE.name);
     const other = ingressPolicy('other', [allow([{ ipBlock: { cidr: '30.0.0.0/8', except: [] } }], [tcp(80)])]);
     compiler.apply(set(namespace('default'), ...pods(1), holes(5000), other));
@@ -74,7 +77,7 @@ describe('a policy that asks for too much of the table', () => {
     expect(compiler.refusedPolicies()).toEqual([]);
   });
 
-  test('does not by many blocks, or many holes, for the same few ports', () => {
+  test('is not one with many blocks or holes for the same few ports', () => {
     const rule = (first: number) =>
       allow(
         Array.from({ length: 4000 }, (_, i) => ({
@@ -89,7 +92,7 @@ describe('a policy that asks for too much of the table', () => {
     expect(compiler.refusedPolicies()).toEqual([]);
   });
 
-  test('by selectors is refused when pods come, and is in force again when they go', () => {
+  test('because of selectors is refused when pods come, and is in force again when they go', () => {
     const compiler = new PolicyCompiler(NODE.name);
     const all = pods(2000);
     compiler.apply(set(namespace('default'), others(400), ...all.slice(0, 1000)));
@@ -119,8 +122,8 @@ describe('a policy that asks for too much of the table', () => {
   });
 });
 
-describe('policies that together ask for too much', () => {
-  test('of the same pods, by ipBlocks: they open nothing, and selectors do', () => {
+describe('policies that together need too much', () => {
+  test('for the same pods, by ipBlocks, open nothing, and selectors still do', () => {
     const compiler = new PolicyCompiler(NODE.name, {
       budget: { matchWords: 1_000_000, blockWords: 1_000_000, endpointBlockWords: 3000 },
     });
@@ -138,7 +141,7 @@ describe('policies that together ask for too much', () => {
   });
 });
 
-test('a label that only has to exist counts as exactly however many values it has', () => {
+test('a label that only has to exist is counted exactly, however many values it has', () => {
   const rules = Array.from({ length: 300 }, (_, i) =>
     allow([
       {
@@ -162,12 +165,12 @@ test('a label that only has to exist counts as exactly however many values it ha
   expect(compiler.refusedPolicies()).toEqual(anew.refusedPolicies());
 });
 
-/** Pods without that label. */
+/** Returns pods without that label. */
 function plain(count: number): PodRecord[] {
   return Array.from({ length: count }, (_, i) => pod(`plain${i}`, `10.8.${i >> 8}.${i & 255}`, { other: `o${i}` }));
 }
 
-test('who is refused follows from the records, however they came, and everybody else is judged as ever', () => {
+test('the refused policies depend only on the records, and all others are judged as usual', () => {
   const budget = { matchWords: 6, blockWords: 20, endpointBlockWords: 1_000_000 };
   let refusals = 0;
   fc.assert(
@@ -204,7 +207,7 @@ test('who is refused follows from the records, however they came, and everybody 
   expect(refusals).toBeGreaterThan(50);
 });
 
-/** Fisher and Yates, by a linear congruential generator. */
+/** Fisher–Yates shuffle with a linear congruential generator. */
 function shuffled(changes: ClusterChange[], seed: number): ClusterChange[] {
   let state = seed;
   for (let i = changes.length - 1; i > 0; i--) {

@@ -51,7 +51,7 @@ describe('different port sets are two', () => {
   });
 });
 
-describe('a rule whose ports cannot be understood allows nothing', () => {
+describe('a rule with invalid ports allows nothing', () => {
   test.each([tcp(70_000), tcp(-1), tcp(90, 80), tcp(1, 70_000)])('%o', (port) => {
     expect(new PortSets(new PortNames()).ofRule([port])).toBe(NO_PORTS);
   });
@@ -64,7 +64,7 @@ describe('union', () => {
     expect(union).toBe(sets.ofRule([tcp(80, 81), udp(53), tcp('web')]));
   });
 
-  test('of a thousand sets leaves one set more', () => {
+  test('of a thousand sets adds one set', () => {
     const sets = new PortSets(new PortNames());
     const odd = Array.from({ length: 1000 }, (_, i) => sets.ofRule([tcp(2 * i + 1)]));
     const size = sets.size;
@@ -104,7 +104,7 @@ test('names of profiles and sets that are gone make room for others', () => {
   expect(names.retainName('UDP', 'dns')).toBe(0);
 });
 
-test('many ranges are searched as few are', () => {
+test('many ranges are searched like few ones', () => {
   const ends = fc.tuple(fc.nat(400), fc.nat(3)).map(([first, more]): [number, number] => [1 + first, 1 + first + more]);
   fc.assert(
     fc.property(fc.array(ends, { minLength: 1, maxLength: 60 }), (ranges) => {

@@ -1,5 +1,6 @@
 /**
- * Random clusters for fast-check: few names, labels, ports and addresses, so that selectors, ranges and blocks meet each other all the time.
+ * Random clusters for fast-check, with few names, labels, ports and addresses, so that selectors,
+ * ranges and blocks overlap all the time.
  */
 import fc from 'fast-check';
 import type {
@@ -28,7 +29,7 @@ const VALUES = ['x', 'y', ''];
 const PORTS = [1, 53, 80, 81, 8080, 65_535];
 const PORT_NAMES = ['http', 'dns'];
 const PROTOCOLS: Protocol[] = ['TCP', 'UDP', 'SCTP'];
-/** Sets of addresses that a pod can have. No address is in two of them. */
+/** Sets of addresses that a pod can have. They do not overlap. */
 const ADDRESS_SETS: readonly (readonly string[])[] = [
   ...[1, 2, 3, 4, 5, 6].map((i) => [`10.0.0.${i}`]),
   ['10.1.0.1', 'fd00::1'],
@@ -171,18 +172,18 @@ const change: fc.Arbitrary<ClusterChange> = fc.record({
   ),
 });
 
-/** Batches of changes: a cluster is what they make of nothing, and each batch changes it. */
+/** Batches of changes to a cluster that is empty at first. */
 export const history: fc.Arbitrary<ClusterChange[][]> = fc.array(fc.array(change, { minLength: 1, maxLength: 12 }), {
   minLength: 1,
   maxLength: 5,
 });
 
-/** As `history`, beginning with a cluster of some size. */
+/** Like `history`, but begins with a larger cluster. */
 export const grownHistory: fc.Arbitrary<ClusterChange[][]> = fc
   .tuple(fc.array(change, { minLength: 25, maxLength: 40 }), history)
   .map(([first, later]) => [first, ...later]);
 
-/** The same history, its policies and namespaces annotated with modes, or without. */
+/** The same history, with random modes on its policies and namespaces. */
 export function inModes(batches: fc.Arbitrary<ClusterChange[][]>): fc.Arbitrary<ClusterChange[][]> {
   const modes = fc.array(of<PolicyMode | undefined>(['audit', 'enforce', undefined]), { minLength: 7, maxLength: 7 });
   return fc.tuple(batches, modes).map(([history, picked]) => {
@@ -196,7 +197,7 @@ export function inModes(batches: fc.Arbitrary<ClusterChange[][]>): fc.Arbitrary<
   });
 }
 
-/** What packets are tried: protocol, and destination port or -1. */
+/** The packets to try: protocol, and destination port or -1. */
 export const PACKETS: readonly (readonly [protocol: number, port: number])[] = [
   ...[6, 17, 132].flatMap((protocol) => [...PORTS, -1, 79, 1000].map((port) => [protocol, port] as const)),
   [1, -1],

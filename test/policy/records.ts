@@ -26,7 +26,10 @@ export function namespace(name: string, labels: Labels = {}): NamespaceRecord {
   return { kind: 'Namespace', name, labels: { ...labels, 'kubernetes.io/metadata.name': name } };
 }
 
-/** An endpoint of this node, unless said otherwise. `name` may be `namespace/name`; the namespace is `default` without one. */
+/**
+ * Returns an endpoint of this node, unless `more` says otherwise. `name` may be `namespace/name`;
+ * the default namespace is `default`.
+ */
 export function pod(name: string, address: string, labels: Labels = {}, more: Partial<PodRecord> = {}): PodRecord {
   const [own, space = 'default'] = name.split('/').reverse() as [string, string?];
   return {
@@ -46,7 +49,7 @@ export function matching(matchLabels: Labels = {}): LabelSelector {
   return { matchLabels, matchExpressions: [] };
 }
 
-/** Selects every pod of its namespace. */
+/** Returns a policy for every pod of its namespace. */
 export function ingressPolicy(
   name: string,
   rules: readonly PolicyRule[],

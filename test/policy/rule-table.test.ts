@@ -1,4 +1,4 @@
-/** What the table holds and what a lookup costs: by structure, not by time. */
+/** What the table contains and what a lookup costs, measured by structure, not by time. */
 import { describe, expect, test } from 'vitest';
 import type { ClusterRecord } from '../../src/cluster/records.ts';
 import { addressWords } from '../../src/policy/address-words.ts';
@@ -30,7 +30,7 @@ describe('endpoints that the same policies select share a class', () => {
   );
   const classOf = (text: string) => table.endpointClass(slotOf(table, text));
 
-  test('though their labels differ', () => {
+  test('even if their labels differ', () => {
     expect(classOf('10.0.0.1')).toBe(classOf('10.0.0.2'));
     expect(classOf('10.0.0.1')).toBeGreaterThan(0);
   });
@@ -46,7 +46,7 @@ describe('endpoints that the same policies select share a class', () => {
   });
 });
 
-describe('rules are kept for groups, not for pods', () => {
+describe('rules are stored for groups, not for pods', () => {
   const replicas = (count: number) =>
     Array.from({ length: count }, (_, i) => pod(`web-${i}`, address(i), { app: 'web' }, { nodeName: 'there' }));
   const database = [
@@ -60,7 +60,7 @@ describe('rules are kept for groups, not for pods', () => {
     expect(entries(table, 'groupRules')).toBe(1);
   });
 
-  test('and every namespace that a namespaceSelector matches is one rule', () => {
+  test('and all namespaces that a namespaceSelector matches share one rule', () => {
     const everybody = ingressPolicy('everybody', [allow([{ namespaceSelector: matching() }], [tcp(80)])]);
     const others = Array.from({ length: 500 }, (_, i) => [
       namespace(`n${i}`),
@@ -70,7 +70,7 @@ describe('rules are kept for groups, not for pods', () => {
   });
 });
 
-describe('ten thousand policies cost a lookup what one costs', () => {
+describe('a lookup among ten thousand policies costs as much as among one', () => {
   const peers = Array.from({ length: 10_000 }, (_, i) =>
     pod(`p${i}`, address(i), { app: `${i}` }, { nodeName: 'there' }),
   );
@@ -91,7 +91,7 @@ describe('ten thousand policies cost a lookup what one costs', () => {
     }
   });
 
-  test('each naming its own peer, a lookup looks at a few entries of ten thousand', () => {
+  test('each naming its own peer, a lookup checks a few entries of ten thousand', () => {
     const table = tableOf(pod('server', '10.0.0.1'), ...peers, ...policies((i) => `${i}`));
     expect(entries(table, 'groupRules')).toBe(10_000);
     expect(longestProbe(table, 'groupRules')).toBeLessThan(100);
@@ -135,7 +135,7 @@ describe('on the packet path', () => {
   );
   const [server, client] = [slotOf(table, '10.0.0.1'), slotOf(table, '10.0.0.2')];
 
-  /** Asks everything once; gives something that depends on every answer, so that nothing is optimized away. */
+  /** Makes every query once. The result depends on every answer, so that none is optimized away. */
   function askAll(slot: number, peer: number, i: number): number {
     let yes = 0;
     yes +=
@@ -153,13 +153,13 @@ describe('on the packet path', () => {
   test('nothing allocates', () => {
     for (let i = 0; i < 20_000; i++) askAll(server, client, i);
     let least = Number.POSITIVE_INFINITY;
-    // The least of a few: what the runtime itself allocates meanwhile does not count.
+    // The minimum of a few rounds: allocations of the runtime itself do not count.
     for (let round = 0; round < 5; round++) {
       const before = process.memoryUsage().heapUsed;
       for (let i = 0; i < 20_000; i++) askAll(server, client, i);
       least = Math.min(least, Math.abs(process.memoryUsage().heapUsed - before));
     }
-    // 20,000 times 20 calls: one number or object for every hundredth call would be more.
+    // 20,000 times 20 calls: an allocation in every hundredth call would exceed this.
     expect(least).toBeLessThan(64_000);
   });
 

@@ -1,4 +1,4 @@
-/** Looks into a RuleTable's buffer, as table-layout.ts describes it. */
+/** Reads a RuleTable's buffer, as table-layout.ts describes it. */
 import type { RuleTable } from '../../src/policy/rule-table.ts';
 import {
   ADDRESS4_WORDS,
@@ -26,7 +26,7 @@ export function section(table: RuleTable, name: Section): Int32Array {
   return words.subarray(start, start + (words[at + 1] as number));
 }
 
-/** Of a hash table: which of its entries are in use. */
+/** Returns which entries of a hash table are in use. */
 export function used(table: RuleTable, name: keyof typeof ENTRY_WORDS): boolean[] {
   const words = section(table, name);
   const used: boolean[] = [];
@@ -34,12 +34,12 @@ export function used(table: RuleTable, name: keyof typeof ENTRY_WORDS): boolean[
   return used;
 }
 
-/** Most entries that a lookup in this table looks at. */
+/** Returns the most entries that a lookup in this table reads. */
 export function longestProbe(table: RuleTable, name: keyof typeof ENTRY_WORDS): number {
   const entries = used(table, name);
   let longest = 0;
   let run = 0;
-  // Twice around, since a run may go over the end.
+  // Twice around, because a run may wrap around the end.
   for (const inUse of [...entries, ...entries]) {
     run = inUse ? run + 1 : 0;
     longest = Math.max(longest, run);

@@ -4,7 +4,7 @@ import type { LabelSelector, SelectorRequirement } from '../../src/cluster/recor
 import { matchesSelector } from '../../src/cluster/selector.ts';
 import { SelectorSet } from '../../src/policy/selector-set.ts';
 
-// Names that every object has, as labels may have any.
+// Keys that every object inherits: labels may have them.
 const key = fc.constantFrom('app', 'tier', 'constructor', 'toString');
 const value = fc.constantFrom('x', 'y', '');
 const labels = fc.dictionary(key, value, { noNullPrototype: true });
@@ -18,7 +18,7 @@ const selector: fc.Arbitrary<LabelSelector> = fc.record({
   matchExpressions: fc.array(requirement, { maxLength: 2 }),
 });
 
-test('a SelectorSet finds what matches, whether few or many, each once, and nothing that was deleted', () => {
+test('a SelectorSet finds everything that matches, few or many, each once, and nothing deleted', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(selector, fc.boolean()), { maxLength: 30 }), labels, (selectors, labels) => {
       const set = new SelectorSet<{ selector: LabelSelector }>((item) => item.selector);

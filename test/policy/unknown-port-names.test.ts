@@ -45,7 +45,7 @@ class Cluster {
     return [...this.compiler.unknownPortNames.found()];
   }
 
-  /** Policies that the next look would look at. */
+  /** Returns how many policies the next look checks. */
   looks(): number {
     return [...this.compiler.unknownPortNames.look()].length;
   }
@@ -62,7 +62,7 @@ function names(cluster: Cluster): readonly string[] {
 }
 
 describe('a named port of a policy', () => {
-  it('is unknown where no selected pod has it by its protocol, and told with the names that they have', () => {
+  it('is unknown if no selected pod has it for its protocol, and is reported with the names that they have', () => {
     const cluster = new Cluster().set(
       pod('web', [{ ...HTTP, protocol: 'UDP' }]),
       pod('web', [{ ...HTTP, name: 'web' }]),
@@ -77,19 +77,19 @@ describe('a named port of a policy', () => {
     ).toEqual(['http/UDP', 'web/TCP']);
   });
 
-  it('is known where one of the selected pods has it, on another node too', () => {
+  it('is known if one of the selected pods has it, even on another node', () => {
     expect(names(new Cluster().set(pod('web', []), pod('web', [HTTP], { nodeName: 'there' }), INGRESS))).toEqual([]);
     const others = [pod('db', [HTTP]), pod('web', [HTTP], { namespace: 'b' })];
     expect(names(new Cluster().set(pod('web', []), ...others, INGRESS))).toEqual(['in ingress 0 0']);
   });
 
-  it('is nothing to tell of where the policy selects no pod of this node, or cannot be understood', () => {
+  it('is not reported if the policy selects no pod of this node, or is invalid', () => {
     const there = pod('web', [], { nodeName: 'there' });
     expect(names(new Cluster().set(there, INGRESS))).toEqual([]);
     expect(names(new Cluster().set(pod('web', []), { ...INGRESS, error: 'no' }))).toEqual([]);
   });
 
-  it('is said of its rule and entry', () => {
+  it('is reported with its rule and entry', () => {
     const numbered = { port: 80, protocol: 'TCP' } as const;
     const ingress = [
       { peers: [], ports: [numbered] },
@@ -99,7 +99,7 @@ describe('a named port of a policy', () => {
     expect(names(cluster)).toEqual(['in ingress 1 1']);
   });
 
-  it('of an egress rule is one of the pods that it leads to', () => {
+  it('in an egress rule is looked up on the pods that it leads to', () => {
     const peer = { podSelector: label('db') };
     const web = pod('web', [HTTP]);
     expect(names(new Cluster().set(web, pod('db', []), egress(peer)))).toEqual(['out egress 0 0']);
@@ -114,7 +114,7 @@ describe('a named port of a policy', () => {
     expect(names(far.set(pod('any', [HTTP], { namespace: 'b' })))).toEqual([]);
   });
 
-  it('of an egress rule to anywhere is one of any pod; of one to addresses, and of one to nobody, nothing is said', () => {
+  it('in an egress rule to anywhere may be any pod’s; rules to addresses or to no pod are not checked', () => {
     expect(names(new Cluster().set(pod('web', []), egress()))).toEqual(['out egress 0 0']);
     expect(names(new Cluster().set(pod('web', []), pod('db', [HTTP], { namespace: 'b' }), egress()))).toEqual([]);
     const block = { ipBlock: { cidr: '10.0.0.0/8', except: [] } };
@@ -122,7 +122,7 @@ describe('a named port of a policy', () => {
     expect(names(new Cluster().set(pod('web', []), egress({ podSelector: label('db') })))).toEqual([]);
   });
 
-  it('is told of as long as it is so: pods and policies come and go', () => {
+  it('is reported as long as it is unknown, while pods and policies come and go', () => {
     const [bare, named] = [pod('web', []), pod('web', [HTTP])];
     const cluster = new Cluster().set(bare, INGRESS);
     const [first] = cluster.found();
@@ -135,7 +135,7 @@ describe('a named port of a policy', () => {
     expect(names(cluster.delete(INGRESS))).toEqual([]);
   });
 
-  it('costs nothing where pods that are alike come and go, nor for policies without names', () => {
+  it('costs nothing if pods with the same ports come and go, nor in policies without names', () => {
     const one = pod('web', [HTTP]);
     const cluster = new Cluster().set(one, INGRESS, policy('plain', { ingress: [{ peers: [], ports: [] }] }));
     expect(cluster.looks()).toBe(1);

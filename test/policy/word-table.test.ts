@@ -10,7 +10,7 @@ const operations = fc.array(
 );
 
 describe('WordTable', () => {
-  test('holds what a Map holds after any sets and deletes', () => {
+  test('contains what a Map contains after any sets and deletes', () => {
     fc.assert(
       fc.property(operations, fc.integer(), (steps, seed) => {
         const table = new WordTable(seed, 2);
@@ -33,7 +33,7 @@ describe('WordTable', () => {
     );
   });
 
-  test('is never more than half full, and gives room back when it is published', () => {
+  test('is never more than half full, and shrinks when it is published', () => {
     const table = new WordTable(7, 1);
     for (let key = 0; key < 1000; key++) {
       table.set([key], 1);
@@ -43,7 +43,7 @@ describe('WordTable', () => {
     expect(table.words().length / 2).toBe(8);
   });
 
-  test('tells by its version that something changed', () => {
+  test('changes its version when something changed', () => {
     const table = new WordTable(7, 1);
     const versions = [table.version];
     table.set([1], 1);
@@ -56,7 +56,7 @@ describe('WordTable', () => {
   });
 });
 
-test('the hashes that are written out are those of hashWords', () => {
+test('the unrolled hashes equal hashWords', () => {
   const words = [1, -2, 3, 0x7fffffff, -0x80000000];
   const [a, b, c, d, e] = words as [number, number, number, number, number];
   for (const seed of [0, 1, -1]) {

@@ -1,8 +1,10 @@
 /**
- * The meaning of NetworkPolicies, written down as the API reference says it and as slowly as it reads: every policy is looked at for every
- * flow. It shares nothing with src/policy but the record types, so that the two are unlikely to be wrong together.
+ * The meaning of NetworkPolicies, written down as the API reference says it and evaluated in the
+ * slowest way: every policy for every flow. It shares only the record types with src/policy, so
+ * that the two are unlikely to be wrong together.
  *
- * Quotations: https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/
+ * Quotations:
+ * https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/
  */
 import type {
   Direction,
@@ -23,21 +25,24 @@ export interface Flow {
   readonly destination: string;
   /** IANA number. */
   readonly protocol: number;
-  /** -1 where the protocol has no ports, or a fragment does not tell. */
+  /** -1 if the protocol has no ports, or a fragment does not show them. */
   readonly port: number;
 }
 
-/** podfence's own rule: an address of more pods is nobody's, and closed. */
+/** podfence's own rule: an address that more pods than this share is closed. */
 const MOST_SHARERS = 8;
 
 export interface SideVerdict {
-  /** Whether the side's pod is isolated for the direction; false where there is no such pod. */
+  /** Whether the side's pod is isolated for the direction; false if there is no such pod. */
   readonly isolated: boolean;
   /** Whether this side lets the flow through. */
   readonly allowed: boolean;
 }
 
-/** Both sides, each as the node of its pod judges it. With `node`, pods of other nodes are not judged: neither isolated nor denied. */
+/**
+ * Returns both sides, each as the node of its pod judges it. If `node` is given, pods of other
+ * nodes are not judged: neither isolated nor denied.
+ */
 export function evaluate(snapshot: ClusterSnapshot, flow: Flow, node?: string): Record<Direction, SideVerdict> {
   const cases = evaluateCases(snapshot, flow, node);
   const isOfTooMany = (address: string) => ownersOf(snapshot, address).length > MOST_SHARERS;
@@ -51,7 +56,7 @@ export function evaluate(snapshot: ClusterSnapshot, flow: Flow, node?: string): 
   return { egress: side('egress'), ingress: side('ingress') };
 }
 
-/** The same for each of those who share an end, in the order of the pods. */
+/** Returns the same for each pair of pods that share the ends, in the order of the pods. */
 export function evaluateCases(
   snapshot: ClusterSnapshot,
   flow: Flow,
@@ -64,8 +69,9 @@ export function evaluateCases(
 }
 
 /**
- * The pods that have an address (those of a host's network have none of their own), as far as records tell: pods of nodes that are not lost before others, those that are not being
- * deleted before others, those that are not unready before others, then the newest of each node; all that are left share it.
+ * Returns the pods that have an address. Pods of the host network have none of their own. Among
+ * several, pods on a node that is not lost win, then pods that are not being deleted, then ready
+ * ones, then the newest of each node. All that are left share the address.
  */
 export function ownersOf({ pods }: ClusterSnapshot, address: string): readonly PodRecord[] {
   const known = owners.get(pods) ?? new Map<string, readonly PodRecord[]>();
@@ -75,7 +81,7 @@ export function ownersOf({ pods }: ClusterSnapshot, address: string): readonly P
   return those;
 }
 
-/** Found before, by the list of pods and by address. */
+/** Cached results, by the list of pods and by address. */
 const owners = new WeakMap<readonly PodRecord[], Map<string, readonly PodRecord[]>>();
 
 function findOwners(pods: readonly PodRecord[], address: string): readonly PodRecord[] {
@@ -91,7 +97,10 @@ function findOwners(pods: readonly PodRecord[], address: string): readonly PodRe
   return left.filter((pod) => !isOlder(pod));
 }
 
-/** The cluster as it may be: with one of those who share the source, and one of those who share the destination. */
+/**
+ * A possible cluster: one of the pods that share the source, and one of those that share the
+ * destination.
+ */
 interface World extends ClusterSnapshot {
   podAt(address: string): PodRecord | undefined;
 }
@@ -107,7 +116,7 @@ function* worldsOf(snapshot: ClusterSnapshot, { source, destination }: Flow): Ge
   }
 }
 
-/** A pod that shares an address with one of the node is judged as if it were there. */
+/** A pod that shares an address with one of the node is judged as if it were there too. */
 function isJudgedOn(snapshot: ClusterSnapshot, pod: PodRecord, node: string): boolean {
   if (pod.nodeName === node) return true;
   const is = (each: PodRecord) => each.namespace === pod.namespace && each.name === pod.name;
@@ -132,8 +141,9 @@ function evaluateSide(world: World, flow: Flow, direction: Direction, node: stri
       policy.isolates.includes(direction) &&
       selects(policy.podSelector, pod.labels),
   );
-  // "Traffic is allowed to a pod if there are no NetworkPolicies selecting the pod [...] OR if the traffic matches at least one ingress
-  // rule across all of the NetworkPolicy objects whose podSelector matches the pod."
+  // "Traffic is allowed to a pod if there are no NetworkPolicies selecting the pod [...] OR if the
+  // traffic matches at least one ingress rule across all of the NetworkPolicy objects whose
+  // podSelector matches the pod."
   if (policies.length === 0) return { isolated: false, allowed: true };
   return {
     isolated: true,
@@ -151,9 +161,11 @@ function policyAllows(
   if (policy.error !== undefined) return false;
   return policy[direction].some(
     ({ peers, ports }) =>
-      // "If this field is empty or missing, this rule matches all sources (traffic not restricted by source)."
+      // "If this field is empty or missing, this rule matches all sources (traffic not restricted
+      // by source)."
       (peers.length === 0 || peers.some((peer) => peerMatches(world, peer, policy.namespace, peerAddress))) &&
-      // "If this field is empty or missing, this rule matches all ports (traffic not restricted by port)."
+      // "If this field is empty or missing, this rule matches all ports (traffic not restricted by
+      // port)."
       (ports.length === 0 || ports.some((port) => portMatches(world, port, flow))),
   );
 }
@@ -165,12 +177,13 @@ function peerMatches(world: World, peer: PolicyPeer, namespace: string, address:
   if (namespaceSelector === undefined && podSelector === undefined) return false;
   const pod = world.podAt(address);
   if (pod === undefined) return false;
-  // "If podSelector is also set, then the NetworkPolicyPeer as a whole selects the pods matching podSelector in the namespaces selected by
-  // namespaceSelector. Otherwise it selects all pods in the namespaces selected by namespaceSelector."
+  // "If podSelector is also set, then the NetworkPolicyPeer as a whole selects the pods matching
+  // podSelector in the namespaces selected by namespaceSelector. Otherwise it selects all pods in
+  // the namespaces selected by namespaceSelector."
   if (podSelector !== undefined && !selects(podSelector, pod.labels)) return false;
   // "Otherwise it selects the pods matching podSelector in the policy's own namespace."
   if (namespaceSelector === undefined) return pod.namespace === namespace;
-  // podfence's own rule: no namespaceSelector matches a namespace of which nothing is known.
+  // podfence's own rule: no namespaceSelector matches an unknown namespace.
   const peerNamespace = world.namespaces.find(({ name }) => name === pod.namespace);
   return peerNamespace !== undefined && selects(namespaceSelector, peerNamespace.labels);
 }

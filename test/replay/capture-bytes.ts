@@ -1,11 +1,11 @@
-/** Captures as bytes, written as the formats say and without the code under test. */
+/** Captures as bytes, written as the formats specify and without the code under test. */
 
 export interface Recorded {
-  /** The packet with its link's header. */
+  /** The packet with its link header. */
   readonly bytes: Uint8Array;
   /** ms since 1970. */
   readonly time?: number;
-  /** Real length, where the capture cut the packet. */
+  /** Real length, if the capture truncated the packet. */
   readonly length?: number;
   /** Index of the interface, in pcapng. */
   readonly link?: number;
@@ -36,7 +36,7 @@ export function pcap(packets: readonly Recorded[], options: PcapOptions = {}): U
   return concat([new Uint8Array(header.buffer), ...records.flat()]);
 }
 
-/** One section; an interface for each of the link types. `options` are those of every interface. */
+/** Returns one section with an interface for each link type. `options` apply to every interface. */
 export function pcapng(
   packets: readonly Recorded[],
   linkTypes: readonly number[] = [1],

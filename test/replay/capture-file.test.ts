@@ -50,20 +50,20 @@ describe('a recorded capture', () => {
     ['big-endian', { littleEndian: false }],
     ['in nanoseconds', { littleEndian: true, nanoseconds: true }],
     ['with another link type', { linkType: 276 }],
-  ])('of pcap, %s, gives its packets', async (_, options) => {
+  ])('in pcap, %s, returns its packets', async (_, options) => {
     const { packets, end } = await read(pcap(PACKETS, options));
     const { linkType = 1, littleEndian = true } = options as { linkType?: number; littleEndian?: boolean };
     expect(packets).toEqual(expected(PACKETS, linkType, littleEndian));
     expect(end).toEqual({ format: 'pcap', bytes: pcap(PACKETS, options).length });
   });
 
-  it.each([true, false])('of pcapng, little-endian %s, gives its packets', async (littleEndian) => {
+  it.each([true, false])('in pcapng, little-endian %s, returns its packets', async (littleEndian) => {
     const { packets, end } = await read(pcapng(PACKETS, [1], littleEndian));
     expect(packets).toEqual(expected(PACKETS, 1, littleEndian));
     expect(end.format).toBe('pcapng');
   });
 
-  it('of pcapng tells each packet by its interface, in each section anew', async () => {
+  it('in pcapng reads each packet by its interface, and each section has its own', async () => {
     const first = pcapng([{ bytes: Uint8Array.of(1), link: 1, time: TIME }], [1, 239]);
     const second = pcapng([{ bytes: Uint8Array.of(2), link: 0, time: TIME }], [113], false);
     const { packets } = await read(concat([first, second]));
@@ -73,7 +73,7 @@ describe('a recorded capture', () => {
     ]);
   });
 
-  it('of pcapng reads times in the resolution of the interface', async () => {
+  it('in pcapng reads times in the resolution of the interface', async () => {
     const nanoseconds = pcapng([{ bytes: Uint8Array.of(1), time: TIME }], [1], true, [[9, Uint8Array.of(9)]], 1e6);
     expect((await read(nanoseconds)).packets[0]?.time).toBeCloseTo(TIME, 2);
     const halves = pcapng([{ bytes: Uint8Array.of(1), time: 4000 }], [1], true, [[9, Uint8Array.of(0x80 | 10)]], 1.024);
@@ -84,7 +84,7 @@ describe('a recorded capture', () => {
     expect((await read(later)).packets[0]?.time).toBe(3_601_000);
   });
 
-  it('of pcapng has packets without a time where no calendar has it', async () => {
+  it('in pcapng returns packets without a time if it is outside the calendar', async () => {
     const offset = new DataView(new ArrayBuffer(8));
     offset.setBigInt64(0, -(2n ** 62n), true);
     const early = pcapng([{ bytes: Uint8Array.of(1), time: TIME }], [1], true, [[14, new Uint8Array(offset.buffer)]]);
@@ -92,14 +92,14 @@ describe('a recorded capture', () => {
     for (const bytes of [early, late]) expect((await read(bytes)).packets[0]?.time).toBeNaN();
   });
 
-  it('of pcapng passes over blocks that it does not know, and reads packets without a time', async () => {
+  it('in pcapng skips unknown blocks, and reads packets without a time', async () => {
     const names = block(4, new Uint8Array(400));
     const simple = block(3, Uint8Array.of(200, 0, 0, 0, 9, 8, 7, 6));
     const { packets } = await read(concat([pcapng([]), names, simple]));
     expect(packets).toEqual([{ bytes: [9, 8, 7, 6], length: 200, time: Number.NaN, linkType: 1, littleEndian: true }]);
   });
 
-  it('that is far longer than what is read at once gives all its packets', async () => {
+  it('much longer than one read returns all its packets', async () => {
     const many = Array.from({ length: 9000 }, (_, i) => ({ bytes: new Uint8Array(1000).fill(i & 0xff), time: i }));
     for (const bytes of [pcap(many), pcapng(many)]) {
       const { packets } = await read(bytes);
@@ -113,7 +113,7 @@ describe('a recorded capture', () => {
   it.each([
     ['pcap', pcap(PACKETS)],
     ['pcapng', pcapng(PACKETS)],
-  ])('of %s that is cut off gives what is there, wherever it ends', async (_, bytes) => {
+  ])('in %s that is truncated anywhere returns the packets before', async (_, bytes) => {
     for (let length = 4; length < bytes.length; length++) {
       const { packets, end } = await read(bytes.subarray(0, length));
       expect(packets).toEqual(expected(PACKETS).slice(0, packets.length));
@@ -122,7 +122,7 @@ describe('a recorded capture', () => {
     expect((await read(bytes.subarray(0, -1))).end.incomplete?.message).toMatch(/^at byte \d+: the rest of a packet/);
   });
 
-  it('that is damaged gives what is before, and says where it is', async () => {
+  it('that is damaged returns the packets before, and says where the damage is', async () => {
     const damaged = concat([pcap(PACKETS.slice(0, 1)), new Uint8Array(16).fill(0xff)]);
     const { packets, end } = await read(damaged);
     expect(packets).toHaveLength(1);
@@ -133,7 +133,7 @@ describe('a recorded capture', () => {
     expect(short.end.incomplete?.message).toContain('a block of 4 bytes');
   });
 
-  it('of pcapng with more interfaces than a packet can name is damaged there, and not read on', async () => {
+  it('in pcapng with more interfaces than a packet can name is damaged there, and not read further', async () => {
     const many = (count: number) => Array.from({ length: count }, () => 1);
     const last = { bytes: Uint8Array.of(9), time: TIME, link: MOST_INTERFACES - 1 };
     expect((await read(pcapng([last], many(MOST_INTERFACES)))).packets).toHaveLength(1);
@@ -147,13 +147,13 @@ describe('a recorded capture', () => {
     expect(end.bytes).toBeLessThan(file.length);
   });
 
-  it('that goes on with zeros is damaged there', async () => {
+  it('that continues with zeros is damaged there', async () => {
     const { packets, end } = await read(concat([pcap(PACKETS.slice(0, 1)), new Uint8Array(64)]));
     expect(packets).toHaveLength(1);
     expect(end.incomplete).toEqual({ reason: 'damaged', message: 'at byte 43: a packet without bytes and time' });
   });
 
-  it('of which nobody wants more is interrupted', async () => {
+  it('is interrupted when its reader wants no more', async () => {
     const path = join(folder, 'long');
     writeFileSync(path, pcap(Array.from({ length: 3000 }, () => ({ bytes: new Uint8Array(1000), time: TIME }))));
     let packets = 0;
@@ -165,14 +165,14 @@ describe('a recorded capture', () => {
     expect(packets).toBeLessThan(3000);
   });
 
-  it('that is none is refused with what it may be', async () => {
+  it('that is no capture is refused with what it may be', async () => {
     await expect(read(new Uint8Array(0))).rejects.toThrow('it is empty');
     await expect(read(Uint8Array.of(1))).rejects.toThrow('shorter than any capture');
     await expect(read(new TextEncoder().encode('apiVersion: v1'))).rejects.toThrow('neither pcap nor pcapng');
     await expect(read(Uint8Array.of(0x1f, 0x8b, 8, 0, 0))).rejects.toThrow('it is compressed: gunzip it');
   });
 
-  it('of random bytes after a header never does worse than to be damaged', async () => {
+  it('of random bytes after a header is at worst damaged', async () => {
     let seed = 1;
     const random = () => {
       seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff;
@@ -186,7 +186,7 @@ describe('a recorded capture', () => {
 });
 
 describe('a written capture', () => {
-  it('holds the packets as they were captured, with their link types, byte orders and times', async () => {
+  it('contains the packets as they were captured, with their link types, byte orders and times', async () => {
     const path = join(folder, 'written');
     const writer = new CaptureWriter(path);
     const given = [
@@ -203,7 +203,7 @@ describe('a written capture', () => {
     expect(writer.packets).toBe(given.length);
   });
 
-  it('without packets is a capture too', async () => {
+  it('without packets is still a capture', async () => {
     const path = join(folder, 'empty');
     new CaptureWriter(path).close();
     expect((await read(readFileSync(path))).end).toMatchObject({ format: 'pcapng' });

@@ -10,7 +10,7 @@ describe('a sequence', () => {
     sequence = new Sequence();
   });
 
-  /** Work that says when it begins and ends, and ends when it is let. */
+  /** Work that records when it begins and ends, and ends on demand. */
   function work(name: string) {
     const permit = Promise.withResolvers<void>();
     const run = async () => {
@@ -21,7 +21,7 @@ describe('a sequence', () => {
     return { run, end: permit.resolve, fail: permit.reject };
   }
 
-  it('carries out one piece of work at a time, in the order in which it was asked for', async () => {
+  it('runs one piece of work at a time, in order', async () => {
     const [a, b] = [work('a'), work('b')];
     const both = Promise.all([sequence.run(a.run), sequence.run(b.run)]);
     b.end();
@@ -31,7 +31,7 @@ describe('a sequence', () => {
     expect(said).toEqual(['a begins', 'a ends', 'b begins', 'b ends']);
   });
 
-  it('gives back what work gives back or throws, and goes on', async () => {
+  it('returns or throws what the work does, and goes on', async () => {
     const a = work('a');
     const failed = expect(sequence.run(a.run)).rejects.toThrow('no');
     const next = sequence.run(async () => 7);
@@ -40,7 +40,7 @@ describe('a sequence', () => {
     await expect(next).resolves.toBe(7);
   });
 
-  it('ends with its last work, when what is under way is done, and begins nothing else', async () => {
+  it('ends with its last work after the current one, and begins nothing else', async () => {
     const [a, b, last] = [work('a'), work('b'), work('last')];
     const first = sequence.run(a.run);
     const refused = expect(sequence.run(b.run)).rejects.toBeInstanceOf(SequenceEnded);
@@ -53,7 +53,7 @@ describe('a sequence', () => {
     expect(said).toEqual(['a begins', 'a ends', 'last begins', 'last ends']);
   });
 
-  it('tells what is under way of the end, by its signal', async () => {
+  it('signals its end to the work in progress', async () => {
     const left = sequence.run(async (signal) => {
       await new Promise((resolve) => signal.addEventListener('abort', resolve));
       signal.throwIfAborted();
@@ -64,7 +64,7 @@ describe('a sequence', () => {
     await refused;
   });
 
-  describe('of work for later', () => {
+  describe('for delayed work', () => {
     beforeEach(() => {
       vi.useFakeTimers();
     });
@@ -72,7 +72,7 @@ describe('a sequence', () => {
       vi.useRealTimers();
     });
 
-    it('carries it out in turn', async () => {
+    it('runs it in turn', async () => {
       const [a, b] = [work('a'), work('b')];
       sequence.after(100, b.run);
       const first = sequence.run(a.run);
@@ -85,7 +85,7 @@ describe('a sequence', () => {
       expect(said).toEqual(['a begins', 'a ends', 'b begins', 'b ends']);
     });
 
-    it('never begins it after the end, asked for before or by what was under way', async () => {
+    it('never begins it after the end, whether it was added before or by the last work in progress', async () => {
       const [a, late] = [work('a'), work('late')];
       sequence.after(100, late.run);
       const first = sequence.run(async () => {

@@ -5,7 +5,7 @@ function taken(bucket: TokenBucket, now: number, tries = 100): number {
   return Array.from({ length: tries }, () => bucket.take(now)).filter(Boolean).length;
 }
 
-test('a token bucket allows a burst at once, a rate in the long run, and never more for having waited', () => {
+test('a token bucket allows a burst at once, a rate in the long run, and no more after a pause', () => {
   const bucket = new TokenBucket(10, 5);
   expect(taken(bucket, 1000)).toBe(5);
   expect(taken(bucket, 1050)).toBe(0);
@@ -13,7 +13,7 @@ test('a token bucket allows a burst at once, a rate in the long run, and never m
   expect(taken(bucket, 9e9)).toBe(5);
 });
 
-test('a clock that goes back neither gives nor takes', () => {
+test('a clock that goes back neither adds nor removes tokens', () => {
   const bucket = new TokenBucket(10, 5);
   expect(taken(bucket, 1000)).toBe(5);
   expect(taken(bucket, 500)).toBe(0);

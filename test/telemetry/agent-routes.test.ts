@@ -28,20 +28,20 @@ beforeEach(async () => {
 afterEach(() => server.stop());
 
 describe('/metrics', () => {
-  it('gives a text that Prometheus can read', async () => {
+  it('returns a text that Prometheus can read', async () => {
     const { status, headers, body } = await get(port, '/metrics');
     expect(status).toBe(200);
     expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
     expect(lint(parseExposition(body).values())).toEqual([]);
   });
 
-  it('asks the agent once for all who scrape at the same time, and gives each the whole', async () => {
+  it('asks the agent once for simultaneous scrapes, and answers each completely', async () => {
     const bodies = (await Promise.all(Array.from({ length: 30 }, () => get(port, '/metrics')))).map(({ body }) => body);
     for (const body of bodies) expect(parseExposition(body).has('podfence_ready')).toBe(true);
     expect(agent.asked).toBeLessThan(30);
   });
 
-  it('tells what happened before the scrape, however short', async () => {
+  it('shows what happened just before the scrape', async () => {
     const capacity = async () =>
       parseExposition((await get(port, '/metrics')).body).get('podfence_flow_table_capacity')?.series[0]?.value;
     for (const flows of [10, 20, 30]) {
@@ -50,7 +50,7 @@ describe('/metrics', () => {
     }
   });
 
-  it('answers 500 while the agent cannot tell', async () => {
+  it('answers 500 while the agent’s counters fail', async () => {
     const counters = agent.counters.bind(agent);
     agent.counters = () => {
       throw new Error('no such file');
@@ -81,7 +81,7 @@ describe('/healthz', () => {
 describe('/readyz', () => {
   const readyz = () => get(port, '/readyz');
 
-  it('says why not, then since when and how old the knowledge is', async () => {
+  it('says why the agent is not ready, then since when it is and how old its knowledge is', async () => {
     expect(await readyz()).toMatchObject({
       status: 503,
       body: 'not ready: waiting for the first lists; nothing known yet from the API server https://10.0.0.1\n',
@@ -112,7 +112,7 @@ describe('/readyz', () => {
     expect((await readyz()).body).toMatch(/^audit mode: policies judged, and nothing enforced, since 1970/);
   });
 
-  it('stays ready while the API server is gone, and tells for how long', async () => {
+  it('stays ready while the API server is gone, and says for how long', async () => {
     agent.state = { ready: true, since: new Date(0) };
     const kinds = agent.watch.kinds.map((kind) => ({ ...kind, lastEventAge: 3_600_000 }));
     agent.watch = { ...agent.watch, synced: true, age: 3_600_000, kinds };
@@ -121,7 +121,7 @@ describe('/readyz', () => {
     expect(body).toContain('last heard 3600.0 seconds ago');
   });
 
-  it('names the manifests where they are the source', async () => {
+  it('names the manifests if they are the source', async () => {
     agent.source = () => ({ type: 'manifests', location: 'examples', age: 1000, kinds: [] }) as never;
     expect((await readyz()).body).toContain('the manifests examples last read 1.0 seconds ago');
   });
@@ -130,7 +130,7 @@ describe('/readyz', () => {
 describe('/status', () => {
   const status = async () => JSON.parse((await get(port, '/status')).body) as Status;
 
-  it('is JSON with everything that is documented, before anything has happened', async () => {
+  it('is JSON with every documented field, before anything has happened', async () => {
     expect((await get(port, '/status')).headers['content-type']).toContain('application/json');
     const { uptimeSeconds, source, ...rest } = await status();
     expect(uptimeSeconds).toBeGreaterThan(0);
@@ -171,7 +171,7 @@ describe('/status', () => {
     });
   });
 
-  it('tells what the agent did and holds', async () => {
+  it('shows what the agent did and knows', async () => {
     const pods = kindStatus('Pod');
     agent.state = { ready: true, since: new Date('2026-01-02T03:04:05.678Z') };
     agent.watch = {

@@ -12,7 +12,7 @@ async function port(explained: (question: ExplainQuery) => Explained): Promise<n
 }
 
 describe('/explain', () => {
-  test('gives the answer as JSON', async () => {
+  test('returns the answer as JSON', async () => {
     const asked: ExplainQuery[] = [];
     const at = await port((question) => {
       asked.push(question);
@@ -24,7 +24,7 @@ describe('/explain', () => {
     expect(asked).toEqual([{ from: 'a/b', to: 'c/d', port: '1/tcp' }]);
   });
 
-  test('says what is wrong with a question, and that there is nothing to say yet', async () => {
+  test('says what is wrong with a question, or that the agent is not ready yet', async () => {
     const wrong = await port(() => ({ outcome: 'mistake', message: 'no such pod' }));
     expect(await get(wrong, QUESTION)).toMatchObject({ status: 400, body: 'no such pod\n' });
     expect(await get(wrong, '/explain?from=a')).toMatchObject({ status: 400, body: 'give from, to and port\n' });
@@ -32,7 +32,7 @@ describe('/explain', () => {
     expect(await get(early, QUESTION)).toMatchObject({ status: 503, body: 'not yet\n' });
   });
 
-  test('answers many that ask at once, one after the other', async () => {
+  test('answers simultaneous questions one after the other', async () => {
     let count = 0;
     const route = explainRoute(() => {
       count++;
@@ -43,7 +43,7 @@ describe('/explain', () => {
     const asked = Array.from({ length: 4 }, (_, i) =>
       route.handle({ query, signal: i === 2 ? gone : new AbortController().signal }),
     );
-    // All that is ready to be done is done.
+    // Let everything run that can.
     await new Promise((resolve) => setImmediate(resolve));
     expect(count).toBe(1);
     const statuses = (await Promise.all(asked)).map(({ status }) => status);

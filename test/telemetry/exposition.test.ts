@@ -16,7 +16,7 @@ describe('the reader of the text format', () => {
   it.each([
     ['a series without HELP and TYPE', 'a 1\n'],
     ['a series of another family', family('a', 'gauge', 'b 1')],
-    ['a value that is none', family('a', 'gauge', 'a undefined')],
+    ['an invalid value', family('a', 'gauge', 'a undefined')],
     ['a label without quotes', family('a', 'gauge', 'a{b=1} 1')],
     ['a family that comes twice', family('a', 'gauge', 'a 1') + family('a', 'gauge', 'a 1')],
     ['a text that breaks off', '# HELP a What it'],
@@ -50,7 +50,7 @@ describe('the check of the rules', () => {
     expect(lint(parseExposition(text).values())).toHaveLength(1);
   });
 
-  it('does not complain about what is right', () => {
+  it('does not complain about correct metrics', () => {
     const good =
       histogram('bucket{le="1"} 1', 'bucket{le="+Inf"} 2', 'sum 3', 'count 2') +
       family('b_total', 'counter', 'b_total 1');

@@ -1,6 +1,7 @@
 /**
- * Prometheus's text format 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/), read strictly, and the rules for names and
- * units (https://prometheus.io/docs/practices/naming/) as far as a program can check them.
+ * A strict reader of Prometheus's text format 0.0.4
+ * (https://prometheus.io/docs/instrumenting/exposition_formats/), and the rules for names and units
+ * (https://prometheus.io/docs/practices/naming/), as far as a program can check them.
  */
 
 export interface Series {
@@ -20,7 +21,7 @@ const NAME = '[a-zA-Z_:][a-zA-Z0-9_:]*';
 const LABEL = '([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\\\\n]|\\\\[\\\\"n])*)"';
 const SERIES = new RegExp(`^(${NAME})(?:\\{((?:${LABEL.replaceAll(/\((?!\?)/g, '(?:')},?)*)\\})? (\\S+)$`);
 
-/** Throws for a line that is none of the format, a family that comes twice, and a series without HELP and TYPE before it. */
+/** Throws for an invalid line, a duplicate family, and a series without HELP and TYPE before it. */
 export function parseExposition(text: string): ReadonlyMap<string, Family> {
   const families = new Map<string, { name: string; help: string; type: string; series: Series[] }>();
   let current: { name: string; help: string; type: string; series: Series[] } | undefined;
@@ -63,7 +64,7 @@ function parseValue(text: string): number {
   return value;
 }
 
-/** What is against the rules, a sentence each. */
+/** Returns a sentence for each violation of the rules. */
 export function lint(families: Iterable<Family>): string[] {
   return Array.from(families).flatMap((family) => [...lintNames(family), ...lintSeries(family)]);
 }

@@ -16,7 +16,7 @@ beforeEach(() => {
 const start = () => serve(queryRoutes({ flowLog: log }));
 
 describe('/flows', () => {
-  it('gives what was, as server-sent events, and ends where nobody wants to follow', async () => {
+  it('returns earlier flows as server-sent events, and ends without follow', async () => {
     for (const port of [1, 2, 3]) note(log, flow(port), 0);
     const { port } = await start();
     const { status, headers, body } = await get(port, '/flows?follow=no&last=1');
@@ -29,7 +29,7 @@ describe('/flows', () => {
     );
   });
 
-  it('goes on with what comes', async () => {
+  it('continues with new flows', async () => {
     const { port } = await start();
     note(log, flow(1), 0);
     const reader = client(port).send(ask('?verdict=deny'));
@@ -50,7 +50,7 @@ describe('/flows', () => {
     );
   });
 
-  it('is for so many at a time, and for another one when one of them has gone', async () => {
+  it('has a limited number of readers, and a reader that leaves makes room for another', async () => {
     note(log, flow(1), 0);
     const { port } = await start();
     const readers = [client(port).send(ask()), client(port).send(ask())];
@@ -67,7 +67,7 @@ describe('/flows', () => {
     for (let i = 0; i < 5; i++) expect((await get(port, '/flows', { method: 'HEAD' })).status).toBe(200);
   });
 
-  it('holds nothing for a reader that does not read, and tells it afterwards how much it missed', async () => {
+  it('buffers nothing for a reader that does not read, and tells it later how much it missed', async () => {
     const { port } = await start();
     note(log, flow(0), 0);
     const reader = client(port).send(ask());
@@ -78,7 +78,7 @@ describe('/flows', () => {
     for (let i = 1; i <= LINES; i++) {
       note(log, flow(i), i);
       log.publish(i);
-      // As much as the connection takes goes out.
+      // Lets the connection send as much as it takes.
       if (i % 500 === 0) await setImmediate();
     }
     const grown = process.memoryUsage().external - before.external;

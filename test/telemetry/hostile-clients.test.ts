@@ -4,7 +4,7 @@ import { TEXT, text } from '../../src/telemetry/route.ts';
 import { GET_OK, get, type RawClient } from './http-client.ts';
 import { client, logged, OK, route, serve } from './served.ts';
 
-describe('a client that means no good', () => {
+describe('a hostile client', () => {
   it('is cut off when it sends nothing', async () => {
     const { port } = await serve([OK], { request: 20, check: 5 });
     await client(port).closed;
@@ -25,7 +25,7 @@ describe('a client that means no good', () => {
     await idle.closed;
   });
 
-  it('is cut off when it does not read the answer, which is not gathered in memory meanwhile', async () => {
+  it('is cut off when it does not read the response, which does not pile up in memory', async () => {
     let given = 0;
     const ended = Promise.withResolvers<void>();
     async function* endless() {
@@ -45,7 +45,7 @@ describe('a client that means no good', () => {
     deaf.socket.pause();
     deaf.send('GET /endless HTTP/1.1\r\nHost: node\r\n\r\n');
     await ended.promise;
-    // What the buffers of two sockets take.
+    // The buffers of two sockets hold less.
     expect(given).toBeLessThan(500);
   });
 
@@ -58,7 +58,7 @@ describe('a client that means no good', () => {
     }
   });
 
-  it('is refused headers without end', async () => {
+  it('is refused for endless headers', async () => {
     const { port } = await serve();
     const talker = client(port).send(`GET /ok HTTP/1.1\r\nHost: node\r\nX: ${'y'.repeat(10_000)}\r\n\r\n`);
     await talker.closed;
@@ -72,7 +72,7 @@ describe('a client that means no good', () => {
     expect(other.received).toContain('HTTP/1.1 400');
   });
 
-  it('is cut off when it asks again before it is answered', async () => {
+  it('is cut off when it sends a second request before the first response', async () => {
     let asked = 0;
     const { port } = await serve([
       route('/ok', () => {
@@ -85,7 +85,7 @@ describe('a client that means no good', () => {
     expect(asked).toBe(1);
   });
 
-  it('loses its own connections when it opens too many, and no other client does', async () => {
+  it('loses its own connections when it opens too many, and other clients keep theirs', async () => {
     const { port } = await serve([OK], { connections: 4 });
     const polite = client(port, '127.0.0.2').send(GET_OK);
     await polite.sees('ok\n');
@@ -103,7 +103,7 @@ describe('a client that means no good', () => {
     expect((await get(port, '/ok')).status).toBe(200);
   });
 
-  it('loses the connection that it has not used for the longest time', async () => {
+  it('loses its least recently used connection', async () => {
     const { port } = await serve([OK], { connections: 2 });
     const [first, second] = [client(port).send(GET_OK), client(port).send(GET_OK)];
     await Promise.all([first.sees('ok\n'), second.sees('ok\n')]);
@@ -116,7 +116,7 @@ describe('a client that means no good', () => {
     expect(first.socket.destroyed).toBe(false);
   });
 
-  it('does not matter when it leaves before it is answered', async () => {
+  it('causes no error when it leaves before the response', async () => {
     const asked = Promise.withResolvers<AbortSignal>();
     const answer = Promise.withResolvers<void>();
     const { port } = await serve([

@@ -1,4 +1,4 @@
-/** Clients of a server under test: well-behaved ones, and raw connections that do as they like. */
+/** Clients of a server under test: a well-behaved one, and raw connections that send anything. */
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
@@ -22,15 +22,15 @@ export async function get(
   return { status: response.statusCode ?? 0, headers: response.headers, body: await text(response) };
 }
 
-/** A connection whose bytes are collected. */
+/** A connection that collects what it receives. */
 export class RawClient {
   readonly socket: Socket;
   received = '';
-  /** Resolves when the connection is over, whoever ended it and however. */
+  /** Resolves when the connection is over, whichever side ended it. */
   readonly closed: Promise<void>;
   readonly #seen: (() => void)[] = [];
 
-  /** @param from the address to connect from, so that several clients can be told apart */
+  /** @param from the source address, which identifies a client */
   constructor(port: number, from = '127.0.0.1') {
     this.socket = connect({ host: '127.0.0.1', port, localAddress: from });
     this.closed = new Promise((resolve) => this.socket.once('close', () => resolve()));
@@ -51,7 +51,7 @@ export class RawClient {
     return this;
   }
 
-  /** Resolves when `part` has come; rejects when the connection ends before. */
+  /** Resolves when `part` has arrived. Rejects if the connection ends before. */
   async sees(part: string): Promise<void> {
     const seen = new Promise<void>((resolve) => {
       const check = () => this.received.includes(part) && resolve();

@@ -7,7 +7,7 @@ import { GET_OK, get } from './http-client.ts';
 import { client, log, logged, OK, route, serve } from './served.ts';
 
 describe('the HTTP server', () => {
-  it('answers GET with what the route says', async () => {
+  it('answers GET with the response of the route', async () => {
     const { port } = await serve([
       route('/a', ({ query }) => ({ status: 201, type: 'a/b', body: `é ${query.get('x')}` })),
     ]);
@@ -24,7 +24,7 @@ describe('the HTTP server', () => {
     expect(whole.headers).toMatchObject(headers);
   });
 
-  it('answers other paths with a list of what there is', async () => {
+  it('answers other paths with a list of its routes', async () => {
     const { port } = await serve([OK, route('/longer', () => text(200, ''))]);
     for (const path of ['/', '/OK', '/ok/', '//', '/ok%20', '*']) {
       const answer = await get(port, path);
@@ -33,7 +33,7 @@ describe('the HTTP server', () => {
     }
   });
 
-  it('takes no other method, and says which', async () => {
+  it('refuses other methods, and says which are allowed', async () => {
     const { port } = await serve();
     for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS']) {
       const answer = await get(port, '/ok', { method });
@@ -42,7 +42,7 @@ describe('the HTTP server', () => {
     }
   });
 
-  it('answers what throws with 500, logs it and goes on', async () => {
+  it('answers 500 if a route throws, logs the error and goes on', async () => {
     const { port } = await serve([
       OK,
       route('/throws', () => {
@@ -64,7 +64,7 @@ describe('the HTTP server', () => {
     ]);
   });
 
-  it('listens on all addresses of the machine, IPv4 and IPv6, and on one of IPv6', async () => {
+  it('listens on all addresses of the machine, IPv4 and IPv6, and on a single IPv6 one', async () => {
     const everywhere = await serve([OK], {}, ':0');
     expect((await get(everywhere.port, '/ok')).status).toBe(200);
     expect((await fetch(`http://[::1]:${everywhere.port}/ok`)).status).toBe(200);
@@ -73,7 +73,7 @@ describe('the HTTP server', () => {
     await expect(get(loopback.port, '/ok')).rejects.toThrow('ECONNREFUSED');
   });
 
-  it('says so when the port is in use or the address is not of this machine', async () => {
+  it('reports a port in use and an address that is not this machine’s', async () => {
     const { port } = await serve();
     const start = (address: string) => new HttpServer({ address, routes: [OK], log }).start();
     await expect(start(`127.0.0.1:${port}`)).rejects.toMatchObject({
@@ -92,7 +92,7 @@ describe('the HTTP server', () => {
 });
 
 describe('a stop of the HTTP server', () => {
-  it('ends connections that wait, and refuses new ones', async () => {
+  it('ends idle connections, and refuses new ones', async () => {
     const { server, port } = await serve([OK], { stop: 600_000, request: 600_000 });
     const silent = await client(port).connected();
     const halfway = (await client(port).connected()).send('GET /ok');
@@ -103,7 +103,7 @@ describe('a stop of the HTTP server', () => {
     await expect(get(port, '/ok')).rejects.toThrow('ECONNREFUSED');
   });
 
-  it('waits for an answer under way', async () => {
+  it('waits for a response in progress', async () => {
     const asked = Promise.withResolvers<void>();
     const answer = Promise.withResolvers<void>();
     const { server, port } = await serve(
@@ -124,7 +124,7 @@ describe('a stop of the HTTP server', () => {
     await stopped;
   });
 
-  it('does not wait for ever', async () => {
+  it('does not wait forever', async () => {
     const asked = Promise.withResolvers<void>();
     const { server, port } = await serve(
       [
@@ -151,8 +151,8 @@ describe('a stop of the HTTP server', () => {
   });
 });
 
-describe('an answer in parts', () => {
-  it('comes as it is given, and ends when the client goes', async () => {
+describe('a response in parts', () => {
+  it('is sent part by part, and ends when the client leaves', async () => {
     const next = Promise.withResolvers<void>();
     const ended = Promise.withResolvers<void>();
     async function* events(signal: AbortSignal) {
@@ -191,7 +191,7 @@ describe('an answer in parts', () => {
     expect(logged).toEqual([]);
   });
 
-  it('breaks off where giving it fails, and that is logged', async () => {
+  it('breaks off and logs the error if a part fails', async () => {
     async function* broken() {
       yield 'one';
       throw new Error('no two');

@@ -27,14 +27,14 @@ test('a line is written at once, as JSON with its time, its level as a word, the
   expect(destination.linesLost).toBe(0);
 });
 
-test('lines that a full disk does not take are counted, and throw nothing', () => {
+test('lines that do not fit on a full disk are counted, and nothing throws', () => {
   const destination = new LogDestination(open('/dev/full', constants.O_WRONLY));
   const log = createLogger('agent', 'info', { destination });
   for (let i = 0; i < 1000; i++) log.error(new Error('x'.repeat(1000)));
   expect(destination.linesLost).toBe(1000);
 });
 
-test('a line that was cut off does not take the next one with it', () => {
+test('a truncated line does not damage the next one', () => {
   const path = join(temporaryFolder(), 'pipe');
   execFileSync('mkfifo', [path]);
   const pipe = open(path, constants.O_RDWR | constants.O_NONBLOCK);

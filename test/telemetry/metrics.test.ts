@@ -55,7 +55,7 @@ const OWN_METRICS: Readonly<Record<string, readonly string[]>> = {
   podfence_policy_flows_total: ['policy_namespace', 'policy_name', 'verdict'],
 };
 
-/** An agent with something to say in every metric. */
+/** Returns an agent with a value for every metric. */
 function busyAgent(): TestAgent {
   const agent = new TestAgent();
   agent.worker.countPacket(EGRESS, EGRESS_DENIED);
@@ -84,7 +84,7 @@ async function seriesOf(agent: TestAgent, name: string, metrics = new Metrics(ag
   return (await scrape(agent, {}, metrics)).get(name)?.series ?? [];
 }
 
-/** The value of a metric without labels, or of the only series with these. */
+/** Returns the value of a metric without labels, or of its only series with these labels. */
 async function valueIn(agent: TestAgent, name: string, labels: Record<string, string> = {}, metrics?: Metrics) {
   const found = (await seriesOf(agent, name, metrics)).filter((each) =>
     Object.entries(labels).every(([label, value]) => each.labels[label] === value),
@@ -110,7 +110,7 @@ describe('the metrics', () => {
     expect(Object.fromEntries(labels)).toEqual(OWN_METRICS);
   });
 
-  it('tell of the process too', async () => {
+  it('include those of the process', async () => {
     const families = await scrape(new TestAgent());
     for (const name of [
       'process_cpu_seconds_total',
@@ -140,7 +140,7 @@ describe('the metrics', () => {
     const before = await names();
     const { values } = agent.worker;
     values.fill(7);
-    // No flow is in a list that stands for no state.
+    // A list without a state never has flows.
     for (const [list] of values.subarray(-LISTS).entries()) {
       if ((list & (REVOKED_LISTS - 1) || STATES.length) >= STATES.length) values[values.length - LISTS + list] = 0;
     }
@@ -149,7 +149,7 @@ describe('the metrics', () => {
     expect(await names()).toEqual(before);
   });
 
-  it('copy what was counted, however often they are scraped', async () => {
+  it('copy the counters, however often they are scraped', async () => {
     const agent = new TestAgent();
     const metrics = new Metrics(agent);
     const denied = () =>
@@ -167,10 +167,10 @@ describe('the metrics', () => {
     expect(await denied()).toBe(2);
   });
 
-  it('are of one moment, also when two scrape at once', async () => {
+  it('are from one moment, even in simultaneous scrapes', async () => {
     const agent = new TestAgent();
     const counters = agent.counters.bind(agent);
-    // Each asking finds one more of everything.
+    // Each call of `counters` finds one more of everything.
     agent.counters = () => ({
       ...counters(),
       judged: 0,
@@ -214,7 +214,7 @@ describe('the metrics', () => {
 
   it('count flows by protocol, state and whether they are revoked', async () => {
     const agent = new TestAgent();
-    // The lists of flows are the last of what a worker counts.
+    // The last counters of a worker are the flow lists.
     const lists = agent.worker.values.subarray(-LISTS);
     lists[TCP_ESTABLISHED] = 5;
     lists[TCP_ESTABLISHED + REVOKED_LISTS] = 2;
@@ -234,7 +234,7 @@ describe('the metrics', () => {
     });
   });
 
-  it('tell drops of each queue by their cause', async () => {
+  it('show drops of each queue by their cause', async () => {
     const agent = new TestAgent();
     agent.queues = [{ queue: 7, waiting: 3, droppedByKernel: 4, droppedByUser: 5 }];
     expect(await valueIn(agent, 'podfence_queue_waiting_packets', { queue: '7' })).toBe(3);
@@ -242,7 +242,7 @@ describe('the metrics', () => {
     expect(await valueIn(agent, 'podfence_queue_dropped_packets_total', { queue: '7', cause: 'buffer-full' })).toBe(5);
   });
 
-  it('tell of copies where they are judged instead of packets, and how many found no room', async () => {
+  it('show copies if these are judged instead of packets, and how many did not fit', async () => {
     expect(await seriesOf(new TestAgent(), 'podfence_copies_total')).toEqual([]);
     expect(await valueIn(busyAgent(), 'podfence_copies_total', { outcome: 'taken' })).toBe(7);
     expect(await valueIn(busyAgent(), 'podfence_copies_total', { outcome: 'lost' })).toBe(2);
@@ -267,7 +267,7 @@ describe('the metrics', () => {
     expect(await valueIn(agent, 'podfence_watch_restarts_total', { kind: 'Pod', reason: 'ended' })).toBe(0);
   });
 
-  it('take every change into the histograms of compiling and of enforcement', async () => {
+  it('add every change to the histograms of compiling and of enforcement', async () => {
     const agent = new TestAgent();
     const metrics = new Metrics(agent);
     expect(metrics.lastChange).toBeUndefined();
@@ -282,7 +282,7 @@ describe('the metrics', () => {
     expect(metrics.lastChange).toMatchObject({ changes: 1, total: 0.2 });
   });
 
-  it('take the start into the histogram of compiling only, for it answers no event', async () => {
+  it('add the start to the histogram of compiling only, because it follows no event', async () => {
     const agent = new TestAgent();
     const metrics = new Metrics(agent);
     metrics.observeStart({ changes: 5000, compile: 0.4 });
@@ -292,7 +292,7 @@ describe('the metrics', () => {
     expect(metrics.lastChange).toBeUndefined();
   });
 
-  it('count lines of the log that were lost', async () => {
+  it('count lost log lines', async () => {
     const agent = new TestAgent();
     expect(await valueIn(agent, 'podfence_log_lines_lost_total')).toBe(0);
     agent.logLinesLost = () => 3;
@@ -306,7 +306,7 @@ describe('the metrics', () => {
     expect(await valueIn(agent, 'podfence_ready')).toBe(1);
   });
 
-  it('name policies only where the agent counts by policy, and only so many', async () => {
+  it('name policies only if the agent counts by policy, and only up to a limit', async () => {
     const agent = new TestAgent();
     expect((await scrape(agent)).has('podfence_policy_flows_total')).toBe(false);
     agent.policyFlows = () =>
@@ -328,7 +328,7 @@ describe('the metrics', () => {
     ]);
   });
 
-  it('are there again after an agent that could not tell them once', async () => {
+  it('return after a scrape in which the agent’s counters failed', async () => {
     const agent = new TestAgent();
     const metrics = new Metrics(agent);
     const counters = agent.counters.bind(agent);

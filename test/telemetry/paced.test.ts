@@ -9,13 +9,13 @@ afterEach(() => {
 });
 
 describe('a paced function', () => {
-  it('gives one answer to all who ask at once', async () => {
+  it('returns one answer to simultaneous calls', async () => {
     const produce = vi.fn(async () => produce.mock.calls.length);
     const ask = paced(produce, 100);
     expect(await Promise.all([ask(), ask(), ask()])).toEqual([1, 1, 1]);
   });
 
-  it('lets who asks within the interval wait for its end, and then answers anew', async () => {
+  it('makes a call within the interval wait for its end, and then computes a new answer', async () => {
     const produce = vi.fn(async () => produce.mock.calls.length);
     const ask = paced(produce, 100);
     await ask();
@@ -26,7 +26,7 @@ describe('a paced function', () => {
     expect(await later).toEqual([2, 2]);
   });
 
-  it('does not answer with what was begun before the question', async () => {
+  it('does not return an answer that was begun before the call', async () => {
     const first = Promise.withResolvers<string>();
     const produce = vi.fn().mockReturnValueOnce(first.promise).mockResolvedValueOnce('new');
     const ask = paced(produce, 100);

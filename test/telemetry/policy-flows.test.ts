@@ -18,7 +18,7 @@ describe('flows by policy', () => {
     expect(bounded.update([flows('a', 1, 2), flows('idle', 0)])).toEqual([flows('a', 1, 2), other(0)]);
   });
 
-  it('end the series that did not grow for the longest time when there are too many', () => {
+  it('end the series that has not grown for the longest time when there are too many', () => {
     const bounded = new BoundedPolicyFlows(2);
     bounded.update([flows('a', 5), flows('b', 1)]);
     bounded.update([flows('a', 6), flows('b', 1)]);
@@ -29,32 +29,32 @@ describe('flows by policy', () => {
     ]);
   });
 
-  it('do not end a series that grew just now', () => {
+  it('do not end a series that has just grown', () => {
     const bounded = new BoundedPolicyFlows(1);
     expect(bounded.update([flows('a', 1), flows('b', 4)])).toEqual([flows('a', 1), other(4)]);
   });
 
-  it('begin a series anew without what the others have counted of it', () => {
+  it('restart a series without the flows that `other` has counted for it', () => {
     const bounded = new BoundedPolicyFlows(1);
     bounded.update([flows('a', 5)]);
     bounded.update([flows('a', 5), flows('b', 1)]);
     expect(bounded.update([flows('a', 7), flows('b', 1)])).toEqual([flows('a', 2), other(6)]);
   });
 
-  it('keep what a deleted policy counted, and begin at 0 when it comes back', () => {
+  it('keep the count of a deleted policy, and restart at 0 when it comes back', () => {
     const bounded = new BoundedPolicyFlows(2);
     bounded.update([flows('a', 5)]);
     expect(bounded.update([])).toEqual([other(5)]);
     expect(bounded.update([flows('a', 1)])).toEqual([flows('a', 1), other(5)]);
   });
 
-  it('take a count that fell for one that has begun again', () => {
+  it('take a smaller count for a restarted one', () => {
     const bounded = new BoundedPolicyFlows(2);
     bounded.update([flows('a', 5)]);
     expect(bounded.update([flows('a', 2)])).toEqual([flows('a', 7), other(0)]);
   });
 
-  it('never lose or count a flow twice, fall, or grow in number', () => {
+  it('never lose a flow, count one twice, decrease, or grow in number', () => {
     const names = ['a', 'b', 'c', 'd', 'e'];
     const round = fc.record({
       grow: fc.dictionary(fc.constantFrom(...names), fc.nat(3)),
@@ -72,7 +72,8 @@ describe('flows by policy', () => {
             counts.set(name, (counts.get(name) ?? 0) + by);
             all += by;
           }
-          // A policy that went and came back with the same count between two scrapes is not told from one that stayed.
+          // A policy that was deleted and came back with the same count between two scrapes looks
+          // like one that stayed.
           const lost = [...remove].filter((name) => counts.has(name));
           if (lost.length > 0)
             bounded.update([...counts].filter(([name]) => !lost.includes(name)).map(([name, n]) => flows(name, n)));

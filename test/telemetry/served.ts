@@ -1,4 +1,4 @@
-/** Servers and raw clients of one test, gone when it ends. */
+/** Servers and raw clients of one test, which end with it. */
 import pino from 'pino';
 import { afterEach } from 'vitest';
 import { HttpServer, type Limits } from '../../src/telemetry/http-server.ts';
@@ -30,7 +30,7 @@ export async function serve(routes: readonly Route[] = [OK], limits: Partial<Lim
   return { server, port };
 }
 
-/** @param from the address to connect from */
+/** @param from the source address */
 export function client(port: number, from?: string): RawClient {
   const made = new RawClient(port, from);
   clients.push(made);

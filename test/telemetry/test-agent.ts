@@ -1,4 +1,4 @@
-/** An agent that holds what a test says, in the shapes of the real one. */
+/** An agent whose state the test sets, in the shapes of the real one. */
 import { nameCounters } from '../../src/agent/counters.ts';
 import type { AgentCounters } from '../../src/agent-state/counters.ts';
 import type { StartupTaintStatus } from '../../src/agent-state/startup-taint.ts';
@@ -55,7 +55,7 @@ export class TestAgent implements AgentView {
   enforcementMode?: () => EnforcementMode | undefined;
   logLinesLost?: () => number;
   startupTaint?: () => StartupTaintStatus;
-  /** How often the counters were asked for. */
+  /** How often the counters were read. */
   asked = 0;
 
   counters(): AgentCounters {

@@ -13,7 +13,7 @@ import { describeAsRoot } from '../root.ts';
 import { transfer } from '../scenarios/large-packets.ts';
 import { A, B, FrameSocket, UdpSocket, WiredHosts } from './wired-hosts.ts';
 
-/** b lets in these ports of TCP and UDP, from anybody. */
+/** b allows these TCP and UDP ports from any peer. */
 const OPEN = [7000, 7001];
 const policies: readonly PolicyRecord[] = [
   policy('b', {
@@ -56,7 +56,7 @@ async function wire(options: Partial<WireOptions> = {}): Promise<LiveTraffic> {
   return traffic;
 }
 
-/** Packets that were denied. */
+/** Returns how many packets were denied. */
 function denied(): number {
   return traffic?.counters.byReason.slice(FIRST_DENY).reduce((sum, count) => sum + count, 0) ?? 0;
 }
@@ -65,7 +65,7 @@ function isTcp(frame: Uint8Array): boolean {
   return frame[12] === 8 && frame[13] === 0 && frame[23] === 6;
 }
 
-/** Is anything of a datagram to that port delivered? */
+/** Returns what is delivered of a datagram to that port. */
 async function delivers(bytes: Uint8Array, port: number, patience?: number): Promise<readonly Uint8Array[]> {
   using from = new UdpSocket(hosts.a, A, 0);
   using to = new UdpSocket(hosts.b, B, port);
@@ -87,7 +87,7 @@ describeAsRoot('a wire between two hosts', () => {
       refused: 0,
       tooLong: 0,
     });
-    // Offloads are on: there are far fewer frames than segments.
+    // With offloads on there are far fewer frames than segments.
     expect(traffic?.captured).toBeLessThan((2 * bytes) / 1448);
   });
 
@@ -99,7 +99,7 @@ describeAsRoot('a wire between two hosts', () => {
     expect(await to.receive(isTcp, 1)).toBeUndefined();
   });
 
-  test('carries datagrams that come in fragments, and none of those that are denied', async () => {
+  test('carries fragmented datagrams, except denied ones', async () => {
     await wire();
     const bytes = Uint8Array.from({ length: 9000 }, (_, i) => i % 251);
     expect(await delivers(bytes, 7000)).toEqual([bytes]);
@@ -107,14 +107,14 @@ describeAsRoot('a wire between two hosts', () => {
     expect(traffic?.counters.get('fragmentsLost')).toBe(0);
   });
 
-  test('carries datagrams that were sent many at a time as they were cut', async () => {
+  test('carries datagrams that were sent in batches, with their boundaries', async () => {
     await wire();
     using from = new UdpSocket(hosts.a, A, 0);
     using to = new UdpSocket(hosts.b, B, 7000);
     from.connect(B, 7000);
     const bytes = Uint8Array.from({ length: 10_500 }, (_, i) => i % 251);
     from.send(bytes, 1000);
-    // Two in a frame that is no longer than one datagram might be.
+    // Two datagrams in a frame that could also be one.
     from.send(bytes.subarray(0, 1300), 1000);
     const lengths = [1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 1000, 500, 1000, 300];
     const received = await to.receive(lengths.length);
@@ -122,12 +122,12 @@ describeAsRoot('a wire between two hosts', () => {
     expect(Buffer.concat(received.slice(0, 11)).equals(bytes)).toBe(true);
   });
 
-  test('judges what has a VLAN tag, and carries it with its tag', async () => {
+  test('judges a packet with a VLAN tag, and carries it with its tag', async () => {
     await wire();
     using from = new FrameSocket(hosts.a);
     using to = new FrameSocket(hosts.b);
     const frame = (destination: number) => ethernet(ip(A, B, udp(4000, destination)), [5]);
-    // The kernel keeps the tag beside the frame: only its length tells that it is gone.
+    // The kernel keeps the tag beside the frame, so only the length shows its absence.
     const isOurs = (length: number) => (bytes: Uint8Array) =>
       bytes.length === length && bytes[0] === 2 && bytes[5] === 1;
     from.send(frame(7000));
@@ -137,7 +137,7 @@ describeAsRoot('a wire between two hosts', () => {
     expect(await to.receive(isOurs(frame(7002).length - 4), 100)).toBeUndefined();
   });
 
-  test('carries later fragments that come before the first one, and drops what is neither IP nor of the link', async () => {
+  test('carries later fragments that come before the first one, and drops frames that are neither IP nor link-local', async () => {
     await wire();
     using from = new FrameSocket(hosts.a);
     using to = new FrameSocket(hosts.b);
@@ -154,14 +154,15 @@ describeAsRoot('a wire between two hosts', () => {
     expect(traffic?.counters.get('notIp')).toBe(1);
   });
 
-  test('is closed while a process that captures is gone, and open connections go on when it is back', async () => {
+  test('is closed while a capture process is gone, and open connections go on when it is back', async () => {
     const { pids } = await wire();
     using from = new UdpSocket(hosts.a, A, 0);
     using to = new UdpSocket(hosts.b, B, 7000);
     from.connect(B, 7000);
     from.send(Uint8Array.of(1));
     expect(await to.receive(1)).toEqual([Uint8Array.of(1)]);
-    // Stopped, so that no other takes its place; the side that it does not capture must be closed too.
+    // The process on side b is killed. Frames from side a, which is still captured, must not pass
+    // either.
     process.kill(pids[1] as number, 'SIGKILL');
     await eventually(() => expect(traffic?.closed.map((each) => each.interface)).toEqual(['to-b']));
     from.send(Uint8Array.of(2));
@@ -173,7 +174,7 @@ describeAsRoot('a wire between two hosts', () => {
     expect(await to.receive(1)).toEqual([Uint8Array.of(3)]);
   });
 
-  test('counts what is dropped because the buffer for captured frames is full', async () => {
+  test('counts frames that are dropped because the capture buffer is full', async () => {
     const { pids } = await wire({ bufferBytes: 1 << 18 });
     using from = new FrameSocket(hosts.a);
     process.kill(pids[0] as number, 'SIGSTOP');
@@ -184,7 +185,7 @@ describeAsRoot('a wire between two hosts', () => {
     await eventually(() => expect((traffic?.dropped ?? 0) + (traffic?.captured ?? 0)).toBeGreaterThanOrEqual(frames));
   });
 
-  test('takes an interface up again that vanishes and returns', async () => {
+  test('resumes on an interface that vanishes and returns', async () => {
     await wire();
     expect(hosts.pings(hosts.b, A)).toBe(true);
     hosts.sh(hosts.middle, 'ip link delete to-b');
@@ -195,7 +196,7 @@ describeAsRoot('a wire between two hosts', () => {
     expect(changes.at(-1)).toEqual({ interface: 'to-b', closed: undefined });
   });
 
-  test('is closed while an end is called otherwise', async () => {
+  test('is closed while an interface has another name', async () => {
     await wire();
     const rename = (from: string, to: string) =>
       hosts.sh(
@@ -210,7 +211,7 @@ describeAsRoot('a wire between two hosts', () => {
     await eventually(() => expect(hosts.pings(hosts.b, A)).toBe(true));
   });
 
-  test('judges by a change of the cluster once it says so', async () => {
+  test('judges by a change of the cluster once update resolves', async () => {
     await wire();
     expect(await delivers(Uint8Array.of(1), 7000)).toHaveLength(1);
     cluster.apply([{ type: 'set', record: policy('b', { ingress: [] }) }]);
@@ -231,9 +232,9 @@ describeAsRoot('a wire between two hosts', () => {
   });
 });
 
-describeAsRoot('addresses of the link', () => {
+describeAsRoot('link-local addresses', () => {
   test.each([true, false])(
-    'reach each other over a wire where the flag says %s, as neighbours find each other',
+    'reach each other over a wire only if allowed (%s), while neighbour discovery still works',
     async (linkAddresses) => {
       for (const { name, netns } of [hosts.a, hosts.b]) hosts.sh(netns, `ip addr add fe80::${name}/64 dev eth0 nodad`);
       await wire({ pass: { linkAddresses } });
@@ -244,8 +245,8 @@ describeAsRoot('addresses of the link', () => {
 });
 
 describeAsRoot('listening on an interface', () => {
-  test('tells of what would be denied once a flow, and holds nothing up', async () => {
-    // A bridge is a cable of its own.
+  test('reports what would be denied once a flow, and delays nothing', async () => {
+    // The bridge is the cable.
     hosts.sh(
       hosts.middle,
       'ip link add name bridge0 type bridge; ip link set to-a master bridge0; ip link set to-b master bridge0; ip link set bridge0 up',
@@ -270,7 +271,7 @@ describeAsRoot('listening on an interface', () => {
     expect(seen).toEqual([`allow ${A} ${B} 7000`, `deny ${A} ${B} 7003`]);
   });
 
-  test('says what is missing where an interface is not there', async () => {
+  test('reports an interface that does not exist', async () => {
     traffic = await LiveTraffic.listen({
       cluster,
       interfaces: ['eth9'],

@@ -14,7 +14,7 @@ function cluster(): WholeCluster {
 }
 
 describe('a whole cluster', () => {
-  it('knows the addresses of pods, nodes and Services for what they are', () => {
+  it('distinguishes the addresses of pods, nodes and Services', () => {
     expect(cluster().compile().places).toEqual({
       hosts: [
         { address: words('10.0.0.1'), node: 'node-1', isNode: false },
@@ -33,7 +33,7 @@ describe('a whole cluster', () => {
     expect(table.isEndpoint(table.lookup4(words('172.18.0.2')[0] as number))).toBe(false);
   });
 
-  it('changes with its records, names too', () => {
+  it('changes with its records, including names', () => {
     const changing = cluster();
     const moved = { ...web, addresses: ['10.0.0.7'] };
     changing.endAt('10.0.0.1');

@@ -1,4 +1,4 @@
-/** Two hosts, and between them nothing but two interfaces of a third: whoever joins those is the cable. */
+/** Two hosts, and between them two interfaces of a third. The cable is whatever joins those. */
 import { execFileSync } from 'node:child_process';
 import { Interface } from '../../src/capture/interfaces.ts';
 import type { PodRecord } from '../../src/cluster/records.ts';
@@ -33,7 +33,7 @@ export class WiredHosts implements Disposable {
     this.plug(this.b);
   }
 
-  /** The interfaces to be joined. */
+  /** The interfaces to join. */
   static readonly PAIR = ['to-a', 'to-b'] as const;
 
   plug({ name, netns, addresses: [address, address6] }: LabHost): void {
@@ -48,21 +48,21 @@ export class WiredHosts implements Disposable {
     );
   }
 
-  /** The pods that the hosts are. */
+  /** Returns the hosts as pods. */
   pods(): readonly PodRecord[] {
     return [this.a, this.b].map(({ name, addresses }) => ({
       ...{ kind: 'Pod', namespace: 'default', name, labels: { app: name }, addresses, hostNetwork: false, ports: [] },
     }));
   }
 
-  /** Runs a shell script in a namespace and gives back what it printed. Throws where it fails. */
+  /** Runs a shell script in a namespace and returns its output. Throws if it fails. */
   sh(where: Netns, script: string): string {
     return where.run(() =>
       execFileSync('sh', ['-ec', script], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }),
     );
   }
 
-  /** Do hosts reach each other with one echo request? */
+  /** Whether one echo request from the host is answered. */
   pings(from: LabHost, address: string): boolean {
     try {
       this.sh(from.netns, `ping -c 1 -W 1 ${address}`);
@@ -78,11 +78,11 @@ export class WiredHosts implements Disposable {
   }
 }
 
-/** linux/udp.h: what is sent at once is cut into datagrams of this size, by whoever can last. */
+/** linux/udp.h: what is sent at once is split into datagrams of this size, as late as possible. */
 const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
 
-/** A UDP socket of a host; the other end is where `connect` says. */
+/** A UDP socket of a host. `connect` sets the other end. */
 export class UdpSocket implements Disposable {
   readonly #fd: number;
 
@@ -101,7 +101,7 @@ export class UdpSocket implements Disposable {
     if (send(this.#fd, bytes, bytes.length, 0) < 0) throw new Error('the datagrams were not taken');
   }
 
-  /** The datagrams that come until there are so many, or for so long, in ms. */
+  /** Returns up to `count` datagrams that arrive within `patience` ms. */
   async receive(count: number, patience = 3000): Promise<readonly Uint8Array[]> {
     const datagrams: Uint8Array[] = [];
     const buffer = new Uint8Array(65_536);
@@ -121,10 +121,10 @@ export class UdpSocket implements Disposable {
 
 const AF_PACKET = 17;
 const ETH_P_ALL = 3;
-/** What a network card adds, and virtual interfaces leave out. */
+/** Length of an Ethernet header: no frame is shorter. */
 const SHORTEST = 14;
 
-/** Frames as they are, on a host's interface. */
+/** Sends and receives raw frames on a host's interface. */
 export class FrameSocket implements Disposable {
   readonly #fd: number;
 
@@ -147,7 +147,7 @@ export class FrameSocket implements Disposable {
     if (send(this.#fd, frame, frame.length, 0) < SHORTEST) throw new Error('the frame was not taken');
   }
 
-  /** The next frame that this holds for; undefined where none comes for so long, in ms. */
+  /** Returns the next frame that is wanted; undefined if none arrives within `patience` ms. */
   async receive(isWanted: (frame: Uint8Array) => boolean, patience = 3000): Promise<Uint8Array | undefined> {
     const buffer = new Uint8Array(65_536);
     for (const end = performance.now() + patience; performance.now() < end; ) {

@@ -14,7 +14,7 @@ const SENT = ip('10.0.0.1', '192.0.2.9', tcp(1, 2, 'A'));
 const OTHER = ip('10.0.0.1', '192.0.2.8', tcp(1, 2, 'A'));
 
 describe('the MTU of a path', () => {
-  it('is what an ICMP error on its way back says, for a while and for no other destination', () => {
+  it('is learnt from an ICMP error on its way back, for a while and for that destination only', () => {
     const paths = new PathMtu();
     const error = ip('10.9.9.9', '10.0.0.1', icmpError(3, 4, SENT));
     new DataView(error.buffer).setUint16(26, 1400);
@@ -25,7 +25,7 @@ describe('the MTU of a path', () => {
     expect(paths.towards(decoded(SENT), 1500, 600_001)).toBe(1500);
   });
 
-  it('is not learnt from other errors, nor made absurd', () => {
+  it('is not learnt from other errors, nor from absurd values', () => {
     const paths = new PathMtu();
     const unreachable = ip('10.9.9.9', '10.0.0.1', icmpError(3, 1, SENT));
     new DataView(unreachable.buffer).setUint16(26, 1400);

@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { KernelFlow } from '../../../src/dataplane/ctnetlink/kernel-flow.ts';
 import { Packet } from '../../../src/packet/packet.ts';
 
-/** Attributes of IPCTNL_MSG_CT_NEW as a 6.18 kernel dumped them: an echo request 10.0.1.2 -> 10.0.2.2, id 0x1c50, mark 0x1000000. */
+/**
+ * Attributes of IPCTNL_MSG_CT_NEW as a 6.18 kernel dumped them: an echo request 10.0.1.2 ->
+ * 10.0.2.2, id 0x1c50, mark 0x1000000.
+ */
 const ECHO = Buffer.from(
   `3c000180 14000180 080001000a000102 080002000a000202 24000280 0500010001000000 060004001c500000 0500050008000000 0500060000000000
    3c000280 14000180 080001000a000202 080002000a000102 24000280 0500010001000000 060004001c500000 0500050000000000 0500060000000000
@@ -10,7 +13,10 @@ const ECHO = Buffer.from(
   'hex',
 );
 
-/** The same layout by hand: TCP 10.0.1.2:40000 -> Service 10.96.0.1:80, which DNAT sends to 10.0.2.2:8080. */
+/**
+ * The same layout by hand: TCP 10.0.1.2:40000 -> Service 10.96.0.1:80, which DNAT sends to
+ * 10.0.2.2:8080.
+ */
 const SERVICE = Buffer.from(
   `34000180 14000180 080001000a000102 080002000a600001 1c000280 0500010006000000 060002009c400000 0600030000500000
    34000280 14000180 080001000a000202 080002000a000102 1c000280 0500010006000000 060002001f900000 060003009c400000
@@ -39,7 +45,7 @@ describe('an entry of the connection table', () => {
     });
   });
 
-  it('goes to where the Service sent it, and is found again by what the client sent', () => {
+  it('has the address behind the Service as its destination, and is found again by what the client sent', () => {
     const flow = new KernelFlow();
     expect(flow.read(view(SERVICE), 0, SERVICE.length, 2)).toBe(true);
     expect(flow.zone).toBe(7);
@@ -55,7 +61,7 @@ describe('an entry of the connection table', () => {
     for (let length = 0; length < bytes.length; length++) {
       const exact = Buffer.from(Uint8Array.from(bytes.subarray(0, length)).buffer);
       const whole = flow.read(view(exact), 0, length, 2);
-      // Both tuples stand in the first two attributes.
+      // The first two attributes contain both tuples.
       const tuples = view(bytes).getUint16(0, true) * 2;
       expect(whole).toBe(length >= tuples);
     }
@@ -66,7 +72,7 @@ describe('an entry of the connection table', () => {
     ['half closed', 5, false],
     ['last ACK', 6, true],
     ['time-wait', 7, true],
-  ])('that is %s is over or not', (_, state, over) => {
+  ])('that is %s is known to be over or not', (_, state, over) => {
     const info = Buffer.from(`100004800c00018005000100${state.toString().padStart(2, '0')}000000`, 'hex');
     const bytes = Buffer.concat([SERVICE, info]);
     const flow = new KernelFlow();
@@ -81,7 +87,7 @@ describe('an entry of the connection table', () => {
     // IP_CT_TCP_FLAG_SACK_PERM and IP_CT_TCP_FLAG_BE_LIBERAL.
     ['its middle', '0a', true],
     ['its beginning, and that a flow table carries', '0b', false],
-  ])('tells of a TCP connection of which the kernel has seen %s', (_, flags, pickedUp) => {
+  ])('shows whether the kernel saw %s of a TCP connection', (_, flags, pickedUp) => {
     const info = Buffer.from(`1800048014000180050001000300000006000400${flags}000000`, 'hex');
     const bytes = Buffer.concat([SERVICE, info]);
     const flow = new KernelFlow();
@@ -92,7 +98,7 @@ describe('an entry of the connection table', () => {
     expect(flow.isPickedUp).toBe(false);
   });
 
-  it('is left out where it is no IP connection', () => {
+  it('is left out if it is not an IP connection', () => {
     expect(new KernelFlow().read(view(ECHO), 0, ECHO.length, 16)).toBe(false);
   });
 });

@@ -8,7 +8,7 @@ import { TwoPods } from '../two-pods.ts';
 const JUDGED = 0x0100_0000;
 
 describeAsRoot("the kernel's connection table", () => {
-  it('gives flows by mark, and takes away only the bits that were asked for', async () => {
+  it('returns flows by mark, and clears only the bits that were asked for', async () => {
     using pods = new TwoPods();
     pods.sh(
       pods.node,
@@ -46,20 +46,20 @@ describeAsRoot("the kernel's connection table", () => {
     expect(await seen(JUDGED, JUDGED)).toEqual(['1 1000005', '17 1000005']);
   });
 
-  it('passes over an entry that has ended meanwhile', async () => {
+  it('skips an entry that has ended meanwhile', async () => {
     using pods = new TwoPods();
     pods.sh(pods.node, 'iptables -t mangle -A FORWARD -m conntrack --ctstate NEW');
     pods.sh(pods.client, `ping -c 1 -w 5 ${TwoPods.SERVER}`);
     const keys: KernelFlowKey[] = [];
     await pods.node.run(() => eachKernelFlow((flow) => keys.push(keyOf(flow))));
     expect(keys).toHaveLength(1);
-    // Another identifier than any ping has: an entry that is not there.
+    // An identifier that no ping uses: there is no such entry.
     const [key] = keys as [KernelFlowKey];
     const originalTuple = key.originalTuple.map((byte, i) => (i === 8 ? 203 : byte));
     await pods.node.run(() => setMarks([{ ...key, originalTuple }], JUDGED, JUDGED));
   });
 
-  it('gives those of one end, before and after the address was translated', async () => {
+  it('returns the flows of one end, before and after address translation', async () => {
     using pods = new TwoPods();
     pods.sh(pods.node, `iptables -t nat -A PREROUTING -d 10.96.0.1 -j DNAT --to-destination ${TwoPods.SERVER}`);
     pods.sh(pods.client, 'ping -c 1 -w 5 10.96.0.1');
@@ -74,7 +74,7 @@ describeAsRoot("the kernel's connection table", () => {
     expect(await opened('other', 'fd00::1')).toBe(0);
   });
 
-  it('gives those of one end in IPv6 too', async () => {
+  it('returns the flows of one end in IPv6 too', async () => {
     using pods = new TwoPods();
     pods.sh(
       pods.node,

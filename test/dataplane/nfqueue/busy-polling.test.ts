@@ -4,7 +4,7 @@ import { BusyPolling } from '../../../src/dataplane/nfqueue/busy-polling.ts';
 const SHORT = 0.05;
 const LONG = 0.2;
 
-/** How often it looks at an empty queue before it sleeps. */
+/** Returns how often it checks an empty queue before it sleeps. */
 function looks(polling: BusyPolling): number {
   for (let count = 0; count < 10_000; count++) if (!polling.looksAgain()) return count;
   throw new Error('it looks for ever');
@@ -23,12 +23,12 @@ describe('a worker whose queue is empty', () => {
     expect(looks(thatSlept(LONG))).toBe(0);
   });
 
-  test('looks longer after each short sleep, up to a limit', () => {
+  test('polls longer after each short sleep, up to a limit', () => {
     const counts = Array.from({ length: 8 }, (_, sleeps) => looks(thatSlept(...Array<number>(sleeps).fill(SHORT))));
     expect(counts).toEqual([0, 16, 32, 64, 128, 128, 128, 128]);
   });
 
-  test('has all its looks again when packets came, and none before', () => {
+  test('polls its full number of times again after packets came, and no more often before', () => {
     const polling = thatSlept(SHORT);
     expect(looks(polling)).toBe(16);
     expect(looks(polling)).toBe(0);
@@ -36,7 +36,7 @@ describe('a worker whose queue is empty', () => {
     expect(looks(polling)).toBe(16);
   });
 
-  test('sleeps at once again after one long sleep, and begins anew', () => {
+  test('sleeps at once again after one long sleep, and starts over', () => {
     const polling = thatSlept(SHORT, SHORT, SHORT, LONG);
     expect(looks(polling)).toBe(0);
     polling.slept(SHORT);

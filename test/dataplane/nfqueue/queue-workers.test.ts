@@ -30,7 +30,7 @@ function pod(name: string, address: string): ClusterRecord {
   return { kind: 'Pod', name, labels: { app: name }, ports: [], ...where };
 }
 
-/** The server takes nothing, or what comes on one TCP port. */
+/** A policy that lets the server receive nothing, everything, or one TCP port. */
 function serverAllows(port: number | 'everything' | 'nothing'): PolicyRecord {
   const ports = port === 'everything' ? [] : [{ protocol: 'TCP', port: Number(port) } as const];
   return {
@@ -50,7 +50,7 @@ afterEach(async () => {
   pods[Symbol.dispose]();
 });
 
-/** Workers for one queue that gets every forwarded packet whose flow was not judged. */
+/** Starts workers for one queue that gets every forwarded packet of an unjudged flow. */
 async function start(compiler: PolicyCompiler, options: Partial<QueueWorkersOptions> = {}): Promise<QueueWorkers> {
   pods = new TwoPods();
   pods.sh(
@@ -82,7 +82,10 @@ function compilerOf(...policies: readonly PolicyRecord[]): PolicyCompiler {
   return compiler;
 }
 
-/** Echo requests that were answered, of `count`. The main thread is blocked meanwhile: workers do not need it. */
+/**
+ * Returns how many of `count` echo requests were answered. Blocks the main thread meanwhile:
+ * workers do not need it.
+ */
 function pings(count: number): number {
   const command = ['-c', String(count), '-i', '0.05', '-W', '1', TwoPods.SERVER];
   const { stdout } = pods.client.run(() => spawnSync('ping', command, { encoding: 'utf8' }));
@@ -102,7 +105,7 @@ describeAsRoot('queue workers', () => {
     expect(workers?.counters().offloaded).toBe(1);
   });
 
-  it('judge every packet where nothing is offloaded, replies as part of their flow', async () => {
+  it('judge every packet without offload, and replies as part of their flow', async () => {
     await start(compilerOf(serverAllows('everything')), { judgedBit: 0, offload: false });
     expect(pings(3)).toBe(3);
     expect(judged('allowed-by-policy')).toBe(1);
@@ -116,7 +119,7 @@ describeAsRoot('queue workers', () => {
     expect(judged('ingress-denied')).toBe(2);
   });
 
-  it('tell of flows that are opened or denied, where somebody asks', async () => {
+  it('report flows that are opened or denied, if flow events are on', async () => {
     const started = await start(compilerOf(serverAllows('nothing')), { flowEvents: true });
     expect(pings(1)).toBe(0);
     const told: string[] = [];
@@ -134,7 +137,7 @@ describeAsRoot('queue workers', () => {
     expect(told).toHaveLength(1);
   });
 
-  it('judge by the new table once the command is done', async () => {
+  it('judge by the new table once the command has resolved', async () => {
     const compiler = compilerOf(serverAllows('nothing'));
     const started = await start(compiler);
     expect(pings(1)).toBe(0);
@@ -143,7 +146,7 @@ describeAsRoot('queue workers', () => {
     expect(pings(1)).toBe(1);
   });
 
-  it('deny a seeded revoked flow both ways, and pass one that is seeded as established', async () => {
+  it('deny a seeded revoked flow both ways, and pass one seeded as established', async () => {
     const started = await start(compilerOf(serverAllows(80)), { judgedBit: 0, offload: false });
     const flow = (port: number, revoked: 0 | 1) => {
       const words = new Int32Array(SEED_WORDS);
@@ -156,13 +159,13 @@ describeAsRoot('queue workers', () => {
       sendTcp(pods.client, TwoPods.CLIENT, TwoPods.SERVER, 40_000, port);
       sendTcp(pods.server, TwoPods.SERVER, TwoPods.CLIENT, port, 40_000);
     }
-    // The pods answer what they do not know with a RST, which belongs to the flow too.
+    // The pods answer an unknown packet with a RST, which belongs to the flow too.
     await expect.poll(() => judged('established')).toBeGreaterThanOrEqual(2);
     await expect.poll(() => judged('revoked')).toBe(2);
     expect(judged('mid-stream')).toBe(0);
   });
 
-  it('find a flow among more of them than the caches hold, whose packets they look ahead for', async () => {
+  it('find a flow in a table larger than the caches, with lookahead', async () => {
     const flowCapacity = LOOKAHEAD_FROM + 1000;
     const started = await start(compilerOf(serverAllows(80)), { judgedBit: 0, offload: false, flowCapacity });
     const flows = new Int32Array(flowCapacity * SEED_WORDS);
@@ -176,11 +179,11 @@ describeAsRoot('queue workers', () => {
     await expect.poll(() => judged('established')).toBeGreaterThanOrEqual(1);
     await expect.poll(() => judged('mid-stream')).toBeGreaterThanOrEqual(1);
     const held = () => Array.from({ length: LISTS }, (_, list) => started.counters().flows(list));
-    // The worker tells what its table holds when a second was idle.
+    // A worker reports the size of its table after an idle second.
     await expect.poll(() => held().reduce((sum, flows) => sum + flows, 0)).toBe(flowCapacity);
   });
 
-  it('deny what cannot be decoded, and go on', async () => {
+  it('deny a packet that cannot be decoded, and go on', async () => {
     await start(compilerOf(serverAllows('everything')));
     const headerOnly = Uint8Array.of(...header(TwoPods.CLIENT, TwoPods.SERVER, 6, 24), 1, 2, 3, 4);
     send(pods.client, headerOnly, TwoPods.SERVER);
@@ -189,7 +192,7 @@ describeAsRoot('queue workers', () => {
     expect(failures).toEqual([]);
   });
 
-  it('take no queue that another process holds, and leave it free after they stop', async () => {
+  it('do not take a queue that another process has bound, and release it when they stop', async () => {
     const compiler = compilerOf();
     const table = compiler.compile().table.buffer;
     const started = await start(compiler);
@@ -203,7 +206,7 @@ describeAsRoot('queue workers', () => {
     await workers.bind();
   });
 
-  it('are replaced when one dies, know at once what they are told first, and keep its counts', async () => {
+  it('are replaced when one dies, get their first commands before they bind, and keep its counts', async () => {
     const replaced = Promise.withResolvers<number>();
     const told: string[] = [];
     const started = await start(compilerOf(serverAllows('everything')), {

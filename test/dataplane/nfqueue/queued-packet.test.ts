@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { QueuedPacket } from '../../../src/dataplane/nfqueue/queued-packet.ts';
 
-/** NFQNL_MSG_PACKET as a 6.18 kernel sent them for queue 100: an echo request of 84 bytes, whole; one of 1028 bytes, cut to 128, with packet mark 0x4000. */
+/**
+ * NFQNL_MSG_PACKET as a 6.18 kernel sent them for queue 100: an echo request of 84 bytes, whole;
+ * one of 1028 bytes, cut to 128, with packet mark 0x4000.
+ */
 const WHOLE = bytes(`
   ac000000000300000000000000000000 02000064
   0b000100 00000001 0800 02 00  08000500 00000002  08000600 00000003
@@ -26,21 +29,21 @@ function view(message: Uint8Array): DataView {
 }
 
 describe('a queued packet', () => {
-  it('is read where the kernel copied it whole', () => {
+  it('is read if the kernel copied it whole', () => {
     const packet = new QueuedPacket();
     expect(packet.read(view(WHOLE), 0, WHOLE.length)).toBe(true);
     expect(packet).toMatchObject({ id: 1, mark: 0, payloadOffset: 92 - 4, payloadLength: 84, totalLength: 84 });
     expect(WHOLE[packet.payloadOffset]).toBe(0x45);
   });
 
-  it('keeps the real length and the mark where the kernel cut it to the copy range', () => {
+  it('keeps the real length and the mark if the kernel cut it to the copy range', () => {
     const packet = new QueuedPacket();
     expect(packet.read(view(CUT), 0, CUT.length)).toBe(true);
     expect(packet).toMatchObject({ id: 1, mark: 0x4000, payloadLength: 128, totalLength: 1028 });
     expect(CUT[packet.payloadOffset]).toBe(0x45);
   });
 
-  it('forgets the mark and length of the packet before', () => {
+  it('forgets the mark and length of the previous packet', () => {
     const packet = new QueuedPacket();
     packet.read(view(CUT), 0, CUT.length);
     packet.read(view(WHOLE), 0, WHOLE.length);
@@ -54,10 +57,10 @@ describe('a queued packet', () => {
     const packet = new QueuedPacket();
     for (let length = 0; length < message.length; length++) {
       const truncated = message.slice(0, length);
-      // Cut short, yet its header claims the full length.
+      // Truncated, but its header claims the full length.
       expect(packet.read(view(truncated), 0, length)).toBe(false);
       if (length < 4) continue;
-      // Cut short and honest about it: whatever is read lies inside.
+      // Truncated, and its header says so: every read stays inside.
       view(truncated).setUint32(0, length, true);
       if (packet.read(view(truncated), 0, length)) {
         expect(packet.payloadOffset + packet.payloadLength).toBeLessThanOrEqual(length);
@@ -75,7 +78,7 @@ describe('a queued packet', () => {
     expect(new QueuedPacket().read(view(anonymous), 0, anonymous.length)).toBe(false);
   });
 
-  it('ends at an attribute whose length makes no sense', () => {
+  it('ends at an attribute with an invalid length', () => {
     const broken = WHOLE.slice();
     view(broken).setUint16(32, 2, true);
     const packet = new QueuedPacket();

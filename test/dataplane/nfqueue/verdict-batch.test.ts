@@ -15,7 +15,7 @@ it('writes verdicts as the kernel reads them, one message each', () => {
   );
 });
 
-it('is empty again after clear and writes over what it held', () => {
+it('is empty after clear and overwrites its old content', () => {
   const batch = new VerdictBatch(1, 2);
   batch.add(1, 1, 1);
   const first = hex(batch.bytes.subarray(0, batch.length));

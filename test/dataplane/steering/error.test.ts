@@ -57,7 +57,7 @@ describe('the error of a command', () => {
     expect(error.hint).not.toBe('');
   });
 
-  test('has the first three lines of what the command says, or its status', () => {
+  test('has the first three lines of the command’s output, or its status', () => {
     expect(commandFailed('nft', 1, 'one\ntwo\nthree\nfour\n').message).toBe('nft: one\ntwo\nthree');
     expect(commandFailed('nft', 7, '').message).toBe('nft: status 7');
   });
@@ -66,7 +66,7 @@ describe('the error of a command', () => {
     ['nft', 'nftables'],
     ['ipset', 'ipset'],
     ['ip6tables-restore', 'iptables'],
-  ])('says for a missing %s that the package %s is to be installed', (command, name) => {
+  ])('says for a missing %s to install the package %s', (command, name) => {
     expect(toolMissing(command)).toMatchObject({ code: 'TOOL_MISSING', hint: `install the package ${name}` });
   });
 });

@@ -17,7 +17,7 @@ describe('the set of isolated addresses', () => {
     expect(parseSet(SAVED, 'podfence-steered-6')).toBeUndefined();
   });
 
-  test('is made and filled where there is none', () => {
+  test('is created and filled if there is none', () => {
     expect(restoreSet(6, undefined, setOf(new Set(['fd00::1'])))).toBe(
       'create podfence-steered-6 hash:ip family inet6 maxelem 65536\nadd podfence-steered-6 fd00::1\n',
     );

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type Chain, jumpOf, renderChains } from '../../../src/dataplane/steering/iptables-rules.ts';
 import { STATE } from './kinds.ts';
 
-/** As `iptables-save` lists them, without tables. */
+/** Returns the rules as `iptables-save` lists them, without tables. */
 function listed(chains: readonly Chain[]): string[] {
   return chains.flatMap((chain) => [
     `-A ${chain.hook} ${jumpOf(chain)}`,
@@ -29,7 +29,7 @@ describe('iptables rules', () => {
     ]);
   });
 
-  test('without offload let only ICMP errors of judged flows go on; fail open bypasses one queue without a reader', () => {
+  test('without offload accept only ICMP errors of judged flows; with fail open one queue without a reader is bypassed', () => {
     const state = { ...STATE, offload: false, fail: 'open', queues: { first: 5, count: 1 } } as const;
     expect(listed(renderChains(6, state, 'mangle'))).toEqual([
       '-A POSTROUTING -m mark ! --mark 0x0/0x3000000 -j PODFENCE-POSTROUTING',
@@ -43,7 +43,7 @@ describe('iptables rules', () => {
     ]);
   });
 
-  test('hand over one copy of packets, but of established connections, and do nothing else', () => {
+  test('copy each packet once, except those of established connections, and do nothing else', () => {
     expect(listed(renderChains(6, { ...STATE, deny: 'reject', copiesTo: 7 }, 'mangle'))).toEqual([
       '-A FORWARD -j PODFENCE-FORWARD',
       '-A PODFENCE-FORWARD -m conntrack --ctstate ESTABLISHED -j RETURN',
@@ -53,7 +53,7 @@ describe('iptables rules', () => {
     ]);
   });
 
-  test('without offload hand over copies of all packets, and have connections tracked', () => {
+  test('without offload copy all packets, and have connections tracked', () => {
     expect(listed(renderChains(4, { ...STATE, offload: false, copiesTo: 7 }, 'mangle'))).toEqual([
       '-A FORWARD -j PODFENCE-FORWARD',
       '-A PODFENCE-FORWARD -m conntrack --ctstate ESTABLISHED',
@@ -74,7 +74,7 @@ describe('iptables rules', () => {
     );
   });
 
-  test('are in the table security, but where an answer has to come behind or copies are handed over', () => {
+  test('are in the table security, unless a reject has to come later or packets are copied', () => {
     const tablesOf = (state: Partial<typeof STATE>) =>
       renderChains(4, { ...STATE, ...state }, 'security').map(({ table, hook }) => `${table} ${hook}`);
     expect(tablesOf({})).toEqual(['security FORWARD', 'mangle POSTROUTING']);

@@ -20,18 +20,18 @@ function saved(...rules: string[]) {
 const IN_PLACE = [`-A FORWARD ${JUMP}`, '-A FORWARD -j FOREIGN', '-A PODFENCE-X -j ONE', '-A PODFENCE-X -j TWO'];
 
 describe('the input of iptables-restore', () => {
-  test('is empty for a table that is as wanted', () => {
+  test('is empty for a table that is in the wanted state', () => {
     expect(restoreInput('mangle', saved(...IN_PLACE), [CHAIN])).toBe('');
     expect(restoreInput('mangle', saved('-A FORWARD -j FOREIGN'), [])).toBe('');
   });
 
-  test('for a table that was never used makes the chain and hooks it', () => {
+  test('creates and hooks the chain in a table that was never used', () => {
     expect(restoreInput('mangle', parseSave(''), [CHAIN])).toBe(
       `*mangle\n:PODFENCE-X - [0:0]\n-A PODFENCE-X -j ONE\n-A PODFENCE-X -j TWO\n-I FORWARD 1 ${JUMP}\nCOMMIT\n`,
     );
   });
 
-  test('with a rule that differs writes the chain, not the jump', () => {
+  test('rewrites the chain for a rule that differs, but not the jump', () => {
     const other = IN_PLACE.with(3, '-A PODFENCE-X -j THREE');
     expect(restoreInput('mangle', saved(...other), [CHAIN])).toBe(
       '*mangle\n:PODFENCE-X - [0:0]\n-A PODFENCE-X -j ONE\n-A PODFENCE-X -j TWO\nCOMMIT\n',
@@ -43,12 +43,12 @@ describe('the input of iptables-restore', () => {
     ['twice there', [`-A FORWARD ${JUMP}`, `-A FORWARD ${JUMP}`], [`-D FORWARD ${JUMP}`, `-D FORWARD ${JUMP}`]],
     ['another', ['-A FORWARD -j PODFENCE-X'], ['-D FORWARD -j PODFENCE-X']],
     ['missing', [], []],
-  ])('with a jump that is %s puts it right, and nothing else', (_, present, removed) => {
+  ])('corrects a jump that is %s, and changes nothing else', (_, present, removed) => {
     const lines = ['*mangle', ...removed, `-I FORWARD 1 ${JUMP}`, 'COMMIT', ''];
     expect(restoreInput('mangle', saved(...present, ...IN_PLACE.slice(2)), [CHAIN])).toBe(lines.join('\n'));
   });
 
-  test('takes away chains of ours that are not wanted, and jumps to them from anywhere', () => {
+  test('removes podfence’s chains that are not wanted, and jumps to them from anywhere', () => {
     const table = saved(...IN_PLACE, '-A PODFENCE-Y -j PODFENCE-X', '-A FOREIGN -s 10.0.0.1/32 -j PODFENCE-Y');
     expect(restoreInput('mangle', table, []).split('\n')).toEqual([
       '*mangle',
@@ -64,7 +64,7 @@ describe('the input of iptables-restore', () => {
   });
 });
 
-test('chains are ours by their prefix', () => {
+test('chains belong to podfence by their prefix', () => {
   expect(hasOurs(saved(...IN_PLACE))).toBe(true);
   expect(hasOurs(saved('-A FOREIGN-PODFENCE-X -j PODFENCE'))).toBe(false);
 });

@@ -1,4 +1,4 @@
-/** What only iptables and ipset have to deal with, in a real kernel. */
+/** Cases that only iptables and ipset have, in a real kernel. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SteeringError, toolMissing } from '../../../src/dataplane/steering/error.ts';
 import { IptablesSteering } from '../../../src/dataplane/steering/iptables.ts';
@@ -34,7 +34,7 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
     ]);
   });
 
-  test('a look at what is in place runs a tool for each set and each table, and none beside', async () => {
+  test('a check for damage runs one tool for each set and each table, and no others', async () => {
     const inner = withVariant('nft', system(netns));
     const tools: string[] = [];
     const counting: System = {
@@ -57,7 +57,7 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
     expect((await steering.findDamage()).length).toBeGreaterThan(0);
   });
 
-  test('a jump that others have put rules before is first again after apply', async () => {
+  test('a jump that has other rules before it is first again after apply', async () => {
     const steering = new IptablesSteering(withVariant('nft', system(netns)));
     await steering.apply(STATE);
     shell(
@@ -89,7 +89,7 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
     expect(forwardRules()[0]).toBe('-A FORWARD -j PODFENCE-FORWARD');
   });
 
-  test('after a crash half way all that was made is removed', async () => {
+  test('remove takes away everything after a crash half way', async () => {
     shell(
       netns,
       'ipset create podfence-steered-4 hash:ip; ipset create podfence-steered-4-new hash:ip; ipset create podfence-probe-1-4 hash:ip',
@@ -108,7 +108,7 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
     ).not.toMatch(/podfence/i);
   });
 
-  test('where the kernel has no table security, packets are handed over in mangle, and a caveat says what that means', async () => {
+  test('without the table security packets are queued in mangle, and a caveat says what that means', async () => {
     const inner = withVariant('legacy', system(netns));
     const steering = new IptablesSteering({
       read: inner.read,
@@ -123,7 +123,7 @@ describe.skipIf(!root)(`steering by iptables${needsRoot}`, () => {
     expect(steering.caveats).toEqual([expect.stringContaining('no table security for iptables and ip6tables')]);
   });
 
-  describe('where ip6tables is missing', () => {
+  describe('without ip6tables', () => {
     const withoutIPv6 = (inner: System): System => ({
       read: inner.read,
       run: (command, args, input) =>

@@ -1,4 +1,7 @@
-/** The kinds of steering that the kernel can be tested with, one of each rendering and variant of the tools. */
+/**
+ * The kinds of steering that can be tested in this kernel, one for each rendering and variant of
+ * the tools.
+ */
 
 import { IptablesSteering } from '../../../src/dataplane/steering/iptables.ts';
 import { NftablesSteering } from '../../../src/dataplane/steering/nftables.ts';
@@ -10,21 +13,22 @@ import { root } from './pods.ts';
 
 export interface Kind {
   readonly name: string;
-  /** Why it is not tested here; part of the name. */
+  /** Whether the kernel or the tests' rights lack something; `name` says what. */
   readonly skipped: boolean;
-  /** `wrap` stands between the steering and the machine. */
+  /** `wrap` intercepts the steering's commands. */
   readonly make: (netns: Netns, wrap?: (inner: System) => System) => Steering;
 }
 
-/** Pretends that `iptables` on PATH is the variant given. */
+/** Makes `iptables` on PATH the given variant. */
 export function withVariant(variant: 'nft' | 'legacy', inner: System): System {
   const renamed = (command: string) => command.replace(/^(ip6?tables)(?=$|-save|-restore)/, `$1-${variant}`);
   return { run: (command, args, input) => inner.run(renamed(command), args, input), read: inner.read };
 }
 
 /**
- * For kernels without nftables' queue: in its place stands what becomes of a packet whose queue nobody reads. Comments still have the
- * fingerprint of the rule as rendered, so that adopting works as with the real one.
+ * For kernels without nftables' queue: replaces each queue rule by what happens to a packet of a
+ * queue without a reader. Comments keep the fingerprint of the original rule, so that adopting
+ * works as usual.
  */
 export function withoutNftQueue(inner: System): System {
   const replaced = (input?: string) =>
@@ -43,13 +47,13 @@ async function kernelHasNftQueue(): Promise<boolean> {
   );
 }
 
-/** A command that a steering has run: those that write come with their input. */
+/** A command that a steering ran, with its input. */
 export interface Command {
   readonly line: string;
   readonly input: string;
 }
 
-/** Notes the commands that change something. */
+/** Records the commands that change something. */
 export function recording(into: Command[]): (inner: System) => System {
   return (inner) => ({
     run: (command, args, input = '') => {
@@ -61,7 +65,7 @@ export function recording(into: Command[]): (inner: System) => System {
   });
 }
 
-/** Whether nftables works here as it is. */
+/** Whether nftables with its queue works in this kernel. */
 export const nftQueue = await kernelHasNftQueue();
 
 export const kinds: readonly Kind[] = [

@@ -1,4 +1,4 @@
-/** What is found and taken away of an earlier process's rules. */
+/** Finds and removes the rules of an earlier process. */
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { isQueueing, queuesOf, removeQueueing } from '../../../src/dataplane/steering/leftovers.ts';
 import { system } from '../../../src/dataplane/steering/run.ts';
@@ -19,7 +19,7 @@ describe('the queues that a listing names', () => {
   });
 });
 
-describe.skipIf(!root)(`rules that queue and that nobody answers${needsRoot}`, () => {
+describe.skipIf(!root)(`queueing rules without a reader${needsRoot}`, () => {
   let netns: Netns;
   beforeEach(() => {
     netns = Netns.create();

@@ -16,7 +16,7 @@ function rulesOf(state: SteeringState, beforeRouting = false): Record<string, st
 
 const SETS = { steered4: new Set(['10.0.0.1']), steered6: new Set<string>() };
 
-/** The table as if `state` with SETS were in place. */
+/** Returns the table as it looks with `state` and SETS in place. */
 function inPlace(state: SteeringState): PresentTable {
   const chains = renderNftChains(state).map(
     ({ name, hook, rules }) => [name, { hook, comments: rules.map(({ comment }) => comment) }] as const,
@@ -50,7 +50,7 @@ describe('nftables rules', () => {
     });
   });
 
-  test('hand over one copy of packets, but of established connections, and do nothing else', () => {
+  test('copy each packet once, except those of established connections, and do nothing else', () => {
     const copies = [
       'ip saddr @steered4 log group 7 snaplen 128 queue-threshold 1 return',
       'ip daddr @steered4 log group 7 snaplen 128 queue-threshold 1 return',
@@ -65,7 +65,7 @@ describe('nftables rules', () => {
     });
   });
 
-  test('without offload let only ICMP errors of judged flows go on; fail open bypasses one queue without a reader', () => {
+  test('without offload accept only ICMP errors of judged flows; with fail open one queue without a reader is bypassed', () => {
     expect(rulesOf({ ...STATE, offload: false, fail: 'open', queues: { first: 5, count: 1 } })).toEqual({
       postrouting: [
         'meta mark & 0x3000000 == 0 accept',
@@ -83,7 +83,7 @@ describe('nftables rules', () => {
     });
   });
 
-  describe('that judge first packets of translated UDP flows before routing', () => {
+  describe('for judging the first packets of translated UDP flows before routing', () => {
     const first = 'meta l4proto udp ct state new ct status dnat';
     const queued = ['ip saddr @steered4', 'ip daddr @steered4', 'ip6 saddr @steered6', 'ip6 daddr @steered6'].map(
       (match) => `${match} queue to 100-101`,
@@ -91,7 +91,7 @@ describe('nftables rules', () => {
     const cleared = 'meta mark set meta mark & 0xfeffffff';
     const judged = 'ct mark & 0x1000000 == 0x1000000 accept';
 
-    test('do it where they are forwarded, and note it on the connection before they are routed', () => {
+    test('queue them before routing, and save the judged bit to the connection mark', () => {
       const { forward, 'first-packet': firstPacket, ...others } = rulesOf(STATE, true);
       expect(firstPacket).toEqual([cleared, 'fib daddr type != unicast accept', judged, ...queued]);
       expect(others).toMatchObject({
@@ -101,7 +101,7 @@ describe('nftables rules', () => {
       expect(forward).toEqual(rulesOf(STATE).forward);
     });
 
-    test('without offload, and where they are denied with an answer, they are not queued in forward once more', () => {
+    test('do not queue them again in forward without offload, nor if they are rejected', () => {
       const rules = rulesOf({ ...STATE, offload: false, deny: 'reject' }, true);
       expect(rules['first-packet']).toEqual([cleared, 'fib daddr type != unicast accept', ...queued]);
       expect(rules.forward).toEqual([
@@ -113,7 +113,7 @@ describe('nftables rules', () => {
       ]);
     });
 
-    test('are none where copies are handed over', () => {
+    test('are left out if packets are only copied', () => {
       expect(rulesOf({ ...STATE, copiesTo: 7 }, true)).toEqual(rulesOf({ ...STATE, copiesTo: 7 }));
     });
   });
@@ -131,7 +131,7 @@ describe('nftables rules', () => {
 });
 
 describe('the transaction', () => {
-  test('is empty where all is in place', () => {
+  test('is empty if everything is in place', () => {
     expect(renderTransaction(inPlace(STATE), renderNftChains(STATE), SETS)).toBe('');
   });
 
@@ -148,7 +148,7 @@ describe('the transaction', () => {
     ]);
   });
 
-  test('adds what judges before routing to a table without it, and touches nothing else', () => {
+  test('adds the chains before routing to a table without them, and touches nothing else', () => {
     const lines = renderTransaction(inPlace(STATE), renderNftChains(STATE, true), SETS);
     expect([...new Set(lines.match(/^\w+ \w+ inet podfence \S+/gm))]).toEqual([
       'add chain inet podfence first-packet',
@@ -160,12 +160,12 @@ describe('the transaction', () => {
     ]);
   });
 
-  test('takes away chains that are not wanted', () => {
+  test('removes chains that are not wanted', () => {
     const lines = renderTransaction(inPlace({ ...STATE, deny: 'reject' }), renderNftChains(STATE), SETS);
     for (const name of ['answer', 'denied']) expect(lines).toContain(`delete chain inet podfence ${name}\n`);
   });
 
-  test('replaces the table as a whole where a hook or a set cannot be altered', () => {
+  test('replaces the whole table if a hook or a set cannot be altered', () => {
     const present = inPlace(STATE);
     const forward = { hook: { hook: 'forward', priority: 0 }, comments: [] };
     const cases: PresentTable[] = [
@@ -182,7 +182,7 @@ describe('the transaction', () => {
   });
 });
 
-test('a table is read from nft’s JSON', () => {
+test('a table is parsed from nft’s JSON', () => {
   const nftables = [
     { metainfo: { version: '1.0.6' } },
     { table: { family: 'inet', name: 'podfence' } },

@@ -1,4 +1,4 @@
-/** That no packet of an isolated endpoint slips through while steering is changed under it. */
+/** No packet of an isolated endpoint gets through while its steering changes. */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { writeTables } from '../../../src/dataplane/steering/iptables-commands.ts';
@@ -8,13 +8,13 @@ import type { SteeringState } from '../../../src/dataplane/steering/state.ts';
 import { kinds, nftQueue, STATE } from './kinds.ts';
 import { addressOf, needsRoot, Pods, root, shell } from './pods.ts';
 
-// Every kind of steering after every other one: some 300 runs of tools.
+// Every kind of steering after every other one: about 300 runs of tools.
 vi.setConfig({ testTimeout: 120_000 });
 
-/** Nobody reads the queues: under fail closed nothing from or to b passes. */
+/** No process reads the queues. With fail closed nothing from or to b passes. */
 const state: SteeringState = { ...STATE, steeredIPv4: [addressOf('b', 4)], steeredIPv6: [addressOf('b', 6)] };
 
-describe.skipIf(!root)(`steering is changed under a flood of packets to an isolated endpoint${needsRoot}`, () => {
+describe.skipIf(!root)(`steering changes under a flood of packets to an isolated endpoint${needsRoot}`, () => {
   let pods: Pods;
   beforeAll(async () => {
     pods = await Pods.create();
@@ -54,7 +54,7 @@ describe.skipIf(!root)(`steering is changed under a flood of packets to an isola
     expect([passed4, passed6]).toEqual([0, 0]);
     expect(sent4).toBeGreaterThan(100);
     expect(sent6).toBeGreaterThan(100);
-    // Over what podfence had before: all of its chains in the tables mangle and filter.
+    // Over an earlier version's layout: all chains in the tables mangle and filter.
     for (const [variant, steering] of [
       ['nft', steerings[0]],
       ['legacy', steerings[1]],

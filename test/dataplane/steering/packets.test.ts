@@ -1,4 +1,7 @@
-/** What the kernel does with forwarded packets, by every kind of steering. No worker runs: rules of the test stand in for its answers. */
+/**
+ * What the kernel does with forwarded packets under every kind of steering. There is no worker:
+ * test rules set the marks that it would set.
+ */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { hex, type Steering } from '../../../src/dataplane/steering/state.ts';
 import { kinds, STATE } from './kinds.ts';
@@ -17,14 +20,15 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
   });
   afterAll(() => pods?.close());
 
-  /** Rules of the test, in a nftables table of its own, so that they stand beside any kind. */
+  /** Adds test rules in an nftables table of their own, so that they fit beside any kind. */
   function testRules(...rules: string[]): void {
     const chains = [
       'add table inet test',
       'add chain inet test before { type filter hook prerouting priority -150; }',
-      // Where a packet is that a worker has accepted.
+      // Sees packets that a worker has accepted.
       'add chain inet test worker { type filter hook forward priority -140; }',
-      // The same where packets are handed over in iptables' table security: priority 50, or 150 in the nf_tables variant.
+      // Sees them behind iptables' table security, which has priority 50, or 150 in the
+      // nf_tables variant.
       'add chain inet test behind { type filter hook forward priority 160; }',
       'add chain inet test passed { type filter hook postrouting priority 300; }',
       ...rules.map((rule) => `add rule inet test ${rule}`),
@@ -32,7 +36,7 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
     shell(pods.node, 'nft -f -', `${chains.join('\n')}\n`);
   }
 
-  /** The packets that the rules of the test with a counter have seen, in order. */
+  /** Returns the packet counts of the test rules that have a counter, in order. */
   function counted(): number[] {
     return [...shell(pods.node, 'nft list table inet test').matchAll(/packets (\d+)/g)].map((match) =>
       Number(match[1]),
@@ -46,11 +50,11 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
       afterEach(() => {
         shell(pods.node, 'nft "add table inet test; delete table inet test"');
       });
-      // Each test's apply writes over the state of the one before, as an agent's does.
+      // Each test's apply replaces the previous test's state, as an agent's does.
       afterAll(() => steering?.remove());
 
       describe.each([4, 6] as const)('IPv%i', (family) => {
-        test('under fail closed, with nobody reading the queue, packets from and to an isolated endpoint are dropped and others pass', async () => {
+        test('with fail closed and no reader, packets from and to an isolated endpoint are dropped and others pass', async () => {
           steering = make(pods.node);
           testRules(
             `${worker} ${family === 4 ? 'ip' : 'ip6'} saddr ${addressOf('b', family)} counter`,
@@ -64,16 +68,17 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
           expect(await pods.request('c', 'a', 'tcp', family)).toBe('answered');
         });
 
-        test('under fail open, with nobody reading the queue, packets pass', async () => {
+        test('with fail open and no reader, packets pass', async () => {
           steering = make(pods.node);
           await steering.apply({ ...state, fail: 'open' });
           expect(await pods.request('a', 'b', 'udp', family)).toBe('answered');
           expect(await pods.request('b', 'c', 'tcp', family)).toBe('answered');
         });
 
-        test('of copies that nobody takes, packets pass, and nothing is marked', async () => {
+        test('copies without a reader let packets pass and mark nothing', async () => {
           steering = make(pods.node);
-          // Of the packets that are sent here: the node's own multicast listener reports have a length where a mark is (reserved_tailroom of linux/skbuff.h).
+          // Only packets of this test: in the node's own multicast listener reports a length
+          // occupies the mark's place (reserved_tailroom of linux/skbuff.h).
           testRules('passed meta l4proto { tcp, udp } meta mark != 0 counter', 'passed ct mark != 0 counter');
           await steering.apply({ ...state, deny: 'reject', copiesTo: 100 });
           expect(await pods.request('a', 'b', 'udp', family)).toBe('answered');
@@ -90,7 +95,7 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
           expect(await pods.request('a', 'b', 'udp', family)).toBe('answered');
         });
 
-        test('a flow whose connection mark has the judged bit is not queued', async () => {
+        test('a flow with the judged bit in its connection mark is not queued', async () => {
           steering = make(pods.node);
           testRules(`before meta l4proto tcp ct mark set ct mark | ${J}`);
           await steering.apply(state);
@@ -98,14 +103,14 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
           expect(await pods.request('a', 'b', 'udp', family, true)).toBe('silence');
         });
 
-        test('without offload the judged bit of a connection mark means nothing', async () => {
+        test('without offload the judged bit of a connection mark has no effect', async () => {
           steering = make(pods.node);
           testRules(`before ct mark set ct mark | ${J}`);
           await steering.apply({ ...state, offload: false });
           expect(await pods.request('a', 'b', 'udp', family, true)).toBe('silence');
         });
 
-        test('the judged bit of a packet becomes the connection mark’s, beside foreign bits, and leaves the packet', async () => {
+        test('the judged bit of a packet moves to the connection mark, beside foreign bits', async () => {
           steering = make(pods.node);
           testRules(
             'before meta l4proto tcp meta mark set 0x80 ct mark set 0x40',
@@ -120,7 +125,7 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
           expect(asExpected).toBe(all);
         });
 
-        test('a judged bit that a packet arrives with does not offload its flow', async () => {
+        test('a judged bit on an incoming packet does not offload its flow', async () => {
           steering = make(pods.node);
           testRules(`before meta mark set ${J}`, `passed ct mark & ${J} != 0 counter`);
           await steering.apply(state);
@@ -129,7 +134,7 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
           expect(counted()).toEqual([0]);
         });
 
-        test('a denied packet is answered with a TCP reset or ICMP, also where answers inherit the mark', async () => {
+        test('a denied packet is answered with a TCP reset or ICMP, even if replies inherit the mark', async () => {
           steering = make(pods.node);
           testRules(`worker meta mark set meta mark | ${R}`);
           await steering.apply({ ...state, deny: 'reject', fail: 'open' });
@@ -140,7 +145,7 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
           }
         });
 
-        test('a reject bit that a packet arrives with is kept: steering of another kind, in place for a moment, may have set it', async () => {
+        test('a reject bit on an incoming packet is kept: steering of another kind may have set it during a change', async () => {
           steering = make(pods.node);
           testRules(`before meta l4proto tcp meta mark set ${R}`);
           await steering.apply({ ...state, deny: 'reject' });
@@ -148,7 +153,7 @@ describe.skipIf(!root)(`forwarded packets${needsRoot}`, () => {
           expect(await pods.request('a', 'c', 'udp', family)).toBe('answered');
         });
 
-        test('a denied packet that nothing has rejected is dropped in postrouting', async () => {
+        test('a denied packet that no rule rejected is dropped in postrouting', async () => {
           steering = make(pods.node);
           testRules(`worker meta mark set meta mark | ${R}`, 'passed meta l4proto udp counter');
           await steering.apply({ ...state, deny: 'reject', fail: 'open' });

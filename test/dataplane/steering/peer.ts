@@ -1,18 +1,24 @@
-/** The far end of Pods.request (pods.ts): a process in a pod's namespace that listens on TCP and UDP port 80 and connects when told to. */
+/**
+ * The far end of Pods.request (pods.ts): a process in a pod's namespace that listens on TCP and UDP
+ * port 80 and connects on command.
+ */
 import { createSocket } from 'node:dgram';
 import { connect, createServer } from 'node:net';
 
 const PORT = 80;
 
 export interface Request {
-  /** `flood`: UDP datagrams without end. */
+  /** `flood`: an endless stream of UDP datagrams. */
   readonly protocol: 'tcp' | 'udp' | 'flood';
   readonly address: string;
-  /** How long to wait for silence. */
+  /** How long to wait before reporting silence, in ms. */
   readonly patience: number;
 }
 
-/** 'answered', 'silence', or the code of the error that came back (ECONNREFUSED for a TCP reset, EHOSTUNREACH or EACCES for ICMP). */
+/**
+ * 'answered', 'silence', or the error code (ECONNREFUSED for a TCP reset, EHOSTUNREACH or EACCES
+ * for ICMP).
+ */
 export type Outcome = string;
 
 function tcp({ address, patience }: Request, done: (outcome: Outcome) => void): void {
@@ -40,7 +46,7 @@ function udp({ address, patience }: Request, done: (outcome: Outcome) => void): 
   socket.connect(PORT, address, () => socket.send('?'));
 }
 
-/** Done when the first has left; the others follow until the process ends. */
+/** Calls `done` once the first datagram has left. The others follow until the process ends. */
 function flood({ address }: Request, done: (outcome: Outcome) => void): void {
   const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
   socket.connect(PORT, address, () => {

@@ -1,4 +1,7 @@
-/** Pods behind a node, as network namespaces, for tests of what the kernel does with forwarded packets under our rules. */
+/**
+ * Pods behind a node, as network namespaces, for tests of how the kernel forwards packets under our
+ * rules.
+ */
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { Netns } from '../../../src/sys/netns.ts';
@@ -7,14 +10,14 @@ import type { Outcome, Request } from './peer.ts';
 
 /** Long enough for a machine under load to answer. */
 const PATIENCE_MS = patience(10_000);
-/** Long enough for a packet that was not dropped to come back; that it was dropped shows in the counters too. */
+/** Long enough for an undropped packet's reply. Counters show a drop too. */
 const SILENCE_MS = 150;
 
 export const root = process.getuid?.() === 0;
-/** Appended to the name of what is skipped. */
+/** Appended to the names of skipped tests. */
 export const needsRoot = root ? '' : ' (needs root: skipped)';
 
-/** The output of a shell command in a namespace. */
+/** Returns the output of a shell command in a namespace. */
 export function shell(netns: Netns, command: string, input = ''): string {
   const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
   return netns.run(() => execFileSync('sh', ['-ec', command], { encoding: 'utf8', input, env, stdio: 'pipe' }));
@@ -22,7 +25,7 @@ export function shell(netns: Netns, command: string, input = ''): string {
 
 export type PodName = 'a' | 'b' | 'c';
 
-/** 10.1.N.2 and fd00:N::2, N being 1 for a, 2 for b, 3 for c. */
+/** Returns 10.1.N.2 or fd00:N::2, N being 1 for a, 2 for b, 3 for c. */
 export function addressOf(pod: PodName, family: 4 | 6): string {
   const number = ' abc'.indexOf(pod);
   return family === 4 ? `10.1.${number}.2` : `fd00:${number}::2`;
@@ -60,7 +63,10 @@ export class Pods {
     return new Pods(node, pods);
   }
 
-  /** What comes of a TCP connection or a UDP datagram from one pod to port 80 of another, or of the first of a flood that goes on. `silence` is waited for only shortly. */
+  /**
+   * Returns the outcome of a TCP connection or a UDP datagram from one pod to port 80 of another,
+   * or of the first datagram of a flood. With `silence` it waits only briefly.
+   */
   async request(
     from: PodName,
     to: PodName,

@@ -7,7 +7,7 @@ import { Netns } from '../../../src/sys/netns.ts';
 import { nftQueue, STATE, withoutNftQueue } from './kinds.ts';
 import { needsRoot, root, shell } from './pods.ts';
 
-/** Where these tools are not installed. */
+/** A system on which these tools are not installed. */
 function without(tools: RegExp, inner: System): System {
   return {
     read: inner.read,
@@ -32,14 +32,14 @@ describe.skipIf(!root)(`choosing a kind of steering${needsRoot}`, () => {
     expect((await chooseSteering('iptables', { system: system(netns) })).kind).toBe('iptables');
   });
 
-  test('copies are tried as they are needed: no kind has to be able to queue', async () => {
+  test('copies are tried as copies: no kind needs to be able to queue', async () => {
     const needs = { deny: 'drop', offload: true, copiesTo: 100 } as const;
     expect((await chooseSteering('auto', { system: system(netns), needs })).kind).toBe('nftables');
     expect((await chooseSteering('iptables', { system: system(netns), needs })).kind).toBe('iptables');
   });
 
   test.skipIf(nftQueue)(
-    'where nftables has no queue, auto takes iptables, and asking for nftables says what is missing',
+    'without a queue in nftables, auto takes iptables, and asking for nftables reports what is missing',
     async () => {
       expect((await chooseSteering('auto', { system: system(netns) })).kind).toBe('iptables');
       const refused = expect(chooseSteering('nftables', { system: system(netns) })).rejects;
@@ -51,7 +51,7 @@ describe.skipIf(!root)(`choosing a kind of steering${needsRoot}`, () => {
     },
   );
 
-  test('where nftables works, auto takes it', async () => {
+  test('auto takes nftables if it works', async () => {
     const works = nftQueue ? system(netns) : withoutNftQueue(system(netns));
     expect((await chooseSteering('auto', { system: works })).kind).toBe('nftables');
     expect((await chooseSteering('nftables', { system: works })).kind).toBe('nftables');
@@ -61,7 +61,7 @@ describe.skipIf(!root)(`choosing a kind of steering${needsRoot}`, () => {
     const losesFirstPackets = true;
     const works = () => (nftQueue ? system(netns) : withoutNftQueue(system(netns)));
 
-    test('nftables judges them before routing; for others, and where copies are handed over, it does not', async () => {
+    test('nftables judges them before routing, but not for other kernels or copies', async () => {
       const copies = { deny: 'drop', offload: true, copiesTo: 100 } as const;
       expect(await chooseSteering('auto', { system: works(), losesFirstPackets })).toMatchObject({
         beforeRouting: true,
@@ -71,7 +71,7 @@ describe.skipIf(!root)(`choosing a kind of steering${needsRoot}`, () => {
       expect(auditing).toMatchObject({ kind: 'nftables', beforeRouting: false });
     });
 
-    test('that has no fib, nftables steers without it', async () => {
+    test('without fib, nftables steers but does not judge before routing', async () => {
       const whole = works();
       const withoutFib: System = {
         read: whole.read,
@@ -85,13 +85,13 @@ describe.skipIf(!root)(`choosing a kind of steering${needsRoot}`, () => {
       expect(await surveySteering(withoutFib)).toMatchObject({ chosen: 'nftables', beforeRouting: false });
     });
 
-    test('iptables cannot', async () => {
+    test('iptables cannot judge them before routing', async () => {
       const steering = await chooseSteering('iptables', { system: system(netns), losesFirstPackets });
       expect(steering.beforeRouting).toBe(false);
     });
   });
 
-  test('where both work, auto adopts the kind that is in place', async () => {
+  test('auto adopts the kind that is in place if both work', async () => {
     const works = nftQueue ? system(netns) : withoutNftQueue(system(netns));
     const iptables = await chooseSteering('iptables', { system: works });
     await iptables.apply(STATE);
@@ -102,11 +102,11 @@ describe.skipIf(!root)(`choosing a kind of steering${needsRoot}`, () => {
     await nftables.remove();
   });
 
-  test('where nft is not installed, auto takes iptables', async () => {
+  test('auto takes iptables if nft is not installed', async () => {
     expect((await chooseSteering('auto', { system: without(/^nft$/, system(netns)) })).kind).toBe('iptables');
   });
 
-  test('where neither is installed, it says what to install', async () => {
+  test('if neither is installed, the error says what to install', async () => {
     const bare = without(/^(nft|ip6?tables.*)$/, system(netns));
     await expect(chooseSteering('auto', { system: bare })).rejects.toMatchObject({
       code: 'TOOL_MISSING',
@@ -114,12 +114,12 @@ describe.skipIf(!root)(`choosing a kind of steering${needsRoot}`, () => {
     });
   });
 
-  test('where ipset is not installed, iptables is refused', async () => {
+  test('iptables is refused without ipset', async () => {
     const refused = expect(chooseSteering('iptables', { system: without(/^ipset$/, system(netns)) })).rejects;
     await refused.toMatchObject({ code: 'TOOL_MISSING', hint: 'install the package ipset' });
   });
 
-  test('where a kernel lacks a target, iptables is refused and what the trial had made is gone', async () => {
+  test('iptables is refused if the kernel lacks a target, and the trial’s rules are removed', async () => {
     const inner = system(netns);
     const lacking: System = {
       read: inner.read,
@@ -137,7 +137,7 @@ test('a command that does not exist is a missing tool', async () => {
   await expect(system().run('podfence-no-such-tool', [])).rejects.toMatchObject({ code: 'TOOL_MISSING' });
 });
 
-test('a command that fails without reading its input gives its own words, not those of the pipe', async () => {
+test('a command that fails without reading its input reports its own message, not the broken pipe', async () => {
   const long = 'x'.repeat(1 << 20);
   await expect(system().run('sh', ['-c', 'echo why >&2; exit 3'], long)).rejects.toMatchObject({
     message: 'sh -c echo why >&2; exit 3: why',

@@ -1,4 +1,4 @@
-/** Changes of the rules by other software, as the kernel tells them, and putting the rules in place again by what was told. */
+/** Changes that other software makes to the rules, as the kernel reports them, and their repair. */
 import { describe, expect, test } from 'vitest';
 import { Netns } from '../../../src/sys/netns.ts';
 import { type Command, kinds, recording, STATE } from './kinds.ts';
@@ -25,7 +25,7 @@ const IPTABLES = [
     by: 'nft delete table ip security',
     what: [/table security: chain .* is gone/, /table security: the jump .* is gone/],
   },
-  // Gone and there again.
+  // Removed and added again.
   {
     by: 'iptables-nft -t security -D FORWARD -j PODFENCE-FORWARD; iptables-nft -t security -A FORWARD -j PODFENCE-FORWARD',
     what: [],
@@ -44,7 +44,7 @@ describe.skipIf(!root)(`what other software does to the rules${needsRoot}`, () =
     .flatMap((kind) => (kind.name.startsWith('iptables') ? IPTABLES : NFTABLES).map((each) => ({ ...kind, ...each })));
 
   test.each(cases)(
-    '$name: "$by" is told at once and undone, by one run of a tool a family',
+    '$name: "$by" is reported at once and repaired, by one run of a tool a family',
     async ({ make, by, what }) => {
       using node = Netns.create();
       const commands: Command[] = [];
@@ -65,7 +65,7 @@ describe.skipIf(!root)(`what other software does to the rules${needsRoot}`, () =
     },
   );
 
-  test.each(kinds.filter(({ skipped }) => !skipped))('$name: what it does itself is not told', async ({ make }) => {
+  test.each(kinds.filter(({ skipped }) => !skipped))('$name: its own changes are not reported', async ({ make }) => {
     using node = Netns.create();
     const steering = make(node);
     let told = 0;
@@ -79,7 +79,7 @@ describe.skipIf(!root)(`what other software does to the rules${needsRoot}`, () =
     steering.unwatch();
   });
 
-  test('is not told of the legacy variant of iptables, which says so', async () => {
+  test('is not reported for legacy iptables, and the steering says so', async () => {
     using node = Netns.create();
     const legacy = kinds.find(({ name }) => name.includes('legacy'));
     const steering = legacy?.make(node);

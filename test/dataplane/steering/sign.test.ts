@@ -1,4 +1,4 @@
-/** The sign beside the rules, and what the next agent makes of it. */
+/** The sign beside the rules, and what the next agent concludes from it. */
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { findPredecessor } from '../../../src/dataplane/steering/predecessor.ts';
 import { system } from '../../../src/dataplane/steering/run.ts';
@@ -12,14 +12,14 @@ describe('a sign', () => {
   const nft = (...elem: readonly unknown[]) =>
     JSON.stringify({ nftables: [{ metainfo: {} }, { set: { name: 'steered4' } }, { set: { name: 'sign', elem } }] });
 
-  it('is read from what ipset saves', () => {
+  it('is parsed from the output of ipset save', () => {
     const entry = 'add podfence-sign 127.0.0.1 timeout 2147472 comment "judging"\n';
     expect(parseIpsetSign(CREATED + entry)).toEqual({ word: 'judging', secondsAgo: 11 });
     expect(parseIpsetSign(CREATED)).toBeUndefined();
     expect(parseIpsetSign(CREATED + entry.replace('judging', 'singing'))).toBeUndefined();
   });
 
-  it('is read from what nft lists', () => {
+  it('is parsed from nft’s JSON', () => {
     const elem = { val: '127.0.0.1', timeout: 2_147_483, expires: 2_147_480, comment: 'stopped' };
     expect(parseNftSign(nft({ elem }))).toEqual({ word: 'stopped', secondsAgo: 3 });
     expect(parseNftSign(nft())).toBeUndefined();
@@ -35,7 +35,7 @@ describe.skipIf(!root)(`an earlier agent${needsRoot}`, () => {
   });
   afterEach(() => netns.close());
 
-  test('is not found where nothing is', async () => {
+  test('is not found if there are no rules', async () => {
     expect(await findPredecessor(system(netns))).toBeUndefined();
   });
 
@@ -68,12 +68,12 @@ describe.skipIf(!root)(`an earlier agent${needsRoot}`, () => {
         expect(shell(netns, 'ipset list -name; nft list tables inet')).not.toContain('podfence');
       });
 
-      test('that hands over copies, or packets with --fail open, drops nothing while it is gone', async () => {
+      test('that only copied, or ran with --fail open, drops nothing while it is gone', async () => {
         await make(netns).apply({ ...STATE, copiesTo: 100 });
         expect((await findPredecessor(system(netns)))?.meanwhile).toBe('passed');
         await make(netns).apply({ ...STATE, fail: 'open' });
         expect((await findPredecessor(system(netns)))?.meanwhile).toBe('passed');
-        // The queue is none where it was replaced.
+        // Where the kernel has no queue for nftables, another rule takes its place.
         if (name.includes('replaced')) return;
         await make(netns).apply(STATE);
         expect((await findPredecessor(system(netns)))?.meanwhile).toBe('dropped');

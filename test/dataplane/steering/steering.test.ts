@@ -1,4 +1,7 @@
-/** What every kind of steering puts into a real kernel, and takes out again: read back with the tools' own listings. */
+/**
+ * What every kind of steering writes into a real kernel and removes again, read back with the
+ * tools' own listings.
+ */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SteeringKind, SteeringState } from '../../../src/dataplane/steering/state.ts';
 import { Netns } from '../../../src/sys/netns.ts';
@@ -14,7 +17,10 @@ const state: SteeringState = {
 
 const SETS = 'sets:';
 
-/** All rules of all kinds, with their handles, and all sets. Counters of packets and the order of a set's addresses aside. */
+/**
+ * Returns all rules of all kinds with their handles, and all sets, without packet counters and the
+ * order of a set's addresses.
+ */
 function everything(netns: Netns): string {
   const saves = ['iptables-nft-save', 'ip6tables-nft-save', 'iptables-legacy-save', 'ip6tables-legacy-save'];
   const saved = shell(netns, `nft -a list ruleset; ${saves.join('; ')}; echo '${SETS}'; ipset save`);
@@ -26,12 +32,14 @@ function everything(netns: Netns): string {
   return [text.replace(/packets \d+ bytes \d+|\[\d+:\d+\]|^#.*\n/gm, ''), ...sets].join('\n');
 }
 
-/** The same without what depends on the order in which it was made: handles, and the order of chains. */
+/**
+ * Returns the same without what depends on the order of creation: handles, and the order of chains.
+ */
 function contents(netns: Netns): string[] {
   const text = everything(netns).replace(/ # handle \d+/g, '');
   const end = text.search(/^\*/m);
   const chains = text.slice(0, end).split(/\n\n|\n(?=table)|(?<=^table.*\n)|\n(?=\})/m);
-  // A chain's rules keep their order, for the sort is stable.
+  // A chain's rules keep their order, because the sort is stable.
   const chainOf = (line: string) => /^-A \S+/.exec(line)?.[0] ?? line;
   const lines = text.slice(end).split('\n');
   return [...chains.map((chain) => chain.trim()).sort(), ...lines.sort((a, b) => compare(chainOf(a), chainOf(b)))];
@@ -41,7 +49,10 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Where iptables has been used before, its empty tables are there: to tell them from what steering leaves. */
+/**
+ * Creates foreign rules, and iptables' empty tables, which exist once iptables has been used. They
+ * must not count as left by steering.
+ */
 const FOREIGN = `
   for v in nft legacy; do for f in iptables ip6tables; do $f-$v-restore --noflush <<END
 *mangle
@@ -67,7 +78,7 @@ add chain inet foreign forward { type filter hook forward priority -150; }
 add rule inet foreign forward meta mark 7 counter drop
 END`;
 
-/** What other software does to rules that are not its own, and what is said of it then. */
+/** What other software does to podfence's rules, and the damage that is then reported. */
 const FLUSHES: Readonly<Record<SteeringKind, Readonly<Record<string, readonly string[]>>>> = {
   nftables: {
     'nft flush ruleset': ['nftables, table inet podfence is gone'],
@@ -100,7 +111,7 @@ const FLUSHES: Readonly<Record<SteeringKind, Readonly<Record<string, readonly st
   },
 };
 
-/** What a first apply of each state installs, by kind: made once. */
+/** What a first apply of each state installs, by kind. Cached. */
 const installed = new Map<string, readonly string[]>();
 
 async function firstApply({ name, make }: Kind, applied: SteeringState): Promise<readonly string[]> {
@@ -128,7 +139,7 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
     const { name, skipped, make } = kind;
     describe.skipIf(skipped)(name, () => {
       test.each<Partial<SteeringState>>([{}, { copiesTo: 100 }, { copiesTo: 100, offload: false }])(
-        'a second apply, by another process, of the same state writes nothing: with %o',
+        'a second apply of the same state by another process writes nothing: with %o',
         async (other) => {
           await make(netns).apply({ ...state, ...other });
           const before = everything(netns);
@@ -143,7 +154,7 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
         },
       );
 
-      test('what was applied is in place until somebody else takes a part of it away, whatever rules stand before it', async () => {
+      test('no damage is found until other software removes a part, whatever rules come first', async () => {
         const steering = make(netns);
         await steering.apply(state);
         shell(netns, 'iptables -t mangle -I FORWARD -m mark --mark 0x7 -j ACCEPT');
@@ -175,7 +186,7 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
         expect(contents(netns)).toEqual(await firstApply(kind, state));
       });
 
-      test('foreign rules and sets stay as they are, and after remove nothing else is there', async () => {
+      test('foreign rules and sets stay unchanged, and remove leaves nothing else', async () => {
         const before = everything(netns);
         const steering = make(netns);
         await steering.apply(state);
@@ -227,7 +238,7 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
         expect(contents(netns)).toEqual(before);
       });
 
-      test('what could not be put back is still missing, until it is', async () => {
+      test('a failed repair stays reported until it succeeds', async () => {
         let fails = false;
         const steering = make(netns, (inner) => ({
           run: (command, args, input) => {
@@ -252,7 +263,7 @@ describe.skipIf(!root)(`rules and sets in the kernel${needsRoot}`, () => {
         await expect(make(netns).setSteered([], [])).rejects.toMatchObject({ code: 'NOT_APPLIED' });
       });
 
-      // Not one nftables from the other: to steering they are the same.
+      // The two nftables kinds do not take over from each other: to steering they are the same.
       const others = kinds.filter((each) => each.name.slice(0, 8) !== 'nftables' || !name.startsWith('nftables'));
       for (const other of others.filter((each) => each.name !== name && !each.skipped))
         test(`takes over from ${other.name}: its own rules are in force before the others go`, async () => {

@@ -1,4 +1,4 @@
-/** What counts as an answer, and what counts as delivered. */
+/** What counts as answered, and what counts as delivered. */
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Host, Topology } from '../../../src/lab/topology.ts';
@@ -25,7 +25,7 @@ describeAsRoot('an attempt', () => {
       'node',
       [1, 2, 3].map((n) => [`10.244.0.${n}`, `fd00:10:244::${n}`]),
     );
-    // Fewer than the attempts of each test, so that they come in two waves.
+    // Fewer than the attempts of each test, so that they run in two waves.
     traffic = new Traffic(4);
     const failures = await traffic.listen(
       pods.flatMap(({ netns, addresses }, i) =>
@@ -41,7 +41,7 @@ describeAsRoot('an attempt', () => {
     topology?.close();
   });
 
-  /** Everything from pod 0 to pod 1, in all protocols and families. */
+  /** Returns the outcomes of attempts from pod 0 to pod 1, in all protocols and families. */
   async function outcomes(expectAnswer: boolean) {
     const [from, to] = pods as [Host, Host];
     const specs = FAMILIES.flatMap(({ address }) =>
@@ -63,7 +63,7 @@ describeAsRoot('an attempt', () => {
     return (await traffic.attempt(specs, TIMING)).map(({ answered, delivered }) => ({ answered, delivered }));
   }
 
-  /** With a rule in the node's FORWARD chain of both families. */
+  /** Runs `action` with a rule in the node's FORWARD chain of both families. */
   async function withRule<T>(
     table: string,
     rule: (address: (pod: number) => string) => string,
@@ -98,7 +98,7 @@ describeAsRoot('an attempt', () => {
     expect(await withRule('filter', drop, () => outcomes(true))).toEqual(expected);
   });
 
-  test('whose answers are dropped was delivered, by TCP to a listener that never heard of it', async () => {
+  test('whose replies are dropped was delivered, by TCP too, though the listener never learns of it', async () => {
     const drop = (address: (pod: number) => string) => `FORWARD -s ${address(1)} -d ${address(0)} -j DROP`;
     const expected = Array(6).fill({ answered: false, delivered: true });
     expect(await withRule('filter', drop, () => outcomes(false))).toEqual(expected);
@@ -111,7 +111,7 @@ describeAsRoot('an attempt', () => {
     expect(results.map(({ answered }) => answered)).toEqual(Array(6).fill(false));
   });
 
-  test('that is rejected ends at once, whatever its patience', async () => {
+  test('that is rejected ends at once, however long it may wait', async () => {
     const reject = (address: (pod: number) => string) => `FORWARD -s ${address(0)} -d ${address(1)} -p udp -j REJECT`;
     const results = await withRule('filter', reject, () => outcomes(true));
     expect(results.map(({ answered }) => answered)).toEqual([true, false, true, true, false, true]);

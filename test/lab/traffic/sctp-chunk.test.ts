@@ -5,7 +5,7 @@ test('the checksum is CRC32c: the check value of its catalogue entry', () => {
   expect(crc32c(new TextEncoder().encode('123456789'))).toBe(0xe3069283);
 });
 
-test('INIT and INIT ACK come back as they were written', () => {
+test('INIT and INIT ACK are read as they were written', () => {
   const init = {
     sourcePort: 1,
     destinationPort: 65_535,
@@ -23,7 +23,7 @@ test('INIT and INIT ACK come back as they were written', () => {
   }
 });
 
-test('an INIT is laid out as RFC 9260 has it', () => {
+test('an INIT has the layout of RFC 9260', () => {
   const bytes = encodeSctp({
     sourcePort: 0x1234,
     destinationPort: 80,
@@ -36,7 +36,7 @@ test('an INIT is laid out as RFC 9260 has it', () => {
   expect([...bytes.subarray(12, 20)]).toEqual([1, 0, 0, 20, 1, 2, 3, 4]);
 });
 
-test('a changed, a cut and another chunk is none', () => {
+test('a changed or truncated chunk, and one of another type, is rejected', () => {
   const bytes = encodeSctp({
     sourcePort: 1,
     destinationPort: 2,
