@@ -1,12 +1,15 @@
-/** What is to be reached on the development machine in one run. `row` is the name of the row in the benchmark's file. */
+/**
+ * What one run on the development machine should reach. `row` is the name of the row in the
+ * benchmark's file.
+ */
 import type { Bound } from './harness/result.ts';
 
-/** Without a bound it is a figure that the table shows. */
+/** A target without a bound is a figure that the table shows. */
 export interface Target extends Bound {
   readonly bench: string;
   readonly row: string;
   readonly unit: string;
-  /** What the table of bench/README.md calls it. */
+  /** Its name in the table of bench/README.md. */
   readonly what: string;
 }
 
@@ -43,7 +46,7 @@ export const TARGETS: readonly Target[] = [
     bench: 'filter',
     row: 'allocated, all kinds of packet',
     unit: 'bytes/million packets',
-    // Looking at the heap leaves a number or two of its own.
+    // Reading the heap itself allocates a number or two.
     what: 'allocation on the packet path (an object for each of a thousand packets would be 16,000)',
     atMost: 1000,
   },
@@ -220,7 +223,7 @@ export const TARGETS: readonly Target[] = [
   { bench: 'change', row: 'change to enforcement, p99', unit: 'ms', what: 'change to enforcement, p99', atMost: 100 },
 ];
 
-/** @returns undefined where the row has no target */
+/** @returns undefined if the row has no target */
 export function targetOf(bench: string, row: string): Target | undefined {
   return TARGETS.find((target) => target.bench === bench && target.row === row);
 }

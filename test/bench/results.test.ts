@@ -83,7 +83,7 @@ describe('the file of a result', () => {
     'is no result when it holds %s',
     (text) => {
       writeFileSync(join(folder, 'compile.json'), text);
-      expect(() => readResult(folder, 'compile')).toThrow(/compile\.json is no result/);
+      expect(() => readResult(folder, 'compile')).toThrow(/compile\.json is not a result/);
     },
   );
 });
@@ -96,10 +96,10 @@ describe('the reference run', () => {
 
   test('has no quick results', () => {
     writeResult(folder, completed('compile', true, MEASURED));
-    expect(() => readReference(folder, ['compile'])).toThrow(/compile\.json is of a quick run/);
+    expect(() => readReference(folder, ['compile'])).toThrow(/compile\.json is from a quick run/);
   });
 
   test('is not nothing', () => {
-    expect(() => readReference(folder, ['compile'])).toThrow('holds no results');
+    expect(() => readReference(folder, ['compile'])).toThrow('contains no results');
   });
 });
