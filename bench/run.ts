@@ -1,4 +1,7 @@
-/** `npm run bench [-- OPTIONS] [NAME...]`: runs benchmarks one after the other, prints their tables and writes their files. */
+/**
+ * `npm run bench [-- OPTIONS] [NAME...]`: runs benchmarks one after the other, prints their tables
+ * and writes their files.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

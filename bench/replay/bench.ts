@@ -1,4 +1,7 @@
-/** `npm run bench replay`: recorded captures, from the file to the summary, by the command as users run it. */
+/**
+ * `npm run bench replay`: recorded captures, from the file to the summary, by the command as users
+ * run it.
+ */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
