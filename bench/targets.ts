@@ -74,7 +74,7 @@ export const TARGETS: readonly Target[] = [
     bench: 'queue',
     row: 'connections/s, two cores, queue floor / kernel with conntrack',
     unit: 'ratio',
-    what: 'what the queue itself leaves of them, whoever answers',
+    what: 'connections/s, queue floor',
   },
   {
     bench: 'queue',
@@ -86,7 +86,7 @@ export const TARGETS: readonly Target[] = [
     bench: 'queue',
     row: 'connections/s, one core, queue floor / kernel with conntrack',
     unit: 'ratio',
-    what: 'what the queue itself leaves of them on one core',
+    what: 'connections/s, queue floor, everything on one core',
   },
   {
     bench: 'queue',
@@ -99,7 +99,7 @@ export const TARGETS: readonly Target[] = [
     bench: 'queue',
     row: 'UDP packets/s, queue floor / kernel only',
     unit: 'ratio',
-    what: 'what one queue itself leaves of them, whoever answers',
+    what: 'UDP packets/s through one queue, queue floor',
   },
   {
     bench: 'queue',
@@ -144,13 +144,13 @@ export const TARGETS: readonly Target[] = [
     bench: 'queue',
     row: 'added to the first packet, p50, two cores, 500 a second, offload',
     unit: 'us',
-    what: 'added to the first packet where few come, p50',
+    what: 'added to the first packet, 500 a second, p50',
   },
   {
     bench: 'queue',
     row: 'added to the first packet, p99, two cores, 500 a second, offload',
     unit: 'us',
-    what: 'added to the first packet where few come, p99',
+    what: 'added to the first packet, 500 a second, p99',
   },
   { bench: 'compile', row: 'full compile', unit: 'ms', what: 'full compile of the large cluster', atMost: 2000 },
   {
@@ -164,7 +164,7 @@ export const TARGETS: readonly Target[] = [
     bench: 'compile',
     row: 'one event, p99 of the slowest kind, without sweeping selectors',
     unit: 'ms',
-    what: 'one event on it, p99 on the main thread (new selectors of much of the cluster apart)',
+    what: 'one event on it, p99 on the main thread (without new selectors of much of the cluster)',
     atMost: 2,
   },
   {
@@ -177,7 +177,7 @@ export const TARGETS: readonly Target[] = [
     bench: 'compile',
     row: 'a sweeping selector, longest turn, p99 of the slowest kind',
     unit: 'ms',
-    what: 'of that the main thread at a stretch, p99',
+    what: 'its longest time on the main thread without a pause, p99',
     atMost: 2,
   },
   {

@@ -16,7 +16,7 @@ export interface Turn {
 }
 
 const PROCESS = new URL('./stream-process.ts', import.meta.url);
-/** What has not happened after this many ms never happens. */
+/** How long a change may take to show in the streams, in ms. */
 const PATIENCE = 15_000;
 
 export class ProbingStreams implements Disposable {

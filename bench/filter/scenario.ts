@@ -14,7 +14,7 @@ import type { RuleTable } from '../../src/policy/rule-table.ts';
 export interface Scenario {
   readonly policies: number;
   readonly pods: number;
-  /** Flows in the table, which they fill. */
+  /** Number of flows in the table; they fill it. */
   readonly flows: number;
 }
 

@@ -25,7 +25,7 @@ export const TWO_CORES: Placement = { name: 'two cores', client: 0, server: 1, a
 const twoCores: Requirement = () =>
   availableParallelism() >= 2 ? undefined : 'needs two cores: it keeps the pods on one, and then on two';
 
-/** What measuring pairs of pods in these placements requires. */
+/** Requirements for measuring pairs of pods in these placements. */
 export const placedPairs: Requirement = () =>
   requirement(
     rootOnLinux,

@@ -5,10 +5,10 @@ import { type Outcome, Rounds } from './rounds.ts';
 
 export interface Sizes {
   readonly rounds: number;
-  /** Of each throughput measurement. */
+  /** Length of each throughput measurement. */
   readonly seconds: number;
   readonly roundTrips: number;
-  /** Of first packets, and of TCP handshakes. */
+  /** Number of first packets, and of TCP handshakes. */
   readonly firstPackets: number;
 }
 

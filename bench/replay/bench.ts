@@ -20,7 +20,7 @@ const LENGTH = 100;
 
 interface Parameters {
   readonly packets: number;
-  /** How many times longer the file is whose memory is compared to the first. */
+  /** Length of a second file as a multiple of the first, to compare the memory that both take. */
   readonly longer: number;
   readonly rounds: number;
 }
