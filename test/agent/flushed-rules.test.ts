@@ -53,7 +53,7 @@ describeAsRoot('Rules that other software removes', () => {
     expect(delivered).toBeLessThanOrEqual(BOUND);
     await friend.expectNothingLost();
     await expectCut(stranger);
-    // By then the kernel has reported the agent's own changes, which it did not repair.
+    // By now the kernel has reported the agent's own changes, and the agent has ignored them.
     const again = agent.log.length;
     await world.onNode('sh', '-c', command);
     await repaired(agent, again);

@@ -215,7 +215,7 @@ export const FAULTS: readonly Fault[] = [
           await world.api.call('sendToWatches', `${JSON.stringify(event)}\n`, kind);
         }
       }
-      // The next list removes objects that do not exist.
+      // The next list removes objects that only these events contained.
       await world.api.call('compact');
       await world.api.call('cutWatches');
     },

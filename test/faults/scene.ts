@@ -249,7 +249,7 @@ export class Scene implements AsyncDisposable {
     });
   }
 
-  /** By the agent's own metrics. */
+  /** Throws unless the agent's metrics show this many policies and no pending change. */
   async #inForce(policies: number): Promise<void> {
     const metrics = await this.agent.metrics();
     if (metrics.sum('podfence_policies') !== policies || metrics.sum('podfence_pending_change_age_seconds') > 0)
