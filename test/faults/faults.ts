@@ -130,7 +130,8 @@ export const FAULTS: readonly Fault[] = [
     },
     long: true,
     async meet(scene) {
-      // A running tool repairs the first flush, which counts; the repair of the second has to wait.
+      // A tool that already runs repairs the first flush, which counts. The second repair has to
+      // wait.
       const repairs = (await scene.agent.status()).steeringRepairs;
       await scene.withTools('case $0 in *restore) exit 1;; esac', async () => {
         for (let i = 0; i < 2; i++) {

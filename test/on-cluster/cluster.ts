@@ -62,7 +62,6 @@ export class Cluster {
     await this.kubectl(['apply', '-f', '-', ...args], { input: manifest });
   }
 
-  /** Returns an object. */
   async get(kind: string, name: string, namespace?: string): Promise<ApiObject> {
     const where = namespace === undefined ? [] : ['-n', namespace];
     return JSON.parse(await this.kubectl(['get', kind, name, ...where, '-o', 'json'], { quiet: true })) as ApiObject;

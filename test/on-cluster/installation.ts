@@ -68,7 +68,10 @@ function containerOf(pod: ApiObject | undefined): ContainerStatus | undefined {
   return (pod?.status.containerStatuses as readonly ContainerStatus[] | undefined)?.[0];
 }
 
-/** Returns the time since which a node's agent enforces, by its log, in ms; NaN if the log does not say. */
+/**
+ * Returns the time since which a node's agent enforces, by its log, in ms; NaN if the log does not
+ * say.
+ */
 export async function enforcingSince(cluster: Cluster, node: string): Promise<number> {
   const agent = (await cluster.agents()).get(node)?.metadata.name ?? '';
   const lines = (await cluster.kubectl(['-n', 'podfence-system', 'logs', agent])).trim().split('\n');

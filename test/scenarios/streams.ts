@@ -126,7 +126,8 @@ export abstract class Stream implements Disposable {
 
   /**
    * Returns how many of the messages that both sides send from now on arrive within the time in
-   * which they would. Only here a test has to wait and see: that nothing arrives is no event.
+   * which they would. Only here must a test wait and see, because no event reports that nothing
+   * arrives.
    */
   async watch(): Promise<Passage> {
     const since = this.moment();
