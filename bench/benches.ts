@@ -1,4 +1,7 @@
-/** All benchmarks, in the order in which they run: what is quick and needs no root comes first. See harness/bench.ts for what one is. */
+/**
+ * All benchmarks, in the order in which they run: quick ones that need no root come first.
+ * harness/bench.ts defines what a benchmark is.
+ */
 import type { Bench } from './harness/bench.ts';
 
 export interface BenchEntry {
@@ -33,7 +36,7 @@ export const BENCHES: Readonly<Record<string, BenchEntry>> = {
     load: () => import('./wire/bench.ts'),
   },
   change: {
-    summary: 'from an event at the API server to the first packet that fares by it, with 10,000 policies',
+    summary: 'from an event at the API server to the first packet it affects, with 10,000 policies',
     load: () => import('./change/bench.ts'),
   },
   watch: {

@@ -1,4 +1,7 @@
-/** `npm run bench [-- OPTIONS] [NAME...]`: runs benchmarks one after the other, prints their tables and writes their files. */
+/**
+ * `npm run bench [-- OPTIONS] [NAME...]`: runs benchmarks one after the other, prints their tables
+ * and writes their files.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,13 +18,13 @@ import type { BenchResult } from './harness/result.ts';
 import { completed, readReference, readResult, writePlot, writeResult } from './harness/results.ts';
 import { missingTargets, originOf, resultTable } from './harness/terminal.ts';
 
-/** Of the reference run. */
+/** The reference run. */
 const RESULTS = fileURLToPath(new URL('results', import.meta.url));
 /** Not in the repository. */
 const QUICK_RESULTS = join(RESULTS, 'quick');
-/** It shows the table of targets. */
+/** Contains the table of targets. */
 const DOCUMENT = fileURLToPath(new URL('README.md', import.meta.url));
-/** What a benchmark may take to clean up after Ctrl-C, in ms. */
+/** How long a benchmark may clean up after Ctrl-C, in ms. */
 const CLEANUP_MS = 15_000;
 
 interface Options {
@@ -37,17 +40,17 @@ const progress = new Progress();
 const interrupt = new AbortController();
 
 const program = new Command('npm run bench --')
-  .description('Measures speed and scale; all benchmarks, or those that are named. Nothing is asserted.')
+  .description('Measures speed and scale; all benchmarks, or the named ones. Nothing is asserted.')
   .argument('[name...]', Object.keys(BENCHES).join(', '))
-  .option('--quick', 'a run of seconds, to see that it works; its figures are rough', false)
+  .option('--quick', 'a short run of seconds, to see that it works; its figures are rough', false)
   .option('--minutes <number>', 'how long soak runs (default: 60)', minutes)
   .option(
     '--out <folder>',
-    'where NAME.json and NAME.svg go (default: bench/results; of a quick run bench/results/quick)',
+    'where NAME.json and NAME.svg go (default: bench/results; for quick runs bench/results/quick)',
   )
-  .option('--list', 'say what there is, and what each needs that this machine has not', false)
-  .option('--report', 'run nothing; write the table of targets into bench/README.md from the files', false)
-  .option('--plot', 'run nothing; draw the plots of the files again', false)
+  .option('--list', 'list the benchmarks, and what this machine lacks for each', false)
+  .option('--report', 'run nothing; write the table of targets into bench/README.md from the result files', false)
+  .option('--plot', 'run nothing; draw the plots again from the result files', false)
   .exitOverride()
   .action(async (names: string[], options: Options) => {
     checkNames(names);
@@ -64,7 +67,8 @@ for (const [signal, code] of [
 ] as const) {
   process.on(signal, () => {
     progress.clear();
-    // The second time at once: children end with us, and files are there as a whole or not at all.
+    // The second signal exits at once: children end with this process, and files are complete or
+    // absent.
     if (interrupt.signal.aborted) process.exit(code);
     interrupt.abort(new Error(`ended by ${signal}`));
     process.exitCode = code;
@@ -78,10 +82,10 @@ try {
   progress.clear();
   process.exitCode = interrupt.signal.aborted ? (process.exitCode ?? ExitCode.interrupted) : explain(error);
 }
-// Whatever a benchmark left open (a socket, a timer) does not keep the command.
+// Sockets or timers that a benchmark left open do not keep the command running.
 if (interrupt.signal.aborted) process.exit();
 
-/** @throws InputError for a name that is none, with the nearest that is */
+/** @throws InputError for an unknown name, with the nearest known one */
 function checkNames(names: readonly string[]): void {
   const known = Object.keys(BENCHES);
   for (const name of names) {
@@ -99,11 +103,13 @@ function minutes(text: string): number {
   return number;
 }
 
-/** @throws InputError where a quick run would take the place of the reference run */
+/** @throws InputError if a quick run would overwrite the reference run */
 function folderOf({ out, quick }: Options): string {
   if (out === undefined) return quick ? QUICK_RESULTS : RESULTS;
   if (quick && resolve(out) === RESULTS)
-    throw new InputError(`${out} holds the reference run, and figures of a quick run are rough: give another folder`);
+    throw new InputError(
+      `${out} contains the reference run, and figures of a quick run are rough: give another folder`,
+    );
   return out;
 }
 
@@ -122,7 +128,10 @@ async function list(): Promise<void> {
   }
 }
 
-/** What cannot run here is said and left out; only where it was asked for by name is that an error. Gives the exit code. */
+/**
+ * Reports and skips what cannot run here; that is an error only if it was asked for by name.
+ * Returns the exit code.
+ */
 async function runAll(names: readonly string[], options: Options, folder: string): Promise<number> {
   const wanted = Object.keys(BENCHES).filter((name) => names.length === 0 || names.includes(name));
   let code: number = ExitCode.ok;
@@ -141,7 +150,7 @@ async function runAll(names: readonly string[], options: Options, folder: string
 
 async function runOne(name: string, bench: Bench, { quick, minutes }: Options, folder: string): Promise<void> {
   const { signal } = interrupt;
-  // As it was when the code was loaded: somebody may commit meanwhile.
+  // Before the run: a commit made meanwhile does not count.
   const machine = describeMachine();
   const measured = await bench.run({
     quick,
@@ -175,14 +184,14 @@ function reportTargets(folder: string): void {
   const results = readReference(folder, Object.keys(BENCHES));
   const table = targetTable(results);
   if (mixedCommits(results))
-    console.error('bench: these results come from different commits, or from files that are in none');
+    console.error('bench: these results come from different commits, or from code that is in no commit');
   writeFileSync(DOCUMENT, withTable(readFileSync(DOCUMENT, 'utf8'), table));
   console.log(`${relative('', DOCUMENT)}: table of targets written`);
 }
 
-/** Says what went wrong and gives the exit code. */
+/** Prints what went wrong and returns the exit code. */
 function explain(error: unknown): number {
-  // Commander has said it.
+  // Commander has printed it.
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.badInput;
   if (error instanceof InputError) {
     console.error(`bench: ${error.message}`);

@@ -1,12 +1,15 @@
-/** What is to be reached on the development machine in one run. `row` is the name of the row in the benchmark's file. */
+/**
+ * What one run on the development machine should reach. `row` is the name of the row in the
+ * benchmark's file.
+ */
 import type { Bound } from './harness/result.ts';
 
-/** Without a bound it is a figure that the table shows. */
+/** A target without a bound is a figure that the table shows. */
 export interface Target extends Bound {
   readonly bench: string;
   readonly row: string;
   readonly unit: string;
-  /** What the table of bench/README.md calls it. */
+  /** Its name in the table of bench/README.md. */
   readonly what: string;
 }
 
@@ -43,7 +46,7 @@ export const TARGETS: readonly Target[] = [
     bench: 'filter',
     row: 'allocated, all kinds of packet',
     unit: 'bytes/million packets',
-    // Looking at the heap leaves a number or two of its own.
+    // Reading the heap itself allocates a number or two.
     what: 'allocation on the packet path (an object for each of a thousand packets would be 16,000)',
     atMost: 1000,
   },
@@ -71,7 +74,7 @@ export const TARGETS: readonly Target[] = [
     bench: 'queue',
     row: 'connections/s, two cores, queue floor / kernel with conntrack',
     unit: 'ratio',
-    what: 'what the queue itself leaves of them, whoever answers',
+    what: 'connections/s, queue floor',
   },
   {
     bench: 'queue',
@@ -83,7 +86,7 @@ export const TARGETS: readonly Target[] = [
     bench: 'queue',
     row: 'connections/s, one core, queue floor / kernel with conntrack',
     unit: 'ratio',
-    what: 'what the queue itself leaves of them on one core',
+    what: 'connections/s, queue floor, everything on one core',
   },
   {
     bench: 'queue',
@@ -96,7 +99,7 @@ export const TARGETS: readonly Target[] = [
     bench: 'queue',
     row: 'UDP packets/s, queue floor / kernel only',
     unit: 'ratio',
-    what: 'what one queue itself leaves of them, whoever answers',
+    what: 'UDP packets/s through one queue, queue floor',
   },
   {
     bench: 'queue',
@@ -141,13 +144,13 @@ export const TARGETS: readonly Target[] = [
     bench: 'queue',
     row: 'added to the first packet, p50, two cores, 500 a second, offload',
     unit: 'us',
-    what: 'added to the first packet where few come, p50',
+    what: 'added to the first packet, 500 a second, p50',
   },
   {
     bench: 'queue',
     row: 'added to the first packet, p99, two cores, 500 a second, offload',
     unit: 'us',
-    what: 'added to the first packet where few come, p99',
+    what: 'added to the first packet, 500 a second, p99',
   },
   { bench: 'compile', row: 'full compile', unit: 'ms', what: 'full compile of the large cluster', atMost: 2000 },
   {
@@ -161,7 +164,7 @@ export const TARGETS: readonly Target[] = [
     bench: 'compile',
     row: 'one event, p99 of the slowest kind, without sweeping selectors',
     unit: 'ms',
-    what: 'one event on it, p99 on the main thread (new selectors of much of the cluster apart)',
+    what: 'one event on it, p99 on the main thread (without new selectors of much of the cluster)',
     atMost: 2,
   },
   {
@@ -174,7 +177,7 @@ export const TARGETS: readonly Target[] = [
     bench: 'compile',
     row: 'a sweeping selector, longest turn, p99 of the slowest kind',
     unit: 'ms',
-    what: 'of that the main thread at a stretch, p99',
+    what: 'its longest time on the main thread without a pause, p99',
     atMost: 2,
   },
   {
@@ -220,7 +223,7 @@ export const TARGETS: readonly Target[] = [
   { bench: 'change', row: 'change to enforcement, p99', unit: 'ms', what: 'change to enforcement, p99', atMost: 100 },
 ];
 
-/** @returns undefined where the row has no target */
+/** @returns undefined if the row has no target */
 export function targetOf(bench: string, row: string): Target | undefined {
   return TARGETS.find((target) => target.bench === bench && target.row === row);
 }

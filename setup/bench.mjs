@@ -1,18 +1,21 @@
-/** What of `npm run bench` has to be known before anything is installed: which benchmarks there are, and flags that npm has kept for itself. */
+/**
+ * What has to be known of `npm run bench` before anything is installed: which benchmarks exist, and
+ * which flags npm consumed itself.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Benchmarks that send no real packets. */
 const IN_MEMORY = ['filter', 'compile', 'replay', 'package'];
 
-/** Flags after which nothing is measured. */
+/** Flags with which nothing is measured. */
 const WITHOUT_RUN = ['--help', '-h', '--list', '--report', '--plot'];
 const WITH_VALUE = ['--out', '--minutes'];
-/** Every flag of bench/run.ts that npm does not have itself. */
+/** Every flag of bench/run.ts that npm does not define itself. */
 const FLAGS = ['quick', 'list', 'report', 'plot', 'out', 'minutes'];
 
 /**
- * Do the arguments ask for a benchmark that sends packets through network namespaces?
+ * Whether the arguments ask for a benchmark that sends packets through network namespaces.
  * @param {readonly string[]} args
  */
 export function benchSendsPackets(args) {
@@ -22,7 +25,7 @@ export function benchSendsPackets(args) {
 }
 
 /**
- * What is wrong with the arguments, complete, for people; undefined where nothing is.
+ * Returns the complete message about what is wrong with the arguments; undefined if nothing is.
  * @param {string} root folder of the checkout
  * @param {readonly string[]} args
  * @param {NodeJS.ProcessEnv} env
@@ -33,7 +36,7 @@ export function benchMistake(root, args, env) {
   if (kept.length > 0) {
     const said = kept.map((flag) => `--${flag}`).join(' and ');
     const meant = asMeant(known, args, kept, env).join(' ');
-    return `npm kept ${said} for itself. Flags come behind "--":\n\n    npm run bench -- ${meant}`;
+    return `npm kept ${said} for itself. Flags go after "--":\n\n    npm run bench -- ${meant}`;
   }
   const unknown = namesIn(args).find((name) => !known.includes(name));
   if (unknown === undefined) return undefined;
@@ -41,7 +44,7 @@ export function benchMistake(root, args, env) {
 }
 
 /**
- * In the order in which they run.
+ * Returns the benchmarks' names in the order in which they run.
  * @param {string} root folder of the checkout
  */
 function benchNames(root) {
@@ -50,8 +53,9 @@ function benchNames(root) {
 }
 
 /**
- * The arguments with the flags that npm kept. It takes every flag that it does not know for one without a value, or else the next word for the value
- * of any: what is then left over is no benchmark.
+ * Returns the arguments together with the flags that npm consumed. npm either takes an unknown flag
+ * for one without a value, or takes the next word as its value. A word left over that is no
+ * benchmark is therefore a value.
  * @param {readonly string[]} known
  * @param {readonly string[]} args
  * @param {readonly string[]} kept

@@ -1,4 +1,7 @@
-/** `npm run build`: the publishable package in dist/, as JavaScript with the types of the library. */
+/**
+ * `npm run build`: builds the publishable package into dist/, as JavaScript with the types of the
+ * library.
+ */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { runInForeground } from './child.mjs';
@@ -10,7 +13,7 @@ import { localCommand } from './npm.mjs';
 /**
  * @param {Pick<Checkout, 'root' | 'env'>} checkout
  * @param {readonly string[]} [_args]
- * @param {string} [dist] where the package goes
+ * @param {string} [dist] the folder to build into
  * @returns {Promise<number>} exit code
  */
 export async function build({ root, env }, _args = [], dist = join(root, 'dist')) {

@@ -1,4 +1,7 @@
-/** Child processes: captured while setting up, in the foreground for the command itself; signals and exit codes of both. */
+/**
+ * Child processes: set-up captures their output, the command itself runs in the foreground. Both
+ * kinds share the handling of signals and exit codes.
+ */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -7,7 +10,10 @@ import { SetupError } from './output.mjs';
 /** @typedef {'SIGINT' | 'SIGTERM' | 'SIGHUP'} ForwardedSignal */
 /** @typedef {{ cwd?: string, env?: NodeJS.ProcessEnv }} ChildOptions */
 
-/** npm passes a signal on to its script on top of what the script got itself: the same signal again within this time (ms) is one. */
+/**
+ * npm forwards a signal to its script, which may have received it already. The same signal again
+ * within this time (ms) counts once.
+ */
 const SAME_SIGNAL_MS = 500;
 
 /** @type {import('node:child_process').ChildProcess | undefined} */
@@ -17,8 +23,9 @@ let received;
 let receivedAt = 0;
 
 /**
- * From here on a signal ends us only after the running child has ended. Without a child it ends us at once, by `process.exit`, so that
- * exit handlers clean up.
+ * Installs the signal handlers. From here on a signal ends this process only after the running
+ * child has ended. Without a child it ends it at once, by `process.exit`, so that exit handlers
+ * clean up.
  */
 export function watchSignals() {
   for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']))
@@ -35,8 +42,9 @@ function receive(signal) {
 }
 
 /**
- * Is our process group the terminal's foreground group? Then Ctrl-C reaches the child without us, and passing it on would make two of it.
- * proc(5), /proc/PID/stat: the fields after the last parenthesis are state, ppid, pgrp, session, tty_nr, tpgid.
+ * Whether our process group is the terminal's foreground group. If it is, Ctrl-C reaches the child
+ * directly, and forwarding it would deliver it twice. In /proc/PID/stat, the fields after the last
+ * parenthesis are state, ppid, pgrp, session, tty_nr, tpgid (proc(5)).
  */
 function terminalSignalsChild() {
   try {
@@ -48,7 +56,8 @@ function terminalSignalsChild() {
 }
 
 /**
- * The fields of /proc/PID/stat from the state on; the command name before them may hold spaces and parentheses.
+ * Returns the fields of /proc/PID/stat from the state on. The command name before them may contain
+ * spaces and parentheses.
  * @param {string} stat
  */
 export function statFields(stat) {
@@ -56,7 +65,7 @@ export function statFields(stat) {
 }
 
 /**
- * A shell's exit code for a process that a signal ended.
+ * Returns a shell's exit code for a process that a signal ended.
  * @param {NodeJS.Signals} signal
  */
 function exitCodeOf(signal) {
@@ -64,7 +73,8 @@ function exitCodeOf(signal) {
 }
 
 /**
- * Runs a command with our standard input and output. Gives its exit code, 128 + n when signal n ended it.
+ * Runs a command with our standard input and output. Returns its exit code, or 128 + n if signal n
+ * ended it.
  * @param {string} command
  * @param {readonly string[]} args
  * @param {ChildOptions} [options]
@@ -76,7 +86,8 @@ export async function runInForeground(command, args, options = {}) {
 }
 
 /**
- * Runs a command without input and collects what it prints, standard error included. Where a signal came meanwhile, we exit with it.
+ * Runs a command without input and collects its output, standard error included. If a signal
+ * arrives meanwhile, this process exits with its code.
  * @param {string} command
  * @param {readonly string[]} args
  * @param {ChildOptions} [options]
@@ -115,7 +126,7 @@ function ended(child, command, args) {
 }
 
 /**
- * The command as one could type it.
+ * Returns the command as a user would type it.
  * @param {string} command
  * @param {readonly string[]} args
  */

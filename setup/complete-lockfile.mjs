@@ -1,7 +1,8 @@
 /**
- * `npm run lockfile`, after `npm install PACKAGE`: names in package-lock.json the optional packages of every platform. npm leaves out
- * those that the registry it asked does not have (a mirror may lack other platforms' builds), and `npm ci` then refuses the lockfile
- * everywhere. The entries have no checksum, as nobody has seen the packages; npm looks at one only on the platform it is for.
+ * `npm run lockfile`, after `npm install PACKAGE`: adds the optional packages of every platform to
+ * package-lock.json. npm leaves out those that its registry does not have (a mirror may lack other
+ * platforms' builds), and `npm ci` then refuses the lockfile everywhere. The added entries have no
+ * checksum, because the packages were not downloaded; npm checks an entry only on its own platform.
  */
 import './oldest-node.mjs';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -22,11 +23,14 @@ import { fileURLToPath } from 'node:url';
  */
 /** @typedef {{ packages: Record<string, LockedPackage> }} Lockfile */
 
-/** `biome-darwin-arm64`, `binding-linux-x64-musl`: Node's names for system and processor, then perhaps the C library. */
+/**
+ * `biome-darwin-arm64`, `binding-linux-x64-musl`: Node's names for system and processor, sometimes
+ * followed by the C library.
+ */
 const PLATFORM = /(aix|android|darwin|freebsd|linux|netbsd|openbsd|openharmony|sunos|win32)-([a-z0-9]+)(?:-([a-z]+))?$/;
 
 /**
- * Optional packages that others ask for and that have no entry.
+ * Returns the optional dependencies that have no entry of their own.
  * @param {Lockfile} lockfile
  * @returns {{ name: string, version: string, dev: boolean }[]}
  */

@@ -1,15 +1,15 @@
 /**
- * The declarations that the library ships: those that TypeScript can reach from its entry. All
- * others are internal.
+ * The declarations that the library ships: those that TypeScript reaches from its entry. All others
+ * are internal.
  */
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** Imports, re-exports and import types of files beside it, as tsc writes them. */
+/** Imports, re-exports and import types with a relative path, as tsc writes them. */
 const RELATIVE_IMPORT = /\b(?:from|import)\s*\(?\s*['"](\.[^'"]+)\.[jt]s['"]/g;
 
 /**
- * Removes every `*.d.ts` of a built package that its entry does not lead to.
+ * Removes every `*.d.ts` of a built package that its entry does not reach.
  * @param {string} dist folder of the built package
  * @param {string} entry the declarations of the package's entry, below `dist`
  */

@@ -1,6 +1,6 @@
 /**
- * Tools of tests that come as Go modules. They are built where there is Go; elsewhere their tests
- * are skipped by name.
+ * Test tools that are Go modules. Set-up builds them if Go is installed; otherwise their tests are
+ * skipped by name.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,8 +21,8 @@ const TOOLS = [
 ];
 
 /**
- * The tools that are neither on the PATH nor built; none where there is no Go to build them with.
- * @param {string} cache folder of what set-up has made
+ * Returns the tools that are neither on the PATH nor built; none if there is no Go to build them.
+ * @param {string} cache set-up's folder
  * @param {string} path folders to look in, as in PATH
  * @returns {readonly GoTool[]}
  */
@@ -32,9 +32,9 @@ export function missingGoTools(cache, path) {
 }
 
 /**
- * A tool's binary, if there is one.
+ * Returns the path of a tool's binary, if there is one.
  * @param {string} name
- * @param {string} cache folder of what set-up has made
+ * @param {string} cache set-up's folder
  * @param {string} path folders to look in, as in PATH
  * @returns {string | undefined}
  */
@@ -45,7 +45,7 @@ export function findGoTool(name, cache, path) {
 }
 
 /**
- * The command that builds a tool where `findGoTool` looks for it.
+ * Returns the command that builds a tool where `findGoTool` looks for it.
  * @param {GoTool} tool
  * @param {string} cache
  */

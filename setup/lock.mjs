@@ -1,4 +1,7 @@
-/** One set-up at a time in a checkout: a lock file that names the process, so that one left by a killed process is recognised. */
+/**
+ * Allows one set-up at a time in a checkout, by a lock file that names its process, so that the
+ * lock of a killed process is recognised.
+ */
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,8 +11,8 @@ import { say } from './output.mjs';
 const RETRY_MS = 200;
 
 /**
- * Does the work while holding the lock. Waits for a live holder; takes the lock of a dead one. The lock is also given back when the
- * process exits in the middle.
+ * Runs `work` while holding the lock. Waits for a live holder, and takes over the lock of a dead
+ * one. The lock is also released if the process exits early.
  * @template T
  * @param {string} path the lock file
  * @param {() => Promise<T>} work
@@ -47,7 +50,10 @@ export async function withLock(path, work) {
   }
 }
 
-/** A hard link appears with its content, in one step, and only where nothing is. */
+/**
+ * Takes the lock if it is free. A hard link appears in one step and with its content, and only if
+ * the path does not exist.
+ */
 function tryLink(/** @type {string} */ own, /** @type {string} */ path) {
   try {
     linkSync(own, path);
@@ -68,7 +74,8 @@ function readHolder(path) {
 }
 
 /**
- * Removes a dead holder's lock. Somebody else may have done so and hold the lock by now: then what was taken away is put back.
+ * Removes a dead holder's lock. If another process already removed it and holds the lock now, that
+ * process's lock is put back.
  * @param {string} path
  * @param {string} holder
  * @param {string} own
@@ -85,8 +92,8 @@ function takeAway(path, holder, own) {
 }
 
 /**
- * A process as `PID START`: process numbers are used again, a number with its start time is not. The start is in clock ticks from boot
- * (proc(5), field 22 of /proc/PID/stat), `-` where that is not known.
+ * Returns a process as `PID START`: the kernel reuses a PID, but not together with a start time.
+ * START is in clock ticks since boot (proc(5), field 22 of /proc/PID/stat), `-` if unknown.
  * @param {number} pid
  */
 export function identityOf(pid) {
@@ -102,7 +109,7 @@ function processStat(pid) {
   }
 }
 
-/** @param {string} identity what `identityOf` gave */
+/** @param {string} identity as `identityOf` returned it */
 function isAlive(identity) {
   const pid = Number(identity.split(' ')[0]);
   if (!Number.isInteger(pid) || pid <= 0) return false;
@@ -111,6 +118,6 @@ function isAlive(identity) {
   } catch (error) {
     if (/** @type {NodeJS.ErrnoException} */ (error).code === 'ESRCH') return false;
   }
-  // A zombie has ended; in a container nobody may ever collect it.
+  // A zombie has ended; in a container it may never be reaped.
   return identityOf(pid) === identity && processStat(pid)?.[0] !== 'Z';
 }

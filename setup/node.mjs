@@ -1,14 +1,17 @@
-/** The Node that runs podfence: the machine's where it is new enough, else the official build that npm carries as a package. */
+/**
+ * The Node that runs podfence: the machine's if it is new enough, otherwise the official build,
+ * which comes as an npm package.
+ */
 import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { runCaptured } from './child.mjs';
 import { installExactly } from './npm.mjs';
 import { elapsed, SetupError, say } from './output.mjs';
 
-/** Runs TypeScript sources as they are (`engines` in package.json). */
+/** The oldest Node that runs the TypeScript sources as they are (`engines` in package.json). */
 export const OLDEST_MAJOR = 24;
 
-/** Of the Node that set-up downloads. */
+/** The version that set-up downloads. */
 export const VERSION = '24.21.0';
 
 /** The packages by platform, with the checksums that npm verifies. */
@@ -27,13 +30,14 @@ const BUILDS = /** @type {Record<string, { name: string, integrity: string } | u
  * @typedef {object} NodeRuntime
  * @property {string} binary path of `node`
  * @property {string} version without the `v`
- * @property {string | undefined} headers folder that holds `include/node`, for packages that compile something
+ * @property {string | undefined} headers folder with `include/node`, for packages that compile
+ * something
  */
 
 /**
- * The Node to use, if it is there already.
+ * Returns the Node to use, if it is installed already.
  * @param {string} folder where a downloaded Node lives
- * @param {{ version?: string, platform?: string }} [machine] the Node of the machine
+ * @param {{ version?: string, platform?: string }} [machine] this machine's Node
  * @returns {NodeRuntime | undefined}
  */
 export function readyNode(folder, { version = process.versions.node, platform = currentPlatform() } = {}) {
@@ -63,7 +67,8 @@ function downloadedNode(folder, name) {
 }
 
 /**
- * Downloads Node into the folder. It is put together beside it and moved there when it runs, so that a folder that exists is complete.
+ * Downloads Node into the folder. It is unpacked beside the folder and moved there only after it
+ * has run, so that a folder that exists is complete.
  * @param {string} folder
  * @returns {Promise<NodeRuntime>}
  * @throws {SetupError}

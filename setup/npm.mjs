@@ -1,4 +1,7 @@
-/** npm: which one to call, the project's packages as the lockfile has them, and a single package by its checksum. */
+/**
+ * npm: finds it, installs the project's packages from the lockfile, and installs a single package
+ * by its checksum.
+ */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, dirname, join } from 'node:path';
@@ -7,13 +10,17 @@ import { elapsed, SetupError, say } from './output.mjs';
 
 /** @typedef {import('./node.mjs').NodeRuntime} NodeRuntime */
 
-/** Errors are shown (the project's .npmrc silences npm), adverts are not, and development packages come whatever NODE_ENV says. */
+/**
+ * Shows errors (the project's .npmrc silences npm) but no adverts, and installs development
+ * packages whatever NODE_ENV is.
+ */
 const CI = ['ci', '--loglevel=error', '--no-audit', '--no-fund', '--include=dev', '--include=optional'];
 
 const ADVICE = 'check the network and the npm registry (`npm ping --loglevel=notice`), then run the same command again';
 
 /**
- * What node_modules was made from: the same stamp means that nothing is to be done.
+ * Returns a stamp of what node_modules is installed from: with the same stamp there is nothing to
+ * do.
  * @param {string} lockfile content of package-lock.json
  * @param {string} nodeVersion
  * @param {string} [platform]
@@ -23,7 +30,7 @@ export function packagesStamp(lockfile, nodeVersion, platform = `${process.platf
 }
 
 /**
- * Are the packages of the lockfile installed, by and for this Node?
+ * Whether set-up installed the lockfile's packages for this Node.
  * @param {string} root of the checkout
  * @param {NodeRuntime} node
  */
@@ -33,7 +40,7 @@ export function packagesReady(root, node) {
 }
 
 /**
- * Did somebody install the packages of the lockfile by hand? npm lists what it installed in
+ * Whether the lockfile's packages are installed, even by hand. npm lists what it installed in
  * node_modules/.package-lock.json. Optional packages may be missing.
  * @param {string} root of the checkout
  */
@@ -48,7 +55,7 @@ export function packagesInstalled(root) {
 }
 
 /**
- * Installs what the lockfile says.
+ * Installs the packages of the lockfile.
  * @param {string} root of the checkout
  * @param {NodeRuntime} node
  * @throws {SetupError}
@@ -56,7 +63,7 @@ export function packagesInstalled(root) {
 export async function installPackages(root, node) {
   const since = Date.now();
   say('installing npm packages (npm ci)');
-  // Gone before npm touches anything: an interrupted installation must not look finished.
+  // Removed before npm changes anything: an interrupted installation must not look complete.
   rmSync(stampPath(root), { force: true });
   await npm(CI, root, npmEnvironment(node), 'could not install the npm packages', node.binary);
   writeFileSync(stampPath(root), currentStamp(root, node));
@@ -64,7 +71,7 @@ export async function installPackages(root, node) {
 }
 
 /**
- * Installs one package, checked against its checksum, into a folder.
+ * Installs one package into a folder and verifies its checksum.
  * @param {string} folder
  * @param {{ name: string, version: string, integrity: string }} pinned
  * @throws {SetupError}
@@ -88,10 +95,10 @@ export async function installExactly(folder, { name, version, integrity }) {
  * @param {string} cwd
  * @param {NodeJS.ProcessEnv} env
  * @param {string} failure
- * @param {string} binary of the Node that is to run npm
+ * @param {string} binary the Node that runs npm
  */
 async function npm(args, cwd, env, failure, binary) {
-  // Inside `npm run` npm says where it is; anything else there (yarn, pnpm) is not npm.
+  // Inside `npm run`, npm_execpath names npm, or another package manager (yarn, pnpm).
   const script = process.env.npm_execpath;
   const known = script !== undefined && basename(script) === 'npm-cli.js' && existsSync(script);
   const { ok, output } = known
@@ -101,9 +108,10 @@ async function npm(args, cwd, env, failure, binary) {
 }
 
 /**
- * npm and what it starts run under this Node, and node-gyp compiles against its headers: a nodedir of the user's own configuration
- * would be another Node's. A distribution's Node trusts the certificates of the system (a company's proxy is often among them), the
- * official build only does when told.
+ * Returns the environment in which npm and its children run under this Node, and node-gyp compiles
+ * against its headers: a nodedir in the user's configuration belongs to another Node. A
+ * distribution's Node trusts the system's certificates (often including a company proxy's); the
+ * official build does so only when told to.
  * @param {NodeRuntime} node
  */
 function npmEnvironment(node) {
@@ -126,7 +134,7 @@ function currentStamp(root, node) {
 }
 
 /**
- * A command that an installed package brings.
+ * Returns the path of a command of an installed package.
  * @param {string} root of the checkout
  * @param {string} name
  */

@@ -1,7 +1,7 @@
 /**
- * Ends the process, in one sentence, under a Node on which set-up itself does not run. It is
- * imported before all other modules. Under a newer Node that is too old for podfence set-up
- * downloads one.
+ * Exits with a one-sentence message under a Node too old for set-up itself. Imported before all
+ * other modules. If Node is new enough for set-up but too old for podfence, set-up downloads a
+ * newer one.
  */
 
 const OLDEST_MAJOR = 18;

@@ -1,4 +1,7 @@
-/** What set-up says to people: short lines on standard error, so that standard output stays the command's own. */
+/**
+ * Set-up's messages for people: short lines on standard error. Standard output belongs to the
+ * command.
+ */
 
 /** @param {string} line */
 export function say(line) {
@@ -6,19 +9,19 @@ export function say(line) {
 }
 
 /**
- * Seconds since a moment, for people.
+ * Returns the seconds since a moment, for people.
  * @param {number} since `Date.now()` of the moment
  */
 export function elapsed(since) {
   return `${((Date.now() - since) / 1000).toFixed(1)} s`;
 }
 
-/** Something that set-up could not do. The message is complete: it is shown without a stack. */
+/** A failed step of set-up. The message is complete: it is shown without a stack. */
 export class SetupError extends Error {
   /**
-   * @param {string} what what failed, in one line
-   * @param {{ command?: string, output?: string, advice?: string }} [more] the command as one could type it, all it printed (an excerpt is shown), what
-   *   the user can do
+   * @param {string} what the failure, in one line
+   * @param {{ command?: string, output?: string, advice?: string }} [more] the command as a user
+   * would type it, its whole output (an excerpt is shown), what the user can do
    */
   constructor(what, { command, output, advice } = {}) {
     const lines = [what];
@@ -31,7 +34,8 @@ export class SetupError extends Error {
 }
 
 /**
- * The end of what a command printed, and the beginning: npm gives the cause first and many lines of usage after it.
+ * Returns the beginning and the end of a command's output: npm prints the cause first, then many
+ * lines of usage.
  * @param {string} output
  */
 function excerpt(output, first = 5, last = 15) {

@@ -1,14 +1,17 @@
-/** What set-up is about to install: one line names it before anything is, or a refusal does. */
+/**
+ * What set-up is about to install. One line names it before anything is installed, or a refusal
+ * lists it.
+ */
 import { commandLine } from './child.mjs';
 import { installCommand } from './go-tools.mjs';
 import { OLDEST_MAJOR, VERSION } from './node.mjs';
 import { SetupError } from './output.mjs';
 
 /**
- * What is missing on this machine.
+ * Everything that is missing on this machine.
  * @typedef {object} Plan
  * @property {readonly import('./system-packages.mjs').SystemPackage[]} systemPackages
- * @property {boolean} node Node is too old, and another is downloaded
+ * @property {boolean} node whether Node is too old, so that another is downloaded
  * @property {boolean} npmPackages
  * @property {readonly import('./go-tools.mjs').GoTool[]} goTools
  */
@@ -16,7 +19,7 @@ import { SetupError } from './output.mjs';
 /**
  * Whether set-up may install what is missing: `PODFENCE_SETUP=no` forbids it.
  * @param {NodeJS.ProcessEnv} env
- * @throws {SetupError} for another value: a typing error must not install anything
+ * @throws {SetupError} for any other value: a typing error must not install anything
  */
 export function mayInstall({ PODFENCE_SETUP: value = '' }) {
   if (!['', 'yes', 'no'].includes(value)) {
@@ -34,7 +37,7 @@ export function isComplete({ systemPackages, node, npmPackages, goTools }) {
 }
 
 /**
- * One line that names everything that set-up is about to install.
+ * Returns one line that names everything that set-up is about to install.
  * @param {Plan} plan
  */
 export function describePlan(plan) {
@@ -49,9 +52,9 @@ export function describePlan(plan) {
 }
 
 /**
- * The refusal to install: what is missing, and the commands that install it by hand.
+ * Returns the refusal to install: what is missing, and the commands that install it by hand.
  * @param {Plan} plan
- * @param {string} cache folder of what set-up has made
+ * @param {string} cache set-up's folder
  */
 export function refusal(plan, cache) {
   const { systemPackages, node, npmPackages, goTools } = plan;

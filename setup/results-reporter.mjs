@@ -1,4 +1,7 @@
-/** A vitest reporter: names the skipped tests with the reason, and leaves the counts for `npm test` in the file it is told. */
+/**
+ * A vitest reporter: lists the skipped tests with their reasons, and writes the counts for `npm
+ * test` to the file that PODFENCE_TEST_RESULTS names.
+ */
 import { writeFileSync } from 'node:fs';
 
 /** @typedef {{ passed: number, failed: number, skipped: number }} Results */
@@ -20,7 +23,8 @@ export default class ResultsReporter {
 }
 
 /**
- * A file that fails outside its tests (it cannot be loaded, a hook throws) counts as one failure.
+ * Counts the results. A file that fails outside its tests (it cannot be loaded, a hook throws)
+ * counts as one failure.
  * @param {readonly TestModule[]} modules
  * @param {number} failuresElsewhere
  * @returns {{ results: Results, skipped: string[] }} the skipped tests with file, name and reason

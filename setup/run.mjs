@@ -1,7 +1,9 @@
 /**
- * `node setup/run.mjs demo|podfence|test|fuzz|faults|test:cluster|test:kernel|bench|build|manifests [ARGS]`: makes a checkout ready (system packages, a Node that is new enough, npm
- * packages) and runs the command. Plain JavaScript without packages, because nothing is installed yet and the Node may be an old one
- * (18 or newer). What is ready is recognised by a few files and one checksum; only missing things are installed, and named.
+ * `node setup/run.mjs demo|podfence|test|fuzz|faults|test:cluster|test:kernel|bench|build|manifests
+ * [ARGS]`: makes the checkout ready (system packages, a new enough Node, npm packages) and runs the
+ * command. Plain JavaScript without packages, because nothing is installed yet and Node may be old
+ * (18 or newer). A few files and one checksum show what is ready; set-up installs only what is
+ * missing, and names it.
  */
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,7 +45,8 @@ const PATH = withAdminFolders(process.env.PATH);
  * @typedef {object} Checkout
  * @property {string} root folder of the checkout
  * @property {string} node path of the Node binary
- * @property {NodeJS.ProcessEnv} env environment in which `node` and administrators' commands are found
+ * @property {NodeJS.ProcessEnv} env environment with `node` and administrators' commands on its
+ * PATH
  */
 
 /** @type {Record<string, (checkout: Checkout, args: readonly string[]) => Promise<number>>} */
@@ -65,7 +68,7 @@ const WORDS = {
 };
 
 /**
- * The command line.
+ * Runs podfence's command line.
  * @param {Checkout} checkout
  * @param {readonly string[]} args
  */
@@ -74,9 +77,9 @@ function podfence(checkout, args) {
 }
 
 /**
- * Runs a source file in the folder in which the user typed the command: npm changes to the checkout's.
+ * Runs a source file in the folder where the user typed the command: npm changes to the checkout's.
  * @param {Checkout} checkout
- * @param {string} file inside the checkout
+ * @param {string} file relative to the checkout
  * @param {readonly string[]} args
  */
 function runSource({ root, node, env }, file, args) {
@@ -85,7 +88,7 @@ function runSource({ root, node, env }, file, args) {
 }
 
 /**
- * Does the command send packets through network namespaces? Then it needs the system's commands.
+ * Whether the command sends packets through network namespaces, and so needs the system's commands.
  * @param {string} word
  * @param {readonly string[]} args
  */
@@ -112,16 +115,18 @@ async function prepare(word, args) {
   const node = readyNode(NODE_FOLDER);
   const ready = node !== undefined && !plan.npmPackages ? node : await withLock(join(CACHE, 'setup.lock'), install);
   const path = dirname(ready.binary) + delimiter + PATH;
-  // The agent takes every variable of this prefix for a setting of its own.
+  // The agent reads every variable with this prefix as a setting of its own.
   const { PODFENCE_SETUP: _, ...env } = process.env;
-  // Processes of one command, and of the next, take over what was compiled: without it each start spends half a second more on types.
+  // The processes of this command and of later ones share compiled code: without it each start
+  // spends half a second more on stripping types.
   return { root: ROOT, node: ready.binary, env: { NODE_COMPILE_CACHE: COMPILED, ...env, PATH: path } };
 }
 
 /**
  * @param {string} word
  * @param {readonly string[]} args
- * @param {boolean} installs packages that somebody installed by hand will do where set-up may not
+ * @param {boolean} installs whether set-up may install; if not, npm packages installed by hand will
+ * do
  * @returns {import('./plan.mjs').Plan}
  */
 function planFor(word, args, installs) {
@@ -136,7 +141,7 @@ function planFor(word, args, installs) {
   return { systemPackages, node: node === undefined, npmPackages, goTools: wantedGoTools(word) };
 }
 
-/** Looks again first: another process may have done it while we waited for the lock. */
+/** Checks again first: another process may have installed while this one waited for the lock. */
 async function install() {
   const node = readyNode(NODE_FOLDER) ?? (await downloadNode(NODE_FOLDER));
   if (packagesReady(ROOT, node)) return node;
@@ -145,7 +150,10 @@ async function install() {
   return node;
 }
 
-/** What the package that captures is built with, before npm builds it: npm goes without where it cannot, for the package is optional. */
+/**
+ * Installs what npm needs to build the capture package, before npm builds it. npm does without that
+ * package if it cannot build it, because it is optional.
+ */
 async function prepareCapture() {
   const missing = process.platform === 'linux' ? missingForCapture(PATH) : [];
   if (missing.length === 0) return;
@@ -161,8 +169,8 @@ async function prepareCapture() {
 }
 
 /**
- * The system packages that a command wants. Where a system does not have them, the command goes
- * without those that have a `without`, which says what that means.
+ * Returns the system packages that a command wants. On a system that lacks them, the command does
+ * without those that have a `without`, which says what is lost.
  * @param {string} word
  * @param {readonly string[]} args
  * @returns {readonly { missing: MissingPackages, without?: string }[]}
@@ -217,7 +225,7 @@ async function prepareGoTools(word) {
 
 /**
  * @param {MissingPackages} missing
- * @param {string | undefined} without undefined where it is an error to go without them
+ * @param {string | undefined} without what is lost without them; undefined if they are required
  * @throws {SetupError}
  */
 async function installMissing(missing, without) {

@@ -1,6 +1,6 @@
 /**
- * What the scripts of package.json run: run.mjs, unless Node is too old even for set-up. It keeps
- * to what a Node 12 can parse.
+ * The entry of package.json's scripts: runs run.mjs, unless Node is too old even for set-up. It
+ * uses only syntax that Node 12 can parse.
  */
 import './oldest-node.mjs';
 

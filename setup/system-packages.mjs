@@ -1,12 +1,17 @@
-/** The system's own commands that the lab, the steering and the packet tests call, and the Debian packages that bring them. */
+/**
+ * The system commands that the lab, the steering and the packet tests call, and the Debian packages
+ * that provide them.
+ */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { commandLine, runCaptured } from './child.mjs';
 import { elapsed, SetupError, say } from './output.mjs';
 
 /**
- * A package is missing where one of its commands or files is, or, where commands are alternatives, all of them are.
- * @typedef {{ name: string, commands: readonly string[], alternatives?: true, files?: readonly string[], reason: string }} SystemPackage
+ * A package is missing if one of its commands or files is missing; if its commands are
+ * alternatives, only if all of them are.
+ * @typedef {{ name: string, commands: readonly string[], alternatives?: true, files?: readonly
+ * string[], reason: string }} SystemPackage
  */
 
 /** @type {readonly SystemPackage[]} */
@@ -19,7 +24,7 @@ const PACKAGES = [
 ];
 
 /**
- * What only tests need: a browser, of Debian's the smallest, that opens the pages which podfence makes.
+ * Only tests need it: Debian's smallest browser, which opens the pages that podfence generates.
  * @type {SystemPackage}
  */
 const BROWSER = {
@@ -30,7 +35,7 @@ const BROWSER = {
 };
 
 /**
- * What only benchmarks need.
+ * Only benchmarks need these.
  * @type {readonly SystemPackage[]}
  */
 const LOAD_GENERATORS = [
@@ -39,7 +44,7 @@ const LOAD_GENERATORS = [
 ];
 
 /**
- * What only building the npm package `cap` needs, which captures.
+ * Needed only to build the npm package `cap`, which captures packets.
  * @type {readonly SystemPackage[]}
  */
 const CAPTURE_BUILD = [
@@ -55,7 +60,8 @@ const CAPTURE_BUILD = [
 const FAKETIME = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/faketime/libfaketime.so.1`;
 
 /**
- * What only the tests on a real cluster need: the image is built without a container engine, and an agent's clock is made to jump.
+ * Only the tests on a real cluster need these: they build the image without a container engine, and
+ * make an agent's clock jump.
  * @type {readonly SystemPackage[]}
  */
 const CLUSTER = [
@@ -64,20 +70,20 @@ const CLUSTER = [
 ];
 
 /**
- * What only the tests on Debian's own kernel need.
+ * Only the tests on Debian's own kernel need these.
  * @type {readonly SystemPackage[]}
  */
 const KERNEL = [
   { name: 'qemu-system-x86', commands: ['qemu-system-x86_64'], reason: 'test:kernel: an emulated machine' },
-  { name: 'busybox-static', commands: ['busybox'], reason: 'test:kernel: how it starts' },
+  { name: 'busybox-static', commands: ['busybox'], reason: 'test:kernel: the programs of its initramfs' },
   { name: 'kmod', commands: ['modprobe', 'depmod'], reason: "test:kernel: the kernel's modules" },
 ];
 
-/** Where administrators' commands live, whether or not a user's PATH has them. */
+/** Folders of administrators' commands, which a user's PATH may lack. */
 const ADMIN_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
 
 /**
- * A PATH that finds administrators' commands too.
+ * Returns a PATH that also contains the folders of administrators' commands.
  * @param {string | undefined} path
  */
 export function withAdminFolders(path) {
@@ -86,7 +92,7 @@ export function withAdminFolders(path) {
 }
 
 /**
- * The packages of which a command is missing.
+ * Returns the packages of which a command is missing.
  * @param {string} path folders to look in, as in PATH
  * @returns {readonly SystemPackage[]}
  */
@@ -95,7 +101,7 @@ export function missingPackages(path) {
 }
 
 /**
- * As `missingPackages`, for what tests need besides.
+ * Like `missingPackages`, for the browser that tests need in addition.
  * @param {string} path folders to look in, as in PATH
  * @returns {readonly SystemPackage[]}
  */
@@ -104,7 +110,7 @@ export function missingBrowser(path) {
 }
 
 /**
- * As `missingPackages`, for what benchmarks with real packets need besides.
+ * Like `missingPackages`, for what benchmarks with real packets need in addition.
  * @param {string} path folders to look in, as in PATH
  * @returns {readonly SystemPackage[]}
  */
@@ -113,9 +119,9 @@ export function missingLoadGenerators(path) {
 }
 
 /**
- * As `missingPackages`, for what building the optional npm packages needs.
+ * Like `missingPackages`, for what building the optional npm packages needs.
  * @param {string} path folders to look in, as in PATH
- * @param {string} [root] where absolute files are
+ * @param {string} [root] root of the file system
  * @returns {readonly SystemPackage[]}
  */
 export function missingForCapture(path, root = '') {
@@ -123,7 +129,7 @@ export function missingForCapture(path, root = '') {
 }
 
 /**
- * As `missingPackages`, for what tests on a real cluster need besides.
+ * Like `missingPackages`, for what tests on a real cluster need in addition.
  * @param {string} path folders to look in, as in PATH
  * @returns {readonly SystemPackage[]}
  */
@@ -132,7 +138,7 @@ export function missingForCluster(path) {
 }
 
 /**
- * As `missingPackages`, for what tests on Debian's own kernel need besides.
+ * Like `missingPackages`, for what tests on Debian's own kernel need in addition.
  * @param {string} path folders to look in, as in PATH
  * @returns {readonly SystemPackage[]}
  */
@@ -141,7 +147,7 @@ export function missingForKernel(path) {
 }
 
 /**
- * The browser for tests, if there is one.
+ * Returns the path of the browser for tests, if there is one.
  * @param {string} path folders to look in, as in PATH
  */
 export function findBrowser(path) {
@@ -179,7 +185,7 @@ function isExecutable(file) {
   }
 }
 
-/** Why missing packages cannot be installed here; undefined where they can. */
+/** Returns why missing packages cannot be installed here; undefined if they can. */
 export function installObstacle({ platform = process.platform, uid = process.getuid?.(), path = '' } = {}) {
   if (platform !== 'linux') return 'this is not Linux';
   if (uid !== 0) return 'only root can install packages';
@@ -188,7 +194,7 @@ export function installObstacle({ platform = process.platform, uid = process.get
 }
 
 /**
- * One line: what is missing, why it stays so, and what works all the same.
+ * Returns one line: what is missing, why set-up cannot install it, and what works without it.
  * @param {readonly SystemPackage[]} missing
  * @param {string} obstacle
  */
@@ -198,7 +204,7 @@ export function describeMissing(missing, obstacle) {
 }
 
 /**
- * Installs packages with apt-get; says which and why.
+ * Installs packages with apt-get, and prints which and why.
  * @param {readonly SystemPackage[]} missing
  * @param {string} path folders to look for commands in, as in PATH
  * @throws {SetupError}
@@ -210,7 +216,7 @@ export async function installPackages(missing, path) {
   const env = { ...process.env, PATH: path, DEBIAN_FRONTEND: 'noninteractive' };
   const apt = (/** @type {string[]} */ ...args) =>
     runCaptured('apt-get', ['-y', '-q', '-o', 'DPkg::Lock::Timeout=300', ...args], { env });
-  // One broken source among several fails the update, while the lists that did come are often enough.
+  // One broken source among several fails the update; the lists that were fetched are often enough.
   const update = await apt('update');
   let install = await apt('install', '--no-install-recommends', ...names);
   if (install.output.includes('dpkg --configure -a')) {

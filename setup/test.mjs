@@ -1,4 +1,7 @@
-/** `npm test`: the checks of the sources, then the tests. Everything runs, whatever fails, and the last line is the total. */
+/**
+ * `npm test`: the checks of the sources, then the tests. Everything runs even if something fails,
+ * and the last line is the total.
+ */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +21,7 @@ const CHECKS = [
 
 /**
  * @param {Checkout} checkout
- * @param {readonly string[]} args for vitest; with any, only the tests run, without the checks
+ * @param {readonly string[]} args for vitest; with any of them the checks are left out
  * @returns {Promise<number>} exit code
  */
 export async function test(checkout, args) {
@@ -34,7 +37,7 @@ export async function test(checkout, args) {
 }
 
 /**
- * What programs read: alone on the last line.
+ * Returns the total, for programs to read: it stands alone on the last line.
  * @param {Results} results
  */
 export function totalLine({ passed, failed, skipped }) {
@@ -66,7 +69,8 @@ async function runChecks({ root, env }) {
 async function runTests({ root, env }, args) {
   const folder = mkdtempSync(join(tmpdir(), 'podfence-test-'));
   const file = join(folder, 'results.json');
-  // Ours comes first: it names the skipped tests, and vitest's own summary is to follow them.
+  // Our reporter comes first: it lists the skipped tests, and vitest's own summary should follow
+  // that list.
   const output = [`--reporter=${join(root, 'setup', 'results-reporter.mjs')}`];
   if (!args.some((argument) => argument.startsWith('--reporter'))) output.push('--reporter=default');
   if (!process.stdout.isTTY) output.push('--no-color');
@@ -83,7 +87,7 @@ async function runTests({ root, env }, args) {
 
 /**
  * @param {string} file
- * @returns {Results | undefined} undefined where vitest ended without a result
+ * @returns {Results | undefined} undefined if vitest ended without a result
  */
 function readResults(file) {
   try {

@@ -1,4 +1,4 @@
-/** `npm run bench change`: from an event at the API server to the first packet that fares by it. */
+/** `npm run bench change`: from an event at the API server to the first packet that it affects. */
 import { writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AgentWorld } from '../../test/agent/agent-world.ts';
@@ -21,14 +21,17 @@ interface Sizes {
 const SIZES: Sizes = { policies: 10_000, changesOfKind: 200 };
 const QUICK: Sizes = { policies: 10_000, changesOfKind: 3 };
 
-/** Between two changes, in ms: at least so long, and up to twice as long, so that no rhythm of the agent's is met. */
+/**
+ * Pause between two changes in ms: from this up to twice as long, at random, so that it never falls
+ * in step with a rhythm of the agent.
+ */
 const PAUSE = 20;
-/** So long, in s, the kernel remembers each of the probing new flows. */
+/** How long the kernel remembers each new probing flow, in s. */
 const FORGET = 1;
 const AGENT = "the agent's own measure";
 const HISTOGRAM = 'podfence_event_to_enforcement_seconds';
 
-/** Milliseconds of each change. */
+/** Milliseconds that each change took. */
 type Times = Record<StreamName | typeof AGENT, number[]>;
 
 export const bench: Bench = {
@@ -64,9 +67,9 @@ export const bench: Bench = {
         points: cumulative(all(times, name as StreamName)),
       })),
       notes: [
-        'From when the event is sent to the API server, in another process, to when the first packet was sent that fares by it. The first row is the slowest kind on the slower stream.',
-        `Of ${sizes.changesOfKind} changes of a kind p99 is the ${sizes.changesOfKind < 101 ? 'slowest' : `number ${Math.ceil(0.99 * sizes.changesOfKind)} by time`}; beside it the fastest and the slowest.`,
-        "The agent's own measure begins when it has received the event, and ends when all is in force, on all connections.",
+        'From when the event is sent to the API server, in another process, to when the first packet that it affects was sent. The first row is the slowest kind on the slower stream.',
+        `p99 of the ${sizes.changesOfKind} changes of a kind is the ${sizes.changesOfKind < 101 ? 'slowest' : `number ${Math.ceil(0.99 * sizes.changesOfKind)} by time`}; beside it the fastest and the slowest.`,
+        "The agent's own measure runs from receiving the event until the change is in force on all connections.",
       ],
     };
   },
@@ -128,7 +131,10 @@ function become(world: AgentWorld, agent: RunningAgent, { policies, differences 
   return world.change(agent, policies, differences);
 }
 
-/** What the agent's histogram was given since line `from` of the log, in ms; the longest, where one event came into force after another. */
+/**
+ * What the agent logged since line `from` as its own measure, in ms; the longest, if one event came
+ * into force after another.
+ */
 function ownTime(agent: RunningAgent, from: number): number {
   const lines = agent.log.slice(from).filter(({ msg }) => msg === 'in force');
   return Math.max(...lines.map(({ total }) => Number(total) * 1000));

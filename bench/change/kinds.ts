@@ -1,10 +1,13 @@
-/** Every kind of change that opens or closes the way from the client to the server: the cluster as it is in both cases. */
+/**
+ * Every kind of change that opens or closes the path from the client to the server, with the
+ * cluster's state in both cases.
+ */
 import { CLIENT, type Differences, relabelled, SERVER, webPorts } from '../../test/agent/agent-world.ts';
 import { app, CLIENT_ALLOWED, FRIEND_ALLOWED, serverHears, team } from '../../test/agent/policies.ts';
 import type { ApiObject } from '../../test/kube/object-history.ts';
 import { namespace, pod, policy } from '../../test/kube/objects.ts';
 
-/** Of the server's named port for UDP. */
+/** The server's named UDP port. */
 export const PORT = 7002;
 const CLIENT_ADDRESS = '10.244.1.2';
 
@@ -14,7 +17,7 @@ export interface ClusterState {
 }
 
 export interface Kind {
-  /** What closes the way, and what opens it. */
+  /** What closes the path, and what opens it. */
   readonly closing: string;
   readonly opening: string;
   readonly closed: ClusterState;
@@ -27,7 +30,7 @@ const hearsBlock = (...except: string[]) =>
 const both = [FRIEND_ALLOWED, CLIENT_ALLOWED];
 const ofTeam = [FRIEND_ALLOWED, serverHears('team', team('shop'))];
 const byName = [FRIEND_ALLOWED, serverHears('named', app('client'), [{ port: 'web-udp', protocol: 'UDP' }])];
-/** Says nothing about the server until it is labelled so. */
+/** Does not select the server until it has the label. */
 const QUIET_ISOLATED = policy('shop', 'quiet', {
   podSelector: { matchLabels: { quiet: 'yes' } },
   policyTypes: ['Ingress'],

@@ -1,6 +1,7 @@
 /**
- * Two streams of datagrams from one pod to another, seen at both ends by one thread: one on a flow that stays the same, one on a new flow each time. Whenever
- * the datagrams of a stream begin or cease to arrive it says with which one, by when that was sent.
+ * Sends two streams of datagrams from one pod to another and receives them, in one thread: one
+ * stream on a single flow, one on a new flow each time. Whenever the datagrams of a stream begin or
+ * cease to arrive, it reports when the first such datagram was sent.
  */
 import { openSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
@@ -20,16 +21,16 @@ export interface StreamInput extends Target {
   readonly server: string;
 }
 
-/** Between two datagrams of the steady flow, in us; the kernel adds some fifty. */
+/** Pause between two datagrams of the steady flow, in us; the kernel adds about fifty. */
 const PAUSE_US = 100;
-/** Of those, one for each new flow: a table full of flows would be what is measured. */
+/** Every n-th turn opens a new flow. More often, a full flow table would be what is measured. */
 const TURNS_PER_FLOW = 5;
-/** What has not arrived after this many ms does not arrive. */
+/** A datagram that has not arrived after this many ms is lost. */
 const LOST_AFTER = 25;
 const SOURCE_PORTS = { first: 10_000, count: 50_000 };
-/** Of the steady flow, below those. */
+/** Source port of the steady flow, below those of new flows. */
 const STEADY_PORT = 9_999;
-/** When the last datagrams were sent is kept for so many; a power of two. */
+/** How many send times a stream keeps; a power of two. */
 const HISTORY = 1 << 16;
 const IPV4_ADDRESS = 16;
 
@@ -42,7 +43,7 @@ class Stream {
   readonly #number: number;
   readonly #sentAt = new Float64Array(HISTORY);
   #sent = 0;
-  /** The first that has not arrived, if all before it have. */
+  /** Number of the first datagram not received, if all before it were. */
   #awaited = 0;
   #arriving = false;
 
@@ -103,7 +104,7 @@ answer(async (input: StreamInput) => {
   }
 });
 
-/** The steady flow is answered, so that it is one that goes both ways. */
+/** Answers the steady flow, so that it carries packets both ways. */
 function receive(fd: number, streams: readonly Stream[]): void {
   while (receiveFrom(fd, buffer, 0) >= 8) {
     const [stream = 0, number = 0] = numbers;

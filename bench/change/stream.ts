@@ -7,16 +7,16 @@ import type { StreamInput } from './stream-process.ts';
 export const STREAMS = ['established flow', 'new flows'] as const;
 export type StreamName = (typeof STREAMS)[number];
 
-/** A stream has begun to arrive, or ceased to. */
+/** Report that a stream has begun or ceased to arrive. */
 export interface Turn {
   readonly stream: StreamName;
   readonly arriving: boolean;
-  /** When the first datagram was sent that fared otherwise than the ones before, by `monotonic`. */
+  /** When the first datagram that was affected was sent, by `monotonic`. */
   readonly sentAt: number;
 }
 
 const PROCESS = new URL('./stream-process.ts', import.meta.url);
-/** What takes longer, in ms, never comes. */
+/** How long a change may take to show in the streams, in ms. */
 const PATIENCE = 15_000;
 
 export class ProbingStreams implements Disposable {
@@ -38,15 +38,16 @@ export class ProbingStreams implements Disposable {
   }
 
   /**
-   * Resolves when both streams arrive, or neither does: since which datagram, by when it was sent; undefined for a stream that was so before `since`.
-   * Rejects where that does not come.
+   * Resolves when both streams arrive, or when neither does. Returns for each stream when its first
+   * affected datagram was sent; undefined if it was in that state before `since`. Rejects if that
+   * does not happen in time.
    */
   async become(arriving: boolean, since = 0): Promise<Readonly<Record<StreamName, number | undefined>>> {
     const deadline = AbortSignal.timeout(PATIENCE);
     const late = new Promise<never>((_, reject) => {
       deadline.addEventListener('abort', () => reject(new Error(this.#complaint(arriving))));
     });
-    // It comes too late to be of interest where both are so already.
+    // Rejects too late to matter if both streams are in that state already.
     late.catch(() => undefined);
     while (!STREAMS.every((name) => (this.#last.get(name)?.arriving ?? false) === arriving)) {
       await Promise.race([this.#changed.promise, this.#ended, late]);

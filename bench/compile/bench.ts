@@ -14,13 +14,13 @@ import { SHAPES } from './shapes.ts';
 
 interface Parameters {
   readonly size: ClusterSize;
-  /** Processes of a full compile, of single events and of each bad shape. */
+  /** Processes for the full compile, for single events and for each bad shape. */
   readonly processes: { readonly full: number; readonly events: number; readonly shape: number };
-  /** In each process: of each kind, and of each that sweeps. */
+  /** Events in each process: of each common kind, and of each sweeping kind. */
   readonly eventsOfKind: EventCounts;
-  /** How many of what a bad shape has many of. */
+  /** How many pods, policies or CIDRs a bad shape has. */
   readonly shapeSize: number;
-  /** In each process. */
+  /** Edits in each process. */
   readonly shapeEdits: number;
 }
 
@@ -47,9 +47,9 @@ export const bench: Bench = {
     const shapes = await badShapes(context, parameters);
     const notes = [
       "Time of the thread's own CPU, which is the agent's main thread.",
-      'The target for one event is held by each of its kinds: the row is the p99 of the slowest, of all processes together; beside it, of each alone. Sweeping selectors, which are new',
-      'and match a large part of the cluster, cost what they match: they are not among these kinds and have rows of their own. The agent does their',
-      'work in turns, between which the main thread sees to everything else.',
+      'Every kind of event has to reach the target for one event: the row is the p99 of the slowest kind over all processes; beside it, over each process. Sweeping selectors are new',
+      'and match a large part of the cluster, and cost what they match: they are not among these kinds and have their own rows. The agent does their',
+      'work in turns, and the main thread does everything else in between.',
     ];
     return {
       parameters: {
@@ -102,7 +102,7 @@ async function fullCompiles(
   ];
 }
 
-/** Of each process, the times by kind. */
+/** Returns, for each process, the times by kind. */
 async function eventTimes(
   { signal, progress }: BenchContext,
   { size, processes: { events: processes }, eventsOfKind: counts }: Parameters,
@@ -130,7 +130,7 @@ function eventRows(kind: string, events: readonly EventsAnswer[]): MeasuredRow[]
   );
 }
 
-/** p99 of the slowest of these kinds, and the spread of it between the processes. */
+/** Returns the p99 of the slowest of these kinds, and its range over the processes. */
 function slowest(
   name: string,
   kinds: Readonly<Record<string, EventOf>>,

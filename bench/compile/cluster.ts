@@ -1,6 +1,7 @@
 /**
- * A large cluster: four pods and three policies a namespace, and the pods of a namespace on as many nodes, so that a node has pods of as many
- * namespaces as it has pods. Labels are as charts and controllers write them, most of which no selector asks for.
+ * A large cluster: four pods and three policies in each namespace. The pods of a namespace are on
+ * different nodes, so that a node has pods of as many namespaces as it has pods. Labels are those
+ * that charts and controllers write; no selector uses most of them.
  */
 import type {
   ClusterRecord,
@@ -20,7 +21,7 @@ export interface ClusterSize {
 }
 
 export const LARGE: ClusterSize = { namespaces: 25_000, pods: 100_000, policies: 75_000, podsOfNode: 110 };
-/** A hundredth of it. */
+/** A hundredth of the large cluster. */
 export const SMALL: ClusterSize = { namespaces: 250, pods: 1000, policies: 750, podsOfNode: 110 };
 
 export const NODE = { name: 'node-0', addresses: ['172.16.0.1'] };
@@ -58,7 +59,10 @@ export function namespace(i: number, more: Labels = {}): NamespaceRecord {
   return { kind: 'Namespace', name, labels: { 'kubernetes.io/metadata.name': name, team: team(i), env, ...more } };
 }
 
-/** Pod i, of namespace `i % namespaces`. `app` is one of four, so that each namespace has one of each. */
+/**
+ * Returns pod i, in namespace `i % namespaces`. `app` is one of four, so that each namespace has
+ * one pod of each.
+ */
 export function pod(i: number, { namespaces, pods, podsOfNode }: ClusterSize, more: Labels = {}): PodRecord {
   const app = APPS[Math.floor(i / namespaces) % APPS.length] as string;
   const nodes = Math.ceil(pods / podsOfNode);
@@ -85,7 +89,10 @@ export function address(i: number): string {
   return `10.${(i >>> 16) & 255}.${(i >>> 8) & 255}.${i & 255}`;
 }
 
-/** Policy i, of namespace `i % namespaces`: of the three of a namespace one for ingress of web, one for the database, one for all egress. */
+/**
+ * Returns policy i, in namespace `i % namespaces`. The three policies of a namespace are for
+ * ingress of web, for ingress of the database, and for all egress.
+ */
 export function policy(i: number, { namespaces }: ClusterSize): PolicyRecord {
   const of = i % namespaces;
   const named = { kind: 'NetworkPolicy', namespace: `ns-${of}`, name: `policy-${i}` } as const;

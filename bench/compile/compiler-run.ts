@@ -1,4 +1,4 @@
-/** A compiler of one cluster, and the main thread's time that each change takes it. */
+/** Compiles one cluster, and measures the main thread's time for each change. */
 import { compileInTurns } from '../../src/agent/compile-in-turns.ts';
 import { FairTurns } from '../../src/agent/fair-turns.ts';
 import type { ClusterRecord } from '../../src/cluster/records.ts';
@@ -9,20 +9,23 @@ import { keepYoungSpaceSmall } from '../../src/sys/engine.ts';
 import { threadCpuUs } from '../harness/cpu-time.ts';
 import { NODE } from './cluster.ts';
 
-/** What a change takes of the main thread, in ms. */
+/** The main thread's time for a change, in ms. */
 export interface Taken {
   readonly ms: number;
-  /** The longest time that nothing else got its turn, where the agent lets others have it. */
+  /** The longest time without a pause in which the agent lets other work run. */
   readonly turnMs: number;
 }
 
-/** Turns that count the CPU time of each, and of what Node and V8 do between them, such as collecting garbage. */
+/**
+ * Turns that count CPU time, including what Node and V8 use between them, such as collecting
+ * garbage.
+ */
 class CountedTurns extends FairTurns implements Taken {
   ms = 0;
   turnMs = 0;
   #used = threadCpuUs();
 
-  /** What was used since this was last called is one turn. */
+  /** Counts everything used since the last call as one turn. */
   #count(): void {
     const now = threadCpuUs();
     const turn = (now - this.#used) / 1000;
@@ -38,7 +41,7 @@ class CountedTurns extends FairTurns implements Taken {
   }
 }
 
-/** In a process whose heap is as the agent's. */
+/** Runs in a process with the agent's heap settings. */
 export class CompilerRun {
   readonly #compiler = new PolicyCompiler(NODE.name);
   #table: RuleTable | undefined;
@@ -51,11 +54,11 @@ export class CompilerRun {
     return this.change(records.map((record) => ({ type: 'set', record })));
   }
 
-  /** From the change to a table that can be published, as the agent does it. */
+  /** Applies a change as the agent does, up to a table that can be published. */
   async change(changes: readonly ClusterChange[]): Promise<Taken> {
     const turns = new CountedTurns();
     const { table } = await compileInTurns(this.#compiler, changes, turns);
-    // As the agent does when all workers have the newer table.
+    // As the agent does once all workers have the newer table.
     if (this.#table !== undefined) this.#compiler.recycle(this.#table);
     this.#table = table;
     await turns.pause();

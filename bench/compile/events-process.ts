@@ -1,10 +1,13 @@
-/** Single changes of a large cluster. Kinds take turns, so that each finds the caches as others left them. */
+/**
+ * Single changes of a large cluster. The kinds take turns, so that each finds the caches as the
+ * others left them.
+ */
 import { answer, report } from '../harness/child.ts';
 import { type ClusterSize, recordsOf } from './cluster.ts';
 import { CompilerRun, type Taken } from './compiler-run.ts';
 import { EVENTS, SWEEPING_EVENTS } from './events.ts';
 
-/** How many of each kind. */
+/** How many events of each kind. */
 export interface EventCounts {
   readonly common: number;
   readonly sweeping: number;
@@ -15,7 +18,7 @@ export interface EventsInput {
   readonly counts: EventCounts;
 }
 
-/** By kind, what each event took. */
+/** By kind: what each event took. */
 export type EventsAnswer = Readonly<Record<string, readonly Taken[]>>;
 
 answer(async ({ size, counts }: EventsInput): Promise<EventsAnswer> => {

@@ -10,7 +10,7 @@ import type {
 import type { ClusterChange } from '../../src/cluster/store.ts';
 import { APPS, type ClusterSize, labels, namespace, pod, policy, team } from './cluster.ts';
 
-/** The change with number `i` of its kind. */
+/** Returns change number `i` of its kind. */
 export type EventOf = (i: number, size: ClusterSize) => ClusterChange;
 
 export const EVENTS: Readonly<Record<string, EventOf>> = {
@@ -46,7 +46,7 @@ export const EVENTS: Readonly<Record<string, EventOf>> = {
     set(allowing({ namespaceSelector: labels({}) }, i % 2 === 0 ? ['ingress', 'egress'] : ['ingress'])),
 };
 
-/** Selectors that are new and match so much that putting it all into other groups is the work. */
+/** New selectors that match so much that regrouping the matches is most of the work. */
 export const SWEEPING_EVENTS: Readonly<Record<string, EventOf>> = {
   'new selector of a quarter of all pods': (i) =>
     set(allowing({ namespaceSelector: labels({}), podSelector: without({ app: 'web' }, `mark-${i}`) })),
@@ -56,7 +56,7 @@ export const SWEEPING_EVENTS: Readonly<Record<string, EventOf>> = {
     set(allowing({ namespaceSelector: without({}, `mark-${i}`) })),
 };
 
-/** One of the 2,000 names that pods have. */
+/** Returns one of the 2,000 names that pods have. */
 function podName(i: number): string {
   return `${APPS[i % APPS.length]}-${Math.floor(i / APPS.length) % 500}`;
 }
@@ -69,12 +69,12 @@ function gone(record: ClusterRecord): ClusterChange {
   return { type: 'delete', record };
 }
 
-/** Number of a pod of another node. */
+/** Returns the number of a pod on another node. */
 function elsewhere(i: number, { pods }: ClusterSize): number {
   return (1 + 17 * i) % pods;
 }
 
-/** Number of a pod of this node: those whose number its nodes divide. */
+/** Returns the number of a pod on this node: a multiple of the number of nodes. */
 function here(i: number, { pods, podsOfNode }: ClusterSize): number {
   return (i % podsOfNode) * Math.ceil(pods / podsOfNode);
 }
@@ -91,7 +91,7 @@ function policyElsewhere(i: number, size: ClusterSize): PolicyRecord {
   return renamed(policy(elsewhere(i, size) % size.policies, size));
 }
 
-/** The policy for egress of all pods of a namespace that has one here. */
+/** Returns the egress policy for all pods of a namespace that has a pod here. */
 function policyHere(i: number, size: ClusterSize): PolicyRecord {
   return renamed(policy(2 * size.namespaces + (here(i, size) % size.namespaces), size));
 }
@@ -125,7 +125,7 @@ function block(i: number): PolicyRule {
   return { peers: [{ ipBlock: { cidr: `${prefix}.0.0/16`, except: [`${prefix}.${i % 256}.0/24`] } }], ports: [] };
 }
 
-/** A policy of the first namespace, for all of its pods. */
+/** Returns a policy for all pods of the first namespace. */
 function allowing(peer: PolicyPeer, isolates: PolicyRecord['isolates'] = ['ingress']): PolicyRecord {
   const rules = [{ peers: [peer], ports: [] }];
   return {

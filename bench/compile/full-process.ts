@@ -6,16 +6,16 @@ import { CompilerRun } from './compiler-run.ts';
 
 export interface FullAnswer {
   readonly ms: number;
-  /** The whole process, the cluster's records included. */
+  /** Peak memory of the whole process, including the cluster's records. */
   readonly peakBytes: number;
-  /** Before anything was compiled: Node and the records. */
+  /** Memory before anything is compiled: Node and the records. */
   readonly recordsBytes: number;
   readonly tableBytes: number;
 }
 
 answer(async (size: ClusterSize): Promise<FullAnswer> => {
   const records = recordsOf(size);
-  // What making them up left behind is not the compiler's.
+  // Garbage left from making the records is not the compiler's.
   gc?.();
   const recordsBytes = peakMemory();
   const run = new CompilerRun();

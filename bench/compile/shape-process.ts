@@ -1,4 +1,4 @@
-/** A cluster in a bad shape: all at once, then edits of its policy. */
+/** Compiles a cluster in a bad shape, all at once, then edits its policy. */
 import { answer } from '../harness/child.ts';
 import { peakMemory } from '../harness/memory.ts';
 import { CompilerRun } from './compiler-run.ts';

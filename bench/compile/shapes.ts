@@ -1,17 +1,19 @@
-/** Clusters in bad shapes: what somebody might write, by mistake or on purpose, so that it costs most. */
+/**
+ * Clusters in bad shapes: the most costly ones that a user might write, by mistake or on purpose.
+ */
 import type { ClusterRecord, IpBlock, PodRecord, PolicyRecord, PolicyRule } from '../../src/cluster/records.ts';
 import { address, labels, NODE } from './cluster.ts';
 
 export interface Shape {
   readonly records: readonly ClusterRecord[];
-  /** A policy among them that is edited, in its rules. */
+  /** The policy among them whose rules are edited. */
   readonly edited: PolicyRecord;
 }
 
 const NAMESPACE = 'ns-0';
 const ENDPOINTS = 110;
 
-/** `n`: pods, policies or CIDRs, whichever there are many of. */
+/** `n` is the number of pods, policies or CIDRs, whichever the shape has many of. */
 export const SHAPES: Readonly<Record<string, (n: number) => Shape>> = {
   '1 policy that selects everything, 100,000 pods': (n) =>
     shape(10 * n, [policy(0, {}, [{ peers: [{ podSelector: labels({}) }], ports: [] }])]),
@@ -77,7 +79,10 @@ function fromRole(i: number): PolicyRule {
   };
 }
 
-/** A hundred CIDRs a rule, each rule with a port of its own: /16s of which two /24s are left out, and /24s inside of other rules' /16s. */
+/**
+ * Returns rules with a hundred CIDRs and a port each: /16s that leave out two /24s, and /24s inside
+ * other rules' /16s.
+ */
 function blocks(n: number): PolicyRule[] {
   return Array.from({ length: Math.ceil(n / 100) }, (_, rule) => ({
     peers: Array.from({ length: Math.min(100, n) }, (_, i) => ({ ipBlock: block(100 * rule + i) })),

@@ -30,7 +30,7 @@ const ENTERING: readonly Kind[] = [
   'flow entered, lru-cache by number',
 ];
 const SINGLY: Kind = 'established TCP, nothing read ahead';
-/** As many flows as the table of a queue has room for, if nobody says otherwise. */
+/** The default capacity of a queue's flow table. */
 const DEFAULT_FLOWS = 65_536;
 const SCAN: Kind = 'new flow allowed, naive scan of policies';
 
@@ -38,14 +38,14 @@ const FLOWS = [1000, 1_000_000];
 const POLICIES = [1, 100, 10_000];
 const PODS = [100, 100_000];
 
-/** A row, and what it measures. Rows of one kind and scenario share one measurement. */
+/** A row and what it measures. Rows with the same kind and scenario share one measurement. */
 interface Line {
   readonly name: string;
   readonly kind: Kind;
   readonly scenario: Scenario;
 }
 
-/** Of these, what they allocate is looked at too. */
+/** The measurements whose allocations are measured, too. */
 const ALLOCATING: readonly Line[] = sweep('flows', FLOWS, PACKETS);
 
 const LINES: readonly Line[] = [
@@ -67,7 +67,7 @@ function sweep(of: keyof Scenario, values: readonly number[], kinds: readonly Ki
   );
 }
 
-/** By measurement, what each of its processes answered. */
+/** By measurement: what each of its processes answered. */
 type Answers = ReadonlyMap<string, readonly VariationAnswer[]>;
 
 export const bench: Bench = {
@@ -88,9 +88,9 @@ export const bench: Bench = {
       ...allocated,
     ];
     const notes = [
-      'Time of the thread\'s own CPU. It holds what writing the packet costs, "harness alone".',
-      `Where a row does not say otherwise: ${BASE.policies} policies, ${BASE.pods} pods, ${BASE.flows.toLocaleString('en')} flows in a full table.`,
-      'Allocated: the median of all rounds of all processes, beside it the least and the most; a round in which the compiler worked shows its bytes too. "All kinds" is the largest median, and the range of the medians.',
+      'Time of the thread\'s own CPU. It includes the cost of writing the packet, "harness alone".',
+      `Unless a row says otherwise: ${BASE.policies} policies, ${BASE.pods} pods, ${BASE.flows.toLocaleString('en')} flows in a full table.`,
+      'Allocated: the median of all rounds of all processes, beside it the least and the most; a round in which the compiler runs includes its bytes. "All kinds" is the largest median, with the range of the medians.',
     ];
     return { parameters: { ...parameters, base: { ...BASE } }, rows, notes };
   },
@@ -105,7 +105,7 @@ export const bench: Bench = {
   ],
 };
 
-/** Every measurement once in each turn, so that what changes on the machine meanwhile concerns all of them. */
+/** Takes every measurement once in each turn, so that changes on the machine affect all of them. */
 async function measure(
   { signal, progress }: BenchContext,
   { processes, rounds, roundMs }: { processes: number; rounds: number; roundMs: number },
@@ -127,7 +127,7 @@ async function measure(
   return answers;
 }
 
-/** Each process of the one against its neighbour of the other. */
+/** Compares each process with 10,000 policies to its neighbour with 1. */
 function ratios(answers: Answers): MeasuredRow[] {
   return [...PACKETS, SCAN].map((kind) => {
     const [many = [], one = []] = [10_000, 1].map((policies) => answersOf(answers, kind, { ...BASE, policies }));
@@ -151,7 +151,7 @@ function keyOf(kind: Kind, { policies, pods, flows }: Scenario): string {
   return `${kind} ${policies} ${pods} ${flows}`;
 }
 
-/** The rows of a sweep: categories by kind, groups by value. */
+/** Plots the rows of a sweep: categories by kind, groups by value. */
 function panel(
   { rows }: BenchResult,
   title: string,

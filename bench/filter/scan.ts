@@ -1,6 +1,6 @@
 /**
- * What the compiled table is held against: the same policies looked through for every new flow, as it is most easily written. Kind to
- * itself: pods are found by address in a map, and nothing is parsed.
+ * The baseline for the compiled table: scans the same policies for every new flow, in the simplest
+ * way. It is not made slower than need be: a map finds pods by address, and nothing is parsed.
  */
 import type { ClusterRecord, PodRecord, PolicyPeer, PolicyPort, PolicyRecord } from '../../src/cluster/records.ts';
 import { matchesSelector } from '../../src/cluster/selector.ts';
@@ -22,7 +22,7 @@ export class PolicyScan {
     }
   }
 
-  /** Does ingress of the destination allow a TCP connection? */
+  /** Whether ingress of the destination allows a TCP connection. */
   allows(source: number, destination: number, port: number): boolean {
     const pod = this.#pods.get(destination);
     if (pod === undefined) return true;

@@ -1,9 +1,11 @@
 /**
- * The cluster that packets are judged in: one endpoint, `db`, and peers on other nodes that open flows to it. All policies are of db's
- * namespace and select db, which is as hard as it gets: a scan has to look at every one of them.
+ * The cluster in which packets are judged: one endpoint, `db`, and peers on other nodes that open
+ * flows to it. All policies are in db's namespace and select db. That is the worst case: a scan has
+ * to look at every one of them.
  *
- * Peers are in groups by label. Policy i opens one port to one group; ports are not next to one another, so that they stay as many ranges.
- * The policies that open `OPEN_PORT` are spread evenly over all of them.
+ * Labels put the peers into groups. Policy i opens one port to one group; the ports are not
+ * adjacent, so that they stay separate ranges. The policies that open `OPEN_PORT` are spread evenly
+ * over all policies.
  */
 import type { ClusterRecord, PodRecord, PolicyRecord } from '../../src/cluster/records.ts';
 import { PolicyCompiler } from '../../src/policy/compiler.ts';
@@ -12,14 +14,14 @@ import type { RuleTable } from '../../src/policy/rule-table.ts';
 export interface Scenario {
   readonly policies: number;
   readonly pods: number;
-  /** Flows in the table, which is full with them. */
+  /** Number of flows in the table; they fill it. */
   readonly flows: number;
 }
 
 export const DB = '10.0.0.2';
 /** Pod i has this address plus i. */
 export const FIRST_POD = (10 << 24) | (128 << 16);
-/** A port that every group may use on db, and one that none may. */
+/** A port on db that every group may use, and one that no group may use. */
 export const OPEN_PORT = 80;
 export const CLOSED_PORT = 9;
 
@@ -61,7 +63,7 @@ function podAddress(i: number): string {
   return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
 }
 
-/** @param ports how many ports are opened to each group */
+/** @param ports the number of ports opened to each group */
 function policy(i: number, groups: number, ports: number): PolicyRecord {
   const podSelector = { ...EMPTY, matchLabels: { group: `g${i % groups}` } };
   const port = OPEN_PORT + 2 * ((Math.floor(i / groups) + (i % groups)) % Math.max(1, Math.floor(ports)));

@@ -1,37 +1,41 @@
 /**
- * Packets of many flows, in batches as a queue worker receives them. A packet is made by writing a flow's address and port into one that stands in
- * its place already: no memory traffic but that of what is measured.
+ * Packets of many flows, in batches as a queue worker receives them. To make a packet, a flow's
+ * address and port are written into a packet that is already in place, so that there is no memory
+ * traffic besides that of the measured code.
  */
 
 import { ip, type Payload, tooBig, viewOf } from '../../test/packet/build.ts';
 import type { Steps } from '../harness/cpu-time.ts';
 import { DB, FIRST_POD } from './scenario.ts';
 
-/** Packets that are judged together. */
+/** Packets in a batch. */
 const BATCH = 64;
-/** From one packet of a batch to the next, in bytes: as much as the kernel copies of each. */
+/** Distance between two packets of a batch, in bytes: as much as the kernel copies of each. */
 export const STRIDE = 128;
 
-/** Where an IPv4 packet without options has its addresses and source port, and an ICMP error those of the packet that it quotes. */
+/**
+ * Offsets of addresses and source port in an IPv4 packet without options, and of the quoted packet
+ * in an ICMP error.
+ */
 const SOURCE = 12;
 const DESTINATION = 16;
 const SOURCE_PORT = 20;
 const QUOTED = 28;
 
 const FIRST_PORT = 1024;
-/** Source ports that one pod uses. */
+/** Source ports of one pod. */
 const PORTS = 60_000;
 
 export interface Packets {
   /** Packet i of the batch begins at byte i * STRIDE. */
   readonly view: DataView;
-  /** Of each, in bytes. */
+  /** Length of each packet, in bytes. */
   readonly length: number;
-  /** Packet `i` becomes one of flow `n`, 0 up to `distinctFlows(pods)`. */
+  /** Makes packet `i` one of flow `n`, from 0 to `distinctFlows(pods) - 1`. */
   take(i: number, n: number): void;
 }
 
-/** Packets that peers send to db. */
+/** Packets from the peers to db. */
 export class FlowPackets implements Packets {
   readonly view: DataView;
   readonly length: number;
@@ -51,7 +55,7 @@ export class FlowPackets implements Packets {
   }
 }
 
-/** ICMP errors to the peers, about such packets. */
+/** ICMP errors to the peers about such packets. */
 export class ErrorPackets implements Packets {
   readonly view: DataView;
   readonly length: number;
@@ -79,15 +83,18 @@ function repeated(packet: Uint8Array): DataView {
   return viewOf(all);
 }
 
-/** Flows that differ in pod or port. */
+/** Returns the number of flows that differ in pod or port. */
 export function distinctFlows(pods: number): number {
   return pods * PORTS;
 }
 
-/** Gives the next flow. */
+/** Returns the next flow. */
 export type Order = () => number;
 
-/** Of `flows` at random: one after the other would find each in the cache that the one before has warmed. */
+/**
+ * Picks one of `flows` at random: in sequence, each would be in the cache that the one before has
+ * warmed.
+ */
 export function random(flows: number): Order {
   let drawn = 12_345;
   return () => {
@@ -96,7 +103,10 @@ export function random(flows: number): Order {
   };
 }
 
-/** Of `flows` one after the other, from flow `next` on, so that each is new for as long as a table cannot hold them all. */
+/**
+ * Picks one of `flows` in sequence, starting at `next`, so that each is new as long as the table
+ * cannot contain all of them.
+ */
 export function inOrder(flows: number, next = 0): Order {
   return () => {
     const flow = next;
@@ -105,7 +115,10 @@ export function inOrder(flows: number, next = 0): Order {
   };
 }
 
-/** Steps batch by batch. `judge` takes the first `size` packets, and gives back how many of them came out otherwise than they should. */
+/**
+ * Returns steps that run batch by batch. `judge` judges the first `size` packets, and returns how
+ * many had a wrong result.
+ */
 export function inBatches(order: Order, packets: Packets, judge: (size: number) => number): Steps {
   return (count) => {
     let wrong = 0;

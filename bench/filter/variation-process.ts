@@ -1,4 +1,4 @@
-/** One variation, in a process of its own. */
+/** Measures one variation, in its own process. */
 import { inlineMore } from '../../src/sys/engine.ts';
 import { allocatedPerMillion } from '../harness/allocation.ts';
 import { answer } from '../harness/child.ts';
@@ -9,14 +9,14 @@ import { type Kind, prepare } from './variations.ts';
 export interface VariationInput extends Rounds {
   readonly kind: Kind;
   readonly scenario: Scenario;
-  /** Look at what is allocated too. */
+  /** Whether to measure allocations, too. */
   readonly allocation: boolean;
 }
 
 export interface VariationAnswer {
   /** ns a packet, for each round. */
   readonly ns: readonly number[];
-  /** Bytes that a million packets allocate, for each round; [] where nobody looked. */
+  /** Bytes that a million packets allocate, for each round; [] if not measured. */
   readonly allocated: readonly number[];
 }
 

@@ -1,4 +1,4 @@
-/** What is measured: each variation is a kind of step in a scenario. */
+/** The variations that are measured: each is a kind of step in a scenario. */
 import { LRUCache } from 'lru-cache';
 import { FlowTable } from '../../src/conntrack/flow-table.ts';
 import { LOOKAHEAD_FROM } from '../../src/conntrack/lookahead.ts';
@@ -27,7 +27,7 @@ import {
 
 export type Kind = keyof typeof KINDS;
 
-/** The coarse clock of flows that are opened before, and of the packets measured. */
+/** Times of the coarse clock: when flows are opened, and when packets are measured. */
 const OPENED = 1000;
 const NOW = 1500;
 
@@ -36,7 +36,7 @@ const ACK = tcp(1, OPEN_PORT, 'A');
 const CLOSED_SYN = tcp(1, CLOSED_PORT, 'S');
 const QUERY = udp(1, OPEN_PORT);
 
-/** Makes what a variation needs, and gives the steps to measure. */
+/** Each prepares a variation and returns the steps to measure. */
 const KINDS = {
   'harness alone': ({ pods, flows }: Scenario): Steps => inBatches(random(flows), new FlowPackets(ACK, pods), () => 0),
   'decode, TCP': (scenario: Scenario): Steps => decoding(scenario, ACK, known(scenario), ({ status }) => status === OK),
@@ -85,17 +85,17 @@ export function prepare(kind: Kind, scenario: Scenario): Steps {
   return KINDS[kind](scenario);
 }
 
-/** Flows that are in the table. */
+/** Flows in the table. */
 function known({ flows }: Scenario): Order {
   return random(flows);
 }
 
-/** Flows that are not. */
+/** Flows that are not in the table. */
 function fresh({ pods, flows }: Scenario): Order {
   return inOrder(distinctFlows(pods), flows);
 }
 
-/** Packet by packet: decoded, and then what `step` does, which says whether it came out as it should. */
+/** Decodes packet by packet, then runs `step`, which returns whether the result is right. */
 function decoding({ pods }: Scenario, payload: Payload, order: Order, step: (packet: Packet) => boolean): Steps {
   const packet = new Packet();
   const packets = new FlowPackets(payload, pods);
@@ -114,7 +114,10 @@ function judging(filter: Filter, packets: Packets, order: Order, expected: numbe
   return inBatches(order, packets, (size) => judgeBatch(filter, packets, size, expected));
 }
 
-/** As a queue worker judges what it received at once (dataplane/nfqueue/queue-worker.ts). Gives back how many had another reason than `expected`. */
+/**
+ * Judges a batch as a queue worker does (dataplane/nfqueue/queue-worker.ts). Returns how many
+ * packets had a reason other than `expected`.
+ */
 function judgeBatch(filter: Filter, packets: Packets, size: number, expected: number): number {
   if (filter.flows.size >= LOOKAHEAD_FROM) {
     const { view, length } = packets;
@@ -132,7 +135,7 @@ function judgeEach(filter: Filter, { view, length }: Packets, size: number, expe
   return wrong;
 }
 
-/** A filter whose flow table is full of flows that such packets opened. */
+/** Returns a filter whose flow table is full of flows that such packets opened. */
 function withFlows(scenario: Scenario, opening: Payload): Filter {
   const { flows, pods } = scenario;
   const filter = new Filter(flowTable(flows), compiled(recordsOf(scenario)));
@@ -149,7 +152,10 @@ function keyText({ src0, dst0, srcPort, dstPort, protocol }: Packet): string {
   return `${src0} ${dst0} ${srcPort} ${dstPort} ${protocol}`;
 }
 
-/** Right only as long as everything goes to one address and port: what the least possible key would cost. */
+/**
+ * The smallest possible key, to show the least it could cost. Right only while all packets go to
+ * one address and port.
+ */
 function keyNumber({ src0, srcPort }: Packet): number {
   return src0 * 0x10000 + srcPort;
 }
@@ -176,7 +182,7 @@ function fullCache<K extends string | number>(scenario: Scenario, keyOf: (packet
   return cache;
 }
 
-/** As a queue worker has it. */
+/** Returns a flow table in huge pages, as a queue worker has it. */
 function flowTable(capacity: number): FlowTable {
   const table = new FlowTable(capacity);
   if (process.platform !== 'linux') return table;

@@ -1,4 +1,7 @@
-/** What users run: the package as `npm run build` makes it, not the sources, which Node has to translate in the process that is measured. */
+/**
+ * The package as users run it, built by `npm run build`. The sources would not do: Node would have
+ * to translate them in the measured process.
+ */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
@@ -7,14 +10,17 @@ import { pathToFileURL } from 'node:url';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** Builds the package; gives back its command line. */
+/** Builds the package; returns the path of its command line. */
 export function buildPackage(): string {
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
   execFileSync(process.execPath, [tsc, '-p', join(ROOT, 'tsconfig.build.json')], { cwd: ROOT });
   return join(ROOT, 'dist/cli.js');
 }
 
-/** Writes modules that import nothing but one another as JavaScript, side by side into a folder; gives back the place of the first. */
+/**
+ * Writes modules that import only one another as JavaScript, side by side into a folder; returns
+ * the URL of the first.
+ */
 export function translate(sources: readonly URL[], folder: string): URL {
   const [first] = sources.map((source) => {
     const text = stripTypeScriptTypes(readFileSync(source, 'utf8'));

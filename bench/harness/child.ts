@@ -1,7 +1,9 @@
 /**
- * Measurements in processes of their own: what the machine code of one was tuned to, and the heap that it left, would colour the next.
+ * Runs measurements in their own processes: the optimised code and the heap of one would affect the
+ * next.
  *
- *     const runs = await inChild<number[]>(new URL('./lookup-process.ts', import.meta.url), { flows: 1000 }, { signal });
+ *     const file = new URL('./lookup-process.ts', import.meta.url);
+ *     const runs = await inChild<number[]>(file, { flows: 1000 }, { signal });
  *
  *     // lookup-process.ts
  *     answer(({ flows }: { flows: number }) => measure(flows));
@@ -10,19 +12,20 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 export interface ChildOptions {
-  /** Ends the child at once. */
+  /** Kills the child at once. */
   readonly signal?: AbortSignal;
-  /** Flags of Node: `--expose-gc`. */
+  /** Flags for Node, for example `--expose-gc`. */
   readonly flags?: readonly string[];
-  /** What the child says meanwhile, by `report`. */
+  /** Called with what the child sends by `report`. */
   readonly onReport?: (report: unknown) => void;
 }
 
 type FromChild = { readonly answer: unknown } | { readonly error: string } | { readonly report: unknown };
 
 /**
- * Runs a file that calls `answer` and gives what it answers. Input and answer go through structured clone.
- * @throws Error with the child's own error, or how it ended, or that of `signal`
+ * Runs a file that calls `answer`, and resolves with its answer. Input and answer pass through
+ * structured clone.
+ * @throws Error the child's own error, how the child ended, or the reason of `signal`
  */
 export async function inChild<T>(
   file: URL,
@@ -50,7 +53,7 @@ export async function inChild<T>(
   }).finally(() => child.kill('SIGKILL'));
 }
 
-/** In the child: does the work that `inChild` asked for. */
+/** In the child: does the work that `inChild` asks for. */
 export function answer<Input>(work: (input: Input) => unknown): void {
   process.once('disconnect', () => process.exit());
   process.once('message', async ({ input }: { input: Input }) => {
@@ -64,7 +67,7 @@ export function answer<Input>(work: (input: Input) => unknown): void {
   });
 }
 
-/** In the child: tells the parent where the work stands. */
+/** In the child: sends the parent a report while the work goes on. */
 export function report(what: unknown): void {
   process.send?.({ report: what } satisfies FromChild);
 }

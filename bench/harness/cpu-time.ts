@@ -1,22 +1,24 @@
-/** Time of the thread's own CPU, so that what else runs on the machine disturbs a measurement least. */
+/** CPU time of the calling thread: other load on the machine disturbs it least. */
 
-/** Does `count` steps; gives back how many came out otherwise than they should. */
+/** Runs `count` steps; returns how many had a wrong result. */
 export type Steps = (count: number) => number;
 
 export interface Rounds {
   readonly rounds: number;
-  /** What a round is to take, about. */
+  /** Approximate length of a round. */
   readonly roundMs: number;
 }
 
-/** Steps before the first round, so that it runs the code that the compiler settled on; at most as many as take a round. */
+/**
+ * Steps before the first round, so that rounds run fully optimised code; at most one round's worth.
+ */
 const WARM_UP = 300_000;
-/** Steps between two looks at the clock while warming up. */
+/** Steps between two readings of the clock while warming up. */
 const CHUNK = 100;
 
 /**
- * ns a step, for each round.
- * @throws Error where a step came out wrong
+ * Returns the ns per step of each round.
+ * @throws Error if a step had a wrong result
  */
 export function cpuRounds(steps: Steps, { rounds, roundMs }: Rounds): number[] {
   const perStep = warmUp(steps, roundMs);
@@ -24,7 +26,7 @@ export function cpuRounds(steps: Steps, { rounds, roundMs }: Rounds): number[] {
   return Array.from({ length: rounds }, () => cpuTime(steps, count) / count);
 }
 
-/** ns of CPU time of `count` steps. */
+/** Returns the CPU time of `count` steps in ns. */
 function cpuTime(steps: Steps, count: number): number {
   const before = threadCpuUs();
   const wrong = steps(count);
@@ -34,9 +36,10 @@ function cpuTime(steps: Steps, count: number): number {
 }
 
 /**
- * CPU time that this thread has used so far, in us. The kernel brings a thread's time up to date at its ticks only, milliseconds apart;
- * that of the process it brings up to date, and the calling thread's with it, when it is asked (`thread_group_cputime` in
- * kernel/sched/cputime.c). So the process is asked first.
+ * Returns the CPU time that this thread has used so far, in us. The kernel updates a thread's time
+ * only at its ticks, milliseconds apart. A query for the process's time updates the calling
+ * thread's, too (`thread_group_cputime` in kernel/sched/cputime.c), so the process is queried
+ * first.
  */
 export function threadCpuUs(): number {
   process.cpuUsage();
@@ -44,7 +47,7 @@ export function threadCpuUs(): number {
   return user + system;
 }
 
-/** Gives ns a step. */
+/** Returns the ns per step. */
 function warmUp(steps: Steps, roundMs: number): number {
   let spent = 0;
   let done = 0;
@@ -54,7 +57,7 @@ function warmUp(steps: Steps, roundMs: number): number {
     done += chunk;
     chunk = Math.min(2 * chunk, WARM_UP);
   }
-  // The first steps were slower than those to come.
+  // The first steps are slower than later ones.
   const settled = Math.max(1, Math.min(done, Math.round((done * roundMs * 1e6) / (10 * Math.max(spent, 1)))));
   return Math.max(1, cpuTime(steps, settled) / settled);
 }

@@ -1,14 +1,14 @@
-/** Figures as people read them. */
+/** Formats figures for people. */
 import type { Bound } from './result.ts';
 
-/** Three digits that count, thousands apart, nothing as a power of ten. */
+/** Rounds to three significant digits, with thousands separators and without exponents. */
 export function formatNumber(value: number): string {
   const size = Math.abs(value);
   if (size >= 100 || Number.isInteger(value)) return Math.round(value).toLocaleString('en');
   return Number(value.toPrecision(3)).toString();
 }
 
-/** With its unit. Bytes become kB, MB or GB of a thousand each. */
+/** Formats a value with its unit. Bytes become kB, MB or GB, each a thousand of the one before. */
 export function formatValue(value: number, unit: string): string {
   if (unit === 'ratio') return formatNumber(value);
   if (unit !== 'bytes') return `${formatNumber(value)} ${unit}`;
@@ -22,7 +22,10 @@ export function formatBound({ atMost, atLeast }: Bound, unit: string): string {
   return atLeast === undefined ? '' : `${formatValue(atLeast, unit)} or more`;
 }
 
-/** Rows of cells as a table in plain text: the first column to the left, the others to the right. */
+/**
+ * Returns rows of cells as a plain-text table: the first column is left-aligned, the others
+ * right-aligned.
+ */
 export function textTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)));
   const line = (cells: readonly string[]) =>

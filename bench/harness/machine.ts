@@ -1,4 +1,4 @@
-/** What a figure depends on besides the code: the machine and what runs it. */
+/** What figures depend on besides the code: the machine and its software. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
@@ -11,7 +11,10 @@ export interface Machine {
   readonly kernel: string;
   readonly node: string;
   readonly podfence: string;
-  /** Of the checkout, with `+` where the tree was not clean (documents and results do not count); '' outside of one. */
+  /**
+   * The checkout's commit, with `+` if the tree has changes (documents and results do not count);
+   * '' outside a checkout.
+   */
   readonly commit: string;
 }
 

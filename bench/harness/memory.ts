@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 
-/** The most memory that this process ever had, in bytes: VmHWM of proc(5), elsewhere what getrusage(2) gives. */
+/**
+ * Returns the peak memory of this process in bytes: VmHWM of proc(5) or, on other systems, of
+ * getrusage(2).
+ */
 export function peakMemory(): number {
   try {
     return memoryOf('self', 'VmHWM');
@@ -10,7 +13,10 @@ export function peakMemory(): number {
   }
 }
 
-/** Bytes of a process's memory, now (VmRSS) or the most it ever had (VmHWM). Throws where there is no such process, or no /proc. */
+/**
+ * Returns the memory of a process in bytes, current (VmRSS) or peak (VmHWM). Throws if there is no
+ * such process, or no /proc.
+ */
 export function memoryOf(pid: number | 'self', field: 'VmRSS' | 'VmHWM'): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const [, kilobytes] = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status) ?? [];

@@ -1,12 +1,18 @@
-/** What a plot is made of: panels below one another, of bars with their spread or of curves. plot.ts draws them. */
+/**
+ * The parts of a plot: panels below one another, with bars and their spread, or with curves.
+ * plot.ts draws them.
+ */
 import type { Curve, MeasuredRow } from './result.ts';
 
 export type Scale = 'linear' | 'log';
 
 export interface Bar {
-  /** Bars of one category stand together. */
+  /** Bars of one category are next to one another. */
   readonly category: string;
-  /** Bars of one group have one colour and one entry of the legend. '' where the panel has but one. */
+  /**
+   * Bars of one group share a colour and an entry in the legend. '' if the panel has only one
+   * group.
+   */
   readonly group: string;
   readonly value: number;
   readonly min: number;
@@ -32,8 +38,8 @@ export interface CurvePanel {
 export type Panel = BarPanel | CurvePanel;
 
 /**
- * A panel of rows, which must have one unit. `split` tells the category and group of a row by its name; without it each row is a category
- * of its own.
+ * Returns a panel of rows, which must have the same unit. `split` returns category and group for a
+ * row's name; without it each row is its own category.
  */
 export function bars(
   title: string,
@@ -55,7 +61,7 @@ export function bars(
   };
 }
 
-/** A panel of curves, which must have the same axes. */
+/** Returns a panel of curves, which must have the same axes. */
 export function curves(title: string, of: readonly Curve[], x: Scale = 'linear', y: Scale = 'linear'): CurvePanel {
   const [first] = of;
   return {

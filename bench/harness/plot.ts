@@ -1,6 +1,6 @@
 /**
- * Panels to one SVG, which is readable on light and on dark: it has a background and ink of its own, and takes the dark ones where the
- * reader's scheme is dark.
+ * Draws panels as one SVG that is readable on light and on dark: it has its own background and text
+ * colour, and switches to dark ones if the reader's colour scheme is dark.
  */
 
 import type { EChartsOption, SeriesOption } from 'echarts';
@@ -12,22 +12,22 @@ const WIDTH = 900;
 const TITLE_HEIGHT = 64;
 const BAR_HEIGHT = 16;
 const CURVES_HEIGHT = 300;
-/** Of a panel around what it shows: its title and a row of its legend above, the axis below. */
+/** Space around a panel's content: title and rows of legend above, axis below. */
 const TITLE = 44;
 const LEGEND_ROW = 20;
 const BELOW = 62;
-/** Where bars begin, beside their categories. */
+/** Where bars begin, right of their categories. */
 const BARS_LEFT = 290;
-/** About what a letter takes, and a mark before a name. */
+/** Approximate widths of a letter, and of the mark before a name. */
 const LETTER = 7.5;
 const MARK = 60;
 
-/** Light and dark of each colour; the light one is what the SVG names, and a style replaces it. */
+/** Each colour, light and dark. The SVG contains the light one, and a style replaces it. */
 const PAPER = ['#fffffe', '#0d1117'] as const;
 const INK = ['#1f2329', '#e6edf3'] as const;
 const FAINT = ['#59636f', '#9198a1'] as const;
 const LINES = ['#d1d9e1', '#3d444d'] as const;
-/** Readable on both. */
+/** Readable on light and on dark. */
 const COLOURS = ['#3b82d0', '#e0782f', '#2e9e6b', '#c2559d', '#9a7b2f', '#7a6fd8', '#c9504b', '#3a98a8'];
 
 export function plot(title: string, subtitle: string, panels: readonly Panel[]): string {
@@ -69,7 +69,7 @@ export function plot(title: string, subtitle: string, panels: readonly Panel[]):
     yAxis: layout.map(({ panel }, index) => ({
       ...(panel.kind === 'bars' ? categoryAxis(panel) : axis(panel.y.name, panel.y.scale)),
       gridIndex: index,
-      // Below the legend.
+      // Keeps the name below the legend.
       nameGap: 8,
     })),
     series: layout.flatMap(({ panel }, index) =>
@@ -90,7 +90,7 @@ export function plot(title: string, subtitle: string, panels: readonly Panel[]):
 interface Placed {
   readonly panel: Panel;
   readonly top: number;
-  /** Of its title and legend. */
+  /** Height of title and legend. */
   readonly above: number;
   readonly height: number;
 }
@@ -124,7 +124,7 @@ function groupsOf({ bars }: BarPanel): string[] {
   return [...new Set(bars.map(({ group }) => group))];
 }
 
-/** None where there is nothing to tell apart. */
+/** None if there is only one name. */
 function legendNames(panel: Panel): string[] {
   const names = panel.kind === 'bars' ? groupsOf(panel) : panel.curves.map(({ name }) => name);
   return names.length < 2 ? [] : names;
@@ -133,7 +133,7 @@ function legendNames(panel: Panel): string[] {
 function legend(panel: Panel, top: number, index: number): object[] {
   const names = legendNames(panel);
   if (names.length === 0) return [];
-  // Panels may have equal names, and each legend is of its own panel's series only.
+  // Panels may use the same names; each legend refers only to its own panel's series.
   const data = names.map((name) => ({ name: seriesName(index, name) }));
   return [
     {
@@ -163,7 +163,7 @@ function axis(name: string, scale: Scale): object {
   };
 }
 
-/** Of bars on a logarithmic scale, from the power of ten below the least: they have no 0 to begin at. */
+/** A logarithmic scale has no 0: bars begin at the power of ten below the least value. */
 function barAxis({ unit, scale, bars }: BarPanel): object {
   if (scale === 'linear') return axis(unit, scale);
   const least = Math.min(...bars.flatMap(({ value, min }) => [value, min]).filter((value) => value > 0));
@@ -204,7 +204,10 @@ function barSeries(panel: BarPanel, index: number): SeriesOption[] {
   });
 }
 
-/** A thin line through the end of each bar, from the least to the most, and the value behind both. */
+/**
+ * Draws a thin line at the end of each bar, from the least to the most, and the value to the right
+ * of both.
+ */
 function spreadSeries(
   index: number,
   place: number,
@@ -226,7 +229,7 @@ function spreadSeries(
       const [left = 0, middle = 0] = api.coord([api.value(0), at]);
       const [right = 0] = api.coord([api.value(1), at]);
       const [end = 0] = api.coord([value, at]);
-      // Bars of a category stand one below another with the default gap of 30% of their height between them.
+      // Bars of a category are below one another, with the default gap of 30% of their height.
       const y = middle + (place - (groups - 1) / 2) * (BAR_HEIGHT - 4) * 1.3;
       const text = { text: formatNumber(value), x: Math.max(right, end) + 6, y, verticalAlign: 'middle' as const };
       return {
@@ -257,7 +260,7 @@ function curveSeries(panel: CurvePanel, index: number): SeriesOption[] {
   }));
 }
 
-/** Without what a page would need to let a reader point at things. */
+/** Removes what only an interactive page needs. */
 function still(svg: string): string {
   return svg
     .replaceAll(/ (class|pointer-events|ecmeta_\w+)="[^"]*"/g, '')

@@ -1,4 +1,7 @@
-/** Where a benchmark stands, on standard error: one line that is written over on a terminal, a line for each new text elsewhere. */
+/**
+ * Shows a benchmark's progress on standard error: one line that is overwritten on a terminal,
+ * elsewhere a line for each new text.
+ */
 export class Progress {
   readonly #stream: NodeJS.WriteStream;
   #text = '';

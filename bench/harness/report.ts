@@ -1,6 +1,6 @@
 /**
- * The table of targets and what was reached, generated from the files of results. It stands in documents between two markers, so that a
- * figure in them is always that of the committed run:
+ * Generates the table of targets and results from the result files. Documents contain it between
+ * two markers, so that its figures are always those of the committed run:
  *
  *     <!-- targets -->
  *     ...
@@ -16,8 +16,9 @@ const BEGIN = '<!-- targets -->';
 const END = '<!-- /targets -->';
 
 /**
- * Markdown: the targets, how the soak went over time, and of which machine, day and commit it all is. `results` by the name of the benchmark;
- * a target whose benchmark has none is shown as not measured.
+ * Returns Markdown: the targets, the course of the soak, and the machine, day and commit of the
+ * results. `results` is by benchmark name; a target whose benchmark has no result is shown as not
+ * measured.
  */
 export function targetTable(results: ReadonlyMap<string, BenchResult>): string {
   const lines = TARGETS.map((target) => {
@@ -32,7 +33,9 @@ export function targetTable(results: ReadonlyMap<string, BenchResult>): string {
     .join('\n\n');
 }
 
-/** Do the results come from more than one state of the code, or from one that is in no commit? */
+/**
+ * Whether the results come from more than one state of the code, or from one that is in no commit.
+ */
 export function mixedCommits(results: ReadonlyMap<string, BenchResult>): boolean {
   const commits = new Set([...results.values()].map(({ machine }) => machine.commit));
   return commits.size > 1 || [...commits].some((commit) => commit === '' || commit.endsWith('+'));
@@ -46,7 +49,7 @@ function commitsOf(results: ReadonlyMap<string, BenchResult>): string {
   return `Commit ${[...byCommit.keys()].join()}.${changed}`;
 }
 
-/** Against the target of today: what the file says of its own day may be of another one. */
+/** Compares to the current target: the file contains the target of its own day. */
 function outcome(target: Target, row: MeasuredRow | undefined): [measured: string, spread: string, mark: string] {
   if (row === undefined) return ['not measured', '', ''];
   const { min, max } = row.spread;
@@ -60,10 +63,10 @@ function isNew(text: string, index: number, all: readonly string[]): boolean {
   return all.indexOf(text) === index;
 }
 
-/** The document with the table between its markers. @throws Error without them */
+/** Replaces the table between the markers of a document. @throws Error without markers */
 export function withTable(document: string, table: string): string {
   const begin = document.indexOf(BEGIN);
   const end = document.indexOf(END, begin);
-  if (begin < 0 || end < 0) throw new Error(`there are no lines ${BEGIN} and ${END}, between which the table belongs`);
+  if (begin < 0 || end < 0) throw new Error(`there are no lines ${BEGIN} and ${END} around the table`);
   return `${document.slice(0, begin + BEGIN.length)}\n${table}\n${document.slice(end)}`;
 }

@@ -1,11 +1,13 @@
-/** What a benchmark can need of the machine, each in the words that tell a person what is missing. */
+/**
+ * What a benchmark can require of the machine, each with the message that names what is missing.
+ */
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** What is missing, or undefined where the machine has it. */
+/** Returns what is missing; undefined if the machine has it. */
 export type Requirement = () => string | undefined;
 
-/** The first thing that is missing. */
+/** Returns the first requirement that is missing. */
 export function requirement(...needed: readonly Requirement[]): string | undefined {
   for (const missing of needed) {
     const what = missing();
@@ -20,7 +22,9 @@ export const linux: Requirement = () =>
 export const rootOnLinux: Requirement = () =>
   linux() ?? (process.getuid?.() === 0 ? undefined : 'needs root: it makes network namespaces and kernel rules');
 
-/** A command of the machine, and the Debian package that brings it where its name is another. */
+/**
+ * Requires a command. `debianPackage` is the Debian package that contains it, if its name differs.
+ */
 export const command =
   (name: string, debianPackage: string = name): Requirement =>
   () =>

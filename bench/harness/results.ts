@@ -1,4 +1,6 @@
-/** The files of results: `<folder>/<bench>.json` and `.svg`, each there as a whole or as it was before. */
+/**
+ * The result files: `<folder>/<bench>.json` and `.svg`. Each is replaced as a whole or not at all.
+ */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InputError } from '../../src/commands/shared/exit-code.ts';
@@ -6,7 +8,10 @@ import { type Target, targetOf } from '../targets.ts';
 import { describeMachine, type Machine } from './machine.ts';
 import { type BenchResult, type Bound, type Measured, type MeasuredRow, type Row, reaches } from './result.ts';
 
-/** What was measured with what the harness knows. @throws Error where two rows have one name, or a value is no number */
+/**
+ * Adds what the harness knows to what was measured. @throws Error if two rows have the same name,
+ * or a value is not a finite number
+ */
 export function completed(
   bench: string,
   quick: boolean,
@@ -34,7 +39,7 @@ function checkRows(bench: string, rows: readonly MeasuredRow[]): void {
     if (names.has(name)) throw new Error(`${bench}: two rows are called "${name}"`);
     names.add(name);
     if (![value, spread.min, spread.max].every(Number.isFinite))
-      throw new Error(`${bench}: "${name}" is ${value} (${spread.min} to ${spread.max}), which is no measurement`);
+      throw new Error(`${bench}: "${name}" is ${value} (${spread.min} to ${spread.max}), which is not a finite number`);
   }
 }
 
@@ -47,17 +52,20 @@ function withTarget(row: MeasuredRow, target: Target | undefined): Row {
   return { ...row, target: { ...bound, reached } };
 }
 
-/** Gives the path of the file. */
+/** Returns the path of the file. */
 export function writeResult(folder: string, result: BenchResult): string {
   return writeWhole(folder, `${result.bench}.json`, `${JSON.stringify(result, compactNumbers, 1)}\n`);
 }
 
-/** Gives the path of the file. */
+/** Returns the path of the file. */
 export function writePlot(folder: string, bench: string, svg: string): string {
   return writeWhole(folder, `${bench}.svg`, svg);
 }
 
-/** The last result of a benchmark, undefined where there is none. @throws Error where the file is no result */
+/**
+ * Returns the last result of a benchmark; undefined if there is none. @throws Error if the file is
+ * not a result
+ */
 export function readResult(folder: string, bench: string): BenchResult | undefined {
   const file = join(folder, `${bench}.json`);
   let text: string;
@@ -71,14 +79,16 @@ export function readResult(folder: string, bench: string): BenchResult | undefin
     const result = JSON.parse(text) as BenchResult;
     if (result.shape === 1 && result.bench === bench) return result;
   } catch {
-    // Told below.
+    // Reported below.
   }
-  throw new Error(`${file} is no result of this version's benchmark ${bench}: run it again, or remove the file`);
+  throw new Error(
+    `${file} is not a result of this version's benchmark ${bench}: run the benchmark again, or remove the file`,
+  );
 }
 
 /**
- * The results in a folder that documents may show, by benchmark.
- * @throws InputError where there is none, or one is of a quick run
+ * Returns the results of a folder that documents may show, by benchmark.
+ * @throws InputError if there is none, or one is from a quick run
  */
 export function readReference(folder: string, benches: readonly string[]): ReadonlyMap<string, BenchResult> {
   const results = new Map<string, BenchResult>();
@@ -86,15 +96,15 @@ export function readReference(folder: string, benches: readonly string[]): Reado
     const result = readResult(folder, bench);
     if (result?.quick)
       throw new InputError(
-        `${join(folder, bench)}.json is of a quick run, whose figures are rough: run it in full, or remove the file`,
+        `${join(folder, bench)}.json is from a quick run, whose figures are rough: run the benchmark in full, or remove the file`,
       );
     if (result !== undefined) results.set(bench, result);
   }
-  if (results.size === 0) throw new InputError(`${folder} holds no results: run the benchmarks first`);
+  if (results.size === 0) throw new InputError(`${folder} contains no results: run the benchmarks first`);
   return results;
 }
 
-/** Digits behind what anything was measured to would only make the files long. */
+/** Digits beyond the precision of the measurement would only make the files long. */
 function compactNumbers(_: string, value: unknown): unknown {
   return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(7)) : value;
 }

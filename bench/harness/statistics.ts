@@ -1,6 +1,6 @@
 /** Medians, quantiles and cumulative distributions. */
 
-/** @throws RangeError of nothing */
+/** @throws RangeError if there are no values */
 export function median(values: readonly number[]): number {
   return quantile(sorted(values), 0.5);
 }
@@ -14,10 +14,11 @@ export function sorted(values: Iterable<number>): Float64Array {
 }
 
 /**
- * The smallest value that at least `share` of all are not above (nearest rank), so that it is one that was measured.
+ * Returns the smallest value that at least a `share` of all values do not exceed (nearest rank), so
+ * that it is always a measured one.
  * @param ascending sorted values
  * @param share 0 to 1
- * @throws RangeError of nothing
+ * @throws RangeError if there are no values
  */
 export function quantile(ascending: ArrayLike<number>, share: number): number {
   if (ascending.length === 0) throw new RangeError('nothing was measured');
@@ -25,7 +26,10 @@ export function quantile(ascending: ArrayLike<number>, share: number): number {
   return ascending[Math.min(ascending.length, Math.max(1, rank)) - 1] as number;
 }
 
-/** Shares at which a cumulative distribution is kept: evenly at first, then each digit of nines further out. */
+/**
+ * Shares at which a cumulative distribution is kept: evenly spaced at first, then nine more for
+ * each further nine.
+ */
 const SHARES = [
   ...Array.from({ length: 99 }, (_, i) => i / 100),
   ...[0.99, 0.999, 0.9999, 0.99999].flatMap((from, digit) =>
@@ -33,7 +37,10 @@ const SHARES = [
   ),
 ];
 
-/** Points [value, share of the samples that are not above it] of a cumulative plot: a hundred or so, however many samples. */
+/**
+ * Returns the points [value, share of the samples not above it] of a cumulative plot: about a
+ * hundred, however many samples there are.
+ */
 export function cumulative(samples: Iterable<number>): [value: number, share: number][] {
   const ascending = sorted(samples);
   const points = SHARES.filter((share) => (1 - share) * ascending.length >= 1).map((share): [number, number] => [

@@ -1,9 +1,9 @@
-/** A result as the terminal shows it. */
+/** Formats a result for the terminal. */
 import { TARGETS } from '../targets.ts';
 import { formatBound, formatValue, textTable } from './format.ts';
 import type { BenchResult } from './result.ts';
 
-/** The machine and the day, in one line. */
+/** Returns the machine and the day, in one line. */
 export function originOf({ date, quick, machine }: BenchResult): string {
   const { cpu, cores, memoryBytes, kernel, node } = machine;
   const size = `${cores} cores, ${formatValue(memoryBytes, 'bytes')} of memory`;
@@ -20,7 +20,7 @@ export function resultTable({ rows }: BenchResult): string {
   return textTable(['', 'measured', 'least to most', 'target'], lines);
 }
 
-/** Rows that have a target and are not in the result. */
+/** Returns the rows that have a target and are not in the result. */
 export function missingTargets({ bench, rows }: BenchResult): string[] {
   return TARGETS.filter((target) => target.bench === bench && !rows.some(({ name }) => name === target.row)).map(
     ({ row }) => row,

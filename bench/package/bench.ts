@@ -1,6 +1,5 @@
 /**
- * `npm run bench package`: what npm ships, what it installs, and what an import of the library
- * loads.
+ * `npm run bench package`: what npm ships and installs, and what an import of the library loads.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs';
@@ -15,7 +14,7 @@ const ROOT = join(import.meta.dirname, '../..');
 /** What npm packs besides dist/. */
 const SHIPPED = ['package.json', 'README.md', 'LICENSE', 'examples'];
 
-/** Prints the modules of files that an import loads, and its time in ms. */
+/** Prints the number of file modules that an import loads, and its time in ms. */
 const IMPORT = `
 import { registerHooks } from 'node:module';
 const urls = new Set();
@@ -53,7 +52,7 @@ export const bench: Bench = {
   ],
 };
 
-/** A project with the built package in its node_modules; gives the package's folder. */
+/** Builds the package into the node_modules of a project; returns the package's folder. */
 async function installInto(project: string): Promise<string> {
   const installed = join(project, 'node_modules/podfence');
   mkdirSync(installed, { recursive: true });
@@ -64,7 +63,7 @@ async function installInto(project: string): Promise<string> {
   return installed;
 }
 
-/** The tools run under the Node that runs the benchmark. */
+/** The tools run under the same Node as the benchmark. */
 function environment(): NodeJS.ProcessEnv {
   return { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}` };
 }
@@ -89,7 +88,7 @@ function packedRows(folder: string): MeasuredRow[] {
   ];
 }
 
-/** The packages that `npm install podfence` brings on this platform, podfence included. */
+/** Counts the packages that `npm install podfence` installs on this platform, podfence included. */
 function installedRows(packed: readonly MeasuredRow[]): MeasuredRow[] {
   const lockfile = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
     readonly packages: Readonly<Record<string, { readonly dev?: boolean }>>;
@@ -103,7 +102,7 @@ function installedRows(packed: readonly MeasuredRow[]): MeasuredRow[] {
   return [single('packages installed', 'packages', paths.length + 1), single('installed tree', 'bytes', bytes)];
 }
 
-/** Bytes of a package's files, without the packages inside it. */
+/** Returns the bytes of a package's files, without the packages inside it. */
 function bytesOf(folder: string): number {
   let sum = 0;
   for (const entry of readdirSync(folder, { withFileTypes: true })) {

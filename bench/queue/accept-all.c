@@ -1,11 +1,11 @@
 /*
- * Accepts every packet of queues FIRST to FIRST + COUNT - 1 and sets MARK in each, with one thread a queue, in the way of
- * src/dataplane/nfqueue: up to 64 packets with one recvmmsg, their verdicts with one send. It looks at nothing: what it takes is what the
- * kernel's queue costs, whoever answers.
+ * Accepts every packet of queues FIRST to FIRST + COUNT - 1 and sets MARK in each, with one thread a
+ * queue. Works like src/dataplane/nfqueue: one recvmmsg for up to 64 packets, one send for their
+ * verdicts. It does not look at packets: what it costs is the cost of the kernel's queue itself.
  *
  *     cc -O2 -pthread -o accept-all accept-all.c && ./accept-all FIRST COUNT MARK
  *
- * Says "listening" when all queues are bound, and ends with its parent.
+ * Prints "listening" when all queues are bound, and ends with its parent.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

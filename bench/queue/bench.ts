@@ -1,4 +1,7 @@
-/** `npm run bench queue`: what podfence costs the packets between two pods of a node, beside the kernel alone and the least that its queue can cost. */
+/**
+ * `npm run bench queue`: what podfence costs packets between two pods of a node, compared to the
+ * kernel alone and to the least that the kernel's queue can cost.
+ */
 import type { Bench } from '../harness/bench.ts';
 import { type BarPanel, bars, type CurvePanel, curves } from '../harness/panels.ts';
 import type { BenchResult } from '../harness/result.ts';
@@ -13,7 +16,7 @@ import { FLOOR, VARIANTS } from './variants.ts';
 const SIZES: Sizes = { rounds: 10, seconds: 1, roundTrips: 10_000, firstPackets: 2000 };
 const QUICK: Sizes = { rounds: 1, seconds: 1, roundTrips: 2000, firstPackets: 500 };
 
-/** Those with a distribution. */
+/** The measures with a distribution. */
 const LATENCIES = [ONE_CORE, TWO_CORES].flatMap(({ name }) =>
   ['round trip', 'first packet'].map((what) => rowName(what, name)),
 );
@@ -30,12 +33,12 @@ export const bench: Bench = {
       rows: [...comparisons(rounds), ...rounds.rows(), ...rounds.failures()],
       curves: LATENCIES.flatMap((name) => variants.map((variant) => rounds.curve(name, variant.name))),
       notes: [
-        'All variants are measured one after the other in every round; a ratio is that of one round, and its value the median of the rounds.',
-        'One core: pods, servers and whoever answers the queue on the same one. Two cores: a pod on each, who answers is where the kernel puts it. Rows that name neither are of two cores.',
-        'First packets come one right after the other; "500 a second" is with evenly spaced ones, between which cores and the queue\'s thread go to sleep.',
-        'What is lost or without an answer is the sum of all rounds.',
-        'CPU per packet is the run time of the threads (sender, receiver, all of the agent). What the kernel does for a packet counts for the thread in whose time it does it; in interrupts of an idle core for none.',
-        'Shares in system calls are counted in timer ticks (4 ms or so), everything else by clocks of nanoseconds.',
+        'All variants are measured one after the other in every round; a ratio compares two variants in one round, and the row is its median over the rounds.',
+        'One core: pods, servers and the process that answers the queue share one. Two cores: a pod on each, and the process that answers is where the kernel puts it. Rows that name neither are of two cores.',
+        'First packets follow one another closely; at "500 a second" they are evenly spaced, and cores and the queue\'s thread sleep in between.',
+        'Losses and missing answers are summed over all rounds.',
+        "CPU per packet is the run time of the threads (sender, receiver, all of the agent). The kernel's work for a packet counts for the thread that runs at that moment; in interrupts of an idle core it counts for none.",
+        'Shares in system calls are counted in timer ticks (about 4 ms), everything else by nanosecond clocks.',
         ...(noFloor === undefined ? [] : [`"${FLOOR}" is not measured: it ${noFloor}. So are the ratios against it.`]),
       ],
     };

@@ -1,4 +1,4 @@
-/** What variants cost against one another, round by round. */
+/** Compares the variants with one another, round by round. */
 import { type MeasuredRow, row, total } from '../harness/result.ts';
 import { HALF_RATE, LOST_AT_HALF } from './measures.ts';
 import { EVENLY_SPACED } from './paced-latency.ts';
@@ -58,7 +58,10 @@ export function comparisons(rounds: Rounds): MeasuredRow[] {
   ];
 }
 
-/** What a variant loses at half of the most that it carries, in all rounds, and how many packets a second that is. */
+/**
+ * What a variant loses at half of its highest rate, over all rounds, and what that rate is in
+ * packets a second.
+ */
 export function half(rounds: Rounds, variant: string): MeasuredRow[] {
   return [
     row(`half of the packets/s, ${variant}`, 'packets/s', rounds.runs(HALF_RATE, variant)),

@@ -1,6 +1,7 @@
 /**
- * The floor under any enforcement by the kernel's queue: the rules of podfence with every packet queued, and in podfence's place a program in C that looks
- * at nothing and accepts (accept-all.c). What podfence could win by judging faster is between the two; the rest is the kernel's.
+ * The floor under any enforcement by the kernel's queue: podfence's rules with every packet queued,
+ * answered by a C program that accepts without looking at anything (accept-all.c). What podfence
+ * could gain by judging faster is the difference between the two; the rest is the kernel's.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,12 +19,15 @@ import type { Carrier } from './measured-pair.ts';
 const SOURCE = fileURLToPath(new URL('./accept-all.c', import.meta.url));
 const QUEUES = 2;
 
-/** Why there is no floor here; undefined where there is. */
+/** Returns why the floor cannot be measured here; undefined if it can. */
 export function floorObstacle(): string | undefined {
   return command('cc', 'gcc libc6-dev')();
 }
 
-/** Resolves when it accepts. Rejects where it does not compile, or cannot have the queues. */
+/**
+ * Resolves when the program accepts packets. Rejects if it does not compile, or cannot bind the
+ * queues.
+ */
 export async function startFloor(): Promise<Carrier> {
   await using stack = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'podfence-bench-queue-'));
@@ -32,7 +36,7 @@ export async function startFloor(): Promise<Carrier> {
   execFileSync('cc', ['-O2', '-pthread', '-o', program, SOURCE]);
   const pair = await PodPair.create({ flags: { offload: false, queues: QUEUES }, snapshot: clusterOf(1) });
   stack.use(pair);
-  // Its rules stay: they are those that the program is measured with.
+  // The agent's rules stay: the program is measured with them.
   pair.agent?.kill();
   await pair.agent?.stop();
   const args = [String(DEFAULT_FIRST_QUEUE), String(QUEUES), String(DEFAULT_MARK.judged)];

@@ -1,18 +1,22 @@
-/** What the kernel counts for the queues of a node, whoever answers them (seq_show in the kernel's net/netfilter/nfnetlink_queue.c). */
+/**
+ * The kernel's counters for the queues of a node, whichever process answers them (seq_show in the
+ * kernel's net/netfilter/nfnetlink_queue.c).
+ */
 import { readFileSync } from 'node:fs';
 import type { Netns } from '../../src/sys/netns.ts';
 
 export interface KernelQueues {
-  /** Packets that were handed over, or are to be. */
+  /** Packets handed over, or waiting to be. */
   readonly answered: number;
   readonly dropped: number;
 }
 
-/** Of all queues together, since they were bound. */
+/** Returns the sum over all queues since they were bound. */
 export function kernelQueues(netns: Netns): KernelQueues {
   const text = netns.run(() => readFileSync('/proc/thread-self/net/netfilter/nfnetlink_queue', 'utf8'));
   const queues = text.split('\n').flatMap((line) => {
-    // Queue, its reader's port, waiting, copy mode, copy range, dropped by the full queue, by the full socket, the last packet's number.
+    // Queue, its reader's port, waiting, copy mode, copy range, dropped by the full queue, dropped
+    // by the full socket, number of the last packet.
     const fields = line.trim().split(/\s+/).map(Number);
     return fields.length < 8 ? [] : [fields];
   });

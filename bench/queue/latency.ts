@@ -1,4 +1,4 @@
-/** How long one exchange takes, and the first one of a flow. */
+/** How long one exchange takes, on a known flow and as the first of a flow. */
 import { inChild } from '../harness/child.ts';
 import { quantile, sorted } from '../harness/statistics.ts';
 import type { Latencies, LatencyInput } from '../traffic/latency-process.ts';
@@ -9,14 +9,17 @@ import { rowName, type Value } from './rounds.ts';
 import type { Measure, Sizes } from './turns.ts';
 
 const LATENCY = new URL('../traffic/latency-process.ts', import.meta.url);
-/** Every measurement has so many source ports, warm-up included, which none of the next rounds has: the kernel remembers flows for a while. */
+/**
+ * Every measurement uses this many source ports, warm-up included, and no later round uses them
+ * again: the kernel remembers flows for a while.
+ */
 const FIRST_SOURCE_PORT = 10_000;
 const SOURCE_PORTS = 2500;
 const QUANTILES = [0.5, 0.99, 0.999];
-/** Below, the last of the quantiles would say nothing. */
+/** With fewer samples the last quantile would mean nothing. */
 const MANY_SAMPLES = 10_000;
 
-/** Rows and curve are called by what is measured and the placement. */
+/** Measures one kind of exchange. Rows and curve are named after it and the placement. */
 export function latency(what: LatencyInput['what'], placement: Placement, countOf: (sizes: Sizes) => number): Measure {
   const name = rowName(what, placement.name);
   return {
@@ -32,14 +35,15 @@ export function latency(what: LatencyInput['what'], placement: Placement, countO
         core: placement.client,
       };
       const { samples, lost } = await pair.client.netns.run(() => inChild<Latencies>(LATENCY, input, { signal }));
-      // By what was asked: a round with an answer less has the same rows as the others.
+      // Depends on how many exchanges were requested: a round with an answer less has the same rows
+      // as the others.
       const quantiles = QUANTILES.filter((share) => share <= 0.99 || input.count >= MANY_SAMPLES);
       return { values: quantilesOf(samples, quantiles, what, placement.name), samples, failed: lost };
     },
   };
 }
 
-/** Called `<what> p<percent>, <where>`. */
+/** Returns quantiles named `<what> p<percent>, <where>`. */
 export function quantilesOf(
   samples: Iterable<number>,
   shares: readonly number[],

@@ -1,4 +1,7 @@
-/** Two pods, with servers that run all the time: what a server's machine code was tuned to in its first second is no matter of who carries the packets. */
+/**
+ * Two pods with servers that run all the time: how V8 optimises a server in its first second should
+ * not depend on the variant.
+ */
 import type { Host } from '../../src/lab/topology.ts';
 import { type Server, startServer } from '../traffic/servers.ts';
 import type { TwoPods } from '../traffic/two-pods.ts';
@@ -6,7 +9,7 @@ import type { TwoPods } from '../traffic/two-pods.ts';
 export const ECHO_PORT = 7000;
 export const HTTP_PORT = 8000;
 
-/** How packets get from one pod to another. */
+/** Carries packets from one pod to another. */
 export interface Carrier extends TwoPods, AsyncDisposable {
   readonly node?: Host;
   /** The process that answers the kernel's queues on the node, if any does. */
@@ -18,7 +21,7 @@ export interface MeasuredPair extends Carrier {
   readonly http: Server;
 }
 
-/** Takes the carrier over: it goes with the pair. */
+/** Starts the servers. Takes ownership of the carrier, which ends with the pair. */
 export async function withServers(carrier: Carrier, signal: AbortSignal): Promise<MeasuredPair> {
   await using stack = new AsyncDisposableStack();
   stack.use(carrier);

@@ -1,4 +1,4 @@
-/** What is measured of one pair of pods in one round. */
+/** The measurements of one pair of pods in one round. */
 import { datagramRate, tcpThroughput } from '../traffic/iperf.ts';
 import { connectionRate } from '../traffic/wrk.ts';
 import { since, timeOf } from './cpu.ts';
@@ -11,7 +11,9 @@ import { type Outcome, rowName, type Value } from './rounds.ts';
 import type { Measure, Turn } from './turns.ts';
 import { CONNTRACK, OFFLOAD, queuesEveryPacket } from './variants.ts';
 
-/** Datagrams a second at which the cost of one is compared: every variant carries so many without a loss. */
+/**
+ * Datagrams a second at which CPU costs are compared: every variant carries this many without loss.
+ */
 const STEADY_RATE = 20_000;
 const DATAGRAMS = 'UDP packets/s';
 export const HALF_RATE = 'half of that rate';
@@ -45,10 +47,13 @@ export async function datagrams(pair: MeasuredPair, { sizes }: Turn): Promise<Ou
   return { values: [{ name: DATAGRAMS, unit: 'packets/s', value: received }] };
 }
 
-/** What the thread of the queue spends on a packet: all from taking it from the kernel until its verdict is carried out. */
+/**
+ * Measures what the queue's thread spends on a packet, from receiving it until the kernel has
+ * carried out its verdict.
+ */
 async function datagramsThroughQueue(pair: MeasuredPair, turn: Turn): Promise<Outcome> {
   const { node, answerer } = pair;
-  if (node === undefined || answerer === undefined) throw new Error('nobody answers the queue');
+  if (node === undefined || answerer === undefined) throw new Error('no process answers the queue');
   const before = { queues: kernelQueues(node.netns), time: timeOf(answerer) };
   const { values } = await datagrams(pair, turn);
   const { run, user, kernel } = since(before.time, timeOf(answerer));
@@ -62,7 +67,7 @@ async function datagramsThroughQueue(pair: MeasuredPair, turn: Turn): Promise<Ou
   };
 }
 
-/** Of half as many as came through just before. */
+/** Sends at half of the rate that was just received. */
 export async function halfOfDatagrams({ node, answerer, ...pair }: MeasuredPair, turn: Turn): Promise<Outcome> {
   const rate = turn.measured(DATAGRAMS) / 2;
   const queues = answerer === undefined ? undefined : node?.netns;

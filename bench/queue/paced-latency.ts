@@ -1,4 +1,7 @@
-/** First packets as a quiet node has them: with a pause between any two, so that whoever handles one has gone to sleep since the last. */
+/**
+ * First packets as on a quiet node: with a pause between any two, so that whatever handles them has
+ * gone to sleep in between.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { PacedTraffic } from '../traffic/paced.ts';
 import { quantilesOf } from './latency.ts';
@@ -9,14 +12,14 @@ import type { Measure } from './turns.ts';
 
 const PER_SECOND = 500;
 const SECONDS = 2;
-/** Of the generator's own code, and of the caches. */
+/** Lets V8 compile the generator's code, and fills the caches. */
 const WARM_UP_SECONDS = 0.5;
 const REPORT_EVERY = 50;
 
-/** Where and how, as rows have it. */
+/** Placement and pace, as rows name them. */
 export const EVENLY_SPACED = rowName(TWO_CORES.name, `${PER_SECOND} a second`);
 
-/** @param variants those of which it is made: each takes longer than most measures */
+/** @param variants the variants to measure: each takes longer than most measures */
 export function pacedFirstPackets(variants: readonly string[]): Measure {
   return {
     name: rowName('first packet', EVENLY_SPACED),

@@ -1,4 +1,4 @@
-/** What all rounds gave, by what was measured and of whom. */
+/** Collects the values of all rounds, by measure and variant. */
 import { type Curve, type MeasuredRow, row, single, total } from '../harness/result.ts';
 import { cumulative } from '../harness/statistics.ts';
 
@@ -6,15 +6,15 @@ export interface Value {
   readonly name: string;
   readonly unit: string;
   readonly value: number;
-  /** Its row is the sum of the rounds: in a median a loss of one round would not be seen. */
+  /** Its row is the sum of the rounds: a median would hide a loss in one round. */
   readonly counted?: true;
 }
 
 export interface Outcome {
   readonly values: readonly Value[];
-  /** Microseconds, where a distribution is shown. */
+  /** Microseconds, if the measure has a distribution. */
   readonly samples?: Float64Array;
-  /** Exchanges without an answer, connections that failed. */
+  /** Exchanges without an answer, or failed connections. */
   readonly failed?: number;
 }
 
@@ -22,7 +22,7 @@ export class Rounds {
   readonly #values = new Map<string, Omit<Value, 'name' | 'value'> & { readonly runs: number[] }>();
   readonly #samples = new Map<string, number[]>();
 
-  /** In all rounds, by measure and variant. */
+  /** Over all rounds, by measure and variant. */
   readonly #failures = new Map<string, Map<string, number>>();
 
   add(measure: string, variant: string, { values, samples, failed }: Outcome): void {
@@ -43,7 +43,10 @@ export class Rounds {
     return [...this.#values].map(([name, { unit, counted, runs }]) => (counted ? total : row)(name, unit, runs));
   }
 
-  /** Exchanges without an answer: of all variants together, and of each that had any. */
+  /**
+   * Returns the exchanges without an answer: of all variants together, and of each variant that had
+   * any.
+   */
   failures(): MeasuredRow[] {
     return [...this.#failures].flatMap(([measure, byVariant]) => {
       const all = [...byVariant.values()].reduce((sum, each) => sum + each, 0);
@@ -64,14 +67,17 @@ export class Rounds {
     return [...this.#values.keys()].some((key) => key.endsWith(`, ${variant}`));
   }
 
-  /** One value a round, in their order. @throws Error where there is none */
+  /** Returns one value per round, in order. @throws Error if there is none */
   runs(name: string, variant: string): readonly number[] {
     const known = this.#values.get(rowName(name, variant));
     if (known === undefined) throw new Error(`${rowName(name, variant)} was not measured`);
     return known.runs;
   }
 
-  /** Each round of the one against the same round of the other, so that what changes on the machine meanwhile concerns both. */
+  /**
+   * Compares each round of one variant to the same round of the other, so that changes on the
+   * machine affect both.
+   */
   compare(
     name: string,
     [one, other]: readonly [string, string],

@@ -1,14 +1,14 @@
-/** All measures of all variants, round by round. */
+/** Takes all measures of all variants, round by round. */
 import type { BenchContext } from '../harness/bench.ts';
 import { type Carrier, type MeasuredPair, withServers } from './measured-pair.ts';
 import { type Outcome, Rounds } from './rounds.ts';
 
 export interface Sizes {
   readonly rounds: number;
-  /** Of each throughput. */
+  /** Length of each throughput measurement. */
   readonly seconds: number;
   readonly roundTrips: number;
-  /** And TCP handshakes. */
+  /** Number of first packets, and of TCP handshakes. */
   readonly firstPackets: number;
 }
 
@@ -16,13 +16,13 @@ export interface Turn {
   readonly round: number;
   readonly sizes: Sizes;
   readonly signal: AbortSignal;
-  /** A value that an earlier measure of this round gave, of the same variant. */
+  /** Returns a value that an earlier measure of this round produced for the same variant. */
   readonly measured: (name: string) => number;
 }
 
 export interface Measure {
   readonly name: string;
-  /** Whether it is made of this variant. @default all */
+  /** Whether the measure applies to this variant. @default all */
   readonly concerns?: (variant: string) => boolean;
   readonly run: (pair: MeasuredPair, turn: Turn) => Promise<Outcome>;
 }
@@ -32,7 +32,7 @@ export interface Variant {
   start(): Promise<Carrier>;
 }
 
-/** Every round measures each thing in all variants, one right after the other. */
+/** In every round, takes each measure of all variants in direct succession. */
 export async function takeTurns(
   { progress, signal }: BenchContext,
   variants: readonly Variant[],
@@ -61,7 +61,10 @@ export async function takeTurns(
   return rounds;
 }
 
-/** What comes first, or after a certain other one, may have it better or worse: each round begins elsewhere, and every second goes backwards. */
+/**
+ * Returns the order for a round. The first position, or the one after a certain variant, may be
+ * better or worse: each round begins with another variant, and every second goes backwards.
+ */
 export function orderOf<T>(items: readonly T[], round: number): readonly T[] {
   const from = round % items.length;
   const rotated = [...items.slice(from), ...items.slice(0, from)];

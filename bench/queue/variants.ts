@@ -1,4 +1,7 @@
-/** Who carries the packets between two pods: the kernel alone in two ways, podfence in four, and the least that the kernel's queue can cost. */
+/**
+ * What carries packets between two pods: the kernel alone in two ways, podfence in four, and the
+ * least that the kernel's queue can cost.
+ */
 import { clusterOf } from '../traffic/large-cluster.ts';
 import { PodPair } from '../traffic/pod-pair.ts';
 import { runIn } from '../traffic/two-pods.ts';
@@ -10,10 +13,10 @@ export const CONNTRACK = 'kernel with conntrack';
 export const OFFLOAD = 'offload';
 export const EVERY_PACKET = 'every packet';
 export const MANY = ', 10,000 policies';
-/** The queue of every packet, answered by a program that accepts all. */
+/** Every packet queued, and answered by a program that accepts all. */
 export const FLOOR = 'queue floor';
 
-/** One rule that needs it makes the kernel track all connections. */
+/** One rule that uses connection tracking makes the kernel track all connections. */
 const TRACK = ['iptables', '-A', 'FORWARD', '-m', 'conntrack', '--ctstate', 'INVALID', '-j', 'DROP'];
 
 export const VARIANTS: readonly Variant[] = [
@@ -26,7 +29,7 @@ export const VARIANTS: readonly Variant[] = [
   { name: FLOOR, start: startFloor },
 ];
 
-/** Those in which each packet goes through a queue. */
+/** Whether every packet passes through a queue. */
 export function queuesEveryPacket(variant: string): boolean {
   return [EVERY_PACKET, EVERY_PACKET + MANY, FLOOR].includes(variant);
 }

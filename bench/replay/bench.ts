@@ -1,4 +1,7 @@
-/** `npm run bench replay`: recorded captures, from the file to the summary, by the command as users run it. */
+/**
+ * `npm run bench replay`: recorded captures, from the file to the summary, by the command as users
+ * run it.
+ */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +20,7 @@ const LENGTH = 100;
 
 interface Parameters {
   readonly packets: number;
-  /** How many times longer the file is by which memory is held against the first. */
+  /** Length of a second file as a multiple of the first, to compare the memory that both take. */
   readonly longer: number;
   readonly rounds: number;
 }
@@ -64,7 +67,7 @@ async function measure(
     for (let round = 0; round < rounds; round++) {
       signal.throwIfAborted();
       progress(`${mix}, round ${round + 1}`, i + 1, MIXES.length);
-      // What starting and reading the manifests takes is not the file's.
+      // Starting and reading the manifests is not part of reading the file.
       const start = await replay(folder, empty, signal);
       const whole = await replay(folder, path, signal);
       rates.push(packets / (whole.seconds - start.seconds));
@@ -87,7 +90,7 @@ async function measure(
 
 interface Run {
   readonly seconds: number;
-  /** Bytes of the process at most (VmHWM). */
+  /** Peak memory of the process in bytes (VmHWM). */
   readonly peak: number;
 }
 

@@ -1,19 +1,19 @@
-/** Recorded captures of a cluster's traffic, as long as one wants, written as they are made. */
+/** Writes captures of a cluster's traffic, of any length, without keeping them in memory. */
 import { CaptureWriter } from '../../src/replay/capture-writer.ts';
 
 const LINKTYPE_ETHERNET = 1;
 const ETHERNET = 14;
 
-/** What the packets of a recording are. */
+/** The kind of packets in a recording. */
 export type Mix =
-  /** Connections of ten packets, allowed. */
+  /** Allowed connections of ten packets. */
   | 'connections'
-  /** The first packets of flows that are denied, each of its own. */
+  /** First packets of denied flows, each on a new flow. */
   | 'denied'
-  /** Between hosts that no policy is about. */
+  /** Traffic between hosts that no policy selects. */
   | 'open';
 
-/** Client and server of each mix, by the manifests in `MANIFESTS`. */
+/** The server's port for each mix, by the policy in `MANIFESTS`. */
 const SERVER_PORTS: Readonly<Record<Mix, number>> = { connections: 80, denied: 81, open: 443 };
 const CLIENT = 0x0a000001;
 const SERVER = 0x0a000002;
@@ -41,7 +41,7 @@ spec: {podSelector: {matchLabels: {app: server}}, ingress: [{from: [{podSelector
 const SYN = 2;
 const ACK = 16;
 const FIN = 1;
-/** Of a connection: from the client (0) or the server (1), and TCP's flags. */
+/** Packets of a connection: sent by the client (0) or the server (1), and the TCP flags. */
 const CONNECTION: readonly (readonly [side: number, flags: number])[] = [
   [0, SYN],
   [1, SYN | ACK],

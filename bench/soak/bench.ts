@@ -19,24 +19,24 @@ import { Streams } from './streams.ts';
 
 const MINUTES = 60;
 const QUICK_MINUTES = 0.25;
-/** In the plot. */
+/** Samples in the plot. */
 const SAMPLES = 240;
 const PARAMETERS = {
   policies: 1000,
   changesPerSecond: 5,
-  /** Of each way: a datagram on one flow, one on a new flow, a TCP handshake. */
+  /** For each way: a datagram on one flow, one on a new flow, a TCP handshake. */
   exchangesPerSecond: 100,
-  /** On one flow, in turns with TCP. */
+  /** On one flow, alternating with TCP. */
   datagramsPerSecond: 2000,
   megabitsPerSecond: 50,
-  /** Of a pod that nothing allows. Each waits a second for the answer that must not come. */
+  /** From a pod that no policy allows. Each waits a second for an answer that must not arrive. */
   deniedPerSecond: 1,
 };
 const WAYS = ['steady flow', 'new flow', 'handshake'] as const;
 const PORTS = { port: 7000, tcpPort: 8000 };
-/** Of a turn of the streams. */
+/** Length of a stream's turn. */
 const STREAM_SECONDS = 10;
-/** In ms, for the last of them. */
+/** How long the last turn may take to end, in ms. */
 const STREAM_PATIENCE = 60_000;
 
 export const bench: Bench = {
@@ -49,7 +49,7 @@ export const bench: Bench = {
       rows: [...counted, ...rowsOf(samples)],
       curves: curvesOf(samples),
       notes: [
-        'Start, middle and end are a tenth of the time each. In the first one tables fill and code is compiled: growth is what comes after it.',
+        'Start, middle and end are a tenth of the time each. During the first, tables fill and code is compiled: only later growth counts as growth.',
         ...(failure === undefined ? [] : [`The last turn of streams that failed: ${failure}`]),
       ],
     };
@@ -71,7 +71,7 @@ export const bench: Bench = {
 interface Soaked {
   readonly samples: readonly Sample[];
   readonly counted: readonly MeasuredRow[];
-  /** Of a stream. */
+  /** Why the last failed turn of the streams failed. */
   readonly failure: string | undefined;
 }
 
@@ -97,7 +97,7 @@ async function soak(context: BenchContext, minutes: number): Promise<Soaked> {
     const failing = Promise.race([working, allowed.ended, denied.ended]);
     const { samples, counts } = await observe(context, minutes, agent, traffic, failing);
     end.abort();
-    // A stream that hangs is no reason to throw the hour away.
+    // A hanging stream is no reason to discard the hour.
     await Promise.race([working, delay(STREAM_PATIENCE, undefined, { ref: false })]);
     const counted = [...countRows(counts, traffic.streams, churn), ...(await statusRows(agent))];
     return { samples, counted, failure: traffic.streams.failure };
@@ -117,14 +117,14 @@ function paced(pods: TwoPods, ways: PacedInput['ways'], perSecond: number, signa
   return new PacedTraffic(pods, { ...PORTS, ways, perSecond, reportEvery: 500 }, signal);
 }
 
-/** Of exchanges. */
+/** Numbers of exchanges. */
 interface Counts {
   answered: number;
   unanswered: number;
   deniedAndAnswered: number;
 }
 
-/** Takes samples until the time is over, or rejects as `failing` does. */
+/** Takes samples until the time is over, or rejects when `failing` does. */
 async function observe(
   { progress, signal }: BenchContext,
   minutes: number,

@@ -1,4 +1,7 @@
-/** A cluster that never rests: policies, pods, labels and watches change all the time, and none of it concerns what the measured traffic is allowed. */
+/**
+ * A cluster that changes all the time: policies, pods, labels and watches. None of the changes
+ * affects what the measured traffic is allowed.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AgentWorld, NODE } from '../../test/agent/agent-world.ts';
 import { app, serverHears } from '../../test/agent/policies.ts';
@@ -6,9 +9,12 @@ import type { ApiObject } from '../../test/kube/object-history.ts';
 import { namespace, pod, policy } from '../../test/kube/objects.ts';
 import { expireHistory } from '../watch/expired-history.ts';
 
-/** Each kind of object that changes has so many of them, at different stages of their lives. */
+/** Number of objects of each kind, at different stages of their lives. */
 const OBJECTS = 20;
-/** Changes between two cuts of the watches; at some of them their history is gone too, so that the agent lists again. */
+/**
+ * Number of changes between two cuts of the watches. Some cuts also expire the history, so that the
+ * agent lists again.
+ */
 const CUT = 200;
 const EXPIRE = 1000;
 
@@ -23,7 +29,7 @@ export class Churn {
     this.#perSecond = perSecond;
   }
 
-  /** Until the signal; rejects only where the API server is gone. */
+  /** Runs until the signal; rejects only if the API server is gone. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#change(this.changes++);
@@ -34,7 +40,7 @@ export class Churn {
     }
   }
 
-  /** Object after object is made, edited and deleted. */
+  /** Creates, edits and deletes object after object. */
   async #change(number: number): Promise<void> {
     const shapes = CHANGING[number % CHANGING.length] ?? [];
     const turn = Math.floor(number / CHANGING.length);
@@ -47,16 +53,16 @@ export class Churn {
   }
 }
 
-/** The lives of objects, each as its states; after the last it is deleted. */
+/** The states of each kind of object; after the last one it is deleted. */
 const CHANGING: readonly (readonly ((number: number) => ApiObject)[])[] = [
-  // Policies on the server that is measured, for peers that are not.
+  // Policies on the measured server, for peers that are not measured.
   [(i) => serverHears(`churn-${i}`, app(`nobody-${i}`)), (i) => serverHears(`churn-${i}`, app(`somebody-${i}`))],
   // Policies elsewhere.
   [
     (i) => policy('churn', `policy-${i}`, { podSelector: { matchLabels: { app: `app-${i}` } }, ingress: [] }),
     (i) => policy('churn', `policy-${i}`, { podSelector: {}, policyTypes: ['Egress'] }),
   ],
-  // Pods of this node, which are isolated and then not.
+  // Pods of this node that are isolated and then not.
   [(i) => churned(i, { app: `app-${i}` }), (i) => churned(i, { app: 'other' }), (i) => churned(i, {})],
   // Namespaces.
   [(i) => namespace(`churn-${i}`, { team: 'a' }), (i) => namespace(`churn-${i}`, { team: 'b' })],

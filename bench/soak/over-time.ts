@@ -1,9 +1,12 @@
-/** How the agent and the traffic fared at the start of a soak, in the middle and at its end, as a table for documents. */
+/**
+ * The state of agent and traffic at the start, in the middle and at the end of a soak, as a table
+ * for documents.
+ */
 import { formatValue, markdownTable } from '../harness/format.ts';
 import type { BenchResult } from '../harness/result.ts';
 import { END, MIDDLE, OVER_TIME, START } from './sample.ts';
 
-/** Markdown; '' where the rows are not there. */
+/** Returns Markdown; '' if the rows are missing. */
 export function overTime({ rows, parameters }: BenchResult): string {
   const lines = OVER_TIME.flatMap((what) => {
     const found = [START, MIDDLE, END].map((when) => rows.find(({ name }) => name === `${what}, ${when}`));

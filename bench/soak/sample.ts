@@ -1,4 +1,4 @@
-/** How the agent and the traffic fared in one interval, and what a series of them tells. */
+/** The state of agent and traffic in one interval, and the rows and curves of a series of them. */
 import type { AgentMetrics } from '../../test/agent/running-agent.ts';
 import { type Curve, type MeasuredRow, row, single } from '../harness/result.ts';
 import { quantile, sorted } from '../harness/statistics.ts';
@@ -7,16 +7,19 @@ import type { Faring } from '../traffic/paced.ts';
 export interface Sample {
   /** Minutes since the beginning. */
   readonly minute: number;
-  /** Of the agent's process, in bytes. */
+  /** Memory of the agent's process, in bytes. */
   readonly memory: number;
-  /** Of its main thread, in bytes. */
+  /** Heap of its main thread, in bytes. */
   readonly heap: number;
-  /** In the workers' tables. */
+  /** Flows in the workers' tables. */
   readonly flows: number;
-  /** First packets of new flows, in us; undefined where none was answered. */
+  /** Quantiles of the first packets of new flows, in us; undefined if none was answered. */
   readonly p50: number | undefined;
   readonly p99: number | undefined;
-  /** Since the beginning: exchanges without an answer, datagrams of streams that were lost, packets that the queues dropped. */
+  /**
+   * Since the beginning: exchanges without an answer, lost datagrams of streams, packets dropped by
+   * the queues.
+   */
   readonly unanswered: number;
   readonly lost: number;
   readonly dropped: number;
@@ -38,7 +41,7 @@ export function ofFaring({ samples }: Faring): Pick<Sample, 'p50' | 'p99'> {
 
 const MB = 1e6;
 
-/** Name, field, unit, and how much of the field's own unit that is. */
+/** Name, field, unit, and the size of that unit in the field's unit. */
 const LINES = [
   ['process', 'memory', 'MB', MB],
   ['heap of the main thread', 'heap', 'MB', MB],
@@ -61,7 +64,7 @@ export function curvesOf(samples: readonly Sample[]): Curve[] {
   }));
 }
 
-/** When a row of the soak is of, behind its name. */
+/** Suffixes that tell the time of a soak's row. */
 export const START = 'at the start';
 export const MIDDLE = 'in the middle';
 export const END = 'at the end';
@@ -74,17 +77,20 @@ const GAUGES = [
   ['flows in the tables', 'flows', 'flows'],
 ] as const;
 
-/** Since the beginning. */
+/** Counted since the beginning. */
 const COUNTS = [
   ['exchanges without an answer so far', 'unanswered'],
   ['datagrams of streams lost so far', 'lost'],
   ['dropped by the queues so far', 'dropped'],
 ] as const;
 
-/** What there is a row of at each of these times. */
+/** The values that have a row for each of these times. */
 export const OVER_TIME: readonly string[] = [...GAUGES, ...COUNTS].map(([what]) => what);
 
-/** The first tenth of the time, the one in the middle, and the last; of what is counted, how much it was at their ends. */
+/**
+ * Returns rows for the first tenth of the time, the middle tenth and the last. Counts are those at
+ * the end of each tenth.
+ */
 export function rowsOf(samples: readonly Sample[]): MeasuredRow[] {
   const tenth = Math.max(1, Math.floor(samples.length / 10));
   const middle = Math.floor((samples.length - tenth) / 2);
@@ -97,7 +103,7 @@ export function rowsOf(samples: readonly Sample[]): MeasuredRow[] {
   ).flatMap(([when, some]) => [
     ...GAUGES.flatMap(([what, unit, field]) => {
       const values = some.flatMap((sample) => sample[field] ?? []);
-      // In a moment no first packet may have been answered.
+      // A tenth may have no answered first packet.
       return values.length === 0 ? [] : [row(`${what}, ${when}`, unit, values)];
     }),
     ...COUNTS.map(([what, field]) => single(`${what}, ${when}`, 'packets', some.at(-1)?.[field] ?? 0)),

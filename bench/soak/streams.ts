@@ -1,4 +1,4 @@
-/** Two streams in turns, of datagrams and of TCP, by iperf3: what goes on for long on one flow. */
+/** Long-lived flows: streams of datagrams and of TCP, by turns, by iperf3. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { datagramRate, tcpThroughput } from '../traffic/iperf.ts';
 import type { TwoPods } from '../traffic/two-pods.ts';
@@ -6,16 +6,16 @@ import type { TwoPods } from '../traffic/two-pods.ts';
 export interface StreamRates {
   readonly datagramsPerSecond: number;
   readonly megabitsPerSecond: number;
-  /** Of each turn: iperf3 tells what was lost when it ends. */
+  /** Length of each turn: iperf3 reports losses when it ends. */
   readonly seconds: number;
 }
 
 export class Streams {
   sent = 0;
   lost = 0;
-  /** Turns that iperf3 did not end as it should. */
+  /** Turns that iperf3 did not complete. */
   failed = 0;
-  /** Why the last of those did not. */
+  /** Why the last failed turn failed. */
   failure: string | undefined;
   readonly #pods: TwoPods;
   readonly #rates: StreamRates;
@@ -25,7 +25,10 @@ export class Streams {
     this.#rates = rates;
   }
 
-  /** Until the signal, after which the turn that runs is the last. Where a turn fails, the next one follows: an hour of other traffic is not lost. */
+  /**
+   * Runs until the signal; the current turn is then the last. After a failed turn the next one
+   * follows, so that an hour of other traffic is not lost.
+   */
   async run(signal: AbortSignal): Promise<void> {
     for (let turn = 0; !signal.aborted; turn++) {
       try {

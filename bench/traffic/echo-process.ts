@@ -1,4 +1,7 @@
-/** Sends every datagram back to where it came from. It blocks, so that nothing but the kernel and one thread is between question and answer. */
+/**
+ * Sends every datagram back to its sender. It blocks, so that only the kernel and one thread are
+ * between question and answer.
+ */
 import { setImmediate } from 'node:timers/promises';
 import { SOCK_DGRAM } from '../../src/sys/libc.ts';
 import { dieWithParent } from '../../src/sys/parent-death.ts';

@@ -1,4 +1,7 @@
-/** Single exchanges with a pod, and how long each took: microseconds, NaN where there was no answer. */
+/**
+ * Single exchanges with a pod. Each returns the time that it took in microseconds, NaN without an
+ * answer.
+ */
 import { close, EINTR, errno, recv, SOCK_STREAM, send, socket } from '../../src/sys/libc.ts';
 import { connect, familyOf, resetOnClose, socketAddress } from '../../src/sys/sockets.ts';
 import { loseHope, PATIENCE, type SourcePorts } from './sockets.ts';
@@ -15,7 +18,10 @@ const [question, answered] = [datagram, reply].map((bytes) => new Uint32Array(by
   Uint32Array,
 ];
 
-/** A datagram and its answer, on a socket of `udpTo`. Each has a number: what comes late for an earlier one is read, and is not this one's answer. */
+/**
+ * Sends a datagram on a socket of `udpTo` and waits for its answer. Datagrams are numbered: a late
+ * answer to an earlier one is read and ignored.
+ */
 export function ask(fd: number): number {
   question[0] = (question[0] as number) + 1;
   const start = performance.now();
@@ -30,7 +36,7 @@ export function ask(fd: number): number {
   return Number.NaN;
 }
 
-/** The same, on a flow of its own. The kernel must have forgotten the last one with its port. */
+/** Does the same on a new flow. The kernel must have forgotten the last flow with this port. */
 export function askOnNewFlow({ address, port }: Target, ports: SourcePorts): number {
   const fd = ports.open(address, port);
   const latency = ask(fd);
@@ -38,7 +44,10 @@ export function askOnNewFlow({ address, port }: Target, ports: SourcePorts): num
   return latency;
 }
 
-/** Opens a TCP connection, and resets it. A first packet that is lost is no answer: the kernel's next one comes a second later. */
+/**
+ * Opens a TCP connection, and resets it. A lost first packet counts as no answer: the kernel sends
+ * the next one a second later.
+ */
 export function shakeHands({ address, port }: Target): number {
   const fd = socket(familyOf(address), SOCK_STREAM, 0);
   loseHope(fd);

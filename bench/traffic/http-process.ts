@@ -1,4 +1,7 @@
-/** The smallest HTTP server there can be: it takes what comes for a request, answers, and closes. What is measured is the way to it. */
+/**
+ * The smallest possible HTTP server: it takes any data for a request, answers, and closes. It
+ * exists to measure the path to it.
+ */
 import { setImmediate } from 'node:timers/promises';
 import { EPOLLIN, Epoll } from '../../src/sys/epoll.ts';
 import { close, recv, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, send } from '../../src/sys/libc.ts';
@@ -30,7 +33,7 @@ function acceptFrom(listener: number): number {
   return accept(listener, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-/** The request may have come already. */
+/** The request may have arrived already. */
 function serve(epoll: Epoll, fd: number): void {
   if (answerTo(fd)) {
     close(fd);

@@ -6,23 +6,23 @@ import type { Netns } from '../../src/sys/netns.ts';
 import { onCores } from './core.ts';
 import { runIn, serverAddress, type TwoPods } from './two-pods.ts';
 
-/** Bytes that a datagram carries. */
+/** Payload of a datagram, in bytes. */
 const DATAGRAM = 64;
-/** Buffer of the receiver's socket: it may have to wait for a core. */
+/** Buffer of the receiver's socket, because the receiver may have to wait for a core. */
 const WINDOW = '2M';
 const ATTEMPTS = 4;
 
 export interface DatagramRate {
   /** Datagrams per second. */
   readonly received: number;
-  /** In all. */
+  /** In total. */
   readonly sent: number;
   readonly lost: number;
-  /** CPU time of the sender and the receiver together, in us: what they have spent in the kernel on the way of the packets too. */
+  /** CPU time of sender and receiver together, in us, including their time in the kernel. */
   readonly cpu: number;
 }
 
-/** Where the ends run. */
+/** The cores on which the ends run. */
 export interface EndCores {
   readonly client: number;
   readonly server: number;
@@ -30,19 +30,19 @@ export interface EndCores {
 
 export interface StreamLimits {
   readonly seconds: number;
-  /** Of TCP bits, of UDP datagrams; in a second, at most. @default as many as can be sent */
+  /** At most this many bits (TCP) or datagrams (UDP) a second. @default as many as possible */
   readonly rate?: number;
-  /** @default wherever the kernel puts them */
+  /** @default where the kernel puts them */
   readonly cores?: EndCores;
 }
 
-/** TCP, one connection: bits per second. */
+/** Sends on one TCP connection: bits per second. */
 export async function tcpThroughput(pods: TwoPods, limits: StreamLimits): Promise<number> {
   const { sum_received } = await iperf(pods, limits, ['-b', String(limits.rate ?? 0)]);
   return sum_received.bits_per_second;
 }
 
-/** UDP, one flow of 64-byte datagrams. */
+/** Sends one UDP flow of 64-byte datagrams. */
 export async function datagramRate(pods: TwoPods, limits: StreamLimits): Promise<DatagramRate> {
   const bits = Math.round(limits.rate ?? 0) * DATAGRAM * 8;
   const end = await iperf(pods, limits, ['-u', '-l', String(DATAGRAM), '-b', String(bits), '-w', WINDOW]);
@@ -51,15 +51,18 @@ export async function datagramRate(pods: TwoPods, limits: StreamLimits): Promise
   return { received: (sent - lost) / seconds, sent, lost, cpu: (host_total + remote_total) * seconds * 10_000 };
 }
 
-/** What is read of iperf3's report. */
+/** The parts of iperf3's report that are read. */
 interface End {
   readonly sum_received: { readonly bits_per_second: number };
   readonly sum: { readonly packets: number; readonly lost_packets: number; readonly seconds: number };
-  /** From the clocks of the processes: 100 is a core for the whole time. */
+  /** By the processes' clocks: 100 is one core for the whole time. */
   readonly cpu_utilization_percent: { readonly host_total: number; readonly remote_total: number };
 }
 
-/** Its first datagram sometimes comes before its own server listens for it, and is refused: such a run has measured nothing. */
+/**
+ * Runs iperf3, and retries: its first datagram sometimes arrives before its own server listens and
+ * is refused, and such a run measures nothing.
+ */
 async function iperf(pods: TwoPods, limits: StreamLimits, flags: readonly string[]): Promise<End> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -79,7 +82,7 @@ async function iperfOnce(pods: TwoPods, { seconds, cores }: StreamLimits, flags:
   return report.end;
 }
 
-/** Resolves when it listens, on iperf3's own port. */
+/** Resolves when the server listens, on iperf3's own port. */
 async function startServer(netns: Netns, cores: readonly number[] | undefined): Promise<AsyncDisposable> {
   const args = ['--pdeathsig', 'KILL', ...onCores(cores, ['iperf3', '--server', '--forceflush'])];
   const server = netns.run(() => spawn('setpriv', args, { stdio: ['ignore', 'pipe', 'inherit'] }));
@@ -95,7 +98,7 @@ async function startServer(netns: Netns, cores: readonly number[] | undefined): 
   await Promise.race([listening, ended]);
   ended.catch(() => undefined);
   return {
-    // Until it is gone its port is in use.
+    // Its port is in use until it is gone.
     async [Symbol.asyncDispose]() {
       server.kill('SIGKILL');
       await exited;

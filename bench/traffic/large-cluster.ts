@@ -1,6 +1,7 @@
 /**
- * The cluster around the two pods: one policy that lets the client talk to the server, and, where there are to be more, a hundredth of the rest on
- * the server too, for peers that there are not, and the others on other pods, some of them of the same node.
+ * The cluster around the two pods. One policy lets the client talk to the server. With more
+ * policies, a hundredth of them select the server too, for peers that do not exist, and the others
+ * select other pods, some of them on the same node.
  */
 import { projectNamespace, projectPod, projectPolicy } from '../../src/cluster/projection.ts';
 import type { ClusterSnapshot } from '../../src/cluster/store.ts';
@@ -12,7 +13,10 @@ import { CLIENT_ADDRESS, PAIR_NODE, SERVER_ADDRESS } from './pod-pair.ts';
 const POLICIES_OF_NAMESPACE = 10;
 const PODS_OF_NAMESPACE = 10;
 
-/** `policies` ones in as many namespaces as it takes, with as many pods as policies. A multiple of ten. */
+/**
+ * Returns a population with `policies` policies and as many pods, in as many namespaces as needed.
+ * `policies` is a multiple of ten.
+ */
 export function populationOf(policies: number): PopulationShape {
   const namespaces = policies / POLICIES_OF_NAMESPACE;
   return { pods: namespaces * PODS_OF_NAMESPACE, namespaces, policies: POLICIES_OF_NAMESPACE, podBytes: 0 };

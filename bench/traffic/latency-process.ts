@@ -1,4 +1,4 @@
-/** Measures one way of talking to a pod, as often as it is told, and how long each time took. */
+/** Measures one kind of exchange with a pod, a given number of times. */
 import { dieWithParent } from '../../src/sys/parent-death.ts';
 import { answer } from '../harness/child.ts';
 import { keepOnCores } from './core.ts';
@@ -7,25 +7,28 @@ import { SourcePorts, udpTo } from './sockets.ts';
 
 export interface LatencyInput extends Target {
   /**
-   * `round trip`: a datagram and its answer, all of them on one flow. `first packet`: the same, each on a flow of its own. `handshake`: that of
-   * a TCP connection, each on one of its own.
+   * `round trip`: a datagram and its answer, all on one flow. `first packet`: the same, each on a
+   * new flow. `handshake`: a TCP handshake, each on a new connection.
    */
   readonly what: 'round trip' | 'first packet' | 'handshake';
   readonly count: number;
-  /** Of the first UDP flow; the next ones follow. None may come twice while the kernel remembers its flow. */
+  /**
+   * Source port of the first UDP flow; the others follow. None may be used twice while the kernel
+   * remembers its flow.
+   */
   readonly sourcePort: number;
-  /** Where it runs. @default wherever the kernel puts it */
+  /** The core to run on. @default where the kernel puts it */
   readonly core?: number;
 }
 
 export interface Latencies {
-  /** Microseconds, in the order in which they were measured. */
+  /** Microseconds, in the order of measurement. */
   readonly samples: Float64Array;
-  /** Had no answer. */
+  /** Exchanges without an answer. */
   readonly lost: number;
 }
 
-/** Of the generator's own code, and of the caches. */
+/** Lets V8 compile the generator's code, and fills the caches. */
 const WARM_UP = 500;
 
 answer((input: LatencyInput) => {

@@ -1,4 +1,7 @@
-/** Exchanges with a pod at a steady pace, in turns of every way, for as long as it lives; it reports how they fared since the last report. */
+/**
+ * Exchanges with a pod at a steady pace, each way in turn, until it is killed. Reports what
+ * happened since the last report.
+ */
 import { setTimeout as delay, setImmediate } from 'node:timers/promises';
 import { dieWithParent } from '../../src/sys/parent-death.ts';
 import { answer, report } from '../harness/child.ts';
@@ -8,7 +11,7 @@ import type { Fared, Faring, PacedInput, Way } from './paced.ts';
 import { SourcePorts, udpTo } from './sockets.ts';
 
 const SOURCE_PORTS = { first: 10_000, count: 50_000 };
-/** Of the steady flow, below those. */
+/** Source port of the steady flow, below those of new flows. */
 const STEADY_PORT = 9_999;
 
 answer(async (input: PacedInput) => {
@@ -41,7 +44,7 @@ answer(async (input: PacedInput) => {
       fared = nothing(ways);
       reported = now;
     }
-    // Late or not, what is reported has to go out.
+    // Yields even if it is late, so that reports are sent.
     await (next > now ? delay(next - now) : setImmediate());
   }
 });

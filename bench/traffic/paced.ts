@@ -4,10 +4,10 @@ import type { Target } from './exchanges.ts';
 import type { PortRange } from './sockets.ts';
 import { serverAddress, type TwoPods } from './two-pods.ts';
 
-/** One flow for all datagrams, a new one for each, or a TCP connection that is opened. */
+/** One flow for all datagrams, a new flow for each, or a TCP handshake. */
 export type Way = 'steady flow' | 'new flow' | 'handshake';
 
-/** How the exchanges of one way fared: what took how long, in us, and what had no answer. */
+/** Results of one way's exchanges: times in us, and how many had no answer. */
 export interface Faring {
   readonly samples: number[];
   lost: number;
@@ -17,15 +17,18 @@ export type Fared = Readonly<Partial<Record<Way, Faring>>>;
 
 export interface PacedInput extends Target {
   readonly ways: readonly Way[];
-  /** Of a TCP server. */
+  /** Port of a TCP server. */
   readonly tcpPort: number;
-  /** Of each way; less where the answers take longer. */
+  /** Exchanges a second of each way; fewer if answers take longer. */
   readonly perSecond: number;
-  /** In ms. */
+  /** Interval in ms. */
   readonly reportEvery: number;
-  /** Of the new flows. None may come twice while the kernel remembers its flow. @default 50,000 of them */
+  /**
+   * Ports of the new flows. None may be used twice while the kernel remembers its flow. @default
+   * 50,000 ports
+   */
   readonly sourcePorts?: PortRange;
-  /** Where it runs. @default wherever the kernel puts it */
+  /** The core to run on. @default where the kernel puts it */
   readonly core?: number;
 }
 
@@ -51,7 +54,7 @@ export class PacedTraffic implements Disposable {
     this.#ended.catch(() => undefined);
   }
 
-  /** Resolves at the first report; rejects where there is none. */
+  /** Resolves at the first report; rejects if there is none. */
   get began(): Promise<void> {
     return Promise.race([this.#first.promise, this.#ended]);
   }
@@ -61,7 +64,7 @@ export class PacedTraffic implements Disposable {
     return this.#ended;
   }
 
-  /** How the exchanges of one way fared that were reported since the last call. */
+  /** Returns the results of one way that were reported since the last call. */
   take(way: Way): Faring {
     const fared = this.#fared.get(way) ?? { samples: [], lost: 0 };
     this.#fared.delete(way);

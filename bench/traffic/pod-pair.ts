@@ -1,4 +1,6 @@
-/** Two pods on a node, in network namespaces of this process, and perhaps an agent on the node. */
+/**
+ * Two pods on a node, in network namespaces of this process, with or without an agent on the node.
+ */
 import { writeFileSync } from 'node:fs';
 import type { ClusterSnapshot } from '../../src/cluster/store.ts';
 import { NodeAgent } from '../../src/lab/node-agent.ts';
@@ -6,12 +8,18 @@ import type { AgentFlags } from '../../src/lab/node-messages.ts';
 import { type Host, Topology } from '../../src/lab/topology.ts';
 import type { TwoPods } from './two-pods.ts';
 
-/** A node of the population of test/kube/population.ts, so that there are more pods on it than the two. */
+/**
+ * A node name of the population in test/kube/population.ts, so that the node has more pods than the
+ * two.
+ */
 export const PAIR_NODE = { name: 'node-0', addresses: ['172.18.0.2'] };
 export const CLIENT_ADDRESS = '10.244.0.1';
 export const SERVER_ADDRESS = '10.244.0.2';
 
-/** How long the kernel remembers what is over, in s: no round shall find the connections of the one before. */
+/**
+ * How long the kernel remembers ended connections, in s: a round must not find those of the round
+ * before.
+ */
 const FORGET = {
   nf_conntrack_tcp_timeout_time_wait: 5,
   nf_conntrack_tcp_timeout_close: 5,
@@ -21,7 +29,7 @@ const FORGET = {
 
 export interface PairAgent {
   readonly flags: AgentFlags;
-  /** The cluster as it knows it; the two pods have the addresses above there. */
+  /** The cluster as the agent knows it; the two pods have the addresses above. */
   readonly snapshot: ClusterSnapshot;
 }
 
@@ -29,7 +37,7 @@ export class PodPair implements TwoPods, AsyncDisposable {
   readonly client: Host;
   readonly server: Host;
   readonly node: Host;
-  /** Undefined where the kernel is alone. */
+  /** Undefined if the kernel is alone. */
   readonly agent: NodeAgent | undefined;
   readonly #topology: Topology;
 
@@ -51,7 +59,7 @@ export class PodPair implements TwoPods, AsyncDisposable {
         for (const [name, seconds] of Object.entries(FORGET))
           writeFileSync(`/proc/sys/net/netfilter/${name}`, String(seconds));
       });
-      // Every connection has a port of its own, for a while.
+      // Connections use distinct ports for a while.
       pods[0]?.netns.run(() => writeFileSync('/proc/sys/net/ipv4/ip_local_port_range', '1025 65535'));
       const pair = new PodPair(topology, pods, agent && new NodeAgent(PAIR_NODE, netns));
       if (agent !== undefined) await pair.agent?.start(agent.flags, agent.snapshot);
@@ -62,7 +70,7 @@ export class PodPair implements TwoPods, AsyncDisposable {
     }
   }
 
-  /** The process that answers the kernel's queues, if any does. */
+  /** The process that answers the kernel's queues, if there is one. */
   get answerer(): number | undefined {
     return this.agent?.pid;
   }

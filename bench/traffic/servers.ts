@@ -16,7 +16,10 @@ export interface Server extends Disposable {
   readonly pid: number;
 }
 
-/** Resolves when it listens; it ends when it is disposed of, or by the signal. Rejects where it cannot listen. */
+/**
+ * Resolves when the server listens. The server ends when it is disposed of, or by the signal.
+ * Rejects if it cannot listen.
+ */
 export async function startServer(
   netns: Netns,
   what: keyof typeof PROGRAMS,

@@ -1,4 +1,7 @@
-/** Sockets of the generators: blocking ones, which give up after a while, made in the namespace of the calling thread. */
+/**
+ * Sockets of the load generators, in the calling thread's namespace: they block, and give up after
+ * a while.
+ */
 import {
   close,
   errno,
@@ -14,14 +17,17 @@ import { connect, familyOf, socketAddress, tryBind } from '../../src/sys/sockets
 
 const SO_RCVTIMEO = 20;
 const SO_SNDTIMEO = 21;
-/** In ms: what has no answer by then is lost. */
+/** Time to wait in ms: what is not answered by then is lost. */
 export const PATIENCE = 1000;
 /** `struct timeval`. */
 const PATIENCE_OF_SOCKET = BigInt64Array.of(BigInt(PATIENCE / 1000), 0n);
 
 const c_setsockopt = libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)');
 
-/** A blocking UDP socket that talks to one address and gives up waiting after a second. `sourcePort` 0 for any. */
+/**
+ * Returns a blocking UDP socket, connected to one address, that gives up waiting after a second.
+ * `sourcePort` 0 is any port.
+ */
 export function udpTo(address: string, port: number, sourcePort = 0): number {
   const fd = boundTo(address, SOCK_DGRAM, sourcePort);
   loseHope(fd);
@@ -29,7 +35,7 @@ export function udpTo(address: string, port: number, sourcePort = 0): number {
   return fd;
 }
 
-/** Makes every wait of a blocking socket end after a second: for data, and for a connection. */
+/** Ends every wait of a blocking socket after a second: for data, and for a connection. */
 export function loseHope(fd: number): void {
   for (const option of [SO_RCVTIMEO, SO_SNDTIMEO])
     c_setsockopt(fd, SOL_SOCKET, option, PATIENCE_OF_SOCKET, PATIENCE_OF_SOCKET.byteLength);
@@ -40,7 +46,10 @@ export interface PortRange {
   readonly count: number;
 }
 
-/** Source ports of new flows, one after the other, round and round. Those that something else in the pod has are passed over: a stream of iperf3, say. */
+/**
+ * Source ports of new flows, one after the other, round and round. Skips ports that another socket
+ * in the pod uses, such as a stream of iperf3.
+ */
 export class SourcePorts {
   readonly #range: PortRange;
   #taken = 0;
@@ -49,7 +58,7 @@ export class SourcePorts {
     this.#range = range;
   }
 
-  /** A socket of `udpTo` on the next port that is free. @throws SystemCallError where none is */
+  /** Returns a socket of `udpTo` on the next free port. @throws SystemCallError if none is free */
   open(address: string, port: number): number {
     const { first, count } = this.#range;
     for (let tries = 1; ; tries++) {
@@ -63,16 +72,16 @@ export class SourcePorts {
   }
 }
 
-/** A socket with a port of its own, on all addresses of the family of `address`. */
+/** Returns a socket bound to a port, on all addresses of the family of `address`. */
 export function boundTo(address: string, type: number, port: number): number {
   const fd = socket(familyOf(address), type, 0);
-  // The connections of the round before are remembered for a while.
+  // The kernel remembers the connections of the round before for a while.
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   must('bind', fd, tryBind(fd, socketAddress(address.includes(':') ? '::' : '0.0.0.0', port)));
   return fd;
 }
 
-/** Closes the socket where the call failed. */
+/** Throws and closes the socket if the call failed. */
 function must(call: string, fd: number, result: number): void {
   if (result >= 0) return;
   const error = new SystemCallError(call, errno());

@@ -1,4 +1,7 @@
-/** Connections between two pods, by wrk (https://github.com/wg/wrk): many clients that connect, ask, read the answer and begin anew. */
+/**
+ * Connections between two pods, by wrk (https://github.com/wg/wrk): many clients that connect, send
+ * a request, read the answer and start over.
+ */
 import { onCores } from './core.ts';
 import { runIn, serverAddress, type TwoPods } from './two-pods.ts';
 
@@ -6,13 +9,16 @@ const CLIENTS = 64;
 
 export interface ConnectionRate {
   readonly perSecond: number;
-  /** Of a connection, from its beginning to its answer, in ms. */
+  /** Time of a connection from its beginning to its answer, in ms. */
   readonly p99: number;
-  /** Connections that failed, in all. */
+  /** Total of failed connections. */
   readonly failed: number;
 }
 
-/** @param port where the server speaks HTTP @param core where the clients run; without it wherever the kernel puts them */
+/**
+ * @param port the server's HTTP port @param core where the clients run; undefined to let the kernel
+ * choose
+ */
 export async function connectionRate(
   pods: TwoPods,
   port: number,
@@ -24,7 +30,7 @@ export async function connectionRate(
   return parseReport(await runIn(pods.client, onCores(core === undefined ? undefined : [core], wrk)));
 }
 
-/** wrk has no other format than its text. @throws Error where that is not as expected */
+/** Parses wrk's text, its only format. @throws Error if the text is not as expected */
 export function parseReport(text: string): ConnectionRate {
   const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text)?.slice(1) ?? [];
   const [, perSecond = ''] = find(text, /Requests\/sec:\s+([\d.]+)/);
@@ -40,6 +46,6 @@ const MILLISECONDS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 10
 
 function find(text: string, pattern: RegExp): RegExpExecArray {
   const match = pattern.exec(text);
-  if (match === null) throw new Error(`wrk said something else than expected: ${text}`);
+  if (match === null) throw new Error(`unexpected output of wrk: ${text}`);
   return match;
 }

@@ -1,4 +1,7 @@
-/** `npm run bench watch`: the agent starts on a cluster of 100,000 pods, and lists it once more while packets come. */
+/**
+ * `npm run bench watch`: the agent starts on a cluster of 100,000 pods, and lists it again while
+ * packets arrive.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { AgentWorld } from '../../test/agent/agent-world.ts';
 import { CLIENT_ALLOWED } from '../../test/agent/policies.ts';
@@ -19,9 +22,9 @@ import type { Stall } from './stall-probe.ts';
 interface Sizes {
   readonly pods: number;
   readonly podBytes: number;
-  /** New flows, while the cluster is listed again and before. */
+  /** New flows a second, before and while the cluster is listed again. */
   readonly perSecond: number;
-  /** Before, for comparison. */
+  /** Time before listing again, for comparison. */
   readonly quietSeconds: number;
 }
 
@@ -34,19 +37,19 @@ const WAYS_TO_LIST: readonly { readonly name: string; readonly streamingLists: S
 ];
 
 const PORT = 7000;
-/** Namespaces, Pods, NetworkPolicies. */
+/** Number of kinds: Namespaces, Pods, NetworkPolicies. */
 const KINDS = 3;
 
 interface Listing {
   /** Seconds from the start of the process. */
   readonly ready: number;
-  /** Seconds from serving to the last of the lists. */
+  /** Seconds from serving to the last list. */
   readonly listed: number;
   readonly relisted: number;
-  /** Bytes, until it was ready, and in the end. */
+  /** Peak in bytes, until ready and until the end. */
   readonly peak: number;
   readonly peakLater: number;
-  /** By what went on meanwhile. */
+  /** By phase. */
   readonly stalls: Readonly<Record<Phase, readonly Stall[]>>;
   readonly quiet: Faring;
   readonly meanwhile: Faring;
@@ -82,9 +85,9 @@ export const bench: Bench = {
         curve(`${name}: listing again`, meanwhile),
       ]),
       notes: [
-        'A stall is the time that the main thread did nothing else, by the clock. API server, agent and packets share the cores, so part of it may be a wait for one: "most CPU" is what the thread itself ran in any one stall, which need not be the longest. On a machine that does other work the longest stall is not the agent\'s alone.',
-        'The rows above those that name a way to list are the most of both ways, beside it the least; stalls are those of the first list, the first compile and the second list: what Node takes to load the program is not among them.',
-        'A real server that streams lists is not bound to the speed of this one, which writes JSON in one thread.',
+        'A stall is a time by the clock in which the main thread was busy with one thing. API server, agent and packets share the cores, so a stall may include a wait for a core: "most CPU" is the most that the thread itself ran in any one stall, which need not be the longest. On a machine that does other work the longest stall is not the agent\'s alone.',
+        'Rows that name no way to list show the most of both ways, beside it the least. Their stalls are those of the first list, the first compile and the second list, not those while Node loads the program.',
+        'A real server that streams lists is not limited to the speed of this one, which writes JSON in one thread.',
       ],
     };
   },
@@ -175,12 +178,12 @@ function begin({ at, wall }: Stall): number {
   return at - wall;
 }
 
-/** The most of one measure in any stall, in ms; 0 without one. */
+/** Returns the largest value of one measure in any stall, in ms; 0 if there are no stalls. */
 function most(stalls: readonly Stall[], of: 'wall' | 'cpu'): number {
   return Math.max(0, ...stalls.map((stall) => stall[of]));
 }
 
-/** The most, and the range. */
+/** Returns the largest value, and the range. */
 function mostOf(values: readonly number[]): [value: number, range: [number, number]] {
   return [Math.max(...values), rangeOf(values)];
 }

@@ -1,7 +1,10 @@
 import type { ApiServerProcess } from '../../test/kube/api-server-process.ts';
 import { namespace, pod, policy } from '../../test/kube/objects.ts';
 
-/** Every watch ends, and what it would go on from is forgotten, so that everything is listed anew. */
+/**
+ * Ends every watch and compacts the history from which it could resume, so that the agent lists
+ * everything again.
+ */
 export async function expireHistory(api: ApiServerProcess): Promise<void> {
   await api.call('freezeWatches');
   const late = [namespace('late'), pod('late', 'pod'), policy('late', 'policy')];

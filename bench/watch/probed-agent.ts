@@ -8,9 +8,9 @@ import { translate } from '../harness/built.ts';
 import type { Stall } from './stall-probe.ts';
 
 const PROBE = [new URL('./stall-probe.ts', import.meta.url), new URL('../harness/cpu-time.ts', import.meta.url)];
-/** Between two looks whether it is ready, or has written, in ms. */
+/** Interval at which files and readiness are polled, in ms. */
 const LOOK = 20;
-/** How long a cluster may take to be listed, in ms. */
+/** How long listing a cluster may take, in ms. */
 const PATIENCE = 300_000;
 
 export class ProbedAgent implements AsyncDisposable {
@@ -18,7 +18,7 @@ export class ProbedAgent implements AsyncDisposable {
   readonly #file: string;
   readonly #signal: AbortSignal;
 
-  /** Starts it; it is not ready yet. */
+  /** Starts the agent, which is not ready yet. */
   constructor(world: AgentWorld, cli: string, signal: AbortSignal) {
     this.#file = join(world.folder, 'stalls.json');
     this.#signal = signal;
@@ -37,14 +37,14 @@ export class ProbedAgent implements AsyncDisposable {
     });
   }
 
-  /** When it logged the `count`th line with this message, in ms since the epoch. */
+  /** Returns when the agent logged the `count`th line with this message, in ms since the epoch. */
   async logged(message: string, count = 1): Promise<number> {
     const lines = () => this.agent.log.filter(({ msg }) => msg === message);
     await this.#until(`it logs "${message}"`, () => lines().length >= count);
     return Number(lines()[count - 1]?.time);
   }
 
-  /** Since the last call. */
+  /** Returns the stalls since the last call. */
   async takeStalls(): Promise<readonly Stall[]> {
     process.kill(this.agent.pid, 'SIGUSR2');
     await this.#until('it writes its stalls', () => existsSync(this.#file));
@@ -62,7 +62,7 @@ export class ProbedAgent implements AsyncDisposable {
     while (!(await holds())) {
       this.#signal.throwIfAborted();
       if (!this.agent.isRunning) throw new Error(`the agent has ended: ${this.agent.words.join('\n')}`);
-      if (performance.now() > deadline) throw new Error(`out of patience, waiting until ${what}`);
+      if (performance.now() > deadline) throw new Error(`timed out waiting until ${what}`);
       await delay(LOOK);
     }
   }

@@ -1,24 +1,25 @@
 /**
- * Loaded into the agent's process before anything else (`node --import`): notes how long the main thread was busy with one thing. On SIGUSR2 it writes
- * what it has noted since the last time into the file that BENCH_STALLS_FILE names.
+ * Loaded into the agent's process before anything else (`node --import`): records how long the main
+ * thread was busy with one thing. On SIGUSR2 it writes the stalls since the last signal to the file
+ * that BENCH_STALLS_FILE names.
  */
 import { renameSync, writeFileSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 import { threadCpuUs } from '../harness/cpu-time.ts';
 
-/** One turn of the event loop that took long. */
+/** One long turn of the event loop. */
 export interface Stall {
   /** When it ended, in ms since the epoch. */
   readonly at: number;
-  /** In ms: from one turn to the next, less the interval. */
+  /** In ms: the time between two turns, less the interval. */
   readonly wall: number;
-  /** In ms: what the thread itself ran meanwhile; the rest it waited for a core. */
+  /** In ms: how long the thread itself ran meanwhile; the rest of the time it waited for a core. */
   readonly cpu: number;
 }
 
-/** Between two turns, in ms, where nothing holds them up. */
+/** Interval between two undisturbed turns, in ms. */
 const INTERVAL = 1;
-/** What is shorter is not worth a note, in ms. */
+/** Shorter stalls are not recorded, in ms. */
 const SHORTEST = 2;
 
 const file = process.env.BENCH_STALLS_FILE;

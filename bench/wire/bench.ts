@@ -1,4 +1,7 @@
-/** `npm run bench wire`: two pods whose cables are podfence, beside the kernel alone and beside every packet through the queue. */
+/**
+ * `npm run bench wire`: two pods whose cables are podfence, compared to the kernel alone and to
+ * every packet through the queue.
+ */
 import type { Bench } from '../harness/bench.ts';
 import { bars, curves } from '../harness/panels.ts';
 import { type MeasuredRow, row } from '../harness/result.ts';
@@ -47,7 +50,7 @@ export const bench: Bench = {
       curves: VARIANTS.map(({ name }) => rounds.curve(ROUND_TRIP, name)),
       notes: [
         'A packet between two pods of a node goes through two wires, one for each pod, and through one queue.',
-        'All variants are measured one after the other in every round; a ratio is that of one round, and its value the median of the rounds.',
+        'All variants are measured one after the other in every round; a ratio compares two variants in one round, and the row is its median over the rounds.',
         'A pod on each of two cores; the processes of the wire, and the agent, are where the kernel puts them.',
       ],
     };

@@ -5,7 +5,7 @@ import { type Host, Topology } from '../../src/lab/topology.ts';
 import { CLIENT_ADDRESS, PAIR_NODE, SERVER_ADDRESS } from '../traffic/pod-pair.ts';
 import type { TwoPods } from '../traffic/two-pods.ts';
 
-/** Of the kernel, for each interface, in bytes: as `podfence wire` has it. */
+/** The kernel's capture buffer for each interface, in bytes, as in `podfence wire`. */
 const BUFFER = 1 << 26;
 
 export class WirePair implements TwoPods, AsyncDisposable {
@@ -21,7 +21,7 @@ export class WirePair implements TwoPods, AsyncDisposable {
     this.#wire = wire;
   }
 
-  /** Resolves when the cables carry. */
+  /** Resolves when the cables carry packets. */
   static async create(snapshot: ClusterSnapshot): Promise<WirePair> {
     const topology = await Topology.create([PAIR_NODE], true);
     try {
@@ -36,7 +36,7 @@ export class WirePair implements TwoPods, AsyncDisposable {
     }
   }
 
-  /** Frames that the cables lost since they were laid. */
+  /** Returns the number of frames that the cables lost since they were created. */
   async lost(): Promise<number> {
     return (await this.#wire.wireCounters()).lost;
   }

@@ -1,4 +1,4 @@
-/** An address that the records of two pods have. */
+/** An address that the records of two pods contain. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ApiObject } from '../kube/object-history.ts';
 import { namespace, pod } from '../kube/objects.ts';
@@ -7,7 +7,7 @@ import { Connections, expectCut } from '../scenarios/connections.ts';
 import { AgentWorld, SERVER } from './agent-world.ts';
 import { FRIEND_ALLOWED } from './policies.ts';
 
-/** Comes after the server in the order of keys, with its address. */
+/** Has the server's address, and comes after it in key order. */
 const WORKER = pod('worker', 'worker', { ip: '10.244.1.1', node: 'node-9' });
 const LEFT_OVER = { ...WORKER, metadata: { ...WORKER.metadata, deletionTimestamp: '2026-11-30T03:04:05Z' } };
 const SERVER_NAME = `${SERVER.metadata.namespace}/${SERVER.metadata.name}`;
@@ -27,7 +27,7 @@ describeAsRoot('An address that two pods have', () => {
     return 1;
   }
 
-  test('is that of the one that lives, and where both do what either may not do neither may, which is told', async () => {
+  test('belongs to the pod that lives; while both live, it may only do what both may, and the agent reports it', async () => {
     const agent = await world.startAgent();
     using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7003);
     await expectCut(stranger);

@@ -1,4 +1,4 @@
-/** The order within the agent's process: what comes while it starts, and while it ends. */
+/** The order within the agent's process: changes that arrive while it starts and while it stops. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -22,7 +22,7 @@ describeAsRoot('Changes that come', () => {
   });
   afterAll(() => netns.close());
 
-  /** Runs a program to its end, and gives back what it tells. */
+  /** Runs a program to its end; returns the message that it sends. */
   async function run<T>(program: string, ...args: readonly string[]): Promise<T> {
     const child = netns.run(() => fork(program, args, { execArgv: [] }));
     onTestFinished(() => void child.kill('SIGKILL'));
@@ -33,7 +33,7 @@ describeAsRoot('Changes that come', () => {
     return outcome;
   }
 
-  test('while the agent starts are in force before it is ready, and count from when the first of them was received', async () => {
+  test('while the agent starts are in force before it is ready, and their time counts from receiving the first', async () => {
     const { readiness, metrics = '', status = '' } = await run<Outcome>(EARLY_CHANGES);
     expect(readiness.ready).toBe(true);
     const { lag } = JSON.parse(status) as Status;
@@ -45,7 +45,7 @@ describeAsRoot('Changes that come', () => {
     expect(counted.sum('podfence_event_to_enforcement_seconds_bucket', { le: '10' })).toBe(0);
   });
 
-  test('while the agent starts leave one that is stopped meanwhile not ready', async () => {
+  test('while the agent starts leave it not ready if it is stopped meanwhile', async () => {
     expect((await run<Outcome>(EARLY_CHANGES, 'stop')).readiness).toEqual({ ready: false, reason: 'stopping' });
   });
 

@@ -1,6 +1,7 @@
 /**
- * One node as it is in a real cluster: pods in network namespaces, an API server that knows them, and, where a test starts it, the agent's
- * own process. What a test does to the cluster it does at the API server; the network stays as it is.
+ * One node as in a real cluster: pods in network namespaces, an API server that knows them and, if
+ * a test starts it, the agent's own process. A test changes the cluster at the API server; the
+ * network stays as it is.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,11 +24,13 @@ export const SERVER = pod('shop', 'server', { ip: '10.244.1.1', ports: webPorts(
 export const CLIENT = pod('shop', 'client', { ip: '10.244.1.2' });
 const FRIEND = pod('shop', 'friend', { ip: '10.244.1.3' });
 const VISITOR = pod('visitors', 'visitor', { ip: '10.244.1.4' });
-/** Nothing ever allows it. */
+/** No policy ever allows it. */
 const STRANGER = pod('shop', 'stranger', { ip: '10.244.1.5' });
 const OBJECTS = [SHOP, VISITORS, SERVER, CLIENT, FRIEND, VISITOR, STRANGER];
 
-/** A TCP port of the name `web` and the next for UDP, as Connections has them, named `web-udp`. */
+/**
+ * Returns a TCP port named `web` and, as in Connections, the next port for UDP, named `web-udp`.
+ */
 export function webPorts(port: number): NonNullable<PodShape['ports']> {
   return [
     { name: 'web', containerPort: port, protocol: 'TCP' },
@@ -35,7 +38,7 @@ export function webPorts(port: number): NonNullable<PodShape['ports']> {
   ];
 }
 
-/** A pod that was there before, with other labels. */
+/** Returns the same pod with other labels. */
 export function relabelled(object: ApiObject, labels: Readonly<Record<string, string>>): ApiObject {
   return { ...object, metadata: { ...object.metadata, labels } };
 }
@@ -50,10 +53,10 @@ export class AgentWorld implements AsyncDisposable {
   readonly lab: Lab;
   readonly node: LabHost;
   readonly api: ApiServerProcess;
-  /** Holds the kubeconfig. */
+  /** Contains the kubeconfig. */
   readonly folder: string;
   readonly #agents: RunningAgent[] = [];
-  /** What the API server has. */
+  /** The objects at the API server. */
   #objects: ReadonlyMap<string, ApiObject> = new Map();
 
   private constructor(lab: Lab, api: ApiServerProcess, folder: string) {
@@ -63,7 +66,7 @@ export class AgentWorld implements AsyncDisposable {
     this.folder = folder;
   }
 
-  /** The pods above in their namespaces and at the API server, and `policies`; no agent. */
+  /** Starts the pods above in their namespaces and at the API server, with `policies`; no agent. */
   static async start(policies: readonly ApiObject[] = [], server: ApiServerOptions = {}): Promise<AgentWorld> {
     const snapshot = {
       namespaces: OBJECTS.flatMap((object) =>
@@ -73,7 +76,7 @@ export class AgentWorld implements AsyncDisposable {
       policies: [],
     };
     const lab = await Lab.start({ manifests: { snapshot, services: [] }, nodes: [NODE], agents: false });
-    // fork() is called before it returns, so the server is in the node's namespace.
+    // fork() is called before `run` returns, so the server is in the node's namespace.
     const api = await lab.node(NODE).netns.run(() => startApiServerProcess(server));
     const world = new AgentWorld(lab, api, mkdtempSync(join(tmpdir(), 'podfence-agent-')));
     await world.become(policies);
@@ -81,14 +84,14 @@ export class AgentWorld implements AsyncDisposable {
     return world;
   }
 
-  /** Variables that agents get, beside ours. */
+  /** Environment variables that agents get in addition to ours. */
   environment: Readonly<Record<string, string>> = {};
 
   get kubeConfig(): string {
     return join(this.folder, 'kubeconfig');
   }
 
-  /** Starts the agent; it is not ready yet. */
+  /** Starts the agent, which is not ready yet. */
   spawnAgent(...flags: readonly string[]): RunningAgent {
     const all = ['--kubeconfig', this.kubeConfig, '--node-name', NODE, ...flags];
     const agent = new RunningAgent(this.node, all, this.environment);
@@ -102,8 +105,8 @@ export class AgentWorld implements AsyncDisposable {
   }
 
   /**
-   * Makes these the policies, and the pods above all pods but those in `others`, which replace pods of the same name, or go with `without`.
-   * Gives back how many objects differ from before.
+   * Replaces the policies. The pods are those above; pods in `others` are added or replace pods of
+   * the same name, and those in `without` are removed. Returns how many objects differ from before.
    */
   async become(policies: readonly ApiObject[], { others = [], without = [] }: Differences = {}): Promise<number> {
     const gone = new Set(without.map(keyOf));
@@ -118,29 +121,29 @@ export class AgentWorld implements AsyncDisposable {
     return deleted.length + changed.length;
   }
 
-  /** The same, and resolves when it is in force at the agent. */
+  /** Does the same, and resolves when it is in force at the agent. */
   async change(agent: RunningAgent, policies: readonly ApiObject[], differences: Differences = {}): Promise<void> {
     await agent.inForce(() => this.become(policies, differences));
   }
 
-  /** Ends all agents that run. */
+  /** Ends all running agents. */
   async killAgents(): Promise<void> {
     await Promise.all(this.#agents.splice(0).map((agent) => agent.end()));
   }
 
-  /** Creates or replaces objects at the API server, besides those of `become`. */
+  /** Creates or replaces objects at the API server, in addition to those of `become`. */
   async set(...objects: readonly ApiObject[]): Promise<void> {
     await Promise.all(objects.map((object) => this.api.call('set', object)));
   }
 
-  /** A program on the node, which must succeed: what it printed. */
+  /** Runs a program on the node; returns its output, and throws if it fails. */
   async onNode(...command: readonly string[]): Promise<string> {
     const { code, stdout, stderr } = await this.lab.exec(this.node, command);
     if (code !== 0) throw new Error(`${command.join(' ')} failed (${code}): ${stderr}`);
     return stdout;
   }
 
-  /** Writes a configuration file; gives back its path. */
+  /** Writes a configuration file; returns its path. */
   configFile(settings: object): string {
     const path = join(this.folder, 'config.yaml');
     writeFileSync(path, stringify(settings));
@@ -155,7 +158,7 @@ export class AgentWorld implements AsyncDisposable {
   }
 }
 
-/** For the network alone: without ports, so that nothing of the lab listens where the tests do. */
+/** A pod for the network only: without ports, so that the lab does not listen where tests do. */
 function labPod(object: ApiObject): readonly PodRecord[] {
   const { record } = projectPod(object);
   return record === undefined ? [] : [{ ...record, ports: [] }];

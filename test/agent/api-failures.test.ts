@@ -1,4 +1,7 @@
-/** Everything that an API server can do wrong, to the real agent: it goes on enforcing, and where it was. */
+/**
+ * Everything that an API server can do wrong to the real agent: it goes on enforcing, and resumes
+ * where it was.
+ */
 import { writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Failure } from '../../src/kube/api-error.ts';
@@ -10,7 +13,7 @@ import { CLIENT_ALLOWED, FRIEND_ALLOWED } from './policies.ts';
 import type { RunningAgent } from './running-agent.ts';
 
 const KINDS = ['Namespace', 'Pod', 'NetworkPolicy'] as const;
-/** Of the middle of an event's line. */
+/** Cut off in the middle of an event's line. */
 const HALF_A_LINE = '{"type":"MODIFIED","object":{"kind":"NetworkPolicy","metadata":{"na';
 
 describeAsRoot('An API server that fails', () => {
@@ -25,19 +28,19 @@ describeAsRoot('An API server that fails', () => {
   const cutWatches = () => world.api.call('cutWatches');
   const writeToken = async (token: string) =>
     writeFileSync(world.kubeConfig, await world.api.call('kubeConfig', { token }));
-  /** So many requests of each kind are answered so. */
+  /** The next `times` requests for each kind get this answer. */
   async function failEach(times: number, fault: Fault): Promise<void> {
     for (const kind of KINDS) await world.api.call('fail', { ...fault, kind, times });
   }
 
   describe('while the agent enforces', () => {
     let agent: RunningAgent;
-    /** Allowed and denied all the time. */
+    /** The friend is always allowed, the stranger always denied. */
     let friend: Connections;
     let stranger: Connections;
     beforeEach(async () => {
       await world.become([FRIEND_ALLOWED]);
-      // A new one each time, for an agent waits the longer the more has failed before.
+      // A new agent each time, because it waits the longer the more requests have failed.
       agent = await world.startAgent();
       friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
       stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7003);
@@ -50,7 +53,10 @@ describeAsRoot('An API server that fails', () => {
       await world.killAgents();
     });
 
-    /** New and open connections are judged as before, and /readyz says that policies are in force and how old the knowledge is. */
+    /**
+     * New and open connections are judged as before, and /readyz reports that policies are in
+     * force, and the age of what the agent knows.
+     */
     async function expectEnforcing(): Promise<void> {
       await friend.flow();
       await expectCut(stranger);
@@ -63,7 +69,7 @@ describeAsRoot('An API server that fails', () => {
       });
     }
 
-    /** Resolves when each watch has failed so many times more than `before` for this reason. */
+    /** Resolves when each watch has failed `times` times more than `before` for this reason. */
     async function failed(reason: Failure, times: number, before: readonly number[]): Promise<void> {
       await agent.shows(`${times} times ${reason}`, ({ source }) =>
         source.kinds.every(({ restarts }, i) => (restarts[reason] ?? 0) >= (before[i] ?? 0) + times),
@@ -74,7 +80,7 @@ describeAsRoot('An API server that fails', () => {
       return (await agent.status()).source.kinds.map(({ restarts }) => restarts[reason] ?? 0);
     }
 
-    /** A change at the server comes into force, without another list, and what is allowed then flows. */
+    /** A change at the server comes into force without another list, and what it allows flows. */
     async function expectTakenUp(): Promise<void> {
       await world.change(agent, [FRIEND_ALLOWED, CLIENT_ALLOWED]);
       using client = new Connections(world.lab, 'shop/client', 'shop/server', 7005);
@@ -87,7 +93,8 @@ describeAsRoot('An API server that fails', () => {
     test('401 after its token was replaced: it reads the new one and goes on', async () => {
       await world.api.call('acceptTokens', ['second']);
       await writeToken('second');
-      // In order: where a connection broke it would read the credentials again by itself.
+      // Ended in order: after a broken connection the agent would read the credentials again
+      // anyway.
       await world.api.call('endWatches', 'NetworkPolicy');
       await agent.shows('that it is refused', ({ source }) =>
         source.kinds.some(({ kind, restarts }) => kind === 'NetworkPolicy' && restarts.unauthorized === 1),
@@ -98,7 +105,7 @@ describeAsRoot('An API server that fails', () => {
       expect(last?.authorization).toBe('Bearer second');
     });
 
-    test('401 as long as the new token has not come: what is known stands', async () => {
+    test('401 until the new token arrives: what the agent knows stands', async () => {
       await world.api.call('acceptTokens', ['third']);
       const before = await failures('unauthorized');
       await cutWatches();
@@ -128,7 +135,7 @@ describeAsRoot('An API server that fails', () => {
     test.each([
       ['no JSON', 'malformed', 'Bad Gateway\n'],
       ['an event without its object', 'malformed', '{"type":"ADDED"}\n'],
-    ] as const)('a stream that brings %s: it is taken up where it was', async (_, reason, bytes) => {
+    ] as const)('a stream that contains %s: it is resumed where it was', async (_, reason, bytes) => {
       const before = await failures(reason);
       await world.api.call('sendToWatches', bytes);
       await failed(reason, 1, before);
@@ -136,7 +143,7 @@ describeAsRoot('An API server that fails', () => {
       await expectTakenUp();
     });
 
-    test('a stream that breaks within an event: nothing of that is applied', async () => {
+    test('a stream that breaks within an event: nothing of that event is applied', async () => {
       const before = await failures('connection');
       await world.api.call('sendToWatches', HALF_A_LINE);
       await expectEnforcing();
@@ -146,7 +153,7 @@ describeAsRoot('An API server that fails', () => {
       await expectTakenUp();
     });
 
-    test('a stream that comes some bytes at a time: a change is in force when it is complete', async () => {
+    test('a stream that arrives a few bytes at a time: a change is in force once it is complete', async () => {
       await world.api.call('trickleWatches', 7);
       await expectTakenUp();
       await expectEnforcing();
@@ -164,7 +171,7 @@ describeAsRoot('An API server that fails', () => {
       ['500', 'server-error', { status: 500 }],
       ['401', 'unauthorized', { status: 401 }],
     ] as const)(
-      'with a burst of %s: it says what it waits for, and enforces when it has all',
+      'with a burst of %s: it says what it waits for, and enforces once it has everything',
       async (_, reason, answer) => {
         await failEach(2, { answer });
         const agent = world.spawnAgent();
@@ -173,7 +180,7 @@ describeAsRoot('An API server that fails', () => {
           source.kinds.every(({ restarts }) => (restarts[reason] ?? 0) > 0),
         );
         const { status, body } = await agent.get('/readyz');
-        // It may have got all of them by now.
+        // It may have received all lists by now.
         if (status !== 200) expect(body).toMatch(/^not ready: (waiting for the first list of|bringing the policies)/);
         await agent.ready();
         using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7007);

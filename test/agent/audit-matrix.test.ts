@@ -1,4 +1,7 @@
-/** What the agent says in audit mode that enforcement would deny, held against what the same agent then denies: the three-tier example, every probe. */
+/**
+ * Compares what the agent reports in audit mode as denials to what the same agent denies when it
+ * enforces: the three-tier example, every probe.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,7 +41,9 @@ describeAsRoot('The three-tier example in audit mode', () => {
     rmSync(folder, { recursive: true });
   });
 
-  /** Every probe, and what the agent told of flows, which is stopped then. */
+  /**
+   * Runs every probe; returns the results and the flows that the agent reported. Stops the agent.
+   */
   async function probeUnder(...flags: readonly string[]) {
     const manifests = [`${EXAMPLE}/policies`, join(folder, 'cluster.json')].join(',');
     const agent = new RunningAgent(lab.node(NODE), ['--node-name', NODE, '--manifests', manifests, ...flags]);
@@ -53,7 +58,9 @@ describeAsRoot('The three-tier example in audit mode', () => {
     }
   }
 
-  /** What the agent told, when it has told of all that it has judged. */
+  /**
+   * Returns the flows that the agent reported, once it has reported every packet that it judged.
+   */
   async function allTold(agent: RunningAgent): Promise<FlowLines> {
     const isDenial = ({ verdict }: { readonly verdict: string }) => verdict !== 'allow';
     const sum = (counts: readonly { readonly count: number }[]) =>
@@ -63,7 +70,7 @@ describeAsRoot('The three-tier example in audit mode', () => {
       const told = await flowLines(lab.node(NODE));
       const metrics = await agent.metrics();
       const { series = [] } = metrics.families.get('podfence_packets_total') ?? {};
-      // Copies come when they come.
+      // Copies may arrive late.
       const isAudit = metrics.sum('podfence_mode', { mode: 'audit' }) === 1;
       const taken = metrics.sum('podfence_copies_total', { outcome: 'taken' });
       if (isAudit && (taken === 0 || taken !== metrics.sum('podfence_packets_total'))) {
@@ -73,7 +80,8 @@ describeAsRoot('The three-tier example in audit mode', () => {
       const judged = series.filter(({ labels }) => labels.verdict !== 'allow');
       const denials = judged.reduce((total, { value }) => total + value, 0);
       if (sum(told.lines.filter(isDenial)) === denials) return told;
-      if (performance.now() > deadline) throw new Error(`of ${denials} denials ${JSON.stringify(told)} are told`);
+      if (performance.now() > deadline)
+        throw new Error(`of ${denials} denials only these are reported: ${JSON.stringify(told)}`);
     }
   }
 
@@ -82,7 +90,7 @@ describeAsRoot('The three-tier example in audit mode', () => {
     ['nftables', 'yes'],
     ['iptables', 'no'],
   ])('by %s, with --offload %s', (steering, offload) => {
-    test('everything passes, and what is told is exactly what enforcement then denies', async () => {
+    test('everything passes, and the agent reports exactly what enforcement then denies', async () => {
       const { results, flows } = await probeUnder('--mode', 'audit', '--steering', steering, '--offload', offload);
       expect(results.filter(({ observed }) => observed === 'deny')).toEqual([]);
       expect(flows.filter(({ verdict }) => verdict === 'deny')).toEqual([]);
@@ -105,7 +113,7 @@ function namespaceOf({ name, labels }: NamespaceRecord) {
   return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
 }
 
-/** The pod of the lab as the API server has it. */
+/** Returns the lab's pod as the API server has it. */
 function podOf({ record, addresses, node }: LabPod) {
   const { namespace, name, labels, ports } = record;
   const containerPorts = ports.map(({ port, ...rest }) => ({ ...rest, containerPort: port }));

@@ -1,4 +1,7 @@
-/** From enforcing to audit mode, where audit mode does not come to work: nothing is held or dropped from its start on, whatever keeps it from starting. */
+/**
+ * A switch from enforcing to audit mode that fails: from the start of audit mode on nothing is held
+ * or dropped, whatever keeps it from working.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
@@ -9,10 +12,10 @@ import { AgentWorld, NODE } from './agent-world.ts';
 import { FRIEND_ALLOWED } from './policies.ts';
 import { CLI, RunningAgent } from './running-agent.ts';
 
-// Several agents one after the other, each of which may take seconds on a busy machine.
+// The test runs several agents in succession, each of which may take seconds on a busy machine.
 vi.setConfig({ testTimeout: patience(90_000) });
 
-/** As kube-proxy has it: the kernel tracks connections, whether there is an agent or not. */
+/** As with kube-proxy, the kernel tracks connections with or without an agent. */
 const TRACKING = ['iptables', '-t', 'filter', '-A', 'FORWARD', '-m', 'conntrack', '--ctstate', 'ESTABLISHED'];
 
 describeAsRoot('A switch to audit mode that does not succeed', () => {
@@ -20,7 +23,7 @@ describeAsRoot('A switch to audit mode that does not succeed', () => {
   beforeAll(async () => {
     world = await AgentWorld.start([FRIEND_ALLOWED]);
     await world.onNode(...TRACKING);
-    // In the place of libpcap.
+    // Replaces libpcap.
     writeFileSync(join(world.folder, 'libpcap.so.0.8'), '');
   });
   afterAll(async () => {
@@ -36,7 +39,7 @@ describeAsRoot('A switch to audit mode that does not succeed', () => {
   const rules = () => world.onNode('iptables-save');
   const lines = (text: string) => text.split('\n').filter((line) => line.includes('PODFENCE') && !line.startsWith(':'));
 
-  test('for want of libpcap, again and again, lets everything pass; the next agent that enforces cuts what is denied, and what is allowed loses nothing', async () => {
+  test('because libpcap is missing, again and again, lets everything pass; the next agent that enforces cuts denied connections, and allowed ones lose nothing', async () => {
     const enforcing = await world.startAgent();
     using friend = connect('shop/friend', 7201);
     using stranger = connect('shop/stranger', 7203);
@@ -87,8 +90,8 @@ describeAsRoot('A switch to audit mode that does not succeed', () => {
   });
 
   test.each([
-    ['manifests that are not there', ['--manifests', '/nowhere'], 'nowhere'],
-    ['a context that the kubeconfig does not have', ['--kubeconfig', 'KUBECONFIG', '--context', 'other'], 'other'],
+    ['manifests that do not exist', ['--manifests', '/nowhere'], 'nowhere'],
+    ['a context that the kubeconfig lacks', ['--kubeconfig', 'KUBECONFIG', '--context', 'other'], 'other'],
   ])('because the settings name %s, leaves what enforces as it is', async (_, source, words) => {
     const enforcing = await world.startAgent();
     expect(await enforcing.terminate()).toBe(0);

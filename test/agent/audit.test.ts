@@ -1,4 +1,7 @@
-/** Real packets under `--mode audit`: nothing is held or dropped, whatever happens, and what enforcement would deny is told. */
+/**
+ * Real packets under `--mode audit`: nothing is held or dropped, whatever happens, and the agent
+ * reports what enforcement would deny.
+ */
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Answer } from '../../src/explain/explanation.ts';
@@ -28,7 +31,7 @@ describeAsRoot('podfence agent --mode audit', () => {
   const connect = (from: string, port: number) => new Connections(world.lab, from, 'shop/server', port);
   const seen = (line: object) => seenFlow(world.node, line);
 
-  test('what no policy allows passes, and is told of as would_deny: as a flow, in metrics, and by explain', async () => {
+  test('what no policy allows passes, and is reported as would_deny: as a flow, in metrics, and by explain', async () => {
     const agent = await audit();
     using stranger = connect('shop/stranger', 7101);
     using friend = connect('shop/friend', 7103);
@@ -56,7 +59,7 @@ describeAsRoot('podfence agent --mode audit', () => {
     await stranger.expectNothingLost();
   });
 
-  test('a connection that a change would cut goes on, and is told of once as would be revoked', async () => {
+  test('a connection that a change would cut goes on, and is reported once as one that would be revoked', async () => {
     const agent = await audit();
     await world.change(agent, [FRIEND_ALLOWED, CLIENT_ALLOWED]);
     using client = connect('shop/client', 7111);
@@ -73,7 +76,7 @@ describeAsRoot('podfence agent --mode audit', () => {
     await client.expectNothingLost();
   });
 
-  test('traffic goes on while the process that takes copies is killed, which comes back, and what was opened meanwhile is told of', async () => {
+  test('traffic goes on while the process that takes copies is killed and replaced, and connections opened meanwhile are reported', async () => {
     const agent = await audit();
     using before = connect('shop/stranger', 7121);
     await before.flow();
@@ -101,7 +104,7 @@ describeAsRoot('podfence agent --mode audit', () => {
   });
 
   test.each(['nftables', 'iptables'])(
-    'an enforcing agent that follows on %s cuts what was told of, and an open connection that is allowed loses nothing; and back',
+    'an enforcing agent that follows on %s cuts what was reported, and an allowed open connection loses nothing; and back',
     async (steering) => {
       const first = await audit('--steering', steering);
       using friend = connect('shop/friend', 7141);
@@ -124,9 +127,9 @@ describeAsRoot('podfence agent --mode audit', () => {
   );
 });
 
-/** The process of an agent that takes copies. */
+/** Returns the PID of the agent's process that takes copies. */
 function captureOf({ pid }: RunningAgent): number {
-  // Beside tools that stand by.
+  // There are other children: tools on standby.
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
   return Number(children.find((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('capture-process')));
 }

@@ -1,12 +1,14 @@
-/** An agent of a process of its own that serves on a free port, on a source that tests give. */
+/**
+ * An agent in a process of its own that serves on a free port, with a source that tests provide.
+ */
 import { AgentProcess, type AgentProcessOptions } from '../../src/agent/agent-process.ts';
 
-/** One of no cluster: everything that a test does not ask for is empty. */
+/** An agent without a cluster: everything that a test does not set is empty. */
 export function bareAgent({
   snapshot,
   ...options
 }: Pick<AgentProcessOptions, 'log' | 'lookInterval'> & {
-  /** Called whenever the source is asked for its records. */
+  /** Called whenever the agent asks the source for its records. */
   readonly snapshot?: (onChanges: Parameters<AgentProcessOptions['source']>[0]) => void;
 }): AgentProcess {
   return new AgentProcess({

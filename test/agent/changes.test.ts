@@ -1,6 +1,7 @@
 /**
- * Whatever takes an allowance away is enforced on connections that are open and that the kernel carries on its own, and on no others. Changes are made at
- * the API server; what is sent from the moment on at which the agent says "in force" must not arrive.
+ * Every change that revokes an allowance is enforced on open connections that the kernel carries by
+ * itself, and on no others. Tests make changes at the API server; nothing that is sent after the
+ * agent logs "in force" may arrive.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { namespace, pod, policy } from '../kube/objects.ts';
@@ -15,7 +16,7 @@ const TRUSTED_ALLOWED = serverHears('trusted', team('trusted'));
 const NAMED_PORTS = serverHears('client', app('client'), [{ port: 'web' }, { port: 'web-udp', protocol: 'UDP' }]);
 const CLIENT_ADDRESS = '10.244.1.2';
 
-/** Another pod in the place of the client, with the client's address. */
+/** Another pod in place of the client, with the client's address. */
 const instead = (name: string, labels: Readonly<Record<string, string>>): Differences => ({
   without: [CLIENT],
   others: [pod('shop', name, { ip: CLIENT_ADDRESS, labels })],
@@ -28,7 +29,7 @@ const insteadOf = (object: typeof CLIENT, other: typeof CLIENT): Differences => 
 describeAsRoot('Changes at the API server, on open connections', () => {
   let world: AgentWorld;
   let agent: RunningAgent;
-  /** The friend is allowed all the time, and nothing concerns it. */
+  /** The friend is always allowed, and no change affects it. */
   let unconcerned: Connections;
   beforeAll(async () => {
     world = await AgentWorld.start([FRIEND_ALLOWED]);
@@ -41,7 +42,7 @@ describeAsRoot('Changes at the API server, on open connections', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  /** Connections that are allowed, and that the kernel carries on its own by now. */
+  /** Opens allowed connections that the kernel carries by itself once this resolves. */
   async function open(from: string, policies: Parameters<AgentWorld['become']>[0]): Promise<Connections> {
     await world.change(agent, policies);
     const connections = new Connections(world.lab, from, 'shop/server', 7001);
@@ -52,7 +53,7 @@ describeAsRoot('Changes at the API server, on open connections', () => {
     return connections;
   }
 
-  /** The change cuts these, and no others. */
+  /** The change cuts these connections, and no others. */
   async function cuts(
     connections: Connections,
     policies: Parameters<AgentWorld['become']>[0],
@@ -90,7 +91,7 @@ describeAsRoot('Changes at the API server, on open connections', () => {
     await cuts(visitor, policies, insteadOf(VISITORS, namespace('visitors', { team: 'strange' })));
   });
 
-  test('a pod that is gone, and its address that other pods get', async () => {
+  test('a pod that is gone, and other pods that get its address', async () => {
     using client = await open('shop/client', [FRIEND_ALLOWED, CLIENT_ALLOWED]);
     const policies = [FRIEND_ALLOWED, CLIENT_ALLOWED];
     await cuts(client, policies, { without: [CLIENT] });
@@ -108,7 +109,7 @@ describeAsRoot('Changes at the API server, on open connections', () => {
     await there.flow();
   });
 
-  test('that do not concern a connection do not have it judged again', async () => {
+  test('that do not affect a connection do not cause it to be judged again', async () => {
     using client = await open('shop/client', [FRIEND_ALLOWED, CLIENT_ALLOWED]);
     const { rejudged } = (await agent.status()).flows;
     const elsewhere = [
@@ -126,7 +127,7 @@ describeAsRoot('Changes at the API server, on open connections', () => {
     expect((await agent.status()).flows.rejudged).toBeGreaterThan(rejudged);
   });
 
-  test('what another rule still allows lives on without a loss', async () => {
+  test('a connection that another rule still allows goes on without loss', async () => {
     using client = await open('shop/client', [FRIEND_ALLOWED, CLIENT_ALLOWED]);
     const { revoked } = (await agent.status()).flows;
     await world.change(agent, [FRIEND_ALLOWED, CLIENT_ALLOWED, CLIENT_OTHERWISE]);

@@ -1,4 +1,4 @@
-/** Two thousand pods come, change and go while traffic flows. */
+/** Two thousand pods are added, changed and removed while traffic flows. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ApiObject } from '../kube/object-history.ts';
 import { pod, policy } from '../kube/objects.ts';
@@ -12,9 +12,9 @@ import type { RunningAgent } from './running-agent.ts';
 const PODS = 2000;
 /** Every tenth pod is on this node. */
 const IS_HERE = 10;
-/** By which the process may grow, in bytes: what it collects later counts too. */
+/** The most that the process may grow, in bytes. It includes memory that is not collected yet. */
 const MOST_GROWTH = 150e6;
-/** Changes that are made at the same time. */
+/** Number of changes made at the same time. */
 const AT_ONCE = 100;
 const WORKERS_ALLOWED = serverHears('workers', app('worker'));
 const WORKERS_ISOLATED = policy('shop', 'isolated', { podSelector: { matchLabels: { app: 'worker' } }, ingress: [] });
@@ -34,7 +34,10 @@ describeAsRoot('Two thousand pods', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  /** Changes pods, as many at a time as then come into force. Of the pods with a network of their own, one changes each time. */
+  /**
+   * Changes pods in batches, and waits until each batch is in force. In every batch one pod with a
+   * real network changes, too.
+   */
   async function inBatches(
     change: (number: number) => Promise<unknown>,
     concerns = (_: number) => true,
@@ -54,7 +57,7 @@ describeAsRoot('Two thousand pods', () => {
     await world.set(relabelled(CLIENT, { app: label, version: String(clientChanges) }));
   }
 
-  test('come, change and go, and nothing that is open loses a packet, nothing denied gets through', async () => {
+  test('are added, changed and removed; no open connection loses a packet, and nothing denied gets through', async () => {
     using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
     using client = new Connections(world.lab, 'shop/client', 'shop/server', 7003);
     using attempts = new DeniedTraffic(world.lab.pod('shop/stranger'), world.lab.pod('shop/server'));
@@ -87,7 +90,8 @@ describeAsRoot('Two thousand pods', () => {
       ({ source }) => source.kinds.find(({ kind }) => kind === 'Pod')?.records === PODS / 2 + 5,
     );
     expect(source.kinds.every(({ lists, watching }) => lists === 1 && watching)).toBe(true);
-    // The server, the client, and of the workers those of this node: numbers 1, 11, 21 … that are 1 more than a multiple of 4.
+    // The server, the client, and the workers on this node: of the numbers 1, 11, 21, … those that
+    // are 1 more than a multiple of 4.
     const workersHere = names.filter((number) => number % IS_HERE === 1 && number % 4 === 1).length;
     expect(enforced.isolatedAddresses).toBe(2 + workersHere);
     await world.change(agent, [FRIEND_ALLOWED, WORKERS_ISOLATED]);
@@ -95,10 +99,10 @@ describeAsRoot('Two thousand pods', () => {
     await friend.expectNothingLost();
   });
 
-  test('leave a complete count of changes, and no memory that only grows', async () => {
+  test('leave a complete count of changes, and memory that does not keep growing', async () => {
     const metrics = await agent.metrics();
     const { changesInForce } = agent;
-    // What is there at the start is no event.
+    // Objects that exist at the start are no event.
     expect(metrics.sum('podfence_event_to_enforcement_seconds_count')).toBe(changesInForce.length - 1);
     expect(changesInForce.length).toBeGreaterThan(50);
     expect(metrics.sum('podfence_changed_records_total')).toBe(changesInForce.reduce((sum, count) => sum + count, 0));
@@ -109,7 +113,7 @@ describeAsRoot('Two thousand pods', () => {
   });
 });
 
-/** Resident, in bytes. */
+/** Resident memory in bytes. */
 async function memoryOf(agent: RunningAgent): Promise<number> {
   return (await agent.metrics()).sum('process_resident_memory_bytes');
 }

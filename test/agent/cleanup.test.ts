@@ -1,4 +1,6 @@
-/** `podfence cleanup` takes away all that is podfence's, and nothing else, while traffic flows. */
+/**
+ * `podfence cleanup` removes everything that is podfence's and nothing else, while traffic flows.
+ */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { eachKernelFlow } from '../../src/dataplane/ctnetlink/kernel-flows.ts';
 import { describeAsRoot } from '../root.ts';
@@ -7,7 +9,7 @@ import { AgentWorld } from './agent-world.ts';
 import { FRIEND_ALLOWED } from './policies.ts';
 import { CLI } from './running-agent.ts';
 
-/** A bit of the connection mark that is another program's. */
+/** A bit of the connection mark that belongs to another program. */
 const FOREIGN_BIT = 0x10;
 const JUDGED_BIT = 0x01000000;
 
@@ -34,7 +36,7 @@ describeAsRoot('podfence cleanup', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  test('removes every rule, set and mark of podfence and leaves what is of others, and open connections', async () => {
+  test('removes every rule, set and mark of podfence, and leaves those of others and open connections', async () => {
     const before = await stateOf(world);
     const agent = await world.startAgent('--deny', 'reject');
     using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
@@ -55,11 +57,11 @@ describeAsRoot('podfence cleanup', () => {
     expect(marks.filter((mark) => (mark & JUDGED_BIT) !== 0)).toEqual([]);
     await friend.flow();
     await friend.expectNothingLost();
-    // Nothing is enforced any more; its TCP was reset.
+    // Enforcement has ended. The stranger's TCP connection was reset.
     await stranger.udp.flows();
   });
 
-  test('removes the marks of an agent with bits of its own where it is given the same', async () => {
+  test('removes the marks of an agent with its own mark mask if it is given the same mask', async () => {
     const before = await stateOf(world);
     const agent = await world.startAgent('--mark-mask', '0x300');
     using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7005);
@@ -76,7 +78,7 @@ describeAsRoot('podfence cleanup', () => {
     await friend.expectNothingLost();
   });
 
-  test('removes what an agent in audit mode has left', async () => {
+  test('removes what an agent in audit mode left behind', async () => {
     const before = await stateOf(world);
     const agent = await world.startAgent('--mode', 'audit');
     using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7007);
@@ -104,7 +106,7 @@ describeAsRoot('podfence cleanup', () => {
     await world.onNode(process.execPath, CLI, 'cleanup');
   });
 
-  test('removes what an agent was killed over before it had finished', async () => {
+  test('removes what an agent left that was killed before it had finished', async () => {
     const before = await stateOf(world);
     const agent = world.spawnAgent();
     await agent.logged(
@@ -118,11 +120,14 @@ describeAsRoot('podfence cleanup', () => {
   });
 });
 
-/** All rules and sets, without counters, and without empty tables and built-in chains, which say nothing. */
+/**
+ * Returns all rules and sets, without counters, and without empty tables and built-in chains, which
+ * mean nothing.
+ */
 async function stateOf(world: AgentWorld): Promise<readonly string[]> {
   const commands = ['iptables-save', 'ip6tables-save', 'ipset save', 'nft list tables'];
   const texts = await Promise.all(commands.map((command) => world.onNode(...command.split(' '))));
-  // The sign's time runs.
+  // The remaining time of the agent's sign goes down.
   const lines = texts
     .join('\n')
     .replace(/(add podfence-sign .* timeout) \d+/, '$1')
@@ -132,7 +137,7 @@ async function stateOf(world: AgentWorld): Promise<readonly string[]> {
   );
 }
 
-/** The marks of all connections. */
+/** Returns the marks of all connections. */
 async function marksOf(world: AgentWorld): Promise<readonly number[]> {
   const marks: number[] = [];
   await world.node.netns.run(() => eachKernelFlow(({ mark }) => marks.push(mark)));

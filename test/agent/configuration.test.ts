@@ -1,4 +1,6 @@
-/** The settings of the agent: where they come from, which of them wins, and what is said about wrong ones. */
+/**
+ * The agent's settings: where they come from, which one wins, and what errors say about wrong ones.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,7 +31,7 @@ describeAsRoot('The configuration of podfence agent', () => {
     netns.close();
   });
 
-  /** Runs it to its end, with nothing in its environment but these. */
+  /** Runs the agent to its end, with only these variables in its environment. */
   function run(
     flags: readonly string[],
     environment: Environment = {},
@@ -70,7 +72,7 @@ describeAsRoot('The configuration of podfence agent', () => {
     expect(await moved.terminate()).toBe(0);
   });
 
-  test('an agent that cannot answer questions, for the port is taken, enforces all the same and says so', async () => {
+  test('an agent that cannot answer questions because the port is in use enforces all the same and says so', async () => {
     const taken = netns.run(() => socket(familyOf('127.0.0.1'), SOCK_STREAM | SOCK_CLOEXEC, 0));
     tryBind(taken, socketAddress('127.0.0.1', 900));
     listen(taken, 1);
@@ -100,17 +102,17 @@ describeAsRoot('The configuration of podfence agent', () => {
     expectRefused(await check([], { PODFENCE_CONFIG: file('fail: *how\n') }), 'config.yaml:1', 'no anchor &how');
   });
 
-  test('variables that are no settings are left alone', async () => {
+  test('variables that are not settings are ignored', async () => {
     const others = {
       ...{ PODFENCE_DEBUG: '1', PODFENCE_POD: 'shop/web' },
-      // Of Services that are named podfence and podfence-metrics.
+      // Variables of Services named podfence and podfence-metrics.
       ...{ PODFENCE_SERVICE_HOST: '10.96.0.1', PODFENCE_SERVICE_PORT_METRICS: '9464' },
       ...{ PODFENCE_PORT: 'tcp://10.96.0.1:9464', PODFENCE_METRICS_PORT_9464_TCP_ADDR: '10.96.0.1' },
     };
     expect(await check(['--manifests', folder], others)).toEqual(RIGHT);
   });
 
-  describe('a wrong value stops the start and tells the field and what it may be', () => {
+  describe('a wrong value stops the start, and the message names the field and the accepted values', () => {
     test.each([
       [['--fail', 'ajar'], '--fail <how>', 'Allowed choices are closed, open'],
       [['--queues', '0'], '--queues <count>', 'a whole number from 1 to 64'],
@@ -133,7 +135,7 @@ describeAsRoot('The configuration of podfence agent', () => {
       expectRefused(await check([], { [name]: value }), name, allowed);
     });
 
-    test('in the environment: all of them, though a flag decides', async () => {
+    test('in the environment: all of them, even if a flag decides', async () => {
       const environment = {
         PODFENCE_FIAL: 'open',
         PODFENCE_ZONE: 'a',
@@ -182,8 +184,8 @@ describeAsRoot('The configuration of podfence agent', () => {
     });
   });
 
-  describe('what cannot work is said in one line', () => {
-    test('a port that is taken', async () => {
+  describe('what cannot work is reported in one line', () => {
+    test('a port that is in use', async () => {
       const flags = ['--manifests', join(folder, 'none.yaml')];
       const first = new RunningAgent(host, flags);
       await first.serves();
@@ -203,7 +205,7 @@ describeAsRoot('The configuration of podfence agent', () => {
       expectOneLine(await run(['--manifests', folder], {}, nobody), 3, 'the agent needs root');
     });
 
-    // Checked alone, and by a start.
+    // With --check-config alone, and at a start.
     describe.each([[['--check-config']], [[]]])('%j', (flags) => {
       test('no cluster', async () => {
         expectOneLine(await run(flags, { HOME: '/nowhere' }), 3, 'No cluster is configured');
@@ -213,7 +215,7 @@ describeAsRoot('The configuration of podfence agent', () => {
         expectOneLine(await run([...flags, '--kubeconfig', '/nowhere/config']), 3, '/nowhere/config');
       });
 
-      test('a context that the kubeconfig does not have', async () => {
+      test('a context that the kubeconfig lacks', async () => {
         const kubeconfig = join(folder, 'kubeconfig');
         writeFileSync(kubeconfig, stringify({ apiVersion: 'v1', kind: 'Config', contexts: [] }));
         const result = await run([...flags, '--kubeconfig', kubeconfig, '--context', 'kind']);
@@ -238,7 +240,7 @@ function expectRefused({ code, stdout, stderr }: CommandResult, field: string, a
 
 function expectOneLine({ code, stdout, stderr }: CommandResult, expected: number, words: string): void {
   const [line = '', ...others] = stderr.trim().split('\n');
-  // A start says it by the log.
+  // A start logs it.
   const said = line.startsWith('{') ? (JSON.parse(line) as LogLine).msg : line;
   expect([said, ...others]).toEqual([expect.stringContaining(words)]);
   expect({ code, stdout }).toEqual({ code: expected, stdout: '' });

@@ -1,4 +1,4 @@
-/** A policy that asks for more of the rule table than it may have. */
+/** A policy that would need more of the rule table than it may use. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Answer } from '../../src/explain/explanation.ts';
 import { policy } from '../kube/objects.ts';
@@ -10,7 +10,10 @@ import { CLIENT_ALLOWED, FRIEND_ALLOWED } from './policies.ts';
 
 const QUERIES = { address: '127.0.0.1', port: 9465 };
 
-/** 525 KB: 5,000 rules, each for a large block but one address of its own, at a port of its own; and one for everybody. */
+/**
+ * 525 KB: 5,000 rules, each for a large block except one address of its own, at its own port; and
+ * one rule for everybody.
+ */
 const COSTLY = policy('shop', 'costly', {
   podSelector: { matchLabels: { app: 'server' } },
   ingress: [
@@ -24,7 +27,7 @@ const COSTLY = policy('shop', 'costly', {
 
 const OTHER = policy('visitors', 'other', { podSelector: {}, ingress: [] });
 
-describeAsRoot('A policy that asks for too much', () => {
+describeAsRoot('A policy that needs too much', () => {
   let world: AgentWorld;
   beforeAll(async () => {
     world = await AgentWorld.start();
@@ -33,14 +36,14 @@ describeAsRoot('A policy that asks for too much', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  test('closes its pods and says so, others come into force, and without it all is as before', async () => {
+  test('closes its pods and is reported, others come into force, and all is as before once it is gone', async () => {
     const agent = await world.startAgent();
     using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7003);
     using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
     await stranger.flow();
     await friend.flow();
 
-    // Another namespace's change comes at the same time, and is in force with it.
+    // Another namespace's change arrives at the same time, and comes into force with it.
     using visitor = new Connections(world.lab, 'shop/friend', 'visitors/visitor', 7005);
     await visitor.flow();
     await agent.inForce(() => world.become([COSTLY, OTHER]));

@@ -1,4 +1,7 @@
-/** Numbered datagrams that no policy allows, a thousand a second, and how many of them arrive all the same. */
+/**
+ * Numbered datagrams that no policy allows, a thousand a second, and a count of those that arrive
+ * all the same.
+ */
 import type { LabHost } from '../../src/lab/lab.ts';
 import { close, SOCK_DGRAM } from '../../src/sys/libc.ts';
 import { receiveFrom, sendTo, socketAddress, tryBind } from '../../src/sys/sockets.ts';
@@ -27,7 +30,7 @@ export class DeniedStream implements Disposable {
     this.#timer = setInterval(() => this.#turn(), 1);
   }
 
-  /** Resolves when another `count` were sent. */
+  /** Resolves after another `count` datagrams. */
   async goesOn(count = 200): Promise<void> {
     const end = this.sent + count;
     while (this.sent < end) await new Promise((resolve) => setImmediate(resolve));
@@ -40,7 +43,10 @@ export class DeniedStream implements Disposable {
     close(this.#server);
   }
 
-  /** What is due by the clock. Of what a turn is late beyond MOST_AT_ONCE nothing is sent: all of it at once would be no such stream. */
+  /**
+   * Sends what is due by the clock. A late turn sends at most MOST_AT_ONCE and skips the rest: sent
+   * all at once, it would be no steady stream.
+   */
   #turn(): void {
     this.#receive();
     const now = performance.now();

@@ -1,7 +1,8 @@
 /**
- * What a sender can try that no policy allows: connections from fresh ports, segments in the middle of connections that there never were,
- * datagrams from one port and from fresh ones. What is delivered is seen by raw sockets, which get a copy of every packet that the
- * receiving host takes in, whether anybody listens or not (raw(7)).
+ * Everything that a sender that no policy allows can try: connections from fresh ports, segments in
+ * the middle of connections that never existed, datagrams from one port and from fresh ones. Raw
+ * sockets see what is delivered: they get a copy of every packet that the receiving host accepts,
+ * whether or not a socket listens (raw(7)).
  */
 import { expect } from 'vitest';
 import type { LabHost } from '../../src/lab/lab.ts';
@@ -27,7 +28,7 @@ import {
   socketAddress,
 } from '../../src/sys/sockets.ts';
 
-/** Between two rounds of attempts, in ms. */
+/** Interval between two rounds of attempts, in ms. */
 const TICK = 2;
 const PORT = 7777;
 const RECEIVE_BUFFER = 8 << 20;
@@ -40,9 +41,9 @@ const view = new DataView(buffer.buffer);
 const datagram = new TextEncoder().encode('denied');
 
 export class DeniedTraffic implements Disposable {
-  /** In each round one packet of each sort is sent. */
+  /** Each round sends one packet of each sort. */
   rounds = 0;
-  /** Packets that arrived, in words. */
+  /** Packets that arrived, as text. */
   readonly delivered: string[] = [];
   readonly #from: LabHost;
   readonly #target: Uint8Array;
@@ -63,13 +64,13 @@ export class DeniedTraffic implements Disposable {
     this.#timer = setInterval(() => this.#round(), TICK);
   }
 
-  /** Resolves when another `count` rounds were made. */
+  /** Resolves after another `count` rounds. */
   async goesOn(count = 20): Promise<void> {
     const end = this.rounds + count;
     while (this.rounds < end) await new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** Nothing has arrived so far, while something was tried all the time. */
+  /** Nothing has arrived so far, with attempts all the time. */
   async expectNothingDelivered(): Promise<void> {
     await this.goesOn();
     expect(this.delivered.slice(0, 5), 'of what was delivered').toEqual([]);
@@ -82,7 +83,7 @@ export class DeniedTraffic implements Disposable {
 
   #round(): void {
     this.#listen();
-    // Of a connection that is not open yet, closing leaves nothing.
+    // Closing a connection that is not open yet leaves nothing behind.
     for (const fd of this.#previous) close(fd);
     const tcp = open(this.#from, SOCK_STREAM);
     connect(tcp, this.#target);
@@ -104,7 +105,7 @@ export class DeniedTraffic implements Disposable {
   }
 }
 
-/** The packet in the buffer: an IPv4 header, then that of its protocol. */
+/** Describes the packet in the buffer: an IPv4 header, then that of its protocol. */
 function describe(): string {
   const at = (view.getUint8(0) & 15) * 4;
   const ports = `${view.getUint16(at)} to ${view.getUint16(at + 2)}`;
@@ -121,7 +122,10 @@ export function open(host: LabHost, type: number, protocol = 0): number {
   return fd;
 }
 
-/** A TCP header without data; with its checksum, for the kernel does not track connections by wrong ones (RFC 9293, section 3.1). */
+/**
+ * Returns a TCP header without data. The checksum must be right, because the kernel does not track
+ * segments with a wrong one (RFC 9293, section 3.1).
+ */
 export function tcpSegment(
   { from, to }: { from: string; to: string },
   source: number,

@@ -1,6 +1,7 @@
 /**
- * A process that runs an agent, in whatever network namespace it is started, on a source of which two changes come while the first policies are
- * brought into force. It tells what came of it, and ends. With the argument `stop` the agent is stopped while they are brought into force.
+ * A process that runs an agent in the current network namespace. Its source reports two changes
+ * while the first policies are brought into force. It sends the outcome, and ends. With the
+ * argument `stop` the agent is stopped while the changes are brought into force.
  */
 import pino from 'pino';
 import type { AgentProcess } from '../../src/agent/agent-process.ts';
@@ -8,12 +9,12 @@ import type { Readiness } from '../../src/telemetry/agent-view.ts';
 import { formatListenAddress } from '../../src/telemetry/listen-address.ts';
 import { bareAgent } from './bare-agent.ts';
 
-/** When the earlier of the two was received, in ms before it was passed on. */
+/** How long before it was passed on the earlier change was received, in ms. */
 export const WAITED = 60_000;
 
 export interface Outcome {
   readonly readiness: Readiness;
-  /** Answers of /metrics and /status; undefined where it was stopped. */
+  /** Answers of /metrics and /status; undefined if the agent was stopped. */
   readonly metrics?: string;
   readonly status?: string;
 }
@@ -24,10 +25,10 @@ async function run(stops: boolean): Promise<Outcome> {
   let hasChanged = false;
   const agent: AgentProcess = bareAgent({
     snapshot: (onChanges) => {
-      // Whoever asks again, they come once.
+      // The changes come once, however often the agent asks.
       if (hasChanged) return;
       hasChanged = true;
-      // The agent asks the kernel for much before it is that far.
+      // The agent asks the kernel many things before it is that far.
       setImmediate(() => {
         for (const [name, age] of [
           ['a', WAITED],

@@ -1,4 +1,7 @@
-/** Loaded into an agent by `--import`: on SIGUSR2 its worker threads end, wherever they are, and run no code of their own any more. */
+/**
+ * Loaded into an agent by `--import`: on SIGUSR2 its worker threads end, wherever they are, without
+ * running any more of their code.
+ */
 import { isMainThread } from 'node:worker_threads';
 
 if (isMainThread) {

@@ -1,4 +1,7 @@
-/** What the real agent answers at /explain and to `podfence explain`, beside what becomes of real packets. */
+/**
+ * What the real agent answers at /explain and to `podfence explain`, compared to what happens to
+ * real packets.
+ */
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Answer } from '../../src/explain/explanation.ts';
@@ -29,7 +32,7 @@ describeAsRoot('Explanations of a running agent', () => {
     return JSON.parse(body);
   }
 
-  test('are what packets meet, before and after a change', async () => {
+  test('agree with what happens to packets, before and after a change', async () => {
     using client = new Connections(world.lab, 'shop/client', 'shop/server', 7001);
     await client.flow();
     const allowed = await explain('10.244.1.2', 'shop/server', 'web');
@@ -47,7 +50,7 @@ describeAsRoot('Explanations of a running agent', () => {
     ]);
   });
 
-  test('know the addresses of the node', async () => {
+  test('name the node by its addresses', async () => {
     const [address = ''] = world.node.addresses;
     expect(await explain(address, 'shop/server', '1')).toMatchObject({
       from: `node ${NODE}`,
@@ -66,7 +69,7 @@ describeAsRoot('Explanations of a running agent', () => {
     },
   );
 
-  test('of what makes no sense are 400, and say what was meant', async () => {
+  test('of senseless questions are 400, and say what was probably meant', async () => {
     const ask = (query: string) => getIn(world.node, QUERIES, `/explain?${query}`);
     expect(await ask('from=shop/client&to=shop/sever&port=1')).toEqual({
       status: 400,
@@ -95,7 +98,7 @@ describeAsRoot('Explanations of a running agent', () => {
     return stdout;
   }
 
-  test('of the address of a Service are those of its backends, where a kubeconfig tells Services', async () => {
+  test('of the address of a Service are those of its backends, if a kubeconfig gives access to Services', async () => {
     await world.set({
       ...{ kind: 'Service', apiVersion: 'v1', metadata: { name: 'server', namespace: 'shop' } },
       spec: { clusterIP: '10.96.0.10', selector: { app: 'server' }, ports: [{ port: 80, targetPort: 7001 }] },
@@ -118,7 +121,7 @@ describeAsRoot('Explanations of a running agent', () => {
     );
   });
 
-  test('beyond the loopback address are warned of', async () => {
+  test('beyond the loopback address cause a warning', async () => {
     const warnings = ({ log }: RunningAgent) => log.filter(({ msg }) => msg.startsWith('whoever reaches this address'));
     expect(warnings(agent)).toEqual([]);
     await world.killAgents();

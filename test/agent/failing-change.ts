@@ -1,4 +1,7 @@
-/** A process that runs an agent on a source whose first change cannot be taken at first. It tells how ready the agent was before, meanwhile and after, and ends. */
+/**
+ * A process that runs an agent on a source whose first change cannot be taken at first. It sends
+ * the agent's readiness before, meanwhile and after, and ends.
+ */
 import pino from 'pino';
 import type { OnChanges } from '../../src/cluster/store.ts';
 import type { Readiness } from '../../src/telemetry/agent-view.ts';

@@ -1,17 +1,17 @@
 import { expect, test } from 'vitest';
 import { FairTurns } from '../../src/agent/fair-turns.ts';
 
-/** Turns by a clock that a test sets. */
+/** Turns by a clock that the test sets. */
 function clocked() {
   let now = 100;
   const turns = new FairTurns(() => now);
   return {
     turns,
-    /** Milliseconds go by. */
+    /** Lets milliseconds pass. */
     pass(ms: number): void {
       now += ms;
     },
-    /** Others take so many milliseconds meanwhile. */
+    /** Pauses; other work takes this many milliseconds meanwhile. */
     pause(others: number): Promise<void> {
       setImmediate(() => {
         now += others;
@@ -21,7 +21,7 @@ function clocked() {
   };
 }
 
-test('a turn is short where nobody else has much to do', async () => {
+test('a turn is short while other work takes little time', async () => {
   const { turns, pass, pause } = clocked();
   pass(0.4);
   expect(turns.isOver()).toBe(false);
@@ -33,7 +33,7 @@ test('a turn is short where nobody else has much to do', async () => {
   expect(turns.isOver()).toBe(false);
 });
 
-test('a turn is half as long as others took before it, and not longer than 3 ms', async () => {
+test('a turn is half as long as other work took before it, and not longer than 3 ms', async () => {
   const { turns, pass, pause } = clocked();
   await pause(4);
   pass(1.9);
@@ -50,7 +50,7 @@ test('a turn is half as long as others took before it, and not longer than 3 ms'
   expect(turns.isOver()).toBe(true);
 });
 
-test('what others took is not counted', async () => {
+test('the time of other work is not counted', async () => {
   const { turns, pass, pause } = clocked();
   pass(2);
   await pause(10);

@@ -1,4 +1,7 @@
-/** What an agent says of its predecessor when it starts, whom it isolates, and what it says last when it does not end in order. */
+/**
+ * What an agent logs about its predecessor and the isolated pods when it starts, and what it logs
+ * last if it does not end in order.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
@@ -8,7 +11,7 @@ import { AgentWorld, NODE } from './agent-world.ts';
 import { CLIENT_ALLOWED, FRIEND_ALLOWED } from './policies.ts';
 import { CLI, type RunningAgent } from './running-agent.ts';
 
-// Several agents one after the other, each of which may take seconds on a busy machine.
+// The test runs several agents in succession, each of which may take seconds on a busy machine.
 vi.setConfig({ testTimeout: patience(90_000) });
 
 describeAsRoot('The log of an agent', () => {
@@ -28,7 +31,7 @@ describeAsRoot('The log of an agent', () => {
   const said = (agent: RunningAgent, words: string) => agent.log.filter(({ msg }) => msg.includes(words));
   const signOf = async () => /comment "(\w+)"/.exec(await world.onNode('ipset', 'save'))?.[1];
 
-  test('says in every line when, how urgent and on which node, and what is isolated when it enforces', async () => {
+  test('has time, level and node in every line, and says what is isolated when it enforces', async () => {
     const agent = await world.startAgent();
     for (const { time, level, node } of agent.log) {
       expect(time).toBe(new Date(String(time)).toISOString());
@@ -39,7 +42,7 @@ describeAsRoot('The log of an agent', () => {
     expect(said(agent, 'an earlier agent')).toEqual([]);
   });
 
-  test('says after a crash what was found of the earlier agent, and for how long nobody judged; after an orderly end the same', async () => {
+  test('says after a crash what was found of the earlier agent, and for how long no agent judged; the same after an orderly end', async () => {
     const first = await world.startAgent();
     await expect.poll(signOf).toBe('judging');
     await first.kill();
@@ -66,7 +69,7 @@ describeAsRoot('The log of an agent', () => {
     expect(third.words).toEqual([]);
   });
 
-  test('ends with a line of JSON where it crashes', async () => {
+  test('ends with a line of JSON if the agent crashes', async () => {
     const fault = join(world.folder, 'fault.mjs');
     writeFileSync(fault, `process.on('SIGUSR2', () => { throw new Error('a fault of its own'); });`);
     world.environment = { NODE_OPTIONS: `--import=${fault}` };
@@ -83,8 +86,8 @@ describeAsRoot('The log of an agent', () => {
     });
   });
 
-  test('ends with a line of JSON, and with what to do, where it cannot start', async () => {
-    // In the place of the tool.
+  test('ends with a line of JSON, and with what to do, if the agent cannot start', async () => {
+    // Replaces the tool.
     world.environment = { PATH: `${world.folder}:${process.env.PATH}` };
     const file = join(world.folder, 'iptables');
     writeFileSync(file, '#!/bin/sh\necho "Permission denied (you must be root)" >&2\nexit 4\n', { mode: 0o755 });

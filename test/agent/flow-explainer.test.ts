@@ -21,7 +21,7 @@ const snapshot = snapshotWith(policies, [dns, host]);
 
 let usual: FlowExplainer | undefined;
 
-/** Most tests share one: starting a thread takes a while. */
+/** Most tests share one, because starting a thread takes a while. */
 function explainer(inForce = policies): FlowExplainer {
   if (inForce === policies && usual !== undefined) return usual;
   const compiler = new PolicyCompiler(node.name);
@@ -38,7 +38,7 @@ afterAll(async () => {
 });
 
 function made(options: FlowExplainerOptions): FlowExplainer {
-  // Starting the thread alone may take seconds on a busy machine.
+  // Just starting the thread may take seconds on a busy machine.
   const explainer = new FlowExplainer({ patience: 60_000, ...options });
   explainers.push(explainer);
   return explainer;
@@ -49,7 +49,7 @@ async function ask(from: string, to: string, asked = explainer()) {
   return explained.outcome === 'answer' ? explained.answer : explained;
 }
 
-test('both directions are explained, also that of a pod on another node', async () => {
+test('both directions are explained, even that of a pod on another node', async () => {
   expect(await ask('frontend-1', '10.0.0.2')).toMatchObject({
     to: 'app1/backend-1',
     ways: [{ egress: 'deny', ingress: 'deny', sides: { egress: { isolatedBy: [{ policy: 'app1/frontend' }] } } }],
@@ -60,7 +60,7 @@ test('a pod of this node is judged by the table in force', async () => {
   expect(await ask('app2/stranger', 'app1/backend-1', explainer([]))).toMatchObject({ verdict: 'allow' });
 });
 
-test('namespaces of ends that are given as addresses, and name servers, are looked at too', async () => {
+test('namespaces of ends that are given as addresses are examined too, and so are name servers', async () => {
   expect(await ask('203.0.113.1', '10.0.9.9')).toMatchObject({ verdict: 'deny', to: 'kube-system/dns' });
   const { ways } = (await ask('app1/frontend-1', '203.0.113.1')) as Extract<
     Awaited<ReturnType<typeof ask>>,
@@ -69,7 +69,7 @@ test('namespaces of ends that are given as addresses, and name servers, are look
   expect(ways[0]?.notes.join()).toContain('kube-system/dns');
 });
 
-test('what is said of an address that nobody here has says that it may be a Service', async () => {
+test('an address that no pod and no node has gets a note that it may be a Service', async () => {
   const note = async (to: string) => {
     const { ways } = (await ask('app1/backend-1', to)) as Extract<Awaited<ReturnType<typeof ask>>, { ways: unknown }>;
     return ways[0]?.notes.find((each) => each.includes('Service')) ?? '';
@@ -95,7 +95,7 @@ test('a Service that comes with the question has its backends among the pods tha
   expect(await about('app1/web', '{"metadata":{"name":"a"},"spec":{"selector":[1]}}')).toMatchObject(mistake);
 });
 
-test('this node and others are known by their addresses', async () => {
+test('this node and others are recognised by their addresses', async () => {
   expect(await ask('10.9.0.2', 'app1/backend-1')).toMatchObject({
     from: 'node node-2',
     ways: [{ reason: 'local-node' }],
@@ -104,7 +104,7 @@ test('this node and others are known by their addresses', async () => {
   expect(await ask('app1/backend-1', '10.9.0.4')).toMatchObject({ to: 'node node-4', verdict: 'allow' });
 });
 
-test('a name that is not known gets a hint from its namespace', async () => {
+test('an unknown name gets a hint from its namespace', async () => {
   expect(await ask('app1/frontnd-1', '10.0.0.2')).toMatchObject({
     outcome: 'mistake',
     message: expect.stringContaining('Did you mean app1/frontend-1?'),
@@ -129,7 +129,7 @@ test('an agent that audits everything says what would be denied, on other nodes 
 
 const QUESTION = { from: 'frontend-1', to: '10.0.0.2', port: '80' };
 
-/** Whose thread thinks for ever. */
+/** An explainer whose thread never answers. */
 function slow(patience: number): FlowExplainer {
   const compiler = new PolicyCompiler(node.name);
   compiler.apply(set(...snapshot.namespaces));
@@ -145,12 +145,12 @@ test('a question that takes too long is given up, says so, and the next one is a
   const hopeless = slow(300);
   expect(await hopeless.explain(QUESTION)).toMatchObject(givenUp);
   clearInterval(counting);
-  // The main thread went on meanwhile.
+  // The main thread kept running meanwhile.
   expect(turns).toBeGreaterThan(0);
   expect(await ask('frontend-1', '10.0.0.2')).toMatchObject({ verdict: 'deny' });
 });
 
-test('a question under way, and those behind it, end when the agent stops', async () => {
+test('a running question, and those queued behind it, end when the agent stops', async () => {
   const hopeless = slow(60_000);
   const asked = [hopeless.explain(QUESTION), hopeless.explain(QUESTION)];
   await new Promise((resolve) => setTimeout(resolve, 100));
@@ -158,12 +158,12 @@ test('a question under way, and those behind it, end when the agent stops', asyn
   expect(await Promise.all(asked)).toMatchObject([{ outcome: 'not-ready' }, { outcome: 'not-ready' }]);
 });
 
-test('a question that nobody waits for any more is not answered', async () => {
+test('an aborted question is not answered', async () => {
   const aborted = AbortSignal.abort();
   expect(await explainer().explain(QUESTION, aborted)).toEqual({ outcome: 'not-ready', message: 'too late' });
 });
 
-test('those who wait behind a long question are told after the same time', async () => {
+test('questions queued behind a long one end after the same time, and say so', async () => {
   const asked = slow(300);
   const [, second] = await Promise.all([asked.explain(QUESTION), asked.explain(QUESTION)]);
   expect(second).toMatchObject({ outcome: 'not-ready', message: expect.stringContaining('waited behind others') });

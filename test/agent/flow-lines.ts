@@ -6,7 +6,7 @@ import { patience } from '../patience.ts';
 import { getIn } from './http-in-netns.ts';
 
 export const QUERIES = { address: '127.0.0.1', port: 9465 };
-/** How long anything may take that must happen, in ms. */
+/** How long anything that must happen may take, in ms. */
 export const PATIENCE = patience(20_000);
 
 export interface FlowLines {
@@ -14,7 +14,7 @@ export interface FlowLines {
   readonly leftOut: LeftOut[];
 }
 
-/** All lines for which the query asks, of the agent on that node. */
+/** Returns all lines that match the query, from the agent on that node. */
 export async function flowLines(node: LabHost, query = ''): Promise<FlowLines> {
   const { status, body } = await getIn(node, QUERIES, `/flows?follow=no&last=100000&${query}`);
   expect(status).toBe(200);
@@ -25,7 +25,7 @@ export async function flowLines(node: LabHost, query = ''): Promise<FlowLines> {
   return { lines: of('flow'), leftOut: of('left-out') };
 }
 
-/** Asks until the answer has a line like this. */
+/** Asks until the answer contains such a line. */
 export async function seenFlow(node: LabHost, line: object, query = ''): Promise<FlowLine> {
   const deadline = performance.now() + PATIENCE;
   for (;;) {

@@ -14,7 +14,7 @@ function pod(name: string, address: string, nodeName = NODE.name, hostNetwork = 
   return { kind: 'Pod', namespace: 'a', name, labels: {}, nodeName, addresses: [address], hostNetwork, ports: [] };
 }
 
-/** Isolates every pod, and allows these ports, one rule each. */
+/** Isolates every pod and allows these ports, one rule each. */
 function policy(name: string, direction: Direction, ...ports: readonly number[]): ClusterRecord {
   const rules = ports.map((port) => ({ peers: [], ports: [{ protocol: 'TCP', port } as const] }));
   return {
@@ -30,12 +30,12 @@ function event(source: number, destination: number, differences: Partial<FlowEve
   return { ...ends, destinationPort: 80, reason: INGRESS_DENIED, direction: 1, audited: false, ...differences };
 }
 
-/** An observer of workers that have these events for it. */
+/** An observer with workers that report these events to it. */
 class Observed {
   readonly log = new FlowLog();
   readonly observer = new FlowObserver({ node: NODE, log: this.log, byPolicy: false });
   readonly events: FlowEvent[] = [];
-  /** How it reads. */
+  /** The options of its reads. */
   readonly reads: { milliseconds: number; rest: string }[] = [];
   lost = 0;
 
@@ -86,7 +86,7 @@ describe('the observer of flows', () => {
     expect(one.lines()[0]?.to).toEqual({ kind: 'pod', namespace: 'a', name: 'db', address: '10.0.0.2', node: 'here' });
   });
 
-  it('puts an allowed flow down to the first rule of each policy that allows it, on the side of this node', () => {
+  it('attributes an allowed flow to the first rule of each policy that allows it, on the side of this node', () => {
     const one = observe(...PODS, policy('out', 'egress', 1, 80, 80), policy('in', 'ingress', 80));
     const allowed = { reason: ALLOWED_BY_POLICY, direction: 0 };
     const by = one
@@ -99,7 +99,7 @@ describe('the observer of flows', () => {
     ]);
   });
 
-  it('puts what would be denied down to the audited policies, and a denied one never to them', () => {
+  it('attributes a flow that would be denied to the audited policies, and a denied one never to them', () => {
     const audited = (name: string) => ({ ...policy(name, 'ingress'), mode: 'audit' }) as const;
     const line = ({ verdict, count, policies }: FlowLine) => [verdict, count, policies.map(({ name }) => name)];
     const wouldDeny = event(WEB, DB, { audited: true });
@@ -113,7 +113,7 @@ describe('the observer of flows', () => {
     expect(all.lines(wouldDeny, event(WEB, DB)).map(line).slice(1)).toEqual([['deny', 1, ['x']]]);
   });
 
-  it('puts a denied one down to all policies that isolate, by name, and what policies do not decide to none', () => {
+  it('attributes a denied flow to all policies that isolate, by name, and a flow that policies do not decide to none', () => {
     const one = observe(...PODS, policy('y', 'ingress'), policy('x', 'ingress'), policy('z', 'egress'));
     const reasons = [INGRESS_DENIED, FRAGMENT, MID_STREAM, NOT_ISOLATED];
     const lines = one.lines(...reasons.map((reason) => event(WEB, DB, { reason })));
@@ -125,7 +125,7 @@ describe('the observer of flows', () => {
     ]);
   });
 
-  it('names protocols, and gives ports where there are some', () => {
+  it('names protocols, and gives ports if there are any', () => {
     const one = observe(...PODS);
     const lines = one.lines(
       event(WEB, DB, { protocol: 17 }),
@@ -142,7 +142,7 @@ describe('the observer of flows', () => {
     ]);
   });
 
-  it('gives a pod whose record comes late its name, and never that of one which came after', () => {
+  it('names a pod whose record comes late, and never uses the name of a pod that started later', () => {
     const now = Date.now() / 1000;
     const late = (name: string, startedAt: number) => ({ ...pod(name, '10.0.0.9'), startedAt });
     const seen = event(0x0a000009, DB);
@@ -163,7 +163,7 @@ describe('the observer of flows', () => {
     expect(unknown.lines().map(names)).toEqual(['10.0.0.9']);
   });
 
-  it('tells what was seen before a change as things were, and what there is no time for not at all', () => {
+  it('describes events from before a change as things were then, and skips those that there is no time for', () => {
     const one = observe(...PODS, policy('in', 'ingress'));
     one.events.push(event(WEB, DB));
     one.set(policy('more', 'ingress'));

@@ -1,4 +1,4 @@
-/** Real packets, and what the real agent tells of them at /flows and by `podfence flows`. */
+/** Real packets, and what the real agent reports of them at /flows and by `podfence flows`. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -18,7 +18,7 @@ import { CLI, type RunningAgent } from './running-agent.ts';
 const IPPROTO_TCP = 6;
 const SYN = 0x02;
 const CLIENT_ALLOWED = serverHears('client', app('client'), [{ port: 7001 }, { port: 7002, protocol: 'UDP' }]);
-/** Its second rule is the one that counts. */
+/** Its second rule is the one that allows. */
 const CLIENT_OUT = policy('shop', 'client-out', {
   podSelector: { matchLabels: { app: 'client' } },
   policyTypes: ['Egress'],
@@ -42,7 +42,7 @@ describeAsRoot('Flows of a running agent', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  /** Segments from these source ports to these ports of the server. */
+  /** Sends segments from these source ports to these ports of the server. */
   function sendSyns(from: string, ports: readonly (readonly [source: number, destination: number])[]): void {
     const host = world.lab.pod(from);
     const fd = open(host, SOCK_RAW, IPPROTO_TCP);
@@ -58,7 +58,7 @@ describeAsRoot('Flows of a running agent', () => {
   const command = (...flags: readonly string[]) =>
     world.lab.exec(world.node, [process.execPath, CLI, 'flows', ...flags]);
 
-  test('an allowed one has the names of both ends, and in each direction the policy and rule that allow it', async () => {
+  test('an allowed flow has the names of both ends, and for each direction the policy and rule that allow it', async () => {
     using client = new Connections(world.lab, 'shop/client', 'shop/server', 7001);
     await client.flow();
     const line = await seen({ protocol: 'TCP', port: 7001 });
@@ -73,7 +73,7 @@ describeAsRoot('Flows of a running agent', () => {
     await seen({ protocol: 'UDP', port: 7002, verdict: 'allow' });
   });
 
-  test('a denied one has the policies that isolate the pod, and every repeat raises its count', async () => {
+  test('a denied flow has the policies that isolate the pod, and every repeat raises its count', async () => {
     sendSyns(
       'shop/stranger',
       [41_000, 41_001, 41_002, 41_002].map((source) => [source, 6000]),
@@ -117,7 +117,7 @@ describeAsRoot('Flows of a running agent', () => {
     expect(await ports('--policy', 'shop/client-out', '--verdict', 'deny')).toEqual([]);
   });
 
-  test('podfence flows --follow goes on with what comes, until Ctrl-C', async () => {
+  test('podfence flows --follow continues with new flows until Ctrl-C', async () => {
     const flags = ['flows', '--follow', '--last', '0', '--json', '--port', '6002'];
     const child = world.node.netns.run(() =>
       spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, CLI, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] }),
@@ -141,7 +141,7 @@ describeAsRoot('Flows of a running agent', () => {
     expect(said).toBe('');
   });
 
-  test('a revoked one is told of as it was opened, whichever side sends', async () => {
+  test('a revoked flow is reported in its opening direction, whichever side sends', async () => {
     using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7003);
     await friend.flow();
     await world.change(agent, [CLIENT_ALLOWED, CLIENT_OUT]);
@@ -154,7 +154,7 @@ describeAsRoot('Flows of a running agent', () => {
     await world.change(agent, POLICIES);
   });
 
-  test('names are those of the time, also where the address goes to another pod', async () => {
+  test('names are those of the time, even if the address later belongs to another pod', async () => {
     sendSyns('shop/client', [[44_000, 6003]]);
     await seen({ port: 6003, from: CLIENT_END });
     await world.change(agent, POLICIES, {
@@ -167,7 +167,7 @@ describeAsRoot('Flows of a running agent', () => {
     await world.change(agent, POLICIES);
   });
 
-  test('one of a pod whose record comes late gains its name; not that of a later pod with its address', async () => {
+  test('a flow of a pod whose record comes late gains its name, not that of a later pod with its address', async () => {
     const late = (name: string, started: Date) =>
       pod('shop', name, { ip: CLIENT_END.address, started: started.toISOString() });
     await world.change(agent, POLICIES, { without: [CLIENT] });
@@ -186,13 +186,13 @@ describeAsRoot('Flows of a running agent', () => {
     await world.change(agent, POLICIES);
   });
 
-  test('are told of on the loopback address and nowhere else', async () => {
+  test('are reported on the loopback address and nowhere else', async () => {
     const address = world.node.addresses.find((each) => !each.startsWith('127.')) ?? '';
     await expect(getIn(world.node, { ...QUERIES, address }, '/flows?follow=no')).rejects.toThrow('ECONNREFUSED');
     expect((await agent.get('/flows')).status).toBe(404);
   });
 
-  test('of a flood some are noted and all others counted, and what is allowed is told of all the same', async () => {
+  test('of a flood some are logged and all others counted, and allowed flows are reported all the same', async () => {
     const denied = async () => (await agent.status()).packets.denied;
     const told = async () => {
       const { lines, leftOut } = await ask('verdict=deny');
@@ -205,7 +205,7 @@ describeAsRoot('Flows of a running agent', () => {
     using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7005);
     await friend.flow();
     await seen({ port: 7005, verdict: 'allow' });
-    // Some of the flood may be lost before it is judged: what was judged is what must be accounted for.
+    // Some of the flood may be lost before it is judged; all that was judged must be accounted for.
     const deadline = performance.now() + PATIENCE;
     for (;;) {
       const [judged, { events }] = [(await denied()) - before.denied, await told()];

@@ -1,4 +1,7 @@
-/** Other software takes rules away while denied traffic runs: the kernel tells, and they are in place again before the next look is due. */
+/**
+ * Other software removes rules while denied traffic runs: the kernel reports it, and the rules are
+ * back before the next check is due.
+ */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
@@ -8,12 +11,12 @@ import { FRIEND_ALLOWED } from './policies.ts';
 import type { RunningAgent } from './running-agent.ts';
 
 /**
- * Packets of a thousand a second. The next look at the rules would let thousands pass; how few
- * pass on a machine that is not busy, docs/faults.md has.
+ * Packets, of a thousand a second. Waiting for the next check of the rules would let thousands
+ * pass; docs/faults.md has how few pass on an idle machine.
  */
 const BOUND = 1000;
 
-describeAsRoot('Rules that other software takes away', () => {
+describeAsRoot('Rules that other software removes', () => {
   let world: AgentWorld;
   beforeAll(async () => {
     world = await AgentWorld.start([FRIEND_ALLOWED]);
@@ -32,7 +35,7 @@ describeAsRoot('Rules that other software takes away', () => {
     'iptables -t security -D FORWARD -j PODFENCE-FORWARD',
     'iptables -t security -F PODFENCE-FORWARD',
     'iptables-save | grep -v PODFENCE | iptables-restore',
-  ])('let little of a denied stream through when they go by %s, and lose nothing allowed', async (command) => {
+  ])('let little of a denied stream through when they are removed by %s, and lose nothing allowed', async (command) => {
     const agent = await world.startAgent();
     using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
     await friend.flow();
@@ -50,7 +53,7 @@ describeAsRoot('Rules that other software takes away', () => {
     expect(delivered).toBeLessThanOrEqual(BOUND);
     await friend.expectNothingLost();
     await expectCut(stranger);
-    // What it did itself it has been told of by then, and did not follow.
+    // By now the kernel has reported the agent's own changes, and the agent has ignored them.
     const again = agent.log.length;
     await world.onNode('sh', '-c', command);
     await repaired(agent, again);

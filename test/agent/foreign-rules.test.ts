@@ -1,4 +1,7 @@
-/** Rules of other software in the forward hook see the packets that podfence judges as if it were not there. */
+/**
+ * Rules of other software in the forward hook see the packets that podfence judges as if podfence
+ * were not there.
+ */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { LabHost } from '../../src/lab/lab.ts';
 import { close, SOCK_DGRAM } from '../../src/sys/libc.ts';
@@ -10,11 +13,13 @@ import { open } from './denied-traffic.ts';
 import { useVariant } from './iptables-variant.ts';
 import { FRIEND_ALLOWED } from './policies.ts';
 
-/** What the clamp allows, and what is left of that beside TCP's timestamps (RFC 7323, appendix A). */
+/**
+ * The value of the clamp, and what is left of it beside TCP's timestamps (RFC 7323, appendix A).
+ */
 const CLAMP = 1000;
 const MSS = 988;
 const PORT = 7001;
-/** Of datagrams that the policies allow, and a foreign rule drops. */
+/** Port of datagrams that the policies allow and a foreign rule drops. */
 const DROPPED = 7999;
 const NFT_TABLE = 'nft add table inet foreign; nft delete table inet foreign';
 
@@ -37,7 +42,7 @@ describeAsRoot('Rules of other software', () => {
   });
 
   test.each(['nft', 'legacy'] as const)(
-    'in FORWARD of the table mangle of iptables-%s: an MSS clamp, a counter and a drop hold for connections of isolated pods',
+    'in FORWARD of the table mangle of iptables-%s: an MSS clamp, a counter and a drop apply to connections of isolated pods',
     async (variant) => {
       useVariant(world, variant);
       const rule = (words: string) =>
@@ -50,7 +55,7 @@ describeAsRoot('Rules of other software', () => {
       await friend.flow();
       using datagrams = new Datagrams(world.lab.pod('shop/friend'), world.lab.pod('shop/server'));
       datagrams.send();
-      // Judged after them, by the same queue.
+      // These are judged after the datagrams, by the same queue.
       await friend.flow();
       const listed = await world.onNode(`iptables-${variant}`, '-t', 'mangle', '-nvxL', 'FORWARD');
       expect({
@@ -62,7 +67,7 @@ describeAsRoot('Rules of other software', () => {
     },
   );
 
-  test('in a chain of nftables behind a queue of podfence, at the same hook, see what it has judged', async () => {
+  test('in an nftables chain after podfence’s queue at the same hook see the packets that it has judged', async () => {
     const chain =
       'nft add table inet foreign; nft add chain inet foreign behind { type filter hook forward priority -149 \\; }';
     await world.onNode(
@@ -77,7 +82,10 @@ describeAsRoot('Rules of other software', () => {
   });
 });
 
-/** Of the TCP connection that ss(8) finds by `filter`: the largest segment that the pod sends, in bytes. */
+/**
+ * Returns the largest segment, in bytes, that the pod sends on the TCP connection that ss(8) finds
+ * by `filter`.
+ */
 async function mssOf({ lab }: AgentWorld, pod: string, filter: string): Promise<number> {
   const { stdout } = await lab.exec(lab.pod(pod), ['ss', '-tinO', ...filter.split(' ')]);
   return Number(/\bmss:(\d+)/.exec(stdout)?.[1]);

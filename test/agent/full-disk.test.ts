@@ -1,4 +1,4 @@
-/** Where the log goes is full: packets are judged all the same. */
+/** The log's disk is full: packets are judged all the same. */
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -27,7 +27,7 @@ describeAsRoot('An agent whose log cannot be written', () => {
   const start = (...flags: readonly string[]) =>
     new RunningAgent(world.node, ['--node-name', NODE, ...flags], {}, full).ready();
 
-  test('enforces, takes changes up, serves, counts the lines, and ends in order', async () => {
+  test('enforces, applies changes, serves, counts the lost lines, and ends in order', async () => {
     agent = await start('--kubeconfig', world.kubeConfig);
     using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
     using client = new Connections(world.lab, 'shop/client', 'shop/server', 7003);
@@ -37,7 +37,7 @@ describeAsRoot('An agent whose log cannot be written', () => {
     await agent.shows('the change', ({ enforced }) => enforced.policies === 2);
     using again = new Connections(world.lab, 'shop/client', 'shop/server', 7005);
     await again.flow();
-    // What is logged when a watch breaks.
+    // Causes log lines: the watches break.
     await world.api.call('cutWatches');
     await agent.shows('another watch', ({ source }) => source.kinds.every(({ restarts }) => restarts.connection === 1));
     await friend.expectNothingLost();

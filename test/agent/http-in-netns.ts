@@ -1,4 +1,7 @@
-/** HTTP to a server inside a network namespace: the connection is made by system call, in the namespace of the host. */
+/**
+ * HTTP to a server inside a network namespace: a system call makes the connection in the host's
+ * namespace.
+ */
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { Socket } from 'node:net';
@@ -12,7 +15,7 @@ export interface Answer {
   readonly body: string;
 }
 
-/** GET. Rejects with the errno's name where nobody listens. */
+/** Sends a GET request. Rejects with the errno's name if no server listens. */
 export async function getIn(
   host: LabHost,
   { address, port }: SocketAddress,
@@ -29,7 +32,7 @@ export async function getIn(
   return { status: response.statusCode ?? 0, body: await text(response) };
 }
 
-/** To an address of the host itself, so that waiting for the handshake takes no time. */
+/** Connects to an address of the host itself, so that the handshake takes no time. */
 function connectedSocket(host: LabHost, address: string, port: number): Socket {
   const fd = host.netns.run(() => socket(familyOf(address), SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (connect(fd, socketAddress(address, port)) < 0) {

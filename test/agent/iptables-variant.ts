@@ -2,7 +2,7 @@ import { mkdtempSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AgentWorld } from './agent-world.ts';
 
-/** Lets the agents that a world starts from now on find this variant where they look for iptables. */
+/** Makes agents that a world starts from now on find this variant as iptables. */
 export function useVariant(world: AgentWorld, variant: 'nft' | 'legacy'): void {
   const folder = mkdtempSync(join(world.folder, 'variant-'));
   for (const family of ['iptables', 'ip6tables']) {

@@ -1,6 +1,6 @@
 /**
- * A process that runs an agent, in whatever network namespace it is started, which looks at its
- * node without a pause. It tells what changes in its findings, and its log.
+ * A process that runs an agent in the current network namespace, which checks its node without a
+ * pause. It sends changes of the findings, and its log.
  */
 import pino from 'pino';
 import { formatListenAddress } from '../../src/telemetry/listen-address.ts';

@@ -1,4 +1,4 @@
-/** An agent that follows manifests, whose files break. */
+/** An agent that follows manifests whose files break. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,7 +39,7 @@ describeAsRoot('podfence agent on manifests', () => {
     rmSync(folder, { recursive: true });
   });
 
-  test('keeps pods isolated when their file is emptied, and takes it up again when it is mended', async () => {
+  test('keeps pods isolated when their file is emptied, and follows it again when it is repaired', async () => {
     const file = join(folder, 'all.yaml');
     writeFileSync(file, POD + policy('first'));
     agent = await new RunningAgent({ name: 'node', netns, addresses: [] }, [

@@ -1,4 +1,6 @@
-/** What an agent finds about its node in passing: in /status, and as warnings in the log. */
+/**
+ * What a starting and a running agent finds about its node: in /status, and as warnings in the log.
+ */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -22,13 +24,13 @@ describeAsRoot('An agent that starts', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  test('real: warns of pods on a bridge that skips the packet filter and of IPVS, and says what else it found', async () => {
+  test('real: warns of pods on a bridge that skips the packet filter and of IPVS, and reports what else it found', async () => {
     const { netns } = world.node;
     using pod = Netns.create();
     shell(netns, `ip link add cni0 type bridge; ip link add port1 type veth peer name eth0 netns ${pod.path}`);
     shell(netns, 'ip link set port1 master cni0');
     shell(netns, 'for each in iptables ip6tables; do echo 0 > /proc/sys/net/bridge/bridge-nf-call-$each; done');
-    // As kube-proxy names its own in the mode ipvs.
+    // kube-proxy names its interface so in the mode ipvs.
     shell(netns, 'ip link add kube-ipvs0 type bridge');
 
     const agent = await world.startAgent();
@@ -63,7 +65,7 @@ describeAsRoot('An agent that starts', () => {
 describeAsRoot('An agent that runs', () => {
   const PROGRAM = fileURLToPath(new URL('looking-agent.ts', import.meta.url));
 
-  test('real: looks again: at a bridge that comes after it, and at its end', async () => {
+  test('real: checks again: reports a bridge that is added later, and its removal', async () => {
     using netns = Netns.create();
     using pod = Netns.create();
     shell(netns, 'ip link set lo up');
@@ -100,7 +102,7 @@ describeAsRoot('An agent that runs', () => {
   });
 });
 
-describe('between two looks', () => {
+describe('between two checks', () => {
   const bridge = (pods: string, name = 'cni0') =>
     finding(
       'bridge-filter',
@@ -119,7 +121,7 @@ describe('between two looks', () => {
     return written;
   }
 
-  test('what is new is told, and what is gone, and nothing that stays or is fine', () => {
+  test('new findings are reported, and those that are gone, but nothing that stays or is fine', () => {
     const one = bridge('1 pod or container is');
     expect(lines([], [one, fine])).toEqual([one.message]);
     expect(lines([one, fine], [one])).toEqual([]);
@@ -127,7 +129,7 @@ describe('between two looks', () => {
     expect(lines([one], [one, bridge('1 pod or container is', 'cni1')])).toHaveLength(1);
   });
 
-  test('other numbers are no news', () => {
+  test('changed numbers alone are not reported', () => {
     expect(lines([memory(9000)], [memory(9001)])).toEqual([]);
     expect(lines([bridge('1 pod or container is')], [bridge('12 pods or containers are')])).toEqual([]);
   });

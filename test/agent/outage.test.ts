@@ -19,7 +19,7 @@ describeAsRoot('Without the API server', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  test('packets are judged by what was known last, and what changed meanwhile is enforced when it is back', async () => {
+  test('packets are judged by what the agent knew last, and changes made meanwhile are enforced when it is back', async () => {
     using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
     using client = new Connections(world.lab, 'shop/client', 'shop/server', 7003);
     await Promise.all([friend.flow(), client.flow()]);
@@ -33,7 +33,7 @@ describeAsRoot('Without the API server', () => {
     await another.flow();
     await expectCut(stranger);
     await expectCut(visitor);
-    // While it is away, so that the agent cannot hear of it.
+    // Changed while the server is away, so that the agent cannot learn of it.
     const changes = await world.become([FRIEND_ALLOWED, serverHears('visitors', team('trusted'))]);
     await client.flow();
 
@@ -42,7 +42,7 @@ describeAsRoot('Without the API server', () => {
     const metrics = await agent.metrics();
     expect(metrics.sum('podfence_ready')).toBe(1);
     expect(metrics.sum('podfence_watch_open')).toBe(0);
-    // The text is rounded.
+    // The age in the text is rounded.
     expect(metrics.sum('podfence_knowledge_age_seconds')).toBeGreaterThan((ages[1] ?? 0) - 0.1);
     for (const kind of KINDS) {
       expect(metrics.sum('podfence_watch_restarts_total', { kind }), kind).toBeGreaterThan(0);
@@ -63,7 +63,7 @@ describeAsRoot('Without the API server', () => {
     expect(source.kinds.map(({ lists }) => lists)).toEqual([1, 1, 1]);
   });
 
-  test('a watch that is cut is taken up where it was', async () => {
+  test('a watch that is cut resumes where it was', async () => {
     await world.change(agent, [FRIEND_ALLOWED]);
     using client = new Connections(world.lab, 'shop/client', 'shop/server', 7011);
     await expectCut(client);
@@ -78,7 +78,7 @@ describeAsRoot('Without the API server', () => {
     expect(after.sum('podfence_watch_lists_total', ofPolicies)).toBe(1);
   });
 
-  test('a server whose history has gone is listed again, and only what differs is a change', async () => {
+  test('a server whose history is gone is listed again, and only what differs is a change', async () => {
     await world.change(agent, [FRIEND_ALLOWED, CLIENT_ALLOWED]);
     using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7013);
     using client = new Connections(world.lab, 'shop/client', 'shop/server', 7015);
@@ -99,7 +99,7 @@ describeAsRoot('Without the API server', () => {
   });
 });
 
-/** By /readyz, which must say that it is ready; in seconds. */
+/** Reads the age in seconds from /readyz, which must report ready. */
 async function knowledgeAge(agent: RunningAgent): Promise<number> {
   const { status, body } = await agent.get('/readyz');
   expect(status).toBe(200);

@@ -1,6 +1,7 @@
 /**
- * Connections that are older than the kernel's tracking of connections, over which the server speaks first: the kernel takes the server for their opener, whom no
- * policy allows to open one. They were opened by the client, whom the policies allow.
+ * Connections that are older than the kernel's connection tracking, and on which the server speaks
+ * first: the kernel takes the server for the opener, and no policy allows the server to open one.
+ * In truth the client opened them, and the policies allow the client.
  */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Lab } from '../../src/lab/lab.ts';
@@ -24,7 +25,7 @@ const AUDITED: ApiObject = {
   metadata: { ...SHOP.metadata, annotations: { 'podfence.io/mode': 'audit' } },
 };
 
-/** A connection over which nothing is said but what it is told to. */
+/** A connection that is silent unless a test makes it speak. */
 class QuietConnection implements Disposable {
   readonly #listener: number;
   readonly #client: number;
@@ -44,7 +45,10 @@ class QuietConnection implements Disposable {
     await expect.poll(() => this.#accept()).toBeGreaterThanOrEqual(0);
   }
 
-  /** The server says something, and then the client: resolves when each has heard the other. */
+  /**
+   * The server sends something, then the client; resolves when each has received the other's
+   * message.
+   */
   async exchange(): Promise<void> {
     await passes(this.#server, this.#client);
     await passes(this.#client, this.#server);
@@ -86,9 +90,9 @@ describeAsRoot('An allowed connection that is older than connection tracking, an
   const POLICIES = [CLIENT_ALLOWED, SERVER_IS_SILENT];
 
   test.each([
-    ['the ports tell who opened it', 7301],
+    ['the ports show who opened it', 7301],
     ['either port may be a client’s', 47301],
-  ])('goes on when its policies are audited no more, where %s', async (_, port) => {
+  ])('goes on when its policies are no longer audited, if %s', async (_, port) => {
     await world.become(POLICIES, { others: [AUDITED] });
     using connection = new QuietConnection(world.lab, port);
     await connection.opened();

@@ -1,4 +1,7 @@
-/** Policies that are audited beside enforced ones, by annotations, on real packets: what passes, what is told, and what happens when an annotation goes. */
+/**
+ * Audited policies beside enforced ones, by annotation, with real packets: what passes, what the
+ * agent reports, and what happens when an annotation is removed.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ApiObject } from '../kube/object-history.ts';
 import { namespace, pod, policy } from '../kube/objects.ts';
@@ -18,18 +21,18 @@ function annotated(object: ApiObject, mode: string): ApiObject {
   return { ...object, metadata: { ...object.metadata, annotations: { 'podfence.io/mode': mode } } };
 }
 
-/** Audited as a namespace, with one policy that is enforced all the same; */
+/** The namespace shop is audited, except for one policy, which is enforced. */
 const SHOP = namespace('shop', { team: 'shop' });
 const SERVER_HEARS_CLIENT = serverHears('client', app('client'));
 const FRIEND_HEARS_CLIENT = annotated(policy('shop', 'friend', hears('friend', [app('client')])), 'enforce');
-/** enforced, but for one policy that is audited; */
+/** The namespace visitors is enforced, except for one policy, which is audited. */
 const VISITOR_IS_DEAF = policy('visitors', 'deaf', hears('visitor', []));
 const VISITOR_IS_AUDITED = annotated(VISITOR_IS_DEAF, 'audit');
 const VISITOR_HEARS_FRIEND = annotated(
   policy('visitors', 'deaf', hears('visitor', [{ ...app('friend'), namespaceSelector: {} }])),
   'audit',
 );
-/** and nothing but enforced. */
+/** Everything in the namespace vault is enforced. */
 const VAULT = namespace('vault');
 const KEEPER = pod('vault', 'keeper', { ip: '10.244.1.5' });
 const KEEPER_IS_DEAF = policy('vault', 'deaf', hears('keeper', []));
@@ -39,7 +42,7 @@ const POLICIES = [SERVER_HEARS_CLIENT, FRIEND_HEARS_CLIENT, VISITOR_IS_AUDITED, 
 const MIXED = { without: [STRANGER], others: [annotated(SHOP, 'audit'), VAULT, KEEPER] };
 const ENFORCED = { without: [STRANGER], others: [SHOP, VAULT, KEEPER] };
 
-describeAsRoot('Policies in modes of their own', () => {
+describeAsRoot('Policies with their own modes', () => {
   let world: AgentWorld;
   let agent: RunningAgent;
   beforeAll(async () => {
@@ -53,7 +56,7 @@ describeAsRoot('Policies in modes of their own', () => {
 
   const told = (line: object) => seenFlow(world.node, line);
 
-  test('a namespace is audited: what its policies deny passes both ways, and is told of with them', async () => {
+  test('a namespace is audited: what its policies deny passes both ways, and is reported with their names', async () => {
     using visitor = new Connections(world.lab, 'visitors/visitor', 'shop/server', 7001);
     await visitor.flow();
     await visitor.expectNothingLost();
@@ -66,7 +69,7 @@ describeAsRoot('Policies in modes of their own', () => {
     expect({ wouldBeDenied, denied }).toEqual({ wouldBeDenied: 2, denied: 0 });
   });
 
-  test('what they allow is told of as allowed by them', async () => {
+  test('what they allow is reported as allowed by them', async () => {
     using client = new Connections(world.lab, 'shop/client', 'shop/server', 7003);
     await client.flow();
     const { verdict, policies } = await told({ protocol: 'TCP', port: 7003 });
@@ -90,7 +93,7 @@ describeAsRoot('Policies in modes of their own', () => {
     await told({ verdict: 'deny', reason: 'ingress-denied', protocol: 'TCP', port: 7011 });
   });
 
-  test('an annotation that goes cuts open connections that were audited, and no allowed one loses anything', async () => {
+  test('removing an annotation cuts open connections that were audited, and no allowed one loses anything', async () => {
     using allowed = new Connections(world.lab, 'shop/client', 'shop/server', 7013);
     using denied = new Connections(world.lab, 'visitors/visitor', 'shop/server', 7015);
     await Promise.all([allowed.flow(), denied.flow()]);
@@ -104,7 +107,7 @@ describeAsRoot('Policies in modes of their own', () => {
     await told({ verdict: 'deny', reason: 'revoked', protocol: 'TCP', port: 7015 });
   });
 
-  test('an audited policy that comes lets open connections go on, and tells once of those that it would have cut', async () => {
+  test('a new audited policy lets open connections go on, and those that it would have cut are reported once', async () => {
     await world.change(agent, [SERVER_HEARS_CLIENT], ENFORCED);
     using friend = new Connections(world.lab, 'shop/friend', 'visitors/visitor', 7017);
     await friend.flow();
@@ -118,7 +121,7 @@ describeAsRoot('Policies in modes of their own', () => {
     expect(await told(line)).toMatchObject({ count: 1 });
   });
 
-  test('an audited policy that takes an allowance away tells of it once, and the kernel carries the connection on', async () => {
+  test('an audited policy that revokes an allowance causes one report, and the kernel goes on carrying the connection', async () => {
     await world.change(agent, [VISITOR_HEARS_FRIEND], ENFORCED);
     using friend = new Connections(world.lab, 'shop/friend', 'visitors/visitor', 7021);
     await friend.flow();
@@ -132,7 +135,7 @@ describeAsRoot('Policies in modes of their own', () => {
     await friend.expectNothingLost();
   });
 
-  test('an annotation that says neither is told of, and what is annotated so is enforced', async () => {
+  test('an annotation with another value is reported, and the policy is enforced', async () => {
     const from = agent.log.length;
     await world.change(agent, [annotated(VISITOR_IS_DEAF, 'adit')], ENFORCED);
     const warning = await agent.logged(

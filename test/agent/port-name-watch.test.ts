@@ -26,7 +26,7 @@ class Watch {
     pino({ base: null, timestamp: false }, { write: (line: string) => this.lines.push(JSON.parse(line)) }),
   );
 
-  /** What is logged of it. */
+  /** Returns the lines that these records cause. */
   set(...records: readonly ClusterRecord[]) {
     this.compiler.apply(records.map((record) => ({ type: 'set', record })));
     this.compiler.compile();
@@ -35,7 +35,7 @@ class Watch {
   }
 }
 
-it('has a line for each when it is seen first, and for a policy that is changed again', () => {
+it('logs a line for each name when it is first seen, and again for a policy that changes', () => {
   const one = new Watch();
   const line = {
     level: 40,
@@ -51,7 +51,7 @@ it('has a line for each when it is seen first, and for a policy that is changed 
   expect(one.watch.view()).toEqual({ count: 0, listed: [] });
 });
 
-it('says how many more there are than lines and places in the list', () => {
+it('says how many more there are than fit the log and the list', () => {
   const one = new Watch();
   const policies = Array.from({ length: 70 }, (_, number) => policy(`p${number}`));
   const lines = one.set(pod('web', 'https'), ...policies);

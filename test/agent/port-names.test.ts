@@ -1,4 +1,4 @@
-/** A named port that no selected pod has, as the agent tells of it. */
+/** How the agent reports a named port that no selected pod has. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { policy } from '../kube/objects.ts';
 import { describeAsRoot } from '../root.ts';
@@ -17,7 +17,7 @@ describeAsRoot('A policy with a named port that no selected pod has', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  test('is in the log, and in /status until it is mended', async () => {
+  test('is in the log, and in /status until it is fixed', async () => {
     const agent = await world.startAgent();
     const policyAndField = { policy: 'shop/named', field: 'spec.ingress[0].ports[0].port' };
     const line = await agent.logged('the name', ({ msg }) =>

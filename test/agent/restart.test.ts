@@ -1,4 +1,7 @@
-/** The agent ends in any way and starts again, while traffic flows and while denied traffic is tried. */
+/**
+ * The agent ends in every possible way and starts again, while traffic flows and denied traffic is
+ * tried.
+ */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { patience } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
@@ -9,7 +12,7 @@ import { DeniedTraffic } from './denied-traffic.ts';
 import { CLIENT_ALLOWED, FRIEND_ALLOWED, serverHears, team } from './policies.ts';
 import type { RunningAgent } from './running-agent.ts';
 
-// Several agents one after the other, each of which may take seconds on a busy machine.
+// The test runs several agents in succession, each of which may take seconds on a busy machine.
 vi.setConfig({ testTimeout: patience(90_000) });
 
 const VISITORS_ALLOWED = serverHears('visitors', team('trusted'));
@@ -31,13 +34,13 @@ describeAsRoot('The agent is restarted', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  /** Connections to the server, on ports of their own. */
+  /** Opens connections to the server, on their own ports. */
   function connect(from: string): Connections {
     port += 2;
     return new Connections(world.lab, from, 'shop/server', port);
   }
 
-  /** Connections that were open and that a change has cut. */
+  /** Opens connections and has a change cut them. */
   async function connectAndRevoke(agent: RunningAgent, from: string): Promise<Connections> {
     const connections = connect(from);
     await connections.flow();
@@ -46,7 +49,7 @@ describeAsRoot('The agent is restarted', () => {
     return connections;
   }
 
-  /** An agent that is killed while it tries what the kernel can do, and leaves its trial there. */
+  /** Kills an agent while it tries out what the kernel can do, so that its trial is left behind. */
   async function startAndKill(): Promise<void> {
     const agent = world.spawnAgent();
     const isEnforcing = () => agent.log.some(({ msg }) => msg === 'enforcing');
@@ -56,7 +59,7 @@ describeAsRoot('The agent is restarted', () => {
 
   const denied = () => new DeniedTraffic(world.lab.pod('shop/stranger'), world.lab.pod('shop/server'));
 
-  test('SIGTERM: what is open goes on, new connections wait for the next agent, what is denied stays out', async () => {
+  test('SIGTERM: open connections go on, new ones wait for the next agent, denied ones stay out', async () => {
     const first = await world.startAgent();
     using open = connect('shop/friend');
     await open.flow();
@@ -140,7 +143,7 @@ describeAsRoot('The agent is restarted', () => {
     await open.expectNothingLost();
   });
 
-  test('with --offload no TCP recovers and datagrams go on, by what the kernel knows of them', async () => {
+  test('with --offload no TCP recovers and datagrams go on, thanks to what the kernel knows of them', async () => {
     const first = await world.startAgent('--offload', 'no');
     using open = connect('shop/friend');
     await open.flow();
@@ -165,18 +168,23 @@ function momentsOf({ tcp, udp }: Connections): Moments {
   return [tcp, udp].map((stream) => [stream, stream.moment()] as const);
 }
 
-/** How many of the messages that were sent since have arrived. */
+/** Returns how many of the messages that were sent since have arrived. */
 function passedSince(moments: Moments): number {
   const passages = moments.map(([stream, moment]) => stream.passedSince(moment));
   return passages.reduce((sum, { toServer, toClient }) => sum + toServer + toClient, 0);
 }
 
-/** All sets with what is in them, but for the sign that an agent is there, whose remaining time goes down. */
+/**
+ * Returns all sets with their entries, without the agent's sign, whose remaining time goes down.
+ */
 async function setsOf(world: AgentWorld): Promise<readonly string[]> {
   return (await world.onNode('ipset', 'save')).split('\n').filter((line) => !line.includes('podfence-sign'));
 }
 
-/** The packets that each of podfence's rules has counted: a rule that is written anew begins at 0. */
+/**
+ * Returns the packets that each of podfence's rules has counted: a rule that is written again
+ * starts at 0.
+ */
 async function rulesOf(world: AgentWorld): Promise<ReadonlyMap<string, number>> {
   const saved = await world.onNode('iptables-save', '-c');
   const rules = saved.matchAll(/^\[(\d+):\d+\] (-A .*PODFENCE.*)$/gm);

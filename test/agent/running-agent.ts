@@ -1,4 +1,7 @@
-/** The real `podfence agent`, as a process in the network namespace of its node: its log, what it serves, and how it ends. */
+/**
+ * The real `podfence agent`, as a process in its node's network namespace: its log, what it serves,
+ * and how it ends.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -13,20 +16,20 @@ import { type Answer, getIn } from './http-in-netns.ts';
 
 export const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 const METRICS = { address: '127.0.0.1', port: 9464 };
-/** How long anything may take that must happen, in ms. */
+/** How long anything that must happen may take, in ms. */
 const PATIENCE = patience(25_000);
 
 export interface LogLine {
-  /** As a word. */
+  /** The level's name. */
   readonly level: string;
   readonly msg: string;
   readonly [field: string]: unknown;
 }
 
 export class RunningAgent {
-  /** Lines of its log so far. */
+  /** The lines of its log so far. */
   readonly log: LogLine[] = [];
-  /** What it wrote to standard error that is no line of the log. */
+  /** Its output to standard error that is not a line of the log. */
   readonly words: string[] = [];
   readonly #host: LabHost;
   readonly #child: ChildProcess;
@@ -34,9 +37,11 @@ export class RunningAgent {
   readonly #watchers = new Set<() => void>();
 
   /**
-   * Starts it in the namespace of `host`, so that it logs all and serves at 127.0.0.1:9464.
-   * @param cli the command line that is run; @default the sources'
-   * @param stderr a file descriptor instead of the pipe that the log is read from: there is no log to wait for then
+   * Starts the agent in the namespace of `host`, with the log level debug, serving at
+   * 127.0.0.1:9464.
+   * @param cli the command line to run; @default that of the sources
+   * @param stderr a file descriptor instead of the pipe from which the log is read; there is then
+   * no log to wait for
    */
   constructor(
     host: LabHost,
@@ -70,18 +75,18 @@ export class RunningAgent {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Resolves with the first line of the log, from number `from` on, for which `holds`. */
+  /** Resolves with the first line of the log for which `holds`, from line `from` on. */
   async logged(what: string, holds: (line: LogLine) => boolean, from = 0): Promise<LogLine> {
     await this.#until(`the log to say ${what}`, () => this.log.slice(from).some(holds));
     return this.log.slice(from).find(holds) as LogLine;
   }
 
-  /** Resolves when it serves. */
+  /** Resolves when the agent serves. */
   async serves(): Promise<void> {
     await this.logged('that it serves', ({ msg }) => msg === 'serving');
   }
 
-  /** Resolves when /readyz says so. */
+  /** Resolves when /readyz reports ready. */
   async ready(): Promise<this> {
     if (this.#child.stderr !== null)
       await this.logged('that it enforces or audits', ({ msg }) => /^(enforcing|auditing)/.test(msg));
@@ -89,12 +94,15 @@ export class RunningAgent {
       const answer = await this.get('/readyz').catch(() => undefined);
       if (answer?.status === 200) return this;
       if (!this.isRunning) throw new Error(`the agent has ended; its last words: ${this.#lastWords()}`);
-      // A connection is refused at once.
+      // Without a pause in between: a refused connection fails at once.
       await setImmediate();
     }
   }
 
-  /** Changes the cluster by `change`, which tells how many objects it changed, and resolves when as many are in force. */
+  /**
+   * Changes the cluster by `change`, which returns how many objects it changed. Resolves when that
+   * many changes are in force.
+   */
   async inForce(change: () => Promise<number>): Promise<void> {
     const from = this.log.length;
     const changes = await change();
@@ -102,7 +110,7 @@ export class RunningAgent {
     await this.#until(`${changes} changes in force`, () => inForce() >= changes);
   }
 
-  /** How many records changed with each change that came into force, the first included. */
+  /** How many records changed with each change that came into force, including the first. */
   get changesInForce(): readonly number[] {
     return this.log.filter(({ msg }) => msg === 'in force').map(changesOf);
   }
@@ -115,7 +123,7 @@ export class RunningAgent {
     return JSON.parse((await this.get('/status')).body) as Status;
   }
 
-  /** Asks for /status until it shows what must come. */
+  /** Polls /status until `holds`. */
   async shows(what: string, holds: (status: Status) => boolean): Promise<Status> {
     const deadline = performance.now() + PATIENCE;
     for (;;) {
@@ -134,7 +142,7 @@ export class RunningAgent {
     await this.#ended;
   }
 
-  /** SIGTERM; gives back the exit code. */
+  /** Sends SIGTERM; resolves with the exit code. */
   async terminate(): Promise<number | null> {
     this.#child.kill('SIGTERM');
     return await this.exitCode();
@@ -146,7 +154,7 @@ export class RunningAgent {
     return code;
   }
 
-  /** However it is, it runs no more. */
+  /** Makes sure that the agent no longer runs. */
   async end(): Promise<void> {
     if (this.isRunning) await this.kill();
   }
@@ -164,7 +172,7 @@ export class RunningAgent {
     for (const watcher of this.#watchers) watcher();
   }
 
-  /** Checked with every line of the log, and at its end. */
+  /** Checks with every line of the log, and at the agent's end. */
   async #until(what: string, holds: () => boolean): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const fail = (why: string) =>
@@ -173,7 +181,7 @@ export class RunningAgent {
       if (holds()) resolve();
       else if (!this.isRunning) fail('the agent has ended');
     };
-    const timer = setTimeout(() => fail('out of patience'), PATIENCE);
+    const timer = setTimeout(() => fail('timed out'), PATIENCE);
     this.#watchers.add(check);
     check();
     await promise.finally(() => {
@@ -191,7 +199,7 @@ function changesOf({ msg, changes }: LogLine): number {
   return msg === 'in force' ? Number(changes) : 0;
 }
 
-/** One answer of /metrics. */
+/** An answer of /metrics. */
 export class AgentMetrics {
   readonly families: ReadonlyMap<string, Family>;
 
@@ -199,7 +207,10 @@ export class AgentMetrics {
     this.families = parseExposition(text);
   }
 
-  /** The sum of a family's series that have these labels. `name` may be `family_count`, `family_sum` or `family_bucket` of a histogram. */
+  /**
+   * Returns the sum over a family's series with these labels. `name` may be a histogram's
+   * `family_count`, `family_sum` or `family_bucket`.
+   */
   sum(name: string, labels: Readonly<Record<string, string>> = {}): number {
     const family = this.families.get(name) ?? this.families.get(name.replace(/_(count|sum|bucket)$/, ''));
     if (family === undefined) throw new Error(`there is no metric ${name}`);

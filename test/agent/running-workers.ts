@@ -1,4 +1,4 @@
-/** The worker threads of the process that loads this, from then on. */
+/** Tracks the worker threads of the process that loads this, from then on. */
 import { syncBuiltinESMExports } from 'node:module';
 import threads from 'node:worker_threads';
 
@@ -12,7 +12,7 @@ threads.Worker = class extends threads.Worker {
 };
 syncBuiltinESMExports();
 
-/** They end, wherever they are, and run no code of their own any more. */
+/** Ends the workers, wherever they are, without running any more of their code. */
 export function endWorkers(): void {
   for (const worker of running) void worker.terminate();
 }

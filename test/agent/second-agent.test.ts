@@ -1,4 +1,4 @@
-/** An agent whose queues, or whose rules, are somebody else's does not start, and says whose they are. */
+/** An agent does not start if another process has its queues or its rules, and says which. */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { QueueSocket } from '../../src/dataplane/nfqueue/queue-socket.ts';
 import { close, eventfd } from '../../src/sys/libc.ts';
@@ -25,7 +25,7 @@ describeAsRoot('A second agent, or other software on its queues', () => {
   test.each([
     { where: 'on the same queues', flags: [] },
     { where: 'on queues of its own', flags: ['--first-queue', '9600'] },
-  ])('a second one $where is told of the first, and changes nothing', async ({ flags }) => {
+  ])('a second agent $where reports the first, and changes nothing', async ({ flags }) => {
     const first = await world.startAgent();
     const rules = await rulesOf(world);
     const second = world.spawnAgent(...ELSEWHERE, ...flags);
@@ -37,7 +37,7 @@ describeAsRoot('A second agent, or other software on its queues', () => {
     expect((await first.get('/readyz')).status).toBe(200);
   });
 
-  test.each(['enforce', 'audit'])('one that would %s is told of one that audits', async (mode) => {
+  test.each(['enforce', 'audit'])('an agent that would %s reports one that audits', async (mode) => {
     const first = await world.startAgent('--mode', 'audit');
     const rules = await rulesOf(world);
     const second = world.spawnAgent(...ELSEWHERE, '--mode', mode, '--first-queue', '9600');
@@ -47,7 +47,7 @@ describeAsRoot('A second agent, or other software on its queues', () => {
     expect((await first.get('/readyz')).status).toBe(200);
   });
 
-  test('one that would audit is told of one that enforces, whose rules stay', async () => {
+  test('an agent that would audit reports one that enforces, whose rules stay', async () => {
     await world.startAgent();
     const rules = await rulesOf(world);
     const second = world.spawnAgent(...ELSEWHERE, '--mode', 'audit');
@@ -73,7 +73,7 @@ function wordsOf({ log, words }: RunningAgent): string {
   return [...words, ...log.map((line) => JSON.stringify(line))].join('\n');
 }
 
-/** Without counters and times. */
+/** Returns the rules without counters and times. */
 async function rulesOf(world: AgentWorld): Promise<readonly string[]> {
   const text = await world.onNode('sh', '-c', 'iptables-save; nft list ruleset');
   return text

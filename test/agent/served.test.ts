@@ -1,4 +1,4 @@
-/** What the real process serves about itself is what the traffic was. */
+/** What the real process serves about itself agrees with the traffic. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { close, SOCK_DGRAM, SOCK_NONBLOCK, socket } from '../../src/sys/libc.ts';
 import { familyOf, sendTo, socketAddress } from '../../src/sys/sockets.ts';
@@ -20,7 +20,7 @@ describeAsRoot('What the agent serves', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  /** Sends one datagram each from so many fresh ports. */
+  /** Sends one datagram from each of `count` fresh ports. */
   function sendDatagrams(from: string, count: number): void {
     const { netns } = world.lab.pod(from);
     const target = world.lab.pod('shop/server').addresses[0] ?? '';
@@ -35,7 +35,7 @@ describeAsRoot('What the agent serves', () => {
     sendDatagrams('shop/friend', 30);
     sendDatagrams('shop/stranger', 70);
     const status = await agent.shows('a hundred packets', ({ packets }) => packets.judged >= 100);
-    // What is in the flow tables is told a little later.
+    // The contents of the flow tables are reported a little later.
     await agent.shows('thirty flows', ({ flows }) => flows.tracked >= 30);
     expect(status.packets).toEqual({
       ...{ judged: 100, allowed: 30, wouldBeDenied: 0, denied: 70, offloaded: 30 },
@@ -63,7 +63,7 @@ describeAsRoot('What the agent serves', () => {
     expect(metrics.sum('podfence_workers', { state: 'alive' })).toBe(2);
   });
 
-  test('changes and revoked connections show', async () => {
+  test('changes and revoked connections are shown', async () => {
     using client = new Connections(world.lab, 'shop/client', 'shop/server', 7001);
     await client.flow();
     const { generation } = (await agent.status()).enforced;
@@ -77,7 +77,7 @@ describeAsRoot('What the agent serves', () => {
     const metrics = await agent.metrics();
     expect(metrics.sum('podfence_flows_revoked_total')).toBe(2);
     expect(metrics.sum('podfence_rule_table_generation')).toBe(enforced.generation);
-    // The first of them is what was there at the start, which answers no event.
+    // The first change is what existed at the start, which is no event.
     expect(metrics.sum('podfence_event_to_enforcement_seconds_count')).toBe(agent.changesInForce.length - 1);
     expect(metrics.sum('podfence_compile_duration_seconds_count')).toBe(agent.changesInForce.length);
   });
@@ -100,14 +100,15 @@ describeAsRoot('What the agent serves', () => {
     expect(metrics.sum('podfence_isolated_endpoints')).toBe(1);
   });
 
-  test('a flow table that is full shows in what it forgets', async () => {
-    // All have the same addresses, so that they are in one queue, whose table holds a thousand.
+  test('a full flow table shows what it evicts', async () => {
+    // They share their addresses, so that they are in one queue, whose table has room for a
+    // thousand.
     sendDatagrams('shop/friend', 1200);
     await agent.shows('evictions', ({ flows }) => flows.evicted > 100);
     expect((await agent.metrics()).sum('podfence_flows_evicted_total', { worth: 'unreplied' })).toBeGreaterThan(100);
   });
 
-  test('all metrics keep to the rules of Prometheus', async () => {
+  test('all metrics follow the rules of Prometheus', async () => {
     expect(lint((await agent.metrics()).families.values())).toEqual([]);
   });
 

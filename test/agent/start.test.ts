@@ -1,4 +1,7 @@
-/** The order of starting: nothing is enforced from half of the lists, and /readyz says how far it is. */
+/**
+ * The order of a start: nothing is enforced from incomplete lists, and /readyz reports the
+ * progress.
+ */
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { population } from '../kube/population.ts';
 import { describeAsRoot } from '../root.ts';
@@ -11,7 +14,7 @@ describeAsRoot('The agent starts', () => {
   let world: AgentWorld;
   beforeAll(async () => {
     world = await AgentWorld.start([FRIEND_ALLOWED], { streamingLists: 'refused' });
-    // More than a page of pods.
+    // More pods than fit one page.
     await world.set(...population({ pods: 600, podBytes: 600, policies: 0 }));
   });
   afterEach(async () => {
@@ -30,7 +33,7 @@ describeAsRoot('The agent starts', () => {
     expect(await world.onNode('iptables-save')).not.toContain('PODFENCE');
   });
 
-  test('with a warning if no pod of the cluster is on its node, by the name that is probably right', async () => {
+  test('with a warning if no pod of the cluster is on its node, and the name that is probably right', async () => {
     const agent = world.spawnAgent('--node-name', 'node-l');
     await agent.ready();
     const doubt = agent.log.find(({ msg }) => msg.startsWith('no pod of the cluster is on this node'));
@@ -41,7 +44,7 @@ describeAsRoot('The agent starts', () => {
     expect(right.log.filter(({ level }) => ['warn', 'error', 'fatal'].includes(level))).toEqual([]);
   });
 
-  test('SIGTERM while it brings the policies into force ends it too, and the next agent takes over', async () => {
+  test('SIGTERM while it brings the policies into force ends it, too, and the next agent takes over', async () => {
     const agent = world.spawnAgent();
     await agent.logged('the last list', ({ msg, kind }) => msg === 'list complete' && kind === 'Pod');
     expect(await agent.terminate()).toBe(0);
@@ -52,7 +55,7 @@ describeAsRoot('The agent starts', () => {
     'and enforces nothing while the list of %s is incomplete, then everything',
     async (kind) => {
       await world.onNode(process.execPath, CLI, 'cleanup');
-      // Of the pods the first page comes.
+      // The first page of the pods arrives.
       await world.api.call('fail', { kind, type: 'list', skip: kind === 'Pod' ? 1 : 0, answer: 'hang' });
       const agent = world.spawnAgent();
       await agent.serves();
@@ -75,7 +78,7 @@ describeAsRoot('The agent starts', () => {
       expect((await agent.status()).enforced).toMatchObject({ generation: 0, policies: 0, isolatedAddresses: 0 });
       expect(await world.onNode('iptables-save')).not.toContain('PODFENCE');
 
-      // What hangs is cut; the agent goes on where it was.
+      // The hanging request is cut; the agent resumes where it was.
       const port = Number(new URL(await world.api.call('url')).port);
       await world.api.call('goAway');
       await world.api.call('listen', port);

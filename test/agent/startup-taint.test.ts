@@ -1,4 +1,7 @@
-/** The taint that keeps pods from a new node goes when the policies are in force there, and not before. */
+/**
+ * The taint that keeps pods from a new node is removed once the policies are in force there, not
+ * before.
+ */
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { AgentWorld, NODE } from './agent-world.ts';
@@ -19,7 +22,7 @@ describeAsRoot('The start-up taint', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  test('stays while the policies are not in force, and goes when they are', async () => {
+  test('stays while the policies are not in force, and is removed when they are', async () => {
     await world.api.call('setNode', NODE, TAINTS);
     await world.api.call('fail', { type: 'streaming-list', kind: 'NetworkPolicy', answer: 'hang' });
     const agent = world.spawnAgent('--startup-taint', KEY);
@@ -29,7 +32,7 @@ describeAsRoot('The start-up taint', () => {
     expect((await agent.status()).startupTaint).toMatchObject({ key: KEY, state: 'waiting' });
     expect(await world.api.call('taintsOf', NODE)).toEqual(TAINTS);
 
-    // What hangs is cut; the agent goes on where it was.
+    // The hanging request is cut; the agent resumes where it was.
     const port = Number(new URL(await world.api.call('url')).port);
     await world.api.call('goAway');
     await world.api.call('listen', port);
@@ -41,7 +44,7 @@ describeAsRoot('The start-up taint', () => {
     expect(gone).toBeGreaterThan(words.indexOf('enforcing'));
   });
 
-  test('stays without the right to patch the node, which the agent says, and enforces all the same', async () => {
+  test('stays without the right to patch the node, which the agent reports, and enforces all the same', async () => {
     await world.api.call('setNode', NODE, TAINTS);
     await world.api.call('allowNodes', false);
     const agent = await world.startAgent('--startup-taint', KEY);

@@ -1,4 +1,7 @@
-/** The kernel's rules belong to everybody on the node: others flush them, and the tools that write them may fail or hang. */
+/**
+ * The kernel's rules are shared by all software on the node: others flush them, and the tools that
+ * write them may fail or hang.
+ */
 import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -49,7 +52,7 @@ describeAsRoot('Trouble with the kernel rules', () => {
       changed: ['set podfence-steered-4 lacks 1 of 1 address'],
     },
   ])(
-    '$what that other software flushes are put in place again, what passed meanwhile is cut, and the log says what it was and how long nobody judged',
+    '$what that other software flushes are restored, what passed meanwhile is cut, and the log says what was flushed and how long no agent judged',
     async ({ tools, command, changed }) => {
       useVariant(world, tools);
       const agent = await world.startAgent();
@@ -82,7 +85,7 @@ describeAsRoot('Trouble with the kernel rules', () => {
     { tool: 'fails', script: 'exit 1' },
     { tool: 'hangs', script: 'exec sleep 60' },
   ])(
-    'a revoked connection is cut even where a tool $tool, and the agent is not ready until the change is in force',
+    'a revoked connection is cut even if a tool $tool, and the agent is not ready until the change is in force',
     async ({ script }) => {
       const broken = breakable(world.folder, 'ipset', script);
       world.environment = { PATH: `${world.folder}:${process.env.PATH}` };
@@ -104,7 +107,7 @@ describeAsRoot('Trouble with the kernel rules', () => {
   );
 });
 
-/** Puts a command into `folder` that is the machine's own until it is broken. */
+/** Installs a command in `folder` that calls the machine's own until it is broken. */
 function breakable(folder: string, command: string, script: string): { now(): void; noMore(): void } {
   const file = join(folder, command);
   const flag = join(folder, 'broken');

@@ -1,8 +1,14 @@
-/** Loaded into an agent by `--import`: SIGTERM comes while the kernel's rules are looked at, the first time after the start. */
+/**
+ * Loaded into an agent by `--import`: sends SIGTERM during the first check of the kernel's rules
+ * after the start.
+ */
 import { subscribe } from 'node:diagnostics_channel';
 import type { StartStep } from '../../src/agent/start-steps.ts';
 
-/** In ms from the start; what doctor's checks run at the start is over then, and the look, after 10 s, is not. */
+/**
+ * In ms from the start: doctor's checks at the start are over by then, and the first check of the
+ * rules, after 10 s, is yet to come.
+ */
 const LATER = 8000;
 
 let startedAt = Number.POSITIVE_INFINITY;

@@ -7,7 +7,7 @@ import { CLI } from './running-agent.ts';
 
 const HOOK = fileURLToPath(new URL('./stop-in-check.ts', import.meta.url));
 
-describeAsRoot('An agent that is stopped while it looks at the kernel rules', () => {
+describeAsRoot('An agent that is stopped while it checks the kernel rules', () => {
   test('ends, leaves them in place, and does not bring them back', async () => {
     await using world = await AgentWorld.start([FRIEND_ALLOWED]);
     world.environment = { NODE_OPTIONS: `--import ${HOOK}` };

@@ -1,4 +1,4 @@
-/** SIGTERM at every step of a start: it ends, and the kernel's rules are as they were before. */
+/** SIGTERM at every step of a start: the agent ends, and the kernel's rules are as before. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -38,7 +38,7 @@ const STEPS: readonly StartStep[] = [
   'signing',
 ];
 
-/** In ms: dozens of starts. */
+/** In ms, for dozens of starts. */
 const PATIENCE = patience(180_000);
 
 describeAsRoot('A start that SIGTERM ends', () => {
@@ -76,12 +76,12 @@ describeAsRoot('A start that SIGTERM ends', () => {
     console.log(`the longest of ${starts.length} took ${Math.max(...starts.map(({ took }) => took)).toFixed(0)} ms`);
   }
 
-  test.concurrent('leaves no rule where none was before', { timeout: PATIENCE }, async () => {
+  test.concurrent('leaves no rule if there was none before', { timeout: PATIENCE }, async () => {
     using netns = Netns.create();
     const stopped = await starts(netns, 'everywhere');
     expect(stopped[0]?.before).toBe('');
     expectNothingChanged(stopped);
-    // Between any two tools, too.
+    // It is also stopped at every run of a tool.
     expect(stopped.length).toBeGreaterThan(2 * STEPS.length);
   });
 
@@ -102,11 +102,11 @@ describeAsRoot('A start that SIGTERM ends', () => {
     const written = stopped.findIndex(({ before, after }) => before !== after);
     expect(stopped[0]?.before).toMatch(/podfence/i);
     expect(stopped.slice(0, written).map(({ at }) => at)).toContain('steering');
-    // From then on none is there: neither copies nor a queue that nobody reads.
+    // From then on there are none: neither copying rules nor a queue that no process reads.
     expect(new Set(stopped.slice(written, -1).map(({ after }) => after))).toEqual(new Set(['']));
   });
 
-  test.concurrent('leaves no copying rule either, in audit mode', { timeout: PATIENCE }, async () => {
+  test.concurrent('leaves no copying rule in audit mode, either', { timeout: PATIENCE }, async () => {
     using netns = Netns.create();
     const stopped = await starts(netns, 'steps', '--mode', 'audit');
     expect(stopped[0]?.before).toBe('');

@@ -1,7 +1,8 @@
 /**
- * A process that starts the agent again and again, with its own arguments as flags, in whatever network namespace it runs in. Each start is ended by SIGTERM one
- * step, or one run of a tool, later than the one before, until one comes to its end. Tells what became of each. With `once` as its first argument it starts the agent
- * once, to the end; with `steps` it ends it at the steps alone.
+ * A process that starts the agent again and again in the current network namespace, with its own
+ * arguments as flags. SIGTERM ends each start one step, or one run of a tool, later than the one
+ * before, until a start completes. It sends the outcome of each. With `once` as its first argument
+ * it starts the agent once, to the end; with `steps` it ends it at the steps only.
  */
 import { spawnSync } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
@@ -10,9 +11,12 @@ import type { StartStep } from '../../src/agent/start-steps.ts';
 import { register } from '../../src/commands/agent/agent.ts';
 
 export interface StoppedStart {
-  /** The step, or the command line, with which SIGTERM came; `in force` for the one that came to its end. */
+  /**
+   * The step or the command line at which SIGTERM was sent; `in force` for the start that
+   * completed.
+   */
   readonly at: string;
-  /** From SIGTERM to the end, in ms. */
+  /** Time from SIGTERM to the end, in ms. */
   readonly took: number;
   /** Rules and sets of podfence before and after it. */
   readonly before: string;
@@ -23,9 +27,9 @@ export type What = 'once' | 'steps' | 'everywhere';
 
 const [what, ...flags] = process.argv.slice(2) as [What, ...string[]];
 const CHANNELS = ['podfence:start-step', ...(what === 'steps' ? [] : ['podfence:tool'])];
-/** The first step when all is in force. */
+/** The first step after everything is in force. */
 const LAST = 'bringing early changes into force' satisfies StartStep;
-/** More than there are. */
+/** More than there are steps. */
 const MOST = 200;
 
 async function startAndStop(at: number): Promise<StoppedStart> {
@@ -48,7 +52,10 @@ async function startAndStop(at: number): Promise<StoppedStart> {
   return { at: reached, took, before, after: rules() };
 }
 
-/** Lines that name podfence; without times that run, and without what the sign for the next agent says. */
+/**
+ * Returns the lines that name podfence, without times that run, and without the sign for the next
+ * agent.
+ */
 function rules(): string {
   const commands = ['iptables-save', 'ip6tables-save', 'ipset save', 'nft list ruleset'];
   return commands
@@ -61,7 +68,7 @@ function rules(): string {
 }
 
 const stopped: StoppedStart[] = [];
-// The agent's handlers of each start.
+// The agent adds its handlers at each start.
 process.setMaxListeners(0);
 do stopped.push(await startAndStop(what === 'once' ? MOST : stopped.length));
 while (stopped.at(-1)?.at !== 'in force' && stopped.length < MOST);

@@ -16,7 +16,7 @@ function said(sign: Predecessor['sign'], meanwhile: Predecessor['meanwhile'] = '
 
 const BEGIN = 'rules of an earlier agent were found and are taken over';
 
-it('an agent that was killed judged for as long as it gave signs, and for less than the time between two more', () => {
+it('an agent that was killed judged until its last sign, and for less than one period after it', () => {
   expect(said({ word: 'judging', secondsAgo: 31 })).toEqual({
     level: 'warn',
     how: 'ended without a word',
@@ -27,7 +27,7 @@ it('an agent that was killed judged for as long as it gave signs, and for less t
   );
 });
 
-it('one that stopped in order gave its last sign at its end', () => {
+it('an agent that stopped in order gave its last sign at its end', () => {
   expect(said({ word: 'stopped', secondsAgo: 7 })).toEqual({
     level: 'info',
     how: 'stopped in order',
@@ -35,7 +35,7 @@ it('one that stopped in order gave its last sign at its end', () => {
   });
 });
 
-it('without a sign nobody knows how long, and that is what is said', () => {
+it('without a sign the message says that the time is unknown', () => {
   expect(said(undefined)).toEqual({
     level: 'warn',
     how: 'left no sign',

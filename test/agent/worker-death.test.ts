@@ -1,4 +1,4 @@
-/** Threads that judge and die are replaced while traffic flows. */
+/** Judging threads that die are replaced while traffic flows. */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
@@ -21,7 +21,7 @@ describeAsRoot('Workers that die', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  test('are replaced and counted each time: what is open goes on, what is new is judged, nothing denied gets through', async () => {
+  test('are replaced and counted each time: open connections go on, new ones are judged, nothing denied gets through', async () => {
     world.environment = { NODE_OPTIONS: `--import ${HOOK}` };
     const agent = await world.startAgent('--queues', String(QUEUES));
     using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
@@ -41,7 +41,7 @@ describeAsRoot('Workers that die', () => {
     expect((await agent.get('/healthz')).status).toBe(200);
   });
 
-  test('in audit mode too, where what was opened before is told of once', async () => {
+  test('in audit mode too, where connections opened before are reported once', async () => {
     await world.killAgents();
     world.environment = { NODE_OPTIONS: `--import ${HOOK}` };
     const agent = await world.startAgent('--mode', 'audit');

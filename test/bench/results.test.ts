@@ -83,7 +83,7 @@ describe('the file of a result', () => {
     'is refused if it contains %s',
     (text) => {
       writeFileSync(join(folder, 'compile.json'), text);
-      expect(() => readResult(folder, 'compile')).toThrow(/compile\.json is no result/);
+      expect(() => readResult(folder, 'compile')).toThrow(/compile\.json is not a result/);
     },
   );
 });
@@ -96,10 +96,10 @@ describe('the reference run', () => {
 
   test('refuses quick results', () => {
     writeResult(folder, completed('compile', true, MEASURED));
-    expect(() => readReference(folder, ['compile'])).toThrow(/compile\.json is of a quick run/);
+    expect(() => readReference(folder, ['compile'])).toThrow(/compile\.json is from a quick run/);
   });
 
   test('refuses an empty folder', () => {
-    expect(() => readReference(folder, ['compile'])).toThrow('holds no results');
+    expect(() => readReference(folder, ['compile'])).toThrow('contains no results');
   });
 });

@@ -55,11 +55,11 @@ describe('npm run bench', () => {
     [['fliter'], 'no benchmark is called fliter. Did you mean filter?'],
     [['nothing-like-it'], 'no benchmark is called nothing-like-it. There are filter, compile'],
     [['--quik'], "unknown option '--quik'"],
-    [['--report'], 'holds no results'],
+    [['--report'], 'contains no results'],
     [['soak', '--minutes', 'Infinity'], 'It must be a number above 0'],
     [['soak', '--minutes', 'NaN'], 'It must be a number above 0'],
     [['soak', '--minutes', '0'], 'It must be a number above 0'],
-    [['filter', '--quick', '--out', REFERENCE], 'holds the reference run'],
+    [['filter', '--quick', '--out', REFERENCE], 'contains the reference run'],
   ])('with %j says what is wrong and runs nothing', async (args, message) => {
     const { code, stderr } = await run(args);
     expect(stderr).toContain(message);

@@ -1,4 +1,4 @@
-/** What can go wrong on a node, each as it is done to a running agent. */
+/** Everything that can go wrong on a node, and how it is done to a running agent. */
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Fault as ApiFault } from '../kube/faults.ts';
@@ -8,24 +8,24 @@ import type { Scene } from './scene.ts';
 
 export interface Fault {
   readonly name: string;
-  /** How it is made: a sentence without a subject. */
+  /** How the fault is caused: a sentence without a subject. */
   readonly how: string;
-  /** Of the agent, where it needs others than the usual. */
+  /** The agent's flags, if it needs unusual ones. */
   readonly flags?: readonly string[];
   readonly log?: 'full disk';
-  /** What is denied may get through: so many packets at most, where that is bounded, and why. */
+  /** Denied packets may get through: at most this many, if there is a bound, and why. */
   readonly opens?: { readonly most: number; readonly why: string };
-  /** Seconds that it takes, where that is too long among random ones. */
+  /** Set if it takes too long to be one of the random faults. */
   readonly long?: true;
-  /** Resolves when it is over; a text is what else there is to tell. */
+  /** Resolves when the fault is over; a string is a further result to report. */
   meet(scene: Scene): Promise<unknown>;
 }
 
 const KINDS = ['Namespace', 'Pod', 'NetworkPolicy'] as const;
 
-/** Of the middle of an event's line. */
+/** Cut off in the middle of an event's line. */
 const HALF_AN_EVENT = '{"type":"MODIFIED","object":{"kind":"NetworkPolicy","metadata":{"na';
-/** For requests of the agent, which waits longer after each that failed, in ms. */
+/** How long requests of the agent may take, in ms: it waits longer after each failure. */
 const PATIENCE = patience(60_000);
 const DAY = 86_400_000;
 const POLICIES = { pods: 1000, namespaces: 100, policies: 100, podBytes: 0 };
@@ -130,7 +130,8 @@ export const FAULTS: readonly Fault[] = [
     },
     long: true,
     async meet(scene) {
-      // The first is put back by a tool that runs already, and counts; the second has to wait.
+      // A tool that already runs repairs the first flush, which counts. The second repair has to
+      // wait.
       const repairs = (await scene.agent.status()).steeringRepairs;
       await scene.withTools('case $0 in *restore) exit 1;; esac', async () => {
         for (let i = 0; i < 2; i++) {
@@ -183,7 +184,7 @@ export const FAULTS: readonly Fault[] = [
     async meet(scene) {
       const answers: readonly ApiFault[] = [
         { type: 'watch', answer: { status: 410, reason: 'Expired' } },
-        // So that the list is asked for in the other way, as one answer.
+        // Makes the agent ask for the list in the other way, as one answer.
         { type: 'streaming-list', answer: { status: 422 } },
         { type: 'list', answer: 'half' },
       ];
@@ -215,7 +216,7 @@ export const FAULTS: readonly Fault[] = [
           await world.api.call('sendToWatches', `${JSON.stringify(event)}\n`, kind);
         }
       }
-      // What is not there is taken back by the next list.
+      // The next list removes objects that only these events contained.
       await world.api.call('compact');
       await world.api.call('cutWatches');
     },
@@ -299,10 +300,12 @@ export const FAULTS: readonly Fault[] = [
   },
 ];
 
-/** Those of a few seconds that open nothing, with the usual agent. */
+/** The faults that take a few seconds and open nothing, with the usual agent. */
 export const RANDOM_FAULTS = FAULTS.filter(({ long, opens }) => long === undefined && opens === undefined);
 
-/** Cuts all watches, and lets the next requests meet these; resolves when all have. */
+/**
+ * Cuts all watches, and gives the next requests these answers; resolves when all have been given.
+ */
 async function answered({ world }: Scene, faults: readonly ApiFault[]): Promise<void> {
   for (const fault of faults) await world.api.call('fail', fault);
   await world.api.call('cutWatches');
@@ -313,7 +316,10 @@ async function answered({ world }: Scene, faults: readonly ApiFault[]): Promise<
   }
 }
 
-/** So that a fault that did not happen is not taken for one that was met. */
+/**
+ * Throws if the count is 0, so that a fault that did not happen is not taken for one that was
+ * survived.
+ */
 function counted(count: number, what: string): string {
   if (count === 0) throw new Error(`0 ${what}: it did not happen`);
   return `${count.toLocaleString('en')} ${what}`;

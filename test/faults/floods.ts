@@ -1,4 +1,7 @@
-/** Packets in numbers: from a pod, by raw and datagram sockets, in slices between which the event loop goes on; and entries of the kernel's table of connections. */
+/**
+ * Floods of packets from a pod, by raw and datagram sockets, in slices between which the event loop
+ * runs; and floods of entries in the kernel's connection table.
+ */
 import { setImmediate } from 'node:timers/promises';
 import type { LabHost } from '../../src/lab/lab.ts';
 import {
@@ -25,21 +28,21 @@ import { open, tcpSegment } from '../agent/denied-traffic.ts';
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 const SYN = 0x02;
-/** Packets of a slice. */
+/** Packets in a slice. */
 const SLICE = 64;
 const PORTS = 65_536;
 
-/** TCP segments that would open connections, from a source port of their own each. */
+/** Sends TCP segments that would open connections, each from its own source port. */
 export async function synFlood(from: LabHost, to: LabHost, count: number): Promise<void> {
   await segments(from, to, count, (i) => [1024 + (i % 60_000), 80]);
 }
 
-/** The same, to all ports in turn. */
+/** Does the same to all ports in turn. */
 export async function portScan(from: LabHost, to: LabHost, count = PORTS): Promise<void> {
   await segments(from, to, count, (i) => [40_000, i % PORTS]);
 }
 
-/** Datagrams, each to another port, from as few source ports as there are sockets. */
+/** Sends datagrams, each to another port, from as many source ports as there are sockets. */
 export async function datagramFlood(from: LabHost, to: LabHost, count: number, sockets = 16): Promise<void> {
   const address = to.addresses[0] ?? '';
   const fds = Array.from({ length: sockets }, () => open(from, SOCK_DGRAM));
@@ -88,8 +91,10 @@ const ENTRIES_OF_REQUEST = 200;
 const ENTRY_LENGTH = 256;
 
 /**
- * Fills the kernel's table of a host's network with connections of nobody, which it neither gives up for others nor keeps longer than `seconds`. Gives back how many it took: as many as fit.
- * @param most what nf_conntrack_max says
+ * Fills the connection table of a host's network namespace with connections of no real host. The
+ * kernel does not evict them for others, and keeps them for at most `seconds`. Returns how many
+ * fit.
+ * @param most the value of nf_conntrack_max
  */
 export async function fillKernelTable(host: LabHost, most: number, seconds: number): Promise<number> {
   using netlink = host.netns.run(() => new NetlinkSocket(1 << 20));

@@ -1,16 +1,17 @@
 /**
- * Loaded into an agent by `--import`: on SIGUSR2 its main thread does what the file named in FAULT_FILE says, and notes in FAULT_FILE.taken which it was. What comes from outside (signals, tools, the API
- * server, packets) needs no such help.
+ * Loaded into an agent by `--import`. On SIGUSR2 its main thread causes the fault in the file that
+ * FAULT_FILE names, and writes its id to FAULT_FILE.taken. Faults from outside (signals, tools, the
+ * API server, packets) do not need it.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 
 export type InnerFault =
-  /** Threads that judge end, wherever they are, and run no code of their own any more. */
+  /** Judging threads end, wherever they are, without running any more of their code. */
   | { readonly what: 'end-threads' }
-  /** The main thread does nothing else. */
+  /** The main thread is blocked. */
   | { readonly what: 'block'; readonly milliseconds: number }
-  /** What `Date` says jumps. Threads that judge do not ask it. */
+  /** `Date` jumps. Judging threads do not use it. */
   | { readonly what: 'jump'; readonly milliseconds: number };
 
 if (isMainThread) {

@@ -1,4 +1,7 @@
-/** Connections that a policy allows, opened one after the other all the time: how many were, and how many are still waiting. */
+/**
+ * Opens allowed connections one after the other all the time, and counts how many opened and how
+ * many still wait.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LabHost } from '../../src/lab/lab.ts';
 import { close, errno, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from '../../src/sys/libc.ts';
@@ -6,7 +9,7 @@ import { accept, connect, listen, resetOnClose, socketAddress, tryBind } from '.
 import { open } from '../agent/denied-traffic.ts';
 import { patience } from '../patience.ts';
 
-/** Between two attempts, in ms. */
+/** Interval between two attempts, in ms. */
 const TICK = 20;
 /** asm-generic/errno.h */
 const EISCONN = 106;
@@ -35,7 +38,7 @@ export class NewConnections implements Disposable {
     this.#timer = setInterval(() => this.#tick(), TICK);
   }
 
-  /** Waits for those under way; gives back how many never opened. */
+  /** Waits for pending connections; returns how many never opened. */
   async settle(): Promise<number> {
     this.#paused = true;
     const end = performance.now() + PATIENCE;

@@ -1,4 +1,4 @@
-/** docs/faults.md, as a run writes it. */
+/** The page docs/faults.md, which a run writes. */
 import { FAULTS } from './faults.ts';
 import { type RandomRun, summaryOf } from './random-faults.ts';
 import type { Outcome } from './scene.ts';
@@ -6,8 +6,8 @@ import type { Outcome } from './scene.ts';
 const HEAD = `# What becomes of traffic when something goes wrong
 
 \`npm run faults -- --write\` wrote this page. An agent enforces on a node with an allowed pair of pods, which exchange numbered messages over TCP and UDP all the time and open a new connection every 20 ms, and a
-pod that no policy allows, which tries 2,000 packets a second: connections, segments in the middle of connections, datagrams. Then something goes wrong. After it the cluster changes twice, so that
-a third pod may talk and may not any more, and the time until both hold is taken, for new connections and for one that was open; 0.3 s of it are watching that nothing comes.
+pod that no policy allows, which tries 2,000 packets a second: connections, segments in the middle of connections, datagrams. Then something goes wrong. Afterwards the cluster changes twice:
+a third pod is allowed and then denied. The time until both changes hold is measured, for new connections and for an open one; it includes 0.3 s of watching that nothing arrives.
 
 | what | how | denied packets delivered | open streams broken, datagrams lost | new connections that never opened | a change holds after | |
 |---|---|---|---|---|---|---|

@@ -1,4 +1,7 @@
-/** Twenty seconds of faults. `npm run faults` has each once, and random ones for as long as one likes. */
+/**
+ * Twenty seconds of faults. `npm run faults` runs each once, and random ones for any length of
+ * time.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { patience } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
@@ -19,7 +22,7 @@ describeAsRoot('Whatever goes wrong on a node', () => {
     await scene[Symbol.asyncDispose]();
   });
 
-  test('nothing denied passes, nothing allowed is lost, and what changes holds', {
+  test('nothing denied passes, nothing allowed is lost, and changes hold', {
     timeout: patience(120_000),
   }, async () => {
     const run = await randomFaults(scene, { seed: SEED, milliseconds: MILLISECONDS });

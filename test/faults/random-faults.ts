@@ -1,4 +1,4 @@
-/** Faults one after the other, chosen by a seed. */
+/** Causes faults one after the other, chosen by a seed. */
 import { Random } from '../fuzz/random.ts';
 import { RANDOM_FAULTS } from './faults.ts';
 import type { Outcome, Scene } from './scene.ts';
@@ -12,16 +12,16 @@ export interface RandomRun {
 
 export interface RandomOptions {
   readonly seed: number;
-  /** No fault begins later. */
+  /** No fault begins after this time. */
   readonly milliseconds: number;
   readonly signal?: AbortSignal;
   readonly tell?: (outcome: Outcome) => void;
 }
 
-/** By which the memory may be larger at the end, in MB: what is collected later counts too. */
+/** How much the memory may grow, in MB. It includes memory that is not collected yet. */
 const FLAT = 60;
 
-/** The agent runs, and so do the streams. */
+/** Expects a running agent and open streams. */
 export async function randomFaults(
   scene: Scene,
   { seed, milliseconds, signal, tell }: RandomOptions,

@@ -1,4 +1,7 @@
-/** `npm run faults [-- OPTIONS]`: each fault once, as a table, and then random ones. Ends with 1 where something denied was delivered, or something allowed was broken. */
+/**
+ * `npm run faults [-- OPTIONS]`: each fault once, as a table, and then random ones. Exits with 1 if
+ * denied packets were delivered or allowed streams broke.
+ */
 import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -21,9 +24,9 @@ const interrupt = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupt.abort());
 
 await new Command('npm run faults --')
-  .description('Lets a running agent meet what can go wrong on a node, while streams run.')
-  .option('--minutes <number>', 'how long random faults follow; 0 for none', positive, 10)
-  .option('--seed <number>', 'the random faults of that run again', whole, randomInt(2 ** 31))
+  .description('Does to a running agent what can go wrong on a node, while streams run.')
+  .option('--minutes <number>', 'how long random faults run afterwards; 0 for none', positive, 10)
+  .option('--seed <number>', 'repeats the random faults of the run with this seed', whole, randomInt(2 ** 31))
   .option('--only <words...>', 'only faults with one of these in their names')
   .option('--write', 'write docs/faults.md', false)
   .action(async (options: Options) => {
@@ -38,7 +41,7 @@ async function run({ minutes, seed, only, write }: Options): Promise<number> {
   }
   const chosen = FAULTS.filter(({ name }) => only === undefined || only.some((word) => name.includes(word)));
   if (chosen.length === 0) {
-    console.error(`faults: no fault is called so; there are: ${FAULTS.map(({ name }) => name).join(', ')}`);
+    console.error(`faults: no such fault; there are: ${FAULTS.map(({ name }) => name).join(', ')}`);
     return 2;
   }
   if (write && only !== undefined) {

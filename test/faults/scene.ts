@@ -1,7 +1,9 @@
 /**
- * An agent, the real process, with streams that a policy allows and attempts that none allows, all the time; and what becomes of them while something goes wrong.
+ * A real agent process, streams that a policy allows, and attempts that no policy allows, all the
+ * time; and what happens to them while something goes wrong.
  *
- * After each fault the cluster changes, and the agent is given time until the change holds: for its status, for new connections, and for one that was open.
+ * After each fault the cluster changes, and the agent is given time until the change holds: in its
+ * status, for new connections, and for an open one.
  */
 import { chmodSync, closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,7 +21,7 @@ import type { InnerFault } from './hook.ts';
 import { NewConnections } from './new-connections.ts';
 
 const HOOK = fileURLToPath(new URL('./hook.ts', import.meta.url));
-/** What agents run; each can be made to fail. */
+/** The tools that agents run; each can be made to fail. */
 const TOOLS = [
   'iptables',
   'iptables-save',
@@ -30,12 +32,12 @@ const TOOLS = [
   'ipset',
   'nft',
 ];
-/** Isolates one more pod, whom nobody talks to. */
+/** Isolates one more pod, which no other pod talks to. */
 const CLIENT_ISOLATED = policy('shop', 'client-isolated', {
   podSelector: { matchLabels: { app: 'client' } },
   ingress: [],
 });
-/** Of a change after a fault, and of what an agent is to do, in ms. */
+/** How long a change after a fault, or a step of the agent, may take, in ms. */
 const PATIENCE = patience(60_000);
 
 export interface Outcome {
@@ -43,16 +45,22 @@ export interface Outcome {
   /** Packets that no policy allows: tried, and delivered. */
   readonly tried: number;
   readonly delivered: number;
-  /** Allowed streams, one of TCP and one of UDP, that ended or stand still, and datagrams of theirs that never arrived. */
+  /**
+   * Allowed streams (one TCP, one UDP) that ended or stalled, and their datagrams that never
+   * arrived.
+   */
   readonly broken: number;
   readonly lost: number;
-  /** Allowed connections: those that opened while it lasted, some perhaps after a while, and those that never did. */
+  /**
+   * Allowed connections that opened during the fault, some of them late, and those that never
+   * opened.
+   */
   readonly opened: number;
   readonly unopened: number;
-  /** Until the first change after it held, in ms; undefined where it did not. */
+  /** Time until the first change after the fault held, in ms; undefined if it never did. */
   readonly converged: number | undefined;
   readonly note: string;
-  /** What did not happen as it should, if anything. */
+  /** What went wrong, if anything. */
   readonly problem: string | undefined;
 }
 
@@ -63,12 +71,12 @@ export class Scene implements AsyncDisposable {
   #streams: Connections | undefined;
   #denied: DeniedTraffic | undefined;
   #connecting: NewConnections | undefined;
-  /** Of the streams that are open, datagrams that were lost so far. */
+  /** Lost datagrams of the open streams so far. */
   #lost = 0;
   #innerFaults = 0;
   /** Whether the client may talk to the server. */
   #clientAllowed = false;
-  /** Each stream's server gets a port of its own. */
+  /** Each stream's server gets its own port. */
   #nextPort = 20_001;
 
   private constructor(world: AgentWorld) {
@@ -91,13 +99,13 @@ export class Scene implements AsyncDisposable {
     return this.#agent;
   }
 
-  /** The pod that is allowed, the one that is not, and whom both talk to. */
+  /** The allowed pod, the denied pod, and the server that both talk to. */
   get pods() {
     const { lab } = this.world;
     return { friend: lab.pod('shop/friend'), stranger: lab.pod('shop/stranger'), server: lab.pod('shop/server') };
   }
 
-  /** Ends the agent that runs, if any does, and starts another. */
+  /** Ends the running agent, if there is one, and starts another. */
   async startAgent(flags: readonly string[] = [], log: 'kept' | 'full disk' = 'kept'): Promise<void> {
     await this.#agent?.end();
     if (log === 'kept') this.#agent = await this.world.startAgent(...flags);
@@ -108,7 +116,7 @@ export class Scene implements AsyncDisposable {
     }
   }
 
-  /** Opens the streams and begins what is denied. */
+  /** Opens the streams and starts the denied traffic. */
   async open(): Promise<void> {
     await this.#openStreams();
     this.#connecting = new NewConnections(this.pods.friend, this.pods.server, this.#nextPort++);
@@ -132,7 +140,7 @@ export class Scene implements AsyncDisposable {
     this.#denied = undefined;
   }
 
-  /** The agent does to itself what hook.ts can do; resolves when it has begun. */
+  /** Makes the agent cause a fault of hook.ts in itself; resolves when it has begun. */
   async doToAgent(fault: InnerFault): Promise<void> {
     const id = String(++this.#innerFaults);
     writeFileSync(`${this.#faultFile}.new`, JSON.stringify({ id, fault }));
@@ -140,10 +148,10 @@ export class Scene implements AsyncDisposable {
     process.kill(this.agent.pid, 'SIGUSR2');
     const taken = () =>
       existsSync(`${this.#faultFile}.taken`) && readFileSync(`${this.#faultFile}.taken`, 'utf8') === id;
-    await until('the agent to do it to itself', taken);
+    await until('the agent to cause the fault', taken);
   }
 
-  /** Meanwhile each run of a tool by the agent does this line of shell first. */
+  /** While `work` runs, each run of a tool by the agent executes this line of shell first. */
   async withTools(line: string, work: () => Promise<void>): Promise<void> {
     rmSync(this.#toolRuns, { force: true });
     writeFileSync(this.#toolFile, `echo $0 >> ${this.#toolRuns}\n${line}\n`);
@@ -154,7 +162,10 @@ export class Scene implements AsyncDisposable {
     }
   }
 
-  /** The same while another pod is isolated, until a tool has run for a while: some have to. */
+  /**
+   * Does the same while another pod is isolated, until a tool has been run for a while: isolating
+   * needs tools.
+   */
   async whileToolsAre(line: string, milliseconds: number): Promise<void> {
     await this.withTools(line, async () => {
       await this.world.become([FRIEND_ALLOWED, CLIENT_ISOLATED]);
@@ -163,13 +174,13 @@ export class Scene implements AsyncDisposable {
     });
   }
 
-  /** Another change of the cluster, at the API server; it need not be in force. */
+  /** Changes the cluster at the API server; does not wait until the change is in force. */
   async change(): Promise<void> {
     this.#clientAllowed = !this.#clientAllowed;
     await this.world.become(this.#clientAllowed ? [FRIEND_ALLOWED, CLIENT_ALLOWED] : [FRIEND_ALLOWED]);
   }
 
-  /** Lets the fault happen, and sees what becomes of everything. */
+  /** Causes the fault, and measures what happens to the traffic. */
   async meet(fault: Fault): Promise<Outcome> {
     const denied = this.#denied as DeniedTraffic;
     const streams = this.#streams as Connections;
@@ -202,7 +213,7 @@ export class Scene implements AsyncDisposable {
     return outcome;
   }
 
-  /** Resident, in MB. */
+  /** Resident memory in MB. */
   async memory(): Promise<number> {
     return (await this.agent.metrics()).sum('process_resident_memory_bytes') / 1e6;
   }
@@ -215,12 +226,15 @@ export class Scene implements AsyncDisposable {
     await this.world[Symbol.asyncDispose]();
   }
 
-  /** A change that opens the way of the client, and one that closes it, hold for new connections and for those that are open. */
+  /**
+   * Resolves when a change that lets the client through, and one that closes it off, hold for new
+   * and open connections.
+   */
   async #converges(): Promise<void> {
     const deadline = performance.now() + PATIENCE;
     if (this.#clientAllowed) await this.change();
     await this.change();
-    // Otherwise the connection would wait a second for its second try.
+    // Otherwise the connection would wait a second for its retransmission.
     await within(deadline, () => this.#inForce(2));
     using client = this.#connections('shop/client');
     await within(deadline, () => client.flow());
@@ -235,7 +249,7 @@ export class Scene implements AsyncDisposable {
     });
   }
 
-  /** By what the agent says of itself. */
+  /** Throws unless the agent's metrics show this many policies and no pending change. */
   async #inForce(policies: number): Promise<void> {
     const metrics = await this.agent.metrics();
     if (metrics.sum('podfence_policies') !== policies || metrics.sum('podfence_pending_change_age_seconds') > 0)
@@ -260,7 +274,7 @@ export class Scene implements AsyncDisposable {
     return join(this.world.folder, 'tool-runs');
   }
 
-  /** In the agent's path, before the machine's own. */
+  /** They come before the machine's own in the agent's PATH. */
   #installTools(): void {
     writeFileSync(this.#toolFile, '');
     for (const tool of TOOLS) {
@@ -271,7 +285,7 @@ export class Scene implements AsyncDisposable {
   }
 }
 
-/** Tries until it holds; throws what it threw last. */
+/** Retries until `holds` succeeds; throws its last error after the deadline. */
 async function within(deadline: number, holds: () => Promise<unknown>): Promise<void> {
   for (;;) {
     try {
@@ -286,7 +300,7 @@ async function within(deadline: number, holds: () => Promise<unknown>): Promise<
 async function until(what: string, holds: () => boolean): Promise<void> {
   const deadline = performance.now() + PATIENCE;
   while (!holds()) {
-    if (performance.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    if (performance.now() > deadline) throw new Error(`timed out waiting for ${what}`);
     await delay(5);
   }
 }

@@ -1,4 +1,7 @@
-/** Netlink messages: random ones, whose lengths may lie, and a naive reader of what is in one. */
+/**
+ * Netlink messages: random ones, whose lengths may be wrong, and a naive reader of their
+ * attributes.
+ */
 import { joined } from './mutate.ts';
 import type { Random } from './random.ts';
 
@@ -7,10 +10,10 @@ export interface Attribute {
   readonly value: Uint8Array;
 }
 
-/** Above the type: NLA_F_NESTED and NLA_F_NET_BYTEORDER (linux/netlink.h). */
+/** The bits of the type, below NLA_F_NESTED and NLA_F_NET_BYTEORDER (linux/netlink.h). */
 const TYPE = 0x3fff;
 
-/** An attribute, padded to 4 bytes as the next one expects. */
+/** Returns an attribute, padded to 4 bytes as the next one expects. */
 export function attribute(random: Random, type: number, value: Uint8Array | readonly number[]): Uint8Array {
   const bytes = Uint8Array.from(value);
   const honest = bytes.length + 4;
@@ -20,7 +23,10 @@ export function attribute(random: Random, type: number, value: Uint8Array | read
   return joined(header, bytes, new Uint8Array((4 - (bytes.length % 4)) % 4));
 }
 
-/** The attributes one behind the other, sometimes in another order, doubled or left out. */
+/**
+ * Returns the attributes one after another, sometimes in another order, with one duplicated or left
+ * out.
+ */
 export function attributes(random: Random, parts: readonly Uint8Array[]): Uint8Array {
   const list = [...parts];
   if (list.length > 1 && random.oneIn(8)) list.push(list.splice(random.below(list.length), 1)[0] as Uint8Array);
@@ -29,7 +35,7 @@ export function attributes(random: Random, parts: readonly Uint8Array[]): Uint8A
   return joined(...list);
 }
 
-/** As netlink(7) says: up to the first attribute whose length makes no sense. */
+/** Reads attributes as netlink(7) says: up to the first whose length makes no sense. */
 export function attributesOf(bytes: Uint8Array): Attribute[] {
   const found: Attribute[] = [];
   let rest = bytes;

@@ -1,4 +1,4 @@
-/** What holds for readers of captures of either format: see the two targets. */
+/** Properties of readers of both capture formats: see the two targets. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,13 +14,19 @@ import type { Random } from './random.ts';
 import { alone, surrounded } from './surroundings.ts';
 import { check, checkSame } from './target.ts';
 
-/** One input in so many is read from a file, too. */
+/** One input in this many is also read from a file. */
 const FILES = 16;
-/** The longest packet that a reader may give (libpcap's MAXIMUM_SNAPLEN), and the last time that a date has (ECMA-262). */
+/**
+ * The longest packet that a reader may return (libpcap's MAXIMUM_SNAPLEN), and the last valid time
+ * (ECMA-262).
+ */
 const LONGEST = 262_144;
 const LAST_TIME = 8.64e15;
 
-/** LINKTYPE_ numbers with what puts a packet into such a frame; of the last ones nothing is known. */
+/**
+ * LINKTYPE_ numbers, each with a function that puts a packet into such a frame; podfence does not
+ * know the last ones.
+ */
 const LINKS: readonly (readonly [type: number, wrap: (random: Random, packet: Uint8Array) => Uint8Array])[] = [
   [
     1,
@@ -40,7 +46,7 @@ const LINKS: readonly (readonly [type: number, wrap: (random: Random, packet: Ui
   [127, (random) => random.bytes(20)],
 ];
 
-/** Up to a handful of packets, and the link types of their interfaces. */
+/** Returns up to a handful of packets, and the link types of their interfaces. */
 export function recorded(random: Random, interfaces: number): { linkTypes: number[]; packets: Recorded[] } {
   const links = Array.from({ length: interfaces }, () => random.pick(LINKS));
   const packets = random.some(5, () => {
@@ -62,20 +68,23 @@ interface Taken {
   readonly time: number;
   readonly linkType: number;
   readonly littleEndian: boolean;
-  /** What is judged of it. */
+  /** The result of judging it. */
   readonly reason: string;
 }
 
 interface Reading {
   readonly packets: readonly Taken[];
-  /** Bytes that were consumed; or the error, and where it is. */
+  /** The number of consumed bytes; or the error, and its place. */
   readonly end: number | string;
 }
 
 const frame = new LinkFrame();
 const scene = new Scene();
 
-/** Reads the input whole, in pieces and among other bytes: the packets are the same, each lies inside of what was given. */
+/**
+ * Reads the input as a whole, in pieces and among other bytes: the packets must be the same, and
+ * each must lie within the input.
+ */
 export function checkReader(
   input: Uint8Array,
   open: (magic: number) => CaptureFormat | undefined,
@@ -85,7 +94,7 @@ export function checkReader(
   if (whole === undefined) return undefined;
   const half = input.length >> 1;
   for (const cuts of [[half, input.length], pieces(input.length)]) {
-    checkSame(read(input, open, cuts, 0), whole, `read in ${cuts.length} pieces it is another file`);
+    checkSame(read(input, open, cuts, 0), whole, `read in ${cuts.length} pieces it is a different file`);
   }
   for (const { offset } of surrounded(input)) {
     checkSame(read(input, open, [input.length], offset), whole, 'what is read depends on bytes around it');
@@ -98,7 +107,7 @@ function pieces(length: number): number[] {
   return [...Array.from({ length: Math.floor(length / size) }, (_, i) => (i + 1) * size), length];
 }
 
-/** @param cuts up to where the file is known at each call */
+/** @param cuts how much of the file is known at each call */
 function read(
   input: Uint8Array,
   open: (magic: number) => CaptureFormat | undefined,
@@ -120,7 +129,7 @@ function read(
         offset + cut,
         (_, from, captured, length, time, linkType, littleEndian) => {
           const begin = from - offset;
-          check(begin >= at && captured >= 0 && begin + captured <= cut, 'a packet lies outside of what was given');
+          check(begin >= at && captured >= 0 && begin + captured <= cut, 'a packet lies outside of the input');
           check(captured <= length, `${captured} bytes are captured of ${length}`);
           check(captured <= LONGEST || format.name === 'pcap', `a packet of ${captured} bytes`);
           check(Number.isNaN(time) || Math.abs(time) <= LAST_TIME, `the time ${time} does not exist`);
@@ -132,7 +141,7 @@ function read(
       at = next - offset;
     } catch (error) {
       if (!(error instanceof CaptureFileError)) throw error;
-      check(error.at >= offset + at && error.at <= offset + cut, 'the error is outside of what was given');
+      check(error.at >= offset + at && error.at <= offset + cut, 'the error is outside of the input');
       return { packets, end: `${error.message} at ${error.at - offset}` };
     }
   }
@@ -142,19 +151,16 @@ function read(
 function judge(view: DataView, from: number, captured: number, length: number, linkType: number, isLittle: boolean) {
   frame.read(view, from, captured, length, linkType, isLittle);
   if (!frame.isIp) return 'no IP';
-  check(frame.payload >= from, 'the IP packet begins in front of its frame');
-  check(
-    frame.captured >= 0 && frame.payload + frame.captured <= from + captured,
-    'the IP packet ends behind its frame',
-  );
+  check(frame.payload >= from, 'the IP packet begins before its frame');
+  check(frame.captured >= 0 && frame.payload + frame.captured <= from + captured, 'the IP packet ends after its frame');
   check(frame.captured <= frame.length, 'more of the IP packet is captured than there is');
   const reason = scene.filter.judge(view, frame.payload, frame.captured, frame.length, 1);
   check(REASONS[reason] !== undefined, `reason ${reason} does not exist`);
-  // Flows of the packets before are others in another reading.
+  // Flows of earlier packets differ in another reading.
   return REASONS[reason] === 'malformed' ? 'malformed' : 'IP';
 }
 
-/** The file as a person gives it to `podfence replay`: the same packets. */
+/** Reads the file as `podfence replay` does: the packets must be the same. */
 export async function checkFile(input: Uint8Array, reading: Reading | undefined): Promise<void> {
   if (input.length % FILES !== 0) return;
   const folder = mkdtempSync(join(tmpdir(), 'podfence-fuzz-'));
@@ -166,7 +172,7 @@ export async function checkFile(input: Uint8Array, reading: Reading | undefined)
       if (error instanceof CaptureFileError) return undefined;
       throw error;
     });
-    check((end === undefined) === (reading === undefined), 'the file is a capture, and its bytes are none');
+    check((end === undefined) === (reading === undefined), 'the file is a capture, but its bytes are not');
     check(count === (reading?.packets.length ?? 0), 'the file has other packets than its bytes');
     check(end === undefined || end.bytes === input.length || end.incomplete !== undefined, 'not all of it was read');
   } finally {

@@ -1,4 +1,4 @@
-/** Inputs that once showed a fault, kept as files: `cases/TARGET/NAME.case`. */
+/** Inputs that once caused a fault, kept as files: `cases/TARGET/NAME.case`. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -7,7 +7,7 @@ const FOLDER = join(import.meta.dirname, 'cases');
 const ROOT = join(import.meta.dirname, '../..');
 const END = '.case';
 
-/** Names of a target's cases, sorted. */
+/** Returns the names of a target's cases, sorted. */
 export function casesOf(target: string): string[] {
   return readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })
     .filter((path) => path.startsWith(`${target}/`) && path.endsWith(END))
@@ -19,7 +19,10 @@ export function readCase(target: string, name: string): Uint8Array {
   return new Uint8Array(readFileSync(join(FOLDER, target, name + END)));
 }
 
-/** Keeps the input under a name that is its own; gives back where, from the checkout's folder. A better name is a person's to give. */
+/**
+ * Keeps the input under a name made from its hash; returns its path, relative to the checkout. A
+ * person should rename it.
+ */
 export function keepCase(target: string, input: Uint8Array): string {
   const name = createHash('sha256').update(input).digest('hex').slice(0, 12);
   const path = join(FOLDER, target, name + END);

@@ -3,7 +3,7 @@ import { faultOf, minimised } from './faults.ts';
 import { Random } from './random.ts';
 import { check, type Target } from './target.ts';
 
-/** Fails where two bytes of 7 stand anywhere. */
+/** Fails if the input contains two bytes 7. */
 const target: Target = {
   generate: (random) => random.bytes(64),
   run: (input) => check(input.filter((byte) => byte === 7).length < 2, `two bytes of ${input.length}`),
@@ -16,7 +16,7 @@ it('an input depends on seed and index alone', () => {
   expect(input(1, 2)).not.toEqual(input(2, 2));
 });
 
-it('a fault is the same whatever numbers and addresses its message names, and another where its words are others', async () => {
+it('a fault is the same whatever numbers and addresses its message contains, and another if its words differ', async () => {
   const signature = async (message: string) =>
     (await faultOf({ ...target, run: () => check(false, message) }, Uint8Array.of()))?.signature;
   expect(await signature('packet 1: fd00::1')).toBe(await signature('packet 22: fd00::3'));

@@ -1,21 +1,21 @@
-/** What fuzzing has found: how faults are told apart, and the smaller input that shows one. */
+/** The faults that fuzzing finds: how they are told apart, and how an input is reduced. */
 import type { Target } from './target.ts';
 
 export interface Fault {
   readonly message: string;
-  /** The same for inputs that show the same fault. */
+  /** The same for all inputs that cause the same fault. */
   readonly signature: string;
-  /** Of the run with its seed. */
+  /** Index of the input in the run with its seed. */
   readonly index: number;
   readonly input: Uint8Array;
 }
 
-/** What a target's run of an input has thrown. */
+/** Describes the error that a target's run of an input threw. */
 export function describe(error: unknown): { readonly message: string; readonly signature: string } {
   if (!(error instanceof Error)) return { message: String(error), signature: masked(String(error)) };
   const { name, message } = error;
   const frames = (error.stack ?? '').split('\n').filter((line) => line.includes('/src/'));
-  // A property's own words tell which; of any other error it counts where it comes from.
+  // A violation is identified by its words, any other error by its origin.
   if (name === 'Violation') return { message, signature: masked(message) };
   return {
     message: `${name}: ${message}\n${frames.slice(0, 4).join('\n')}`,
@@ -23,7 +23,7 @@ export function describe(error: unknown): { readonly message: string; readonly s
   };
 }
 
-/** `src/packet/decode.ts readIpv4`: the line moves too often. */
+/** Returns `src/packet/decode.ts readIpv4`: the line number changes too often. */
 function place(frame = ''): string {
   return `${/\/(src\/[\w./-]+)/.exec(frame)?.[1] ?? ''} ${/at ([\w.#]+) /.exec(frame)?.[1] ?? ''}`;
 }
@@ -32,7 +32,7 @@ function masked(message: string): string {
   return (message.split('\n')[0] ?? '').replaceAll(/[0-9a-f]*\d[0-9a-f]*/g, '#').slice(0, 120);
 }
 
-/** Runs an input; gives back the fault that it shows. */
+/** Runs an input; returns the fault that it causes. */
 export async function faultOf(target: Target, input: Uint8Array) {
   try {
     await target.run(input);
@@ -42,7 +42,7 @@ export async function faultOf(target: Target, input: Uint8Array) {
   }
 }
 
-/** A smaller input with the same fault: parts are left out as long as that, and the time (ms), allows. */
+/** Reduces an input: removes parts as long as the fault stays the same and time (ms) is left. */
 export async function minimised(
   target: Target,
   input: Uint8Array,

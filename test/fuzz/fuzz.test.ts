@@ -1,4 +1,7 @@
-/** Each target: the cases that were kept, then new inputs for its share of 20 s. `npm run fuzz` goes on for longer. */
+/**
+ * Runs each target: its kept cases, then new inputs for its share of 20 s. `npm run fuzz` runs for
+ * longer.
+ */
 import { randomInt } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { patience } from '../patience.ts';
@@ -11,7 +14,7 @@ import { loadTarget, TARGETS } from './targets.ts';
 
 const ALL_MS = 20_000;
 const NAMES = Object.keys(TARGETS);
-/** The runner ends an input that hangs before vitest ends the test. */
+/** The runner ends a hanging input before vitest ends the test. */
 const TEST_MS = patience(120_000);
 
 const seed = process.env.FUZZ_SEED === undefined ? randomInt(2 ** 31) : Number(process.env.FUZZ_SEED);
@@ -27,7 +30,7 @@ describe.each(NAMES)('%s', (name) => {
     },
   );
 
-  test.each(known)('the case $name still shows a fault that is known: $reason', async (fault) => {
+  test.each(known)('the case $name still shows a known fault: $reason', async (fault) => {
     expect(await faultOf(await loadTarget(name), readCase(name, fault.name))).toBeDefined();
   });
 
@@ -37,7 +40,8 @@ describe.each(NAMES)('%s', (name) => {
 
   test(`new inputs of the seed ${seed}`, { timeout: TEST_MS }, async () => {
     const ignored = await knownSignatures(name);
-    // By then all targets up to this one have had their share; what a busy machine takes to start threads is in it.
+    // By then all targets up to this one have had their share, which includes the time to start
+    // threads on a busy machine.
     const until = (begun ?? Date.now()) + (ALL_MS * (NAMES.indexOf(name) + 1)) / NAMES.length;
     const { fault, inputs } = await runRound({ name, seed, until, ignored });
     if (fault !== undefined) {

@@ -1,4 +1,7 @@
-/** Records, whoever read them: they are what they must be, the compiler takes them, and the table judges as the naive evaluator does. */
+/**
+ * Checks records, whichever reader made them: they are valid, the compiler accepts them, and the
+ * table judges as the naive evaluator does.
+ */
 import { canonicalAddress } from '../../src/cluster/addresses.ts';
 import type { Problem } from '../../src/cluster/field.ts';
 import type { PodRecord, PolicyRecord } from '../../src/cluster/records.ts';
@@ -25,16 +28,16 @@ export function checkPod({ addresses, ports }: PodRecord): void {
   for (const { port } of ports) check(Number.isInteger(port) && port >= 1 && port <= 65_535, `container port ${port}`);
 }
 
-/** @param problems what was found wrong in it; warnings are no reason for it to fail closed */
+/** @param problems the problems found in it; warnings are no reason for it to fail closed */
 export function checkPolicy(record: PolicyRecord, problems: readonly Problem[]): void {
   const isWrong = problems.some(({ isWarning }) => isWarning !== true);
-  check(record.isolates.length > 0, 'a policy isolates for nothing');
+  check(record.isolates.length > 0, 'a policy isolates no direction');
   check(!isWrong || record.error !== undefined, 'a policy with a problem counts as sound');
   const rules = record.ingress.length + record.egress.length;
   check(record.error === undefined || rules === 0, 'a policy that fails closed has rules');
 }
 
-/** The compiled table against the evaluator, for a few flows of the pods. */
+/** Compares the compiled table to the evaluator, for a few flows of the pods. */
 export function checkJudged(snapshot: ClusterSnapshot): void {
   const store = new ClusterStore();
   const changes = store.apply(
@@ -47,8 +50,8 @@ export function checkJudged(snapshot: ClusterSnapshot): void {
   const isAudited = [...known.policies, ...known.namespaces].some(({ mode }) => mode === 'audit');
   for (const flow of flowsOf(known)) {
     const judged = judgeSides(table, flow);
-    // The evaluator knows no audited policies.
-    if (!isAudited) checkSame(judged, evaluate(known, flow, NODE.name), `judged otherwise: ${JSON.stringify(flow)}`);
+    // The evaluator does not support audited policies.
+    if (!isAudited) checkSame(judged, evaluate(known, flow, NODE.name), `judged differently: ${JSON.stringify(flow)}`);
   }
 }
 
@@ -62,7 +65,9 @@ function* flowsOf({ pods }: ClusterSnapshot): Generator<Flow> {
   }
 }
 
-/** Addresses that one pod alone has: which of several it belongs to is another matter. */
+/**
+ * Returns the addresses that only one pod has: the owner of a shared one is another test's subject.
+ */
 function addressesOfOne(pods: readonly PodRecord[]): string[] {
   const all = pods.filter(({ hostNetwork }) => !hostNetwork).flatMap(({ addresses }) => addresses);
   const taken = new Set([...NODE.addresses, ...OUTSIDE]);

@@ -1,4 +1,4 @@
-/** By which a run recognises the faults that are known, and goes on. */
+/** Returns the signatures by which a run recognises known faults and continues. */
 import { readCase } from './cases.ts';
 import { faultOf } from './faults.ts';
 import { KNOWN } from './known.ts';

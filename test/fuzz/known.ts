@@ -1,4 +1,7 @@
-/** Faults that are known and not mended yet. Their cases must go on showing them: whoever mends one takes its line away. */
+/**
+ * Known faults that are not fixed yet. Their cases must still show them: whoever fixes one removes
+ * its line.
+ */
 
 export interface KnownFault {
   readonly target: string;

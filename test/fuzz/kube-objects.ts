@@ -1,11 +1,14 @@
-/** Random objects of the Kubernetes API, as JSON has them: valid ones, and ones in which a field or two is not what it should be. */
+/**
+ * Random objects of the Kubernetes API, as parsed JSON: valid ones, and ones with a wrong field or
+ * two.
+ */
 import type { Random } from './random.ts';
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 const NAMES = ['web', 'db', 'a', 'shop', 'default'];
 const NAMESPACES = ['default', 'shop', 'kube-system'];
-/** The last ones are names that every JavaScript object knows. */
+/** The last ones are property names of every JavaScript object. */
 const KEYS = ['app', 'tier', 'app.kubernetes.io/name', 'constructor', 'toString'];
 const VALUES = ['x', 'y', 'web', '', 'a.b_c-d'];
 const OPERATORS = ['In', 'NotIn', 'Exists', 'DoesNotExist'];
@@ -39,7 +42,7 @@ const HOLES: Readonly<Record<string, readonly string[]>> = {
   'fd00::/8': ['fd00::/64', 'fd00::2/128'],
 };
 
-/** What stands in such a field and is wrong, or means something else than it seems to. */
+/** Values of these fields that are wrong, or mean something other than they seem to. */
 const ODD: Readonly<
   Record<'port' | 'protocol' | 'cidr' | 'address' | 'name' | 'key' | 'value' | 'operator', readonly Json[]>
 > = {
@@ -234,7 +237,7 @@ function requirement(random: Random): Json {
 function damage(random: Random, root: Json[]): void {
   let around: Json = root;
   let key: string | number = random.below(root.length);
-  // Down to a random depth, deeper more often than not.
+  // Goes down to a random depth, usually deep.
   for (;;) {
     const value: Json = at(around, key);
     const keys = typeof value === 'object' && value !== null ? Object.keys(value) : [];
@@ -269,7 +272,9 @@ function at(around: Json, key: string | number): Json {
   return (around as Record<string | number, Json>)[key] ?? null;
 }
 
-/** As JSON.parse does it: `__proto__` is a key as any other, and lists have numbers alone. */
+/**
+ * Sets a key as JSON.parse does: `__proto__` is a key like any other, and lists have only numbers.
+ */
 function put(around: Json, key: string | number, value: Json): void {
   if (Array.isArray(around) && !/^\d+$/.test(String(key))) {
     around.push(value);
@@ -288,7 +293,7 @@ function misspelt(random: Random, key: string): string {
   return random.oneIn(2) ? key.slice(0, at) + key.slice(at + 1) : key.toLowerCase();
 }
 
-/** Lists or maps in each other. */
+/** Returns lists and maps nested in one another. */
 function nested(random: Random): Json {
   let value: Json = 1;
   for (let depth = random.oneIn(30) ? 2000 : random.pick([2, 5, 40]); depth > 0; depth--)

@@ -1,4 +1,4 @@
-/** What the runner tells the thread of a target, and what it hears from it. */
+/** The messages between the runner and a target's thread. */
 import type { Fault } from './faults.ts';
 
 export interface ToWorker {
@@ -6,22 +6,22 @@ export interface ToWorker {
   readonly seed: number;
   /** Index of the first input. */
   readonly first: number;
-  /** When to end, as Date.now() gives it. */
+  /** When to end, in the time of Date.now(). */
   readonly until: number;
-  /** Signatures of faults that are known. */
+  /** Signatures of known faults. */
   readonly ignored: readonly string[];
-  /** Int32s: see CURRENT and INPUTS. */
+  /** Int32 values: see CURRENT and INPUTS. */
   readonly progress: SharedArrayBuffer;
 }
 
-/** Its last message; before it comes 'started'. */
+/** The thread's last message; 'started' comes before it. */
 export interface FromWorker {
   readonly fault?: Fault;
-  /** Megabytes that the run has kept, where that is too much. */
+  /** Megabytes that the run keeps, if that is too much. */
   readonly growth?: number;
 }
 
-/** Index of the input that runs now; -1 between runs. */
+/** Index of the current input; -1 between runs. */
 export const CURRENT = 0;
-/** Inputs that have run. */
+/** Number of inputs that have run. */
 export const INPUTS = 1;

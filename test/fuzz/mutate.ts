@@ -1,10 +1,13 @@
-/** Damage to well-formed bytes: fields changed, lengths that lie, parts cut out, doubled or cut off. */
+/**
+ * Damages well-formed bytes: changes fields, makes lengths wrong, cuts out, duplicates or cuts off
+ * parts.
+ */
 import type { Random } from './random.ts';
 
 /** Values at which lengths and counters go wrong. */
 const TELLING = [0, 1, 2, 3, 4, 7, 8, 15, 16, 19, 20, 39, 40, 63, 64, 127, 128, 254, 255];
 
-/** Leaves one input in four as it is. */
+/** Leaves one input in four unchanged. */
 export function mutate(random: Random, bytes: Uint8Array): Uint8Array {
   let mutated = bytes;
   const changes = random.oneIn(4) ? 0 : random.oneIn(4) ? random.between(3, 12) : random.between(1, 3);

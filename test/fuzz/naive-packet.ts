@@ -1,6 +1,6 @@
 /**
- * A second reading of a packet's headers, as slow and as close to the RFCs as it gets. It shares no code with src/packet, so that the two
- * are unlikely to be wrong together.
+ * A second reader of a packet's headers, slow and as close to the RFCs as possible. It shares no
+ * code with src/packet, so that both are unlikely to be wrong in the same way.
  */
 
 export interface Flow {
@@ -24,7 +24,7 @@ export interface Headers extends Flow {
   readonly quoted: Flow | undefined;
 }
 
-/** What lies behind the IP headers. */
+/** The part after the IP headers. */
 interface Inside {
   readonly family: 4 | 6;
   readonly protocol: number;
@@ -33,20 +33,23 @@ interface Inside {
   readonly hopLimit: number;
   readonly isFragment: boolean;
   readonly isLaterFragment: boolean;
-  /** Of what follows, the bytes that are there. */
+  /** The bytes of that part that were captured. */
   readonly rest: readonly number[];
-  /** And how many there were before it was cut. */
+  /** Its length before it was cut. */
   readonly length: number;
 }
 
 const NONE = { sourcePort: -1, destinationPort: -1, icmpType: -1, icmpCode: -1, tcpFlags: 0, sctpChunk: -1 };
 const PORTS = [6, 17, 132];
-/** Identifiers: RFC 792 and RFC 950, RFC 4443. */
+/** ICMP types with an identifier: RFC 792 and RFC 950, RFC 4443. */
 const QUERIES = { 4: [0, 8, 13, 14, 15, 16, 17, 18], 6: [128, 129] };
 const ERRORS = { 4: [3, 11, 12], 6: [1, 2, 3, 4] };
 const ICMP = { 4: 1, 6: 58 };
 
-/** The headers of a packet of `total` bytes, the first of which are given; undefined where it is malformed. */
+/**
+ * Returns the headers of a packet of `total` bytes, of which `bytes` are the first; undefined if it
+ * is malformed.
+ */
 export function readPacket(bytes: readonly number[], total: number): Headers | undefined {
   if (bytes.length < 20) return undefined;
   const version = (bytes[0] as number) >> 4;
@@ -56,7 +59,7 @@ export function readPacket(bytes: readonly number[], total: number): Headers | u
 
 function readIpv4(bytes: readonly number[], total: number): Inside | undefined {
   const header = (byte(bytes, 0) % 16) * 4;
-  // BIG TCP: a length of 0 is the real one.
+  // BIG TCP: with a length of 0 the real length counts.
   const length = short(bytes, 2) === 0 ? total : short(bytes, 2);
   if (header < 20 || length > total || header > length || header > bytes.length) return undefined;
   const position = short(bytes, 6) & 0x1fff;
@@ -94,7 +97,7 @@ function readChain(bytes: readonly number[]) {
   let isFragment = false;
   while ([0, 43, 44, 51, 60].includes(next)) {
     if (bytes.length < at + 8) return undefined;
-    // Hop-by-hop options come first or not at all; a fragment of a fragment does not exist.
+    // Hop-by-hop options come first or not at all; fragments of fragments do not exist.
     if (next === 0 && at > 40) return undefined;
     const kind = next;
     next = byte(bytes, at);
@@ -105,7 +108,7 @@ function readChain(bytes: readonly number[]) {
       at += 8;
       if (position > 0) return { next, at, isFragment, isLaterFragment: true };
     } else {
-      // RFC 4302: in units of 4 bytes, minus 2. All others: of 8, minus 1.
+      // RFC 4302: in units of 4 bytes, minus 2. All other headers: in units of 8, minus 1.
       at += kind === 51 ? (byte(bytes, at + 1) + 2) * 4 : (byte(bytes, at + 1) + 1) * 8;
     }
   }
@@ -140,7 +143,10 @@ function readTransport(inside: Inside): Headers | undefined {
   return ERRORS[family].includes(icmp.icmpType) ? { ...icmp, quoted: readQuoted(rest.slice(8), family) } : icmp;
 }
 
-/** What an ICMP error quotes, if a flow can be found by it: by the first 8 bytes behind its headers. */
+/**
+ * Returns what an ICMP error quotes, if it identifies a flow: by the first 8 bytes after its
+ * headers.
+ */
 function readQuoted(bytes: readonly number[], family: 4 | 6): Flow | undefined {
   const at = family === 4 ? (byte(bytes, 0) % 16) * 4 : 40;
   if (bytes.length < at || at < 20 || byte(bytes, 0) >> 4 !== family) return undefined;
@@ -159,7 +165,7 @@ function readQuoted(bytes: readonly number[], family: 4 | 6): Flow | undefined {
   return QUERIES[family].includes(icmpType) ? { ...flow, sourcePort: id, destinationPort: id, icmpType } : undefined;
 }
 
-/** 0 where there is none: lengths are checked beside. */
+/** Returns 0 past the end: lengths are checked separately. */
 function byte(bytes: readonly number[], at: number): number {
   return bytes[at] ?? 0;
 }

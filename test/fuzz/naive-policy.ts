@@ -1,4 +1,4 @@
-/** What a valid NetworkPolicy says, read without a single check: only for objects in which nothing is wrong. */
+/** Reads a valid NetworkPolicy without a single check: only for objects without mistakes. */
 import type { PolicyRecord } from '../../src/cluster/records.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: what is read was checked by the code under test, and nothing here is

@@ -1,4 +1,4 @@
-/** Random IP packets of the pods in test/filter/scene.ts, and the file format in which one that was captured is kept. */
+/** Random IP packets of the pods in test/filter/scene.ts, and the file format for captured ones. */
 import ipaddr from 'ipaddr.js';
 import * as scene from '../filter/scene.ts';
 import * as build from '../packet/build.ts';
@@ -20,7 +20,10 @@ const ICMP_TYPES = [0, 3, 4, 5, 8, 11, 12, 13, 14, 15, 18, 255];
 const ICMPV6_TYPES = [1, 2, 3, 4, 5, 128, 129, 130, 133, 134, 135, 136, 137, 143];
 const OTHER_PROTOCOLS = [0, 1, 2, 41, 43, 44, 47, 50, 51, 58, 59, 60, 89, 255];
 
-/** A packet as it is captured: a big-endian count of bytes that the capture has cut off, in 3 bytes, and those that are there. */
+/**
+ * Returns a packet as it is captured: a big-endian count of the bytes that the capture cut off, in
+ * 3 bytes, then the captured bytes.
+ */
 export function captured(random: Random, packet: Uint8Array): Uint8Array {
   const kept = random.oneIn(4) ? random.below(packet.length + 1) : packet.length;
   const more = random.oneIn(16) ? random.below(70_000) : packet.length - kept;
@@ -33,7 +36,7 @@ export function uncaptured(input: Uint8Array): { readonly bytes: Uint8Array; rea
   return { bytes, total: bytes.length + ((high << 16) | (middle << 8) | low) };
 }
 
-/** The text of an address in hex, if it is one of the scene's. */
+/** Returns the text of an address in hex, if it is one of the scene's. */
 export function addressOf(hex: string): string | undefined {
   return BY_HEX.get(hex);
 }
@@ -46,7 +49,7 @@ export function packet(random: Random, depth = 0): Uint8Array {
   return random.oneIn(12) ? joined(bytes, random.bytes(random.between(1, 46))) : bytes;
 }
 
-/** A whole packet that opens a flow between two of the addresses. */
+/** Returns a whole packet that opens a flow between two of the addresses. */
 export function opening(random: Random): Uint8Array {
   const addresses = random.oneIn(2) ? ADDRESSES6.slice(0, 6) : ADDRESSES4;
   const source = random.pick(addresses);

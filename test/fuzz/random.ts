@@ -1,4 +1,6 @@
-/** Random choices that depend on a seed alone: the same seed gives the same input on every machine. */
+/**
+ * Random choices that depend only on a seed: the same seed gives the same input on every machine.
+ */
 
 export class Random {
   #a: number;
@@ -6,7 +8,7 @@ export class Random {
   #c: number;
   #counter = 1;
 
-  /** The choices of the input `index` of a run with this seed. */
+  /** The choices for the input `index` of a run with this seed. */
   constructor(seed: number, index: number) {
     this.#a = seed | 0;
     this.#b = index | 0;
@@ -14,7 +16,7 @@ export class Random {
     for (let i = 0; i < 12; i++) this.#next();
   }
 
-  /** 32 random bits, by sfc32 (http://pracrand.sourceforge.net). */
+  /** Returns 32 random bits, by sfc32 (http://pracrand.sourceforge.net). */
   #next(): number {
     const sum = (((this.#a + this.#b) | 0) + this.#counter) | 0;
     this.#counter = (this.#counter + 1) | 0;
@@ -24,17 +26,17 @@ export class Random {
     return sum >>> 0;
   }
 
-  /** An integer of 0 to `below` - 1. */
+  /** Returns an integer from 0 to `below` - 1. */
   below(below: number): number {
     return Math.floor((this.#next() / 0x1_0000_0000) * below);
   }
 
-  /** An integer of `from` to `to`. */
+  /** Returns an integer from `from` to `to`, both included. */
   between(from: number, to: number): number {
     return from + this.below(to - from + 1);
   }
 
-  /** True once in `times`. */
+  /** Returns true once in `times`. */
   oneIn(times: number): boolean {
     return this.below(times) === 0;
   }
@@ -43,7 +45,7 @@ export class Random {
     return values[this.below(values.length)] as T;
   }
 
-  /** As many as `most` of what `make` makes, few more often than many. */
+  /** Returns up to `most` values from `make`; few are more likely than many. */
   some<T>(most: number, make: () => T): T[] {
     return Array.from({ length: Math.min(this.below(most + 1), this.below(most + 1)) }, make);
   }

@@ -1,4 +1,7 @@
-/** `npm run fuzz [-- OPTIONS]`: all targets in turn for an hour. Ends with 1 where a fault was found; each is kept as a case. */
+/**
+ * `npm run fuzz [-- OPTIONS]`: runs all targets in turn for an hour. Exits with 1 if it finds a
+ * fault; each is kept as a case.
+ */
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -10,9 +13,9 @@ import { commandOf, runRound } from './runner.ts';
 import { loadTarget, TARGETS } from './targets.ts';
 import { Totals } from './totals.ts';
 
-/** A target's turn: long enough that what a new thread costs does not matter. */
+/** Length of a target's turn: long enough that the cost of a new thread does not matter. */
 const TURN_MS = 20_000;
-/** Inputs of one turn are never more than this, so that each turn has its own. */
+/** More inputs than any turn runs, so that turns do not share inputs. */
 const TURN_INPUTS = 1 << 24;
 
 interface Options {
@@ -26,13 +29,13 @@ const interrupt = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupt.abort());
 
 await new Command('npm run fuzz --')
-  .description('Looks for faults with random inputs; those that it finds are kept in test/fuzz/cases.')
-  .option('--minutes <number>', 'how long', positive, 60)
-  .addOption(new Option('--target <name...>', 'only these').choices(Object.keys(TARGETS)).default([], 'all'))
+  .description('Looks for faults with random inputs, and keeps those that it finds in test/fuzz/cases.')
+  .option('--minutes <number>', 'how long to run', positive, 60)
+  .addOption(new Option('--target <name...>', 'only these targets').choices(Object.keys(TARGETS)).default([], 'all'))
   .addOption(
-    new Option('--seed <number>', 'the inputs of that run again')
+    new Option('--seed <number>', 'repeats the inputs of the run with this seed')
       .argParser(whole)
-      .default(randomInt(2 ** 31), 'another one each time'),
+      .default(randomInt(2 ** 31), 'random'),
   )
   .option('--input <index>', 'only this input of the seed, in this thread', whole)
   .action(async (options: Options) => {
@@ -48,7 +51,7 @@ async function fuzz({ minutes, target, seed }: Options): Promise<number> {
   for (const name of names) ignored.set(name, await knownSignatures(name));
   console.log(`fuzz: seed ${seed}, ${minutes} min, ${names.join(', ')}`);
   let turns = 0;
-  /** Each lane takes the next turn; one target may well be in two lanes. */
+  /** Each lane takes the next turn; two lanes may run the same target. */
   const lane = async (): Promise<void> => {
     while (Date.now() < deadline && !interrupt.signal.aborted) {
       const turn = turns++;

@@ -1,14 +1,14 @@
-/** Runs a target for a while in a thread of its own, and ends the thread where an input does not. */
+/** Runs a target for a while in a separate thread, and ends the thread if an input hangs. */
 import { Worker } from 'node:worker_threads';
 import type { Fault } from './faults.ts';
 import { CURRENT, type FromWorker, INPUTS, type ToWorker } from './messages.ts';
 import { Random } from './random.ts';
 import { loadTarget } from './targets.ts';
 
-/** Longer than this no input takes on a busy machine; one that does hangs. */
+/** An input that takes longer than this hangs, even on a busy machine. */
 const INPUT_BOUND_MS = 20_000;
 const LOOK_MS = 250;
-/** Of the thread's heap. */
+/** Limit of the thread's heap. */
 const HEAP_MEGABYTES = 512;
 
 export interface Round {
@@ -16,21 +16,21 @@ export interface Round {
   readonly seed: number;
   /** Index of the first input. @default 0 */
   readonly first?: number;
-  /** When to end, as Date.now() gives it. */
+  /** When to end, in the time of Date.now(). */
   readonly until: number;
-  /** Signatures of faults that are known. @default none */
+  /** Signatures of known faults. @default none */
   readonly ignored?: readonly string[];
   readonly signal?: AbortSignal;
 }
 
 export interface Outcome {
   readonly inputs: number;
-  /** While inputs ran. */
+  /** How long inputs ran. */
   readonly milliseconds: number;
   readonly fault?: Fault;
 }
 
-/** The command that runs one input again. */
+/** Returns the command that runs one input again. */
 export function commandOf(name: string, seed: number, index: number): string {
   return `npm run fuzz -- --target ${name} --seed ${seed} --input ${index}`;
 }
@@ -84,7 +84,7 @@ async function ended(worker: Worker, places: Int32Array, signal: AbortSignal | u
       current = now;
       since = Date.now();
     } else if (Date.now() - since > INPUT_BOUND_MS) {
-      resolve({ death: `an input has not come to an end in ${INPUT_BOUND_MS / 1000} s` });
+      resolve({ death: `an input did not end within ${INPUT_BOUND_MS / 1000} s` });
     }
   }, LOOK_MS);
   try {

@@ -1,6 +1,9 @@
-/** The same bytes alone in their memory, and in the middle of others: whoever reads outside of them gives another answer. */
+/**
+ * The same bytes alone in memory, and among others: code that reads outside of them gives another
+ * result.
+ */
 
-/** In front of the bytes, so that their place in the view is not aligned to anything either. */
+/** How many other bytes come first; the input is not aligned in the view, either. */
 const OFFSETS = [7, 64, 1];
 const FILLS = [0x00, 0xff, 0x45];
 const BEHIND = 160;
@@ -10,7 +13,7 @@ export interface Place {
   readonly offset: number;
 }
 
-/** A view of exactly these bytes: it throws at a read outside of them. */
+/** Returns a view of exactly these bytes, which throws at a read outside of them. */
 export function alone(bytes: Uint8Array): Place {
   const copy = Uint8Array.from(bytes);
   return { view: new DataView(copy.buffer), offset: 0 };

@@ -1,15 +1,18 @@
-/** What is fuzzed: inputs are bytes, whatever they mean, so that any of them can be kept as a file, cut and run again. */
+/**
+ * The code that is fuzzed. Inputs are bytes, whatever they mean, so that any of them can be kept as
+ * a file, cut and run again.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import type { Random } from './random.ts';
 
 export interface Target {
-  /** A new input: mostly well-formed, then damaged. */
+  /** Returns a new input: mostly well-formed, then damaged. */
   generate(random: Random): Uint8Array;
-  /** Runs the code under test. Throws where it does what it must not; keeps nothing for the next input. */
+  /** Runs the code under test. Throws if it misbehaves; keeps no state for the next input. */
   run(input: Uint8Array): void | Promise<void>;
 }
 
-/** A property that does not hold. */
+/** A violated property. */
 class Violation extends Error {
   override readonly name = 'Violation';
 }
@@ -18,7 +21,7 @@ export function check(holds: boolean, message: string | (() => string)): asserts
   if (!holds) throw new Violation(typeof message === 'string' ? message : message());
 }
 
-/** Compares results that are plain data. */
+/** Compares results, which must be plain data. */
 export function checkSame(actual: unknown, expected: unknown, message: string): void {
   check(
     isDeepStrictEqual(actual, expected),

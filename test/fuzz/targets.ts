@@ -1,4 +1,4 @@
-/** All targets by name. A target's code is loaded only where it runs. */
+/** All targets by name. A target's code is loaded only when it runs. */
 import type { Target } from './target.ts';
 
 type Load = () => Promise<{ readonly target: Target }>;

@@ -1,4 +1,4 @@
-/** What a run has done so far, in lines for people. */
+/** Sums of a run so far, in lines for people. */
 import type { Outcome } from './runner.ts';
 
 interface Sum {
@@ -19,7 +19,7 @@ export class Totals {
     return [...this.#sums.values()].reduce((sum, { faults }) => sum + faults, 0);
   }
 
-  /** Gives back a line about the target's turn. */
+  /** Adds a target's turn; returns a line about it. */
   add(name: string, { inputs, milliseconds, fault }: Outcome): string {
     const sum = this.#sums.get(name);
     if (sum === undefined) throw new Error(`no target ${name}`);

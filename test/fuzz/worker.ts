@@ -1,4 +1,7 @@
-/** The thread that runs one target's inputs: whoever started it sees a hang or a full heap from outside, and ends it. */
+/**
+ * The thread that runs one target's inputs. The runner detects hangs and a full heap from outside,
+ * and ends the thread.
+ */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -7,12 +10,12 @@ import { CURRENT, type FromWorker, INPUTS, type ToWorker } from './messages.ts';
 import { Random } from './random.ts';
 import { loadTarget } from './targets.ts';
 
-/** Until here caches fill and code is compiled. */
+/** Inputs during which caches fill and code is compiled. */
 const WARM_UP = 300;
-/** What a run may keep: megabytes after a full collection. */
+/** Megabytes that a run may keep after a full collection. */
 const MOST_GROWTH = 48;
 const MINIMISING_MS = 2000;
-/** A run goes on for this long, however long the machine took to begin it. */
+/** Shortest length of a run, however long the machine took to start it. */
 const LEAST_MS = 500;
 
 const { name, seed, first, until, ignored, progress } = workerData as ToWorker;
@@ -41,14 +44,14 @@ async function main(): Promise<FromWorker> {
     } catch (error) {
       const { message, signature } = describe(error);
       if (!ignored.includes(signature)) {
-        // An hour may go into making it smaller, as far as the watch over hangs is concerned.
+        // The runner does not treat reducing the input as a hang, however long it takes.
         Atomics.store(places, CURRENT, -1);
         const small = await minimised(target, input, signature, MINIMISING_MS);
         return { fault: { message, signature, index, input: small } };
       }
     }
     Atomics.add(places, INPUTS, 1);
-    // Timers and messages get their turn; without it an asynchronous target would never let them.
+    // Lets timers and messages run; without it an asynchronous target never would.
     if (index % 256 === 0) await new Promise<void>((resume) => setImmediate(resume));
   }
   const growth = megabytes() - before;

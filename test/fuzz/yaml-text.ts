@@ -1,8 +1,11 @@
-/** Objects as people and programs write them: YAML in all its styles, JSON, several documents, anchors, comments; and damage to such a text. */
+/**
+ * Objects as people and programs write them: YAML in all its styles, JSON, several documents,
+ * anchors, comments. Also damages such texts.
+ */
 import type { Json } from './kube-objects.ts';
 import type { Random } from './random.ts';
 
-/** What means something to YAML, to a template engine, or to whoever decodes the text. */
+/** Strings with a meaning for YAML, for template engines, or for text decoders. */
 const TELLING = [
   ...[
     '- ',
@@ -61,7 +64,7 @@ export function text(random: Random, values: readonly Json[]): string {
 function json(random: Random, values: readonly Json[]): string {
   const value = random.oneIn(3) ? (values[0] ?? null) : { apiVersion: 'v1', kind: 'List', items: [...values] };
   const indented = JSON.stringify(value, undefined, random.pick([0, 2, '\t']));
-  // What is nested deeply would be spaces for the most part.
+  // Deeply nested values would be mostly spaces.
   return indented.length > MOST_TEXT ? JSON.stringify(value) : indented;
 }
 
@@ -72,7 +75,7 @@ function document(random: Random, value: Json): string {
   return `${marker}${block(random, value, 0).replace(/^\n/, '')}\n`;
 }
 
-/** Aliases that multiply: nine of the one before, and so on. */
+/** Returns aliases that multiply: each is nine of the one before. */
 function expanding(random: Random): string {
   const levels = random.between(2, 9);
   const lines = Array.from({ length: levels }, (_, i) => {
@@ -92,10 +95,10 @@ function deep(random: Random): string {
   return `kind: Pod\nspec: ${open === '- ' ? '\n' : ''}${open.repeat(depth)}1${random.oneIn(2) ? close.repeat(depth) : ''}\n`;
 }
 
-/** What stands behind a key or a dash. */
+/** Returns what follows a key or a dash. */
 function block(random: Random, value: Json, depth: number): string {
   const isNested = typeof value === 'object' && value !== null;
-  // A flow collection holds any depth without a word about indentation.
+  // A flow collection may have any depth, without indentation.
   if (!isNested || Object.keys(value).length === 0 || depth > 20 || random.oneIn(8)) return flow(random, value);
   const indent = '  '.repeat(depth);
   const anchor = random.oneIn(24) ? `&a${random.below(2)}` : '';

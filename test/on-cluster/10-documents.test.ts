@@ -1,4 +1,7 @@
-/** The documents about clusters: their commands as they stand, and what they promise to show. */
+/**
+ * The documents about clusters: their commands run as they are written, and show what the documents
+ * promise.
+ */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,20 +17,20 @@ import { until } from './until.ts';
 const cluster = new Cluster();
 const PAGES = ['cluster', 'audit', 'replay', 'wire'].map((page) => `docs/${page}.md`);
 const documented = new Documented(['README.md', ...PAGES, 'daemonset/README.md'], {
-  'Two commands': 'they are about a checkout',
-  'On one machine without a cluster': 'as it says',
+  'Two commands': 'they are for a checkout',
+  'On one machine without a cluster': 'it is not about a cluster',
 });
-/** Made by this run: it has its network and its image as the documents have them. */
+/** Whether this run made the cluster: then network and image are as in the documents. */
 const isOurs = cluster.target.scripts !== undefined;
-/** Of before the first install; undefined where there is no way onto the nodes. */
+/** The rules before the first install; undefined if there is no way onto the nodes. */
 let before: NodeRules | undefined;
 let nodes: readonly string[] = [];
-/** The node of the server of examples/try.yaml. */
+/** The node of the server in examples/try.yaml. */
 let node = '';
 let isApplied = false;
 let log: Running | undefined;
 
-/** Runs a documented command, with names that a reader replaces too. */
+/** Runs a documented command, with the names replaced that a reader replaces, too. */
 async function runs(pattern: RegExp, replace: (command: string) => string = (command) => command): Promise<string> {
   const command = replace(documented.command(pattern));
   const { code, stdout, stderr } = await cluster.asDocumented(command, { timeout: 200_000 });
@@ -35,7 +38,7 @@ async function runs(pattern: RegExp, replace: (command: string) => string = (com
   return stdout;
 }
 
-/** By the name that the image has here. */
+/** Replaces the image by its name here. */
 function ownImage(command: string): string {
   const { image } = cluster.target;
   const named = command
@@ -55,7 +58,7 @@ afterAll(async () => {
   if (isApplied) await cluster.kubectl(['delete', '-f', 'examples/try.yaml', '--ignore-not-found', '--timeout=60s']);
 });
 
-/** Resolves when the client's log has a line that it did not have before `change`. */
+/** Resolves when the client's log has a matching line that comes after `change`. */
 async function says(pattern: RegExp, change: () => Promise<unknown> = async () => undefined): Promise<void> {
   if (log === undefined) throw new Error('there is no client');
   const from = log.lines.length;
@@ -65,20 +68,20 @@ async function says(pattern: RegExp, change: () => Promise<unknown> = async () =
 
 describe('a newcomer on a kind cluster', () => {
   test('asks whether it can enforce here', async () => {
-    documented.elsewhere(/^sudo podfence doctor/, 'the next one runs a pod on each node that asks the same');
+    documented.elsewhere(/^sudo podfence doctor/, 'the next command runs a pod on each node that checks the same');
     const command = ownImage(documented.command(/^podfence doctor --kubeconfig/)).replace(
       '~/.kube/config',
       cluster.target.kubeconfig,
     );
     const { code, stdout } = await cluster.asDocumented(command, { timeout: 150_000 });
-    // 1: it has found something to complain about, on a cluster without an agent.
+    // 1: it reports problems, on a cluster without an agent.
     expect([0, 1]).toContain(code);
     expect(stdout).toContain('nftables');
   });
 
   test('makes the cluster and the image', () => {
-    documented.elsewhere(/^npm (pack$|install )/, 'the npm package is no matter of a cluster');
-    documented.elsewhere(/^kind create cluster/, 'the cluster is there');
+    documented.elsewhere(/^npm (pack$|install )/, 'the npm package has nothing to do with a cluster');
+    documented.elsewhere(/^kind create cluster/, 'the cluster exists already');
     documented.elsewhere(/^docker build/, "test/deploy/dockerfile-steps.mjs carries the Dockerfile's steps out");
     documented.elsewhere(/^kind load/, 'the run has loaded the image');
   });
@@ -97,12 +100,12 @@ describe('a newcomer on a kind cluster', () => {
     const byImage = `sed 's|podfence:dev|${cluster.target.image}|' examples/try.yaml | kubectl apply -f -`;
     await runs(/^kubectl apply -f examples\/try.yaml/, (command) => command.replace(apply, isOurs ? apply : byImage));
     node = (await cluster.get('pod', 'server', 'try')).spec.nodeName ?? '';
-    // It goes on until it is ended.
+    // It runs until it is ended.
     log = cluster.runningAsDocumented(documented.command(/^kubectl -n try logs -f client$/));
     await says(/answers: /);
   });
 
-  test('isolates the server, and the client is without an answer', async () => {
+  test('isolates the server, and the client gets no answer', async () => {
     await says(/no answer/, () => runs(/^kubectl apply -f examples\/try-isolate.yaml/));
   });
 
@@ -113,7 +116,7 @@ describe('a newcomer on a kind cluster', () => {
     const status = JSON.parse(await onNode(documented.command(/^curl localhost:9464\/status/)));
     expect(status.node).toBe(node);
     expect(await onNode(metrics)).toMatch(/^podfence_packets_total\{.*deny/m);
-    // The node's tools see what the removal will be held to.
+    // This shows that the node's tools see what the removal is checked against.
     expect(await ownRulesOf(cluster, node)).not.toEqual([]);
   });
 
@@ -126,7 +129,7 @@ describe('a newcomer on a kind cluster', () => {
   });
 });
 
-describe('who runs it', () => {
+describe('an operator', () => {
   const isolate = (verb: 'apply' | 'delete') => cluster.kubectl([verb, '-f', 'examples/try-isolate.yaml']);
   const podName = async () => (await cluster.agents()).get(node)?.metadata.name ?? '';
 
@@ -167,7 +170,7 @@ describe('who runs it', () => {
     });
   });
 
-  test('audits: nothing is denied, and what would be is shown', async () => {
+  test('audits: nothing is denied, and what would be denied is shown', async () => {
     documented.elsewhere(/^sudo podfence agent --mode audit/, 'an agent without a cluster');
     flows = documented.command(/^podfence flows --verdict would_deny$/);
     await says(/answers: /, async () => {
@@ -202,7 +205,7 @@ describe('who runs it', () => {
     await says(/no answer/);
   });
 
-  test('writes the cluster down, to judge recordings by', async () => {
+  test('saves the cluster, to judge recordings by it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'podfence-documents-'));
     const command = documented.command(/^kubectl get .* > cluster\.yaml$/);
     try {
@@ -215,7 +218,7 @@ describe('who runs it', () => {
   });
 });
 
-describe('who removes it', () => {
+describe('removing it', () => {
   test('follows the three commands, and nothing stays', async () => {
     await log?.stop();
     await cluster.kubectl(['delete', '-f', 'examples/try.yaml', '--timeout=60s']);
@@ -231,7 +234,7 @@ describe('who removes it', () => {
 });
 
 describe('the other ways to install', () => {
-  /** As daemonset/README.md says, whatever brought it. */
+  /** Removes podfence as daemonset/README.md says; `remove` depends on how it was installed. */
   async function removeWith(remove: string): Promise<void> {
     await cleanNodes(cluster);
     expect((await cluster.asDocumented(remove)).code).toBe(0);
@@ -256,7 +259,7 @@ describe('the other ways to install', () => {
     await removeWith('helm uninstall podfence -n podfence-system && kubectl delete -f daemonset/base/namespace.yaml');
   });
 
-  // It is base with its own image, which only a cluster of this machine has by that name.
+  // The overlay is base with its own image name, which only a cluster of this machine has.
   test.skipIf(!isOurs)('with a start-up taint: a pod waits until policies are in force', async () => {
     const tainted = nodes[0] ?? '';
     const taint = 'podfence.io/agent-not-ready';
@@ -272,7 +275,7 @@ describe('the other ways to install', () => {
       expect((await cluster.get('node', tainted)).spec.taints).toBeUndefined();
       const conditions = (await own.pod('waiting')).status.conditions as { type: string; lastTransitionTime: string }[];
       const scheduled = conditions.find(({ type }) => type === 'PodScheduled')?.lastTransitionTime ?? '';
-      // The API server tells whole seconds.
+      // The API server's times are in whole seconds.
       expect(Date.parse(scheduled) + 1000).toBeGreaterThan(await enforcingSince(cluster, tainted));
     } finally {
       await own.delete();
@@ -285,7 +288,7 @@ describe('the other ways to install', () => {
 test('every documented command was executed', () => {
   documented.elsewhere(/^kubectl apply -k OVERLAY/, 'the kind overlay is one');
   documented.elsewhere(/^helm (… |template )/, 'test/deploy/chart.test.ts renders it');
-  documented.elsewhere(/^kubelet /, 'a part of a command, of somebody else');
+  documented.elsewhere(/^kubelet /, 'part of a command of another program');
   if (cluster.helm === undefined) {
     documented.elsewhere(/^kubectl apply -f daemonset\/base\/namespace.yaml/, 'there is no helm');
     documented.elsewhere(/^helm install /, 'there is no helm');

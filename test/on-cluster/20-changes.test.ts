@@ -1,4 +1,7 @@
-/** Every kind of live change, on new connections and on open ones; what a change is not about goes on all the while. */
+/**
+ * Every kind of live change, on new and on open connections; connections that a change does not
+ * affect go on.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Cluster } from './cluster.ts';
 import { install } from './installation.ts';
@@ -12,9 +15,9 @@ const fromPods = (labels: object) => ({ ...SERVER, ingress: [{ from: [{ podSelec
 
 let own: Namespace;
 let other: Namespace;
-/** Between pods that no policy of this file is about. */
+/** A stream between pods that no policy of this file selects. */
 let bystander: Stream;
-/** Where the server is not. */
+/** A node other than the server's. */
 let second = '';
 let tcp: string;
 let udp: string;
@@ -65,20 +68,20 @@ describe('a policy', () => {
     await Promise.all([reaches('near', closed), reaches('far', closed)]);
     await bystander.goesOn();
 
-    // The same connections, not new ones.
+    // The same connections go on, not new ones.
     await own.policy('server', fromPods({ app: 'client' }));
     await Promise.all([near.goesOn(), far.goesOn()]);
     expect([near.ended, far.ended]).toEqual([undefined, undefined]);
   });
 
-  test('that is edited opens to whom it names, and to nobody else', async () => {
+  test('that is edited opens to the pods that it names, and to no others', async () => {
     await own.policy('server', fromPods({ app: 'client' }));
     await Promise.all([reaches('near'), reaches('far'), reaches('stranger', closed)]);
     await own.policy('server', fromPods({ app: 'stranger' }));
     await Promise.all([reaches('near', closed), reaches('far', closed), reaches('stranger')]);
   });
 
-  test('for one port leaves the protocol beside it closed', async () => {
+  test('for one port leaves the other protocol closed', async () => {
     await own.policy('server', { ...SERVER, ingress: [{ ports: [{ protocol: 'UDP', port: 8080 }] }] });
     await reaches('far', { TCP: 'silent', UDP: 'server' });
   });
@@ -88,7 +91,7 @@ describe('a policy', () => {
     await own.policy('egress', { podSelector: { matchLabels: { app: 'client' } }, policyTypes: ['Egress'] });
     await reaches('far', closed);
     await other.asks('visitor', { [`tcp:${await own.addressOf('far')}:8080`]: 'far' });
-    // The bystander's stream was opened by a pod that this policy selects.
+    // A pod that this policy selects opened the bystander's stream.
     await bystander.fallsSilent();
     await own.kubectl('delete', 'networkpolicy', 'egress');
     await bystander.goesOn();
@@ -115,7 +118,7 @@ describe('labels', () => {
     await reaches('stranger', closed);
   });
 
-  test('of the selected pod isolate it and let it go', async () => {
+  test('of the selected pod isolate it and release it', async () => {
     await own.kubectl('label', 'pod', 'server', 'app=something', '--overwrite');
     await reaches('stranger');
     await own.kubectl('label', 'pod', 'server', 'app=server', '--overwrite');
@@ -161,7 +164,7 @@ describe('an address', () => {
   );
 });
 
-test('what no policy of this file was about has gone on all the while, on one connection', async () => {
+test('what no policy of this file selects has gone on all the time, on one connection', async () => {
   await bystander.goesOn();
   expect(bystander.ended).toBeUndefined();
 });

@@ -1,4 +1,4 @@
-/** Pods as controllers make them, and traffic as Services, host ports and kubelets bring it. */
+/** Pods that controllers make, and traffic that comes through Services, host ports and kubelets. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Cluster } from './cluster.ts';
 import { install } from './installation.ts';
@@ -39,7 +39,7 @@ const service = (name: string, selector: object, spec: object = {}) => ({
 });
 
 describe('a Deployment', () => {
-  test('that is rolled stays closed to strangers and open to clients', async () => {
+  test('that is rolled out again stays closed to strangers and open to clients', async () => {
     const template = own.template({ labels: { app: 'web' } });
     const spec = { replicas: 2, selector: { matchLabels: { app: 'web' } }, template };
     await own.apply({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web' }, spec });
@@ -66,7 +66,7 @@ describe('a Deployment', () => {
 });
 
 describe('a StatefulSet', () => {
-  test('behind a headless Service: one pod of it is isolated by its own label, names lead to each', async () => {
+  test('behind a headless Service: one of its pods is isolated by its own label, and each is reached by its name', async () => {
     await own.apply(service('db', { app: 'db' }, { clusterIP: 'None' }));
     const template = own.template({ labels: { app: 'db' } });
     const spec = {
@@ -86,7 +86,7 @@ describe('a StatefulSet', () => {
 });
 
 describe('a Job', () => {
-  /** Its pod is about one and two; the pod stays when the Job has ended. */
+  /** The policy is about two pods, one and two. The Job's pod stays when the Job has ended. */
   let two = '';
   const policy = {
     podSelector: { matchLabels: { app: 'job' } },
@@ -100,8 +100,8 @@ describe('a Job', () => {
     const one = await own.addressOf('one');
     two = await own.addressOf('two');
     await own.policy('job', policy);
-    // Its first packets may pass before its policies are known here. That is another matter, so it
-    // waits until they are.
+    // The Job's first packets may pass before its policies are known here. That is another test's
+    // subject, so the Job waits until they are known.
     const ask = `
       until [ "$(node /programs/ask.ts 1000 tcp:${two}:8080)" = '["silent"]' ]; do :; done
       node /programs/ask.ts 2000 tcp:${one}:8080 tcp:${two}:8080`;
@@ -131,7 +131,7 @@ describe('a Job', () => {
 });
 
 describe('the network of the node', () => {
-  test('a pod in it is no peer of a podSelector, from another node', async () => {
+  test('a pod in it, on another node, does not match a podSelector', async () => {
     await own.pods({
       server: { labels: { app: 'server' }, node: first },
       hosted: { labels: { app: 'client' }, node: second, hostNetwork: true, serve: ['tcp:18081'] },
@@ -143,7 +143,7 @@ describe('the network of the node', () => {
     await own.asks('hosted', { [server]: first === second ? 'server' : 'silent' });
   });
 
-  test('a pod in it on the same node always reaches the pod', async () => {
+  test('a pod in it, on the same node, always reaches the pod', async () => {
     await own.pods({
       neighbour: { labels: { app: 'neighbour' }, node: first, hostNetwork: true, serve: ['tcp:18082'] },
     });
@@ -153,7 +153,7 @@ describe('the network of the node', () => {
     await own.asks('neighbour', { [server]: 'server' });
   });
 
-  test("a hostPort is the pod's port: policies judge it as such", async () => {
+  test("a hostPort is judged as the pod's port", async () => {
     const ports = [{ containerPort: 8080, hostPort: 18080 }];
     await own.pods({ ported: { labels: { app: 'ported' }, node: first, ports } });
     const node = (await own.pod('ported')).status.hostIP;
@@ -191,13 +191,13 @@ describe('a Service', () => {
     await own.pods({ behind: { labels: { app: 'behind' }, node: first } });
     await own.apply(service('behind', { app: 'behind' }, { type: 'NodePort', externalTrafficPolicy: 'Cluster' }));
     const [{ nodePort }] = (await cluster.get('service', 'behind', own.name)).spec.ports as [{ nodePort: number }];
-    // The clients' own node: without the pod, so that it masquerades what it sends on.
+    // The clients' own node: the pod is elsewhere, so this node masquerades what it forwards.
     const node = (await own.pod('client')).status.hostIP;
     const way = `tcp:${node}:${nodePort}`;
     const both = (outcome: string) =>
       Promise.all(['client', 'stranger'].map((pod) => own.asks(pod, { [way]: outcome })));
     await both('behind');
-    // A peer that is a pod is not the node.
+    // A podSelector does not match the node.
     await allowClients({ app: 'behind' });
     await both(first === second ? 'behind' : 'silent');
     await own.policy('clients', {
@@ -207,7 +207,7 @@ describe('a Service', () => {
     await both('behind');
   });
 
-  test('leads to pods whose port of one name has different numbers', async () => {
+  test('leads to pods that give different numbers to one port name', async () => {
     const named = (number: number) => ({
       labels: { app: 'named' },
       ports: [{ name: 'api', containerPort: number }],

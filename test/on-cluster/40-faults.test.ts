@@ -1,6 +1,6 @@
 /**
- * What breaks on a cluster, while pods talk: nothing denied may pass, nothing allowed may break, and what changed meanwhile is in force
- * afterwards.
+ * Everything that can break on a cluster while pods talk: nothing denied may pass, nothing allowed
+ * may break, and changes made meanwhile are in force afterwards.
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -25,11 +25,14 @@ let first = '';
 let second = '';
 let nodes = 0;
 let address = '';
-/** Allowed and open all the while. */
+/** Allowed, and open all the time. */
 let stream: Stream;
-/** Denied, 20 times a second. */
+/** Denied connections, 20 a second. */
 let denied: Knocking;
-/** Those of its connections that were open before its policies were known on its node, which is another matter. */
+/**
+ * Answered connections from before its policies were known on its node, which are another test's
+ * subject.
+ */
 let before = 0;
 
 const describeOnMachine = describe.skipIf(machine === undefined);
@@ -64,13 +67,13 @@ afterAll(async () => {
   await own?.delete();
 });
 
-/** Clients are answered, strangers are not. */
+/** Expects that clients are answered and strangers are not. */
 async function settled(): Promise<void> {
   const server = `tcp:${address}:8080`;
   await Promise.all([own.asks('client', { [server]: 'server' }), own.asks('stranger', { [server]: 'silent' })]);
 }
 
-/** A change that is made now comes into force: out, and back in. */
+/** Expects that a change made now comes into force: deny, and allow again. */
 async function followsChanges(): Promise<void> {
   await own.policy('server', { ...ONLY_CLIENTS, ingress: [] });
   await own.asks('client', { [`tcp:${address}:8080`]: 'silent' });
@@ -79,7 +82,7 @@ async function followsChanges(): Promise<void> {
 }
 
 describeOnMachine(onMachine('an agent'), () => {
-  test('has NET_ADMIN and NET_RAW and nothing else, no way to more, and a root that it cannot write', async () => {
+  test('has NET_ADMIN and NET_RAW and nothing else, cannot gain more, and cannot write its root', async () => {
     for (const node of new Set([first, second])) {
       const pids = await machine.agentPids(node);
       expect(pids.length).toBeGreaterThan(0);
@@ -107,7 +110,7 @@ describeOnMachine(onMachine('while pods talk'), () => {
     say(`${denied.tried} denied connections tried, ${denied.answered - before} answered`);
   }
 
-  test('the API server is killed, and comes back', async () => {
+  test('the API server is killed and started again', async () => {
     await machine.stopApiServer();
     await Promise.all([stream.goesOn(20), denied.goesOn()]);
     await machine.startApiServer();
@@ -130,9 +133,9 @@ describeOnMachine(onMachine('while pods talk'), () => {
     };
     const answered = await expired();
     await machine.whileCutOff(first, async () => {
-      // A server knows no version from before its start. It gets one that the agent, which does not
-      // watch this, does not have. Policies change after the restart only: what a server was about
-      // to send when it died, its kernel would send on.
+      // A server knows no version from before its start. The configmap gives it a version that the
+      // agent lacks, because the agent does not watch configmaps. Policies change only after the
+      // restart: the kernel would still send what the server was about to send when it died.
       await own.kubectl('create', 'configmap', 'newer');
       await machine.stopApiServer();
       await machine.startApiServer();
@@ -175,8 +178,7 @@ describeOnMachine(onMachine('while pods talk'), () => {
   });
 
   test('the agents run out of memory, again and again, until their limit is raised', async () => {
-    // On all nodes at once: one by one, the first agent that fails would keep the others as they
-    // are.
+    // On all nodes at once: one by one, the first failing agent would keep the others unchanged.
     const limit = (memory: string) => {
       const resources = { limits: { memory }, requests: { memory: '32Mi' } };
       const spec = {
@@ -208,9 +210,9 @@ describeOnMachine(onMachine('while pods talk'), () => {
   });
 
   const clocks = FAKETIME === undefined ? ' (needs libfaketime)' : '';
-  test.skipIf(FAKETIME === undefined)(`the clock of the agents jumps by a day, forth and back${clocks}`, async () => {
+  test.skipIf(FAKETIME === undefined)(`the clock of the agents jumps forward by a day and back${clocks}`, async () => {
     const clock = await fakeClock(cluster, FAKETIME as string);
-    /** How many days an agent's clock is ahead, by the time that it gives to the last change. */
+    /** Returns how many days an agent's clock is ahead, by the time of its last change. */
     const daysAhead = async () => {
       const { lastChange } = (await cluster.statusOf(first)).lag;
       return (Date.parse(lastChange?.at ?? '') - Date.now()) / 86_400_000;
@@ -230,7 +232,7 @@ describeOnMachine(onMachine('while pods talk'), () => {
     await nothingHappened();
   });
 
-  test('the agents are rolled', async () => {
+  test('the agents are rolled out again', async () => {
     await cluster.kubectl(['-n', 'podfence-system', 'rollout', 'restart', 'daemonset', 'podfence']);
     await rolledOut(cluster);
     await nothingHappened();
@@ -238,7 +240,7 @@ describeOnMachine(onMachine('while pods talk'), () => {
   });
 });
 
-describeOnMachine(onMachine('pods on a bridge that hands nothing to the packet filter (bridge-nf-call is off)'), () => {
+describeOnMachine(onMachine('pods on a bridge that bypasses the packet filter (bridge-nf-call is off)'), () => {
   test('are open to each other, and the agent and doctor say so', async () => {
     const bridgeFilter = (value: 0 | 1) =>
       cluster.onNode(
@@ -270,13 +272,13 @@ describeOnMachine(onMachine('pods on a bridge that hands nothing to the packet f
     }
   });
 
-  /** What an agent says that looks at its node anew, once it has looked. */
+  /** Restarts the agent of a node and returns what it finds once it has checked its node. */
   async function statusOfNewAgent(node: string): Promise<string> {
     const name = (await cluster.agents()).get(node)?.metadata.name ?? '';
     await cluster.kubectl(['-n', 'podfence-system', 'delete', 'pod', name]);
     await rolledOut(cluster);
     let findings: readonly unknown[] = [];
-    await until('the agent has looked at its node', async () => {
+    await until('the agent has checked its node', async () => {
       ({ findings } = await cluster.statusOf(node));
       return findings.length > 0;
     });

@@ -29,7 +29,8 @@ describe('examples', () => {
     });
     const wrong = results.filter(({ outcome }) => outcome === 'otherwise' || outcome === 'not proved');
     expect(wrong.map(({ row, detail }) => `${row.place}: ${row.text}: ${detail}`)).toEqual([]);
-    // CoreDNS cannot ask, and a Service's address is not for hosts outside; where there are no such hosts, nobody asks for them.
+    // CoreDNS cannot ask, and a Service's address is not for hosts outside. Without such hosts,
+    // rows with them are not asked.
     const unasked = results.filter(({ outcome }) => outcome === 'not asked').map(({ row }) => row);
     if (unasked.length > 0) say(`${unasked.length} rows are not asked`);
     const isDns = ({ name }: End) => name === 'kube-system/kube-dns';

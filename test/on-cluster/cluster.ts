@@ -7,7 +7,7 @@ import { type ClusterTarget, prefixOfNode, targetOfRun } from './target.ts';
 export const PROJECT = resolve(import.meta.dirname, '..', '..');
 const CLI = join(PROJECT, 'src', 'cli.ts');
 
-/** Fields of API objects that the tests look at. */
+/** The fields of API objects that the tests use. */
 export interface ApiObject {
   readonly metadata: {
     readonly name: string;
@@ -24,14 +24,15 @@ export interface ApiObject {
 }
 
 /**
- * The path of a program; undefined where PATH has none. A shim of the same name calls it by this.
+ * Returns the path of a program; undefined if it is not in PATH. Shims of the same name call the
+ * program by this path.
  */
 export function inPath(program: string): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter).map((folder) => resolve(folder));
   return folders.map((folder) => join(folder, program)).find((file) => existsSync(file));
 }
 
-/** What the tests look at in an agent's `/status`. */
+/** The fields of an agent's `/status` that the tests use. */
 export interface AgentStatus {
   readonly node: string;
   readonly source: { readonly kinds: readonly { kind: string; restarts: Readonly<Record<string, number>> }[] };
@@ -47,7 +48,7 @@ export class Cluster {
     this.target = target;
   }
 
-  /** kubectl with an administrator's rights; fails where kubectl does. */
+  /** Runs kubectl with an administrator's rights; fails if kubectl fails. */
   kubectl(args: readonly string[], options: RunOptions = {}): Promise<string> {
     return output(this.kubectlCommand(args), options);
   }
@@ -61,7 +62,6 @@ export class Cluster {
     await this.kubectl(['apply', '-f', '-', ...args], { input: manifest });
   }
 
-  /** An object, or a list's items by `selector`. */
   async get(kind: string, name: string, namespace?: string): Promise<ApiObject> {
     const where = namespace === undefined ? [] : ['-n', namespace];
     return JSON.parse(await this.kubectl(['get', kind, name, ...where, '-o', 'json'], { quiet: true })) as ApiObject;
@@ -76,12 +76,12 @@ export class Cluster {
     return (await this.list('namespaces', `--field-selector=metadata.name=${name}`)).length > 0;
   }
 
-  /** podfence's command line from the checkout, where the API server is reachable. */
+  /** Returns podfence's command line in the checkout, run where the API server is reachable. */
   podfenceCommand(args: readonly string[]): string[] {
     return [...this.target.enter, process.execPath, CLI, ...args];
   }
 
-  /** Names of the nodes that run pods, sorted. */
+  /** Returns the names of the nodes that run pods, sorted. */
   async nodes(): Promise<readonly string[]> {
     const nodes = await this.list('nodes');
     return nodes
@@ -90,7 +90,10 @@ export class Cluster {
       .sort();
   }
 
-  /** Runs a shell script as root on a node. Only where the caller has named a way. */
+  /**
+   * Runs a shell script as root on a node. Only possible if the caller has named a way onto the
+   * nodes.
+   */
   async onNode(node: string, script: string, options: RunOptions = {}): Promise<string> {
     return output(this.nodeCommand(node, script), options);
   }
@@ -101,24 +104,24 @@ export class Cluster {
     return [...prefixOfNode(onNode, node), 'sh', '-c', script];
   }
 
-  /** The agents' pods, by node. */
+  /** Returns the agents' pods, by node. */
   async agents(): Promise<ReadonlyMap<string, ApiObject>> {
     const pods = await this.list('pods', '-n', 'podfence-system', '-l', 'app.kubernetes.io/name=podfence');
     return new Map(pods.map((pod) => [pod.spec.nodeName ?? '', pod]));
   }
 
-  /** Where the API server's proxy has an agent's HTTP endpoint. */
+  /** Returns the path of an agent's HTTP endpoint in the API server's proxy. */
   agentUrl(pod: string, path: string): string {
     return `/api/v1/namespaces/podfence-system/pods/${pod}:9464/proxy${path}`;
   }
 
-  /** What the agent of a node says of itself. */
+  /** Returns the status of a node's agent. */
   async statusOf(node: string): Promise<AgentStatus> {
     const url = this.agentUrl((await this.agents()).get(node)?.metadata.name ?? '', '/status');
     return JSON.parse(await this.kubectl(['get', '--raw', url], { quiet: true })) as AgentStatus;
   }
 
-  /** The helm to call; undefined where there is none. */
+  /** The path of helm; undefined if there is none. */
   get helm(): string | undefined {
     const { state } = this.target;
     const own = state === undefined ? undefined : join(state, 'bin', 'helm');
@@ -126,8 +129,8 @@ export class Cluster {
   }
 
   /**
-   * A folder with kubectl, podfence and curl as the documents call them. With it first in PATH, a
-   * documented command runs as it stands.
+   * Returns a folder with kubectl, podfence and curl as the documents call them. With this folder
+   * first in PATH, a documented command runs as it is written.
    */
   shims(): string {
     if (this.#shims !== undefined) return this.#shims;
@@ -141,18 +144,18 @@ export class Cluster {
     shim('kubectl', this.kubectlCommand([]));
     if (this.helm !== undefined) shim('helm', [...enter, this.helm]);
     shim('podfence', this.podfenceCommand([]));
-    // By its path, or it would find itself again.
+    // By its path: by its name the shim would find itself.
     shim('curl', [...enter, inPath('curl') ?? '/usr/bin/curl', '-sS']);
     this.#shims = folder;
     return folder;
   }
 
-  /** Runs a documented command as it stands, in the checkout. */
+  /** Runs a documented command as it is written, in the checkout. */
   asDocumented(command: string, options: RunOptions = {}): Promise<Finished> {
     return run(['sh', '-c', command], { ...this.#documented(), ...options });
   }
 
-  /** The same for one that goes on until it is ended. */
+  /** Does the same for a command that runs until it is ended. */
   runningAsDocumented(command: string): Running {
     return new Running(['sh', '-c', `exec ${command}`], this.#documented());
   }

@@ -1,4 +1,4 @@
-/** What a cluster looked like when something failed, as files. */
+/** Saves the state of a cluster at a failure in files. */
 import { cpSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ApiObject, Cluster } from './cluster.ts';
@@ -9,8 +9,8 @@ const RULES =
   'nft list ruleset; iptables-save; iptables-legacy-save; ip6tables-save; ipset list -t; ip route; ip address';
 
 /**
- * Keeps logs, status, rules and events in the folder `name` of the artifacts. Each part by itself:
- * others may fail.
+ * Saves logs, status, rules and events in the folder `name` of the artifacts. Each part is saved
+ * separately, because others may fail.
  */
 export async function collect(target: ClusterTarget, name: string): Promise<void> {
   const cluster = new Cluster(target);
@@ -37,7 +37,7 @@ export async function collect(target: ClusterTarget, name: string): Promise<void
     }
   }
   if (target.onNode !== undefined) {
-    // Those that take no pods, too: they may be what has failed.
+    // All nodes, including those that take no pods: they may have failed.
     const nodes = await cluster.list('nodes').catch(() => []);
     for (const { metadata } of nodes)
       await keep(`${metadata.name}.rules`, cluster.nodeCommand(metadata.name, `{ ${RULES}; } 2>&1`));
@@ -46,8 +46,8 @@ export async function collect(target: ClusterTarget, name: string): Promise<void
 }
 
 /**
- * Keeps the logs of what the cluster is made of: the API server, each kubelet and so on. They go
- * when the cluster does.
+ * Saves the logs of the cluster's own parts, such as the API server and each kubelet, before they
+ * are removed with the cluster.
  */
 export function collectClusterLogs({ state, artifacts }: ClusterTarget): void {
   const logs = state === undefined ? undefined : join(state, 'log');

@@ -8,12 +8,12 @@ const COMMAND =
   /^ {4}(?:\$ )?((?:PODFENCE_\w+=\S+ )*(?:kubectl|podfence|curl|sed|sudo|helm|kind|docker|kubelet|npm) .*)/;
 
 /**
- * The commands of a document: lines indented by four spaces, without the comment behind them.
- * @param without headings of the sections that are passed over, without their #s; those that are
- * found leave the set
+ * Returns the commands of a document: lines indented by four spaces, without trailing comments.
+ * @param without headings of the sections to skip, without their #s; those found are removed from
+ * the set
  */
 function documentedCommands(file: string, without: Set<string>): readonly string[] {
-  // What is fenced is output, with the command that printed it.
+  // Fenced blocks are output, with the command that printed it.
   const text = readFileSync(join(PROJECT, file), 'utf8').replaceAll(/^```[\s\S]*?^```$/gm, '');
   return text.split(/^#+ (?=.)/m).flatMap((section) => {
     const [heading = '', ...lines] = section.split('\n');
@@ -23,14 +23,14 @@ function documentedCommands(file: string, without: Set<string>): readonly string
 }
 
 /**
- * All commands of some documents: each is to be executed, or to be named with the reason why not.
+ * The commands of some documents. Each must be executed, or named with the reason why it is not.
  */
 export class Documented {
   readonly #left: Set<string>;
 
   /**
-   * @param without sections that this suite passes over, and why
-   * @throws Error where the documents have no such section
+   * @param without sections that this suite skips, and why
+   * @throws Error if the documents have no such section
    */
   constructor(files: readonly string[], without: Readonly<Record<string, string>>) {
     const headings = new Set(Object.keys(without));
@@ -38,22 +38,25 @@ export class Documented {
     if (headings.size > 0) throw new Error(`the documents have no section ${[...headings].join(', ')}`);
   }
 
-  /** Commands that nobody has asked for yet. */
+  /** The commands that have not been used yet. */
   get left(): readonly string[] {
     return [...this.#left];
   }
 
-  /** The one that matches, as it stands. @throws Error where the documents have none, or several */
+  /**
+   * Returns the command that matches, as it is written. @throws Error if the documents have none,
+   * or several
+   */
   command(pattern: RegExp): string {
     const [command, ...others] = this.#take(pattern);
     if (command === undefined || others.length > 0)
-      throw new Error(`${pattern} is to be one command, and is ${others.length + 1}: ${others.join(', ')}`);
+      throw new Error(`${pattern} should match one command, and matches ${others.length + 1}: ${others.join(', ')}`);
     return command;
   }
 
   /**
-   * What cannot be executed on every cluster, or is no matter of one.
-   * @throws Error where the documents have none
+   * Marks commands that cannot be executed on every cluster, or have nothing to do with one.
+   * @throws Error if the documents have none
    */
   elsewhere(pattern: RegExp, reason: string): void {
     for (const command of this.#take(pattern)) say(`not executed: ${command} (${reason})`);
@@ -68,11 +71,11 @@ export class Documented {
 }
 
 /**
- * A command that stands within a sentence, maybe over two lines.
- * @throws Error where the document does not have it
+ * Returns a command that is part of a sentence, possibly over two lines.
+ * @throws Error if the document does not contain it
  */
 export function inSentence(file: string, command: string): string {
   const text = readFileSync(join(PROJECT, file), 'utf8').replaceAll(/\s+/g, ' ');
-  if (!text.includes(`\`${command}\``)) throw new Error(`${file} has no longer: ${command}`);
+  if (!text.includes(`\`${command}\``)) throw new Error(`${file} no longer contains: ${command}`);
   return command;
 }

@@ -7,12 +7,15 @@ import type { Results } from './results.ts';
 import { Running, say } from './shell.ts';
 import { artifactFolder, type ClusterTarget } from './target.ts';
 
-/** In the name of each. */
+/** Part of the name of each test. */
 const SUITE = 'Netpol';
-/** In ms; 47 tests take 40 minutes on two cores. */
+/** In ms; the 47 tests take 40 minutes on two cores. */
 const LIMIT = 100 * 60_000;
 
-/** Installs podfence and runs them all but those that need SCTP sockets, which the cluster's script leaves out. */
+/**
+ * Installs podfence and runs all tests except those that need SCTP sockets, which the cluster's
+ * script excludes.
+ */
 export async function runUpstreamTests(target: ClusterTarget): Promise<{ results: Results | undefined; code: number }> {
   const { scripts } = target;
   if (scripts === undefined) throw new Error("upstream's tests run on a cluster of this machine only");
@@ -28,8 +31,8 @@ export async function runUpstreamTests(target: ClusterTarget): Promise<{ results
 }
 
 /**
- * All NetworkPolicy cases of a JUnit report, skipped ones too. Ginkgo lists every other case of the
- * binary as well.
+ * Returns all NetworkPolicy cases of a JUnit report, including skipped ones. Ginkgo also lists
+ * every other case of the binary.
  */
 function readJunit(xml: string): Results {
   const cases = [...xml.matchAll(/<testcase ([^>]*?)(\/>|>)/g)]

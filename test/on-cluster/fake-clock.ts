@@ -1,24 +1,24 @@
-/** A wall clock of the agents' own, on a cluster of this machine. */
+/** A separate wall clock for the agents, on a cluster of this machine. */
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cluster } from './cluster.ts';
 import { say } from './shell.ts';
 
-/** Debian's libfaketime, where it is installed. */
+/** Path of Debian's libfaketime, if it is installed. */
 export const FAKETIME = ['x86_64', 'aarch64']
   .map((cpu) => `/usr/lib/${cpu}-linux-gnu/faketime/libfaketime.so.1`)
   .find((library) => existsSync(library));
 
 export interface FakeClock {
-  /** To an offset from the machine's clock, as libfaketime has it: `+1d`, `+0`. */
+  /** Sets an offset from the machine's clock, in libfaketime's notation: `+1d`, `+0`. */
   jump(to: string): Promise<void>;
   remove(): Promise<void>;
 }
 
 /**
- * Gives the agents a wall clock that can be set: libfaketime in front of the C library (Debian's
- * package of that name), which reads the offset from a file. The machine's clock is never touched,
- * and the monotonic clock stays true, as where somebody sets a node's time.
+ * Gives the agents a wall clock that can be set. libfaketime (Debian's package of that name) is
+ * preloaded before the C library and reads the offset from a file. The machine's clock is not
+ * touched, and the monotonic clock stays true, as when an administrator sets a node's time.
  * @param library FAKETIME
  */
 export async function fakeClock(cluster: Cluster, library: string): Promise<FakeClock> {

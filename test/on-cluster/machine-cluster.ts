@@ -1,6 +1,7 @@
 /**
- * A real cluster on this machine, without a container engine: network namespaces for its nodes, real kubelets. The scripts that bring
- * it up lie beside the checkout, in ../shared/cluster; its README says what they make.
+ * A real cluster on this machine, without a container engine: network namespaces as its nodes, real
+ * kubelets. The scripts that bring it up are in ../shared/cluster beside the checkout; its README
+ * says what they make.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -12,15 +13,15 @@ import { output, Running, say } from './shell.ts';
 import type { ClusterTarget } from './target.ts';
 
 const SCRIPTS = resolve(PROJECT, '..', 'shared', 'cluster');
-/** Where the scripts keep binaries, images and what runs; PFC moves it. */
+/** Where the scripts keep binaries, images and running state; the variable PFC overrides it. */
 const STATE = process.env.PFC ?? '/var/lib/pfc';
 const IMAGE = 'podfence:dev';
 
-/** One way to bring it up. */
+/** A way to bring the cluster up. */
 export interface Variant {
   readonly name: string;
   readonly env: Readonly<Record<string, string>>;
-  /** The CNI plugin in place of ptp. */
+  /** Uses the CNI plugin bridge in place of ptp. */
   readonly bridge?: true;
 }
 
@@ -33,7 +34,7 @@ export const VARIANTS: readonly Variant[] = [
   { name: 'bridge', env: {}, bridge: true },
 ];
 
-/** Why none can be brought up here; undefined where one can. */
+/** Returns why no cluster can be brought up here; undefined if one can. */
 export function obstacle(): string | undefined {
   if (!existsSync(join(SCRIPTS, 'up')))
     return 'no kubeconfig is given, and no scripts for a cluster are beside the checkout';
@@ -41,7 +42,7 @@ export function obstacle(): string | undefined {
   return undefined;
 }
 
-/** Is one up that somebody else started? */
+/** Whether a cluster is up that this run did not start. */
 export function isUp(): boolean {
   const namespaces = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' }).stdout;
   return /^pfc\d/m.test(namespaces ?? '');
@@ -51,7 +52,7 @@ export class MachineCluster {
   readonly target: ClusterTarget;
   readonly #variant: Variant;
   readonly #wasThere = existsSync(STATE);
-  /** Images that a run before has left, and binaries, are not ours to take away. */
+  /** Images and binaries of an earlier run are not ours to remove. */
   readonly #imagesBefore = new Set(existsSync(join(STATE, 'images')) ? readdirSync(join(STATE, 'images')) : []);
 
   constructor(variant: Variant, folders: Pick<ClusterTarget, 'artifacts' | 'temporary'>) {
@@ -69,7 +70,10 @@ export class MachineCluster {
     };
   }
 
-  /** Brings the cluster up and builds podfence's image meanwhile, then gives the image to every node. */
+  /**
+   * Brings the cluster up and builds podfence's image at the same time, then loads the image into
+   * every node.
+   */
   async start(): Promise<void> {
     const root = mkdtempSync(join(tmpdir(), 'podfence-image-'));
     const steps = join(PROJECT, 'test', 'deploy', 'dockerfile-steps.mjs');
@@ -79,8 +83,8 @@ export class MachineCluster {
         ['the image', new Running([process.execPath, steps, '--root', root], { echo: /^\[\w+\] / }), 900_000],
       ]);
       if (this.#variant.bridge) await this.#useBridge();
-      say('the image goes to every node');
-      // By the name that daemonset/base has, too.
+      say('the image is loaded into every node');
+      // Also under the name in daemonset/base.
       await output([join(SCRIPTS, 'image'), IMAGE, root, '--entrypoint', 'podfence', '--also', 'podfence:0.1.0'], {
         env: this.#env,
         timeout: 300_000,
@@ -92,13 +96,13 @@ export class MachineCluster {
   }
 
   /**
-   * Ends all of it; what was not there before goes.
-   * @throws Error that names what is left; the state then stays, for whoever looks for the reason
+   * Takes the cluster down and removes everything that was not there before.
+   * @throws Error that names what is left; the state then stays, so that the cause can be found
    */
   async stop(): Promise<void> {
     say('the cluster is taken down');
     await output([join(SCRIPTS, 'down')], { env: this.#env, quiet: true });
-    // What was killed a moment ago may hold a cgroup still.
+    // A process that was just killed may still keep a cgroup.
     if (leftOvers().length > 0) await output([join(SCRIPTS, 'down')], { env: this.#env, quiet: true });
     const left = leftOvers();
     if (left.length > 0) throw new Error(`the cluster has left something behind:\n${left.join('\n')}`);
@@ -124,7 +128,7 @@ export class MachineCluster {
     return new Running([join(SCRIPTS, 'up'), '2'], { env: this.#env, echo: show });
   }
 
-  /** Pods are wired to a bridge, as with many CNIs, instead of by ptp; those that run are made again. */
+  /** Connects pods to a bridge, as many CNIs do, instead of by ptp; recreates the running pods. */
   async #useBridge(): Promise<void> {
     say('pods on a bridge: the CNI configuration of every node is changed');
     for (const node of readdirSync(STATE).filter((name) => /^node\d+$/.test(name))) wireToBridge(STATE, node);
@@ -138,14 +142,14 @@ export class MachineCluster {
 }
 
 /**
- * Resolves when all have succeeded. Where one fails the others are ended first.
+ * Resolves when all have succeeded. If one fails, ends the others first.
  * @throws Error about the first that failed
  */
 async function together(parts: readonly (readonly [what: string, Running, timeout: number])[]): Promise<void> {
   const failures: Error[] = [];
   const ended = parts.map(async ([what, running, timeout]) => {
     const code = await running.exit(timeout);
-    if (code === 0) return say(`${what} is there`);
+    if (code === 0) return say(`${what} is ready`);
     failures.push(new Error(`${what}: exit code ${code}\n${running.lines.slice(-20).join('\n')}`));
     for (const [, other] of parts) void other.stop();
   });
@@ -153,7 +157,7 @@ async function together(parts: readonly (readonly [what: string, Running, timeou
   if (failures[0] !== undefined) throw failures[0];
 }
 
-/** What of a cluster is on this machine: network namespaces, mounts and cgroups. */
+/** Returns what exists of a cluster on this machine: network namespaces, mounts and cgroups. */
 function leftOvers(): readonly string[] {
   const namespaces = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' }).stdout.split('\n');
   const mounts = readFileSync('/proc/self/mounts', 'utf8')

@@ -1,11 +1,14 @@
-/** Parts of a cluster of this machine, killed and started: what a node's operator, its power supply and its kernel do. */
+/**
+ * Kills and starts parts of a cluster of this machine: what a node's operator, its power supply and
+ * its kernel do.
+ */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Cluster } from './cluster.ts';
 import { output, run } from './shell.ts';
 import { until } from './until.ts';
 
-/** What the scripts that brought the cluster up can do; for a cluster of somebody else there is none. */
+/** Uses the scripts that brought the cluster up; other clusters have none. */
 export class Machine {
   readonly #cluster: Cluster;
   readonly #scripts: string;
@@ -23,14 +26,14 @@ export class Machine {
     return scripts === undefined || state === undefined ? undefined : new Machine(cluster, scripts, state);
   }
 
-  /** Kills the API server; policies stay, nobody can change them. */
+  /** Kills the API server. Policies stay, and cannot be changed. */
   async stopApiServer(): Promise<void> {
     await this.#script('api', 'stop', '0');
-    // A killed process lets go of its port when it is gone.
+    // A killed process releases its port only when it is gone.
     await until('the API server is gone', async () => (await this.#pids('kube-apiserver')).length === 0);
   }
 
-  /** Starts it again, and resolves when it is ready. */
+  /** Starts the API server again, and resolves when it is ready. */
   async startApiServer(): Promise<void> {
     await this.#script('api', 'start');
     await until('the API server is ready', async () => {
@@ -39,7 +42,7 @@ export class Machine {
     });
   }
 
-  /** The API server answers nobody while `during` runs, and then goes on where it was. */
+  /** Suspends the API server while `during` runs, then lets it continue. */
   async whileApiServerHangs(during: () => Promise<void>): Promise<void> {
     const pids = await this.#pids('kube-apiserver');
     for (const pid of pids) process.kill(pid, 'SIGSTOP');
@@ -50,7 +53,7 @@ export class Machine {
     }
   }
 
-  /** No packet passes between a node and the API server while `during` runs. */
+  /** Blocks all packets between a node and the API server while `during` runs. */
   async whileCutOff(node: string, during: () => Promise<void>): Promise<void> {
     const addresses = (await this.#cluster.get('node', node)).status.addresses as { type: string; address: string }[];
     const address = addresses.find(({ type }) => type === 'InternalIP')?.address ?? '';
@@ -69,7 +72,10 @@ export class Machine {
     }
   }
 
-  /** Forgets all versions of objects but the newest: older watches are answered 410 from then on (etcd's v3 gateway). */
+  /**
+   * Compacts all versions of objects but the newest: older watches are answered 410 from then on
+   * (etcd's v3 gateway).
+   */
   async compact(): Promise<void> {
     const post = (path: string, body: object) =>
       this.#inControlPlane('curl', '-sf', '-d', JSON.stringify(body), `http://127.0.0.1:2379/v3/kv/${path}`);
@@ -79,7 +85,10 @@ export class Machine {
     await post('compaction', { revision: header.revision, physical: true });
   }
 
-  /** Kills a node's containerd or kubelet, and starts it again as it was started; its pods go on meanwhile. */
+  /**
+   * Kills a node's containerd or kubelet, and starts it again with the same command; the node's
+   * pods keep running.
+   */
   async restart(part: 'containerd' | 'kubelet', node: string): Promise<void> {
     const number = numberOf(node);
     const pidFile = join(this.#state, 'log', `${part}${number}.pid`);
@@ -97,7 +106,8 @@ export class Machine {
       `${path} setsid nohup ${command.map((word) => `'${word}'`).join(' ')} >> ${log} 2>&1 < /dev/null & echo $!`,
     );
     writeFileSync(pidFile, started);
-    // A kubelet that finds its runtime half started ends; on a node systemd starts it again.
+    // A kubelet that finds its runtime not fully started exits; on a real node systemd would
+    // restart it.
     if (part === 'containerd')
       await until('containerd answers', async () => {
         const { code } = await run(this.#cluster.nodeCommand(node, 'ctr version'), { quiet: true });
@@ -106,8 +116,8 @@ export class Machine {
   }
 
   /**
-   * A node without power: everything of it is killed, and with its network namespace all rules go.
-   * Then it boots; what runs on it comes back a few seconds later.
+   * Takes the power from a node: kills everything on it, and its network namespace goes with all
+   * rules. Then the node boots; what runs on it is back a few seconds later.
    */
   async reboot(node: string, nodes: number): Promise<void> {
     const number = numberOf(node);
@@ -129,7 +139,10 @@ export class Machine {
     await until(`${node} boots`, () => existsSync(join(state, 'pid')));
   }
 
-  /** From now on new pods of a node are wired to a bridge; `back` wires those after it as before. */
+  /**
+   * Connects new pods of a node to a bridge from now on; `back` restores the wiring for pods after
+   * it.
+   */
   wireToBridge(node: string): { readonly back: () => Promise<void> } {
     const back = wireToBridge(this.#state, `node${numberOf(node)}`);
     return {
@@ -141,8 +154,8 @@ export class Machine {
   }
 
   /**
-   * The next pod of a node gets this IPv4 address, once nobody has it: CNI's host-local goes on
-   * after the last one that it gave.
+   * Gives this IPv4 address to the next pod of a node, once it is free: CNI's host-local continues
+   * after the last address that it gave.
    */
   async giveAgain(node: string, address: string): Promise<void> {
     const folder = `/run/cni-ipam-${numberOf(node)}/pfc`;
@@ -151,7 +164,7 @@ export class Machine {
     writeFileSync(join(folder, 'last_reserved_ip.0'), `${network}${Number(host) - 1}`);
   }
 
-  /** The processes of an agent: their ids on this machine. */
+  /** Returns the PIDs of an agent's processes on this machine. */
   async agentPids(node: string): Promise<readonly number[]> {
     const text = await this.#cluster.onNode(
       node,
@@ -167,8 +180,9 @@ export class Machine {
   }
 
   /**
-   * A host beside the nodes, with an address that no pod has; pods reach it and it reaches pods without any translation.
-   * @returns the command that runs programs there; it goes with the cluster
+   * Adds a host beside the nodes, with an address that no pod has. It and the pods reach each other
+   * without translation.
+   * @returns the command that runs programs there; the host is removed with the cluster
    */
   async outsideHost(address: string): Promise<readonly string[]> {
     const number = ++this.#outsideHosts;
@@ -211,19 +225,19 @@ export class Machine {
   }
 }
 
-/** The title of a test that needs what this file does; it says so where it is skipped. */
+/** Returns the title of a test that needs this file, with the reason if it is skipped. */
 export function onMachine(title: string): string {
   return Machine.of(new Cluster()) === undefined ? `${title} (needs a cluster of this machine)` : title;
 }
 
-/** As flannel and the plugin's own documentation name it. */
+/** The name that flannel and the plugin's own documentation use. */
 const BRIDGE = 'cni0';
 
 /**
- * Puts the CNI plugin bridge in the place of ptp, for pods that start from then on. The file goes
- * before the one that the scripts write, and a reboot leaves it alone.
- * @param node the folder of the node in the cluster's state
- * @returns what takes the file away again; it says whether there was anything to take away
+ * Replaces the CNI plugin ptp by bridge, for pods that start from then on. The file takes
+ * precedence over the one that the scripts write, and a reboot does not touch it.
+ * @param node the node's folder in the cluster's state
+ * @returns a function that removes the file again, and returns whether there was anything to remove
  */
 export function wireToBridge(state: string, node: string): () => boolean {
   const folder = join(state, node, 'cni');
@@ -243,7 +257,7 @@ function numberOf(node: string): string {
   return /\d+$/.exec(node)?.[0] ?? '';
 }
 
-/** The words of a file in /proc that separates them by zero bytes. */
+/** Returns the words of a file in /proc that separates them by zero bytes. */
 function words(file: string): string[] {
   try {
     return readFileSync(file, 'utf8')

@@ -1,31 +1,31 @@
-/** What the kernel of a node has of rules, sets and marks, to be compared before and after. */
+/** The rules, sets and marks in a node's kernel, for comparison before and after. */
 import type { Cluster } from './cluster.ts';
 import { until } from './until.ts';
 
-/**
- * Each prints rules or sets of its own. Where one fails on a node, nothing can be said about it.
- */
+/** Each prints its own rules or sets. If one fails on a node, the node cannot be compared. */
 const TOOLS = ['nft list ruleset', 'iptables-save', 'ip6tables-save', 'ipset save'];
-/** Debian's second iptables, which many nodes go without. */
+/** Debian's second iptables, which many nodes lack. */
 const LEGACY = ['iptables-legacy-save', 'ip6tables-legacy-save'];
 
-/** A built-in chain that holds nothing and accepts: iptables makes it at its first use of a table, and never takes it away. */
+/**
+ * An empty built-in chain that accepts: iptables makes it at the first use of a table, and never
+ * removes it.
+ */
 const EMPTY_CHAIN = /chain \w+ \{\s*type [^\n]*; policy accept;\s*\}/g;
 
-/** The same of its tables. */
+/** The same for its tables. */
 const EMPTY_TABLE = /^table \w+ \w+ \{\s*\}$/gm;
 const EMPTY_SAVED_TABLE = /^\*\w+\n(?::\w+ ACCEPT \[\d+:\d+\]\n)*COMMIT\n/gm;
 
 /**
- * kube-proxy's own in its nftables mode: it takes chains of Services that went away with some later
+ * kube-proxy's own rules in its nftables mode: it removes chains of deleted Services in a later
  * sync.
  */
 const KUBE_PROXY = /^table ip6? kube-proxy \{\n[\s\S]*?^\}$/gm;
 
 /**
- * A line for each rule and set, sorted, without counters and without what depends on the time of
- * day.
- * @throws Error where the node lacks a tool
+ * Returns a line for each rule and set, sorted, without counters and times.
+ * @throws Error if the node lacks a tool
  */
 async function rulesOf(cluster: Cluster, node: string): Promise<readonly string[]> {
   const shown = (tool: string, otherwise: string) => `echo '== ${tool}'; ${tool} ${otherwise}`;
@@ -53,8 +53,8 @@ async function rulesOf(cluster: Cluster, node: string): Promise<readonly string[
 }
 
 /**
- * What of them is podfence's: its table, chains and sets by their names. Services and pods may be
- * called podfence, too.
+ * Returns those that are podfence's: its table, chains and sets, by their names. Services and pods
+ * may be called podfence, too.
  */
 export async function ownRulesOf(cluster: Cluster, node: string): Promise<readonly string[]> {
   const rules = await rulesOf(cluster, node);
@@ -62,8 +62,8 @@ export async function ownRulesOf(cluster: Cluster, node: string): Promise<readon
 }
 
 /**
- * Connections of a node's kernel that carry any mark.
- * @throws Error where the node lacks the tool
+ * Returns the connections of a node's kernel that have a mark.
+ * @throws Error if the node lacks the tool
  */
 async function markedConnections(cluster: Cluster, node: string): Promise<readonly string[]> {
   const text = await cluster.onNode(node, 'conntrack -L && conntrack -L -f ipv6');
@@ -86,20 +86,20 @@ export class NodeRules {
   }
 
   /**
-   * Resolves when every node has the same again, and no connection has a mark.
+   * Resolves when every node has the same rules again, and no connection has a mark.
    * @throws Error with the difference
    */
   async isBack(): Promise<void> {
     for (const [node, was] of this.#rules) {
       const marked = await markedConnections(this.#cluster, node);
       if (marked.length > 0) throw new Error(`${node} has marked connections:\n${marked.join('\n')}`);
-      // kube-proxy writes its own rules, of the Services that went, a moment later.
+      // kube-proxy removes its rules for deleted Services a moment later.
       let is: readonly string[] = [];
       const same = async () => {
         is = await rulesOf(this.#cluster, node);
         return JSON.stringify(is) === JSON.stringify(was);
       };
-      await until(`${node} has its rules of before`, same, () => difference(was, is));
+      await until(`${node} has the same rules as before`, same, () => difference(was, is));
     }
   }
 }

@@ -1,6 +1,5 @@
 /**
- * Says which test runs, and keeps what the cluster looked like when a test or a hook of its file
- * failed.
+ * Prints which test runs, and saves the cluster's state when a test or a hook of its file fails.
  */
 import { afterAll, afterEach, beforeEach, expect } from 'vitest';
 import { collect } from './collected.ts';
@@ -18,7 +17,7 @@ afterEach(async ({ task }) => {
   await collect(targetOfRun(), expect.getState().currentTestName ?? task.name);
 }, 120_000);
 
-// The first hook of a file to be registered is the last to run.
+// The first registered hook of a file runs last.
 // biome-ignore lint/correctness/noEmptyPattern: vitest takes nothing but a pattern for the context.
 afterAll(async ({}, { name, result }) => {
   if (result?.state === 'fail' && !isCollected) await collect(targetOfRun(), name);

@@ -1,4 +1,4 @@
-/** Pods of the suite's own: servers that say who they are, and clients that ask them. */
+/** Pods of the suite: servers that answer with their name, and clients that ask them. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ApiObject, Cluster } from './cluster.ts';
@@ -10,10 +10,10 @@ const PROGRAMS = join(import.meta.dirname, 'programs');
 export interface PodOptions {
   readonly labels?: Readonly<Record<string, string>>;
   readonly node?: string;
-  /** Of its containers; named ones for named ports. */
+  /** Ports of the container; they have names for named ports. */
   readonly ports?: readonly Readonly<Record<string, unknown>>[];
   readonly hostNetwork?: boolean;
-  /** More of the container: probes, for example. */
+  /** Further fields of the container, such as probes. */
   readonly container?: Readonly<Record<string, unknown>>;
   /** Arguments of serve.ts. @default TCP and UDP on 8080 */
   readonly serve?: readonly string[];
@@ -21,10 +21,10 @@ export interface PodOptions {
   readonly program?: readonly string[];
 }
 
-/** Label of every namespace that the suite makes for itself. */
+/** Label of every namespace that the suite creates. */
 export const OF_THE_SUITE = { 'podfence.io/made-by': 'test-cluster' };
 
-/** What one question came to: the answering pod's name, `refused`, `silent`, or `error CODE`. */
+/** The outcome of a question: the answering pod's name, `refused`, `silent`, or `error CODE`. */
 export type Outcome = string;
 
 /** A namespace of a test, with the programs that its pods run. */
@@ -39,8 +39,8 @@ export class Namespace {
   }
 
   /**
-   * A namespace that was not there before, named `podfence-test-` and `purpose`.
-   * @throws Error where there is one of that name
+   * Creates a namespace named `podfence-test-` and `purpose`.
+   * @throws Error if there is one of that name
    */
   static async create(
     cluster: Cluster,
@@ -64,7 +64,7 @@ export class Namespace {
     await this.cluster.kubectl(['delete', 'namespace', this.name, '--ignore-not-found', '--timeout=60s']);
   }
 
-  /** kubectl in this namespace. */
+  /** Runs kubectl in this namespace. */
   kubectl(...args: readonly string[]): Promise<string> {
     return this.cluster.kubectl(['-n', this.name, ...args]);
   }
@@ -79,10 +79,10 @@ export class Namespace {
     await this.apply({ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name }, spec });
   }
 
-  /** The template of a pod, as a Deployment or StatefulSet has it. */
+  /** Returns the pod template of a Deployment or StatefulSet. */
   template({ labels = {}, node, ports = [], hostNetwork, container = {}, serve, program }: PodOptions): object {
     const command = program ?? ['serve.ts', ...(serve ?? ['tcp:8080', 'udp:8080'])];
-    // Ready means that it listens. The kubelet stops asking once it does.
+    // Ready means that it listens. The kubelet stops probing once it does.
     const listens = /^(?:tcp|http):(\d+)$/.exec(command.find((word) => /^(tcp|http):/.test(word)) ?? '')?.[1];
     const startupProbe = { tcpSocket: { port: Number(listens) }, periodSeconds: 1, failureThreshold: 60 };
     return {
@@ -131,9 +131,9 @@ export class Namespace {
   }
 
   /**
-   * Asks from a pod, all targets at once: `tcp:HOST:PORT`, `udp:HOST:PORT`. One process in the pod answers all questions, so
-   * that each costs next to nothing.
-   * @param timeout in ms, for those that stay silent
+   * Asks all targets at once from a pod: `tcp:HOST:PORT`, `udp:HOST:PORT`. One process in the pod
+   * asks all questions, so that each costs next to nothing.
+   * @param timeout in ms, after which a target counts as silent
    */
   async ask(pod: string, targets: readonly string[], timeout = 1500): Promise<readonly Outcome[]> {
     const asker = this.#askers.get(pod) ?? new Asker(this.#program(pod, 'ask.ts'));
@@ -141,14 +141,14 @@ export class Namespace {
     try {
       return await asker.ask(targets, timeout);
     } catch (error) {
-      // The pod, its runtime or the API server has gone: the next question starts a new process.
+      // The pod, its runtime or the API server is gone: the next question starts a new process.
       this.#askers.delete(pod);
       await asker.stop();
       throw error;
     }
   }
 
-  /** Asks again until the outcomes are those expected. @throws Error with the last ones */
+  /** Asks again until the outcomes are as expected. @throws Error with the last ones */
   async asks(pod: string, expected: Readonly<Record<string, Outcome | RegExp>>, patience?: number): Promise<void> {
     const targets = Object.keys(expected);
     let last: readonly Outcome[] = [];
@@ -160,12 +160,15 @@ export class Namespace {
     await until(`${this.name}/${pod} gets ${Object.entries(expected).join(' ')}`, holds, state, patience);
   }
 
-  /** A stream from a running pod, in a process of its own there. */
+  /** Opens a stream from a running pod, in a separate process there. */
   stream(pod: string, host: string, port: number): Stream {
     return new Stream(this.#program(pod, 'stream.ts', host, port));
   }
 
-  /** What a pod's own program prints, read on its node: it is there while the API server and the runtime are not. */
+  /**
+   * Follows the output of a pod's own program on its node: this works without the API server and
+   * the runtime.
+   */
   followed<T extends Reporting>(Kind: new (command: readonly string[]) => T, pod: string, node: string): T {
     const log = `/var/log/pods/${this.name}_${pod}_*/main/*.log`;
     return new Kind(this.cluster.nodeCommand(node, `exec tail -n +1 -F ${log}`));
@@ -181,7 +184,7 @@ function matches(outcome: Outcome, expected: Outcome | RegExp): boolean {
   return typeof expected === 'string' ? outcome === expected : expected.test(outcome);
 }
 
-/** programs/ask.ts in a pod, which answers questions one after the other. */
+/** programs/ask.ts in a pod, which takes one question after the other. */
 class Asker {
   readonly #running: Running;
   #last: Promise<unknown> = Promise.resolve();
@@ -207,7 +210,7 @@ class Asker {
   }
 }
 
-/** A program of a pod that says in JSON, line by line, how it goes; it ends with the test. */
+/** A program in a pod that reports in lines of JSON; it ends with the test. */
 export class Reporting {
   readonly running: Running;
 
@@ -215,10 +218,10 @@ export class Reporting {
     this.running = new Running(command);
   }
 
-  /** The last value of a field. */
+  /** Returns the last value of a field. */
   protected last<T>(field: string): T | undefined {
     const line = this.running.lines.findLast((each) => each.includes(`{"${field}"`));
-    // A runtime's log has the time and the stream before it.
+    // In a runtime's log, the time and the stream come first.
     const json = line?.slice(line.indexOf('{'));
     return json === undefined ? undefined : ((JSON.parse(json) as Record<string, T>)[field] as T);
   }
@@ -240,7 +243,7 @@ export class Stream extends Reporting {
     return this.last<string>('ended');
   }
 
-  /** Resolves with the next `count` answers. */
+  /** Resolves after the next `count` answers. */
   async goesOn(count = 5): Promise<void> {
     const wanted = this.answered + count;
     await until(
@@ -250,7 +253,10 @@ export class Stream extends Reporting {
     );
   }
 
-  /** Resolves when no answer has come for a second and a half: fifteen questions went unanswered. */
+  /**
+   * Resolves when no answer has arrived for a second and a half: fifteen questions without an
+   * answer.
+   */
   async fallsSilent(): Promise<void> {
     let last = this.answered;
     let since = performance.now();
@@ -279,7 +285,7 @@ export class Knocking extends Reporting {
     return this.last<number>('answered') ?? 0;
   }
 
-  /** Resolves when `count` more connections were tried. */
+  /** Resolves after `count` more connections were tried. */
   async goesOn(count = 40): Promise<void> {
     const wanted = this.tried + count;
     await until(

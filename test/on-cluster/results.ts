@@ -1,4 +1,4 @@
-/** What a long run came to, as a file of the project that names every case. */
+/** Saves the results of a long run, with every case, as a file of the project. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,4 @@
-/**
- * `npm run test:cluster -- [FILE …] [FLAGS]`: podfence on a real cluster. See HELP.
- */
+/** `npm run test:cluster -- [FILE …] [FLAGS]`: tests podfence on a real cluster. See HELP. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -21,22 +19,22 @@ Runs podfence on a real cluster: installs it as the documents say, tries every c
 FILE names tests by a part of their path; without one all of the short suite runs (20 minutes at most).
 
 Which cluster:
-  KUBECONFIG           the cluster that this variable names: the tests install podfence there and make namespaces of their
-                       own (podfence-test-…, try and those of examples/), which must not be there yet. Without it a cluster is
+  KUBECONFIG           the cluster that this variable names: the tests install podfence there and create namespaces
+                       (podfence-test-…, try and those of examples/), which must not exist yet. Without it a cluster is
                        brought up on this machine, by ../shared/cluster, and taken down again.
   --image NAME         podfence's image, which the nodes have or can pull                       (podfence:dev)
   --load COMMAND       loads the image into the nodes, for example
                        'kind load docker-image podfence:dev --name podfence'
-  --on-node COMMAND    runs a command on a node, for example 'docker exec {node}'; without it tests that look at a node's
-                       rules, or end what runs there, are skipped by name
+  --on-node COMMAND    runs a command on a node, for example 'docker exec {node}'; without it tests that read a node's
+                       rules, or kill processes there, are skipped by name
 
-What runs besides, on a cluster of this machine:
+More runs, on a cluster of this machine:
   --e2e                upstream's NetworkPolicy tests instead of the short suite (40 minutes)
   --matrix             the short suite on each of: ${VARIANTS.map(({ name }) => name).join(', ')}
-  --variant NAME       on one of them
+  --variant NAME       the short suite on one of them
   --keep               leaves the cluster up afterwards
 
-Logs of what failed are in .cache/test-cluster; results of --e2e, --matrix and --variant are kept in test/on-cluster/results,
+Logs of failures are in .cache/test-cluster; results of --e2e, --matrix and --variant are kept in test/on-cluster/results,
 unless FILE names a part of the tests.
 `;
 
@@ -50,13 +48,13 @@ interface Wanted {
   readonly e2e: boolean;
   readonly keep: boolean;
   readonly variants: readonly Variant[];
-  /** The outcome becomes a file of the project. */
+  /** Whether the results are saved as a file of the project. */
   readonly isKept: boolean;
-  /** All of the short suite, once. */
+  /** Whether all of the short suite runs, once. */
   readonly isShort: boolean;
 }
 
-/** How long all of the short suite may take with all that is around it, in minutes. */
+/** How long the whole short suite may take, including everything around it, in minutes. */
 const MADE_FOR = 20;
 
 function parse(args: readonly string[]): Wanted | undefined {
@@ -98,10 +96,10 @@ function parse(args: readonly string[]): Wanted | undefined {
 type Counts = Omit<Results, 'cases'>;
 type Folders = Pick<ClusterTarget, 'artifacts' | 'temporary'>;
 
-/** What the tests came to so far; every failure of the run itself counts, too. */
+/** The counts so far; every failure of the run itself counts, too. */
 const total: { -readonly [Key in keyof Counts]: Counts[Key] } = { passed: 0, failed: 0, skipped: 0 };
 
-/** Whatever fails is said and counted, and what must follow follows. */
+/** Prints and counts a failure of the step, so that the following steps still run. */
 async function counted(step: () => Promise<void>): Promise<void> {
   try {
     await step();
@@ -145,7 +143,7 @@ async function main(): Promise<number> {
   const minutes = performance.now() / 60_000;
   say(`the run took ${minutes.toFixed(1)} minutes`);
   if (wanted.isShort && minutes > MADE_FOR)
-    say(`warning: the short suite is to take ${MADE_FOR} minutes at most, all included`);
+    say(`warning: the short suite should take ${MADE_FOR} minutes at most, everything included`);
   console.log(totalLine(total));
   return total.failed > 0 || (total.passed === 0 && why === undefined) ? 1 : 0;
 }
@@ -180,10 +178,10 @@ async function onOwnCluster(variant: Variant, wanted: Wanted, folders: Folders):
   const { target } = cluster;
   const failedBefore = total.failed;
   await counted(async () => {
-    say(`a cluster is brought up on this machine: ${variant.name}`);
+    say(`bringing up a cluster on this machine: ${variant.name}`);
     await cluster.start();
     const outcome = wanted.e2e ? await runUpstreamTests(target) : await shortSuite(target, wanted.files);
-    // A part of the tests says nothing about the rest.
+    // Results of a part of the tests say nothing about the rest.
     if (wanted.isKept && wanted.files.length === 0 && outcome.results !== undefined)
       await keepResults(wanted.e2e ? `e2e-${variant.name}` : variant.name, target, outcome.results);
     count(outcome);
@@ -196,7 +194,7 @@ async function onOwnCluster(variant: Variant, wanted: Wanted, folders: Folders):
   else await counted(() => leaveNothing(new Cluster(target)));
 }
 
-// What runs ends, and with it the run, which takes the cluster down on its way out.
+// Ends the running commands, and with them the run, which takes the cluster down.
 let interrupted = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
@@ -211,10 +209,10 @@ interface Outcome {
   readonly code: number;
 }
 
-/** In minutes. A suite that takes this long hangs, and is ended. */
+/** In minutes. A suite that takes this long hangs, and is killed. */
 const HANGS_AFTER = 30;
 
-/** vitest with this suite, its lines passed on as they come. */
+/** Runs vitest with this suite and passes its lines on as they come. */
 async function shortSuite(target: ClusterTarget, files: readonly string[]): Promise<Outcome> {
   const file = join(target.temporary, 'results.json');
   const named = join(target.temporary, 'tests.json');
@@ -250,7 +248,7 @@ function readResults(file: string, named: string): Results {
   return { ...(JSON.parse(readFileSync(file, 'utf8')) as Omit<Results, 'cases'>), cases };
 }
 
-/** A run that ended without a result, or badly without a failed test, counts as one failure. */
+/** A run without results, or with a bad exit code but no failed test, counts as one failure. */
 function count({ results, code }: Outcome): void {
   const { passed = 0, failed = 0, skipped = 0 } = results ?? {};
   total.passed += passed;

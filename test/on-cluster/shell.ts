@@ -1,4 +1,4 @@
-/** Commands as child processes, each said before it runs. */
+/** Runs commands as child processes, and prints each before it runs. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -13,17 +13,18 @@ export interface RunOptions {
   readonly input?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
-  /** In ms; the command is killed then. @default 120,000 */
+  /** In ms; then the command is killed. @default 120,000 */
   readonly timeout?: number;
-  /** Says nothing: for what is asked again and again. */
+  /** Prints nothing: for commands that are repeated often. */
   readonly quiet?: boolean;
   /**
-   * Of a running command: its lines, or those that match, are passed on, or given to a function.
+   * For a running command: passes its lines, or those that match, on to standard output, or to a
+   * function.
    */
   readonly echo?: true | RegExp | ((line: string) => void);
 }
 
-/** A line of the run, with the time of day. */
+/** Prints a line of the run, with the time of day. */
 export function say(line: string): void {
   process.stdout.write(`${new Date().toISOString().slice(11, 19)}  ${line}\n`);
 }
@@ -61,14 +62,14 @@ export async function run(command: readonly string[], options: RunOptions = {}):
   return ended.promise;
 }
 
-/** Runs a command that must succeed, and gives its standard output. @throws CommandError */
+/** Runs a command that must succeed; returns its standard output. @throws CommandError */
 export async function output(command: readonly string[], options: RunOptions = {}): Promise<string> {
   const finished = await run(command, options);
   if (finished.code !== 0) throw new CommandError(`exit code ${finished.code}`, command, finished);
   return finished.stdout;
 }
 
-/** A command that did not do what it must, with what it said. */
+/** A failed command, with its output. */
 class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly finished: Finished;
@@ -79,10 +80,10 @@ class CommandError extends Error {
   }
 }
 
-/** Every command that goes on. */
+/** Every command that is still running. */
 const running = new Set<Running>();
 
-/** Ends all of them. */
+/** Ends all running commands. */
 export async function stopRunning(signal: NodeJS.Signals): Promise<void> {
   await Promise.all(Array.from(running, (each) => each.stop(signal)));
 }
@@ -101,18 +102,18 @@ export function stopWithProcess(): void {
   }
 }
 
-/** A command that goes on until it is ended, and its lines. */
+/** A command that runs until it is ended, and its lines. */
 export class Running {
   readonly lines: string[] = [];
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
   readonly #watchers = new Set<() => void>();
 
-  /** With any `input`, even an empty one, it can be written to. */
+  /** With any `input`, even an empty one, its standard input can be written. */
   constructor(command: readonly string[], { env, cwd, echo, input }: RunOptions = {}) {
     say(`$ ${shown(command)} &`);
     const [file = '', ...args] = command;
-    // Its own process group, so that what it starts ends with it.
+    // In its own process group, so that its children end with it.
     this.#child = spawn(file, args, {
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       detached: true,
@@ -138,7 +139,9 @@ export class Running {
     this.#child.stdin?.write(text);
   }
 
-  /** Resolves with the first line from number `from` on that matches. @throws Error after `timeout` ms */
+  /**
+   * Resolves with the first matching line from number `from` on. @throws Error after `timeout` ms
+   */
   async line(pattern: RegExp, { from = 0, timeout = 60_000 } = {}): Promise<string> {
     const found = () => this.lines.slice(from).find((line) => pattern.test(line));
     const { promise, resolve, reject } = Promise.withResolvers<string>();
@@ -165,8 +168,7 @@ export class Running {
   }
 
   /**
-   * Resolves with the exit code when it ends; null where it was killed, which happens after
-   * `timeout` ms too.
+   * Resolves with the exit code when it ends; null if it was killed, also by the `timeout` in ms.
    */
   async exit(timeout: number): Promise<number | null> {
     const timer = setTimeout(() => void this.stop('SIGKILL'), timeout);
@@ -182,7 +184,7 @@ export class Running {
     clearTimeout(force);
   }
 
-  /** Sends a signal to it and to what it has started; false where it has ended. */
+  /** Sends a signal to the command and its children; false if it has ended. */
   kill(signal: NodeJS.Signals): boolean {
     const { pid, exitCode, signalCode } = this.#child;
     return pid !== undefined && exitCode === null && signalCode === null && process.kill(-pid, signal);
@@ -193,7 +195,7 @@ export class Running {
   }
 }
 
-/** As a person would type it, cut where it is long. */
+/** Returns the command as a user would type it, shortened if it is long. */
 function shown(command: readonly string[]): string {
   const text = command.map((word) => (/^[\w@%+=:,./{}-]+$/.test(word) ? word : `'${word}'`)).join(' ');
   const line = text.replaceAll(/\s+/g, ' ');

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 /** How long anything on a cluster may take, in ms. */
 const PATIENCE = 45_000;
 
-/** Looks again and again until a condition holds; fails with what was seen last. */
+/** Polls until a condition holds; fails with the last state. */
 export async function until(
   description: string,
   condition: () => boolean | Promise<boolean>,
@@ -12,7 +12,7 @@ export async function until(
 ): Promise<void> {
   const deadline = performance.now() + patience;
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${description}; ${state()}`);
+    if (performance.now() > deadline) throw new Error(`timed out waiting until ${description}; ${state()}`);
     await delay(100);
   }
 }

@@ -8,7 +8,7 @@ export default defineConfig({
   test: {
     include: ['test/on-cluster/**/*.test.ts'],
     pool: 'forks',
-    // One cluster, one installation: a file after the other, in the order of their names.
+    // One cluster, one installation: files run one after the other, sorted by name.
     fileParallelism: false,
     sequence: { sequencer: (await import('./by-name.ts')).ByName },
     testTimeout: 180_000,

@@ -1,4 +1,7 @@
-/** Two first packets of one UDP flow that wait in queues at the same time, each translated to a backend of its own: before Linux 6.12 one is lost, unless they are judged before routing. */
+/**
+ * Two first packets of one UDP flow wait in queues at the same time, each translated to a different
+ * backend: before Linux 6.12 the kernel loses one, unless they are judged before routing.
+ */
 import { release } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mayLoseFirstPackets, parseRelease } from '../../src/doctor/kernel-release.ts';
@@ -25,7 +28,7 @@ const OBJECTS = [
   service('node-dns', { app: 'node-dns' }, ['53:153/UDP'], { clusterIP: OF_NODE }),
 ];
 
-/** `client` may ask the two, and nobody else anybody. */
+/** Only `client` may ask, and only the two DNS pods. */
 const POLICIES = `
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -55,7 +58,7 @@ spec:
 const losing = mayLoseFirstPackets(parseRelease(release()) ?? { text: '', major: 0, minor: 0 });
 /** How long an answer that must come may take on an emulated machine, in ms. */
 const PATIENCE = 30_000;
-/** Told this, the agent does not judge before routing. */
+/** With this release, the agent does not judge before routing. */
 const WITHOUT_REMEDY = { kernelRelease: '6.12.0' };
 
 function start(agents: AgentFlags): Promise<World> {
@@ -72,11 +75,12 @@ async function judged(world: World): Promise<number> {
 
 describeAsRoot('Two first packets of one UDP flow', () => {
   describe.skipIf(!losing)(losing ? 'without the remedy' : `without the remedy: Linux ${release()} loses none`, () => {
-    test('of a thousand pairs through a Service with two backends many lose a packet', async () => {
+    test('many of a thousand pairs through a Service with two backends lose a packet', async () => {
       await using world = await start(WITHOUT_REMEDY);
       const { asked, unanswered } = await askInPairs(world.lab.pod('client'), DNS.IPv4, 53, 1000);
       expect(asked).toBe(2000);
-      // One in two chooses another backend; of those as many are lost as are judged before the first is on its way.
+      // Half of the pairs choose different backends; of those the kernel loses as many packets as
+      // are judged before the first one is forwarded.
       expect(unanswered).toBeGreaterThan(50);
     });
   });
@@ -102,19 +106,19 @@ describeAsRoot('Two first packets of one UDP flow', () => {
 
     test.each([
       ['by IPv6', DNS.IPv6, 53],
-      ['at another port than that of DNS', OTHER_PORT, 5353],
-    ])('so are those %s', async (_, address, port) => {
+      ['at a port other than that of DNS', OTHER_PORT, 5353],
+    ])('so are pairs %s', async (_, address, port) => {
       const outcome = await askInPairs(world.lab.pod('client'), address, port, 100, PATIENCE);
       expect(outcome).toEqual({ asked: 200, unanswered: 0 });
     });
 
-    test.each(Object.entries(DNS))('who may not ask gets no answer: %s', async (_, address) => {
-      // Where the first of a pair is answered with an error, its socket does not send the second.
+    test.each(Object.entries(DNS))('a pod that may not ask gets no answer: %s', async (_, address) => {
+      // If the first of a pair is answered with an error, its socket does not send the second.
       const { unanswered } = await askInPairs(world.lab.pod('guest'), address, 53, 25);
       expect(unanswered).toBe(50);
     });
 
-    test('what a Service translates to the node of the pod itself is not judged', async () => {
+    test('what a Service translates to the pod’s own node is not judged', async () => {
       const before = await judged(world);
       const outcome = await askInPairs(world.lab.pod('client'), OF_NODE, 53, 25, PATIENCE);
       expect(outcome).toEqual({ asked: 50, unanswered: 0 });
@@ -122,10 +126,11 @@ describeAsRoot('Two first packets of one UDP flow', () => {
     });
 
     if (deny === 'reject') {
-      test('who may not ask is told so at once', async () => {
+      test('a pod that may not ask gets an error at once', async () => {
         const results = await world.lab.probe({ from: 'default/guest', to: 'service/default/dns' });
         const answers = results.map(({ address, detail }) => `${address.includes(':') ? 'IPv6' : 'IPv4'} ${detail}`);
-        // ICMP type 3 code 13 and ICMPv6 type 1 code 1, as the kernel tells them to a socket (icmp_err_convert, icmpv6_err_convert).
+        // ICMP type 3 code 13 and ICMPv6 type 1 code 1, as the kernel reports them to a socket
+        // (icmp_err_convert, icmpv6_err_convert).
         expect([...new Set(answers)].sort()).toEqual(['IPv4 EHOSTUNREACH', 'IPv6 EACCES']);
       });
     }

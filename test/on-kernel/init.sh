@@ -1,12 +1,13 @@
 #!/bin/busybox sh
-# The first process of the machine: the host's files under a layer in memory, then guest.sh. Nothing is written to the host.
+# The first process of the machine: puts a layer in memory over the host's files and runs guest.sh.
+# Nothing is written to the host.
 set -e
 b=/bin/busybox
 $b mkdir -p /proc /sys /dev /host /memory /root
 $b mount -t proc proc /proc
 $b mount -t sysfs sysfs /sys
 $b mount -t devtmpfs dev /dev
-# Their names begin with the order in which they need each other.
+# The modules' names begin with their loading order.
 for module in /modules/*; do $b insmod "$module"; done
 $b mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=512000,cache=loose host /host
 $b mount -t tmpfs memory /memory

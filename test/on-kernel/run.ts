@@ -1,4 +1,4 @@
-/** `npm run test:kernel -- [FILE …]`: podfence on Debian's own kernel. See HELP. */
+/** `npm run test:kernel -- [FILE …]`: tests podfence on Debian's own kernel. See HELP. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -9,8 +9,8 @@ import { CACHE, makeInitramfs, obstacle, type StockKernel, stockKernel } from '.
 
 const HELP = `usage: npm run test:kernel -- [FILE …]
 
-Boots the kernel of Debian's package linux-image-amd64 in an emulated machine (QEMU), the files of this one read-only under a
-layer in memory, and runs there what needs nftables' queue, which nodes have. The machine has no network and leaves nothing.
+Boots the kernel of Debian's package linux-image-amd64 in an emulated machine (QEMU), with this machine's files read-only under a
+layer in memory, and runs the tests there that need nftables' queue. The machine has no network and leaves nothing behind.
 FILE names tests by a part of their path; without one all run. The kernel is kept in .cache/test-kernel.
 `;
 
@@ -27,7 +27,10 @@ interface Counts {
 
 const COMPILED = join(CACHE, 'compiled');
 
-/** Loads here what the tests load there, so that Node's compile cache has it: the machine takes minutes to compile it. Tests that need the queue need not pass here. */
+/**
+ * Loads what the tests load in the machine, to fill Node's compile cache: the machine would take
+ * minutes to compile it. Tests that need the queue may fail here.
+ */
 async function compileAhead(): Promise<void> {
   const env = { ...process.env, NODE_COMPILE_CACHE: COMPILED };
   const vitest = [
@@ -41,7 +44,7 @@ async function compileAhead(): Promise<void> {
   for (const args of [vitest, lab]) await run([process.execPath, ...args], { cwd: PROJECT, env });
 }
 
-/** Boots, passes the machine's lines on, and gives back what the tests came to. */
+/** Boots the machine, passes its lines on, and returns the tests' counts. */
 async function runInMachine(kernel: StockKernel, files: readonly string[]): Promise<Counts> {
   const temporary = mkdtempSync(join(tmpdir(), 'podfence-kernel-'));
   try {
@@ -66,7 +69,7 @@ async function runInMachine(kernel: StockKernel, files: readonly string[]): Prom
       },
     });
     await machine.exit(HANGS_AFTER * 60_000);
-    if (code === undefined) console.log('the machine went off before the tests had ended');
+    if (code === undefined) console.log('the machine powered off before the tests had ended');
     const unexplained = counts.failed === 0 && (code !== 0 || counts.passed === 0);
     return unexplained ? { ...counts, failed: 1 } : counts;
   } finally {
@@ -74,7 +77,10 @@ async function runInMachine(kernel: StockKernel, files: readonly string[]): Prom
   }
 }
 
-/** Without KVM, which not every machine has: then all see the same. One processor, for QEMU's emulation of several is less sure than it is quick. */
+/**
+ * Without KVM, which not every machine has, so that runs are the same everywhere. With one
+ * processor, because QEMU's emulation of several is less reliable.
+ */
 function qemu(image: string, initramfs: string): string[] {
   return [
     ...['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'Nehalem', '-smp', '1', '-m', '3072'],
@@ -108,7 +114,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     kernel = await stockKernel();
   } catch (error) {
-    return skipped(`the kernel cannot be had: ${error instanceof Error ? error.message : error}`);
+    return skipped(`the kernel is not available: ${error instanceof Error ? error.message : error}`);
   }
   const counts = await runInMachine(kernel, args);
   say(`the run took ${(performance.now() / 1000).toFixed(0)} s`);

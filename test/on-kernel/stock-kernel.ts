@@ -1,33 +1,36 @@
-/** Debian's own kernel, unpacked beside the checkout, and the small file system that it starts from. */
+/** Debian's own kernel, unpacked in the checkout's cache, and the initramfs that it boots from. */
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { inPath, PROJECT } from '../on-cluster/cluster.ts';
 import { output } from '../on-cluster/shell.ts';
 
-/** What is kept from run to run. */
+/** Kept from run to run. */
 export const CACHE = join(PROJECT, '.cache', 'test-kernel');
 const META_PACKAGE = 'linux-image-amd64';
-/** What the machine needs to reach the host's files; everything else it loads from there. */
+/** The modules that the machine needs to reach the host's files; it loads all others from there. */
 const EARLY_MODULES = ['virtio_pci', '9pnet_virtio', '9p', 'overlay'];
 
 export interface StockKernel {
-  /** `6.1.0-57-amd64`. */
+  /** For example `6.1.0-57-amd64`. */
   readonly release: string;
   readonly image: string;
-  /** A folder as /lib/modules. */
+  /** A folder like /lib/modules. */
   readonly modules: string;
 }
 
-/** Why this machine cannot; undefined where it can. */
+/** Returns why this machine cannot run it; undefined if it can. */
 export function obstacle(): string | undefined {
-  if (process.platform !== 'linux' || process.arch !== 'x64') return 'it takes Linux on x86-64';
+  if (process.platform !== 'linux' || process.arch !== 'x64') return 'it needs Linux on x86-64';
   const missing = ['qemu-system-x86_64', 'busybox', 'modprobe', 'depmod', 'apt-get', 'dpkg-deb'].filter(
     (command) => inPath(command) === undefined,
   );
   return missing.length === 0 ? undefined : `missing: ${missing.join(', ')}`;
 }
 
-/** Fetches the kernel that Debian's package names today, unless it is there. Throws CommandError where apt has none. */
+/**
+ * Fetches the kernel that Debian's package names today, unless it is there. Throws CommandError if
+ * apt has none.
+ */
 export async function stockKernel(): Promise<StockKernel> {
   const depends = await output(['apt-cache', 'depends', META_PACKAGE], { quiet: true });
   const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
@@ -55,9 +58,10 @@ function releaseIn(folder: string): string {
 }
 
 /**
- * The initramfs: busybox, the modules that reach the host's files, init.sh, guest.sh and the job.
- * @param folder empty, for the file and what it is made of
- * @param job what guest.sh is told: shell variables
+ * Makes the initramfs: busybox, the modules that reach the host's files, init.sh, guest.sh and the
+ * job.
+ * @param folder an empty folder for the file and its parts
+ * @param job shell variables for guest.sh
  */
 export async function makeInitramfs(
   { release, modules }: StockKernel,

@@ -3,7 +3,10 @@ import { defineConfig } from 'vitest/config';
 
 const ROOT = resolve(import.meta.dirname, '..', '..');
 
-/** What runs on a stock kernel: what is about it, and of the other tests those that need nftables' queue. An emulated machine is some thirty times slower than its host. */
+/**
+ * The tests that run on a stock kernel: those about it, and others that need nftables' queue. An
+ * emulated machine is about thirty times slower than its host.
+ */
 export default defineConfig({
   root: ROOT,
   test: {
@@ -14,7 +17,7 @@ export default defineConfig({
       'test/dataplane/steering/probe.test.ts',
       'test/netlink/nftables-notices.test.ts',
     ],
-    // One process for all files: to load the modules takes a minute.
+    // One process for all files, because loading the modules takes a minute.
     pool: 'forks',
     isolate: false,
     fileParallelism: false,

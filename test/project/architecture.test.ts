@@ -5,7 +5,7 @@ import { findForbiddenImports, findImportCycles, findImports, type Room, type So
 
 const SRC = join(import.meta.dirname, '../../src');
 
-/** The rooms from the top to the bottom. A row may be given `EVERYTHING_BELOW`: all rooms of later rows. */
+/** The rooms from top to bottom. `EVERYTHING_BELOW` in a row stands for all rooms of later rows. */
 const EVERYTHING_BELOW = 'everything below';
 const SYS = 'sys';
 const NETLINK = 'netlink';
@@ -14,7 +14,7 @@ const RULE_TABLE = 'policy/rule-table.ts';
 const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] | typeof EVERYTHING_BELOW })[] = [
   { path: 'bin.ts', mayImport: EVERYTHING_BELOW, packages: [] },
   { path: 'cli.ts', mayImport: EVERYTHING_BELOW },
-  // The npm library: nothing that needs Linux, or anything native.
+  // The npm library: without anything that needs Linux, or is native.
   {
     path: 'index.ts',
     mayImport: ['node-required.ts', 'manifests', 'matrix', 'explain', 'lint', 'cluster'],
@@ -42,32 +42,32 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: 'replay', mayImport: ['frames', 'filter', 'conntrack', 'packet', RULE_TABLE] },
   { path: 'agent', mayImport: EVERYTHING_BELOW },
   { path: 'canary', mayImport: ['kube', 'cluster'] },
-  // What doctor's checks want to know of this machine.
+  // Facts about this machine for doctor's checks.
   { path: 'machine', mayImport: ['dataplane/ctnetlink', 'dataplane/steering', NETLINK, 'doctor', SYS] },
   { path: 'kube', mayImport: ['agent-state', 'cluster'] },
   { path: 'manifests', mayImport: ['cluster'] },
-  // Copies of packets are taken by libpcap, and judged as those of a queue are.
+  // libpcap takes copies of packets, and they are judged like those of a queue.
   {
     path: 'dataplane/nflog',
     mayImport: ['capture', 'frames', 'judging', 'agent-state', 'filter', 'conntrack', 'packet', SYS],
   },
   { path: 'dataplane/nfqueue', mayImport: [NETLINK, 'judging', 'agent-state', 'filter', 'conntrack', SYS] },
   { path: 'dataplane/ctnetlink', mayImport: ['packet', NETLINK, SYS] },
-  // The kernel tells of changes of its rules by netlink.
+  // The kernel reports changes of its rules by netlink.
   { path: 'dataplane/steering', mayImport: [NETLINK, SYS] },
   { path: 'wire', mayImport: ['capture', 'frames', 'judging', 'filter', 'packet', SYS] },
   { path: 'capture', mayImport: [NETLINK, 'frames', 'packet', SYS] },
   { path: NETLINK, mayImport: [SYS] },
   { path: 'frames', mayImport: ['filter', 'conntrack', 'packet'], packages: [] },
-  // Threads that judge, whoever hands them packets.
+  // Threads that judge packets, from any source.
   { path: 'judging', mayImport: ['flows', 'filter', 'conntrack', 'packet', RULE_TABLE, SYS] },
   { path: 'telemetry', mayImport: ['flows', 'agent-state', 'explain', 'filter', 'doctor', 'cluster'] },
   { path: 'flows', mayImport: ['explain', 'filter', 'policy', 'packet', 'cluster', SYS] },
-  // What can be read of a running agent: types alone.
+  // What can be read of a running agent: only types.
   { path: 'agent-state', mayImport: ['filter', 'conntrack', 'cluster'], packages: [] },
   { path: 'matrix', mayImport: ['explain', 'cluster'], packages: [] },
   { path: 'explain', mayImport: ['filter', 'policy', 'conntrack', 'packet', 'cluster'], packages: [] },
-  // The hot path knows the compiled table, not the compiler.
+  // The hot path uses the compiled table, not the compiler.
   { path: 'filter', mayImport: ['packet', 'conntrack', RULE_TABLE], packages: [] },
   { path: 'lint', mayImport: ['policy', 'cluster'], packages: [] },
   // Facts in, findings out.
@@ -76,7 +76,7 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: 'conntrack', mayImport: ['packet'], packages: [] },
   { path: 'packet', mayImport: [], packages: [] },
   { path: 'cluster', mayImport: [], packages: ['ipaddr.js'] },
-  // It runs on any Node, before everything else.
+  // Runs on any Node, before everything else.
   { path: 'node-required.ts', mayImport: [], packages: [] },
   // System calls through koffi.
   { path: SYS, mayImport: [] },
@@ -109,7 +109,7 @@ describe('the sources', () => {
     expect(upwards).toEqual([]);
   });
 
-  it('import nothing in a circle', () => {
+  it('have no import cycles', () => {
     expect(findImportCycles(readSources())).toEqual([]);
   });
 });
@@ -129,14 +129,14 @@ describe('the check of imports', () => {
     expect(findImports(`// first line\n${source}`)).toEqual([{ specifier: './a.ts', line: 2, byUrl: false }]);
   });
 
-  it('sees a file that is used by its address', () => {
+  it('sees a file that is referred to by its URL', () => {
     const worker = `const worker = new Worker(\n  new URL(\`./worker\${extname(import.meta.filename)}\`, import.meta.url),\n);`;
     expect(findImports(worker)).toEqual([{ specifier: './worker', line: 2, byUrl: true }]);
     expect(forbidden({ 'agent/agent.ts': worker.replace('./worker', '../lab/worker') })[0]).toContain('agent -> lab');
     expect(forbidden({ 'lab/lab.ts': `new URL('../../package.json', import.meta.url);` })).toEqual([]);
   });
 
-  it('complains about an address that does not hold for the built package', () => {
+  it('reports a URL that is wrong in the built package', () => {
     expect(forbidden({ 'lab/lab.ts': `new URL('./worker.ts', import.meta.url);` })).toEqual([
       `src/lab/lab.ts:1: lab/worker.ts is lab/worker.js when built; end the address with \${extname(import.meta.filename)}`,
     ]);
@@ -182,12 +182,12 @@ describe('the check of imports', () => {
     expect(forbidden({ 'manifests/load.ts': source })).toEqual([]);
   });
 
-  it('complains about a file that is in no room, and about imports from outside of src', () => {
+  it('reports a file that is in no room, and imports from outside of src', () => {
     expect(forbidden({ 'utils/text.ts': '' })[0]).toContain('src/utils/text.ts: in no room');
     expect(forbidden({ 'lab/lab.ts': `import '../../test/fixture.ts';` })[0]).toContain('outside of src');
   });
 
-  it('finds a circle of files, also by types only, but not by the address of a worker', () => {
+  it('finds a cycle of files, even by types only, but not by the URL of a worker', () => {
     const cycles = (files: Record<string, string>) => findImportCycles(new Map(Object.entries(files)));
     const circle = {
       'a/a.ts': `import './b.ts';`,

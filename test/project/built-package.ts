@@ -1,4 +1,4 @@
-/** The package as npm installs it, in a project of its own. */
+/** The package as npm installs it, in a separate project. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,15 +9,15 @@ const ROOT = join(import.meta.dirname, '../..');
 const MODULES = join(ROOT, 'node_modules');
 /** What npm packs besides dist/. */
 const SHIPPED = ['package.json', 'README.md', 'LICENSE', 'examples'];
-/** The packages of the checkout that the project has as well. */
+/** Packages of the checkout that the project has, too. */
 const LENT = ['vitest', '@types'];
 
 export class ProjectWithPodfence implements Disposable {
   readonly folder: string;
-  /** Where podfence is installed. */
+  /** The folder in which podfence is installed. */
   readonly installed: string;
 
-  /** @param folder of the project; it is removed in the end */
+  /** @param folder folder of the project; it is removed at the end */
   private constructor(folder: string) {
     this.folder = folder;
     this.installed = join(folder, 'node_modules/podfence');
@@ -37,19 +37,19 @@ export class ProjectWithPodfence implements Disposable {
   }
 
   /**
-   * Runs a file of a package of the checkout in the project; gives what it prints. Throws where it
+   * Runs a file of one of the checkout's packages in the project; returns its output. Throws if it
    * fails.
    */
   run(command: string, ...args: readonly string[]): string {
     return this.node(join(MODULES, command), ...args);
   }
 
-  /** Runs Node in the project; gives what it prints. Throws where it fails. */
+  /** Runs Node in the project; returns its output. Throws if it fails. */
   node(...args: readonly string[]): string {
     return execFileSync(process.execPath, args, { cwd: this.folder, encoding: 'utf8', env: this.environment() });
   }
 
-  /** Paths of the files that `npm pack` would ship. */
+  /** Returns the paths of the files that `npm pack` would ship. */
   packedFiles(): readonly string[] {
     const args = ['pack', '--dry-run', '--json', '--ignore-scripts'];
     const output = execFileSync('npm', args, { cwd: this.installed, encoding: 'utf8', env: this.environment() });
@@ -57,7 +57,7 @@ export class ProjectWithPodfence implements Disposable {
     return pack?.files.map(({ path }) => path) ?? [];
   }
 
-  /** Commands run under the Node that runs the tests. */
+  /** Commands run under the same Node as the tests. */
   environment(): NodeJS.ProcessEnv {
     return { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH ?? ''}` };
   }

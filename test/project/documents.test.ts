@@ -1,4 +1,6 @@
-/** The documents hang together, and name what there is: commands, settings, metrics, rules. */
+/**
+ * The documents' links work, and they name exactly what exists: commands, settings, metrics, rules.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
@@ -15,7 +17,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const FILES = markdownFiles(ROOT);
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 
-/** What is wrong with a link from a document, if anything. */
+/** Returns what is wrong with a link of a document, if anything. */
 function brokenLink(from: string, target: string): string | undefined {
   if (/^[a-z]+:/.test(target)) return undefined;
   const [path = '', anchor] = target.split('#');
@@ -25,7 +27,7 @@ function brokenLink(from: string, target: string): string | undefined {
   return anchorsOf(read(file)).has(anchor) ? undefined : `${target}: ${file} has no heading for it`;
 }
 
-/** The page and the anchor of an address of the documentation. */
+/** Expects that the page and the anchor of a documentation address exist. */
 function mustExist(address: string): void {
   const path = address.replace(documentationAddress(''), '');
   expect(path).not.toBe(address);
@@ -33,7 +35,7 @@ function mustExist(address: string): void {
 }
 
 describe('links', () => {
-  it('are found where they are, and anchors as GitHub has them', () => {
+  it('are found outside code, and anchors are those of GitHub', () => {
     const text =
       '# A `b`: c, d\n\n[x](y.md#z) `[no](link)`\n\n    [no](link)\n\n```\n# no [no](link)\n```\n## A b c d\n';
     expect(linksOf(text)).toEqual(['y.md#z']);
@@ -59,7 +61,7 @@ test('every page of docs/ is in its index', () => {
 });
 
 describe('--help', async () => {
-  /** What a help lists under "Commands:". */
+  /** Returns the names under "Commands:" in a help text. */
   async function listed(...command: readonly string[]): Promise<readonly string[]> {
     const { stdout } = await podfence([...command, '--help']);
     const list = stdout.slice(stdout.indexOf('Commands:'));
@@ -86,7 +88,7 @@ test('every lint rule has a section, which its helpUri in a SARIF log names', ()
   for (const { helpUri } of rules) mustExist(helpUri);
 });
 
-test('docs/settings.md has every setting of the agent, and none that there is not', () => {
+test('docs/settings.md has every setting of the agent, and no others', () => {
   const rows = [...read('docs/settings.md').matchAll(/^\| (`--.*?) \|/gm)].map(([, cell = '']) => cell);
   const listed = rows.flatMap((cell) => cell.split(', '));
   const settings = [configOption(), ...agentOptions('host')].map(({ long }) => `\`${long}\``);
@@ -98,7 +100,7 @@ test('docs/flows.md has every reason', () => {
   expect(REASONS.filter((reason) => !page.includes(`| \`${reason}\` |`))).toEqual([]);
 });
 
-test('docs/metrics.md has every metric, and none that there is not', async () => {
+test('docs/metrics.md has every metric, and no others', async () => {
   const agent = new TestAgent();
   agent.policyFlows = () => [];
   const text = await new Metrics(agent).render();

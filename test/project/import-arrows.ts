@@ -1,4 +1,4 @@
-/** Finds imports in TypeScript sources, and those that go against the direction in which the rooms may import. */
+/** Finds imports in TypeScript sources, and those that the rooms do not allow. */
 import { isBuiltin } from 'node:module';
 import { posix } from 'node:path';
 import { parseAst } from 'vitest/node';
@@ -8,14 +8,14 @@ export interface Import {
   readonly specifier: string;
   readonly line: number;
   /**
-   * The address of a file, `new URL(..., import.meta.url)`: it is used, but not loaded with this one. Of a template the specifier is
-   * what stands before the first placeholder.
+   * Whether it is the URL of a file, `new URL(..., import.meta.url)`: the file is used, but not
+   * loaded with this one. The specifier of a template is the part before the first placeholder.
    */
   readonly byUrl: boolean;
 }
 
 export interface Room {
-  /** Path below src, without a slash at the end; a file of its own for `cli.ts`. */
+  /** Path below src, without a trailing slash; for `cli.ts` the file itself. */
   readonly path: string;
   /** Rooms, or single files of rooms, that it may import. */
   readonly mayImport: readonly string[];
@@ -23,7 +23,7 @@ export interface Room {
   readonly packages?: readonly string[];
 }
 
-/** Source text by path below src: `packet/packet.ts`. */
+/** Source texts by path below src, for example `packet/packet.ts`. */
 export type Sources = ReadonlyMap<string, string>;
 
 interface AstNode {
@@ -32,7 +32,10 @@ interface AstNode {
   readonly [field: string]: unknown;
 }
 
-/** Every import of a source: static, type-only, re-exports, dynamic, `import('...')` types and addresses of files beside it. */
+/**
+ * Finds every import of a source: static, type-only, re-exports, dynamic, `import('...')` types and
+ * URLs of neighbouring files.
+ */
 export function findImports(source: string): Import[] {
   const imports: Import[] = [];
   visit(parseAst(source, { lang: 'ts' }), (node) => {
@@ -57,7 +60,7 @@ function addressOfFile(node: AstNode): string | undefined {
   return text?.startsWith('.') ? text : undefined;
 }
 
-/** The text of a string literal, or the start of a template. */
+/** Returns the text of a string literal, or the start of a template. */
 function textOf(node: unknown): string | undefined {
   if (!isNode(node)) return undefined;
   if (node.type === 'Literal' && typeof node.value === 'string') return node.value;
@@ -83,7 +86,10 @@ function lineAt(source: string, offset: number): number {
   return source.slice(0, offset).split('\n').length;
 }
 
-/** One message an import that the rooms do not allow: file, line, arrow, and what is allowed. */
+/**
+ * Returns a message for each import that the rooms do not allow: file, line, arrow, and what is
+ * allowed.
+ */
 export function findForbiddenImports(sources: Sources, rooms: readonly Room[]): string[] {
   return [...sources].flatMap(([file, source]) => {
     const room = roomOf(file, rooms);
@@ -111,7 +117,7 @@ function complainAboutFile(room: Room, target: string, rooms: readonly Room[]): 
   return `${room.path} -> ${targetRoom?.path ?? target} (${target}); ${room.path} may import ${allowed}`;
 }
 
-/** Files beside src may be read. Those of src have other names in the built package. */
+/** Files outside src may be read. Files of src have other names in the built package. */
 function complainAboutAddress(room: Room, target: string, rooms: readonly Room[]): string | undefined {
   if (target.startsWith('../')) return undefined;
   if (!target.endsWith('.ts')) return complainAboutFile(room, target, rooms);
@@ -124,14 +130,14 @@ function complainAboutPackage(room: Room, specifier: string): string | undefined
   return `${room.path} -> ${isBuiltin(specifier) ? 'Node module' : 'package'} ${specifier}; ${room.path} may import ${allowed}`;
 }
 
-/** `dataplane/nflog` before a `dataplane` that holds it. */
+/** The longest matching path wins: `dataplane/nflog` before `dataplane`. */
 function roomOf(file: string, rooms: readonly Room[]): Room | undefined {
   return rooms
     .filter(({ path }) => file === path || file.startsWith(`${path}/`))
     .sort((a, b) => b.path.length - a.path.length)[0];
 }
 
-/** Circles of files that import one another, each as `a.ts -> b.ts -> a.ts`; type-only imports count. */
+/** Finds import cycles, each as `a.ts -> b.ts -> a.ts`; type-only imports count. */
 export function findImportCycles(sources: Sources): string[] {
   const cycles: string[] = [];
   const finished = new Set<string>();

@@ -1,5 +1,5 @@
 /**
- * The library as a project that depends on it sees it: built, installed by its name, imported,
+ * The library as a project that depends on it sees it: built, installed by name, imported,
  * type-checked.
  */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { ProjectWithPodfence } from './built-package.ts';
 const ROOT = join(import.meta.dirname, '../..');
 const EXAMPLE = join(ROOT, 'examples/ci/policies.test.ts');
 
-/** Tells what is imported, on what pretends to be macOS. */
+/** Prints what an import of the library loads, on a pretended macOS. */
 const IMPORT = `
 import { isBuiltin, registerHooks } from 'node:module';
 Object.defineProperty(process, 'platform', { value: 'darwin' });
@@ -38,7 +38,7 @@ interface Imported {
   readonly left: number;
 }
 
-/** Of a file below dist/ the room, the folder that it is in. */
+/** Returns the room of a file below dist/: the folder that it is in. */
 function roomOf(url: string): string {
   return /\/podfence\/dist\/([^/]+)/.exec(url)?.[1] ?? url;
 }
@@ -54,12 +54,12 @@ describe('the library', () => {
 
   const write = (file: string, text: string) => writeFileSync(join(project.folder, file), text);
   const importIt = () => JSON.parse(project.node('--input-type=module', '-e', IMPORT)) as Imported;
-  /** Checks a file with TypeScript as a strict project does; gives what it prints. */
+  /** Checks a file with TypeScript as in a strict project; returns its output. */
   const check = (file: string, ...more: readonly string[]) => {
     const options = ['--strict', '--noEmit', '--module', 'nodenext', '--target', 'esnext', '--types', 'node'];
     return project.run('typescript/bin/tsc', ...options, ...more, file);
   };
-  /** What TypeScript has against a file; '' for nothing. */
+  /** Returns TypeScript's errors about a file; '' if there are none. */
   const complaints = (file: string) => {
     try {
       check(file);
@@ -69,7 +69,7 @@ describe('the library', () => {
     }
   };
 
-  test('offers what is documented, does nothing at import, and needs nothing native', () => {
+  test('exports what is documented, does nothing at import, and needs nothing native', () => {
     const { names, members, packages, left } = importIt();
     expect(names).toEqual([
       'CompiledCluster',
@@ -107,7 +107,7 @@ describe('the library', () => {
     expect(ofPackages.filter((url) => heavy.test(url))).toEqual([]);
   });
 
-  test('runs the documented example, which is true of the shop', () => {
+  test('runs the documented example, which holds for the shop', () => {
     const example = readFileSync(EXAMPLE, 'utf8').trimEnd();
     expect(readFileSync(join(ROOT, 'docs/ci.md'), 'utf8')).toContain(example);
     expect(example.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(15);
@@ -130,7 +130,7 @@ describe('the library', () => {
     expect(lines.filter((line) => !found.includes(line))).toEqual([]);
   });
 
-  test('ships the declarations that TypeScript reads for it, and no other', () => {
+  test('ships the declarations that TypeScript reads for it, and no others', () => {
     const read = check('policies.test.ts', '--listFiles').split('\n');
     const dist = join(project.installed, 'dist/');
     const reached = read.filter((file) => file.startsWith(dist)).map((file) => `dist/${file.slice(dist.length)}`);
@@ -144,7 +144,7 @@ describe('the library', () => {
     ]);
   });
 
-  test('loads manifests of one path or several, and refuses what is no path', () => {
+  test('loads manifests of one path or several, and refuses what is not a path', () => {
     const outcomes = (paths: readonly string[]) => {
       const script = `import { loadManifests } from 'podfence';
         const outcome = (...args) => loadManifests(...args).then(

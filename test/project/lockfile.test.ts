@@ -22,7 +22,7 @@ const manifest = readJson('package.json') as {
 const installed = Object.entries(lockfile.packages).filter(([path]) => path !== '');
 
 describe('package-lock.json', () => {
-  it('holds no download address, so that it works with every registry', () => {
+  it('contains no download address, so that it works with every registry', () => {
     expect(installed.filter(([, { resolved }]) => resolved !== undefined)).toEqual([]);
     expect(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')).not.toMatch(/https?:\/\/[^"]*\.tgz/);
   });
@@ -31,7 +31,7 @@ describe('package-lock.json', () => {
     expect([lockfile.name, lockfile.version]).toEqual([manifest.name, manifest.version]);
   });
 
-  it('has a checksum for every package but the builds for other platforms', () => {
+  it('has a checksum for every package except builds for other platforms', () => {
     const unchecked = installed.filter(([, { integrity, optional }]) => integrity === undefined && optional !== true);
     expect(unchecked).toEqual([]);
   });
@@ -53,7 +53,7 @@ describe('package.json', () => {
     expect(manifest.engines).toEqual({ node: '>=24' });
   });
 
-  it('names the licence of which LICENSE is the text', () => {
+  it('names the licence whose text is LICENSE', () => {
     expect(manifest.license).toBe('Apache-2.0');
     expect(readFileSync(join(ROOT, 'LICENSE'), 'utf8')).toMatch(/^\s*Apache License\s+Version 2\.0, January 2004/);
   });
@@ -79,7 +79,7 @@ describe('completing a lockfile', () => {
     expect(packages['node_modules/tool-darwin-arm64']).toMatchObject({ os: ['darwin'], cpu: ['arm64'] });
   });
 
-  it('leaves what is there as it is', () => {
+  it('leaves existing entries as they are', () => {
     const known = { version: '1.0.0', integrity: 'sha512-known' };
     const { packages } = completeLockfile({
       packages: { 'node_modules/tool': tool, 'node_modules/tool-darwin-arm64': known },
@@ -87,7 +87,7 @@ describe('completing a lockfile', () => {
     expect(packages['node_modules/tool-darwin-arm64']).toBe(known);
   });
 
-  it('refuses a package whose platform it cannot tell', () => {
+  it('refuses a package whose platform is unclear', () => {
     const packages = { 'node_modules/tool': { optionalDependencies: { fsevents: '2.3.3' } } };
     expect(() => completeLockfile({ packages })).toThrow('fsevents@2.3.3');
   });

@@ -1,20 +1,20 @@
-/** Links and anchors of Markdown documents, as GitHub makes them. */
+/** Links and anchors of Markdown documents, as on GitHub. */
 import { globSync } from 'node:fs';
 
-/** Those of the checkout, without what is installed or generated beside it. */
+/** Returns the Markdown files of the checkout, without what is installed or generated in it. */
 export function markdownFiles(root: string): readonly string[] {
   const isForeign = (name: string) => ['node_modules', 'dist', '.cache', '.git'].includes(name);
   return globSync('**/*.md', { cwd: root, exclude: isForeign }).sort();
 }
 
-/** The targets of links and pictures outside code. */
+/** Returns the targets of links and pictures outside code. */
 export function linksOf(markdown: string): readonly string[] {
   return [...prose(markdown).matchAll(/\]\(([^()\s]+)\)/g)].map(([, target = '']) => target);
 }
 
 /**
- * The anchors of headings: lower case, without punctuation, spaces as hyphens; of equal ones the
- * second has -1 behind it.
+ * Returns the anchors of headings: lower case, without punctuation, with hyphens for spaces. The
+ * second of two equal ones ends with -1.
  */
 export function anchorsOf(markdown: string): ReadonlySet<string> {
   const anchors = new Set<string>();
@@ -32,7 +32,7 @@ export function anchorsOf(markdown: string): ReadonlySet<string> {
   return anchors;
 }
 
-/** Without code: neither fenced, nor indented, nor within a line. */
+/** Removes code: fenced, indented, and within a line. */
 function prose(markdown: string): string {
   return withoutFences(markdown)
     .replaceAll(/^ {4}.*$/gm, '')

@@ -1,5 +1,6 @@
 /**
- * Every entry of the package, under a Node that is too old: one sentence, and nothing else happens.
+ * Every entry of the package under a Node that is too old: it prints one sentence, and does nothing
+ * else.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,14 +21,17 @@ interface OldNode {
   readonly flags: readonly string[];
 }
 
-/** The Node that runs the tests, under another version: what is new in it is there all the same. */
+/**
+ * The Node that runs the tests, pretending to be another version. Its newer features are still
+ * there.
+ */
 function pretending(version: string): OldNode {
   const script = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } });`;
   const flags = ['--import', `data:text/javascript,${encodeURIComponent(script)}`];
   return { name: `a Node that says it is ${version}`, binary: process.execPath, version, flags };
 }
 
-/** A Node of the machine that is too old for podfence. Set-up runs on 18 and newer. */
+/** Returns a Node of the machine that is too old for podfence. Set-up runs on 18 and newer. */
 function oldNodeOfMachine(): OldNode | undefined {
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/usr/local/bin'];
   for (const binary of folders.map((folder) => join(folder, 'node')).filter(existsSync)) {
@@ -42,7 +46,7 @@ function oldNodeOfMachine(): OldNode | undefined {
 const real = oldNodeOfMachine();
 const refusal = (version: string) => `podfence needs Node ${OLDEST} or newer, and this is Node ${version}.\n`;
 
-/** Nothing of the npm and the vitest that run these tests. */
+/** Without the variables of the npm and the vitest that run these tests. */
 function environment(): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(
     ([name]) => !/^(npm_|INIT_CWD|VITEST|PODFENCE|NODE_OPTIONS|NODE_COMPILE_CACHE)/.test(name),
@@ -56,7 +60,7 @@ function run({ binary, flags }: OldNode, cwd: string, ...args: readonly string[]
   return { status, stdout, stderr };
 }
 
-/** A Service whose policy has a mistake that `lint --fix` corrects. */
+/** A policy with a mistake that `lint --fix` corrects. */
 const MISTAKE = `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: { name: web }
@@ -86,7 +90,7 @@ describe('the built package', () => {
     }
   };
 
-  it('has a command line of which every subcommand refuses', () => {
+  it('has a command line whose every subcommand refuses', () => {
     expect(subcommands().length).toBeGreaterThan(12);
     refuses(pretending('23.11.1'));
   });
@@ -128,7 +132,7 @@ describe('the built package', () => {
     expect(importOf(pretending(`${OLDEST}.0.0`)).stdout).toBe('loaded\n');
   });
 
-  it('fails where its command line waits for what never comes', () => {
+  it('fails if its command line waits forever', () => {
     const folder = mkdtempSync(join(tmpdir(), 'podfence-bin-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     for (const file of ['bin.js', 'node-required.js']) cpSync(entry(join('dist', file)), join(folder, file));
@@ -143,7 +147,7 @@ describe('the built package', () => {
     expect(outcome('throw new Error();')).toBe(1);
   });
 
-  it('has no entries but these', () => {
+  it('has only these entries', () => {
     expect(PACKAGE.bin).toEqual({ podfence: 'dist/bin.js' });
     expect(PACKAGE.exports).toEqual({
       '.': { types: './dist/index.d.ts', default: './dist/index.js' },
@@ -185,7 +189,7 @@ describe('a script of package.json', () => {
   });
 
   it.each([['setup/start.mjs', 'podfence'], ['setup/complete-lockfile.mjs']])(
-    'says what set-up itself needs, where Node is older: %s',
+    'says what set-up itself needs if Node is older: %s',
     (...args) => {
       expect(run(pretending('16.20.2'), checkout(), ...args)).toEqual({
         status: 1,

@@ -1,4 +1,4 @@
-/** What becomes of what a test has started, in a run of its own. */
+/** What happens to everything that a test has started, shown in a separate test run. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
 
-/** The names of the tests that passed and failed. */
+/** Runs tests; returns the names of those that passed and failed. */
 function runTests(body: string): { readonly passed: readonly string[]; readonly failed: readonly string[] } {
   const folder = mkdtempSync(join(ROOT, '.cache', 'own-'));
   folders.push(folder);
@@ -48,7 +48,7 @@ function runTests(body: string): { readonly passed: readonly string[]; readonly 
   return { passed: titled('passed'), failed: titled('failed') };
 }
 
-test('a test that times out takes its processes with it, and starts none in the time of the next', () => {
+test('a test that times out takes its processes with it, and starts none during the next test', () => {
   const { passed, failed } = runTests(`
     const children = [];
     let refused;

@@ -10,7 +10,9 @@ import { countResults } from '../../setup/results-reporter.mjs';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** A checkout that is set up, with a command line of its own and stand-ins for the installed commands. */
+/**
+ * A checkout that is set up, with its own command line and stand-ins for the installed commands.
+ */
 let checkout: string;
 beforeEach(async () => {
   checkout = await realpath(await mkdtemp(join(tmpdir(), 'podfence-checkout-')));
@@ -19,7 +21,7 @@ beforeEach(async () => {
   }
   const lockfile = readFileSync(join(ROOT, 'package-lock.json'), 'utf8');
   write('node_modules/.podfence-setup', packagesStamp(lockfile, process.versions.node));
-  // Nothing is to be built: what it does is no matter here.
+  // A stand-in, so that set-up does not build it.
   write('bin/actionlint', '#!/bin/sh\n');
   chmodSync(join(checkout, 'bin/actionlint'), 0o755);
 });
@@ -30,7 +32,10 @@ function write(path: string, content: string): void {
   writeFileSync(join(checkout, path), content);
 }
 
-/** The environment of somebody who types a command: nothing of the npm that runs these tests. */
+/**
+ * The environment of a user who types a command: without the variables of the npm that runs these
+ * tests.
+ */
 function userEnvironment(): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(
     ([name]) => !/^(npm_|INIT_CWD|VITEST|PODFENCE|NODE_OPTIONS)/.test(name),
@@ -74,12 +79,12 @@ describe('podfence from a checkout', () => {
     expect(setup('demo', '--no-colour').stdout).toBe('["demo","--no-colour"]');
   });
 
-  it('gives its exit code on', () => {
+  it('passes its exit code on', () => {
     write('src/cli.ts', 'process.exitCode = 7;');
     expect(setup('podfence').status).toBe(7);
   });
 
-  it('that a signal ended gives 128 and the number of the signal', () => {
+  it('exits with 128 plus the signal’s number if a signal ended it', () => {
     write('src/cli.ts', `process.kill(process.pid, 'SIGKILL');`);
     expect(setup('podfence').status).toBe(137);
   });
@@ -89,7 +94,7 @@ describe('podfence from a checkout', () => {
       process.stdin.on('end', () => { process.stdout.write('stopped'); process.exit(4); }).resume();
       process.stdout.write('ready ');`;
     write('src/cli.ts', source);
-    // A session of its own: no terminal that would deliver the signal to the whole group.
+    // In its own session, because a terminal would send the signal to the whole group.
     const child = spawn(process.execPath, ['setup/run.mjs', 'podfence'], {
       ...options(),
       stdio: 'pipe',
@@ -105,7 +110,7 @@ describe('podfence from a checkout', () => {
     expect({ output, code }).toEqual({ output: 'ready stopping stopped', code: 4 });
   });
 
-  it('gets a signal once that npm sends after the terminal did', () => {
+  it('gets a signal once if npm sends it after the terminal did', () => {
     const harness = `import { ChildProcess } from 'node:child_process';
       import { runInForeground, watchSignals } from './setup/child.mjs';
       const { kill } = ChildProcess.prototype;
@@ -119,7 +124,7 @@ describe('podfence from a checkout', () => {
     expect(stdout).toBe('sent SIGTERM\n143\n');
   });
 
-  it('is told apart from an unknown word', () => {
+  it('is distinguished from an unknown word', () => {
     const { stderr, status } = setup('constructor');
     expect(status).toBe(2);
     expect(stderr).toMatch(/usage: .*demo\|podfence\|test\|fuzz\|faults\|test:cluster\|test:kernel\|bench\|build/);
@@ -155,7 +160,7 @@ describe('npm test', () => {
     expect(lastLine(stdout)).toBe('total: 10 passed, 0 failed, 2 skipped');
   });
 
-  it('runs everything although a check fails, shows its output, and fails', () => {
+  it('runs everything even if a check fails, shows its output, and fails', () => {
     stub('tsc', 'echo "error TS2322"; exit 2');
     const { stdout, status } = setup('test');
     expect(calls()).toHaveLength(4);
@@ -164,14 +169,14 @@ describe('npm test', () => {
     expect(status).toBe(1);
   });
 
-  it('fails where a test fails', () => {
+  it('fails if a test fails', () => {
     stub('vitest', `${results({ passed: 3, failed: 1, skipped: 0 })}; exit 1`);
     const { stdout, status } = setup('test');
     expect(lastLine(stdout)).toBe('total: 6 passed, 1 failed');
     expect(status).toBe(1);
   });
 
-  it('fails where no test ran', () => {
+  it('fails if no test ran', () => {
     stub('vitest', results({ passed: 0, failed: 0, skipped: 5 }));
     const { stdout, status } = setup('test', '-t', 'nothing');
     expect(stdout).toContain('no test ran');
@@ -179,7 +184,7 @@ describe('npm test', () => {
     expect(status).toBe(1);
   });
 
-  it('fails where vitest dies without a result', () => {
+  it('fails if vitest dies without a result', () => {
     stub('vitest', 'kill -SEGV $$');
     const { stdout, status } = setup('test');
     expect(stdout).toContain('vitest ended with exit code 139');
@@ -198,7 +203,7 @@ describe('the counted results', () => {
     return module as unknown as Parameters<typeof countResults>[0][number];
   };
 
-  it('are those of the tests, and skipped tests are named with the reason', () => {
+  it('are those of the tests, and skipped tests are listed with the reason', () => {
     const { results, skipped } = countResults(
       [file('failed', 'passed', 'failed', 'skipped'), file('passed', 'passed')],
       0,
@@ -207,7 +212,7 @@ describe('the counted results', () => {
     expect(skipped).toEqual(['test/a.test.ts > suite > test 2 (needs root)']);
   });
 
-  it('have a failure for a file that fails outside its tests, and for errors outside any file', () => {
+  it('include a failure for a file that fails outside its tests, and for errors outside any file', () => {
     expect(countResults([file('failed')], 2).results).toEqual({ passed: 0, failed: 3, skipped: 0 });
   });
 });

@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-/** A process that runs `work` in the lock; `lock` and `folder` are defined in it. */
+/** Starts a process that runs `work` while holding the lock; `work` can use `lock` and `folder`. */
 function lockingProcess(work: string) {
   const source = `import { withLock } from ${JSON.stringify(LOCK)};
     import { appendFileSync } from 'node:fs';
@@ -32,7 +32,7 @@ function lockingProcess(work: string) {
 describe('the lock of set-up', () => {
   const HOLD = `process.stdout.write('working'); for await (const _ of process.stdin);`;
 
-  it('lets one process work at a time, and names it to those who wait', async () => {
+  it('lets one process work at a time, and names it to those that wait', async () => {
     const log = join(folder, 'log');
     const note = (text: string) => `appendFileSync(folder + '/log', ${JSON.stringify(`${text}\n`)});`;
     const first = lockingProcess(`${note('first begins')} ${HOLD} ${note('first ends')}`);
@@ -47,7 +47,7 @@ describe('the lock of set-up', () => {
     expect(readdirSync(folder)).toEqual(['log']);
   });
 
-  it('is taken from a process that was killed in its work', async () => {
+  it('is taken over from a process that was killed while it worked', async () => {
     const child = lockingProcess(HOLD);
     await once(child.stdout, 'data');
     expect(existsSync(lock)).toBe(true);
@@ -57,40 +57,35 @@ describe('the lock of set-up', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  it.runIf(process.platform === 'linux')(
-    'is taken where another process has the dead one’s number by now',
-    async () => {
-      writeFileSync(lock, `${process.ppid} 1`);
-      expect(await withLock(lock, async () => 'worked')).toBe('worked');
-    },
-  );
+  it.runIf(process.platform === 'linux')('is taken over if another process has the dead one’s PID by now', async () => {
+    writeFileSync(lock, `${process.ppid} 1`);
+    expect(await withLock(lock, async () => 'worked')).toBe('worked');
+  });
 
-  it.runIf(process.platform === 'linux')(
-    'is taken from a process that has ended and that nobody collects',
-    async () => {
-      // The shell turns into a program that does not wait for the shell's children; it answers once it has.
-      const parent = spawn('sh', ['-c', 'cat <&3 & echo $!; exec cat'], {
-        stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-      }) as ChildProcessWithoutNullStreams;
-      const pid = Number(String(await once(parent.stdout, 'data')));
-      parent.stdin.write('ready');
-      await once(parent.stdout, 'data');
-      (parent.stdio[3] as Writable).end();
-      await eventually(() => expect(readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') Z '));
-      writeFileSync(lock, identityOf(pid));
-      expect(await withLock(lock, async () => 'worked')).toBe('worked');
-      parent.stdin.end();
-      await once(parent, 'exit');
-    },
-  );
+  it.runIf(process.platform === 'linux')('is taken over from a zombie that is never reaped', async () => {
+    // The shell turns into a program that does not wait for the shell's children, and answers
+    // once it has.
+    const parent = spawn('sh', ['-c', 'cat <&3 & echo $!; exec cat'], {
+      stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
+    }) as ChildProcessWithoutNullStreams;
+    const pid = Number(String(await once(parent.stdout, 'data')));
+    parent.stdin.write('ready');
+    await once(parent.stdout, 'data');
+    (parent.stdio[3] as Writable).end();
+    await eventually(() => expect(readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') Z '));
+    writeFileSync(lock, identityOf(pid));
+    expect(await withLock(lock, async () => 'worked')).toBe('worked');
+    parent.stdin.end();
+    await once(parent, 'exit');
+  });
 
-  it('is taken from a process that never was', async () => {
+  it('is taken over from a process that never existed', async () => {
     const { pid } = spawnSync(process.execPath, ['-e', '']);
     writeFileSync(lock, `${pid} 1`);
     expect(await withLock(lock, async () => 'worked')).toBe('worked');
   });
 
-  it('is given back when the work fails, and when the process exits in the middle', async () => {
+  it('is released when the work fails, and when the process exits early', async () => {
     await expect(withLock(lock, () => Promise.reject(new Error('failed')))).rejects.toThrow('failed');
     expect(readdirSync(folder)).toEqual([]);
     await once(lockingProcess('process.exit(3)'), 'exit');

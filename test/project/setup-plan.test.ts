@@ -31,7 +31,7 @@ describe('what set-up is about to install', () => {
     expect(line).not.toContain('\n');
   });
 
-  it('leaves out what is there', () => {
+  it('leaves out what is installed', () => {
     expect(describePlan({ ...COMPLETE, npmPackages: true })).toMatch(/^set-up installs: npm packages in node_modules /);
     expect(isComplete(COMPLETE)).toBe(true);
     expect(isComplete({ ...COMPLETE, systemPackages: [NFTABLES] })).toBe(false);
@@ -109,7 +109,7 @@ describe('a checkout without npm packages', () => {
     expect(existsSync(join(checkout, 'node_modules'))).toBe(false);
   });
 
-  it('runs with PODFENCE_SETUP=no once npm has installed them by hand, and again only as the lockfile has them', () => {
+  it('runs with PODFENCE_SETUP=no once they are installed by hand, and only if they match the lockfile', () => {
     const lockfile = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8'));
     write('node_modules/.package-lock.json', JSON.stringify(lockfile));
     const { stdout, stderr } = setup({ PODFENCE_SETUP: 'no' });
@@ -120,14 +120,14 @@ describe('a checkout without npm packages', () => {
     expect(calls()).toEqual([]);
   });
 
-  it('installs nothing where PODFENCE_SETUP is misspelt', () => {
+  it('installs nothing if PODFENCE_SETUP is misspelt', () => {
     const { stderr, status } = setup({ PODFENCE_SETUP: 'No' });
     expect(status).toBe(1);
     expect(stderr).toMatch(/PODFENCE_SETUP: "No" is not accepted/);
     expect(calls()).toEqual([]);
   });
 
-  it('says nothing where set-up has installed everything', () => {
+  it('prints nothing if set-up has installed everything', () => {
     const lockfile = readFileSync(join(ROOT, 'package-lock.json'), 'utf8');
     write('node_modules/.podfence-setup', packagesStamp(lockfile, process.versions.node));
     expect(setup().stderr).toBe('');

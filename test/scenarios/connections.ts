@@ -1,4 +1,7 @@
-/** The open connections between two pods that a change may cut: one TCP connection, and one two-way stream of UDP on the next port. */
+/**
+ * Open connections between two pods that a change may cut: a TCP connection, and a two-way stream
+ * of UDP on the next port.
+ */
 import { expect } from 'vitest';
 import type { Lab, LabHost } from '../../src/lab/lab.ts';
 import type { Losses, Passage, Target } from './streams.ts';
@@ -14,11 +17,11 @@ export interface SourcePorts {
 }
 
 export interface ConnectionOptions {
-  /** Of the client. @default any */
+  /** Ports of the client. @default any */
   readonly sourcePorts?: SourcePorts;
   /** @default 4 */
   readonly family?: 4 | 6;
-  /** Both connect to this instead, which must lead to the servers. */
+  /** An address and port that both connect to instead; it must lead to the servers. */
   readonly service?: Target;
 }
 
@@ -26,7 +29,7 @@ export class Connections implements Disposable {
   readonly tcp: TcpStream;
   readonly udp: UdpStream;
 
-  /** @param port of the TCP server; the UDP server has the next. */
+  /** @param port the TCP server's port; the UDP server uses the next */
   constructor(lab: Lab, from: string, to: string, port: number, options: ConnectionOptions = {}) {
     const hosts = { from: hostOf(lab, from), to: hostOf(lab, to) };
     const { sourcePorts, family = 4, service } = options;
@@ -57,7 +60,7 @@ export class Connections implements Disposable {
   }
 }
 
-/** Not one of the messages that either side sends from now on arrives at the other, while both go on sending. */
+/** Expects that no message that either side sends from now on arrives, while both go on sending. */
 export async function expectCut({ tcp, udp }: Connections): Promise<void> {
   const [byTcp, byUdp] = await Promise.all([tcp.watch(), udp.watch()]);
   expect({ tcp: byTcp, udp: byUdp }, 'messages that still arrived').toEqual({ tcp: NOTHING, udp: NOTHING });

@@ -1,4 +1,7 @@
-/** ICMP and ICMPv6: echo, which only rules without ports allow, and errors, which pass with the flow that they are about. */
+/**
+ * ICMP and ICMPv6: echo, which only rules without ports allow, and errors, which pass with the flow
+ * that they are about.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { Connections } from './connections.ts';
@@ -21,7 +24,7 @@ spec:
   policyTypes: [Ingress, Egress]
 `;
 
-/** `near` may call `far`, and nobody else anybody. */
+/** Only `near` may call another pod: `far`. */
 const nearCallsFar = (rule: string) => `${DEFAULT_DENY}
 ---
 apiVersion: networking.k8s.io/v1
@@ -46,7 +49,7 @@ spec:
 
 const PORTS = 'ports: [{ port: 7001 }, { port: 7002, protocol: UDP }]';
 const NO_PORTS = '';
-/** The smallest that IPv6 allows. */
+/** The smallest MTU that IPv6 allows. */
 const SMALL_MTU = 1280;
 
 describeAsRoot('ICMP', () => {
@@ -68,7 +71,7 @@ describeAsRoot('ICMP', () => {
     });
 
     test.each([4, 6] as const)(
-      'IPv%i echo passes by a rule without ports, and its replies by themselves',
+      'IPv%i echo passes by a rule without ports, and its replies need no rule',
       async (family) => {
         await world.policies(nearCallsFar(NO_PORTS));
         const ways = [
@@ -91,7 +94,7 @@ describeAsRoot('ICMP', () => {
       expect(await ping(world.lab, 'near', 'far', family, true)).toBe(true);
     });
 
-    test('an error about an allowed flow comes in, one about a flow that nobody opened does not', async () => {
+    test('an error about an allowed flow comes in, one about a flow that was never opened does not', async () => {
       await world.policies(`${DEFAULT_DENY}
 ---
 apiVersion: networking.k8s.io/v1
@@ -117,7 +120,7 @@ spec:
       expect(heard.messages.filter((message) => message.equals(aboutNothing))).toEqual([]);
     });
 
-    describe('over a router with a smaller MTU, between pods that are isolated', () => {
+    describe('over a router with a smaller MTU, between isolated pods', () => {
       beforeAll(async () => {
         await narrowRoutes(world, SMALL_MTU);
       });
@@ -132,7 +135,7 @@ spec:
         expect(learnt).toEqual([SMALL_MTU, SMALL_MTU]);
       });
 
-      test.each([4, 6] as const)('IPv%i: a sender of UDP is told that its datagram is too long', async (family) => {
+      test.each([4, 6] as const)('IPv%i: a sender of UDP learns that its datagram is too long', async (family) => {
         await world.policies(nearCallsFar(PORTS));
         const [near, far] = [world.lab.pod('near'), world.lab.pod('far')];
         await forgetPathMtu(world.lab, near, far);

@@ -1,4 +1,4 @@
-/** ICMP by hand: echo with ping(8), errors with raw sockets. */
+/** ICMP without the lab's probes: echo by ping(8), errors by raw sockets. */
 import type { Lab, LabHost } from '../../src/lab/lab.ts';
 import { AF_INET, close, SOCK_NONBLOCK, SOCK_RAW, socket } from '../../src/sys/libc.ts';
 import { receiveFrom, sendTo, socketAddress } from '../../src/sys/sockets.ts';
@@ -6,7 +6,10 @@ import { patience } from '../patience.ts';
 
 const IPPROTO_ICMP = 1;
 const PATIENCE = patience(3000);
-/** How long ping waits for an answer that must come, and for one that must not, in s. On an emulated machine an answer that two agents judge takes longer than the latter. */
+/**
+ * How long ping waits for an answer that must come, and for one that must not, in s. On an emulated
+ * machine an answer that two agents judge takes longer than the latter.
+ */
 const PING_PATIENCE = Math.ceil(patience(10));
 const PING_WATCH = 0.3;
 
@@ -14,17 +17,17 @@ export function familyAddress({ addresses }: LabHost, family: 4 | 6): string {
   return addresses.find((address) => address.includes(':') === (family === 6)) ?? '';
 }
 
-/** Whether an echo request is answered; what is expected says only how long to wait. */
+/** Returns whether an echo request is answered. `expected` only decides how long to wait. */
 export async function ping(lab: Lab, from: string, to: string, family: 4 | 6, expected: boolean): Promise<boolean> {
   const target = familyAddress(lab.pod(to), family);
   const wait = String(expected ? PING_PATIENCE : PING_WATCH);
   const { code, stdout, stderr } = await lab.exec(from, ['ping', '-n', '-c', '1', '-W', wait, target]);
-  // ping(8): 1 where no answer came, 2 for other errors.
+  // ping(8) exits with 1 if there was no answer, and with 2 for other errors.
   if (code !== 0 && code !== 1) throw new Error(`ping: ${stderr || stdout}`);
   return code === 0;
 }
 
-/** UDP over IPv4. */
+/** A UDP flow over IPv4. */
 export interface QuotedFlow {
   readonly source: string;
   readonly destination: string;
@@ -32,7 +35,10 @@ export interface QuotedFlow {
   readonly destinationPort: number;
 }
 
-/** An ICMP message (RFC 792) "fragmentation needed" that quotes the first bytes of a datagram of the flow. */
+/**
+ * Returns an ICMP message (RFC 792) "fragmentation needed" that quotes the first bytes of a
+ * datagram of the flow.
+ */
 export function fragmentationNeeded({ source, destination, sourcePort, destinationPort }: QuotedFlow): Buffer {
   const message = Buffer.alloc(36);
   message.set([3, 4]);
@@ -59,7 +65,7 @@ export function sendRaw(from: LabHost, to: string, message: Buffer): void {
   }
 }
 
-/** Hears every ICMP message that comes to a host. */
+/** Receives every ICMP message that reaches a host. */
 export class IcmpListener implements Disposable {
   readonly messages: Buffer[] = [];
   readonly #fd: number;
@@ -72,9 +78,10 @@ export class IcmpListener implements Disposable {
     const end = performance.now() + PATIENCE;
     const packet = Buffer.alloc(2048);
     while (!holds(this.messages)) {
-      if (performance.now() > end) throw new Error(`the message did not come, but ${this.messages.length} others`);
+      if (performance.now() > end)
+        throw new Error(`the message did not arrive, but ${this.messages.length} others did`);
       const length = receiveFrom(this.#fd, packet, 0);
-      // A raw socket receives the IP header too (raw(7)).
+      // A raw socket receives the IP header, too (raw(7)).
       if (length > 0) this.messages.push(Buffer.from(packet.subarray(((packet[0] ?? 0) & 15) * 4, length)));
       else await new Promise((resolve) => setImmediate(resolve));
     }
@@ -85,7 +92,7 @@ export class IcmpListener implements Disposable {
   }
 }
 
-/** RFC 1071, over bytes in which the checksum itself is still zero. */
+/** Returns the checksum of RFC 1071 of bytes in which the checksum field is still zero. */
 function checksum(bytes: Buffer): number {
   let sum = 0;
   for (let at = 0; at < bytes.length; at += 2) sum += bytes.readUInt16BE(at);

@@ -1,4 +1,4 @@
-/** IPv6, alone and beside IPv4. */
+/** IPv6, alone and with IPv4. */
 import { afterAll, beforeAll, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from './connections.ts';
@@ -85,7 +85,7 @@ describeAsRoot('IPv6 alone', () => {
     );
   });
 
-  test('a changed policy cuts open connections in both directions, and disturbs no other', async () => {
+  test('a changed policy cuts open connections in both directions, and disturbs no others', async () => {
     await world.policies('');
     using concerned = new Connections(world.lab, 'guest', 'web', 7001, { family: 6 });
     using allowed = new Connections(world.lab, 'client', 'web', 7003, { family: 6 });
@@ -117,7 +117,7 @@ describeAsRoot('Dual stack', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  test('a selector means both addresses of a pod, a pod reaches itself over both', async () => {
+  test('a selector matches both addresses of a pod, and a pod reaches itself over both', async () => {
     await world.policies(WEB_HEARS_CLIENT);
     await expectReachability(
       world.lab,

@@ -1,4 +1,4 @@
-/** What it takes to isolate a pod, and what isolation closes. */
+/** What isolates a pod, and what isolation denies. */
 import { afterAll, beforeAll, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { expectReachability } from './reachability.ts';
@@ -35,7 +35,7 @@ describeAsRoot('Isolation', () => {
     );
   });
 
-  test('default deny of ingress closes the pods of its namespace to everybody, and they still reach others', async () => {
+  test('default deny of ingress closes the pods of its namespace to everyone, and they still reach others', async () => {
     await world.policies(`
       apiVersion: networking.k8s.io/v1
       kind: NetworkPolicy
@@ -101,7 +101,7 @@ describeAsRoot('Isolation', () => {
     );
   });
 
-  test('ingress `- {}` lets everybody in where `[]` lets in nobody', async () => {
+  test('ingress `- {}` lets everyone in, `[]` lets no one in', async () => {
     await world.policies(`
       apiVersion: networking.k8s.io/v1
       kind: NetworkPolicy
@@ -131,7 +131,7 @@ describeAsRoot('Isolation', () => {
     );
   });
 
-  test('egress `- {}` lets a pod out everywhere where `[]` lets it out nowhere', async () => {
+  test('egress `- {}` lets a pod out everywhere, `[]` lets it out nowhere', async () => {
     await world.policies(`
       apiVersion: networking.k8s.io/v1
       kind: NetworkPolicy
@@ -183,7 +183,7 @@ describeAsRoot('Isolation', () => {
     );
   });
 
-  test('policyTypes absent: with egress rules both directions are isolated, ingress without a single allowance', async () => {
+  test('policyTypes absent: with egress rules both directions are isolated, and ingress allows nothing', async () => {
     await world.policies(`
       apiVersion: networking.k8s.io/v1
       kind: NetworkPolicy
@@ -205,7 +205,7 @@ describeAsRoot('Isolation', () => {
     );
   });
 
-  test('two policies on a pod add up, and what only one isolates for stays isolated', async () => {
+  test('two policies on a pod add up, and a direction that only one of them isolates stays isolated', async () => {
     await world.policies(`
       apiVersion: networking.k8s.io/v1
       kind: NetworkPolicy

@@ -1,12 +1,15 @@
-/** A lab in a process of its own, which tells what there is of it and ends as it is told. Run by left-behind.test.ts. */
+/**
+ * Runs a lab in its own process, reports its traces, and ends as it is told. Started by
+ * left-behind.test.ts.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { Connections } from './connections.ts';
 import { pod, World } from './world.ts';
 
 export interface LabTraces {
-  /** Numbers of the child processes. */
+  /** PIDs of the child processes. */
   readonly processes: readonly number[];
-  /** Where they can be opened while the lab is there: `/proc/PID/fd/N`. */
+  /** Paths of the namespaces, which can be opened while the lab exists: `/proc/PID/fd/N`. */
   readonly namespaces: readonly string[];
 }
 
@@ -26,7 +29,7 @@ const world = await World.start([pod('web', { app: 'web' }, ['80']), pod('client
   externals: [{ name: 'outside', address: '192.0.2.10' }],
 });
 const { lab } = world;
-// Traffic that is under way when it ends.
+// Traffic that is under way when the lab ends.
 const connections = new Connections(lab, 'client', 'web', 7001);
 await connections.flow();
 

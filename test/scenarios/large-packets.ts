@@ -1,4 +1,4 @@
-/** Traffic that only gets through where ICMP tells the sender how large a packet may be. */
+/** Traffic that only gets through if ICMP reports to the sender how large a packet may be. */
 import type { Lab, LabHost } from '../../src/lab/lab.ts';
 import {
   close,
@@ -20,13 +20,16 @@ import { familyAddress } from './icmp.ts';
 import type { World } from './world.ts';
 
 const PATIENCE = patience(6000);
-/** linux/in.h, linux/in6.h: never fragment, but say so to the sender. */
+/** linux/in.h, linux/in6.h: never fragment, but report an error to the sender. */
 const MTU_DISCOVER = { 4: { level: 0, name: 10 }, 6: { level: 41, name: 23 } };
 const PMTUDISC_DO = 2;
 
 const chunk = new Uint8Array(32_768);
 
-/** Sends `bytes` each way over one TCP connection; what has arrived when all has, or when the patience is over. */
+/**
+ * Sends `bytes` each way over one TCP connection. Returns how many bytes have arrived, once all
+ * have or after PATIENCE.
+ */
 export async function transfer(
   from: LabHost,
   to: LabHost,
@@ -66,7 +69,10 @@ export async function transfer(
   }
 }
 
-/** Sends datagrams of `length` bytes that may not be fragmented until the kernel refuses one: why it did, or 'sent' if it never does. */
+/**
+ * Sends datagrams of `length` bytes that may not be fragmented until the kernel refuses one.
+ * Returns the error's name, or 'sent' if the kernel never refuses.
+ */
 export async function sendUntilTooLong(
   from: LabHost,
   to: LabHost,
@@ -91,8 +97,9 @@ export async function sendUntilTooLong(
 }
 
 /**
- * Has the router between the nodes pass on packets of at most `mtu` bytes, to any of the pods. A route's MTU: a link's would have its interface drop
- * what comes in larger, without a word.
+ * Makes the router between the nodes forward packets of at most `mtu` bytes to any pod. It uses the
+ * MTU of routes: with a smaller link MTU the interface would silently drop larger packets that it
+ * receives.
  */
 export async function narrowRoutes({ lab }: World, mtu: number): Promise<void> {
   const changes = lab.pods.flatMap(({ addresses }) => {
@@ -106,14 +113,16 @@ export async function narrowRoutes({ lab }: World, mtu: number): Promise<void> {
   if (code !== 0) throw new Error(stderr);
 }
 
-/** Makes hosts forget what ICMP told them before. */
+/** Makes hosts forget what ICMP reported before. */
 export async function forgetPathMtu(lab: Lab, ...hosts: readonly LabHost[]): Promise<void> {
   const command = 'ip route flush cache; ip -6 route flush cache';
   const results = await Promise.all(hosts.map((host) => lab.exec(host, ['sh', '-ec', command])));
   for (const { code, stderr } of results) if (code !== 0) throw new Error(stderr);
 }
 
-/** The largest packet that `from` knows to reach `to`, undefined where nobody has told it. */
+/**
+ * Returns the largest packet that `from` knows to reach `to`; undefined if ICMP has reported none.
+ */
 export async function pathMtu(lab: Lab, from: LabHost, to: LabHost, family: 4 | 6): Promise<number | undefined> {
   const { stdout } = await lab.exec(from, ['ip', `-${family}`, 'route', 'get', familyAddress(to, family)]);
   const mtu = /\bmtu (\d+)/.exec(stdout)?.[1];

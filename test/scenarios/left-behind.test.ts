@@ -1,4 +1,6 @@
-/** A lab leaves nothing behind: no process, no network namespace, no file, no rule, however it ends. */
+/**
+ * A lab leaves nothing behind: no process, no network namespace, no file, no rule, however it ends.
+ */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
@@ -36,7 +38,7 @@ describeAsRoot('A lab leaves nothing behind', () => {
     await nothingRemains(lab);
   });
 
-  test('when its process throws and nobody catches it', async () => {
+  test('when its process throws an uncaught error', async () => {
     using lab = await startLab();
     lab.child.send('throw');
     await once(lab.child, 'exit');
@@ -46,13 +48,16 @@ describeAsRoot('A lab leaves nothing behind', () => {
 
 interface StartedLab extends Disposable {
   readonly child: ChildProcess;
-  /** Its process and the children of that. */
+  /** PIDs of its process and that process's children. */
   readonly processes: readonly number[];
   /** `net:[…]` */
   readonly namespaces: ReadonlySet<string>;
 }
 
-/** Holds the lab's namespaces open: the kernel would give the number of one that ended to the next that anybody makes. */
+/**
+ * Starts a lab and keeps its namespaces open: otherwise the kernel could reuse the number of an
+ * ended one for a new namespace.
+ */
 async function startLab(): Promise<StartedLab> {
   const child = fork(PROGRAM, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'], execArgv: [] });
   const [traces] = (await once(child, 'message')) as [LabTraces];
@@ -70,13 +75,16 @@ async function startLab(): Promise<StartedLab> {
 async function nothingRemains(lab: StartedLab): Promise<void> {
   const end = performance.now() + PATIENCE;
   while (remains(lab).length > 0 && performance.now() < end) {
-    // Ending takes the kernel a moment, and no event tells of it.
+    // The kernel needs a moment to end them, and no event reports it.
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   expect(remains(lab)).toEqual([]);
 }
 
-/** What there still is of a lab: processes, other processes that hold one of its namespaces, files about them. */
+/**
+ * Returns what is left of a lab: processes, other processes that use one of its namespaces, files
+ * about them.
+ */
 function remains({ processes, namespaces }: StartedLab): readonly string[] {
   const running = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
   return [
@@ -89,7 +97,7 @@ function remains({ processes, namespaces }: StartedLab): readonly string[] {
   ];
 }
 
-/** Network namespaces that a process is in, or has open. */
+/** Returns the network namespaces that a process is in or has open. */
 function heldNamespaces(pid: string): readonly string[] {
   const paths = [...entries(`/proc/${pid}/fd`), ...entries(`/proc/${pid}/task`).map((task) => `${task}/ns/net`)];
   return paths.map(linkOf).filter((link) => link.startsWith('net:'));
@@ -126,7 +134,10 @@ interface RootState {
   readonly namedNamespaces: readonly string[];
 }
 
-/** What a lab could leave in the root namespace, where other labs leave nothing either. */
+/**
+ * Returns everything that a lab could leave behind in the root namespace. Other labs leave nothing
+ * there, either.
+ */
 async function rootState(): Promise<RootState> {
   const { run } = system();
   const rules = await Promise.all(

@@ -1,4 +1,7 @@
-/** Steering by nftables, where the kernel's nftables has a queue: the other scenarios run with what `auto` chooses. */
+/**
+ * Steering by nftables, if the kernel's nftables has a queue. The other scenarios use the steering
+ * that `auto` chooses.
+ */
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { chooseSteering } from '../../src/dataplane/steering/probe.ts';
 import { system } from '../../src/dataplane/steering/run.ts';
@@ -8,7 +11,10 @@ import { Connections, expectCut } from './connections.ts';
 import { expectReachability } from './reachability.ts';
 import { pod, World } from './world.ts';
 
-/** Why this kernel cannot; undefined where it can, and where nobody can tell without root. */
+/**
+ * Returns why this kernel cannot do it; undefined if it can, or if that cannot be tried without
+ * root.
+ */
 async function refusal(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   using netns = Netns.create();
@@ -67,7 +73,7 @@ describeAsRoot('Steering by nftables', () => {
         );
       });
 
-      test('a change cuts open connections and disturbs no other', async () => {
+      test('a change cuts open connections and disturbs no others', async () => {
         await world.policies('');
         using concerned = new Connections(world.lab, 'guest', 'web', 7001);
         using allowed = new Connections(world.lab, 'client', 'web', 7003);

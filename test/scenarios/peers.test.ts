@@ -1,4 +1,7 @@
-/** Whom a rule means: selectors of pods and namespaces, alone and together, and blocks of addresses. */
+/**
+ * The peers that a rule matches: selectors of pods and namespaces, alone and combined, and blocks
+ * of addresses.
+ */
 import { afterAll, beforeAll, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from './connections.ts';
@@ -66,7 +69,7 @@ describeAsRoot('Peers', () => {
     );
   });
 
-  test('a namespace label lets in the pods of every namespace that has it, of no other, not even of its own', async () => {
+  test('a namespace label lets in the pods of every namespace that has it, but of no other, not even its own', async () => {
     await world.policies(databaseHears('[{ namespaceSelector: { matchLabels: { team: ops } } }]'));
     await expectReachability(
       world.lab,
@@ -113,7 +116,7 @@ describeAsRoot('Peers', () => {
     );
   });
 
-  test('two selectors in one entry must both hold: AND', async () => {
+  test('two selectors in one entry must both match: AND', async () => {
     await world.policies(
       databaseHears(
         '[{ namespaceSelector: { matchLabels: { team: ops } }, podSelector: { matchLabels: { app: web } } }]',
@@ -132,7 +135,7 @@ describeAsRoot('Peers', () => {
     );
   });
 
-  test('two selectors in two entries: either suffices, the podSelector in its own namespace only: OR', async () => {
+  test('two selectors in two entries: either suffices, the podSelector only in its own namespace: OR', async () => {
     await world.policies(
       databaseHears(
         '[{ namespaceSelector: { matchLabels: { team: ops } } }, { podSelector: { matchLabels: { app: web } } }]',
@@ -153,7 +156,7 @@ describeAsRoot('Peers', () => {
 
   test.each([
     ['In', '{ key: stage, operator: In, values: [test, staging] }', 'x', 'x', '.'],
-    ['NotIn, which holds without the label too', '{ key: stage, operator: NotIn, values: [test] }', '.', '.', 'x'],
+    ['NotIn, which also matches without the label', '{ key: stage, operator: NotIn, values: [test] }', '.', '.', 'x'],
     ['Exists', '{ key: stage, operator: Exists }', 'x', '.', '.'],
     ['DoesNotExist', '{ key: stage, operator: DoesNotExist }', '.', 'x', 'x'],
   ])('matchExpressions of a namespace: %s', async (_, expression, shop, ops, lab) => {
@@ -171,7 +174,7 @@ describeAsRoot('Peers', () => {
     );
   });
 
-  test('matchExpressions of pods: all of them must hold', async () => {
+  test('matchExpressions of pods: all of them must match', async () => {
     const peers = `
       - namespaceSelector: {}
         podSelector:
@@ -212,7 +215,7 @@ describeAsRoot('Peers', () => {
     );
   });
 
-  test('ipBlock with except lets in hosts of the block but not of the exception, pods by their address too', async () => {
+  test('ipBlock with except lets in hosts of the block but not of the exception, and also pods by their address', async () => {
     await world.policies(
       databaseHears(
         '[{ ipBlock: { cidr: 192.0.2.0/24, except: [192.0.2.128/25] } }, { ipBlock: { cidr: 10.244.2.0/24, except: [10.244.2.10/32] } }]',
@@ -233,7 +236,7 @@ describeAsRoot('Peers', () => {
     );
   });
 
-  test('an exception of one block is no exception of another', async () => {
+  test('an exception of one block does not apply to another', async () => {
     await world.policies(
       databaseHears(
         '[{ ipBlock: { cidr: 192.0.2.0/24, except: [192.0.2.128/25] } }, { ipBlock: { cidr: 192.0.2.130/32 } }]',
@@ -271,7 +274,7 @@ describeAsRoot('Peers', () => {
     );
   });
 
-  test('a backup server outside the cluster may be called, on its port, by the one pod that may call it', async () => {
+  test('a backup server outside the cluster can be called, on its port, only by the pod that is allowed to', async () => {
     await world.policies(`
       apiVersion: networking.k8s.io/v1
       kind: NetworkPolicy

@@ -1,4 +1,4 @@
-/** Which ports a rule opens: by number, by range, by name, and of which protocol. */
+/** The ports that a rule opens: by number, by range, by name, and by protocol. */
 import { afterAll, beforeAll, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { expectReachability } from './reachability.ts';
@@ -65,7 +65,7 @@ describeAsRoot('Ports', () => {
     );
   });
 
-  test('a port without a number opens every port of its protocol, TCP where none is named', async () => {
+  test('a port without a number opens every port of its protocol, which defaults to TCP', async () => {
     await world.policies(serversHear('[{ protocol: UDP }]'));
     await expectReachability(
       world.lab,
@@ -84,7 +84,7 @@ describeAsRoot('Ports', () => {
     );
   });
 
-  test('a named port of ingress is each pod’s own number, of the same protocol', async () => {
+  test('a named port of ingress is each pod’s own number, for the same protocol', async () => {
     await world.policies(serversHear('[{ port: api }]'));
     await expectReachability(
       world.lab,
@@ -159,7 +159,7 @@ describeAsRoot('Ports', () => {
     );
   });
 
-  test('rules of one policy with ports of their own do not mix: who may use one port may not use another’s', async () => {
+  test('rules of one policy do not mix: a peer may only use the ports of its own rule', async () => {
     await world.policies(`
       apiVersion: networking.k8s.io/v1
       kind: NetworkPolicy

@@ -1,6 +1,6 @@
 /**
- * Queries as a resolver sends them: two from one fresh socket at once, for A and AAAA. Both meet the connection tracking as the first packet of the
- * same flow.
+ * Queries as a resolver sends them: two at once from one fresh socket, for A and AAAA. Both reach
+ * connection tracking as the first packet of the same flow.
  */
 import type { LabHost } from '../../src/lab/lab.ts';
 import { close, recv, SOCK_DGRAM, SOCK_NONBLOCK, send, socket } from '../../src/sys/libc.ts';
@@ -13,8 +13,8 @@ const query = new TextEncoder().encode('query');
 const answer = new Uint8Array(512);
 
 /**
- * Asks `pairs` times, and counts the queries and those that nobody answered; nothing is sent twice.
- * @param patience how long a query may go without an answer, in ms
+ * Asks `pairs` times, and counts the queries and those without an answer. Nothing is retransmitted.
+ * @param patience how long to wait for answers, in ms
  */
 export async function askInPairs(
   from: LabHost,
@@ -43,7 +43,10 @@ export async function askInPairs(
   return { asked, unanswered };
 }
 
-/** Takes the sockets out of `missing` that got their answers; returns when all did, or when the patience is over. */
+/**
+ * Removes the sockets that got their answers from `missing`; returns when all did, or after
+ * `patience`.
+ */
 async function receiveAll(missing: Map<number, number>, patience: number): Promise<void> {
   const end = performance.now() + patience;
   while (missing.size > 0 && performance.now() < end) {

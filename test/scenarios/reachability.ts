@@ -1,18 +1,22 @@
 /**
- * Who reaches whom, written by hand and held against real packets:
+ * Who reaches whom, written by hand and compared to real packets:
  *
  *                web:80   web:443   dns:53/UDP
  *     frontend   .        x         .
  *     web        -        -         .
  *     outside    x        x         x
  *
- * A row is a pod, or a host outside the cluster; a column is a port of a pod or, as `service/web:80`, of a Service; `@4` or `@6` after it
- * asks over that family only. `.` is reached, `x` is not, `-` cannot be asked. A name without a namespace is in `default`.
+ * A row is a pod, or a host outside the cluster. A column is a port of a pod or, as
+ * `service/web:80`, of a Service; with `@4` or `@6` it is probed over that family only. `.` is
+ * reached, `x` is not, `-` cannot be probed. A name without a namespace is in `default`.
  */
 import { expect } from 'vitest';
 import type { Lab, ProbeResult } from '../../src/lab/lab.ts';
 
-/** For how long, in ms, nothing may come of what is denied. Short: a packet takes microseconds, and every matrix with a denial waits for it. */
+/**
+ * How long nothing may arrive of what is denied, in ms. It is short, because a packet takes
+ * microseconds and every matrix with a denial waits for it.
+ */
 const WATCH = 250;
 
 interface Column {
@@ -23,7 +27,10 @@ interface Column {
   readonly family: string | undefined;
 }
 
-/** Probes every cell with real packets; what the lab reads out of the compiled policies must say the same. */
+/**
+ * Probes every cell with real packets. The lab's expectation from the compiled policies must agree,
+ * too.
+ */
 export async function expectReachability(lab: Lab, table: string): Promise<void> {
   const cells = parse(table);
   const results = await lab.probe((probe) => cells.some((cell) => concerns(cell, probe)), { watch: WATCH });
@@ -91,7 +98,10 @@ function concerns(
   );
 }
 
-/** A cell can stand for several probes: addresses of both families, backends of a Service. They must agree. */
+/**
+ * A cell can stand for several probes: addresses of both families, backends of a Service. They must
+ * agree.
+ */
 function summary(verdicts: readonly string[]): string {
   return [...new Set(verdicts)].sort().join(' and ') || 'cannot be asked';
 }

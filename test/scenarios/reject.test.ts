@@ -1,4 +1,4 @@
-/** `--deny reject`: who is denied learns it at once, in the words that its protocol has for it. */
+/** `--deny reject`: a denied sender learns it at once, by the error of its protocol. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from './connections.ts';
@@ -42,7 +42,7 @@ describeAsRoot('--deny reject', () => {
   test.each([
     ['ingress', WEB_HEARS_CLIENT],
     ['egress', GUEST_IS_KEPT_IN],
-  ])('%s: TCP is answered with a reset, UDP with an ICMP error that says prohibited', async (_, policies) => {
+  ])('%s: TCP is answered with a reset, UDP with an ICMP error "prohibited"', async (_, policies) => {
     await world.policies(policies);
     await expectReachability(
       world.lab,
@@ -56,7 +56,8 @@ describeAsRoot('--deny reject', () => {
     const answers = results.map(({ protocol, address, detail }) => {
       return [protocol, address.includes(':') ? 'IPv6' : 'IPv4', detail].join(' ');
     });
-    // ICMP type 3 code 13 and ICMPv6 type 1 code 1, as the kernel tells them to a socket (icmp_err_convert, icmpv6_err_convert).
+    // ICMP type 3 code 13 and ICMPv6 type 1 code 1, as the kernel reports them to a socket
+    // (icmp_err_convert, icmpv6_err_convert).
     expect(answers.sort()).toEqual([
       'TCP IPv4 ECONNREFUSED',
       'TCP IPv6 ECONNREFUSED',

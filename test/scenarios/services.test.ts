@@ -1,4 +1,4 @@
-/** Services: policies see the pods behind them, never their addresses. */
+/** Services: policies see the pods behind them, never the Services' addresses. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from './connections.ts';
@@ -85,7 +85,7 @@ describeAsRoot('Services', () => {
       await world[Symbol.asyncDispose]();
     });
 
-    test('a rule names pods and their ports; who may reach those may reach them through the Service', async () => {
+    test('a rule names pods and their ports; a peer that may reach those may reach them through the Service', async () => {
       await world.policies(
         clientToWeb(
           '{ to: [{ podSelector: { matchLabels: { app: web } } }], ports: [{ port: 8080 }] }',
@@ -118,7 +118,7 @@ describeAsRoot('Services', () => {
       );
     });
 
-    test('an ipBlock of the Service’s address matches nothing, for packets are judged after translation', async () => {
+    test('an ipBlock of the Service’s address matches nothing, because packets are judged after translation', async () => {
       await world.policies(clientToWeb(`{ to: [{ ipBlock: { cidr: ${WEB_IP}/32 } }] }`, '{}'));
       await expectReachability(
         world.lab,
@@ -177,7 +177,8 @@ describeAsRoot('Services', () => {
     test('a connection through a Service is cut when the pods behind it are no longer allowed', async () => {
       const allowed = clientToWeb('{ to: [{ podSelector: { matchLabels: { app: web } } }] }', '{}');
       await world.policies(allowed);
-      // The lab listens on the port behind the Service: our servers get what comes to it.
+      // The lab listens on the port behind the Service: packets to it are redirected to our
+      // servers.
       await redirect(world, 'web', 'tcp', 8080, 7001);
       await redirect(world, 'web', 'udp', 8080, 7002);
       using through = new Connections(world.lab, 'client', 'web', 7001, { service: { address: WEB_IP, port: 80 } });

@@ -1,4 +1,4 @@
-/** Queries over UDP whose answers take their time: whatever changes meanwhile, each question that was asked is to be answered. */
+/** UDP queries with slow answers: whatever changes meanwhile, every question must be answered. */
 import type { LabHost } from '../../src/lab/lab.ts';
 import {
   close,
@@ -13,16 +13,16 @@ import {
 } from '../../src/sys/libc.ts';
 import { connect, familyOf, peerAddress, receiveFrom, sendTo, socketAddress, tryBind } from '../../src/sys/sockets.ts';
 
-/** Between two rounds of questions, each from a port of its own, in ms. */
+/** Interval between two rounds of questions, each from its own port, in ms. */
 const TICK = 1;
 const QUESTIONS = 5;
-/** From a question to its answer, in ms; each in turn, so that answers arrive at every moment of a change. */
+/** Delays of the answers in ms, by turns, so that answers arrive at every moment of a change. */
 const DELAYS = [1, 2, 4, 6, 8, 12, 16, 20];
-/** Questions that are remembered: many more than are open at a time. */
+/** The most open questions; far fewer are open at a time. */
 const OPEN = 500;
-/** Of the server, in bytes: what waits while this process is held up is not lost. */
+/** Receive buffer of the server, in bytes: what waits while this process is busy is not lost. */
 const RECEIVE_BUFFER = 8 << 20;
-/** How long an answer may be on its way, in ms; nothing is sent twice. */
+/** How long an answer may take, in ms; nothing is retransmitted. */
 const PATIENCE = 2000;
 
 const question = new TextEncoder().encode('question');
@@ -50,7 +50,7 @@ export class SlowAnswers implements Disposable {
     this.#timer = setInterval(() => this.#tick(), TICK);
   }
 
-  /** Asks no more, and gives back how many questions stay without an answer. */
+  /** Stops asking, and returns how many questions remain without an answer. */
   async unanswered(): Promise<number> {
     this.#asking = false;
     const end = performance.now() + PATIENCE;

@@ -1,4 +1,4 @@
-/** What the streams' sockets have in common: messages, and how they are opened in the namespace of a host. */
+/** Shared by the sockets of streams: messages, and opening them in a host's namespace. */
 import type { LabHost } from '../../src/lab/lab.ts';
 import {
   close,
@@ -15,7 +15,7 @@ import {
 import { EADDRINUSE, familyOf, socketAddress, tryBind } from '../../src/sys/sockets.ts';
 
 const RECEIVE_BUFFER = 4 << 20;
-/** Bytes of a message. */
+/** Length of a message in bytes. */
 export const MESSAGE = 8;
 
 export const buffer = new Uint8Array(65_536);
@@ -23,7 +23,10 @@ export const bufferView = new DataView(buffer.buffer);
 const message = new Uint8Array(MESSAGE);
 const messageView = new DataView(message.buffer);
 
-/** A message is the stream's id and its own number. A datagram of a stream that was closed may still come to the next one. */
+/**
+ * Encodes a message: the stream's id and the message's number. The id matters because a datagram of
+ * a closed stream may still reach the next one.
+ */
 export function encoded(stream: number, number: number): Uint8Array {
   messageView.setUint32(0, stream);
   messageView.setUint32(4, number);

@@ -1,9 +1,11 @@
 /**
- * Connections that stay open while policies change. Both sides send numbered messages all the time, so that a test can say which of them
- * arrived: those sent before a change, those sent after it, or all of them without a gap.
+ * Connections that stay open while policies change. Both sides send numbered messages all the time,
+ * so that a test can tell which of them arrived: those sent before a change, those sent after it,
+ * or all of them without a gap.
  *
- * The sockets are this process's own, made in the namespaces of their pods, and served from its event loop. So "sent after the change is
- * in force" needs no comparing of clocks: it is every number from the moment on at which the test goes on.
+ * The sockets belong to this process. They are made in the namespaces of their pods and served from
+ * its event loop, so "sent after the change is in force" needs no comparison of clocks: it is every
+ * number from the moment at which the test continues.
  */
 import type { LabHost } from '../../src/lab/lab.ts';
 import { socketAddress } from '../../src/sys/sockets.ts';
@@ -12,27 +14,30 @@ import { patience } from '../patience.ts';
 /** How often the sockets are served, in ms, and how many messages each side then sends. */
 const TICK = 1;
 const BURST = 2;
-/** How long a message may take that must arrive, in ms: longer than TCP's retransmissions after a cut. */
+/**
+ * How long a message that must arrive may take, in ms: longer than TCP's retransmissions after a
+ * cut.
+ */
 const PATIENCE = patience(8000);
-/** How long nothing may arrive where nothing must, in ms: some hundred messages from each side. */
+/** How long to watch that nothing arrives, in ms: a few hundred messages from each side. */
 const WATCH = 300;
 
 /** One side of a stream. */
 export class Side {
-  /** Messages sent so far: the number of the next one. */
+  /** Messages sent so far, which is the number of the next one. */
   sent = 0;
-  /** How often each of the other side's messages arrived. */
+  /** How often each message of the other side arrived. */
   readonly received: number[] = [];
   arrivals = 0;
 
-  /** How many different messages from number `first` on arrived. */
+  /** Returns how many different messages from number `first` on arrived. */
   receivedFrom(first: number): number {
     let count = 0;
     for (let number = first; number < this.received.length; number++) if (this.received[number]) count++;
     return count;
   }
 
-  /** Which of the first `sent` messages of the other side did not arrive. */
+  /** Returns which of the first `sent` messages of the other side did not arrive. */
   missing(sent: number): readonly number[] {
     const numbers: number[] = [];
     for (let number = 0; number < sent; number++) if (!this.received[number]) numbers.push(number);
@@ -66,9 +71,9 @@ export interface Losses {
 export interface StreamOptions {
   readonly from: LabHost;
   readonly to: LabHost;
-  /** Of the server, where nothing of the lab listens. */
+  /** The server's port, on which the lab does not listen. */
   readonly port: number;
-  /** Of the client. @default any */
+  /** The client's port. @default any */
   readonly sourcePort?: number;
   /** Where the client sends to. @default the server's first address, and its port */
   readonly target?: Target;
@@ -84,7 +89,7 @@ let streams = 0;
 export abstract class Stream implements Disposable {
   readonly client = new Side();
   readonly server = new Side();
-  /** What ended it, as far as one of the sides was told: ECONNRESET, … */
+  /** The error that ended it, if one of the sides got one: ECONNRESET, … */
   ending: string | undefined;
   protected readonly id = ++streams;
   protected readonly target: Uint8Array;
@@ -95,17 +100,17 @@ export abstract class Stream implements Disposable {
     this.target = socketAddress(address, port);
   }
 
-  /** To be called when the sockets are there. */
+  /** Subclasses call it when their sockets exist. */
   protected start(): void {
     this.#timer = setInterval(() => this.#serve(), TICK);
   }
 
-  /** Numbers from here on are of messages that are yet to be sent. */
+  /** Returns the current moment: its numbers belong to messages that are yet to be sent. */
   moment(): Moment {
     return { fromClient: this.client.sent, fromServer: this.server.sent };
   }
 
-  /** What has arrived of the messages sent since. */
+  /** Returns how many of the messages sent since have arrived. */
   passedSince({ fromClient, fromServer }: Moment): Passage {
     return { toServer: this.server.receivedFrom(fromClient), toClient: this.client.receivedFrom(fromServer) };
   }
@@ -120,8 +125,9 @@ export abstract class Stream implements Disposable {
   }
 
   /**
-   * What arrives of the messages that both sides send from now on, within the window in which it would. The one place where a test can only
-   * wait and see: that nothing comes is no event.
+   * Returns how many of the messages that both sides send from now on arrive within the time in
+   * which they would. Only here must a test wait and see, because no event reports that nothing
+   * arrives.
    */
   async watch(): Promise<Passage> {
     const since = this.moment();
@@ -129,7 +135,10 @@ export abstract class Stream implements Disposable {
     return this.passedSince(since);
   }
 
-  /** Lets what is under way arrive, and gives back the numbers of all messages since the beginning that did not. */
+  /**
+   * Lets pending messages arrive, and returns the numbers of all messages since the beginning that
+   * did not.
+   */
   async lost(): Promise<Losses> {
     this.paused = true;
     const lost = () => ({
@@ -155,13 +164,13 @@ export abstract class Stream implements Disposable {
     if (!this.paused) this.sendBurst(BURST);
   }
 
-  /** Checked whenever the sockets were served. */
+  /** Checks `holds` every TICK. */
   #until(what: string, holds: () => boolean): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const failing = setTimeout(() => {
       const { client, server, ending } = this;
       const state = `client sent ${client.sent} got ${client.arrivals}, server sent ${server.sent} got ${server.arrivals}`;
-      reject(new Error(`waited in vain for ${what}: ${state}, ended by ${ending ?? 'nobody'}`));
+      reject(new Error(`timed out waiting for ${what}: ${state}, ended by ${ending ?? 'nothing'}`));
     }, PATIENCE);
     const checking = setInterval(() => {
       if (holds()) resolve();

@@ -19,7 +19,7 @@ import { type Side, Stream, type StreamOptions } from './streams.ts';
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 
-/** A TCP connection; closing it resets it, so that no end waits for the other. */
+/** A TCP connection. Closing it resets it, so that neither end waits for the other. */
 export class TcpStream extends Stream {
   readonly sourcePort: number;
   readonly #client: Connection;
@@ -62,12 +62,12 @@ export class TcpStream extends Stream {
   }
 }
 
-/** One end of a TCP connection: messages in, messages out, cut where the kernel cuts them. */
+/** One end of a TCP connection: messages may be split wherever the kernel splits them. */
 class Connection {
   ending: string | undefined;
   readonly #fd: number;
   readonly #side: Side;
-  /** Bytes of the last message that the kernel has not taken yet. */
+  /** Bytes of the last message that the kernel has not accepted yet. */
   #unsent = 0;
   #partial = 0;
   readonly #pending = new Uint8Array(MESSAGE);

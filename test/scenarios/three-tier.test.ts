@@ -1,4 +1,7 @@
-/** The application that everybody draws: a frontend, a backend, a database, and the cluster's DNS, over UDP and TCP. */
+/**
+ * The classic application: a frontend, a backend, a database, and the cluster's DNS, over UDP and
+ * TCP.
+ */
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { expectReachability } from './reachability.ts';
@@ -71,7 +74,7 @@ spec:
       ports: [{ port: 5432 }]
 `;
 
-/** It answers the backend of the shop and may start nothing. */
+/** The database answers the shop's backend and may not open connections. */
 const database = (ownNamespace: string) => `
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -135,7 +138,7 @@ describeAsRoot('Three tiers', () => {
       );
     });
 
-    test('a database answers and may not start a connection, not even to those that it answers', async () => {
+    test('a database answers and may not open a connection, not even to those that it answers', async () => {
       await world.policies(database('shop'));
       await expectReachability(
         world.lab,
@@ -149,7 +152,7 @@ describeAsRoot('Three tiers', () => {
       );
     });
 
-    test('the same with the database in a namespace of its own, where DNS is not for it', async () => {
+    test('the same with the database in its own namespace, where DNS is not allowed', async () => {
       const objects = [...COMMON, namespace('data'), pod('data/database', { app: 'database' }, ['5432'])];
       await world.change(objects, [SHOP_POLICIES, backend('data'), database('data')].join('---'));
       await expectReachability(

@@ -1,4 +1,7 @@
-/** Two nodes, each with an agent of its own: a pod's egress is judged where it runs, the other's ingress where that one runs. */
+/**
+ * Two nodes with an agent each: egress is judged on the source pod's node, ingress on the
+ * destination pod's node.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from './connections.ts';
@@ -105,7 +108,7 @@ describeAsRoot('Two nodes', () => {
     );
   });
 
-  test('a pod and its own node always reach each other; what comes from another node is judged', async () => {
+  test('a pod and its own node always reach each other; traffic from another node is judged', async () => {
     await world.policies(`
       apiVersion: networking.k8s.io/v1
       kind: NetworkPolicy

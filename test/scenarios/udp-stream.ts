@@ -5,14 +5,14 @@ import { bindTo, buffer, bufferView, encoded, MESSAGE, open, ownAddress } from '
 import { type Passage, Stream, type StreamOptions } from './streams.ts';
 
 /**
- * A client that sends datagrams, and a server that sends as many on its own once it has heard of the client; from the beginning where the
- * client's port is given.
+ * A client that sends datagrams, and a server that sends as many itself once it has heard of the
+ * client, or from the beginning if the client's port is given.
  */
 export class UdpStream extends Stream {
   readonly sourcePort: number;
   readonly #client: number;
   readonly #server: number;
-  /** Whom the server sends to. */
+  /** The address that the server sends to. */
   #peer: Uint8Array | undefined;
 
   constructor({ from, to, port, sourcePort = 0, target = { address: to.addresses[0] ?? '', port } }: StreamOptions) {
@@ -31,7 +31,7 @@ export class UdpStream extends Stream {
     const since = this.moment();
     const passage = await super.watch();
     const wasSilent = this.client.sent === since.fromClient || (this.#peer && this.server.sent === since.fromServer);
-    if (wasSilent) throw new Error('nothing was sent while nothing was to arrive');
+    if (wasSilent) throw new Error('nothing was sent while nothing should arrive');
     return passage;
   }
 

@@ -1,4 +1,7 @@
-/** Pods on wires: no queue, no steering; podfence carries every frame between a pod and its node, or does not. */
+/**
+ * Pods on wires: no queue, no steering; podfence carries or drops every frame between a pod and its
+ * node.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from './connections.ts';
@@ -40,7 +43,7 @@ describeAsRoot('Pods on wires', () => {
     await world[Symbol.asyncDispose]();
   });
 
-  test('reach each other as policies say: on one node and across nodes, over all protocols, both families, and through Services', async () => {
+  test('reach each other as the policies say: on one node and across nodes, over all protocols and both families, and through Services', async () => {
     await world.policies(ONLY_API);
     await expectReachability(
       world.lab,
@@ -53,7 +56,7 @@ describeAsRoot('Pods on wires', () => {
     );
   });
 
-  test('keep open connections that an edit allows, and have those cut that it denies', async () => {
+  test('keep open connections that an edit allows, and lose those that it denies', async () => {
     await world.policies('');
     using kept = new Connections(world.lab, 'api', 'db', 7000);
     using cut = new Connections(world.lab, 'web', 'db', 7002);
@@ -73,7 +76,7 @@ describeAsRoot('Pods on wires', () => {
     expect(await transfer(api, db, 6, 7000, bytes)).toEqual({ toServer: bytes, toClient: bytes });
   });
 
-  test('come and go', async () => {
+  test('are added and removed', async () => {
     await world.change([...OBJECTS, pod('guest', { app: 'api' }, ['80'], { node: 'node-2' })], ONLY_API);
     await expectReachability(
       world.lab,

@@ -1,4 +1,7 @@
-/** Clusters for the scenarios in few words: pods, namespaces and Services by small constructors, policies as the YAML that people write. */
+/**
+ * Clusters for the scenarios in few words: small constructors for pods, namespaces and Services;
+ * policies as the YAML that people write.
+ */
 import { Lab, type LabOptions } from '../../src/lab/lab.ts';
 import { type LoadedManifests, type LoadOptions, loadManifests } from '../../src/manifests/load.ts';
 
@@ -12,7 +15,7 @@ export interface PodOptions {
   readonly hostNetwork?: boolean;
 }
 
-/** `name` or `namespace/name`. Ports as `80`, `53/UDP`, or with a name `http=8080`. */
+/** `name` is `name` or `namespace/name`. Ports are `80`, `53/UDP`, or with a name `http=8080`. */
 export function pod(name: string, labels: Labels, ports: readonly string[], options: PodOptions = {}): Manifest {
   const { node, addresses = [], hostNetwork = false } = options;
   return {
@@ -32,7 +35,9 @@ export function namespace(name: string, labels: Labels = {}): Manifest {
   return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
 }
 
-/** Ports as `80:8080`, `53:dns/UDP`: that of the Service, and that of the pods by number or name. */
+/**
+ * Ports are `80:8080` or `53:dns/UDP`: the Service's port, and the pods' port by number or name.
+ */
 export function service(name: string, selector: Labels, ports: readonly string[], spec: Manifest = {}): Manifest {
   return {
     apiVersion: 'v1',
@@ -42,7 +47,7 @@ export function service(name: string, selector: Labels, ports: readonly string[]
   };
 }
 
-/** Loads the objects and the policies, which must be without a fault. */
+/** Loads the objects and the policies, which must not contain mistakes. */
 async function manifests(
   objects: readonly Manifest[],
   policies = '',
@@ -54,7 +59,7 @@ async function manifests(
   return loaded;
 }
 
-/** A running lab in which one scenario follows the other: the same pods, other policies. */
+/** A running lab for one scenario after another: the same pods, other policies. */
 export class World implements AsyncDisposable {
   readonly lab: Lab;
   readonly #objects: readonly Manifest[];
@@ -75,12 +80,12 @@ export class World implements AsyncDisposable {
     return new World(lab, objects, load);
   }
 
-  /** These policies instead of those before; resolves when they are in force. */
+  /** Replaces the policies; resolves when the new ones are in force. */
   async policies(policies: string): Promise<void> {
     await this.change(this.#objects, policies);
   }
 
-  /** Other objects, too. */
+  /** Replaces the objects, too. */
   async change(objects: readonly Manifest[], policies: string): Promise<void> {
     await this.lab.apply(await manifests(objects, policies, this.#load));
   }
@@ -90,7 +95,10 @@ export class World implements AsyncDisposable {
   }
 }
 
-/** Policies stand indented in the tests; YAML wants its document separators at the left margin. */
+/**
+ * Removes the indentation that policies have in tests: YAML requires document separators at the
+ * left margin.
+ */
 function dedented(text: string): string {
   const margin = /^ *(?=\S)/m.exec(text)?.[0] ?? '';
   return text.replaceAll(new RegExp(`^${margin}`, 'gm'), '');

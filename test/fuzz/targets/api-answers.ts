@@ -1,6 +1,7 @@
 /**
- * Answers of the API server, a list or the lines of a watch, cut where the network cuts them: the objects are the same wherever that is, those of a sound list are
- * what JSON.parse finds, and of an unsound one nothing is thrown but the error for it.
+ * Answers of the API server, a list or the lines of a watch, cut anywhere by the network. The
+ * objects must be the same wherever the cuts are. The objects of a valid list are those that
+ * JSON.parse finds; an invalid one causes only the error for it.
  */
 import { isUtf8 } from 'node:buffer';
 import { ApiError } from '../../../src/kube/api-error.ts';
@@ -11,9 +12,9 @@ import { mutate } from '../mutate.ts';
 import type { Random } from '../random.ts';
 import { check, checkSame, type Target } from '../target.ts';
 
-/** Bytes of one object or line: in some runs most are longer. */
+/** Limits for the bytes of one object or line: in some runs most are longer. */
 const LIMITS = [300, 100_000, 100_000];
-/** What is longer may be nested so deeply that its indentation is all there is. */
+/** Longer lists may be nested so deeply that they would be mostly indentation. */
 const MOST_INDENTED = 5000;
 
 interface Scanner {
@@ -23,7 +24,7 @@ interface Scanner {
 
 interface Reading {
   readonly parts: readonly string[];
-  /** What stood around them, or the error. */
+  /** What surrounds the parts, or the error. */
   readonly end: unknown;
 }
 
@@ -39,12 +40,12 @@ export const target: Target = {
     const text = Buffer.from(input).toString('latin1');
     if (isUtf8(input)) checkList(Buffer.from(input).toString(), items);
     for (const part of [...items.parts, ...found.parts]) {
-      check(part.length <= limit && text.includes(part), 'a part is none of the answer, or too long');
+      check(part.length <= limit && text.includes(part), 'a part is not from the answer, or too long');
     }
     const whole = text.split('\n').filter((line) => line !== '');
     if (!text.endsWith('\n')) whole.pop();
     if (!String(found.end).includes('longer than'))
-      checkSame(found.parts, whole, 'other lines than those of the answer');
+      checkSame(found.parts, whole, 'the lines differ from those of the answer');
   },
 };
 
@@ -62,11 +63,11 @@ function lines(random: Random): string {
     .join('');
 }
 
-/** In one piece, in two, and in single bytes. */
+/** Reads the input in one piece, in two, in pieces of 7 bytes, and in single bytes. */
 function everyWay(input: Uint8Array, scanner: () => Scanner): Reading {
   const whole = read(input, input.length, scanner());
   for (const size of [(input.length >> 1) + 1, 7, 1]) {
-    checkSame(read(input, size, scanner()), whole, `cut into pieces of ${size} bytes it is another answer`);
+    checkSame(read(input, size, scanner()), whole, `cut into pieces of ${size} bytes it is a different answer`);
   }
   return whole;
 }
@@ -75,7 +76,7 @@ function read(input: Uint8Array, size: number, scanner: Scanner): Reading {
   const parts: string[] = [];
   try {
     for (let at = 0; at < input.length; at += size) {
-      // A part is valid until the next one is taken.
+      // A part is valid only until the next one is taken.
       for (const part of scanner.push(Buffer.from(input.subarray(at, at + size)))) parts.push(part.toString('latin1'));
     }
     return { parts, end: scanner.end() };
@@ -85,22 +86,22 @@ function read(input: Uint8Array, size: number, scanner: Scanner): Reading {
   }
 }
 
-/** Of a list that JSON.parse takes, the items are its own, and so is what surrounds them. */
+/** If JSON.parse accepts a list, the items must be its items, and so must what surrounds them. */
 function checkList(text: string, { parts, end }: Reading): void {
   let list: Record<string, unknown>;
   try {
     list = JSON.parse(text);
   } catch {
-    check(typeof end === 'string' || parts.length > 0, 'what is no JSON is a list');
+    check(typeof end === 'string' || parts.length > 0, 'something that is not JSON is a list');
     return;
   }
   const isList = typeof list === 'object' && list !== null && Array.isArray(list.items);
-  // A second such key, anywhere, may be what the scanner takes for the list.
+  // The scanner may take another key of this name, anywhere, for the list.
   if (!isList || text.split('items"').length !== 2 || typeof end === 'string') return;
   checkSame(
     parts.map((part) => JSON.parse(Buffer.from(part, 'latin1').toString())),
     list.items,
-    'other items than those of the list',
+    'the items differ from those of the list',
   );
-  checkSame(end, { ...list, items: [] }, 'something else surrounds the items');
+  checkSame(end, { ...list, items: [] }, 'what surrounds the items differs');
 }

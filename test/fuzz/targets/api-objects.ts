@@ -1,6 +1,7 @@
 /**
- * Objects of the API, field by field: whatever they hold they become records that can be used. A policy with a problem fails closed, one without says what
- * a naive reader reads, and what is compiled of them judges as the naive evaluator does.
+ * Objects of the API, field by field: whatever they contain, they become usable records. A policy
+ * with a problem fails closed. One without says what a naive reader reads, and the compiled
+ * policies judge as the naive evaluator does.
  */
 import { projectNamespace, projectPod, projectPolicy } from '../../../src/cluster/projection.ts';
 import type { NamespaceRecord, PodRecord, PolicyRecord } from '../../../src/cluster/records.ts';
@@ -18,7 +19,7 @@ export const target: Target = {
     const policies: PolicyRecord[] = [];
     for (const value of values) {
       const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined;
-      // What has no kind is tried as each.
+      // An object without a kind is tried as each kind.
       if (kind !== 'Pod' && kind !== 'NetworkPolicy') namespaces.push(...named(projectNamespace(value)));
       if (kind !== 'Namespace' && kind !== 'NetworkPolicy') pods.push(...named(projectPod(value)));
       if (kind !== 'Namespace' && kind !== 'Pod') policies.push(policyOf(value));
@@ -49,9 +50,9 @@ function named<T extends { readonly name: string }>({ record }: { readonly recor
 function policyOf(value: unknown): PolicyRecord {
   const { record, problems } = projectPolicy(value);
   checkPolicy(record, problems);
-  checkSame(projectPolicy(value).record, record, 'the same object is another policy');
+  checkSame(projectPolicy(value).record, record, 'the same object is a different policy');
   if (problems.length > 0) return record;
   const { podSelector, isolates, ingress, egress } = record;
-  checkSame({ podSelector, isolates, ingress, egress }, naivePolicy(value), 'the policy says what the object does not');
+  checkSame({ podSelector, isolates, ingress, egress }, naivePolicy(value), 'the policy differs from the object');
   return record;
 }

@@ -1,6 +1,7 @@
 /**
- * Entries of the kernel's connection table: what is read is what a naive reader of the attributes reads; nothing outside of the entry is looked at;
- * the entry before does not show through; the flow can be given to the filter.
+ * Entries of the kernel's connection table. The reader must return what a naive reader of the
+ * attributes reads, must not read outside of the entry, and must keep nothing of the entry before.
+ * The flow can be passed to the filter.
  */
 import { FlowTable } from '../../../src/conntrack/flow-table.ts';
 import { KernelFlow } from '../../../src/dataplane/ctnetlink/kernel-flow.ts';
@@ -14,7 +15,7 @@ import type { Random } from '../random.ts';
 import { alone, type Place, surrounded } from '../surroundings.ts';
 import { check, checkSame, type Target } from '../target.ts';
 
-/** Of linux/netfilter/nfnetlink_conntrack.h. */
+/** From linux/netfilter/nfnetlink_conntrack.h. */
 const ORIGINAL = 1;
 const REPLY = 2;
 const PROTOINFO = 4;
@@ -31,7 +32,7 @@ const AF_INET6 = 10;
 const TABLE = new Scene([policy('web', { ingress: [] })]).filter.table;
 const reused = new KernelFlow();
 
-/** The first byte is the address family, the rest the attributes. */
+/** The first byte of an input is the address family, the rest the attributes. */
 export const target: Target = {
   generate: (random) => {
     const family = random.oneIn(20) ? random.below(20) : random.pick([AF_INET, AF_INET6]);
@@ -42,7 +43,7 @@ export const target: Target = {
     const [family = 0] = input;
     const bytes = input.subarray(1);
     const read = readFrom(reused, alone(bytes), bytes.length, family);
-    checkSame(read, naively(bytes, family), 'the entry is read as something that it does not say');
+    checkSame(read, naively(bytes, family), 'the entry is misread');
     for (const place of surrounded(bytes)) {
       const fresh = readFrom(new KernelFlow(), place, bytes.length, family);
       checkSame(fresh, read, 'what is read depends on bytes around it');
@@ -52,7 +53,7 @@ export const target: Target = {
   },
 };
 
-/** The filter takes what was read last as a flow that it knows. */
+/** The filter accepts the flow that was read last as a known one. */
 function checkSeeded(): void {
   const filter = new Filter(new FlowTable(4, {}, [1, 2]), TABLE);
   const opening = new Packet();
@@ -60,7 +61,7 @@ function checkSeeded(): void {
   for (const state of ['established', 'revoked'] as const) filter.seed(opening, state, 1000);
   filter.judgeSeeded(opening, 1001);
   const [problem] = problems(filter.flows);
-  check(problem === undefined, () => `seeded, the flow table is broken: ${problem}`);
+  check(problem === undefined, () => `after seeding, the flow table is broken: ${problem}`);
 }
 
 function entry(random: Random, isIpv6: boolean): Uint8Array {
@@ -134,7 +135,7 @@ function naively(bytes: Uint8Array, domain: number): ReturnType<typeof readFrom>
   };
 }
 
-/** The last tuple of that kind, if it has both addresses, and those of its family. */
+/** Returns the last tuple of that kind, if it has both addresses, and of its family. */
 function tupleOf(found: readonly Attribute[], kind: number, family: 4 | 6) {
   const value = last(found, kind, 0);
   return value && tupleIn(value, family);
@@ -160,7 +161,7 @@ function tupleIn(value: Uint8Array, family: 4 | 6) {
   };
 }
 
-/** What is in all attributes of a type. */
+/** Returns the attributes inside all attributes of a type. */
 function within(found: readonly Attribute[], wanted: number): Attribute[] {
   return found.filter(({ type }) => type === wanted).flatMap(({ value }) => attributesOf(value));
 }

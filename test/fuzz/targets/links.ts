@@ -1,4 +1,7 @@
-/** Network interfaces by rtnetlink: what is read is what a naive reader of the attributes reads, and nothing outside of the message is looked at. */
+/**
+ * Network interfaces by rtnetlink. The reader must return what a naive reader of the attributes
+ * reads, and must not read outside of the message.
+ */
 import { type Link, readLink } from '../../../src/machine/links.ts';
 import { type Attribute, attribute, attributes, attributesOf, unsigned } from '../attributes.ts';
 import { joined, mutate } from '../mutate.ts';
@@ -6,7 +9,7 @@ import type { Random } from '../random.ts';
 import { alone, type Place, surrounded } from '../surroundings.ts';
 import { checkSame, type Target } from '../target.ts';
 
-/** Of linux/if_link.h. */
+/** From linux/if_link.h. */
 const IFNAME = 3;
 const MASTER = 10;
 const LINKINFO = 18;
@@ -15,7 +18,7 @@ const KIND = 1;
 const DATA = 2;
 const CALL_IPTABLES = 36;
 const CALL_IP6TABLES = 37;
-/** `struct ifinfomsg` behind its first 4 bytes: i32 index, u32 flags, u32 change. */
+/** `struct ifinfomsg` after its first 4 bytes: i32 index, u32 flags, u32 change. */
 const HEADER = 12;
 
 export const target: Target = {
@@ -25,7 +28,7 @@ export const target: Target = {
   },
   run: (input) => {
     const read = readFrom(alone(input), input.length);
-    checkSame(read, naively(input), 'the message is read as something that it does not say');
+    checkSame(read, naively(input), 'the message is misread');
     for (const place of surrounded(input)) {
       checkSame(readFrom(place, input.length), read, 'what is read depends on bytes around it');
     }
@@ -49,7 +52,7 @@ function message(random: Random): Uint8Array {
   return joined(random.bytes(HEADER), attributes(random, parts));
 }
 
-/** Ends with a zero byte. */
+/** Returns the name with a zero byte at its end. */
 function named(random: Random, name: string): Uint8Array {
   return random.oneIn(30) ? random.bytes(random.below(3)) : Buffer.from(`${name}\0`);
 }
@@ -60,7 +63,7 @@ function readFrom({ view, offset }: Place, length: number): Link {
 
 function naively(input: Uint8Array): Link {
   const found = attributesOf(input.subarray(HEADER));
-  // A kind counts for the data behind it.
+  // A kind applies to the data after it.
   const link = { kind: '', callIptables: false, callIp6tables: false };
   for (const { value } of all(found, LINKINFO)) {
     for (const part of attributesOf(value)) {

@@ -1,6 +1,7 @@
 /**
- * The loader of manifests: what is wrong with a text becomes problems in it, each at a place of the text and in words that no terminal obeys; nothing is thrown.
- * The same text is the same cluster. What is loaded can be compiled, and judges as the naive evaluator does. Fixes leave the lines where they are.
+ * The loader of manifests. Mistakes in a text become problems with a place in the text and a
+ * message without control characters; nothing is thrown. The same text gives the same cluster. What
+ * is loaded compiles, and judges as the naive evaluator does. Fixes keep the lines in place.
  */
 import type { PodRecord } from '../../../src/cluster/records.ts';
 import { fixText } from '../../../src/manifests/fixes.ts';
@@ -13,7 +14,7 @@ import { mutate } from '../mutate.ts';
 import { check, checkSame, type Target } from '../target.ts';
 import { text } from '../yaml-text.ts';
 
-/** What reads a text several times is done for one text in so many. */
+/** Checks that read a text several times run for one text in this many. */
 const SOME = 4;
 const MOST_PODS = 20;
 
@@ -27,7 +28,7 @@ export const target: Target = {
     for (const problem of loaded.problems) checkProblem(problem, input);
     checkLoaded(loaded);
     if (input.length % SOME === 0) {
-      checkSame(plain(await loadBytes(input)), plain(loaded), 'the same text is another cluster');
+      checkSame(plain(await loadBytes(input)), plain(loaded), 'the same text is a different cluster');
     }
     if (input.length % SOME === 1) await checkFixes(loaded.problems, input);
     await checkAsYaml(loaded, input);
@@ -45,12 +46,12 @@ function plain({ snapshot, services, problems }: LoadedManifests): unknown {
 function checkLoaded({ snapshot, services }: LoadedManifests): void {
   const { pods, policies, namespaces } = snapshot;
   for (const policy of policies) {
-    check(policy.isolates.length > 0, 'a policy isolates for nothing');
+    check(policy.isolates.length > 0, 'a policy isolates no direction');
     const rules = policy.ingress.length + policy.egress.length;
     check(policy.error === undefined || rules === 0, 'a policy that fails closed has rules');
   }
   const keys = policies.map(({ namespace, name }) => `${namespace}/${name}`);
-  check(new Set(keys).size === keys.length, 'two policies have one name');
+  check(new Set(keys).size === keys.length, 'two policies have the same name');
   for (const { namespace } of [...pods, ...policies, ...services]) {
     check(
       namespaces.some(({ name }) => name === namespace),
@@ -58,7 +59,7 @@ function checkLoaded({ snapshot, services }: LoadedManifests): void {
     );
   }
   pods.forEach(checkPod);
-  // As if all ran on this node.
+  // As if all pods ran on this node.
   const here = pods.slice(0, MOST_PODS).map((pod): PodRecord => ({ ...pod, nodeName: 'here' }));
   checkJudged({ ...snapshot, pods: here });
 }
@@ -69,13 +70,16 @@ function checkProblem(problem: ManifestProblem, input: Uint8Array): void {
   check(file === '-' || file === '', `a problem of the file ${file}`);
   check(line >= 0 && line <= lines.length, `a problem in line ${line} of ${lines.length}: ${message}`);
   check(line === 0 || column >= 1, `a problem in column ${column}: ${message}`);
-  check(message !== '', 'a problem without words');
+  check(message !== '', 'a problem without a message');
   for (const said of formatProblem(problem).split('\n    ')) {
     check(!/\p{Cc}/u.test(said), () => `a problem with control characters: ${JSON.stringify(said)}`);
   }
 }
 
-/** Edits lie in the text; what comes of them all has the same lines, and no more of it is unreadable than before. */
+/**
+ * Edits lie within the text. The fixed text has the same number of lines, and no more of it is
+ * unreadable than before.
+ */
 async function checkFixes(problems: readonly ManifestProblem[], input: Uint8Array): Promise<void> {
   const written = new TextDecoder().decode(input);
   const edits = problems.flatMap(({ fix }) => fix?.edits ?? []);
@@ -91,10 +95,10 @@ async function checkFixes(problems: readonly ManifestProblem[], input: Uint8Arra
   check(after <= before, 'fixes make more of it unreadable');
 }
 
-/** JSON is YAML, too: where neither reading finds anything wrong they are the same. */
+/** JSON is also YAML: if neither reading finds a problem, both are the same. */
 async function checkAsYaml(loaded: LoadedManifests, input: Uint8Array): Promise<void> {
   if (input[0] !== 0x7b || loaded.problems.length > 0) return;
   const asYaml = await load(`# not JSON any more\n${Buffer.from(input).toString()}`);
   if (asYaml.problems.length > 0) return;
-  checkSame(plain(asYaml), plain(loaded), 'as YAML it is another cluster than as JSON');
+  checkSame(plain(asYaml), plain(loaded), 'as YAML it is a different cluster than as JSON');
 }

@@ -1,6 +1,7 @@
 /**
- * The packet decoder: reads as a naive reader of the RFCs does, nothing outside of what was captured, and the same whatever packet it has read
- * before. A packet that is understood is understood alike where more of it was captured.
+ * The packet decoder. It must read what a naive reader of the RFCs reads, nothing outside of the
+ * captured bytes, and the same whatever packet it read before. If it understands a packet, it reads
+ * the same when more of it was captured.
  */
 import { decode } from '../../../src/packet/decode.ts';
 import { MALFORMED, OK, Packet } from '../../../src/packet/packet.ts';
@@ -10,7 +11,7 @@ import { captured, packet, uncaptured } from '../packets.ts';
 import { alone, type Place, surrounded } from '../surroundings.ts';
 import { check, checkSame, type Target } from '../target.ts';
 
-/** Used for all packets, as the packet path does. */
+/** Used for all packets, as on the packet path. */
 const reused = new Packet();
 
 export const target: Target = {
@@ -21,19 +22,19 @@ export const target: Target = {
   run: (input) => {
     const { bytes, total } = uncaptured(input);
     const read = decoded(reused, alone(bytes), bytes.length, total);
-    checkSame(read, readPacket([...bytes], total), 'the decoder reads what the RFCs do not say');
+    checkSame(read, readPacket([...bytes], total), 'the decoder differs from the RFCs');
     for (const place of surrounded(bytes)) {
       checkSame(decoded(new Packet(), place, bytes.length, total), read, 'what is read depends on bytes around it');
       checkSame(decoded(reused, place, bytes.length, total), read, 'what is read depends on the packet before');
     }
     const cut = bytes.subarray(0, bytes.length - 1 - (bytes.length >> 3));
     const less = decoded(reused, alone(cut), cut.length, total);
-    // Of an error that is cut the quoted packet may be missing, and what a capture has cut off is no padding.
+    // A cut error may lack the quoted packet, and bytes that a capture cut off are not padding.
     if (less === undefined || total < bytes.length) return;
     checkSame(
       { ...less, quoted: undefined },
       read && { ...read, quoted: undefined },
-      'it is another packet where more of it was captured',
+      'it is a different packet when more of it was captured',
     );
   },
 };
@@ -73,7 +74,7 @@ function headersOf(p: Packet): Headers {
   };
 }
 
-/** The address; other words than its own must be 0. */
+/** Returns the address; words beyond it must be 0. */
 function hex(words: readonly number[], count: number): string {
   check(
     words.slice(count).every((word) => word === 0),

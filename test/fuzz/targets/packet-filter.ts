@@ -1,6 +1,7 @@
 /**
- * The filter, on sequences of packets: the verdict does not depend on bytes around a packet, nor on whether it was announced; a malformed packet
- * is denied; every reason is a known one; what is judged by policy is judged as the naive evaluator does; the flow table stays whole.
+ * The filter, on sequences of packets. The verdict must not depend on bytes around a packet, nor on
+ * whether it was announced. A malformed packet is denied, and every reason is a known one. A packet
+ * judged by policy is judged as by the naive evaluator. The flow table stays consistent.
  */
 import type { PolicyRecord } from '../../../src/cluster/records.ts';
 import { FlowTable } from '../../../src/conntrack/flow-table.ts';
@@ -17,7 +18,7 @@ import type { Random } from '../random.ts';
 import { alone, type Place, surrounded } from '../surroundings.ts';
 import { check, type Target } from '../target.ts';
 
-/** More flows than this a sequence may open, so that some are evicted. */
+/** Fewer flows than a sequence may open, so that some are evicted. */
 const CAPACITY = 8;
 const MOST_PACKETS = 24;
 
@@ -35,14 +36,17 @@ const POLICIES: readonly PolicyRecord[][] = [
   ENFORCED.map(audited),
 ];
 const TABLES: readonly RuleTable[] = POLICIES.map((policies) => new Scene(policies).filter.table);
-/** What the naive evaluator judges by; it knows no audited policies. */
+/** The input of the naive evaluator, which does not support audited policies. */
 const SNAPSHOTS = POLICIES.map((policies) => ({
   namespaces: CLUSTER.filter((record) => record.kind === 'Namespace'),
   pods: CLUSTER.filter((record) => record.kind === 'Pod'),
   policies: policies.some(({ mode }) => mode === 'audit') ? undefined : policies,
 }));
 
-/** A step of a sequence: the table to judge by from then on, how much time goes by (ms, in 3 bytes), the length of the packet, and the packet. */
+/**
+ * A step of a sequence: the table to judge by from then on, how much time passes (ms, in 3 bytes),
+ * the length of the packet, and the packet.
+ */
 const STEP = 6;
 
 interface Step {
@@ -85,7 +89,7 @@ export const target: Target = {
   },
 };
 
-/** The same packet, or one that may answer it: addresses and ports the other way round. */
+/** Returns the same packet, or a possible answer to it: with addresses and ports swapped. */
 function again(random: Random, bytes: Uint8Array): Uint8Array {
   const copy = Uint8Array.from(bytes);
   if (random.oneIn(3)) return copy;
@@ -145,7 +149,7 @@ function judgeAll(
   });
 }
 
-/** Of a packet that was judged by policy: do the policies say so? */
+/** Checks that the policies agree with a packet that was judged by policy. */
 function checkAgainstPolicies(headers: Headers, reason: ReasonName, table: number): void {
   const { policies, ...cluster } = SNAPSHOTS[table] as (typeof SNAPSHOTS)[number];
   const [source, destination] = [addressOf(headers.source), addressOf(headers.destination)];

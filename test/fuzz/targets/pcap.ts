@@ -1,4 +1,4 @@
-/** The pcap reader: see captures.ts. Its records are counted by a naive reader as well. */
+/** The pcap reader: see captures.ts. A naive reader counts its records, too. */
 import { PcapFormat } from '../../../src/replay/pcap-format.ts';
 import { pcap } from '../../replay/capture-bytes.ts';
 import { checkFile, checkReader, recorded } from '../captures.ts';
@@ -24,7 +24,7 @@ export const target: Target = {
   },
 };
 
-/** How many records there are, and where the first one begins that is not there as a whole. */
+/** Returns the number of records, and where the first incomplete one begins. */
 function naively(input: Uint8Array): [count: number, end: number] {
   if (input.length < 24) return [0, 0];
   const isLittle = (input[0] as number) !== 0xa1;

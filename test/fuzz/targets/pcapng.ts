@@ -1,4 +1,7 @@
-/** The pcapng reader: see captures.ts. Sections in both byte orders, blocks of all types, options of interfaces. */
+/**
+ * The pcapng reader: see captures.ts. Inputs have sections in both byte orders, blocks of all
+ * types, and options of interfaces.
+ */
 import { PcapngFormat } from '../../../src/replay/pcapng-format.ts';
 import { block, pcapng } from '../../replay/capture-bytes.ts';
 import { checkFile, checkReader, recorded } from '../captures.ts';
@@ -6,7 +9,10 @@ import { joined, mutate } from '../mutate.ts';
 import type { Random } from '../random.ts';
 import { check, type Target } from '../target.ts';
 
-/** Packets (obsolete and simple), names, statistics, custom, decryption secrets, and one that nobody has defined. */
+/**
+ * Packets (obsolete and simple), names, statistics, custom, decryption secrets, and an undefined
+ * type.
+ */
 const OTHER_BLOCKS = [2, 3, 4, 5, 0xbad, 10, 0x7fff];
 /** if_name, if_tsresol, if_tsoffset, if_os, and one that does not exist. */
 const OPTIONS = [2, 9, 14, 12, 99];
@@ -44,7 +50,7 @@ function option(random: Random): readonly [number, Uint8Array] {
   return [code, random.oneIn(8) ? random.bytes(random.below(12)) : random.bytes(length)];
 }
 
-/** In one byte order or the other it says that it is longer than what is there. */
+/** Whether the block's length, in either byte order, exceeds the bytes that are there. */
 function isCut(rest: Uint8Array): boolean {
   const view = new DataView(rest.buffer, rest.byteOffset, rest.length);
   return view.getUint32(4) > rest.length || view.getUint32(4, true) > rest.length;

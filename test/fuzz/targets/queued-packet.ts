@@ -1,6 +1,7 @@
 /**
- * Messages of the kernel's queue: what is read is what a naive reader of the attributes reads, and lies in the message; nothing outside of it is
- * looked at; the packet in it gets a known reason.
+ * Messages of the kernel's queue. The reader must return what a naive reader of the attributes
+ * reads, with a payload inside the message, and must not read outside of it. The packet in it gets
+ * a known reason.
  */
 import { QueuedPacket } from '../../../src/dataplane/nfqueue/queued-packet.ts';
 import { REASONS } from '../../../src/filter/reasons.ts';
@@ -12,7 +13,7 @@ import type { Random } from '../random.ts';
 import { alone, type Place, surrounded } from '../surroundings.ts';
 import { check, checkSame, type Target } from '../target.ts';
 
-/** Of linux/netfilter/nfnetlink_queue.h. */
+/** From linux/netfilter/nfnetlink_queue.h. */
 const PACKET_HDR = 1;
 const MARK = 3;
 const PAYLOAD = 10;
@@ -30,7 +31,7 @@ export const target: Target = {
   },
   run: (input) => {
     const read = readFrom(reused, alone(input), input.length);
-    checkSame(read, naively(input), 'the message is read as something that it does not say');
+    checkSame(read, naively(input), 'the message is misread');
     for (const place of surrounded(input)) {
       checkSame(readFrom(new QueuedPacket(), place, input.length), read, 'what is read depends on bytes around it');
       checkSame(readFrom(reused, place, input.length), read, 'what is read depends on the message before');
@@ -64,7 +65,7 @@ function message(random: Random): Uint8Array {
 interface Read {
   readonly id: number;
   readonly mark: number;
-  /** Where the payload begins, from the message's first byte; 0 where there is none. */
+  /** Offset of the payload from the message's first byte; 0 if there is none. */
   readonly at: number;
   readonly captured: number;
   readonly total: number;

@@ -1,6 +1,7 @@
-// ask.ts [TIMEOUT-MS TARGET …]: asks all targets at once, tcp:HOST:PORT or udp:HOST:PORT, and prints a JSON array of outcomes: the
-// answering pod's name, "refused", "silent" (no answer in time) or "error CODE". Without arguments it reads such questions from
-// standard input, each a JSON array on a line, and answers each with a line.
+// ask.ts [TIMEOUT-MS TARGET …]: asks all targets at once, tcp:HOST:PORT or udp:HOST:PORT, and
+// prints a JSON array of outcomes: the answering pod's name, "refused", "silent" (no answer in
+// time) or "error CODE". Without arguments it reads such questions from standard input, each a JSON
+// array on a line, and answers each with a line.
 import { createSocket } from 'node:dgram';
 import { connect, isIPv6 } from 'node:net';
 import { createInterface } from 'node:readline';

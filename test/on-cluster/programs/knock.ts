@@ -1,4 +1,5 @@
-// knock.ts HOST PORT: a new TCP connection 20 times a second. Prints {"answered":M} and {"tried":N} twice a second, for ever.
+// knock.ts HOST PORT: opens a new TCP connection 20 times a second. Prints {"answered":M} and
+// {"tried":N} twice a second, until it is killed.
 import { connect } from 'node:net';
 
 const [host = '', port] = process.argv.slice(2);

@@ -1,16 +1,14 @@
 // resolve.ts TIMES NAME: asks the pod's DNS server for A and AAAA of a name, both at once from one
-// socket as glibc does it, and again with another socket. Nothing is asked twice, so that a lost
-// answer is missing. Prints how many answers came of each.
+// socket as glibc does, then again with another socket. No question is repeated, so that a lost
+// answer is missing. Prints how many answers of each type arrived.
 import { createSocket } from 'node:dgram';
 import { getServers } from 'node:dns';
 
 const TYPES = { A: 1, AAAA: 28 } as const;
-/** In ms, for the answers to two questions. */
+/** In ms, for the answers to both questions. */
 const PATIENCE = 3000;
 
-/**
- * RFC 1035, section 4.1: one question, recursion desired. The type is the number of the query too.
- */
+/** RFC 1035, section 4.1: one question, recursion desired. The query's id is its type. */
 function query(type: number, name: string): Buffer {
   const labels = name.split('.').map((label) => Buffer.from([label.length, ...Buffer.from(label)]));
   return Buffer.concat([
@@ -20,7 +18,7 @@ function query(type: number, name: string): Buffer {
   ]);
 }
 
-/** The types that were answered. */
+/** Returns the types that were answered. */
 function ask(server: string, name: string): Promise<ReadonlySet<number>> {
   return new Promise((resolve) => {
     const socket = createSocket('udp4');

@@ -1,4 +1,5 @@
-// serve.ts [tcp:PORT|udp:PORT|http:PORT …]: answers each line, datagram and request with this pod's name and what was asked.
+// serve.ts [tcp:PORT|udp:PORT|http:PORT …]: answers each line, datagram and request with this pod's
+// name and the question.
 import { createSocket } from 'node:dgram';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';

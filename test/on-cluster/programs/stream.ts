@@ -1,5 +1,5 @@
-// stream.ts HOST PORT: one TCP connection, a numbered line every 100 ms. Prints {"answered":N} for each answer that comes,
-// and how the connection ended; it never opens another.
+// stream.ts HOST PORT: opens one TCP connection and sends a numbered line every 100 ms. Prints
+// {"answered":N} for each answer, and how the connection ended; it never opens another.
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 
