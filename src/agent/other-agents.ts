@@ -1,6 +1,6 @@
 /**
- * Whether another agent runs on this node, or other software reads what an agent needs. Each is
- * told by the kernel's list of readers, by the rules in place and by the sign beside them.
+ * Refuses to start if another agent runs on this node, or if other software reads the queues. It
+ * compares the kernel's list of readers with the rules in place and the sign beside them.
  */
 import { BOUND_GROUPS, BOUND_QUEUES, parseBoundGroups, parseBoundQueues } from '../dataplane/netlink/bound-queues.ts';
 import { SteeringError } from '../dataplane/steering/error.ts';
@@ -10,10 +10,10 @@ import { SIGN_PERIOD } from '../dataplane/steering/sign.ts';
 import type { QueueRange } from '../doctor/queues.ts';
 import { netlinkHolders } from '../machine/processes.ts';
 
-/** The longest that a running agent gives no sign, in seconds. */
+/** Longest time between two signs of a running agent, in seconds. */
 const SILENCE = (2 * SIGN_PERIOD) / 1000;
 
-/** Throws SteeringError ANSWERED where an agent runs whose rules these are. */
+/** Throws SteeringError ANSWERED if the agent that installed these rules still runs. */
 export function refuseOtherAgent(system: System, predecessor: Predecessor | undefined): void {
   const { sign, queues, groups } = predecessor ?? {};
   if (sign?.word !== 'judging' || sign.secondsAgo > SILENCE) return;
@@ -25,11 +25,14 @@ export function refuseOtherAgent(system: System, predecessor: Predecessor | unde
   throw new SteeringError(
     'ANSWERED',
     `another podfence agent runs on this node: it ${does} (${holderOf(system, port)}), and gave its last sign ${sign.secondsAgo} s ago`,
-    'stop it first; two on one node would undo what the other does',
+    "stop it first; two agents on one node undo each other's changes",
   );
 }
 
-/** Throws SteeringError ANSWERED where somebody else reads one of the queues, or one that the rules in place name. */
+/**
+ * Throws SteeringError ANSWERED if another process reads a wanted queue, or one that the rules in
+ * place name.
+ */
 export function refuseReadQueues(system: System, wanted: QueueRange, predecessor: Predecessor | undefined): void {
   const ofRules = predecessor?.queues ?? [];
   const { first, last } = wanted;
@@ -51,10 +54,10 @@ export function refuseReadQueues(system: System, wanted: QueueRange, predecessor
   );
 }
 
-/** @param port netlink port of a reader */
+/** @param port the reader's netlink port */
 function holderOf(system: System, port: number): string {
   const holder = netlinkHolders(system).get(port);
   return holder
     ? `${holder.name}, process ${holder.pid}`
-    : `a process that is not to be seen from here, netlink port ${port}`;
+    : `a process that is not visible from here, netlink port ${port}`;
 }

@@ -38,7 +38,7 @@ describeAsRoot('An address that two pods have', () => {
     const pods = [SERVER_NAME, 'worker/worker'];
     await agent.inForce(() => set(WORKER));
     await agent.logged('whose address it is', ({ msg }) =>
-      msg.includes(`is the address of ${pods.join(' and ')} alike`),
+      msg.includes(`is the address of both ${pods.join(' and ')}:`),
     );
     expect((await agent.status()).sharedAddresses).toEqual({ count: 1, listed: [{ address: '10.244.1.1', pods }] });
     expect((await agent.metrics()).sum('podfence_shared_addresses')).toBe(1);
