@@ -36,8 +36,8 @@ export function parseSet(text: string, name: string): AddressSet | undefined {
 }
 
 /**
- * Returns the set with the addresses `wanted`. It keeps the capacity of `present` if that also
- * suffices while new addresses have been added and old ones not yet removed.
+ * Returns the set for `wanted`. It keeps the capacity of `present` if old and new addresses fit
+ * together, because new ones join before old ones leave.
  */
 export function setOf(wanted: ReadonlySet<string>, present?: AddressSet): AddressSet {
   const capacity = present?.capacity ?? SMALLEST_CAPACITY;

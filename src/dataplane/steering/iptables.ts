@@ -71,7 +71,7 @@ export class IptablesSteering implements Steering {
   #isUnknown = false;
   #progress: ApplyProgress = 'nothing';
   #watch: RuleWatch | undefined;
-  /** The queue table of each family; a family whose packets are not queued yet is missing. */
+  /** Where each family's packets are queued; a family is missing until that is decided. */
   readonly #queueTables = new Map<Family, QueueTable>();
   readonly #standby: StandbyTools;
 
@@ -182,7 +182,7 @@ export class IptablesSteering implements Steering {
     this.#sets = sets;
     this.#isUnknown = false;
     this.#progress = 'replacing';
-    // Only now that ours are in force: until here the rules of an earlier process stop denied
+    // Our rules are in force now. Until here the rules of an earlier process stopped denied
     // packets.
     await removeChains(this.#system, otherVariant(variant));
     if (hasNftables) await removeNftables(this.#system);

@@ -109,7 +109,7 @@ export class NftablesSteering implements Steering {
     this.#state = state;
     signal?.throwIfAborted();
     this.#progress = 'replacing';
-    // Only now that ours are in force: until here the rules of an earlier process stop denied
+    // Our rules are in force now. Until here the rules of an earlier process stopped denied
     // packets.
     await removeIptables(this.#system);
     this.#prepare();

@@ -66,8 +66,8 @@ export interface SteeringSurvey {
 
 /**
  * Returns everything that chooseSteering bases its choice on, for display.
- * @param trials where to try. An unused network namespace keeps the tables that a trial of iptables
- * creates out of `system`
+ * @param trials where to try. A trial of iptables creates empty tables that stay; with an unused
+ * namespace they stay out of `system`
  */
 export async function surveySteering(
   system: System,
@@ -87,8 +87,8 @@ export async function surveySteering(
 }
 
 /**
- * Whether the kernel accepts the rules that judge first packets before routing: some lack `fib`.
- * Copies delay no packet, so they need no remedy.
+ * Whether the kernel accepts the rules that judge first packets before routing; some kernels lack
+ * `fib`. Copies delay no packet, so they need no remedy.
  */
 async function hasRemedy(system: System, needs: Needs): Promise<boolean> {
   return needs.copiesTo === undefined && (await refusal(tryNftables(system, needs, true))) === undefined;
