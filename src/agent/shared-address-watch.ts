@@ -26,7 +26,7 @@ export class SharedAddressWatch {
     for (const { address, pods } of fresh.slice(0, MOST_LINES)) {
       this.#log.warn(
         { address, pods },
-        `${address} is the address of both ${pods.join(' and ')}: what one of them may not do, none of them may`,
+        `${address} is shared by ${pods.join(' and ')}: what one of them may not do, none of them may`,
       );
     }
     const more = fresh.length - MOST_LINES;
