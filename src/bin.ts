@@ -1,14 +1,14 @@
 #!/usr/bin/env node
 /**
- * The command of the npm package: the command line, unless Node is too old for it. It keeps to what
- * a Node 12 can parse, which knows no `await` outside of functions.
+ * The command of the npm package. It starts the command line, or reports that Node is too old. It
+ * uses only syntax that Node 12 can parse: no `await` outside functions.
  */
 let isSettled = false;
 const settle = () => {
   isSettled = true;
 };
 
-// As Node does it for the first module of a process: waiting for what never comes is a failure.
+// Node itself fails with 13 when the main module awaits something that never settles.
 process.once('beforeExit', () => {
   if (!isSettled && process.exitCode === undefined) process.exitCode = 13;
 });
@@ -17,7 +17,7 @@ import('./node-required.ts').then(
   () => import('./cli.ts').then(settle),
   (error) => {
     process.stderr.write(`${error.message}\n`);
-    // As ExitCode.unavailable.
+    // ExitCode.unavailable
     process.exit(3);
   },
 );

@@ -1,5 +1,7 @@
 #!/usr/bin/env node
-/** The command line. A command's code is loaded when it is used, so that each starts as fast as if it were the only one. */
+/**
+ * The command line. It loads only the code of the command in use, so that each command starts fast.
+ */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { documentationAddress } from './commands/shared/documentation.ts';
@@ -7,9 +9,9 @@ import { ExitCode, exitCodeOf, InputError, UnavailableError } from './commands/s
 import { tell } from './commands/shared/tell.ts';
 
 interface CommandEntry {
-  /** Absent where nobody types the command: it is not listed. */
+  /** Absent for internal commands, which the help does not list. */
   readonly summary?: string;
-  /** Its page of the documentation, and the heading where the page has other subjects too. */
+  /** Its page of the documentation, and a heading if the page covers other subjects too. */
   readonly page: readonly [file: string, anchor?: string];
   readonly load: () => Promise<{ register(program: Command): void }>;
 }
@@ -21,12 +23,12 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: () => import('./commands/agent/agent.ts'),
   },
   audit: {
-    summary: 'listen on an interface and say what the policies would deny',
+    summary: 'watch an interface and report what the policies would deny',
     page: ['audit.md', 'an-interface-without-touching-it'],
     load: () => import('./commands/audit.ts'),
   },
   canary: {
-    summary: 'prove on a cluster that denied is denied and allowed is not, whoever enforces it',
+    summary: 'prove that a cluster enforces its policies, whichever enforcer it runs',
     page: ['canary.md'],
     load: () => import('./commands/canary/canary.ts'),
   },
@@ -40,12 +42,12 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: () => import('./commands/cleanup.ts'),
   },
   demo: {
-    summary: 'a three-tier application, real packets, and what its policies make of them',
+    summary: 'run a three-tier application and show what its policies do to real packets',
     page: ['lab.md', 'the-demo'],
     load: () => import('./commands/demo/demo.ts'),
   },
   doctor: {
-    summary: 'say whether this node, or this cluster, can enforce, and what to do where it cannot',
+    summary: 'check whether this node or cluster can enforce, and say how to fix what is missing',
     page: ['doctor.md'],
     load: () => import('./commands/doctor/doctor.ts'),
   },
@@ -60,7 +62,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: () => import('./commands/flows/flows.ts'),
   },
   lab: {
-    summary: 'pods as network namespaces: probe what policies do, or play by hand',
+    summary: 'run pods as network namespaces: probe policies, or experiment by hand',
     page: ['lab.md'],
     load: () => import('./commands/lab/lab.ts'),
   },
@@ -80,7 +82,7 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: () => import('./commands/replay/replay.ts'),
   },
   wire: {
-    summary: 'be the cable between two interfaces, and carry what the policies allow',
+    summary: 'forward frames between two interfaces, but only what the policies allow',
     page: ['wire.md'],
     load: () => import('./commands/wire.ts'),
   },
@@ -90,7 +92,7 @@ const program = new Command('podfence')
   .description('Enforces Kubernetes NetworkPolicy in userspace.')
   .version(version(), '--version', 'print the version')
   .helpCommand(false)
-  // Unknown commands and options are repeated in what it says.
+  // Error messages quote unknown commands and options; `tell` escapes control characters in them.
   .configureOutput({ writeErr: tell })
   .exitOverride();
 
@@ -106,12 +108,12 @@ if (wanted) {
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // Whoever read our output has seen enough.
+  // The reader of our output has closed the pipe.
   if (error.code === 'EPIPE') process.exit(ExitCode.ok);
   throw error;
 });
 
-// What cannot be said, for the disk is full, must not end what runs.
+// A message that cannot be written, for example to a full disk, must not end the process.
 process.stderr.on('error', () => {});
 
 try {
@@ -121,13 +123,15 @@ try {
   process.exitCode = explain(error);
 }
 
-/** Ends the help of a command, and of its subcommands, with the address of their page. */
+/** Appends the address of the documentation page to the help of a command and its subcommands. */
 function linkToPage(command: Command, address: string): void {
   command.addHelpText('after', `\nDocumentation: ${address}`);
   for (const subcommand of command.commands) linkToPage(subcommand, address);
 }
 
-/** Says what went wrong, and what to do about it, where it is not said yet; gives back the exit code. */
+/**
+ * Prints what went wrong and how to fix it, unless commander already has. Returns the exit code.
+ */
 function explain(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.badInput;
   tell(`podfence: ${error instanceof Error ? error.message : String(error)}\n`);

@@ -6,7 +6,8 @@
  *     import { compile, judge, loadManifests } from 'podfence';
  *
  *     const cluster = compile(await loadManifests('k8s/'));
- *     judge(cluster, { from: 'shop/frontend-1', to: 'shop/database-0', port: 5432 }).verdict; // 'deny'
+ *     const question = { from: 'shop/frontend-1', to: 'shop/database-0', port: 5432 };
+ *     judge(cluster, question).verdict; // 'deny'
  */
 import './node-required.ts';
 import { Batch, type BatchAnswer, type FlowQuestion, portQuery } from './explain/batch.ts';
@@ -31,7 +32,7 @@ export type { LoadedManifests, LoadOptions } from './manifests/load.ts';
 export type { ManifestProblem } from './manifests/problems.ts';
 export type { Cell, MatrixOptions, PlacedCell, Reachability } from './matrix/reachability.ts';
 
-/** What answers questions about a cluster, made when the first one comes. */
+/** The judges of one cluster, each created by the first question that needs it. */
 class Judges {
   readonly cluster: ManifestCluster;
   #batch: Batch | undefined;
@@ -55,7 +56,7 @@ class Judges {
 let compiled: (judges: Judges) => CompiledCluster;
 let judgesOf: (cluster: CompiledCluster) => Judges;
 
-/** A cluster that can be asked; `compile` makes it. */
+/** A compiled cluster: `compile` returns it; `judge`, `explain` and `matrix` take it. */
 export class CompiledCluster {
   readonly #judges: Judges;
 
@@ -70,30 +71,31 @@ export class CompiledCluster {
 }
 
 /**
- * Reads a file, a folder (recursively) or `-`, standard input; or several of them. What is wrong in
- * them becomes `problems`, and the rest loads.
- * @throws ManifestOptionError for what is no path, no path at all, and an address range that cannot
- * be used
+ * Reads manifests from a file, a folder (recursively) or standard input (`-`), or from several of
+ * these. Errors in them are listed in `problems`; the rest still loads.
+ * @throws ManifestOptionError for a value that is not a path, an empty list of paths, and an
+ * invalid address range
  */
 export async function loadManifests(
   paths: string | readonly string[],
   options: LoadOptions = {},
 ): Promise<LoadedManifests> {
   const list: readonly unknown[] = Array.isArray(paths) ? paths : [paths];
-  // Without manifests everything is allowed: a test that asks such a cluster would pass for no
-  // reason.
+  // An empty cluster allows everything: a test that asks it would pass for no reason.
   if (list.length === 0) throw new ManifestOptionError('loadManifests: no path is given');
   for (const path of list) {
     if (typeof path === 'string' && path !== '') continue;
     const given = path === '' ? 'empty' : path === null ? 'null' : `of type ${typeof path}`;
-    throw new ManifestOptionError(`loadManifests: a path is a file or a folder, as text; this one is ${given}`);
+    throw new ManifestOptionError(
+      `loadManifests: a path must be a string that names a file or a folder; this one is ${given}`,
+    );
   }
   return await load(list as readonly string[], options);
 }
 
 /**
  * Compiles the policies of loaded manifests for every pod in them. A policy with errors isolates
- * its pods and allows nothing; `problems` of the loaded manifests tell them.
+ * its pods and allows nothing; `loaded.problems` lists the errors.
  */
 export function compile(loaded: LoadedManifests): CompiledCluster {
   const isIpv6 = (address: string) => address.includes(':');
@@ -106,8 +108,8 @@ export function compile(loaded: LoadedManifests): CompiledCluster {
 }
 
 /**
- * The verdict on a flow that is opened, for each direction by itself and for both. Replies need no
- * rule and are not asked about.
+ * Returns the verdict on a new flow: for egress, for ingress, and for both together. Replies need
+ * no rule, so there is no question about them.
  * @throws FlowError for names and ports that do not exist
  */
 export function judge(cluster: CompiledCluster, question: FlowQuestion): BatchAnswer {
@@ -115,15 +117,15 @@ export function judge(cluster: CompiledCluster, question: FlowQuestion): BatchAn
 }
 
 /**
- * The verdict with its reasons: policies that isolate and rules that allow, near misses where it is
- * denied, and policies that would allow it.
+ * Returns the verdict with its reasons: the policies that isolate and the rules that allow. A
+ * denied flow also gets its near misses and the policies that would allow it.
  * @throws FlowError for names and ports that do not exist
  */
 export function explain(cluster: CompiledCluster, { from, to, port, protocol }: FlowQuestion): Answer {
   return judgesOf(cluster).explainer.answer(from, to, portQuery(port, protocol));
 }
 
-/** Who can reach whom. `cells()` of it gives each pair with each port. */
+/** Returns who can reach whom. Its `cells()` lists each pair with each port. */
 export function matrix(cluster: CompiledCluster, options: Omit<MatrixOptions, 'services'> = {}): Reachability {
   const { snapshot, services } = judgesOf(cluster).cluster;
   return new Reachability(snapshot, { services, ...options });

@@ -1,9 +1,9 @@
 /**
- * Refuses a Node that is too old, when it is imported. Whoever can be the first module of a process
- * imports it before all others. It keeps to what an old Node can parse.
+ * Throws on import if Node is too old. Each module that can be the first of a process imports this
+ * one before all others. It uses only syntax that an old Node can parse.
  */
 
-/** As `engines` of package.json has it. */
+/** The same as `engines` in package.json. */
 const OLDEST_MAJOR = 24;
 
 if (Number.parseInt(process.versions.node, 10) < OLDEST_MAJOR) {

@@ -1,7 +1,8 @@
 /**
- * The agent as it runs on a node: a source of cluster records, the agent, and what is served about both. It starts in this order: HTTP (alive, not
- * ready), the source's first lists, then queues and steering, then ready. Nothing is enforced from half a list, and what an earlier agent
- * left in the kernel holds until then.
+ * The agent process on a node: a source of cluster records, the agent, and the HTTP servers. It
+ * starts in this order: HTTP (alive, not ready), the source's first lists, queues and steering,
+ * then ready. So it enforces nothing from half a list, and until then the rules of an earlier agent
+ * stay in force.
  */
 
 import type { Logger } from 'pino';
@@ -45,9 +46,12 @@ export interface ClusterSource {
   stop(): Promise<void>;
 }
 
-/** What keeps pods from the node until the policies are in force; `StartupTaint` of kube/startup-taint.ts is one. */
+/**
+ * A taint that keeps pods off the node until the policies are in force. Implemented by
+ * `StartupTaint` of kube/startup-taint.ts.
+ */
 export interface NodeTaint {
-  /** The policies are in force. */
+  /** Called once the policies are in force. */
   start(): void;
   status(): StartupTaintStatus;
   stop(): Promise<void>;
@@ -55,19 +59,19 @@ export interface NodeTaint {
 
 export interface AgentProcessOptions {
   readonly agent: Omit<AgentOptions, 'onInForce' | 'log' | 'flowLog'>;
-  /** Makes the source, which is to call `onChanges` with what changes after its snapshot. */
+  /** Creates the source, which must call `onChanges` for changes after its snapshot. */
   readonly source: (onChanges: OnChanges) => ClusterSource;
-  /** As parseListenAddress of telemetry/listen-address.ts reads it. */
+  /** In the format of parseListenAddress in telemetry/listen-address.ts. */
   readonly metricsAddress: string;
-  /** The same, for questions; empty where none are answered. */
+  /** The address for questions, in the same format; empty to answer none. */
   readonly queryAddress: string;
-  /** Taken away once the policies are in force. */
+  /** A taint to remove once the policies are in force. */
   readonly startupTaint?: NodeTaint | undefined;
   readonly version: string;
   readonly log: Logger;
-  /** Lines that `log` could not write. */
+  /** Returns how many lines `log` could not write. */
   readonly logLinesLost: () => number;
-  /** Milliseconds between two looks at the node. @default three minutes */
+  /** Milliseconds between two checks of the node. @default three minutes */
   readonly lookInterval?: number;
 }
 
@@ -79,9 +83,9 @@ export class AgentProcess implements AgentView {
     flowStates: STATES.slice(1),
   };
   readonly logLinesLost: () => number;
-  /** Present where flows are counted by policy. */
+  /** Present if the agent counts flows by policy. */
   readonly policyFlows?: () => Iterable<PolicyFlowCount>;
-  /** Present where a taint is to be taken away. */
+  /** Present if there is a taint to remove. */
   readonly startupTaint?: () => StartupTaintStatus;
   readonly #log: Logger;
   readonly #agent: Agent;
@@ -90,14 +94,14 @@ export class AgentProcess implements AgentView {
   readonly #queries: HttpServer | undefined;
   readonly #explainer: FlowExplainer;
   readonly #taint: NodeTaint | undefined;
-  /** What the start has come to, until the policies are in force. */
+  /** The step of the start; undefined once the policies are in force. */
   #starting: string | undefined = 'starting';
-  /** For the first snapshot. */
+  /** Whether it waits for the first snapshot. */
   #isWaiting = false;
   readonly #looks: NodeLooks;
   #stopping = false;
 
-  /** Throws a ListenError for an address that makes no sense. */
+  /** Throws ListenError for an invalid address. */
   constructor({
     agent,
     source,
@@ -149,7 +153,10 @@ export class AgentProcess implements AgentView {
       : undefined;
   }
 
-  /** Resolves when the policies are in force, or it was stopped: gives back where it serves. Throws what keeps them from it; nothing runs then. */
+  /**
+   * Resolves with the address it serves on when the policies are in force or it was stopped. Throws
+   * what prevents that; nothing runs then.
+   */
   async start(): Promise<ListenAddress> {
     beginStep('serving');
     const address = await this.#server.start();
@@ -180,10 +187,13 @@ export class AgentProcess implements AgentView {
     }
   }
 
-  /** Ends judging and leaves the kernel's rules to the next agent; before the policies are in force it leaves them as they were found. */
+  /**
+   * Stops judging and leaves the kernel's rules to the next agent. A start that is under way leaves
+   * them as it found them.
+   */
   async stop(): Promise<void> {
     this.#stopping = true;
-    // First of all, so that a start that is under way goes no further.
+    // This comes first so that a start under way goes no further.
     const ended = await Promise.allSettled([this.#agent.stop(), this.#taint?.stop(), this.#source.stop()]);
     await this.#explainer.stop();
     await this.#queries?.stop();
@@ -234,7 +244,10 @@ export class AgentProcess implements AgentView {
     return this.#source.view();
   }
 
-  /** Policies are enforced all the same where questions cannot be answered: a port that is taken, by whomever, must not keep the agent from it. */
+  /**
+   * Starts to answer questions. A failure is only logged: a port in use must not keep the agent
+   * from enforcing.
+   */
   async #startAnswering(): Promise<void> {
     try {
       const address = await this.#queries?.start();
@@ -243,7 +256,7 @@ export class AgentProcess implements AgentView {
       if (!isLoopback(address))
         this.#log.warn(
           { address: formatListenAddress(address) },
-          'whoever reaches this address reads who talks to whom, without a password: leave --query-address on 127.0.0.1, and ask by kubectl port-forward',
+          'whoever reaches this address can read which pods talk to each other, without a password: leave --query-address on 127.0.0.1, and use kubectl port-forward',
         );
     } catch (error) {
       this.#log.error({ err: error }, 'questions will not be answered');
@@ -257,14 +270,17 @@ export class AgentProcess implements AgentView {
     return { ...inForce, queues: this.#agent.queues, pods: pods.length, policies: policies.length };
   }
 
-  /** With another name than the cluster has for this node, nothing would be enforced and nothing would look wrong. */
+  /**
+   * Warns if no pod is on this node: with a wrong node name nothing would be enforced, and nothing
+   * would look wrong.
+   */
   #doubtNodeName({ pods }: ClusterSnapshot): void {
     const nodes = new Set(pods.flatMap(({ nodeName = [] }) => nodeName));
     if (nodes.size === 0 || nodes.has(this.nodeName)) return;
     const [anyOther] = nodes;
     this.#log.warn(
       { nodesWithPods: nodes.size, nearest: nearest(this.nodeName, nodes) ?? anyOther },
-      'no pod of the cluster is on this node, so that nothing is enforced: is --node-name right?',
+      'no pod of the cluster is on this node, so nothing is enforced: is --node-name right?',
     );
   }
 }

@@ -1,4 +1,7 @@
-/** The agent of one node: cluster changes in, enforcement out. It must run in the node's network namespace. */
+/**
+ * The agent of one node: takes cluster changes and enforces them. It must run in the node's network
+ * namespace.
+ */
 import { availableParallelism, release as kernelRelease } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -40,57 +43,84 @@ import { successionOf } from './succession.ts';
 
 export interface AgentOptions {
   readonly node: NodeIdentity;
-  /** `audit`: nothing is enforced. Copies of packets are judged, and what enforcement would deny is told of. @default 'enforce' */
+  /**
+   * `audit` enforces nothing: the agent judges copies of packets and reports what enforcement would
+   * deny. @default 'enforce'
+   */
   readonly mode?: PolicyMode;
-  /** Queues, each with a thread; in audit mode one thread judges. @default the number of cores, 4 at most */
+  /**
+   * The number of queues, each with a thread; audit mode uses one thread. @default the number of
+   * cores, 4 at most
+   */
   readonly queues?: number;
-  /** Number of the first queue, or of the NFLOG group in audit mode. @default 9464, away from the low numbers that other software takes */
+  /**
+   * The number of the first queue, or of the NFLOG group in audit mode. @default 9464, away from
+   * the low numbers that other software takes
+   */
   readonly firstQueue?: number;
   /** @default 'auto' */
   readonly steering?: SteeringChoice;
-  /** `uname -r`: by it a remedy is chosen for what older kernels lose. @default that of this machine */
+  /**
+   * The output of `uname -r`. Older kernels lose some first packets, and the agent works around
+   * that. @default that of this machine
+   */
   readonly kernelRelease?: string;
-  /** Whether the kernel carries a flow on its own once it was allowed. @default true */
+  /** Whether the kernel carries an allowed flow without asking again. @default true */
   readonly offload?: boolean;
-  /** What happens to packets of isolated pods while nobody judges them. @default 'closed' */
+  /**
+   * What happens to packets of isolated pods while no agent judges them: `closed` drops them,
+   * `open` lets them pass. @default 'closed'
+   */
   readonly fail?: 'closed' | 'open';
-  /** What a denied sender gets: nothing, or a TCP reset or ICMP error. @default 'drop' */
+  /**
+   * What a denied sender gets: nothing (`drop`), or a TCP reset or ICMP error (`reject`). @default
+   * 'drop'
+   */
   readonly deny?: 'drop' | 'reject';
   readonly mark?: MarkBits;
-  /** Flows that each queue's thread keeps. @default 65536 */
+  /** Capacity of each thread's flow table, in flows. @default 65536 */
   readonly flowCapacity?: number;
   /**
-   * How long, in ms from the start, mid-stream packets of unknown connections pass where a direction allows them, if the kernel has tracked
-   * no connection before. @default 0
+   * How long after the start mid-stream packets of unknown connections pass if one direction allows
+   * them, in ms. Applies only if the kernel tracked no connection before. @default 0
    */
   readonly adopt?: number;
-  /** Whether flows are counted by policy. @default false */
+  /** Whether the agent counts flows by policy. @default false */
   readonly policyFlows?: boolean;
-  /** Where flows that are opened or denied are noted. @default nowhere */
+  /** The log for opened and denied flows. @default none */
   readonly flowLog?: FlowLog;
   readonly log: Logger;
-  /** Told of every change that has come into force, the first included. */
+  /** Called after each change is in force, the first included. */
   readonly onInForce?: (times: ChangeTimes) => void;
 }
 
-/** Options that have a value for the rest of the agent, whether or not they were given. */
+/** Options for which the constructor fills in a default. */
 type Defaulted = 'mode' | 'fail' | 'deny' | 'offload' | 'firstQueue' | 'mark' | 'adopt';
 
 export const DEFAULT_FIRST_QUEUE = 9464;
 export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
-/** Between two attempts to bring a change into force that failed, in ms. */
+/** Pause before a failed change is tried again, in ms. */
 const RETRY = 1000;
-/** How often the kernel's rules are looked at, for other software can flush what is not its own, and get a sign that this agent is there, in ms. */
+/**
+ * How often the agent checks the kernel's rules, because other software can flush them, and renews
+ * its sign, in ms.
+ */
 const CHECK_STEERING = SIGN_PERIOD;
-/** How often the kernel's rules are put in place again when it tells that other software changed them, and how long a change waits beyond that, in ms. */
+/**
+ * Limits how often the agent restores rules that the kernel reports as changed. Beyond the limit a
+ * restore waits for RESTORE_PAUSE ms.
+ */
 const RESTORES = { atOnce: 10, aSecond: 1 };
 const RESTORE_PAUSE = 1000;
-/** From a change until its named ports are looked at, how long that may take at once, and the pause before it goes on, in ms. */
+/**
+ * From a change until the agent checks named ports, the length of one turn of that check, and the
+ * pause between two turns, in ms.
+ */
 const LOOK_AT_NAMES = 1000;
 const LOOK_TURN = 2;
 const LOOK_PAUSE = 100;
-/** From when on a change that is not in force is a problem, in seconds: it should take 0.1. */
+/** Age in seconds from which a pending change is a problem. A change should take 0.1 s. */
 const LONG_PENDING = 5;
 
 export class Agent {
@@ -102,11 +132,15 @@ export class Agent {
   readonly #portNames: PortNameWatch;
   readonly #sharedAddresses: SharedAddressWatch;
   readonly #refusedPolicies: RefusedPolicyWatch;
-  /** All that changes the kernel's state, or the threads that judge. */
+  /** Serializes everything that changes the kernel's state or the judging threads. */
   readonly #sequence = new Sequence();
-  /** All that changes or reads the compiler: compiling takes long at times, and what the kernel needs does not wait for it. A change enters the other sequence when it is compiled. */
+  /**
+   * Serializes everything that changes or reads the compiler. It is a sequence of its own because
+   * compiling can take long and work on the kernel must not wait for it. A compiled change then
+   * enters `#sequence`.
+   */
   readonly #records = new Sequence();
-  /** Whether a look at named ports is to come. */
+  /** Whether a check of named ports is scheduled. */
   #willLook = false;
   #enforcement: Enforcement | undefined;
   #compiled: CompiledPolicies | undefined;
@@ -114,17 +148,22 @@ export class Agent {
   #workerRestarts = 0;
   #steeringRepairs = 0;
   #steeringProblem: string | undefined;
-  /** Whether the kernel's rules are to be put in place again because the kernel has told of a change. */
+  /** Whether a restore is scheduled because the kernel reported a change of the rules. */
   #willRestore = false;
   readonly #restores = new TokenBucket(RESTORES.aSecond, RESTORES.atOnce);
-  /** Since when a change is being brought into force, in ms of performance.now(). */
+  /**
+   * When the change now being applied was received, in ms of performance.now(); infinite if there
+   * is none.
+   */
   #applyingSince = Number.POSITIVE_INFINITY;
-  /** Where changes wait for the one that is being brought into force, and when the first of them was received. */
+  /**
+   * Sources of the changes that wait for the current one, and when the first of them was received.
+   */
   readonly #pending = new Set<TakeChanges>();
   #pendingSince = Number.POSITIVE_INFINITY;
-  /** The pending changes' turn, once they wait for it. */
+  /** The scheduled run that applies the pending changes, if there is one. */
   #next: Promise<void> | undefined;
-  /** Why the last change is not in force, until it is. */
+  /** Why the last change failed; undefined once it is in force. */
   #failure: string | undefined;
   #inForceSince = new Date();
 
@@ -143,8 +182,12 @@ export class Agent {
   }
 
   /**
-   * Compiles, starts the queues, steers. When it resolves, everything is in force, with the changes that came meanwhile. Throws SteeringError, NetlinkError or SystemCallError where
-   * the machine does not allow it, and SequenceEnded where it is stopped; then no thread is left running, and no kernel rule that was not there before.
+   * Compiles the policies, starts the queues and installs the kernel rules. Resolves when
+   * everything is in force, including the changes that arrived meanwhile.
+   *
+   * Throws SteeringError, NetlinkError or SystemCallError if the machine does not allow it, and
+   * SequenceEnded if `stop` is called. It then leaves no thread running and no kernel rule that was
+   * not there before.
    */
   async start(snapshot: ClusterSnapshot): Promise<void> {
     await this.#records.run(() => this.#sequence.run((signal) => this.#start(snapshot, signal)));
@@ -154,8 +197,9 @@ export class Agent {
   }
 
   /**
-   * Takes changes of the cluster and resolves when they are in force, on established and offloaded flows too. Changes that arrive while
-   * others are brought into force come next, together. If it rejects, they are not in force, and the next call brings them into force too.
+   * Applies changes of the cluster. Resolves when they are in force, on established and offloaded
+   * flows too. Changes that arrive while others are being applied come next, together. If it
+   * rejects, the changes are not in force, and the next call applies them too.
    * @param receivedAt when the first of the changes was received, in ms of performance.now()
    */
   async apply(changes: readonly ClusterChange[], receivedAt = performance.now()): Promise<void> {
@@ -164,20 +208,23 @@ export class Agent {
   }
 
   /**
-   * Takes the changes when their turn comes, and brings them into force. May be called before the start. What cannot be
-   * brought into force is tried again until it can; `problem` says why meanwhile.
+   * Schedules changes: calls `take` when their turn comes, and applies what it returns. May be
+   * called before the start. A change that fails is tried again until it succeeds; `problem` says
+   * why meanwhile.
    */
   onChanges(take: TakeChanges, receivedAt: number): void {
     this.#keepPending(take, receivedAt);
     if (this.#enforcement !== undefined) this.#bringPending().catch((error) => this.#tryAgain(error));
   }
 
-  /** Since when the policies are in force: since the start, or since a change that had failed succeeded. */
+  /**
+   * When the policies came into force: at the start, or when a change that had failed succeeded.
+   */
   get inForceSince(): Date {
     return this.#inForceSince;
   }
 
-  /** Numbers of its queues, both included. */
+  /** First and last queue number, both included. */
   get queues(): { readonly first: number; readonly last: number } {
     const first = this.#options.firstQueue;
     return { first, last: first + this.#threads - 1 };
@@ -203,48 +250,56 @@ export class Agent {
     };
   }
 
-  /** How it enforces; undefined before it does. */
+  /** How the agent enforces; undefined before it does. */
   mode(): EnforcementMode | undefined {
     return this.#mode;
   }
 
-  /** Allowed and denied flows by policy; undefined where they are not counted. */
+  /** Allowed and denied flows by policy; undefined if the agent does not count them. */
   policyFlows(): Iterable<PolicyFlowCount> | undefined {
     return this.#flows?.policyFlows();
   }
 
-  /** Named ports of policies that no pod in question has, as of the last look. */
+  /** Named ports of policies that no matching pod has, as of the last check. */
   unknownPortNames(): UnknownPortNamesView {
     return this.#portNames.view();
   }
 
-  /** Addresses that several pods have, as of the last change that came into force. */
+  /** Addresses that several pods share, as of the last change that came into force. */
   sharedAddresses(): SharedAddressesView {
     return this.#sharedAddresses.view();
   }
 
-  /** Policies that ask for more of the rule table than they may have, as of the last change that came into force. */
+  /**
+   * Policies that exceed their budget of the rule table, as of the last change that came into
+   * force.
+   */
   refusedPolicies(): RefusedPoliciesView {
     return this.#refusedPolicies.view();
   }
 
-  /** The snapshot with the policies as they are in force, for whoever explains what is judged. */
+  /**
+   * Returns the snapshot with the policies as they are in force, refused ones included, for
+   * explain.
+   */
   asCompiled(snapshot: ClusterSnapshot): ClusterSnapshot {
     return withRefused(snapshot, this.#refusedPolicies.refused);
   }
 
-  /** What new flows are judged by; undefined before the first policies are compiled. */
+  /** The table that judges new flows; undefined before the first policies are compiled. */
   get table(): RuleTable | undefined {
     return this.#compiled?.table;
   }
 
-  /** Threads that should be judging, and that are. */
+  /** How many threads should judge, and how many are alive. */
   workers(): { readonly wanted: number; readonly alive: number } {
     const workers = this.#enforcement?.workers;
     return { wanted: workers === undefined ? 0 : this.#threads, alive: workers?.alive ?? 0 };
   }
 
-  /** What keeps the policies from being in force as they should, in one line; undefined while nothing does. */
+  /**
+   * Returns what keeps the policies from being in force, in one line; undefined if nothing does.
+   */
   problem(): string | undefined {
     if (this.#failure !== undefined) return `a change could not be brought into force: ${this.#failure}`;
     const age = this.#pendingChangeAge();
@@ -253,8 +308,10 @@ export class Agent {
   }
 
   /**
-   * Ends judging. Unless `removeSteering` is set the kernel's rules stay: established offloaded flows go on, and new ones wait for the
-   * next agent as `fail` says. A start that is under way is undone. So is a change that is being compiled; one that is being brought into force is finished first.
+   * Stops judging. Unless `removeSteering` is set, the kernel's rules stay: the kernel goes on
+   * carrying offloaded flows, and new ones wait for the next agent as `fail` says. Undoes a start
+   * that is under way and drops a change that is being compiled; finishes a change that is being
+   * applied first.
    */
   async stop({ removeSteering = false } = {}): Promise<void> {
     const stopped = this.#sequence.end(async () => {
@@ -288,10 +345,7 @@ export class Agent {
       await steering
         .retract(queueing)
         .catch((err) =>
-          log.error(
-            { err },
-            "the kernel rules of a start that failed could not be taken away; 'podfence cleanup' does",
-          ),
+          log.error({ err }, "the start failed, and its kernel rules could not be removed; run 'podfence cleanup'"),
         );
       throw error;
     }
@@ -314,7 +368,8 @@ export class Agent {
     const { firstQueue, mark, log, adopt, mode, fail, deny, offload } = this.#options;
     const worker = mode === 'audit' ? 'thread that judges copies' : 'queue worker';
     beginStep('compiling');
-    // What selects comes before what is selected, and this node's pods, which make policies relevant, before the rest: each is placed once.
+    // Policies and namespaces come before pods, and this node's pods, which make policies relevant,
+    // before other pods. So the compiler places each record once.
     const isHere = (pod: PodRecord) => pod.nodeName === this.#options.node.name;
     const elsewhere = pods.filter((pod) => !isHere(pod));
     const records = [...namespaces, ...policies, ...pods.filter(isHere), ...elsewhere];
@@ -346,11 +401,11 @@ export class Agent {
             onUnwatched: (error) =>
               log.warn(
                 { err: error },
-                'the kernel does not tell of changes of its rules; they are looked at every 10 s',
+                'the kernel does not report changes of its rules; podfence checks them every 10 s',
               ),
             onRepair: (repair) => this.#repaired(repair),
-            onUnsigned: (error) => log.debug({ err: error }, 'the sign was not renewed'),
-            onUnread: (error) => log.error({ err: error }, 'connections that were opened meanwhile could not be read'),
+            onUnsigned: (error) => log.debug({ err: error }, 'the sign could not be renewed'),
+            onUnread: (error) => log.error({ err: error }, 'connections that opened meanwhile could not be read'),
           },
           steering,
           await publish(),
@@ -359,14 +414,14 @@ export class Agent {
     );
   }
 
-  /** @param milliseconds from when the predecessor's sign was read until packets were judged */
+  /** @param milliseconds from reading the predecessor's sign until this agent judged packets */
   #logSuccession(predecessor: Predecessor, milliseconds: number): void {
     const times = { since: milliseconds / 1000, period: CHECK_STEERING / 1000 };
     const { level, fields, message } = successionOf(predecessor, times);
     this.#options.log[level](fields, message);
   }
 
-  /** Whom the policies are about: pods of this node and their addresses. */
+  /** Logs how many pods and addresses of this node the policies select. */
   #logStart(steering: SteeringKind): void {
     const { mode, firstQueue, log } = this.#options;
     const { steeredEndpoints: pods, policies: policiesOfCluster } = this.#compiler.counts();
@@ -415,13 +470,13 @@ export class Agent {
   #tryAgain(error: unknown): void {
     if (error instanceof SequenceEnded) return;
     this.#failure = error instanceof Error ? error.message : String(error);
-    this.#options.log.error({ err: error }, 'a change could not be brought into force; it is tried again');
+    this.#options.log.error({ err: error }, 'a change could not be brought into force; podfence tries again');
     this.#records.after(RETRY, async (signal) => {
       if (this.#failure !== undefined) await this.#applyPending(signal).catch((again) => this.#tryAgain(again));
     });
   }
 
-  /** In seconds; 0 where all changes are in force. */
+  /** The age of the oldest change that is not in force, in seconds; 0 if all are. */
   #pendingChangeAge(): number {
     const since = Math.min(this.#applyingSince, this.#pendingSince);
     return since === Number.POSITIVE_INFINITY ? 0 : (performance.now() - since) / 1000;
@@ -435,20 +490,23 @@ export class Agent {
     });
   }
 
-  /** Once for all changes that are told until its turn comes. Software that takes away what is put in place, again and again, is not followed faster than RESTORES. */
+  /**
+   * Schedules one restore for all changes that the kernel reports until it runs. RESTORES limits
+   * the rate, in case other software removes the rules again and again.
+   */
   #restoreSoon(): void {
     if (this.#willRestore) return;
     this.#willRestore = true;
     const milliseconds = this.#restores.take(performance.now()) ? 0 : RESTORE_PAUSE;
     this.#sequence.after(milliseconds, async () => {
       this.#willRestore = false;
-      // What came in while it waited is for this one.
+      // This run takes the token that came in while it waited.
       if (milliseconds > 0) this.#restores.take(performance.now());
       await this.#mend((enforcement) => enforcement.restore());
     });
   }
 
-  /** @param repair gives back false where it did not look at everything */
+  /** @param repair resolves to false if it did not check everything */
   async #mend(repair: (enforcement: Enforcement) => Promise<unknown>): Promise<void> {
     const { log } = this.#options;
     const before = this.#steeringProblem;
@@ -457,7 +515,7 @@ export class Agent {
       if (this.#enforcement && (await repair(this.#enforcement)) === false) this.#steeringProblem ??= before;
     } catch (error) {
       this.#steeringProblem = `the kernel's rules cannot be checked or repaired: ${error instanceof Error ? error.message : String(error)}`;
-      log.error({ err: error }, "the kernel's rules cannot be checked or repaired; it is tried again");
+      log.error({ err: error }, "the kernel's rules cannot be checked or repaired; podfence tries again");
     }
   }
 
@@ -482,7 +540,7 @@ export class Agent {
     );
   }
 
-  /** @param enforce calls its parameter right before it enforces what that gives */
+  /** @param enforce calls `publish` right before it enforces the policies that `publish` returns */
   async #bringIntoForce<T>(
     changes: readonly ClusterChange[],
     receivedAt: number,
@@ -491,11 +549,12 @@ export class Agent {
   ): Promise<T> {
     const turns = new FairTurns();
     const compiled = await compileInTurns(this.#compiler, changes, turns, signal);
-    // Not what others took in between.
+    // Without the time that other work took between the turns.
     const compile = (turns.worked + turns.elapsed) / 1000;
     const before = this.#compiled;
     const inForce = await enforce(async () => {
-      // As late as possible: what is decided before the table is published is put down to the policies of before.
+      // As late as possible: flows decided before the table is published belong to the earlier
+      // policies.
       const seen = [...changes, ...turnedPolicies(this.#compiler)];
       for (let at = 0; at < seen.length; at += PIECE) {
         this.#flows?.apply(seen.slice(at, at + PIECE));
@@ -504,7 +563,7 @@ export class Agent {
       this.#compiled = compiled;
       return compiled;
     });
-    // Every worker has said that it judges by the new one.
+    // Every worker has confirmed the new table.
     if (before !== undefined) this.#compiler.recycle(before.table);
     const times: ChangeTimes = { changes: changes.length, compile, total: (performance.now() - receivedAt) / 1000 };
     this.#options.log.debug({ ...times, generation: compiled.table.generation }, 'in force');
@@ -515,7 +574,10 @@ export class Agent {
     return inForce;
   }
 
-  /** In short turns between changes: nothing is held up by it, and of many changes in a row not each is looked at. */
+  /**
+   * Schedules a check of named ports. It runs in short turns between changes, so it delays none of
+   * them, and one check covers many changes in a row.
+   */
   #lookAtNamesLater(milliseconds: number): void {
     if (this.#willLook) return;
     this.#willLook = true;
@@ -526,7 +588,7 @@ export class Agent {
   }
 }
 
-/** With a decimal place, as people say it. */
+/** Rounds to one decimal place. */
 function seconds(milliseconds: number): number {
   return Number((milliseconds / 1000).toFixed(1));
 }

@@ -1,14 +1,16 @@
-/** Compiling changes, however many there are and however much they concern, while the event loop goes on. */
+/** Compiles any number of changes without blocking the event loop. */
 import type { ClusterChange } from '../cluster/store.ts';
 import type { CompiledPolicies, PolicyCompiler } from '../policy/compiler.ts';
 import type { FairTurns } from './fair-turns.ts';
 
-/** Changes that are taken note of in one go: some ms. */
+/** Changes applied between two pauses: some ms of work. */
 export const PIECE = 500;
 
 /**
- * Nothing may be applied or compiled meanwhile. Throws the reason of `signal` where it is aborted between two turns; what was compiled is then of no use.
- * @param turns of which the first has just begun; the last ends with the result
+ * Applies the changes to the compiler and compiles, in turns. The caller must not use the compiler
+ * meanwhile. Throws the reason of `signal` if it is aborted between two turns; the compiler's state
+ * is then of no use.
+ * @param turns the first turn has just begun; the last ends with the result
  */
 export async function compileInTurns(
   compiler: PolicyCompiler,
@@ -25,7 +27,7 @@ export async function compileInTurns(
     compiler.apply(changes.slice(at, at + PIECE));
     for (const _ of compiler.settleInPieces()) if (turns.isOver()) await pause();
   }
-  // What is left is not cut.
+  // `compile` runs in one piece.
   if (turns.isOver(0.5)) await pause();
   return compiler.compile();
 }

@@ -1,4 +1,4 @@
-/** What the agent's threads count, under names. */
+/** Gives the counters of the judging threads their names. */
 
 import type { AgentCounters, FlowCount, PacketCount } from '../agent-state/counters.ts';
 import { DIRECTIONS } from '../cluster/records.ts';
@@ -22,7 +22,7 @@ type WorkerPart = Pick<
   | 'flowsEvicted'
 >;
 
-/** What the workers counted, under names. */
+/** Returns the workers' counters by name. */
 export function nameCounters(counters: WorkerCounters): WorkerPart {
   const packets = packetCounts(counters);
   return {

@@ -1,13 +1,16 @@
 /**
- * Bringing a compiled table into force: the queue workers that judge by it, the kernel rules that send packets to them, and the flows that
- * were there before.
+ * Brings a compiled table into force: the queue workers that judge by it, the kernel rules that
+ * send packets to them, and the flows that were there before.
  *
- * The order keeps two promises at once. The table is published first, so that no packet meets a table older than the rule that sent it
- * here. Then connections that nobody judged yet are made known, and only then does the set of steered addresses grow, so that an
- * allowed connection of a newly steered pod loses nothing. Last, judged flows that the table now denies lose their mark. A worker
- * knows the connections of the steered pods before it takes the first packet out of its queue.
+ * The order keeps two promises at once. The table is published first, so that no packet meets a
+ * table older than the rule that queued it. Then the workers learn the connections that no agent
+ * has judged, and only then does the set of steered addresses grow, so that an allowed connection
+ * of a newly steered pod loses nothing. Last, judged flows that the table now denies lose their
+ * mark. A worker knows the connections of the steered pods before it takes the first packet out of
+ * its queue.
  *
- * In audit mode the order is the same, but a thread judges copies (dataplane/nflog), no connection is marked, and what the table denies is told of, not revoked.
+ * Audit mode keeps this order, but a thread judges copies (dataplane/nflog), no connection is
+ * marked, and flows that the table denies are reported, not revoked.
  */
 
 import type { CopyCounts, KernelQueue } from '../agent-state/counters.ts';
@@ -25,71 +28,92 @@ import { unlessAborted } from '../sys/sequence.ts';
 import { type Allowed, revokeJudged, seedUnjudged } from './established-flows.ts';
 import { beginStep } from './start-steps.ts';
 
-/** While the set of steered addresses changes, in ms; it is ended explicitly, and this only bounds it where a command hangs. */
+/**
+ * Bounds adoption while the set of steered addresses changes, in ms, in case a command hangs.
+ * Normally adoption is ended explicitly.
+ */
 const ADOPT_WHILE_STEERING = 2000;
-/** In audit mode mid-stream packets are adopted for so long, in ms, where the kernel tracked nothing before: now it does, and an agent that enforces later knows them. */
+/**
+ * How long audit mode adopts mid-stream packets if the kernel tracked nothing before, in ms. The
+ * kernel tracks connections from now on, so an agent that enforces later knows them.
+ */
 const ADOPT_IN_AUDIT = 3_600_000;
 
-/** Of one repair, for what other software takes away while it is put back. */
+/** Most rounds of one restore, in case other software keeps removing rules meanwhile. */
 const MOST_RESTORES = 5;
 
 export interface EnforcementOptions
   extends Omit<QueueWorkersOptions, 'judgedBit' | 'rejectBit' | 'failOpen' | 'beforeBind'>,
     Pick<CopyJudgeOptions, 'onChange' | 'onUnread'>,
     Pick<SteeringState, 'mark' | 'fail' | 'deny'> {
-  /** `audit`: the table's policies are audited, all of them, and only copies of packets are judged; their NFLOG group has the number of the first queue. */
+  /**
+   * `audit`: every policy is audited and only copies of packets are judged. `firstQueue` is then
+   * the number of their NFLOG group.
+   */
   readonly mode: PolicyMode;
-  /** How long mid-stream packets pass at first where the kernel tracked no connection before, in ms; not of audit mode. */
+  /**
+   * How long mid-stream packets pass at first if the kernel tracked no connection before, in ms.
+   * Audit mode ignores it.
+   */
   readonly adopt: number;
-  /** Whether kernel rules of an earlier agent that handed packets over are in place. */
+  /** Whether an earlier agent's kernel rules that queue packets are in place. */
   readonly hasPredecessor: boolean;
-  /** The sign for the next agent could not be renewed. */
+  /** Called when the sign for the next agent could not be renewed. */
   readonly onUnsigned: (error: Error) => void;
-  /** The kernel has told that other software changed rules: `restore` is wanted, soon. */
+  /** Called when the kernel reports that other software changed rules; call `restore` soon. */
   readonly onForeignChange: () => void;
-  /** The kernel does not tell. */
+  /** Called when the kernel cannot report changes of rules. */
   readonly onUnwatched: (error: Error) => void;
-  /** Other software had changed the kernel's rules or sets, and they were put in place again. */
+  /** Called after rules or sets that other software had changed were restored. */
   readonly onRepair: (repair: Repair) => void;
 }
 
 export interface Repair {
   readonly damage: readonly Damage[];
-  /** What is still, or again, not in place. */
+  /** Damage that is still there, or there again. */
   readonly left: readonly Damage[];
-  /** When all was last known to be in place, in ms of performance.now(): nothing was wrong before. */
+  /** When all rules and sets were last known to be in place, in ms of performance.now(). */
   readonly goodAt: number;
 }
 
-/** What joins the steered addresses, and whose connections may be adopted until it is in place. */
+/**
+ * Addresses that join the steered set, and which connections may be adopted until they are in it.
+ */
 interface Growth {
   readonly addresses: readonly string[];
   readonly adopt: GrowthAdoption;
-  /** Whether connections with the judged bit are judged, too: an answer in a denied one may have been taken for a connection of its own. @default false */
+  /**
+   * Whether connections with the judged bit are judged too: while rules were missing, an answer in
+   * a denied connection may have been taken for a connection of its own. @default false
+   */
   readonly rejudge?: boolean;
 }
 
 export class Enforcement {
   readonly workers: JudgingThreads;
-  /** Exactly one of the two is there, and has the workers. */
+  /** Exactly one of the two is set, and it owns the workers. */
   readonly #queues: QueueWorkers | undefined;
   readonly #copies: CopyJudge | undefined;
   readonly #options: EnforcementOptions;
   readonly #steering: Steering;
   #table: RuleTable;
   #steered: ReadonlySet<string>;
-  /** Whose flows are to be judged again, from changes that are not in force yet. */
+  /** Whose flows must be judged again, because of changes that are not in force yet. */
   #concerned = Concerned.everybody();
   #rejudged = 0;
   #revoked = 0;
-  /** Since when packets are taken, in ms of performance.now(). */
+  /** When the threads began to take packets, in ms of performance.now(). */
   #judgingSince = Number.NaN;
-  /** When the kernel first told of a change that was not looked at since, in ms of performance.now(). */
+  /** When the kernel reported the first change since the last check, in ms of performance.now(). */
   #toldAt: number | undefined;
   #isWatching = false;
-  /** Whether rules were missing, and what was opened meanwhile is not judged yet. */
+  /**
+   * Whether rules were missing and the connections that opened meanwhile still have to be judged.
+   */
   #owesJudging = false;
-  /** When the kernel's rules and sets were last known to be in place, in ms of performance.now(). */
+  /**
+   * When the kernel's rules and sets were last known to be in place, in ms of performance.now().
+   */
   #goodAt = Number.NaN;
 
   private constructor(options: EnforcementOptions, steering: Steering, { table, steered }: CompiledPolicies) {
@@ -118,8 +142,9 @@ export class Enforcement {
   }
 
   /**
-   * Brings the first table into force, adopting kernel rules that are in place. Throws what steering or the queues throw, and the reason of `signal` where it is aborted; no
-   * thread is then left running, but rules may be left.
+   * Brings the first table into force and adopts kernel rules that are in place. Throws what
+   * steering or the queues throw, and the reason of `signal` if it is aborted. It then leaves no
+   * thread running, but may leave rules.
    */
   static async start(
     options: EnforcementOptions,
@@ -138,66 +163,68 @@ export class Enforcement {
     }
   }
 
-  /** Since when packets are judged, in ms of performance.now(). */
+  /** When judging began, in ms of performance.now(). */
   get judgingSince(): number {
     return this.#judgingSince;
   }
 
-  /** What of the kernel's rules it hears of at once when other software changes it. */
+  /** Which changes by other software the kernel reports at once. */
   get changesTold(): ToldChanges {
     return this.#isWatching ? this.#steering.told : 'nothing';
   }
 
-  /** What is not as it should be with the kernel's rules, in sentences. */
+  /** Limitations of the kernel's rules on this machine, in sentences. */
   get caveats(): readonly string[] {
     return this.#steering.caveats;
   }
 
-  /** Steered addresses of this node. */
+  /** The number of steered addresses of this node. */
   get steered(): number {
     return this.#steered.size;
   }
 
-  /** The kernel's side of the queues; none in audit mode. */
+  /** Returns the kernel's view of the queues; empty in audit mode. */
   kernelQueues(): KernelQueue[] {
     return this.#queues?.kernelQueues() ?? [];
   }
 
-  /** Copies of packets, in audit mode. */
+  /** Counts of packet copies; undefined outside audit mode. */
   get copies(): CopyCounts | undefined {
     return this.#copies?.counts;
   }
 
-  /** What keeps packets from being judged, in one line; undefined while nothing does. */
+  /** What keeps packets from being judged, in one line; undefined if nothing does. */
   get problem(): string | undefined {
     return this.#copies?.problem;
   }
 
-  /** Flows that the kernel knew as judged and that were judged again by a later table. */
+  /** Offloaded flows that a later table judged again. */
   get rejudged(): number {
     return this.#rejudged;
   }
 
-  /** Those of them that it denied. */
+  /** How many of them it denied. */
   get revoked(): number {
     return this.#revoked;
   }
 
   /**
-   * Resolves when the table is in force, on established and offloaded flows too. One at a time. Where it rejects, what was in force before may be
-   * so in part, and another update brings all of it into force.
+   * Brings a table into force. Resolves when it is, on established and offloaded flows too. One
+   * call at a time. If it rejects, the table may be in force in part; another update brings all of
+   * it into force.
    */
   async update({ table, steered, concerned }: CompiledPolicies): Promise<void> {
-    // Where a change has failed, nobody knows by which table what was told of.
+    // After a failed change it is unknown which table judged the flows that were reported.
     const before = this.#concerned.isEmpty ? this.#table : undefined;
     this.#table = table;
-    // Of a change that failed it is not known how far it came, nor by which numbers this table calls whom it concerned.
+    // A failed change may be in force in part, and its identity numbers may mean other pods in this
+    // table.
     this.#concerned = this.#concerned.isEmpty ? concerned : Concerned.everybody();
     await this.workers.command({ type: 'table', table: table.buffer });
     const grown = steered.filter((address) => !this.#steered.has(address));
     if (grown.length > 0) await this.#tellConnectionsOf(grown);
     let damage: readonly Damage[] = [];
-    // What is revoked does not wait for the kernel's rules, nor for their tools, which may fail.
+    // Revoking does not wait for the kernel's rules or their tools, which may fail.
     const parts = await Promise.allSettled([
       this.#judgeAgain(this.#concerned, before),
       this.#steer(steered, { addresses: grown, adopt: 'newly-steered' }, async ({ ipv4, ipv6 }) => {
@@ -206,24 +233,24 @@ export class Enforcement {
     ]);
     for (const part of parts) if (part.status === 'rejected') throw part.reason;
     this.#steered = new Set(steered);
-    // What was adopted meanwhile.
+    // Judges the connections that were adopted meanwhile.
     await this.#judgeAgain(addressesOf(grown), before);
     this.#concerned = new Concerned();
     if (damage.length === 0) return;
-    // What was opened while rules were missing.
+    // Judges the connections that opened while rules were missing.
     await this.#tellConnectionsOf(steered);
     await this.#reportRepair(damage, this.#goodAt);
   }
 
   /**
-   * Puts the kernel's rules and sets in place again where other software has taken them away, as if all pods had just become steered. Not while an update is
-   * under way. Throws SteeringError.
+   * Restores rules and sets that other software has removed, as if all pods had just become
+   * steered. Must not run during an update. Throws SteeringError.
    */
   async repair(): Promise<void> {
     await this.#repair([], this.#goodAt);
   }
 
-  /** @param restored what was missing and was put back already, as far as that went */
+  /** @param restored damage that was restored already, as far as that got */
   async #repair(restored: readonly Damage[], goodAt: number): Promise<void> {
     const { damage } = await this.#check();
     if (damage.length === 0 && !this.#owesJudging) return;
@@ -236,8 +263,9 @@ export class Enforcement {
   }
 
   /**
-   * Puts in place again, as fast as can be, what the kernel has told that other software took away, then looks whether that was all. Connections that were opened meanwhile are judged. Not while
-   * an update is under way. Gives back whether all was looked at. Throws SteeringError.
+   * Restores what the kernel reports as removed by other software, as fast as possible, then checks
+   * whether that was all. Judges the connections that opened meanwhile. Must not run during an
+   * update. Returns whether everything was checked. Throws SteeringError.
    */
   async restore(): Promise<boolean> {
     const goodAt = this.#toldAt ?? this.#goodAt;
@@ -245,7 +273,8 @@ export class Enforcement {
     const steered = [...this.#steered];
     let damage: Damage[] | undefined;
     const restore = async () => {
-      // Whoever flushes one table often flushes the next: what is told of meanwhile is put back at once, and all is looked at after that.
+      // Software that flushes one table often flushes the next. Changes reported meanwhile are
+      // restored at once; the full check follows.
       for (let i = 0; i < MOST_RESTORES; i++) {
         const restored = await this.#steering.restoreTold();
         if (restored === undefined) break;
@@ -254,11 +283,13 @@ export class Enforcement {
       }
     };
     try {
-      // Nothing is adopted: what is denied would pass until it is known, and of what is allowed some packets of connections of these milliseconds are lost at most.
+      // Nothing is adopted: adoption would let denied packets pass until they are known. Without
+      // it, allowed connections of these milliseconds lose some packets at most.
       await this.#steer(steered, { addresses: steered, adopt: 'nothing', rejudge: true }, restore);
       await restore();
     } catch {
-      // What rules refer to may be gone as well; and what failed otherwise is done again, and throws again.
+      // Sets that the rules refer to may be gone too. Any other fault shows again in the full
+      // repair, which throws it.
       this.#owesJudging = true;
       await this.#repair(damage ?? [], goodAt);
       return true;
@@ -266,7 +297,7 @@ export class Enforcement {
     if (damage === undefined) return false;
     await this.#judgeAgain(Concerned.everybody());
     this.#owesJudging = false;
-    // `nft flush ruleset` takes it, too.
+    // `nft flush ruleset` removes the sign too.
     await this.sign();
     const { damage: left } = await this.#check();
     if (damage.length > 0) this.#options.onRepair({ damage, left, goodAt });
@@ -274,7 +305,7 @@ export class Enforcement {
     return true;
   }
 
-  /** Gives back what is not in place, and until when all is known to have been. */
+  /** Returns what is not in place, and when all was last known to be. */
   async #check(): Promise<{ readonly damage: readonly Damage[]; readonly goodAt: number }> {
     const goodAt = this.#goodAt;
     const now = performance.now();
@@ -283,25 +314,28 @@ export class Enforcement {
     return { damage, goodAt };
   }
 
-  /** Whether all that was repaired is in place is seen by looking. */
+  /** Checks again before it reports, because a repair may not have held. */
   async #reportRepair(damage: readonly Damage[], goodAt: number): Promise<void> {
     const { damage: left } = await this.#check();
     this.#options.onRepair({ damage, left, goodAt });
   }
 
-  /** Tells the next agent that this one is there; see steering/sign.ts. That it fails changes nothing for this one. */
+  /**
+   * Renews the sign for the next agent; see steering/sign.ts. A failure is reported and changes
+   * nothing for this agent.
+   */
   async sign(): Promise<void> {
     await this.#steering.sign('judging').catch(this.#options.onUnsigned);
   }
 
-  /** Ends judging. The kernel's rules stay, unless `removeSteering` is set. */
+  /** Stops judging. The kernel's rules stay unless `removeSteering` is set. */
   async stop(removeSteering: boolean): Promise<void> {
     try {
       if (removeSteering) await this.#steering.remove();
     } finally {
       await this.#endThreads();
     }
-    // A sign is no more than a word to the next agent.
+    // The sign is only information for the next agent.
     if (!removeSteering) await this.#steering.sign('stopped').catch(() => undefined);
   }
 
@@ -317,7 +351,8 @@ export class Enforcement {
     this.#judgingSince = performance.now();
     beginStep('steering');
     this.#watch();
-    // A predecessor's rules have dropped everything new while nobody judged: there what is unknown was never allowed.
+    // A predecessor's rules dropped everything new while no agent judged, so an unknown connection
+    // was never allowed.
     await this.#install(hasPredecessor && fail === 'closed' ? 'nothing' : 'all', signal);
     const milliseconds = this.#copies === undefined ? adopt : ADOPT_IN_AUDIT;
     if (tracked === 0 && milliseconds > 0) await this.workers.command({ type: 'adopt-mid-stream', milliseconds });
@@ -361,8 +396,9 @@ export class Enforcement {
   }
 
   /**
-   * Changes the set of steered addresses. Where it grows, connections of the new ones that open until it is in place are unknown at first: their
-   * packets pass if a direction allows them, until the kernel's table was read once more.
+   * Changes the set of steered addresses. If it grows, the workers do not know the connections that
+   * open until it is in place. Packets of those pass if one direction allows them, until the
+   * kernel's table has been read once more.
    */
   async #steer(
     steered: readonly string[],
@@ -376,14 +412,17 @@ export class Enforcement {
     try {
       await change({ ipv4, ipv6 });
       await this.#tellConnectionsOf(addresses, rejudge);
-      // What was queued before its connection got its mark is not known to the worker in any other way.
+      // A packet queued before its connection got the mark is known to the worker in no other way.
       await this.workers.command({ type: 'drain' });
     } finally {
       await this.workers.command({ type: 'adopt-while-growing', what: 'nothing', milliseconds: 0 });
     }
   }
 
-  /** Revokes offloaded flows that the table denies; in audit mode nothing is revoked, and the thread tells of them. */
+  /**
+   * Revokes offloaded flows that the table denies. Audit mode revokes nothing; its thread reports
+   * them.
+   */
   async #judgeAgain(concerned: Concerned, before?: RuleTable): Promise<void> {
     const reading = { table: this.#table, before, concerned, seed: this.#seed };
     if (this.#copies !== undefined) {
@@ -395,13 +434,16 @@ export class Enforcement {
     this.#revoked += revoked;
   }
 
-  /** Tells the workers of the connections of these addresses. */
+  /** Seeds the workers with the connections of these addresses. */
   async #tellConnectionsOf(addresses: readonly string[], rejudge = false): Promise<void> {
     const concerned = addressesOf(addresses);
     await seedUnjudged({ table: this.#table, concerned, seed: this.#seed }, this.#allowed, rejudge);
   }
 
-  /** Tells a worker that knows nothing of all that it may meet; gives back how many connections the kernel has. */
+  /**
+   * Seeds a new worker with every connection that it may meet. Returns how many connections the
+   * kernel tracks.
+   */
   async #tellAll(command: (command: Command) => Promise<void>): Promise<number> {
     const seed = (flows: Int32Array) => command({ type: 'seed', flows });
     return seedUnjudged({ table: this.#table, concerned: Concerned.everybody(), seed }, this.#allowed);
@@ -409,7 +451,10 @@ export class Enforcement {
 
   readonly #seed = (flows: Int32Array) => this.workers.command({ type: 'seed', flows });
 
-  /** Without offload every packet of a flow is seen; with it, in audit mode, none of an established one is. */
+  /**
+   * Without offload the workers see every packet of a flow. With it, audit mode sees none of an
+   * established flow.
+   */
   get #allowed(): Allowed {
     const { offload, mode, mark } = this.#options;
     if (!offload) return 'known';

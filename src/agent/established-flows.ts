@@ -1,6 +1,7 @@
 /**
- * Flows that are older than what the workers know: the kernel carries offloaded flows without asking, and a pod that becomes isolated has connections that
- * nobody judged. They are read from the kernel's connection table and judged in the direction in which they were opened.
+ * Flows that the workers do not know yet. The kernel carries offloaded flows without asking, and a
+ * pod that becomes isolated has connections that no worker judged. They are read from the kernel's
+ * connection table and judged in the direction in which they were opened.
  */
 import type { KernelFlow } from '../dataplane/ctnetlink/kernel-flow.ts';
 import {
@@ -19,31 +20,48 @@ import { Packet } from '../packet/packet.ts';
 import type { Concerned } from '../policy/concerned.ts';
 import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
 
-/** Up to so many addresses the kernel is asked for by each, twice; for more it tells all of its table. */
+/**
+ * Up to this many addresses, the kernel is queried twice for each; beyond it, its whole table is
+ * read.
+ */
 const FEW_ADDRESSES = 4;
-/** Of a table with fewer entries the kernel tells all, too: to go through its empty places once more (13 ms for the default of 262,144) costs more than these entries. */
+/**
+ * A table with fewer entries is read whole: one more pass over its empty buckets (13 ms for the
+ * default of 262,144) costs more than reading these entries.
+ */
 const SMALL_TABLE = 2000;
-/** From here on are the ports that Linux chooses for who opens a connection (net.ipv4.ip_local_port_range); few servers listen there. */
+/**
+ * First port of the range that Linux chooses from for whoever opens a connection
+ * (net.ipv4.ip_local_port_range). Few servers listen there.
+ */
 const FIRST_EPHEMERAL = 32_768;
 
-/** What a reading of the kernel's table is about. */
+/** One reading of the kernel's connection table. */
 export interface Reading {
   readonly table: RuleTable;
-  /** The table that was in force before; undefined where that is not known. What audited policies alone deny by both was told of before, and is left alone. */
+  /**
+   * The table that was in force before; undefined if unknown. A flow that audited policies alone
+   * deny under both tables was reported before and is skipped.
+   */
   readonly before?: RuleTable | undefined;
-  /** Whose flows are looked at. */
+  /** Whose flows are judged. */
   readonly concerned: Concerned;
-  /** Hands flows to the workers, in the layout of a seed command. */
+  /** Sends flows to the workers, in the layout of a seed command. */
   readonly seed: (flows: Int32Array) => Promise<void>;
 }
 
-/** What becomes of flows that are allowed: the kernel carries them by this bit in their mark, or the workers know them, or nobody needs to. */
+/**
+ * What happens to allowed flows: they get this bit in their mark and the kernel carries them, the
+ * workers learn them (`known`), or nothing happens (`left`).
+ */
 export type Allowed = { readonly bit: number } | 'known' | 'left';
 
 /**
- * Takes their allowance away from flows with the judged bit that `table` denies: the workers know them as revoked first, then the mark goes, so that no packet
- * between the two finds a flow that nobody remembers. What audited policies alone deny loses its mark too, so that its next packet is judged, told of, and carried
- * on by the kernel again. Other flows are not touched. Gives back how many were judged, and how many of them revoked.
+ * Revokes flows with the judged bit that `table` denies. The workers learn them as revoked before
+ * they lose the mark, so that no packet in between finds an unknown flow. A flow that audited
+ * policies alone deny loses its mark too: its next packet is judged and reported, and the kernel
+ * carries it again. Other flows are not touched. Returns how many flows were judged, and how many
+ * of them revoked.
  */
 export async function revokeJudged(
   reading: Reading,
@@ -70,10 +88,13 @@ export async function revokeJudged(
 }
 
 /**
- * Judges flows that the kernel carried unjudged because no policy selected their pods. Those that `table` denies become known to the workers as
- * revoked, those that audited policies alone deny as flows to tell of; those that it allows, however many they are, as `allowed` says. Connections that are over are left alone.
- * @param rejudge whether those with the judged bit are judged, too, and lose it where they are denied
- * @returns how many of those the kernel tracks, unjudged or over
+ * Judges flows that the kernel carried unjudged because no policy selected their pods. The workers
+ * learn flows that `table` denies as revoked, and flows that audited policies alone deny as flows
+ * to report. `allowed` says what happens to the flows that it allows. Closed connections are
+ * skipped.
+ * @param rejudge whether to judge flows with the judged bit too; they lose the bit if they are
+ * denied
+ * @returns how many flows of the concerned addresses the kernel tracks, skipped ones included
  */
 export async function seedUnjudged(reading: Reading, allowed: Allowed, rejudge = false): Promise<number> {
   const { table } = reading;
@@ -89,7 +110,8 @@ export async function seedUnjudged(reading: Reading, allowed: Allowed, rejudge =
     const denied = isDenied(ruling);
     if (denied || (ruling & AUDITED) !== 0) {
       if (denied || !wasAudited(reading, packet)) seeds.add(packet, denied);
-      // Also where it has no mark yet: a packet that was judged before the workers know of this may be setting it.
+      // Even if it has no mark yet: a packet judged before the workers learn this flow may be
+      // setting it now.
       if (denied && rejudge) unmarked.push(keyOf(flow));
     } else if (allowed === 'known') seeds.add(packet, false);
     else if (allowed !== 'left' && !isJudged) marked.push(keyOf(flow));
@@ -106,7 +128,8 @@ function wasAudited({ before }: Reading, packet: Packet): boolean {
 }
 
 /**
- * Gives the flows of the concerned, with the packet that opens each and what the table says about that; flow and packet are reused. One can come twice when the
+ * Calls `visit` with each flow of the concerned addresses, the packet that opens it and the ruling
+ * of `table` on that packet. Flow and packet objects are reused. A flow can come twice if the
  * kernel's table changes meanwhile.
  */
 async function eachConcernedFlow(
@@ -123,7 +146,7 @@ async function eachConcernedFlow(
   };
   const addresses = kernelFlowCount() < SMALL_TABLE ? undefined : concerned.addresses(FEW_ADDRESSES);
   if (addresses === undefined) return eachKernelFlow(visitConcerned, selection);
-  // The kernel does not find IPv6 addresses by themselves: one reading serves all of them.
+  // The kernel cannot filter by IPv6 address, so one reading serves all of them.
   if (addresses.some((address) => address.length > 1))
     await eachKernelFlow(visitConcerned, { ...selection, family: 6 });
   for (const address of addresses) {
@@ -142,9 +165,14 @@ async function eachConcernedFlow(
 const reversed = new Packet();
 
 /**
- * What the table says about the packet that opens a flow as the kernel has it; it is turned round where the flow was opened from the other side. A connection that the kernel met in its middle it takes for one that was opened by who
- * sent first after that. There the ports tell, where only one of them is a client's; else it is the other side that opened it if a policy allows that. That nobody
- * forbids it is not enough: of what ingress policies alone deny the reverse is never forbidden, and nothing could be cut.
+ * Returns the ruling on the packet that opens a flow as the kernel has it, and reverses `packet` if
+ * the other side opened the flow.
+ *
+ * For a connection that the kernel picked up mid-stream, it takes the first sender after that for
+ * the opener. The ports show who opened it if only one of them is a client's. Otherwise the other
+ * side is the opener if a policy allows that. It is not enough that no policy denies it: the
+ * reverse of a flow that ingress policies alone deny is never denied, so no such flow would ever be
+ * revoked.
  */
 function judgeOpening(table: RuleTable, isPickedUp: boolean, packet: Packet): number {
   const ruling = rule(table, packet);
@@ -179,7 +207,7 @@ function isConcerned(concerned: Concerned, table: RuleTable, p: Packet): boolean
   );
 }
 
-/** Is an end isolated, in whatever direction? */
+/** Whether an end is isolated in any direction. */
 function isIsolated(table: RuleTable, p: Packet): boolean {
   const source = p.family === 4 ? table.lookup4(p.src0) : table.lookup6(p.src0, p.src1, p.src2, p.src3);
   const destination = p.family === 4 ? table.lookup4(p.dst0) : table.lookup6(p.dst0, p.dst1, p.dst2, p.dst3);

@@ -1,38 +1,45 @@
-/** Long work in turns, between which the event loop sees to whatever else there is. */
+/** Splits long work into turns and lets the event loop run in between. */
 import { setImmediate } from 'node:timers/promises';
 
-/** Length of a turn in ms: where nobody else has much to do, and at most. */
+/** Shortest and longest turn, in ms: the shortest applies if the thread has little else to do. */
 const SHORTEST = 0.5;
 const LONGEST = 3;
 
 /**
- * A turn is short, so that nobody waits. But where others take long between two turns, reading a list of a large cluster for instance, the next is
- * half as long as that: the work keeps a third of the thread, and is done within three times the time that it takes.
+ * Turns are short so that other work does not wait. If other work takes long between two turns,
+ * such as reading the list of a large cluster, the next turn is half as long as that. So the work
+ * keeps a third of the thread and finishes within three times the time that it takes alone.
  */
 export class FairTurns {
-  /** What the turns before this one took, in ms. */
+  /** Time that the earlier turns took, in ms. */
   worked = 0;
   readonly #now: () => number;
   #began: number;
   #length = SHORTEST;
 
-  /** The first begins. @param now a clock, in ms */
+  /**
+   * Begins the first turn.
+   * @param now a clock, in ms
+   */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
     this.#began = now();
   }
 
-  /** Since the turn began, in ms. */
+  /** Time since the turn began, in ms. */
   get elapsed(): number {
     return this.#now() - this.#began;
   }
 
-  /** Is it time for others? @param share of a turn after which it is */
+  /**
+   * Whether other work should run now.
+   * @param share the part of a turn that may pass first
+   */
   isOver(share = 1): boolean {
     return this.elapsed > share * this.#length;
   }
 
-  /** Lets others go first; resolves when the next turn begins. */
+  /** Ends the turn and lets other work run; resolves when the next turn begins. */
   async pause(): Promise<void> {
     const ended = this.#now();
     this.worked += ended - this.#began;

@@ -1,7 +1,8 @@
 /**
- * Answers why a flow is allowed or denied, in a thread of its own: an answer may take long, and changes of the cluster do not
- * wait for it. The main thread only picks the part of the cluster in question. Questions are answered one at a time; one that
- * has waited or been thought about for too long is given up.
+ * Answers why a flow is allowed or denied, in a thread of its own, because an answer may take long
+ * and changes of the cluster must not wait for it. The main thread only selects the relevant part
+ * of the cluster. The thread answers one question at a time. A question that waits or takes too
+ * long gets no answer.
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -18,21 +19,23 @@ export interface FlowExplainerOptions {
   /** As in CompilerOptions. @default enforce */
   readonly mode?: PolicyMode;
   snapshot(): ClusterSnapshot;
-  /** What the node judges by; undefined before there is anything. */
+  /** The table that the node judges by; undefined before there is one. */
   table(): RuleTable | undefined;
-  /** From the question to the answer, in ms. @default 20,000 */
+  /** Time limit from question to answer, in ms. @default 20,000 */
   readonly patience?: number;
-  /** What the thread runs. @default questions/question-worker.ts */
+  /** The thread's program. @default questions/question-worker.ts */
   readonly program?: URL;
 }
 
 const PROGRAM = new URL(`./questions/question-worker${extname(import.meta.filename)}`, import.meta.url);
 const PATIENCE = 20_000;
-/** With less time left, in ms, a question that waited is not asked: no answer would come in time. */
+/** A question with less time left, in ms, is not asked: its answer would come too late. */
 const SHORTEST = 10;
-/** Without questions the thread ends, in ms. */
+/** The thread ends after this long without a question, in ms. */
 const IDLE = 60_000;
-/** Heap of the thread, in MiB. One that needs more ends, and the question is given up. */
+/**
+ * The thread's heap limit, in MiB. A thread that exceeds it ends, and its question gets no answer.
+ */
 const HEAP = 512;
 
 const GONE: Explained = { outcome: 'not-ready', message: 'too late' };
@@ -50,7 +53,7 @@ export class FlowExplainer {
     this.#patience = options.patience ?? PATIENCE;
   }
 
-  /** @param signal aborted when nobody waits for the answer any more */
+  /** @param signal aborted when the asker has gone */
   async explain(question: ExplainQuery, signal?: AbortSignal): Promise<Explained> {
     const deadline = performance.now() + this.#patience;
     const answer = this.#last.then(() => (signal?.aborted ? GONE : this.#ask(question, deadline - performance.now())));
@@ -58,7 +61,7 @@ export class FlowExplainer {
     return await answer;
   }
 
-  /** Ends the thread; a question under way is given up. */
+  /** Ends the thread; a question under way gets no answer. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#end();

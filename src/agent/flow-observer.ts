@@ -1,6 +1,7 @@
 /**
- * Flows that the workers opened or denied: read in short turns, named, put down to the policies that decided them, noted in the log of flows and counted by
- * policy. However many there are, the main thread has most of its time for the changes of the cluster.
+ * Reads the flows that the workers opened or denied, names their ends, attributes them to the
+ * policies that decided, and logs and counts them. It reads in short turns, so that the main thread
+ * keeps most of its time for changes of the cluster.
  */
 import type { PolicyMode } from '../cluster/records.ts';
 import type { ClusterChange } from '../cluster/store.ts';
@@ -13,18 +14,18 @@ import { type PolicyFlowCount, PolicyFlowCounter } from '../flows/policy-flow-co
 import { Attribution } from '../policy/attribution.ts';
 import type { NodeIdentity } from '../policy/compiler.ts';
 
-/** How often flows are read, in ms, */
+/** How often flows are read, in ms. */
 const INTERVAL = 250;
-/** and how long that may take. */
+/** How long one reading may take, in ms. */
 const TURN = 5;
 
 export interface FlowObserverOptions {
   readonly node: NodeIdentity;
   /** As in CompilerOptions. @default enforce */
   readonly mode?: PolicyMode;
-  /** Where flows are noted. */
+  /** The log for flows. */
   readonly log?: FlowLog | undefined;
-  /** Whether they are counted by policy. */
+  /** Whether to count flows by policy. */
   readonly byPolicy: boolean;
 }
 
@@ -58,7 +59,10 @@ export class FlowObserver {
     clearInterval(this.#timer);
   }
 
-  /** What was seen before these changes is told of as things were then; what there is no time for is left out. */
+  /**
+   * Applies changes of the cluster. Flows seen before are reported first, with the names and
+   * policies of then; flows that do not fit into this turn are left out and counted.
+   */
   apply(changes: readonly ClusterChange[]): void {
     this.#read('skip');
     this.#attribution.apply(changes);
@@ -68,7 +72,10 @@ export class FlowObserver {
     this.#nameEnds(changes);
   }
 
-  /** A pod's first packets can be seen before its record tells its address: the lines that they made get its name. */
+  /**
+   * Names pods in lines that are logged already: a pod's first packets can come before its record
+   * has an address.
+   */
   #nameEnds(changes: readonly ClusterChange[]): void {
     if (this.#log === undefined) return;
     for (const { type, record } of changes) {
@@ -81,7 +88,7 @@ export class FlowObserver {
     }
   }
 
-  /** Allowed and denied flows by policy; undefined where they are not counted. */
+  /** Allowed and denied flows by policy; undefined if they are not counted. */
   policyFlows(): Iterable<PolicyFlowCount> | undefined {
     this.#read('keep');
     return this.#counter?.counts();

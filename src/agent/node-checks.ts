@@ -1,6 +1,6 @@
 /**
- * The checks of doctor that cost little, made by a running agent now and then: they delay nothing,
- * and what they find is told and changes nothing.
+ * Runs the cheap checks of doctor in a running agent. They delay nothing; their findings are
+ * reported and change nothing.
  */
 import type { Logger } from 'pino';
 import { system } from '../dataplane/steering/run.ts';
@@ -11,20 +11,20 @@ import { cheapNode } from '../machine/node-facts.ts';
 
 export interface NodeChecks {
   readonly mode: 'enforce' | 'audit';
-  /** In force. */
+  /** The kind of steering in force. */
   readonly steering: 'nftables' | 'iptables';
-  /** Whether first packets are judged before routing, in force. */
+  /** Whether first packets are judged before routing; undefined in audit mode. */
   readonly beforeRouting?: boolean;
-  /** Of this agent. */
+  /** The queues of this agent. */
   readonly queues: QueueRange;
-  /** Of the whole cluster. */
+  /** Pods of the whole cluster; `policies` likewise. */
   readonly pods: number;
   readonly policies: number;
 }
 
 /**
- * Logs warnings and problems that are new, and those that are gone.
- * @param before what the last look found
+ * Checks the node. Logs warnings and problems that are new, and those that are gone.
+ * @param before the findings of the last check
  */
 export async function lookAtNode(
   { mode, steering, beforeRouting, ...rest }: NodeChecks,
@@ -57,7 +57,8 @@ function isLogged({ severity }: Finding): boolean {
 }
 
 /**
- * Numbers go up and down with the pods of the node and the cluster, and what is so stays the same.
+ * Ignores numbers: they vary with the pods of the node and the cluster while the finding stays the
+ * same.
  */
 function identity({ code, severity, message }: Finding): string {
   return `${code} ${severity} ${message.replaceAll(/\b\d[\d,]*\b/g, 'n').replace('n pod or container is', 'n pods or containers are')}`;

@@ -1,13 +1,13 @@
-/** When a running agent looks at its node, and what it saw last. */
+/** Schedules a running agent's checks of its node and keeps the latest findings. */
 import type { Logger } from 'pino';
 import type { Finding } from '../doctor/finding.ts';
 import type { NodeChecks } from './node-checks.ts';
 
-/** Milliseconds between two looks. Each runs nft twice. */
+/** Milliseconds between two checks. Each runs nft twice. */
 const INTERVAL = 180_000;
 
 export class NodeLooks {
-  /** Of the last look; none until there was one. */
+  /** Findings of the last check; empty before the first. */
   findings: readonly Finding[] = [];
   readonly #facts: () => NodeChecks | undefined;
   readonly #log: Logger;
@@ -15,8 +15,8 @@ export class NodeLooks {
   #lookedAt: number | undefined;
 
   /**
-   * @param facts of the moment; undefined where the agent has stopped
-   * @param interval milliseconds between two looks
+   * @param facts returns the current facts; undefined once the agent has stopped
+   * @param interval milliseconds between two checks
    */
   constructor(facts: () => NodeChecks | undefined, log: Logger, interval = INTERVAL) {
     this.#facts = facts;
@@ -24,15 +24,15 @@ export class NodeLooks {
     this.#interval = interval;
   }
 
-  /** Milliseconds since the last look. */
+  /** Milliseconds since the last check; undefined before the first. */
   age(): number | undefined {
     return this.#lookedAt === undefined ? undefined : performance.now() - this.#lookedAt;
   }
 
   /**
-   * Looks now, and from then on now and then: bridges, kube-proxy and other enforcers come and go.
-   * What it takes is loaded here, for nothing of it is needed before. What fails is told, and tried
-   * again. Throws nothing.
+   * Checks now and then periodically, because bridges, kube-proxy and other enforcers come and go.
+   * Loads the checks here: the agent needs none of their code earlier. A failure is logged, and the
+   * next check comes as usual. Throws nothing.
    */
   async start(): Promise<void> {
     try {
@@ -42,7 +42,7 @@ export class NodeLooks {
       this.findings = await lookAtNode(facts, this.findings, this.#log);
       this.#lookedAt = performance.now();
     } catch (error) {
-      this.#log.warn({ err: error }, 'this node could not be looked at');
+      this.#log.warn({ err: error }, 'this node could not be checked');
     }
     setTimeout(() => void this.start(), this.#interval).unref();
   }

@@ -3,7 +3,6 @@
  * queues. Three sources show them: the kernel's list of readers, the rules in place, and the sign
  * beside those rules.
  */
-
 import { SteeringError } from '../dataplane/steering/error.ts';
 import type { Predecessor } from '../dataplane/steering/predecessor.ts';
 import type { System } from '../dataplane/steering/run.ts';

@@ -1,20 +1,23 @@
-/** Named ports of policies that no pod in question has: a line in the log for each when it is seen first, and a list for whoever asks. */
+/**
+ * Reports named ports of policies that no matching pod has: logs each one when it first appears,
+ * and lists them for /status.
+ */
 import type { Logger } from 'pino';
 import { unknownNamedPort } from '../lint/named-port.ts';
 import type { Pieces } from '../policy/pieces.ts';
 import type { UnknownPortName, UnknownPortNames } from '../policy/unknown-port-names.ts';
 import type { UnknownPortNamesView } from '../telemetry/agent-view.ts';
 
-/** Lines of one look. */
+/** Most lines that one check logs. */
 const MOST_LINES = 20;
-/** Of the list. */
+/** Most entries of the list. */
 const MOST_LISTED = 50;
 
 export class PortNameWatch {
   readonly #names: UnknownPortNames;
   readonly #log: Logger;
   #look: Pieces | undefined;
-  /** What the last complete look has found. A policy that is changed has other records, and is told of again. */
+  /** What the last complete check found. A changed policy has new records and is reported again. */
   #found: readonly UnknownPortName[] = [];
   #told: ReadonlySet<UnknownPortName> = new Set();
 
@@ -23,7 +26,10 @@ export class PortNameWatch {
     this.#log = log;
   }
 
-  /** Looks on for so long at what may have changed; gives back whether there is nothing left to look at. */
+  /**
+   * Checks what may have changed, for this many milliseconds. Returns whether the check is
+   * complete.
+   */
   look(milliseconds: number): boolean {
     const end = performance.now() + milliseconds;
     this.#look ??= this.#names.look();
@@ -45,7 +51,7 @@ export class PortNameWatch {
       this.#log.warn(fields, message);
     }
     const more = fresh.length - MOST_LINES;
-    if (more > 0) this.#log.warn({ more }, `${more} more named ports that no pod in question has; /status lists some`);
+    if (more > 0) this.#log.warn({ more }, `${more} more named ports that no matching pod has; /status lists some`);
   }
 }
 

@@ -1,11 +1,14 @@
-/** Policies that ask for more of the table than they may have: a line in the log when one is refused and when it is not any more, and a list for whoever asks. */
+/**
+ * Reports policies that exceed their budget of the rule table: logs each when it is refused and
+ * when it no longer is, and lists them for /status.
+ */
 import type { Logger } from 'pino';
 import type { RefusedPolicy } from '../policy/policy-budget.ts';
 import type { RefusedPoliciesView } from '../telemetry/agent-view.ts';
 
-/** Lines at once. */
+/** Most lines logged at once. */
 const MOST_LINES = 20;
-/** Of the list. */
+/** Most entries of the list. */
 const MOST_LISTED = 50;
 
 export class RefusedPolicyWatch {
@@ -16,12 +19,12 @@ export class RefusedPolicyWatch {
     this.#log = log;
   }
 
-  /** All that are refused, as of the last change that came into force. */
+  /** All refused policies, as of the last change that came into force. */
   get refused(): readonly RefusedPolicy[] {
     return this.#refused;
   }
 
-  /** Takes note of what is refused now. */
+  /** Updates the list and logs the differences. */
   see(refused: readonly RefusedPolicy[]): void {
     const before = new Set(this.#refused.map(({ policy }) => policy));
     const fresh = refused.filter(({ policy }) => !before.has(policy));
@@ -37,7 +40,7 @@ export class RefusedPolicyWatch {
     if (again.length > 0)
       this.#log.info(
         { policies: again.slice(0, MOST_LINES), count: again.length },
-        'policies that asked for too much of the rule table are in force as they are written, or gone',
+        'policies that asked for too much of the rule table are now in force as written, or deleted',
       );
     this.#refused = refused;
   }

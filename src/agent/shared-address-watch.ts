@@ -1,11 +1,14 @@
-/** Addresses that the records of several pods have, none of which is the likelier owner: a line in the log when one comes and when it goes, and a list for whoever asks. */
+/**
+ * Reports addresses that several pod records claim when no record is the likelier owner: logs each
+ * when it appears and when it is resolved, and lists them for /status.
+ */
 import type { Logger } from 'pino';
 import type { SharedAddress } from '../policy/pod-slots.ts';
 import type { SharedAddressesView } from '../telemetry/agent-view.ts';
 
-/** Lines at once. */
+/** Most lines logged at once. */
 const MOST_LINES = 20;
-/** Of the list. */
+/** Most entries of the list. */
 const MOST_LISTED = 50;
 
 export class SharedAddressWatch {
@@ -16,24 +19,24 @@ export class SharedAddressWatch {
     this.#log = log;
   }
 
-  /** Takes note of what is shared now. */
+  /** Updates the list and logs the differences. */
   see(shared: readonly SharedAddress[]): void {
     const before = new Map(this.#shared.map((each) => [each.address, each.pods.join()]));
     const fresh = shared.filter(({ address, pods }) => before.get(address) !== pods.join());
     for (const { address, pods } of fresh.slice(0, MOST_LINES)) {
       this.#log.warn(
         { address, pods },
-        `${address} is the address of ${pods.join(' and ')} alike: what one of them may not do, none of them may`,
+        `${address} is shared by ${pods.join(' and ')}: what one of them may not do, none of them may`,
       );
     }
     const more = fresh.length - MOST_LINES;
-    if (more > 0) this.#log.warn({ more }, `${more} more addresses that several pods have; /status lists some`);
+    if (more > 0) this.#log.warn({ more }, `${more} more addresses that several pods share; /status lists some`);
     const now = new Set(shared.map(({ address }) => address));
     const gone = this.#shared.filter(({ address }) => !now.has(address)).map(({ address }) => address);
     if (gone.length > 0)
       this.#log.info(
         { addresses: gone.slice(0, MOST_LINES), count: gone.length },
-        'addresses that several pods had are those of one pod again, or of none',
+        'addresses that several pods shared now belong to one pod, or to none',
       );
     this.#shared = shared;
   }

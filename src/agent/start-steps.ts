@@ -1,4 +1,7 @@
-/** The steps of a start, told on a channel of node:diagnostics_channel as each begins: its name. Tests stop an agent at every one of them. */
+/**
+ * Publishes each step of a start on a channel of node:diagnostics_channel as it begins. Tests stop
+ * an agent at every step.
+ */
 import { channel } from 'node:diagnostics_channel';
 
 export type StartStep =

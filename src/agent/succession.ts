@@ -1,4 +1,7 @@
-/** What is said when an agent takes over what an earlier one has left in the kernel: which rules, how that one ended, and for how long nobody judged. */
+/**
+ * The log line of an agent that takes over an earlier one's rules: which rules, how that agent
+ * ended, and how long no agent judged.
+ */
 import type { Predecessor } from '../dataplane/steering/predecessor.ts';
 
 export interface Succession {
@@ -9,25 +12,27 @@ export interface Succession {
 
 /** In seconds. */
 export interface SuccessionTimes {
-  /** From when the predecessor's sign was read until packets were judged. */
+  /** From reading the predecessor's sign until this agent judged packets. */
   readonly since: number;
-  /** Between two signs of an agent. */
+  /** Between two signs of a running agent. */
   readonly period: number;
 }
 
 /**
- * What is known is when the earlier agent gave its last sign. One that stopped in order gave it at its end. One that was killed judged on for less than the time between
- * two signs, or for a little longer where it was held up: the least time is an estimate, the longest is not.
+ * Words the log line. Only the time of the earlier agent's last sign is known. An agent that
+ * stopped in order gave it at its end. An agent that was killed judged on for less than one period,
+ * or a little longer if it was delayed. So the shortest time is an estimate, and the longest is a
+ * bound.
  */
 export function successionOf({ found, meanwhile, sign }: Predecessor, { since, period }: SuccessionTimes): Succession {
   const passed = `new connections of isolated pods ${meanwhile === 'dropped' ? 'were dropped' : 'passed'} meanwhile`;
   const begin = 'rules of an earlier agent were found and are taken over';
   if (sign === undefined) {
     const fields = { found, earlierAgent: 'left no sign' };
-    return { level: 'warn', fields, message: `${begin}: how long nobody judged is not known; ${passed}` };
+    return { level: 'warn', fields, message: `${begin}: how long no agent judged is unknown; ${passed}` };
   }
   const inOrder = sign.word === 'stopped';
-  // The kernel tells whole seconds, rounded up.
+  // The kernel reports whole seconds, rounded up.
   const most = rounded(sign.secondsAgo + since);
   const least = rounded(Math.max(0, sign.secondsAgo - 1 - (inOrder ? 0 : period)) + since);
   return {
@@ -38,7 +43,7 @@ export function successionOf({ found, meanwhile, sign }: Predecessor, { since, p
       lastSignSecondsAgo: most,
       ...{ unjudgedSecondsAtLeast: least, unjudgedSecondsAtMost: most },
     },
-    message: `${begin}: nobody judged for ${least} to ${most} s; ${passed}`,
+    message: `${begin}: no agent judged for ${least} to ${most} s; ${passed}`,
   };
 }
 

@@ -37,9 +37,7 @@ describeAsRoot('An address that two pods have', () => {
 
     const pods = [SERVER_NAME, 'worker/worker'];
     await agent.inForce(() => set(WORKER));
-    await agent.logged('whose address it is', ({ msg }) =>
-      msg.includes(`is the address of ${pods.join(' and ')} alike`),
-    );
+    await agent.logged('whose address it is', ({ msg }) => msg.includes(`is shared by ${pods.join(' and ')}:`));
     expect((await agent.status()).sharedAddresses).toEqual({ count: 1, listed: [{ address: '10.244.1.1', pods }] });
     expect((await agent.metrics()).sum('podfence_shared_addresses')).toBe(1);
     await expectCut(stranger);
@@ -47,7 +45,7 @@ describeAsRoot('An address that two pods have', () => {
     await friend.expectNothingLost();
 
     await agent.inForce(() => set(LEFT_OVER));
-    await agent.logged('that it has one owner', ({ msg }) => msg.includes('are those of one pod again'));
+    await agent.logged('that it has one owner', ({ msg }) => msg.includes('now belong to one pod'));
     expect((await agent.status()).sharedAddresses.count).toBe(0);
   });
 });

@@ -67,7 +67,7 @@ describeAsRoot('A policy that needs too much', () => {
 
     await agent.inForce(() => world.become([FRIEND_ALLOWED, CLIENT_ALLOWED]));
     await agent.logged('that no policy is refused', ({ msg }) =>
-      msg.includes('are in force as they are written, or gone'),
+      msg.includes('are now in force as written, or deleted'),
     );
     expect((await agent.status()).refusedPolicies.count).toBe(0);
     await again.expectNothingLost();

@@ -26,7 +26,7 @@ async function run(): Promise<FailingChange> {
       {
         write: (line) => {
           const { msg, changes } = JSON.parse(line);
-          if (msg.endsWith('it is tried again')) meanwhile.resolve(agent.readiness());
+          if (msg.endsWith('podfence tries again')) meanwhile.resolve(agent.readiness());
           if (msg === 'in force' && changes === 1) setImmediate(inForce.resolve);
         },
       },

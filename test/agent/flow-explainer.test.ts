@@ -75,7 +75,7 @@ test('an address that no pod and no node has gets a note that it may be a Servic
     return ways[0]?.notes.find((each) => each.includes('Service')) ?? '';
   };
   expect(await note('10.96.0.10')).toBe(
-    "No pod and no node has the address 10.96.0.10. If it is a Service's, its translation is not known here, and this is not what packets to it meet: ask for a pod behind it, or explain with --kubeconfig.",
+    "No pod and no node has the address 10.96.0.10. If it is a Service's, its translation is not known here, and this answer does not hold for packets to it: ask for a pod behind it, or explain with --kubeconfig.",
   );
   for (const known of ['app1/frontend-1', '10.9.0.4', '10.9.0.2']) expect(await note(known)).toBe('');
 });

@@ -56,7 +56,7 @@ it('says how many more there are than fit the log and the list', () => {
   const policies = Array.from({ length: 70 }, (_, number) => policy(`p${number}`));
   const lines = one.set(pod('web', 'https'), ...policies);
   expect(lines).toHaveLength(21);
-  expect(lines.at(-1)?.msg).toBe('50 more named ports that no pod in question has; /status lists some');
+  expect(lines.at(-1)?.msg).toBe('50 more named ports that no matching pod has; /status lists some');
   const { count, listed } = one.watch.view();
   expect([count, listed.length]).toEqual([70, 50]);
   expect(listed[0]).toMatchObject({ policy: 'a/p0', hint: 'Did you mean https?' });

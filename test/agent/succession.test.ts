@@ -20,10 +20,10 @@ it('an agent that was killed judged until its last sign, and for less than one p
   expect(said({ word: 'judging', secondsAgo: 31 })).toEqual({
     level: 'warn',
     how: 'ended without a word',
-    message: `${BEGIN}: nobody judged for 21.5 to 32.5 s; new connections of isolated pods were dropped meanwhile`,
+    message: `${BEGIN}: no agent judged for 21.5 to 32.5 s; new connections of isolated pods were dropped meanwhile`,
   });
   expect(said({ word: 'judging', secondsAgo: 4 }, 'passed').message).toBe(
-    `${BEGIN}: nobody judged for 1.5 to 5.5 s; new connections of isolated pods passed meanwhile`,
+    `${BEGIN}: no agent judged for 1.5 to 5.5 s; new connections of isolated pods passed meanwhile`,
   );
 });
 
@@ -31,7 +31,7 @@ it('an agent that stopped in order gave its last sign at its end', () => {
   expect(said({ word: 'stopped', secondsAgo: 7 })).toEqual({
     level: 'info',
     how: 'stopped in order',
-    message: `${BEGIN}: nobody judged for 7.5 to 8.5 s; new connections of isolated pods were dropped meanwhile`,
+    message: `${BEGIN}: no agent judged for 7.5 to 8.5 s; new connections of isolated pods were dropped meanwhile`,
   });
 });
 
@@ -39,6 +39,6 @@ it('without a sign the message says that the time is unknown', () => {
   expect(said(undefined)).toEqual({
     level: 'warn',
     how: 'left no sign',
-    message: `${BEGIN}: how long nobody judged is not known; new connections of isolated pods were dropped meanwhile`,
+    message: `${BEGIN}: how long no agent judged is unknown; new connections of isolated pods were dropped meanwhile`,
   });
 });

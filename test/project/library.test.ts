@@ -155,7 +155,7 @@ describe('the library', () => {
     expect(outcomes(["'k8s/'", "['k8s/policies', 'k8s/']"])).toEqual([5, 5]);
     const refused = (given: string) => [
       'ERR_MANIFEST_OPTION',
-      `loadManifests: a path is a file or a folder, as text; this one is ${given}`,
+      `loadManifests: a path must be a string that names a file or a folder; this one is ${given}`,
     ];
     expect(outcomes(["''", '42', 'null', '', "['k8s', '']", "['k8s', 42]", "[['k8s']]", 'new Set(["k8s"])'])).toEqual([
       refused('empty'),

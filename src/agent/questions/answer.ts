@@ -1,4 +1,7 @@
-/** The answer to a question about a flow, as the agent knows it: by the table that its node judges by, and the records that it came from. */
+/**
+ * Answers a question about a flow from what the agent knows: the table that its node judges by, and
+ * the records it was compiled from.
+ */
 import { formatPath } from '../../cluster/field.ts';
 import type { ServiceRecord } from '../../cluster/services.ts';
 import { Explainer } from '../../explain/explain.ts';
@@ -47,11 +50,14 @@ function parse(text: string): unknown {
   }
 }
 
-/** The agent may not list Services: what it takes for an address outside may be one of them, whose packets go to a pod in truth. */
+/**
+ * Adds a note where the destination is an unknown address. The agent may not list Services, so the
+ * address may be a Service's, and its packets may reach a pod.
+ */
 function withServiceNotes(answer: Answer): Answer {
   const ways = answer.ways.map((way) => {
     if (way.to.kind !== 'address') return way;
-    const note = `No pod and no node has the address ${way.to.address}. If it is a Service's, its translation is not known here, and this is not what packets to it meet: ask for a pod behind it, or explain with --kubeconfig.`;
+    const note = `No pod and no node has the address ${way.to.address}. If it is a Service's, its translation is not known here, and this answer does not hold for packets to it: ask for a pod behind it, or explain with --kubeconfig.`;
     return { ...way, notes: [note, ...way.notes] };
   });
   return { ...answer, ways };

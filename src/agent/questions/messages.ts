@@ -1,4 +1,4 @@
-/** What the thread that answers questions about flows is asked, and says. */
+/** Messages to and from the thread that answers questions about flows. */
 import type { PolicyMode } from '../../cluster/records.ts';
 import type { ClusterSnapshot } from '../../cluster/store.ts';
 import type { NodeIdentity } from '../../policy/compiler.ts';
@@ -10,7 +10,7 @@ export interface AnswerRequest {
   readonly snapshot: ClusterSnapshot;
   readonly node: NodeIdentity;
   readonly mode: PolicyMode;
-  /** A copy of the table in force: the table itself is used again for a later one. */
+  /** A copy of the table in force, because the compiler recycles the table's own memory. */
   readonly table: SharedArrayBuffer;
 }
 

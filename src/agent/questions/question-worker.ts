@@ -1,4 +1,4 @@
-/** Answers questions about flows, one after the other. */
+/** The thread that answers questions about flows, one at a time. */
 import { parentPort } from 'node:worker_threads';
 import { answerTo } from './answer.ts';
 import type { AnswerRequest, AnswerResponse } from './messages.ts';

@@ -1,4 +1,4 @@
-/** What other software has changed of the steering that was applied, in words for the log. */
+/** Describes, for the log, what other software has changed in the steering that was applied. */
 import type { AddressSet } from './ipset.ts';
 import type { Chain } from './iptables-rules.ts';
 import { hasJump, type SavedTable, sameRules } from './iptables-tables.ts';
@@ -14,7 +14,7 @@ import {
 import type { ChainSight, TableSight } from './rule-watch.ts';
 import { type Damage, difference } from './state.ts';
 
-/** Of a set of steered addresses. */
+/** Returns the damage of a set of steered addresses. */
 function setDamage(
   name: string,
   present: ReadonlySet<string> | undefined,
@@ -31,19 +31,19 @@ function setDamage(
   return damage;
 }
 
-/** Of an ipset. */
+/** Returns the damage of an ipset. */
 export function ipsetDamage(name: string, present: AddressSet | undefined, wanted: AddressSet): readonly Damage[] {
   return setDamage(name, present?.addresses, wanted.addresses);
 }
 
-/** A chain of iptables in the table as it is in place. */
+/** Returns the state of an iptables chain from the saved table. */
 export function sightOf(saved: SavedTable, chain: Chain): ChainSight {
   const rules = saved.get(chain.name);
   return { rules: rules?.length, same: sameRules(rules, chain.rules), jump: hasJump(saved, chain) };
 }
 
 /**
- * Of a chain of iptables and its jump.
+ * Returns the damage of an iptables chain and its jump.
  * @param command iptables or ip6tables
  */
 export function chainDamage(
@@ -60,7 +60,7 @@ export function chainDamage(
   return damage;
 }
 
-/** Of the nftables table, as far as the kernel has told. */
+/** Returns the damage of the nftables table that the kernel has reported. */
 export function toldNftablesDamage(told: TableSight, chains: readonly NftChain[]): readonly Damage[] {
   if (told.isGone) return [{ what: `nftables, table inet ${TABLE} is gone`, opens: true }];
   const where = `nftables, table inet ${TABLE}`;
@@ -72,7 +72,7 @@ export function toldNftablesDamage(told: TableSight, chains: readonly NftChain[]
   return damage;
 }
 
-/** Of the nftables table. */
+/** Returns the damage of the nftables table. */
 export function nftablesDamage(
   present: PresentTable | undefined,
   chains: readonly NftChain[],
@@ -96,7 +96,10 @@ export function nftablesDamage(
   return damage;
 }
 
-/** A packet that is to be answered with a reject is accepted by the worker, and stopped by the other chains. */
+/**
+ * Whether packets may pass without this chain. With `deny: reject` a worker accepts a denied
+ * packet, and only the other chains stop it, so every chain counts.
+ */
 function isOpenWithout({ hook }: Chain, chains: readonly Chain[]): boolean {
   const rejects = chains.some((each) => each.table === 'filter');
   return rejects || hook === 'FORWARD';
@@ -106,7 +109,7 @@ function isNftOpenWithout({ name }: NftChain, chains: readonly NftChain[]): bool
   return name === 'forward' || chains.some((each) => each.name === 'answer');
 }
 
-/** @param rules that it has; undefined where it is gone */
+/** @param rules number of its rules; undefined if the chain is gone */
 function changed(chain: string, rules: number | undefined): string {
   if (rules === undefined) return `chain ${chain} is gone`;
   return rules === 0 ? `chain ${chain} is empty` : `chain ${chain} has other rules`;

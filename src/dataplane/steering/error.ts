@@ -1,16 +1,17 @@
-/** What goes wrong between podfence and the kernel's packet filter, told apart by what the user can do about it. */
+/** Errors of the kernel's packet filter and its tools, by what the user can do about them. */
 
 /**
- * TOOL_MISSING   a program (nft, iptables, ipset …) is not installed
- * NOT_PERMITTED  the process lacks CAP_NET_ADMIN, or may not write the lock file of iptables
- * KERNEL_LACKS   the kernel has no such match, target, set type or table, or the foreign contents of a table cannot be worked with
- * IPV6_MISSING   isolated IPv6 addresses on a node whose IPv6 packets cannot be filtered
- * BUSY           another program holds the lock of iptables
- * TIMEOUT        a command did not end in time
- * INVALID_STATE  the desired state makes no sense
- * NOT_APPLIED    setSteered before apply
- * ANSWERED       rules are not to be taken away that another process answers
- * FAILED         anything else; the message has the command's own words
+ *     TOOL_MISSING   a program (nft, iptables, ipset …) is not installed
+ *     NOT_PERMITTED  the process lacks CAP_NET_ADMIN, or may not write the lock file of iptables
+ *     KERNEL_LACKS   the kernel lacks a match, target, set type or table, or a table has foreign
+ *                    contents that the tool cannot handle
+ *     IPV6_MISSING   there are isolated IPv6 addresses, and this node cannot filter IPv6 packets
+ *     BUSY           another program holds the lock of iptables
+ *     TIMEOUT        a command did not end in time
+ *     INVALID_STATE  the wanted state is invalid
+ *     NOT_APPLIED    setSteered was called before apply
+ *     ANSWERED       another process reads the queues of the rules, so they must stay
+ *     FAILED         anything else; the message quotes the command
  */
 export type SteeringErrorCode =
   | 'TOOL_MISSING'
@@ -44,12 +45,12 @@ const HINTS = {
     'xt_NFQUEUE, xt_connmark, xt_mark, xt_set, ip_set_hash_ip, ipt_REJECT and ip6t_REJECT (in audit mode nfnetlink_log with nft_log or xt_NFLOG); ' +
     'or choose the other kind of steering',
   BUSY: 'another program holds the lock of iptables; try again',
-  FAILED: 'see the words of the command',
+  FAILED: "see the command's message",
 } as const;
 
 const PACKAGES: Readonly<Record<string, string>> = { nft: 'nftables', ipset: 'ipset' };
 
-/** The error of a command that was not found. */
+/** Returns the error for a command that was not found. */
 export function toolMissing(command: string): SteeringError {
   return new SteeringError(
     'TOOL_MISSING',
@@ -58,15 +59,21 @@ export function toolMissing(command: string): SteeringError {
   );
 }
 
-/** The error of a command that ended with a status other than 0, judged by what it wrote to its standard error. */
+/**
+ * Returns the error for a command that failed, classified by what it wrote to its standard error.
+ */
 export function commandFailed(commandLine: string, status: number | null, stderr: string): SteeringError {
   const code = classify(status, stderr);
-  // nft repeats itself for every rule in which something is missing: message, rule, a line that points into it.
+  // nft repeats three lines for every rule that lacks something: message, rule, a line that points
+  // into it.
   const words = stderr.trim().split('\n').slice(0, 3).join('\n') || `status ${status}`;
   return new SteeringError(code, `${commandLine}: ${words}`, HINTS[code]);
 }
 
-/** Words of iptables 1.8 and 1.6, nft 1.0, ipset 7, and of the kernel's error numbers through them. */
+/**
+ * Matches the messages of iptables 1.8 and 1.6, nft 1.0 and ipset 7, with the kernel's errors in
+ * them.
+ */
 function classify(status: number | null, stderr: string): keyof typeof HINTS {
   if (/operation not permitted|permission denied|must be root|EPERM/i.test(stderr)) return 'NOT_PERMITTED';
   if (status === 4 && /xtables lock|resource temporarily unavailable/i.test(stderr)) return 'BUSY';
@@ -88,7 +95,10 @@ function classify(status: number | null, stderr: string): keyof typeof HINTS {
   return 'FAILED';
 }
 
-/** Whether `error` says that the machine cannot do this at all, for want of a program or of kernel support. */
+/**
+ * Whether `error` means that the machine cannot do this at all: a program or kernel support is
+ * missing.
+ */
 export function isUnsupported(error: unknown): error is SteeringError {
   return error instanceof SteeringError && (error.code === 'TOOL_MISSING' || error.code === 'KERNEL_LACKS');
 }

@@ -1,16 +1,21 @@
 /**
- * The sets of steered addresses for iptables, in the language of `ipset save` and `ipset restore`. See ipset(8).
+ * The sets of steered addresses for iptables, in the format of `ipset save` and `ipset restore`.
+ * See ipset(8).
  *
- * A set's capacity (maxelem) is fixed when it is made. When it is outgrown, a larger set is filled under another name and swapped in,
- * which is atomic for packets: the rules keep referring to the name.
+ * A set's capacity (maxelem) is fixed when it is created. If the set outgrows it, a larger set is
+ * filled under another name and swapped in. The swap is atomic for packets, and the rules keep
+ * referring to the name.
  */
 import { type Family, setName } from './iptables-rules.ts';
 import { difference } from './state.ts';
 
-/** Names of ours begin with this; sets with other names are foreign. */
+/** Prefix of podfence's sets; sets with other names are foreign. */
 export const SET_PREFIX = 'podfence-';
 
-/** Also the kernel's default; far above the pods of a node, and memory is taken only as a set fills. */
+/**
+ * The kernel's default too. It is far above the pods of a node, and a set takes memory only as it
+ * fills.
+ */
 const SMALLEST_CAPACITY = 65_536;
 
 export interface AddressSet {
@@ -18,7 +23,7 @@ export interface AddressSet {
   readonly addresses: ReadonlySet<string>;
 }
 
-/** Reads one set out of the text of `ipset save`; undefined where it is not in the text. */
+/** Parses one set from the output of `ipset save`; undefined if it is not there. */
 export function parseSet(text: string, name: string): AddressSet | undefined {
   const header = text.split('\n').find((line) => line.startsWith(`create ${name} `));
   if (header === undefined) return undefined;
@@ -31,8 +36,8 @@ export function parseSet(text: string, name: string): AddressSet | undefined {
 }
 
 /**
- * The set that holds `wanted`: with the capacity of `present` as long as it suffices, also while addresses have been added and others not
- * been removed yet.
+ * Returns the set for `wanted`. It keeps the capacity of `present` if old and new addresses fit
+ * together, because new ones join before old ones leave.
  */
 export function setOf(wanted: ReadonlySet<string>, present?: AddressSet): AddressSet {
   const capacity = present?.capacity ?? SMALLEST_CAPACITY;
@@ -41,8 +46,9 @@ export function setOf(wanted: ReadonlySet<string>, present?: AddressSet): Addres
 }
 
 /**
- * The input of `ipset -exist restore` that turns one set from `present` into `wanted`, or '' if it is so already. Its lines take effect one
- * after the other: addresses that join the set do so before others leave it.
+ * Returns the input of `ipset -exist restore` that turns a set from `present` into `wanted`, or ''
+ * if it is the same. Lines take effect one after the other: addresses join the set before others
+ * leave it.
  */
 export function restoreSet(family: Family, present: AddressSet | undefined, wanted: AddressSet): string {
   const name = setName(family);

@@ -1,4 +1,4 @@
-/** Reading and writing the tables and sets in place with the commands of iptables and ipset. */
+/** Reads and writes tables and sets with the commands of iptables and ipset. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isUnsupported, SteeringError } from './error.ts';
 import { type AddressSet, parseSet } from './ipset.ts';
@@ -7,16 +7,16 @@ import { parseSave, restoreInput, type SavedTable } from './iptables-tables.ts';
 import type { System } from './run.ts';
 
 /**
- * The kernel has two homes for iptables rules, legacy x_tables and nf_tables, and packets pass through both. We write to the one that
- * `iptables` on this machine stands for, as everybody else does, and look into the other for what an earlier podfence, with another
- * iptables in its image, may have left.
+ * The kernel stores iptables rules in two places, legacy x_tables and nf_tables, and packets pass
+ * through both. We write to the one that `iptables` stands for on this machine, as other software
+ * does. The other one may have rules of an earlier podfence whose image had another iptables.
  */
 export interface Variant {
   readonly suffix: '' | '-legacy' | '-nft';
   readonly legacy: boolean;
 }
 
-/** The variant of the command `iptables`. Throws SteeringError TOOL_MISSING. */
+/** Returns the variant of the command `iptables`. Throws SteeringError TOOL_MISSING. */
 export async function chosenVariant(system: System): Promise<Variant> {
   const version = await system.run('iptables', ['-V']);
   return { suffix: '', legacy: !version.includes('nf_tables') };
@@ -26,19 +26,22 @@ export function otherVariant({ legacy }: Variant): Variant {
   return legacy ? { suffix: '-nft', legacy: false } : { suffix: '-legacy', legacy: true };
 }
 
-/** One table as it is in place. Throws SteeringError. */
+/** Reads a table from the kernel. Throws SteeringError. */
 export async function readTable(system: System, variant: Variant, family: Family, table: Table): Promise<SavedTable> {
   return parseSave(await system.run(`${commandOf(family, variant)}-save`, ['-t', table]));
 }
 
-/** Whether the table exists. To ask legacy iptables about a table that does not makes it. */
+/** Whether the table exists. Listing a missing table with legacy iptables would create it. */
 export function tableExists(system: System, variant: Variant, family: Family, table: Table): boolean {
   if (!variant.legacy) return true;
   const names = system.read(`/proc/thread-self/net/ip${family === 6 ? '6' : ''}_tables_names`) ?? '';
   return names.split('\n').includes(table);
 }
 
-/** Whether a family can have a table, which is made where it is not there yet: a kernel may be built without one of legacy iptables (CONFIG_IP_NF_SECURITY). Throws SteeringError. */
+/**
+ * Whether a family supports a table; creates the table if it does not exist. A kernel may lack one
+ * of legacy iptables' tables (CONFIG_IP_NF_SECURITY). Throws SteeringError.
+ */
 export async function canHaveTable(system: System, variant: Variant, family: Family, table: Table): Promise<boolean> {
   if (tableExists(system, variant, family, table)) return true;
   try {
@@ -50,12 +53,15 @@ export async function canHaveTable(system: System, variant: Variant, family: Fam
   }
 }
 
-/** Other programs change the tables too: what was read may be out of date by the time it is written. */
+/**
+ * Other programs change the tables too, so a table may have changed between reading and writing.
+ */
 const ATTEMPTS = 3;
 
 /**
- * Makes `wanted` all that podfence has in the tables of a family: one commit a table, in the order of the chains, and
- * none for a table that is as wanted. Throws SteeringError.
+ * Writes the tables of a family so that podfence has exactly the chains `wanted`: one commit per
+ * table, in the order of the chains, and none for a table that needs no change. Throws
+ * SteeringError.
  */
 export async function writeTables(
   system: System,
@@ -88,10 +94,13 @@ export async function writeTables(
   }
 }
 
-/** Options of iptables-restore that leave alone what the input does not name. */
+/** Options of iptables-restore: keep what the input does not name, and wait 5 s for the lock. */
 export const RESTORE = ['--noflush', '-w', '5'];
 
-/** Hands `input` to iptables-restore, which waits up to 5 s for the lock of legacy iptables. Throws SteeringError. */
+/**
+ * Runs iptables-restore with `input`. It waits up to 5 s for the lock of legacy iptables. Throws
+ * SteeringError.
+ */
 export async function restoreTables(system: System, variant: Variant, family: Family, input: string): Promise<void> {
   await system.run(`${commandOf(family, variant)}-restore`, RESTORE, input);
 }
@@ -101,12 +110,12 @@ export function commandOf(family: Family, { suffix }: Variant): string {
   return `ip${family === 6 ? '6' : ''}tables${suffix}`;
 }
 
-/** The names of all sets, foreign ones too. Throws SteeringError. */
+/** Returns the names of all sets, foreign ones included. Throws SteeringError. */
 export async function listSets(system: System): Promise<string[]> {
   return (await system.run('ipset', ['list', '-name'])).split('\n').filter((name) => name !== '');
 }
 
-/** The set of steered addresses as it is in place, if it is. Throws SteeringError. */
+/** Reads the set of steered addresses; undefined if it does not exist. Throws SteeringError. */
 export async function readSet(system: System, family: Family): Promise<AddressSet | undefined> {
   const name = setName(family);
   try {
@@ -118,21 +127,27 @@ export async function readSet(system: System, family: Family): Promise<AddressSe
   }
 }
 
-/** A set that is in place, as `ipset save` prints it. Throws SteeringError. */
+/** Returns the output of `ipset save` for a set. Throws SteeringError. */
 export async function readSetText(system: System, name: string): Promise<string> {
   return await system.run('ipset', ['save', name]);
 }
 
-/** Hands `input` to `ipset restore`, unless it is empty. What is there or gone already is no error. Throws SteeringError. */
+/**
+ * Runs `ipset restore` with `input`, unless it is empty. Creating what exists or deleting what does
+ * not is no error. Throws SteeringError.
+ */
 export async function restoreSets(system: System, input: string): Promise<void> {
   if (input !== '') await system.run('ipset', ['-exist', 'restore'], input);
 }
 
-/** nf_tables lets go of the sets of deleted rules a moment after the commit (a grace period of RCU): 50 waits of 10 ms. */
+/**
+ * nf_tables releases the sets of deleted rules shortly after the commit (an RCU grace period): wait
+ * up to 50 times 10 ms.
+ */
 const DESTROY_ATTEMPTS = 50;
 const DESTROY_WAIT_MS = 10;
 
-/** Takes away a set that no rule refers to any more. Throws SteeringError. */
+/** Destroys a set that no rule refers to any more. Throws SteeringError. */
 export async function destroySet(system: System, name: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {

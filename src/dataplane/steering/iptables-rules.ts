@@ -1,66 +1,71 @@
 /**
- * The steering state as iptables rules: chains of our own, each hooked by one jump in the first position of a built-in chain. Spelled as
- * iptables-save prints them (1.8, both variants), so that what is wanted and what is in place compare as text. See
+ * Renders the steering state as iptables rules: chains of podfence's own, each hooked by a jump
+ * that is the first rule of a built-in chain. The rules are spelled as iptables-save prints them
+ * (1.8, both variants), so that wanted and present rules compare as text. See
  * iptables-extensions(8).
  */
 import { COPY_LENGTH, hex, type SteeringState } from './state.ts';
 
 export type Family = 4 | 6;
-/** Those that have chains of ours, or may have from an earlier podfence. */
+/** The tables that have podfence's chains, or may have them from an earlier podfence. */
 export const TABLES = ['security', 'mangle', 'filter'] as const;
 export type Table = (typeof TABLES)[number];
 
 /**
- * The table whose FORWARD hands packets over. After a queue's accept a packet goes on at the next hook, so that rules of others behind ours in the same table never see it. `security` lies behind all
- * other tables of the hook (priority 50, NF_IP_PRI_SECURITY in linux/netfilter_ipv4.h; 150 in iptables' nf_tables variant), and few have rules there. A REJECT has to come behind, and is only taken in `filter`: with `deny: reject` packets are
- * handed over in `mangle`. So are copies, behind which a packet goes on with the next rule.
+ * The table whose FORWARD chain queues packets. A packet that a worker accepts goes on at the next
+ * hook, so later rules of other software in the same table never see it. `security` comes after all
+ * other tables of the hook (priority 50, NF_IP_PRI_SECURITY in linux/netfilter_ipv4.h; 150 in
+ * iptables' nf_tables variant), and few have rules there. REJECT must come after the queue and
+ * works only in `filter`, so with `deny: reject` packets are queued in `mangle`. Copies are taken
+ * in `mangle` too: a copied packet goes on with the next rule.
  */
 export type QueueTable = 'security' | 'mangle';
 
-/** Whether `state` can do with either table. */
+/** Whether `state` works with either table. */
 export function maySteerInSecurity({ deny, copiesTo }: SteeringState): boolean {
   return deny === 'drop' && copiesTo === undefined;
 }
-/** The built-in chains that jump to ours. */
+/** The built-in chains that jump to podfence's. */
 export const HOOKS = ['FORWARD', 'POSTROUTING'] as const;
 
-/** Everything of ours begins with this; chains with other names are foreign. */
+/** Prefix of podfence's chains; chains with other names are foreign. */
 export const CHAIN_PREFIX = 'PODFENCE-';
 export const POSTROUTING_CHAIN = `${CHAIN_PREFIX}POSTROUTING`;
 
-/** A chain of our own. */
+/** A chain of podfence's. */
 export interface Chain {
   readonly table: Table;
   readonly name: string;
   /** The built-in chain whose first rule jumps here. */
   readonly hook: (typeof HOOKS)[number];
-  /** The matches of that jump, with a trailing space, or empty. */
+  /** The matches of that jump, with a trailing space; may be empty. */
   readonly match: string;
-  /** What follows `-A NAME `, one rule each. */
+  /** The rules, without `-A NAME `. */
   readonly rules: readonly string[];
 }
 
-/** The name of the set of steered addresses. */
+/** Returns the name of the set of steered addresses. */
 export function setName(family: Family): string {
   return `podfence-steered-${family}`;
 }
 
-/** The rule that hooks a chain, without `-A HOOK `. */
+/** Returns the rule that jumps to a chain, without `-A HOOK `. */
 export function jumpOf(chain: Chain): string {
   return `${chain.match}-j ${chain.name}`;
 }
 
 /**
- * The chains that `state` needs, those first whose absence would let a packet pass: the answer to a reject is in place before a worker can
- * give one. See state.ts for what each rule means.
- * @param queueTable where packets are handed over if `state` allows it
+ * Returns the chains that `state` needs. Chains without which a packet could pass come first: the
+ * rules that reject must be in place before a worker can ask for it. state.ts explains each rule.
+ * @param queueTable where to queue packets if `state` allows it
  */
 export function renderChains(family: Family, state: SteeringState, queueTable: QueueTable): Chain[] {
   if (state.copiesTo !== undefined) return [copyChain(family, state.copiesTo, state.offload)];
   const chains: Chain[] = [];
   if (state.deny === 'reject') chains.push(rejectChain(family, state));
   const forward = forwardChain(family, state);
-  // A table is written by one commit. An older podfence's chain in mangle goes with the second one: until then a packet is judged twice at most.
+  // Each table is one commit. The second one removes an older podfence's chain in mangle; until
+  // then a packet is judged twice at most.
   if (queueTable === 'security' && maySteerInSecurity(state)) chains.push({ ...forward, table: 'security' });
   chains.push(postroutingChain(state));
   if (chains[0]?.table !== 'security') chains.push(forward);
@@ -70,8 +75,8 @@ export function renderChains(family: Family, state: SteeringState, queueTable: Q
 function forwardChain(family: Family, { mark, offload, queues, fail }: SteeringState): Chain {
   const error = `-p ${family === 4 ? 'icmp' : 'ipv6-icmp'} -m conntrack --ctstate RELATED `;
   const rules = [clear(mark.judged), `${offload ? '' : error}-m connmark --mark ${has(mark.judged)} -j RETURN`];
-  // Both hash addresses and protocol of a packet so that the two directions of a flow meet in one queue (nfqueue_hash in the kernel's
-  // include/net/netfilter/nf_queue.h). The hash has the same seed in both rules.
+  // Both rules hash addresses and protocol so that both directions of a flow go to the same queue
+  // (nfqueue_hash in the kernel's include/net/netfilter/nf_queue.h). The seed is the same in both.
   const numbers =
     queues.count === 1
       ? `--queue-num ${queues.first}`
@@ -84,8 +89,9 @@ function forwardChain(family: Family, { mark, offload, queues, fail }: SteeringS
 }
 
 /**
- * A threshold of 1: the kernel would otherwise gather packets for up to a second. One copy is enough where both ends are steered. The rule without a target makes
- * the kernel track connections, so that an agent that enforces later knows those that were allowed.
+ * The threshold is 1 because the kernel would otherwise gather packets for up to a second. One copy
+ * is enough if both ends are steered. The rule without a target makes the kernel track connections,
+ * so that an agent that enforces later knows those that were allowed.
  */
 function copyChain(family: Family, group: number, offload: boolean): Chain {
   const set = setName(family);
@@ -112,8 +118,9 @@ function postroutingChain({ mark, deny }: SteeringState): Chain {
 }
 
 /**
- * The mark is cleared first, for the answer inherits it where the sysctl net.ipv4.fwmark_reflect is on (nf_send_reset in the kernel's
- * net/ipv4/netfilter/nf_reject_ipv4.c), and would be dropped in postrouting. REJECT ends every packet, with or without an answer.
+ * The mark is cleared first: with the sysctl net.ipv4.fwmark_reflect the answer inherits it
+ * (nf_send_reset in the kernel's net/ipv4/netfilter/nf_reject_ipv4.c), and postrouting would drop
+ * the answer. REJECT ends every packet, whether it sends an answer or not.
  */
 function rejectChain(family: Family, { mark }: SteeringState): Chain {
   const prohibited = family === 4 ? 'icmp-admin-prohibited' : 'icmp6-adm-prohibited';
@@ -126,7 +133,7 @@ function rejectChain(family: Family, { mark }: SteeringState): Chain {
   };
 }
 
-/** All of the bits are set. */
+/** Matches packets with all of these bits set. */
 function has(bits: number): string {
   return `${hex(bits)}/${hex(bits)}`;
 }

@@ -1,16 +1,18 @@
 /**
- * From what iptables-save prints to the input of iptables-restore that makes it what is wanted, and nothing if it is already.
+ * Compares what iptables-save prints with the wanted chains and writes the input of
+ * iptables-restore that makes the difference; empty if there is none.
  *
- * With --noflush, iptables-restore carries out each table's lines in one commit: packets see the table as before or as after, in both
- * variants. `:CHAIN` creates the chain or empties it. See iptables-restore(8).
+ * With --noflush, iptables-restore commits all lines of a table at once, in both variants: packets
+ * see the table either before or after. `:CHAIN` creates or empties a chain. See
+ * iptables-restore(8).
  */
 import { CHAIN_PREFIX, type Chain, jumpOf, type Table } from './iptables-rules.ts';
 import type { ChainSight } from './rule-watch.ts';
 
-/** One table as it is in place: the rules of each chain, without `-A CHAIN `. */
+/** A table in the kernel: the rules of each chain, without `-A CHAIN `. */
 export type SavedTable = ReadonlyMap<string, readonly string[]>;
 
-/** Reads one table out of the text of `iptables-save -t TABLE`; a table that does not exist yet is empty. */
+/** Parses the output of `iptables-save -t TABLE`; a table that does not exist yet is empty. */
 export function parseSave(text: string): SavedTable {
   const chains = new Map<string, string[]>();
   for (const line of text.split('\n')) {
@@ -23,8 +25,9 @@ export function parseSave(text: string): SavedTable {
 }
 
 /**
- * The input of iptables-restore that turns `saved` into a table with exactly `wanted` of ours, each hooked in the first position, or '' if
- * it is so. Rules of ours that are in place as wanted are left alone, with their counters.
+ * Returns the input of iptables-restore after which podfence has exactly the chains `wanted` in the
+ * table, each hooked by the first rule, or '' if that is so already. It leaves rules that are
+ * correct alone, so they keep their counters.
  */
 export function restoreInput(table: Table, saved: SavedTable, wanted: readonly Chain[]): string {
   const lines: string[] = [];
@@ -39,8 +42,9 @@ export function restoreInput(table: Table, saved: SavedTable, wanted: readonly C
 }
 
 /**
- * The input of iptables-restore that puts chains in place again without a look at the tables first, or '' where nothing was told of them.
- * @param sightOf a chain as it is by what was told
+ * Returns the input of iptables-restore that restores chains without reading the tables first, or
+ * '' if no notice concerned them.
+ * @param sightOf returns a chain's state according to the notices; undefined if there were none
  */
 export function restoreToldInput(chains: readonly Chain[], sightOf: (chain: Chain) => ChainSight | undefined): string {
   const tables = Map.groupBy(chains, ({ table }) => table);
@@ -56,7 +60,7 @@ export function restoreToldInput(chains: readonly Chain[], sightOf: (chain: Chai
   return input;
 }
 
-/** Takes away jumps to our chains that should not be, and puts those that should be first. */
+/** Removes wrong jumps to our chains, and puts the wanted ones first. */
 function rehook(saved: SavedTable, wanted: readonly Chain[]): string[] {
   const lines: string[] = [];
   for (const [from, rules] of saved) {
@@ -68,17 +72,20 @@ function rehook(saved: SavedTable, wanted: readonly Chain[]): string[] {
     lines.push(...present.map((rule) => `-D ${from} ${rule}`));
     lines.push(...jumps.map((jump, index) => `-I ${from} ${index + 1} ${jump}`));
   }
-  // A built-in chain that iptables-nft has not made yet is not in what it saves.
+  // iptables-nft does not list a built-in chain that it has not created yet.
   const unseen = wanted.filter((chain) => !saved.has(chain.hook));
   return [...lines, ...unseen.map((chain) => `-I ${chain.hook} 1 ${jumpOf(chain)}`)];
 }
 
-/** Whether the chain is reached, though others may have put rules before our jump: to want the first place would be to fight for it. */
+/**
+ * Whether a jump to the chain exists, in any position: other software may insert its rules before
+ * ours, and we do not fight it for the first place.
+ */
 export function hasJump(saved: SavedTable, chain: Chain): boolean {
   return saved.get(chain.hook)?.includes(jumpOf(chain)) ?? false;
 }
 
-/** Whether podfence has anything in the table. */
+/** Whether podfence has a chain in the table. */
 export function hasOurs(saved: SavedTable): boolean {
   return [...saved.keys()].some(isOurs);
 }
@@ -87,12 +94,12 @@ function isOurs(chain: string): boolean {
   return chain.startsWith(CHAIN_PREFIX);
 }
 
-/** The chain or target that a rule jumps or goes to. */
+/** Returns the chain or target that a rule jumps or goes to. */
 function targetOf(rule: string): string {
   return /(?:^| )-[jg] (\S+)/.exec(rule)?.[1] ?? '';
 }
 
-/** @param present undefined where the chain is not there */
+/** @param present undefined if the chain does not exist */
 export function sameRules(present: readonly string[] | undefined, wanted: readonly string[]): boolean {
   return (
     present !== undefined && present.length === wanted.length && wanted.every((rule, index) => rule === present[index])

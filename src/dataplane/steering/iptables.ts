@@ -1,4 +1,4 @@
-/** Steering by iptables and ipset, IPv4 and, where the machine has it, IPv6. */
+/** Steering with iptables and ipset, for IPv4 and, if the machine supports it, IPv6. */
 import { chainDamage, ipsetDamage, sightOf } from './damage.ts';
 import { isUnsupported, notApplied, SteeringError } from './error.ts';
 import { type AddressSet, restoreSet, setOf } from './ipset.ts';
@@ -50,7 +50,7 @@ import {
 } from './state.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
-/** In words for the log, the variant in use needs no name. */
+/** Log lines name the command without its variant. */
 const NAMELESS = { suffix: '', legacy: false } as const;
 
 export class IptablesSteering implements Steering {
@@ -58,17 +58,20 @@ export class IptablesSteering implements Steering {
   /** No table of iptables lies between nat and routing in PREROUTING. */
   readonly beforeRouting = false;
   readonly #system: System;
-  /** What was applied last. */
+  /** The state applied last. */
   #state: SteeringState | undefined;
-  /** As it was when that was applied. Every tool that is run costs the agent more than the tool: its process is forked for it. */
+  /**
+   * The variant when that state was applied. It is kept because each tool run forks this process,
+   * which costs the agent more than the tool itself.
+   */
   #variant: Variant | undefined;
-  /** The sets as they were put in place last; without a family where the machine cannot filter it. */
+  /** The sets as last written. A family that the machine cannot filter is missing. */
   #sets: ReadonlyMap<Family, AddressSet> = new Map();
-  /** Since then it was tried to put other ones in place, which failed: what is there is unknown. */
+  /** Whether a later attempt to write failed, so that the kernel's state is unknown. */
   #isUnknown = false;
   #progress: ApplyProgress = 'nothing';
   #watch: RuleWatch | undefined;
-  /** Without a family whose packets are not queued yet. */
+  /** Where each family's packets are queued; a family is missing until that is decided. */
   readonly #queueTables = new Map<Family, QueueTable>();
   readonly #standby: StandbyTools;
 
@@ -137,10 +140,11 @@ export class IptablesSteering implements Steering {
   async retract(queueing: readonly string[]): Promise<void> {
     const variant = this.#variant;
     if (variant === undefined || !isRetractable(this.#progress, queueing)) return;
-    // Chains of these names were there before, and are again what they were, or what they were to become.
+    // The predecessor's chains had these names. They are now what they were, or what they were to
+    // become.
     if (FAMILIES.some((family) => queueing.includes(commandOf(family, variant)))) return;
     await removeChains(this.#system, variant);
-    // Those of the other variant refer to the sets.
+    // The other variant's chains refer to the sets.
     if (queueing.every((command) => command === 'nft')) await removeOtherSets(this.#system, []);
   }
 
@@ -157,7 +161,8 @@ export class IptablesSteering implements Steering {
     const ipv6 = canonicalAddresses(6, state.steeredIPv6);
     this.#isUnknown = true;
     const sets = new Map<Family, AddressSet>();
-    // A chain that goes takes the packets of every queue with it (nf_queue_nf_hook_drop). One that only copies protects nothing, and goes before there is a queue.
+    // Deleting a chain drops the packets in all queues (nf_queue_nf_hook_drop). A chain that only
+    // copies protects nothing, so delete it now, before there is a queue.
     const hasNftables = await nftablesInstalled(this.#system);
     signal?.throwIfAborted();
     if (hasNftables && !(await isQueueing(this.#system))) await removeNftables(this.#system);
@@ -177,7 +182,8 @@ export class IptablesSteering implements Steering {
     this.#sets = sets;
     this.#isUnknown = false;
     this.#progress = 'replacing';
-    // Only now that ours are in force: until here what an earlier process left is what stops a denied packet.
+    // Our rules are in force now. Until here the rules of an earlier process stopped denied
+    // packets.
     await removeChains(this.#system, otherVariant(variant));
     if (hasNftables) await removeNftables(this.#system);
     await removeOtherSets(this.#system, [setName(4), setName(6), SIGN_IPSET]);
@@ -205,7 +211,7 @@ export class IptablesSteering implements Steering {
     return renderChains(family, state, this.#queueTables.get(family) ?? 'mangle');
   }
 
-  /** The set is there and filled before a rule refers to it. Gives it back. */
+  /** Writes the set before the rules that refer to it. Returns the set. */
   async #applyFamily(
     family: Family,
     variant: Variant,
@@ -239,7 +245,7 @@ export class IptablesSteering implements Steering {
       const addresses = canonicalAddresses(family, family === 4 ? ipv4 : ipv6);
       const present = this.#sets.get(family);
       if (!present) {
-        // A family that this machine cannot filter: apply finds out, and says so where it matters.
+        // The machine may not support this family: apply finds out, and throws if that matters.
         if (addresses.size > 0) {
           await this.apply(state);
           return [];
@@ -253,7 +259,7 @@ export class IptablesSteering implements Steering {
     try {
       await restoreSets(this.#system, input);
     } catch {
-      // Somebody else has changed our sets. Read what is there, and put all of it right.
+      // Other software has changed our sets: read what is there and restore everything.
       const damage = await this.findDamage();
       await this.apply(state);
       return damage;

@@ -1,7 +1,7 @@
 /**
- * Finding and taking away what podfence has installed, by whichever kind of steering, of this process or an earlier one. Everything of ours
- * is known by its name: the nftables table `podfence`, chains `PODFENCE-…`, sets `podfence-…`. Tools that are not installed, and tables
- * that the kernel does not have, hold nothing.
+ * Finds and removes what podfence has installed, with either kind of steering, in this process or
+ * an earlier one. It goes by names: the nftables table `podfence`, chains `PODFENCE-…`, sets
+ * `podfence-…`. A tool that is not installed, or a table that the kernel lacks, counts as empty.
  */
 import { isUnsupported } from './error.ts';
 import { SET_PREFIX } from './ipset.ts';
@@ -23,15 +23,16 @@ import type { System } from './run.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
 
-/** Whether the nftables table is there. Throws SteeringError. */
+/** Whether podfence's nftables table exists. Throws SteeringError. */
 export async function nftablesInstalled(system: System): Promise<boolean> {
   const listed = await supported(system.run('nft', ['list', 'tables', 'inet']));
   return listed?.split('\n').includes(`table inet ${TABLE}`) ?? false;
 }
 
 /**
- * Whether rules of ours hand packets themselves over, rather than copies: then what is new is dropped while nobody judges, unless they fail open. Only such need the
- * chains of postrouting. Throws SteeringError.
+ * Whether podfence's rules queue packets rather than copy them. Such rules drop new connections
+ * while no agent judges, unless they fail open. Only rules that queue need the postrouting chains.
+ * Throws SteeringError.
  */
 export async function isQueueing(system: System): Promise<boolean> {
   if (await nftablesInstalled(system)) {
@@ -42,9 +43,8 @@ export async function isQueueing(system: System): Promise<boolean> {
 }
 
 /**
- * Takes away all that podfence has installed, where rules hand packets themselves over. Rules that
- * hand over copies are left alone: they hold nothing up. Gives back whether there were such rules.
- * Throws SteeringError.
+ * Removes everything that podfence has installed if its rules queue packets. Rules that only copy
+ * stay: they hold nothing up. Returns whether there were rules that queue. Throws SteeringError.
  */
 export async function removeQueueing(system: System): Promise<boolean> {
   if (!(await isQueueing(system))) return false;
@@ -52,7 +52,10 @@ export async function removeQueueing(system: System): Promise<boolean> {
   return true;
 }
 
-/** The queues that a listing of nft or iptables names: `queue to 1-4`, in older words `queue num 1-4`; `--queue-num 1`, `--queue-balance 1:4`. */
+/**
+ * Returns the queues that a listing of nft or iptables names: `queue to 1-4` (older nft: `queue num
+ * 1-4`), `--queue-num 1`, `--queue-balance 1:4`.
+ */
 export function queuesOf(listing: string): number[] {
   const ranges = listing.matchAll(/(?:\bqueue (?:flags \S+ )?(?:to|num)|--queue-(?:num|balance)) (\d+)(?:[-:](\d+))?/g);
   return [...ranges].flatMap(([, first, last = first]) =>
@@ -60,23 +63,30 @@ export function queuesOf(listing: string): number[] {
   );
 }
 
-/** The groups that a listing of nft or iptables copies to: `log group 1`; `--nflog-group 1`. */
+/**
+ * Returns the NFLOG groups that a listing of nft or iptables copies to: `log group 1`,
+ * `--nflog-group 1`.
+ */
 export function groupsOf(listing: string): number[] {
   return [...listing.matchAll(/(?:\blog group|--nflog-group) (\d+)/g)].map(([, group]) => Number(group));
 }
 
-/** Takes away the nftables table. Throws SteeringError. */
+/** Removes podfence's nftables table. Throws SteeringError. */
 export async function removeNftables(system: System): Promise<void> {
-  // Only when it is there: to delete a base chain drops the packets of every queue of the namespace (nf_queue_nf_hook_drop).
+  // Only if it exists: deleting a base chain drops the packets in all queues of the namespace
+  // (nf_queue_nf_hook_drop).
   if (await nftablesInstalled(system)) await system.run('nft', ['-f', '-'], `delete table inet ${TABLE}\n`);
 }
 
-/** Whether any chain of ours is in a table of any family and variant of iptables. Throws SteeringError. */
+/**
+ * Whether a chain of podfence's is in a table of any family and variant of iptables. Throws
+ * SteeringError.
+ */
 export async function iptablesInstalled(system: System): Promise<boolean> {
   return await anyTable(system, () => true);
 }
 
-/** Takes away the chains in one variant of iptables. Throws SteeringError. */
+/** Removes podfence's chains from one variant of iptables. Throws SteeringError. */
 export async function removeChains(system: System, variant: Variant): Promise<void> {
   for (const family of FAMILIES) {
     let isThere = false;
@@ -85,33 +95,46 @@ export async function removeChains(system: System, variant: Variant): Promise<vo
   }
 }
 
-/** Takes away chains in both variants of iptables, then the sets that they referred to. Throws SteeringError. */
+/**
+ * Removes podfence's chains from both variants of iptables, then its sets. Throws SteeringError.
+ */
 export async function removeIptables(system: System): Promise<void> {
   for (const variant of await variants(system)) await removeChains(system, variant);
   await removeOtherSets(system, []);
 }
 
-/** Takes away the sets but for those in `keep`: those of a trial that was killed. No rule may refer to them any more. */
+/**
+ * Removes podfence's sets except those in `keep`, such as those of a trial that was killed. No rule
+ * may refer to them any more. Throws SteeringError.
+ */
 export async function removeOtherSets(system: System, keep: readonly string[]): Promise<void> {
   const ours = ((await supported(listSets(system))) ?? []).filter((name) => name.startsWith(SET_PREFIX));
   for (const name of ours) if (!keep.includes(name)) await destroySet(system, name);
 }
 
-/** Takes away all of it. Throws the first SteeringError after having tried the rest. */
+/**
+ * Removes everything of podfence's. Throws the first SteeringError, after it has tried the rest.
+ */
 export async function removeEverything(system: System): Promise<void> {
   const results = await Promise.allSettled([removeNftables(system), removeIptables(system)]);
   for (const result of results) if (result.status === 'rejected') throw result.reason;
 }
 
-/** A table of iptables that has chains of ours. */
+/** A table of iptables that has chains of podfence's. */
 export interface OurTable {
-  /** iptables or ip6tables, with the variant where it is not the one that `iptables` stands for here. */
+  /**
+   * `iptables` or `ip6tables`, with a variant suffix if it is not the default variant of this
+   * machine.
+   */
   readonly command: string;
   readonly table: Table;
   readonly saved: SavedTable;
 }
 
-/** All of any family and variant. Throws SteeringError. */
+/**
+ * Yields the tables of every family and variant that have chains of podfence's. Throws
+ * SteeringError.
+ */
 export async function* ourTables(system: System, tables: readonly Table[] = TABLES): AsyncGenerator<OurTable> {
   for (const variant of await variants(system)) {
     for (const family of FAMILIES) {
@@ -123,7 +146,7 @@ export async function* ourTables(system: System, tables: readonly Table[] = TABL
   }
 }
 
-/** Does it hold for a table of any family and variant of iptables? */
+/** Whether `holds` is true for a table of any family and variant that has chains of podfence's. */
 async function anyTable(
   system: System,
   holds: (saved: SavedTable) => boolean,
@@ -151,7 +174,7 @@ async function variants(system: System): Promise<Variant[]> {
   return chosen ? [chosen, otherVariant(chosen)] : [];
 }
 
-/** Undefined where the machine cannot have it. */
+/** Returns undefined if the machine does not support what was asked. */
 export async function supported<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;

@@ -1,8 +1,9 @@
 /**
- * The steering state as one nftables table, and the transaction that brings it about. See nft(8).
+ * Renders the steering state as one nftables table, and the transaction that changes the kernel's
+ * table to it. See nft(8).
  *
- * nft prints rules back in words that differ between versions, so that a rule cannot be compared as text. Each carries a comment instead:
- * what it is for, and a fingerprint of the rule as we wrote it.
+ * nft versions print the same rule differently, so rules cannot be compared as text. Each rule has
+ * a comment instead: its purpose, and a fingerprint of the rule as written.
  */
 import { createHash } from 'node:crypto';
 import { COPY_LENGTH, difference, hex, type MarkBits, type SteeringState } from './state.ts';
@@ -11,7 +12,10 @@ export const TABLE = 'podfence';
 export const SETS = { steered4: 'ipv4_addr', steered6: 'ipv6_addr' } as const;
 export type SetName = keyof typeof SETS;
 
-/** Where a base chain is hooked. Priorities by number: their names (mangle -150, filter 0) are younger than the syntax. */
+/**
+ * Where a base chain is hooked. Priorities are numbers because old nft does not know their names
+ * (mangle is -150, filter 0).
+ */
 export interface Hook {
   readonly hook: string;
   readonly priority: number;
@@ -19,9 +23,8 @@ export interface Hook {
 
 export interface NftChain {
   readonly name: string;
-  /** Undefined: reached by a jump only. */
+  /** Undefined for a chain that only jumps reach. */
   readonly hook: Hook | undefined;
-  /** Rules with their comments. */
   readonly rules: readonly NftRule[];
 }
 
@@ -30,22 +33,24 @@ export interface NftRule {
   readonly comment: string;
 }
 
-/** The table as it is in place. */
+/** The table in the kernel. */
 export interface PresentTable {
   readonly chains: ReadonlyMap<string, PresentChain>;
-  /** By name; undefined for one that is not as we make them. */
+  /** Elements by set name; undefined for a set that podfence would not create. */
   readonly sets: ReadonlyMap<string, ReadonlySet<string> | undefined>;
 }
 
 export interface PresentChain {
   readonly hook: Hook | undefined;
-  /** The comment of each rule, '' where it has none. */
+  /** The comment of each rule; '' if it has none. */
   readonly comments: readonly string[];
 }
 
 /**
- * The chains that `state` needs, each after those that it jumps to. See state.ts for what each rule means.
- * @param beforeRouting whether first packets of translated UDP flows are judged in prerouting; not of copies
+ * Returns the chains that `state` needs, each after the chains that it jumps to. state.ts explains
+ * each rule.
+ * @param beforeRouting whether to judge first packets of translated UDP flows in prerouting;
+ * ignored for copies
  */
 export function renderNftChains(state: SteeringState, beforeRouting = false): NftChain[] {
   const { mark, deny, copiesTo, offload } = state;
@@ -53,7 +58,8 @@ export function renderNftChains(state: SteeringState, beforeRouting = false): Nf
   if (copiesTo !== undefined) return [{ name: 'forward', hook: forwardHook, rules: copy(copiesTo, offload) }];
   const chains: NftChain[] = [];
   if (deny === 'reject') {
-    // The mark is cleared first, for the answer inherits it where net.ipv4.fwmark_reflect is on, and postrouting would drop it.
+    // The mark is cleared first: with net.ipv4.fwmark_reflect the answer inherits it, and
+    // postrouting would drop the answer.
     chains.push({
       name: 'answer',
       hook: undefined,
@@ -63,7 +69,8 @@ export function renderNftChains(state: SteeringState, beforeRouting = false): Nf
         rule('reject with icmpx admin-prohibited', 'answer others'),
       ],
     });
-    // Accepted by another chain of its hook or not, a packet passes through this one: nft(8), "VERDICT STATEMENTS".
+    // A packet passes this chain even if another chain of the hook accepted it: nft(8), "VERDICT
+    // STATEMENTS".
     chains.push({
       name: 'denied',
       hook: { hook: 'forward', priority: -1 },
@@ -74,7 +81,7 @@ export function renderNftChains(state: SteeringState, beforeRouting = false): Nf
   if (beforeRouting) {
     chains.push(
       { name: 'first-packet', hook: undefined, rules: firstPacket(state) },
-      // dstnat is -100. What a worker accepts goes on at the next chain.
+      // dstnat is -100. A packet that a worker accepts goes on at the next chain.
       { name: 'prerouting', hook: { hook: 'prerouting', priority: -95 }, rules: prerouting() },
       { name: 'prerouting-judged', hook: { hook: 'prerouting', priority: -94 }, rules: preroutingJudged(state) },
     );
@@ -83,7 +90,7 @@ export function renderNftChains(state: SteeringState, beforeRouting = false): Nf
   return chains;
 }
 
-/** Packets of UDP flows that were translated and have no answer yet. */
+/** Matches packets of translated UDP flows that have no answer yet. */
 const FIRST_PACKETS = 'meta l4proto udp ct state new ct status dnat';
 
 function prerouting(): NftRule[] {
@@ -94,7 +101,8 @@ function firstPacket(state: SteeringState): NftRule[] {
   const { mark, offload } = state;
   return [
     rule(clear(mark.judged), 'nobody else says that a packet was judged'),
-    // What the node itself receives is not judged. Of IPv4 everything is unicast that no table names.
+    // Packets to the node itself are not judged. For IPv4, `fib` reports unicast for every address
+    // that no routing table names.
     rule('fib daddr type != unicast accept', 'not to be forwarded'),
     ...(offload ? [rule(acceptJudged(mark), 'judged flows go on')] : []),
     ...ofSteered(queueing(state)),
@@ -122,16 +130,18 @@ function forward(state: SteeringState, beforeRouting: boolean): NftRule[] {
 }
 
 function queueing({ queues, fail }: SteeringState): string {
-  // Without nft's flag fanout, which means one queue a CPU (NFT_QUEUE_FLAG_CPU_FANOUT, "use current CPU (no hashing)", in the kernel's
-  // linux/netfilter/nf_tables.h): a range alone hashes addresses and protocol, the same for both directions of a flow.
+  // Without nft's flag fanout, which means one queue per CPU (NFT_QUEUE_FLAG_CPU_FANOUT, "use
+  // current CPU (no hashing)", in the kernel's linux/netfilter/nf_tables.h). A range alone hashes
+  // addresses and protocol, the same for both directions of a flow.
   const bypass = fail === 'open' ? 'flags bypass ' : '';
   const numbers = queues.count === 1 ? `${queues.first}` : `${queues.first}-${queues.first + queues.count - 1}`;
   return `queue ${bypass}to ${numbers}`;
 }
 
 /**
- * A threshold of 1: the kernel would otherwise gather packets for up to a second. The rule that changes nothing makes the kernel track connections, so that an
- * agent that enforces later knows those that were allowed.
+ * The threshold is 1 because the kernel would otherwise gather packets for up to a second. The rule
+ * that changes nothing makes the kernel track connections, so that an agent that enforces later
+ * knows those that were allowed.
  */
 function copy(group: number, offload: boolean): NftRule[] {
   const rules = offload
@@ -143,7 +153,10 @@ function copy(group: number, offload: boolean): NftRule[] {
   return [...rules, ...ofSteered(`log group ${group} snaplen ${COPY_LENGTH} queue-threshold 1 return`)];
 }
 
-/** What becomes of a packet from or to a steered address; it must end the chain. */
+/**
+ * Returns the rules for packets from and to steered addresses.
+ * @param statement must end the chain
+ */
 function ofSteered(statement: string): NftRule[] {
   return [
     rule(`ip saddr @steered4 ${statement}`, 'steered source'),
@@ -183,8 +196,9 @@ function rule(text: string, purpose: string): NftRule {
 }
 
 /**
- * The input of `nft -f -`, one transaction, that turns `present` into the table with `chains` and `sets`, or '' if it is so already. Chains
- * that are in place as wanted are left alone, with the packets that wait in queues for their verdict: those go when a base chain goes.
+ * Returns the input of `nft -f -` that turns `present` into the table with `chains` and `sets`, in
+ * one transaction, or '' if nothing differs. It leaves chains that are correct alone: deleting a
+ * base chain drops the packets that wait in queues for their verdict.
  */
 export function renderTransaction(
   present: PresentTable | undefined,
@@ -208,7 +222,11 @@ export function renderTransaction(
   return lines.map((line) => `${line}\n`).join('');
 }
 
-/** The same without a look at what is there: each set and chain is made where it is gone, emptied, and filled, which packets see as one step. Refused where a chain is hooked elsewhere. */
+/**
+ * Returns the same transaction without reading the table first: it creates missing sets and chains,
+ * empties them and fills them, in one step for packets. nft refuses it if a chain is hooked
+ * elsewhere.
+ */
 export function renderRestoration(
   chains: readonly NftChain[],
   sets: Readonly<Record<SetName, ReadonlySet<string>>>,
@@ -225,7 +243,7 @@ export function renderRestoration(
   return lines.join('\n');
 }
 
-/** The lines that make a set with elements `present` one with `wanted`. */
+/** Returns the lines that change a set's elements from `present` to `wanted`. */
 export function elementLines(name: SetName, present: ReadonlySet<string>, wanted: ReadonlySet<string>): string[] {
   const { add, remove } = difference(present, wanted);
   const line = (verb: string, addresses: string[]) =>
@@ -233,7 +251,7 @@ export function elementLines(name: SetName, present: ReadonlySet<string>, wanted
   return [...line('add', add), ...line('delete', remove)];
 }
 
-/** The lines that make `chain` of what is there of it. */
+/** Returns the lines that turn the present chain into `chain`. */
 export function chainLines(table: string, chain: NftChain, present?: PresentChain): string[] {
   const { name, hook, rules } = chain;
   if (present && hasSameRules(chain, present)) return [];
@@ -252,7 +270,10 @@ export function hasSameHook(chain: NftChain, present: PresentChain): boolean {
   return present.hook?.hook === chain.hook?.hook && present.hook?.priority === chain.hook?.priority;
 }
 
-/** A hook, or the type of a set, cannot be changed: then the table is replaced as a whole, in the one transaction. */
+/**
+ * Whether the table can be changed in place. A chain's hook and a set's type cannot change; if one
+ * differs, the transaction replaces the whole table.
+ */
 function isAlterable(present: PresentTable, chains: readonly NftChain[]): boolean {
   const sameHook = (chain: NftChain) => {
     const there = present.chains.get(chain.name);

@@ -1,4 +1,4 @@
-/** Steering by nftables: one table of family inet, changed by one transaction at a time. */
+/** Steering with nftables: one table of family inet, each change one transaction. */
 import { nftablesDamage, toldNftablesDamage } from './damage.ts';
 import { notApplied } from './error.ts';
 import { nftablesInstalled, removeEverything, removeIptables, removeNftables } from './leftovers.ts';
@@ -28,7 +28,7 @@ import {
   validateState,
 } from './state.ts';
 
-/** nft takes its input for one transaction. */
+/** nft treats its input as one transaction. */
 const FROM_INPUT = ['-f', '-'];
 
 type Sets = Readonly<Record<SetName, ReadonlySet<string>>>;
@@ -39,15 +39,18 @@ export class NftablesSteering implements Steering {
   readonly caveats = [];
   readonly beforeRouting: boolean;
   readonly #system: System;
-  /** What was applied last. */
+  /** The state applied last. */
   #state: SteeringState | undefined;
-  /** The sets as they are in place; undefined when that is unknown. */
+  /** The sets as last written; undefined if the kernel's are unknown. */
   #sets: Sets | undefined;
   #progress: ApplyProgress = 'nothing';
   #watch: RuleWatch | undefined;
   readonly #standby: StandbyTools;
 
-  /** @param beforeRouting whether first packets of translated UDP flows are judged in prerouting; see state.ts */
+  /**
+   * @param beforeRouting whether to judge first packets of translated UDP flows in prerouting; see
+   * state.ts
+   */
   constructor(system: System, beforeRouting = false) {
     this.#system = system;
     this.beforeRouting = beforeRouting;
@@ -106,7 +109,8 @@ export class NftablesSteering implements Steering {
     this.#state = state;
     signal?.throwIfAborted();
     this.#progress = 'replacing';
-    // Only now that ours are in force: until here what an earlier process left is what stops a denied packet.
+    // Our rules are in force now. Until here the rules of an earlier process stopped denied
+    // packets.
     await removeIptables(this.#system);
     this.#prepare();
   }
@@ -124,7 +128,7 @@ export class NftablesSteering implements Steering {
     try {
       await this.#commit(names.flatMap((name) => elementLines(name, present[name], wanted[name])).join('\n'));
     } catch {
-      // Somebody else has changed our table. Read what is there, and put all of it right.
+      // Other software has changed our table: read what is there and restore everything.
       const damage = await this.findDamage();
       await this.apply(state);
       return damage;
@@ -155,14 +159,14 @@ function setsOf(ipv4: readonly string[], ipv6: readonly string[]): Sets {
   return { steered4: canonicalAddresses(4, ipv4), steered6: canonicalAddresses(6, ipv6) };
 }
 
-/** The parts that matter here of libnftables-json(5). */
+/** The parts of libnftables-json(5) that are read here. */
 interface Listed {
   readonly chain?: { name: string; hook?: string; prio?: number };
   readonly rule?: { chain: string; comment?: string };
   readonly set?: { name: string; type: string; elem?: unknown[] };
 }
 
-/** Reads the output of `nft -j list table`. */
+/** Parses the output of `nft -j list table`. */
 export function parseTable(json: string): PresentTable {
   const { nftables } = JSON.parse(json) as { nftables: Listed[] };
   const chains = new Map<string, { hook: Hook | undefined; comments: string[] }>();
@@ -178,7 +182,7 @@ export function parseTable(json: string): PresentTable {
   return { chains, sets };
 }
 
-/** Undefined for a set that is not as we make them. */
+/** Returns a set's elements; undefined if podfence would not create such a set. */
 function elementsOf({ name, type, elem = [] }: NonNullable<Listed['set']>): Set<string> | undefined {
   const plain = elem.filter((element) => typeof element === 'string');
   return type === SETS[name as SetName] && plain.length === elem.length ? new Set(plain) : undefined;

@@ -1,4 +1,7 @@
-/** What an earlier agent has left in the kernel, in words for the log, and what its sign says about its end. */
+/**
+ * Finds what an earlier agent left in the kernel: its rules, in words for the log, and its sign,
+ * which shows how it ended.
+ */
 
 import { SET_PREFIX } from './ipset.ts';
 import { listSets, readSetText } from './iptables-commands.ts';
@@ -9,28 +12,39 @@ import type { System } from './run.ts';
 import { parseIpsetSign, parseNftSign, SIGN_IPSET, type Sign } from './sign.ts';
 
 export interface Predecessor {
-  /** Whose rules hand packets themselves over, rather than copies: `nft`, `iptables`, `ip6tables-legacy`. */
+  /**
+   * Commands whose rules queue packets rather than copy them: `nft`, `iptables`,
+   * `ip6tables-legacy`.
+   */
   readonly queueing: readonly string[];
-  /** The queues that those rules name. */
+  /** The queues that these rules name. */
   readonly queues: readonly number[];
-  /** The NFLOG groups that its rules copy packets to: those of an agent in audit mode. */
+  /** The NFLOG groups that rules of an agent in audit mode copy packets to. */
   readonly groups: readonly number[];
-  /** `iptables, table security: chain PODFENCE-FORWARD`. */
+  /** What was found, such as `iptables, table security: chain PODFENCE-FORWARD`. */
   readonly found: readonly string[];
-  /** What becomes of new connections of isolated pods while nobody judges: dropped, or let pass; nothing is handed over, or only copies are, where it is `passed`. */
+  /**
+   * What happens to new connections of isolated pods while no agent judges. `passed` also if the
+   * rules queue nothing, or only copy.
+   */
   readonly meanwhile: 'dropped' | 'passed';
-  /** Undefined where there is none: rules of an older podfence, or of an agent that ended within seconds. */
+  /**
+   * Undefined if there is none: an older podfence wrote the rules, or the agent ended within
+   * seconds.
+   */
   readonly sign: Sign | undefined;
 }
 
-/** Undefined where there is nothing of podfence's. Throws SteeringError. */
+/**
+ * Finds the predecessor; undefined if the kernel has nothing of podfence's. Throws SteeringError.
+ */
 export async function findPredecessor(system: System): Promise<Predecessor | undefined> {
   const found: string[] = [];
-  /** Rules that hand packets over. */
+  /** The rules of each command that queue packets. */
   const queueing = new Map<string, string[]>();
   const groups = new Set<number>();
   const look = (command: string, rules: readonly string[]) => {
-    // `queue to 9464` of nftables, `-j NFQUEUE --queue-num 9464` of iptables.
+    // nftables: `queue to 9464`; iptables: `-j NFQUEUE --queue-num 9464`.
     const those = rules.filter((rule) => /\bqueue (flags|to|num)\b|-j NFQUEUE\b/.test(rule));
     if (those.length > 0) queueing.set(command, [...(queueing.get(command) ?? []), ...those]);
     for (const group of groupsOf(rules.join('\n'))) groups.add(group);
@@ -52,7 +66,7 @@ export async function findPredecessor(system: System): Promise<Predecessor | und
   found.push(...sets.filter((name) => name !== SIGN_IPSET).map((name) => `set ${name}`));
   if (sets.includes(SIGN_IPSET)) sign ??= parseIpsetSign(await readSetText(system, SIGN_IPSET));
   if (found.length === 0) return undefined;
-  // With bypass a queue that nobody reads lets pass.
+  // With bypass, packets for a queue without a reader pass.
   const holds = queueing.values().some((rules) => rules.some((rule) => !/\bbypass\b/.test(rule)));
   const queues = [...new Set(queueing.values().flatMap((rules) => queuesOf(rules.join('\n'))))];
   return {

@@ -1,4 +1,7 @@
-/** Choosing the kind of steering by what this kernel accepts, tried in the network namespace that is to be steered. */
+/**
+ * Chooses the kind of steering that this kernel accepts, by trials in the network namespace to
+ * steer.
+ */
 import { SteeringError } from './error.ts';
 import { IptablesSteering } from './iptables.ts';
 import { iptablesInstalled, nftablesInstalled } from './leftovers.ts';
@@ -10,17 +13,24 @@ import { type Needs, tryIptables, tryNftables } from './trial.ts';
 export type SteeringChoice = 'auto' | SteeringKind;
 
 export interface ChooseOptions {
-  /** The tools, and the network namespace to steer. @default that of the process. */
+  /** The tools and the network namespace to steer. @default those of the process */
   readonly system?: System;
-  /** What the state will ask for. @default all that queueing can: offload, and rejecting. */
+  /**
+   * Kernel features that the state will need. @default everything that queueing can use: offload
+   * and rejecting
+   */
   readonly needs?: Needs;
-  /** Whether the kernel loses one of two first packets of a flow; see state.ts. nftables then has a remedy, where the kernel takes its rules. @default false */
+  /**
+   * Whether the kernel may lose one of two first packets of a flow; see state.ts. nftables has a
+   * remedy if the kernel accepts its rules. @default false
+   */
   readonly losesFirstPackets?: boolean;
 }
 
 /**
- * The kind asked for, or for `auto` one that works here: the kind that is already in place, so that it is adopted, else nftables, else
- * iptables. Nothing is installed yet. Throws SteeringError with what stands against it.
+ * Returns the kind asked for; for `auto`, the kind that is in place already, so that it is adopted,
+ * else nftables, else iptables. Installs nothing yet. Throws SteeringError with the reason if no
+ * kind works.
  */
 export async function chooseSteering(choice: SteeringChoice, options: ChooseOptions = {}): Promise<Steering> {
   const { system = hostSystem(), needs = { deny: 'reject', offload: true }, losesFirstPackets = false } = options;
@@ -34,7 +44,7 @@ export async function chooseSteering(choice: SteeringChoice, options: ChooseOpti
     return new IptablesSteering(system);
   }
   const nftables = await refusal(tryNftables(system, needs));
-  // iptables is tried only where it may be chosen: its trial makes iptables' own empty tables, where there were none.
+  // iptables is tried only if it may be chosen: its trial creates iptables' own empty tables.
   if (!nftables && !(await onlyIptablesInstalled(system))) return await makeNftables();
   const iptables = await refusal(tryIptables(system, needs));
   if (!iptables) return new IptablesSteering(system);
@@ -42,12 +52,12 @@ export async function chooseSteering(choice: SteeringChoice, options: ChooseOpti
   throw neither(nftables, iptables);
 }
 
-/** Both kinds, and what `auto` would choose. */
+/** What each kind of steering can do here, and which one `auto` would choose. */
 export interface SteeringSurvey {
-  /** Why it cannot steer; undefined where it can. */
+  /** Why nftables cannot steer; undefined if it can. `iptables` likewise. */
   readonly nftables: SteeringError | undefined;
   readonly iptables: SteeringError | undefined;
-  /** Of which podfence's rules are there. */
+  /** The kind of podfence's rules that are in place. */
   readonly inPlace: SteeringKind | undefined;
   readonly chosen: SteeringKind | undefined;
   /** Whether nftables can judge first packets before routing; see state.ts. */
@@ -55,8 +65,9 @@ export interface SteeringSurvey {
 }
 
 /**
- * What chooseSteering goes by, all of it, for people.
- * @param trials where to try: a network namespace that nobody uses keeps the tables that a trial of iptables makes away from `system`
+ * Returns everything that chooseSteering bases its choice on, for display.
+ * @param trials where to try. A trial of iptables creates empty tables that stay; with an unused
+ * namespace they stay out of `system`
  */
 export async function surveySteering(
   system: System,
@@ -75,12 +86,15 @@ export async function surveySteering(
   return { nftables, iptables, inPlace, chosen, beforeRouting: !nftables && (await hasRemedy(trials, needs)) };
 }
 
-/** Whether the kernel takes the rules that judge first packets before routing: some are built without `fib`. Copies hold nothing up, and need none. */
+/**
+ * Whether the kernel accepts the rules that judge first packets before routing; some kernels lack
+ * `fib`. Copies delay no packet, so they need no remedy.
+ */
 async function hasRemedy(system: System, needs: Needs): Promise<boolean> {
   return needs.copiesTo === undefined && (await refusal(tryNftables(system, needs, true))) === undefined;
 }
 
-/** Why a trial failed, or undefined if it did not. */
+/** Returns why a trial failed; undefined if it succeeded. */
 async function refusal(trial: Promise<void>): Promise<SteeringError | undefined> {
   try {
     await trial;
@@ -95,7 +109,7 @@ async function onlyIptablesInstalled(system: System): Promise<boolean> {
   return !(await nftablesInstalled(system)) && (await iptablesInstalled(system));
 }
 
-/** Where neither kind works. iptables runs on more machines: its code and hint stand for both. */
+/** The error if neither kind works. iptables runs on more machines, so its code stands for both. */
 function neither(nftables: SteeringError, iptables: SteeringError): SteeringError {
   return new SteeringError(
     iptables.code,

@@ -1,6 +1,8 @@
 /**
- * What other software does to podfence's rules, told by the kernel as it happens (netlink/nftables-notices.ts): rules of nftables and of iptables' nf_tables variant. Of legacy iptables and of
- * ipsets the kernel tells nothing; those are looked at now and then (Steering.findDamage). What our own tools do is known by the tool's process.
+ * Watches what other software does to podfence's rules, from the kernel's notices
+ * (netlink/nftables-notices.ts). They cover rules of nftables and of iptables' nf_tables variant.
+ * The kernel reports nothing about legacy iptables and ipsets; the agent checks those periodically
+ * (Steering.findDamage). A notice comes from our own tool if it has the tool's process id.
  */
 import {
   NFPROTO_INET,
@@ -23,26 +25,29 @@ const WATCHED: readonly TableFilter[] = [
   ...TABLES.map((table) => ({ table, chains: [CHAIN_PREFIX, ...HOOKS] })),
 ];
 
-/** A chain as far as notices tell. */
+/** A chain's state according to the notices. */
 export interface ChainSight {
-  /** Rules that it has; undefined where it is gone. */
+  /** Number of its rules; undefined if the chain is gone. */
   readonly rules: number | undefined;
-  /** Whether nobody else has touched it. */
+  /** Whether other software has left it alone. */
   readonly same: boolean;
   /** Whether the built-in chain still jumps to it. */
   readonly jump: boolean;
 }
 
-/** What was told of one table. */
+/** What the notices said about one table. */
 export class TableSight {
-  /** Whether the table went, which takes all jumps with it. */
+  /** Whether the table was deleted, and all jumps with it. */
   isGone = false;
-  /** Sets in which elements changed, or which went. */
+  /** Sets that were deleted, or whose elements changed. */
   readonly sets = new Set<string>();
   readonly #chains = new Map<string, { isGone: boolean; isNew: boolean; more: number }>();
   readonly #jumps = new Map<string, boolean>();
 
-  /** @param rules that it had */
+  /**
+   * Returns the state of a chain.
+   * @param rules number of its rules before the notices
+   */
   chain(name: string, rules: number): ChainSight {
     const told = this.#chains.get(name);
     const left = told === undefined || told.isNew ? 0 : rules;
@@ -53,7 +58,10 @@ export class TableSight {
     };
   }
 
-  /** Gives back whether podfence is concerned. Of what its own tools do only the jumps are noted. */
+  /**
+   * Records a notice. Returns whether it concerns podfence. From our own tools, only jumps are
+   * recorded.
+   */
   see(notice: TableNotice, isOwn: boolean): boolean {
     const { type, table, name } = notice;
     const isRule = type === NFT_MSG_NEWRULE || type === NFT_MSG_DELRULE;
@@ -67,7 +75,7 @@ export class TableSight {
     }
     if (type === NFT_MSG_NEWTABLE) return false;
     if (isRule || type === NFT_MSG_NEWCHAIN || type === NFT_MSG_DELCHAIN) {
-      // Built-in chains of iptables go with their table, or where they are empty.
+      // iptables' built-in chains disappear with their table, or if they are empty.
       if (table !== TABLE && !name.startsWith(CHAIN_PREFIX)) return false;
       const chain = this.#chains.get(name) ?? { isGone: false, isNew: this.isGone, more: 0 };
       this.#chains.set(name, chain);
@@ -88,11 +96,11 @@ export class TableSight {
   }
 }
 
-/** What was told since it was taken last. */
+/** The notices since the last `take`. */
 export interface Told {
-  /** Whether podfence is concerned, or may be: notices were lost. */
+  /** Whether a notice concerned podfence, or may have: some were lost. */
   readonly any: boolean;
-  /** A table of iptables, if anything was told of it. */
+  /** The notices about a table of iptables; undefined if there were none. */
   iptables(family: Family, table: string): TableSight | undefined;
   readonly nftables: TableSight | undefined;
 }
@@ -104,9 +112,9 @@ export class RuleWatch implements Disposable {
   #sights = new Map<string, TableSight>();
 
   /**
-   * Begins at once, in the network namespace of the calling thread.
-   * @param onForeign is called whenever other software has changed something of podfence's, or may have
-   * Throws SystemCallError.
+   * Starts watching at once, in the network namespace of the calling thread. Throws
+   * SystemCallError.
+   * @param onForeign called when other software has changed something of podfence's, or may have
    */
   constructor(onForeign: () => void) {
     const told = () => {
@@ -123,7 +131,7 @@ export class RuleWatch implements Disposable {
       },
       told,
     );
-    // As long as its number is known to be the tool's.
+    // Reads the notices while the process id still counts as the tool's.
     this.#stopListening = onToolEnd(() => this.#notices.take());
   }
 

@@ -1,4 +1,4 @@
-/** Running the kernel's packet-filter tools, in the network namespace that is to be steered. */
+/** Runs the packet-filter tools in the network namespace that is steered. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { channel } from 'node:diagnostics_channel';
 import { existsSync, readFileSync } from 'node:fs';
@@ -6,40 +6,52 @@ import type { Socket } from 'node:net';
 import type { Netns } from '../../sys/netns.ts';
 import { commandFailed, SteeringError, toolMissing } from './error.ts';
 
-/** What steering asks of the machine. */
+/** What steering needs from the machine. */
 export interface System {
   /**
-   * Runs a command, found on PATH and in the sbin folders, with `input` as its standard input; gives back its standard output.
-   * Throws SteeringError: TOOL_MISSING, TIMEOUT, or by what the command says.
+   * Runs a command, found on PATH and in the sbin folders, with `input` as its standard input.
+   * Returns its standard output. Throws SteeringError: TOOL_MISSING, TIMEOUT, or a code that fits
+   * the command's own message.
    */
   run(command: string, args: readonly string[], input?: string): Promise<string>;
-  /** Starts a command that does nothing before it has its input, so that it is there when it is needed: to start it takes longer than what it does. */
+  /**
+   * Starts a command in advance that waits for its input, because starting it takes longer than its
+   * work.
+   */
   standby?(command: string, args: readonly string[]): Standby;
-  /** The contents of a file under /proc as this namespace shows it, or undefined where there is none. */
+  /**
+   * Returns the contents of a file under /proc as this namespace shows it, or undefined if there is
+   * none.
+   */
   read(path: string): string | undefined;
 }
 
-/** A command that waits for its input. */
+/** A started command that waits for its input. */
 export interface Standby {
-  /** Gives it its input, once; otherwise as System.run. Where it has ended before, another one is started. */
+  /**
+   * Sends the input, once; otherwise like System.run. Starts another process if this one has ended.
+   */
   run(input: string): Promise<string>;
-  /** Ends it without any. */
+  /** Ends the command without input. */
   end(): void;
 }
 
-/** Told of each command line before it is run; tests stop an agent between any two. */
+/** Each command line is published here before it runs. Tests stop an agent between any two. */
 const RUNS = channel('podfence:tool');
 
-/** Process ids of the tools that run. */
+/** Process ids of the tools that are running. */
 const running = new Set<number>();
 const endListeners = new Set<() => void>();
 
-/** Whether this is the process of a tool that this process runs. */
+/** Whether a process is a tool that this process runs. */
 export function isOwnTool(pid: number): boolean {
   return running.has(pid);
 }
 
-/** Calls `listener` when a tool has ended, while its process still counts as one of a tool; gives back what ends that. */
+/**
+ * Calls `listener` when a tool has ended, while its process id still counts as a tool's. Returns a
+ * function that removes the listener.
+ */
 export function onToolEnd(listener: () => void): () => void {
   endListeners.add(listener);
   return () => endListeners.delete(listener);
@@ -48,14 +60,20 @@ export function onToolEnd(listener: () => void): () => void {
 /** Longer than the longest wait for the lock of iptables (iptables.ts). */
 const TIMEOUT_MS = 15_000;
 
-/** nft and iptables live in sbin, which is not on everybody's PATH. Untranslated messages, for error.ts reads them. */
+/**
+ * nft and iptables are in sbin, which is not on every PATH. error.ts parses messages, so they must
+ * not be translated.
+ */
 const ENVIRONMENT = {
   ...process.env,
   PATH: `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`,
   LC_ALL: 'C',
 };
 
-/** The network namespace of the process, or `netns`: a child is forked, and a file opened, by the thread that has entered it. */
+/**
+ * Returns the system in `netns`, or in the network namespace of the process. A child process or an
+ * open file belongs to the namespace that the thread is in at that moment.
+ */
 export function system(netns?: Netns): System {
   const enter = <T>(action: () => T): T => (netns ? netns.run(action) : action());
   return {
@@ -75,7 +93,7 @@ function runCommand(enter: Enter, command: string, args: readonly string[], inpu
 
 function standBy(enter: Enter, command: string, args: readonly string[]): Standby {
   const child = start(enter, command, args);
-  // It keeps nobody alive, and ends with its standard input.
+  // It does not keep the process alive, and it ends when its standard input closes.
   child.unref();
   for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as Socket).unref();
   child.on('error', () => {});
@@ -98,7 +116,7 @@ function start(enter: Enter, command: string, args: readonly string[]): ChildPro
   const { pid } = child;
   if (pid !== undefined) running.add(pid);
   child.on('close', () => ended(pid));
-  // A command that ends without having read all of its input: its status tells more than EPIPE.
+  // If a command ends before it has read all of its input, its status says more than EPIPE.
   child.stdin.on('error', () => {});
   return child;
 }
@@ -113,7 +131,7 @@ function finish(child: ChildProcessWithoutNullStreams, command: string, line: st
   child.on('error', (error: NodeJS.ErrnoException) => {
     clearTimeout(timer);
     if (error.code === 'ENOENT') reject(toolMissing(command));
-    else reject(new SteeringError('FAILED', `${line}: ${error.message}`, 'see the words of the system'));
+    else reject(new SteeringError('FAILED', `${line}: ${error.message}`, "see the system's message"));
   });
   child.on('close', (status, signal) => {
     clearTimeout(timer);

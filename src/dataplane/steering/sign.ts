@@ -1,6 +1,8 @@
 /**
- * The sign that an agent leaves beside its kernel rules: an entry of a set that expires, renewed every few seconds. The kernel counts its remaining time down, so that the next
- * agent can tell how long ago it was renewed, whatever the clock says by then. No rule refers to it. It goes with the rules, and with the kernel.
+ * The sign that an agent leaves beside its kernel rules: a set entry with a timeout, renewed every
+ * few seconds. The kernel counts the timeout down, so the next agent can tell how long ago it was
+ * renewed, whatever the clock says by then. No rule refers to it. It disappears with the rules, or
+ * on reboot.
  */
 import { SET_PREFIX } from './ipset.ts';
 import { TABLE } from './nftables-rules.ts';
@@ -8,23 +10,31 @@ import type { SignWord } from './state.ts';
 
 export interface Sign {
   readonly word: SignWord;
-  /** Since it was renewed, in whole seconds, rounded up. */
+  /** Time since it was renewed, in whole seconds, rounded up. */
   readonly secondsAgo: number;
 }
 
-/** An agent that runs renews its sign so often, in ms. */
+/** How often a running agent renews its sign, in ms. */
 export const SIGN_PERIOD = 10_000;
 
-/** In iptables' world an ipset, and a set of the table in nftables'. */
+/**
+ * With iptables the sign is in an ipset of its own; with nftables, in a set of podfence's table.
+ */
 export const SIGN_IPSET = `${SET_PREFIX}sign`;
 export const SIGN_SET = 'sign';
 
-/** An address stands for the sign, since sets of addresses are what both worlds surely have; the word is its comment. */
+/**
+ * The sign is an address entry, because both ipset and nftables always have sets of addresses. The
+ * entry's comment is the word.
+ */
 const ENTRY = '127.0.0.1';
-/** The longest that ipset takes, in seconds (IPSET_MAX_TIMEOUT in the kernel's linux/netfilter/ipset/ip_set.h): 24 days. */
+/**
+ * Longest timeout that ipset accepts, in seconds (IPSET_MAX_TIMEOUT in the kernel's
+ * linux/netfilter/ipset/ip_set.h): 24 days.
+ */
 const LIFE = 2_147_483;
 
-/** The input of `ipset -exist restore` that renews the sign. */
+/** Returns the input of `ipset -exist restore` that renews the sign. */
 export function ipsetSign(word: SignWord): string {
   return [
     `create ${SIGN_IPSET} hash:ip family inet hashsize 64 maxelem 1 timeout ${LIFE} comment`,
@@ -33,7 +43,7 @@ export function ipsetSign(word: SignWord): string {
   ].join('\n');
 }
 
-/** The input of `nft -f -` that renews the sign in the table, which must be there. */
+/** Returns the input of `nft -f -` that renews the sign. The table must exist. */
 export function nftSign(word: SignWord): string {
   return [
     `add set inet ${TABLE} ${SIGN_SET} { type ipv4_addr; flags timeout; }`,
@@ -43,13 +53,13 @@ export function nftSign(word: SignWord): string {
   ].join('\n');
 }
 
-/** Reads the sign out of the text of `ipset save`; undefined where there is none. */
+/** Parses the sign from the output of `ipset save`; undefined if there is none. */
 export function parseIpsetSign(text: string): Sign | undefined {
   const [, rest, word] = new RegExp(`^add ${SIGN_IPSET} \\S+ timeout (\\d+) comment "(\\w+)"`, 'm').exec(text) ?? [];
   return signOf(word, Number(rest));
 }
 
-/** The same of the output of `nft -j list table`. */
+/** Parses the sign from the output of `nft -j list table`; undefined if there is none. */
 export function parseNftSign(json: string): Sign | undefined {
   const { nftables } = JSON.parse(json) as {
     nftables: readonly { set?: { name: string; elem?: readonly unknown[] } }[];
@@ -59,7 +69,7 @@ export function parseNftSign(json: string): Sign | undefined {
   return signOf(elem?.comment, elem?.expires ?? Number.NaN);
 }
 
-/** @param rest of its life, in seconds */
+/** @param rest remaining time of the entry, in seconds */
 function signOf(word: string | undefined, rest: number): Sign | undefined {
   if ((word !== 'judging' && word !== 'stopped') || !(rest >= 0 && rest <= LIFE)) return undefined;
   return { word, secondsAgo: LIFE - rest };

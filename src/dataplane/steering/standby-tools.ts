@@ -1,4 +1,7 @@
-/** Tools that stand by for the moment in which rules are to be put in place again: started beforehand, one of each command line. */
+/**
+ * Keeps tools started in advance, one per command line, so that restoring rules does not wait for a
+ * tool to start.
+ */
 import type { Standby, System } from './run.ts';
 
 export class StandbyTools {
@@ -9,14 +12,17 @@ export class StandbyTools {
     this.#system = system;
   }
 
-  /** Starts one where there is none. */
+  /** Starts the tool unless it stands by already. */
   prepare(command: string, args: readonly string[]): void {
     const line = [command, ...args].join(' ');
     const standby = this.#tools.has(line) ? undefined : this.#system.standby?.(command, args);
     if (standby !== undefined) this.#tools.set(line, standby);
   }
 
-  /** By the one that stands by, else as System.run. Another one has to be prepared afterwards. */
+  /**
+   * Runs the tool that stands by, or starts one like System.run. Call `prepare` afterwards for the
+   * next run.
+   */
   run(command: string, args: readonly string[], input: string): Promise<string> {
     const line = [command, ...args].join(' ');
     const standby = this.#tools.get(line);

@@ -1,6 +1,6 @@
 /**
- * Whether this kernel, with the tools installed here, takes the very rules that steering would write. Nothing of a trial is ever hooked, so
- * no packet meets it, and nothing stays.
+ * Tries whether this kernel and the installed tools accept the exact rules that steering would
+ * write. A trial hooks nothing, so no packet meets its rules, and it leaves nothing behind.
  */
 import { pid } from 'node:process';
 import { isUnsupported, SteeringError } from './error.ts';
@@ -11,7 +11,7 @@ import { chainLines, renderNftChains, SETS } from './nftables-rules.ts';
 import type { System } from './run.ts';
 import { DEFAULT_MARK, type SteeringState } from './state.ts';
 
-/** What of a state decides which parts of the kernel it needs. */
+/** The parts of a state that decide which kernel features it needs. */
 export type Needs = Pick<SteeringState, 'deny' | 'offload' | 'copiesTo'>;
 
 function demanding(needs: Needs): SteeringState {
@@ -26,21 +26,26 @@ function demanding(needs: Needs): SteeringState {
 }
 
 /**
- * With `nft -c`, the kernel goes through the whole transaction and then aborts it (nft(8), option --check). Throws SteeringError; what is
- * not a missing tool or permission counts as KERNEL_LACKS.
- * @param beforeRouting whether first packets of translated UDP flows are to be judged in prerouting
+ * Tries the nftables rules with `nft -c`: the kernel checks the whole transaction and then aborts
+ * it (nft(8), option --check). Throws SteeringError; any failure other than a missing tool or
+ * permission counts as KERNEL_LACKS.
+ * @param beforeRouting whether to judge first packets of translated UDP flows in prerouting
  */
 export async function tryNftables(system: System, needs: Needs, beforeRouting = false): Promise<void> {
   const table = `podfence-probe-${pid}`;
   const lines = [`add table inet ${table}`];
   for (const [name, type] of Object.entries(SETS)) lines.push(`add set inet ${table} ${name} { type ${type}; }`);
-  // As regular chains: to take a base chain away again drops the packets of every queue of the namespace (nf_queue_nf_hook_drop).
+  // As regular chains: removing a base chain drops the packets in all queues of the namespace
+  // (nf_queue_nf_hook_drop).
   for (const chain of renderNftChains(demanding(needs), beforeRouting))
     lines.push(...chainLines(table, { ...chain, hook: undefined }));
   await checkTransaction(system, 'nftables cannot steer packets here', lines);
 }
 
-/** Whether nftables takes one rule of the family inet, such as `queue to 0`, in a chain that no packet reaches. Throws SteeringError as tryNftables does. */
+/**
+ * Tries one nftables rule of the family inet, such as `queue to 0`, in a chain that no packet
+ * reaches. Throws SteeringError as tryNftables does.
+ */
 export async function tryNftRule(system: System, rule: string): Promise<void> {
   const table = `podfence-probe-${pid}`;
   const lines = [`add table inet ${table}`, `add chain inet ${table} probe`, `add rule inet ${table} probe ${rule}`];
@@ -55,8 +60,9 @@ async function checkTransaction(system: System, refused: string, lines: readonly
 }
 
 /**
- * With chains and sets under names of their own, made and taken away again. IPv6 may be missing: IptablesSteering finds that out, and
- * whether it matters. Throws SteeringError; what is not a missing tool or permission counts as KERNEL_LACKS.
+ * Tries the iptables rules in chains and sets with names of their own, and removes those again.
+ * IPv6 may be missing: IptablesSteering finds that out, and whether it matters. Throws
+ * SteeringError; any failure other than a missing tool or permission counts as KERNEL_LACKS.
  */
 export async function tryIptables(system: System, needs: Needs): Promise<void> {
   const variant = await chosenVariant(system);
@@ -76,7 +82,7 @@ async function tryFamily(system: System, variant: Variant, family: Family, needs
     rules.set(table, [...(rules.get(table) ?? []), ...more.map((rule) => rule.replaceAll(setName(family), set))]);
   }
   const removal = (table: Table) => `*${table}\n-F ${chain}\n-X ${chain}\nCOMMIT\n`;
-  // Made and taken away by one run of the tool.
+  // One run of the tool creates and removes the chain.
   const input = [...rules].map(([table, lines]) => {
     const added = lines.map((rule) => `-A ${chain} ${rule}\n`);
     return `*${table}\n:${chain} - [0:0]\n${added.join('')}COMMIT\n${removal(table)}`;
@@ -93,8 +99,9 @@ async function tryFamily(system: System, variant: Variant, family: Family, needs
 }
 
 /**
- * Whether iptables takes one rule for IPv4 in the table mangle, such as `-j NFQUEUE --queue-num 0`, in a chain that no packet reaches. Makes the table where it is not there yet. Throws
- * SteeringError as tryIptables does.
+ * Tries one iptables rule for IPv4 in the table mangle, such as `-j NFQUEUE --queue-num 0`, in a
+ * chain that no packet reaches. Creates the table if it does not exist. Throws SteeringError as
+ * tryIptables does.
  */
 export async function tryIptablesRule(system: System, rule: string): Promise<void> {
   const variant = await chosenVariant(system);
@@ -108,7 +115,7 @@ export async function tryIptablesRule(system: System, rule: string): Promise<voi
   }
 }
 
-/** Whether there are sets of addresses. Throws SteeringError as tryIptables does. */
+/** Tries whether ipset can create sets of addresses. Throws SteeringError as tryIptables does. */
 export async function tryIpset(system: System): Promise<void> {
   const set = `${SET_PREFIX}probe-${pid}`;
   try {
@@ -120,7 +127,7 @@ export async function tryIpset(system: System): Promise<void> {
   }
 }
 
-/** What a failed trial did not get to make cannot be taken away. */
+/** A failed trial may not have created what its cleanup removes. */
 function notMade(): void {}
 
 async function attempt(refused: string, trial: () => Promise<void>): Promise<void> {
