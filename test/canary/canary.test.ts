@@ -259,7 +259,7 @@ describe('a canary', () => {
     expect(conclusionOf(result)).toBe('proved');
     expect(result.nodes).toEqual(['node-1']);
     expect(new Set(result.checks.map(({ check }) => check.place))).toEqual(new Set(['one node']));
-    expect(canaryText(result, false)).toContain('One node takes pods');
+    expect(canaryText(result, false)).toContain('Only one node accepts pods');
   });
 
   it('is none the worse for logs that are cut and an API server that is away meanwhile', async () => {
