@@ -191,7 +191,7 @@ Note: Replies pass by connection tracking and need no rule of their own.
     server.fail({ kind: 'Service', answer: { status: 403, reason: 'Forbidden' } });
     const withoutServices = await podfence([...asked.slice(0, 4), '10.96.0.9', ...asked.slice(5)]);
     expect(withoutServices.stderr).toContain(
-      'Services  warning: they may not be listed, so their names are not known: HTTP 403',
+      'Services  warning: you may not list them, so their names are not known: HTTP 403',
     );
     expect(JSON.parse(withoutServices.stdout)).toMatchObject({ to: '10.96.0.9', verdict: 'allow' });
   });

@@ -58,7 +58,7 @@ metadata: { name: p }
 spec: { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/9 } }] }] }
 `;
     const { stderr } = await podfence(['matrix', '-m', '-'], text);
-    expect(stderr).toMatch(/^Note: the manifests do not tell the addresses of pods, .* ipBlocks look at them/);
+    expect(stderr).toMatch(/^Note: the manifests do not give the addresses of pods, .* ipBlocks match them/);
     expect((await podfence(['matrix', '-m', '-', '--pod-range', '10.42.0.0/16'], text)).stderr).toBe('');
   });
 
@@ -145,7 +145,7 @@ spec: { hostNetwork: true, containers: [{ name: c, image: x }] }
     const args = ['matrix', '-m', SHOP, '-m', host.path, '--fail-on', 'elsewhere/* -> shop/*'];
     const { code, stdout } = await podfence(args);
     expect(stdout).toContain(
-      '! --fail-on  elsewhere/* -> shop/*\n    not checked for what is in the network of its node',
+      '! --fail-on  elsewhere/* -> shop/*\n    not checked for pods in the network of their node',
     );
     expect(stdout).toContain('shop/proxy\n\n1 of 1 assertions hold');
     expect(code).toBe(0);
@@ -170,7 +170,7 @@ spec: { hostNetwork: true, containers: [{ name: c, image: x }] }
     const policies = join(SHOP, 'policies/shop.yaml');
     expect(stdout).toContain(`✗ ${rules}:4  deny shop/frontend -> shop/backend:9000\n    2 of 2 flows are possible:\n`);
     expect(stdout).toContain(
-      '    shop/frontend-1 -> shop/backend-1:9000/tcp and 1 more, of pods that no policy tells from these\n',
+      '    shop/frontend-1 -> shop/backend-1:9000/tcp and 1 more, of pods that no policy tells apart from these\n',
     );
     expect(stdout).toContain(`allows it: policy shop/backend rule 1 (${policies}:63)\n`);
     expect(stdout).toMatch(/^1 of 2 assertions hold/m);
