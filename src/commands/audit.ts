@@ -6,8 +6,8 @@ import { ExitCode, UnavailableError } from './shared/exit-code.ts';
 import { bufferBytes, exitCodeOf, LIVE_HELP, type LiveFlags, runLive, withLiveFlags } from './shared/live-command.ts';
 
 const HELP = `
-Listens with libpcap, judges every packet by the policies, and changes nothing. It runs on a laptop, a
-node, or any host with an interface that packets of pods pass. It shows what would be denied.
+Listens with libpcap, judges every packet by the policies, and changes nothing. It runs on a laptop,
+a node, or any host with an interface that packets of pods pass. It shows what would be denied.
 
 Pods are known by their addresses, so manifests must be those of the running cluster (kubectl get
 namespaces,pods,services,networkpolicies -A -o yaml), or come from it (--kubeconfig). A connection

@@ -12,9 +12,9 @@ import { requireRootOnLinux } from './shared/machine.ts';
 const HELP = `
 Stop the agent first: a running agent restores what is missing.
 
-Rules, chains and sets are found by their names, connections only by their mark. If the agent ran with
-a --mark-mask of its own, give the same one. If that changed while connections were open, run cleanup
-once with each.`;
+Rules, chains and sets are found by their names, connections only by their mark. If the agent ran
+with a --mark-mask of its own, give the same one. If that changed while connections were open, run
+cleanup once with each.`;
 
 export function register(program: Command): void {
   program

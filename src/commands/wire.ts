@@ -20,19 +20,20 @@ import { requireRootOnLinux } from './shared/machine.ts';
 import { tell } from './shared/tell.ts';
 
 const HELP = `
-Forwards frames from each interface to the other if the policies allow them, and drops the rest. It needs
-no packet filter of the kernel, and the hosts behind it need not be pods. Both interfaces must be up and
-should have no address of their own. The wire does not know the addresses of Services: put it where
-packets carry the addresses of pods.
+Forwards frames from each interface to the other if the policies allow them, and drops the rest. It
+needs no packet filter of the kernel, and the hosts behind it need not be pods. Both interfaces must
+be up and should have no address of their own. The wire does not know the addresses of Services: put
+it where packets carry the addresses of pods.
 
-Hosts need some link-local traffic that no policy covers: ARP, IPv6 neighbour discovery, and groups that
-no router forwards (DHCP, mDNS, LLDP …). It passes, and flags drop each kind. Traffic between IPv6
-link-local addresses passes too, because policies know pods only by their other addresses: in front of a
-host that must not be reached that way, give --no-link-addresses. Fragments share the verdict of their
-first fragment. TCP segments that a network card should have cut are cut to the path's MTU.
+Hosts need some link-local traffic that no policy covers: ARP, IPv6 neighbour discovery, and groups
+that no router forwards (DHCP, mDNS, LLDP …). It passes, and flags drop each kind. Traffic between
+IPv6 link-local addresses passes too, because policies know pods only by their other addresses: in
+front of a host that must not be reached that way, give --no-link-addresses. Fragments share the
+verdict of their first fragment. TCP segments that a network card should have cut are cut to the
+path's MTU.
 
-If an interface goes away, capturing starts again when it is back. While either is not captured, nothing
-passes.
+If an interface goes away, capturing starts again when it is back. While either is not captured,
+nothing passes.
 ${LIVE_HELP}
 
 Exit code: 0, 2 for wrong arguments or manifests with errors, 3 if nothing can be captured.
@@ -117,7 +118,9 @@ function requireWhole({ problems }: ClusterInput): void {
     throw new InputError('a wire does not start unless the manifests can be read in full');
 }
 
-/** This machine takes frames to its own address itself, wire or not. */
+/**
+ * Warns if the interface has an address: this machine receives packets to it itself, wire or not.
+ */
 function warnOfAddress(name: string): void {
   const own = networkInterfaces()[name]?.find(({ address }) => !address.startsWith('fe80:'));
   if (own === undefined) return;

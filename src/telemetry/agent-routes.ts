@@ -49,7 +49,7 @@ export function agentRoutes(view: AgentView, metrics: Metrics): readonly Route[]
   ];
 }
 
-/** What can answer the questions of `queryRoutes`. */
+/** The sources of the answers of `queryRoutes`. */
 export interface QuerySources {
   readonly flowLog: FlowLog;
   /** Without it, `/explain` is not served. */

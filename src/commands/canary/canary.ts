@@ -16,17 +16,17 @@ import { CanaryProgressLines } from './progress.ts';
 import { canaryJson, canaryText } from './report.ts';
 
 const HELP = `
-Creates a namespace with a server, a client, a stranger and a control pair on two nodes (on one if there
-is only one). They connect; policies isolate the server and the clients; a new pod starts; the policies
-are deleted. A denial counts only if the same pair connected before the isolation and again after it, and
-the control pair stayed open throughout; otherwise it is "not proved". Only connections count, over TCP
-and UDP, and over IPv4 and IPv6 if pods have both; the software that enforces is not asked. The namespace
-is removed, after Ctrl-C too.
+Creates a namespace with a server, a client, a stranger and a control pair on two nodes (on one if
+there is only one). They connect; policies isolate the server and the clients; a new pod starts; the
+policies are deleted. A denial counts only if the same pair connected before the isolation and again
+after it, and the control pair stayed open throughout; otherwise it is "not proved". Only
+connections count, over TCP and UDP, and over IPv4 and IPv6 if pods have both; the software that
+enforces is not asked. The namespace is removed, after Ctrl-C too.
 
 AFTER and OPEN AGAIN: from the API server's answer to creating or deleting a policy until a new
-connection felt it. OPEN CONNECTIONS: what became of a connection that was open before the policy, first
-one that the policy denies, then one that it allows. It is only reported, because the API does not say
-what should happen.
+connection showed its effect. OPEN CONNECTIONS: what became of a connection that was open before the
+policy, first one that the policy denies, then one that it allows. It is only reported, because the
+API does not say what should happen.
 
 With --json, one object, durations in ms: {"outcome":"proved"|"wrong"|"not proved","nodes":[…],"families":[…],"rounds":1,
 "checks":[{"direction","place","protocol","family","denied":{"from","to","outcome",…},"allowed":{…},"openConnections":{"denied":{…},"allowed":{…}}}],

@@ -160,8 +160,8 @@ function summary(result: CanaryResult): string {
 }
 
 /**
- * Whether all attempts came through. A tenth may fail, because packets are lost where nothing is
- * enforced too.
+ * Whether the policies never had an effect. Up to a tenth of the attempts may fail, because packets
+ * get lost without any policy too.
  */
 function wasNeverDenied(denied: DeniedOutcome): boolean {
   if (denied.outcome !== 'came through' || denied.inForceAfter !== undefined) return false;

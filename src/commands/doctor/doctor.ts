@@ -29,17 +29,17 @@ interface DoctorFlags {
 
 const HELP = `
 As root on Linux, doctor examines this node, in the network namespace that it runs in. With
---kubeconfig, --context or --cluster, or without root, it examines the cluster: it reads nodes, pods and
-policies, and asks every agent through the API server. Only on the node itself can it try what the
-kernel can do: with --run-pod a short-lived pod from podfence's image (--image) examines each node
-without an agent. Doctor changes nothing else.
+--kubeconfig, --context or --cluster, or without root, it examines the cluster: it reads nodes, pods
+and policies, and asks every agent through the API server. Only on the node itself can it try what
+the kernel can do: with --run-pod a short-lived pod from podfence's image (--image) examines each
+node without an agent. Doctor changes nothing else.
 
-Each finding has a code that stays the same, and says how sure it is (certain: seen or tried; likely:
-concluded; possible: concluded from a sign that often misleads) and what to do.
+Each finding has a code that stays the same, and says how sure it is (certain: seen or tried;
+likely: concluded; possible: concluded from a sign that often misleads) and what to do.
 
-Exit code: 0 if nothing keeps policies from being enforced (warnings do not count), 1 if a problem was
-found, 2 for wrong arguments, 3 if nothing could be examined, or if no pod of --run-pod could examine its
-node.
+Exit code: 0 if nothing keeps policies from being enforced (warnings do not count), 1 if a problem
+was found, 2 for wrong arguments, 3 if nothing could be examined, or if no pod of --run-pod could
+examine its node.
 
 With --json, one document:
   {"title":"node a, Linux 6.18.1","problems":1,"warnings":0,"findings":[

@@ -110,7 +110,7 @@ function failed(message: string): Finding {
   );
 }
 
-/** The reason why a pod waits is in its container's status, why it was refused in the pod's. */
+/** A waiting pod has its reason in the container's status, a refused pod in its own. */
 function stateOf(object: unknown): { phase: string; reason: string } {
   const { phase, reason, message, containerStatuses } = fieldsOf(fieldsOf(object).status);
   const [container] = itemsOf(containerStatuses);

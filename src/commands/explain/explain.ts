@@ -20,18 +20,18 @@ import { type AgentQuestion, withService } from './agent-question.ts';
 import { renderAnswer } from './report.ts';
 
 const HELP = `
-The verdict comes from the compiled rule table and the filter, which judge the first packet of such a
-flow, each direction by itself: egress where the source runs, ingress where the destination runs. Then
-explain finds the policies and rules behind it.
+The verdict comes from the compiled rule table and the filter, which judge the first packet of such
+a flow, each direction by itself: egress where the source runs, ingress where the destination runs.
+Then explain finds the policies and rules behind it.
 
-FROM and TO are NAMESPACE/POD, the name of a pod that no other pod has, or an IP address. TO may also be
-NAMESPACE/SERVICE or a Service's address; then every backend is explained. If a Pod and a Service have
-the same name, the one that has the port is explained, and the answer names the other.
-pod/NAMESPACE/POD and service/NAMESPACE/SERVICE say which one is meant. A port is 5432, 53/udp, http (a
-port's name) or icmp.
+FROM and TO are NAMESPACE/POD, the name of a pod that no other pod has, or an IP address. TO may
+also be NAMESPACE/SERVICE or a Service's address; then every backend is explained. If a Pod and a
+Service have the same name, the one that has the port is explained, and the answer names the other.
+pod/NAMESPACE/POD and service/NAMESPACE/SERVICE say which one is meant. A port is 5432, 53/udp, http
+(a port's name) or icmp.
 
-Manifests seldom give the addresses of pods. Missing ones are made up from --pod-range, and a note says
-where an ipBlock decides by such an address.
+Manifests seldom give the addresses of pods. Missing ones are made up from --pod-range, and a note
+says where an ipBlock decides by such an address.
 
 An agent (--agent) judges by what is in force on its node. It does not know Services, so give
 --kubeconfig or --manifests too if the question is about one.
@@ -46,11 +46,11 @@ With --json, one document:
        "nearMisses":[{"policy":"shop/db","rule":1,…,"differences":["labels"],"sentence":"policy shop/db rule 1 would allow …"}]}},
      "notes":["…"],"suggestion":{"yaml":"…","notes":["…"]}}]}
 would_deny: only audited policies deny the flow, and it passes. A way is one backend in one address
-family; the same holds for the pods in "alike". An end is of kind pod, node (with name) or address. Rules
-count from 1. The port of ICMP is -1.
+family; the same holds for the pods in "alike". An end is of kind pod, node (with name) or address.
+Rules count from 1. The port of ICMP is -1.
 
---batch reads one question per line, from standard input or a file, and answers them in order, with a
-verdict for each direction:
+--batch reads one question per line, from standard input or a file, and answers them in order, with
+a verdict for each direction:
   {"from":"shop/web-1","to":"shop/db-0","port":5432,"protocol":"TCP"}
   {"from":"shop/web-1","to":"shop/db-0","port":5432,"protocol":"TCP","egress":"allow","ingress":"deny","verdict":"deny","reason":"ingress-denied"}
 A Service is denied if any backend is. The answer to a line that is not a question is

@@ -14,7 +14,7 @@ export interface ServerEvent {
 }
 
 /**
- * Yields the events that arrived together, together. Leaves out one that the end of the stream cuts
+ * Yields events in the groups in which they arrived. Leaves out one that the end of the stream cuts
  * off.
  * @throws UnavailableError for an event without end
  */

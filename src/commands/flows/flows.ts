@@ -13,19 +13,20 @@ import { tell } from '../shared/tell.ts';
 import { eventsOf, type ServerEvent } from './event-stream.ts';
 
 const HELP = `
-One line per flow: repeats by the same client to the same port raise the line's count. An agent reports
-the flows that it judges, those of isolated pods of its node, with the names at that time. Flows that come
-faster than the agent notes them are left out, and counted. BY names the policies: for an allowed flow
-those that allow it, with the rule, counted from 1 as in podfence explain; for a denied flow those that
-isolate the pod. DIRECTION is the direction that decides, or - if the pods are not isolated.
+One line per flow: repeats by the same client to the same port raise the line's count. An agent
+reports the flows that it judges, those of isolated pods of its node, with the names at that time.
+Flows that come faster than the agent notes them are left out, and counted. BY names the policies:
+for an allowed flow those that allow it, with the rule, counted from 1 as in podfence explain; for a
+denied flow those that isolate the pod. DIRECTION is the direction that decides, or - if the pods
+are not isolated.
 
-With --json, one line per flow, and again (with the same id) when its count has grown or one of its pods
-got its name:
+With --json, one line per flow, and again (with the same id) when its count has grown or one of its
+pods got its name:
   {"id":17,"first":"…Z","last":"…Z","count":3,"verdict":"deny","direction":"ingress","reason":"ingress-denied","protocol":"TCP",
    "port":5432,"from":{"kind":"pod","namespace":"shop","name":"web-1","address":"10.0.0.7","node":"node-1"},"to":{…},
    "policies":[{"direction":"ingress","namespace":"shop","name":"db","rule":null,"field":null}],"sourcePort":40112}
-An end is of kind pod, node (with name) or address. For an allowed flow, policies have the rule and its
-field: 1, "spec.ingress[0]". Standard error reports what is left out.
+An end is of kind pod, node (with name) or address. For an allowed flow, policies have the rule and
+its field: 1, "spec.ingress[0]". Standard error reports what is left out.
 
 Exit code: 0, after Ctrl-C too, 2 for wrong arguments, 3 if no agent answers or the agent ends.
 

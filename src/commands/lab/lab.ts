@@ -9,8 +9,8 @@ Ctrl-C.`;
 const JSON_FORMAT = `
 With --json, one line per probe:
   {"from":"shop/web-1","to":"shop/db-0","port":5432,"protocol":"TCP","expected":"deny","observed":"deny",…}
-Pods are namespace/name, Services service/namespace/name, external hosts their names. Further fields:
-via, address, pod, delivered, detail.`;
+Pods are namespace/name, Services service/namespace/name, external hosts their names. Further
+fields: via, address, pod, delivered, detail.`;
 
 export function register(program: Command): void {
   const lab = program

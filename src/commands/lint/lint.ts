@@ -28,16 +28,16 @@ interface LintFlags {
 }
 
 const HELP = `
-Reads files, folders and - (standard input), YAML or JSON, as the other commands do. For each mistake in
-a policy it says where it is, what is wrong, and what was probably meant. It prints nothing if there are
-no mistakes.
+Reads files, folders and - (standard input), YAML or JSON, as the other commands do. For each
+mistake in a policy it says where it is, what is wrong, and what was probably meant. It prints
+nothing if there are no mistakes.
 
-Severities: error (the API server refuses it, or the policy fails closed), warning (it does not do what
-it says), hint (probably not what was meant), info (worth knowing; with --info only).
+Severities: error (the API server refuses it, or the policy fails closed), warning (it does not do
+what it says), hint (probably not what was meant), info (worth knowing; with --info only).
 
---fix corrects in the files themselves what can be meant in only one way (a misspelt field, a field that
-is indented too little or too far, quotes), and leaves every other character as it is. For - it prints
-the corrected text.
+--fix corrects in the files themselves what can be meant in only one way (a misspelt field, a field
+that is indented too little or too far, quotes), and leaves every other character as it is. For - it
+prints the corrected text.
 
 An annotation on a NetworkPolicy or Namespace switches rules off for it, by code or name:
   podfence.io/lint-ignore: "PF303, shadowed-rule"
@@ -45,8 +45,8 @@ An annotation on a NetworkPolicy or Namespace switches rules off for it, by code
 With --json, one object: {"findings":[{"code","rule","severity","file","line","column","object","field","message","hint"?,"note"?,"fix"?}],
 "fixed":[…],"notes":[…],"counts":{"error","warning","hint","info"}}. With --sarif, a SARIF 2.1.0 log.
 
-Exit code: 0 if nothing is wrong, 1 if there are errors or warnings (see --fail-on), 2 if a file or a
-document cannot be read (PF100), or a file cannot be written.
+Exit code: 0 if nothing is wrong, 1 if there are errors or warnings (see --fail-on), 2 if a file or
+a document cannot be read (PF100), or a file cannot be written.
 
 Examples:
   podfence lint k8s/

@@ -32,17 +32,18 @@ const PLAIN_WIDTH = 160;
 
 const HELP = `
 Rows send, columns receive: pods by their container ports and the ports that Services send to, and
-"other" if a sender reaches all other ports too. Replicas that no policy tells apart share a row. Outside
-the cluster are "outside" for every address that no policy names, a row for each ipBlock, and --external.
+"other" if a sender reaches all other ports too. Replicas that no policy tells apart share a row.
+Outside the cluster are "outside" for every address that no policy names, a row for each ipBlock,
+and --external.
 
---html writes one page that needs nothing else: filter by port, fold namespaces, click a cell for the
-explanation.
+--html writes one page that needs nothing else: filter by port, fold namespaces, click a cell for
+the explanation.
 
---diff compares with other manifests: their policies, and their labels of the pods and namespaces that
-still exist. Folders of policies alone will do. Every port of TCP, UDP and SCTP counts. Ports that no pod
-declares are shown where something changed, a range by its first port.
+--diff compares with other manifests: their policies, and their labels of the pods and namespaces
+that still exist. Folders of policies alone will do. Every port of TCP, UDP and SCTP counts. Ports
+that no pod declares are shown where something changed, a range by its first port.
 
---fail-on takes a file with an assertion a line, or one assertion; repeatable:
+--fail-on takes a file with one assertion per line, or one assertion; repeatable:
   # no pod of the default namespace reaches the database
   deny  default/* -> prod/db:5432
   allow shop/frontend-* -> shop/backend:9000/tcp
@@ -50,9 +51,9 @@ declares are shown where something changed, a range by its first port.
   10.0.0.0/8 -> monitoring/*:9000-9100
 An end is NAMESPACE/NAME of pods, of a workload or, on the right, of a Service, with * and ?; or an
 address or CIDR block, which stands for addresses that no pod has; or "outside". [fd00::1]:443 has a
-port, fd00::1 has none. A port of a Service stands for the pods' port behind it. If pods have the same
-name as the Service, a deny covers their own port of that number too. Pods in the network of their node
-are not checked, and the report says so.
+port, fd00::1 has none. A port of a Service stands for the pods' port behind it. If pods have the
+same name as the Service, a deny covers their own port of that number too. Pods in the network of
+their node are not checked, and the report says so.
 
 With --json, one document:
   {"ends":[{"kind":"pods","name":"shop/backend","namespace":"shop","pods":["shop/backend-1",…],
@@ -63,12 +64,12 @@ With --json, one document:
    "notes":["…"],
    "assertions":[{"place":"rules.txt:2","assertion":"deny default/* -> prod/db:5432","holds":false,"flows":6,
                   "violations":[{"from":"default/web-1","to":"prod/db-0","port":5432,"protocol":"TCP","verdict":…,"alike":3}]}]}
-mixed: in one address family only. A port with "other" stands for all that no policy names. With --diff,
-a cell has "before", its earlier verdict, and "change", opened or closed, if it changed. "assertions" is
-there only with --fail-on; "alike" counts the flows of the same kind.
+mixed: in one address family only. A port with "other" stands for all that no policy names. With
+--diff, a cell has "before", its earlier verdict, and "change", opened or closed, if it changed.
+"assertions" is there only with --fail-on; "alike" counts the flows of the same kind.
 
-Exit code: 0, 1 if an assertion does not hold, 2 if arguments, manifests or assertions have errors, 3 if
-the cluster cannot be read.
+Exit code: 0, 1 if an assertion does not hold, 2 if arguments, manifests or assertions have errors,
+3 if the cluster cannot be read.
 
 Examples:
   podfence matrix -m k8s/

@@ -16,7 +16,7 @@ export interface ReportOptions {
   /** Characters per line. */
   readonly width: number;
   readonly colour: boolean;
-  /** Shows every end, however many there are. */
+  /** Whether to show every end, however many there are. */
   readonly full: boolean;
 }
 

@@ -23,24 +23,24 @@ import { tell } from '../shared/tell.ts';
 import { checkCaptures, nameOf, openWriter } from './files.ts';
 
 const HELP = `
-Judges every packet by the policies as they are now, and by the packet's own time. Reads pcap and pcapng
-files of Ethernet (with VLAN tags), raw IP, Linux cooked, NFLOG and loopback; "-" is standard input. Files
-may be of any length, and packets may be cut: the headers decide.
+Judges every packet by the policies as they are now, and by the packet's own time. Reads pcap and
+pcapng files of Ethernet (with VLAN tags), raw IP, Linux cooked, NFLOG and loopback; "-" is standard
+input. Files may be of any length, and packets may be cut: the headers decide.
 
 Pods are known by their addresses, so the manifests must be those of the running cluster:
   kubectl get namespaces,pods,services,networkpolicies -A -o yaml > cluster.yaml
-A connection that was open before the capture began is judged in whichever direction a policy allows it
-(reason: adopted). Packets to a Service's address are left out: they are judged where the capture shows
-them with the backend's address, as on an interface of the node or the backend.
+A connection that was open before the capture began is judged in whichever direction a policy allows
+it (reason: adopted). Packets to a Service's address are left out: they are judged where the capture
+shows them with the backend's address, as on an interface of the node or the backend.
 
-One line per flow, as in podfence flows. COUNT counts flows: packets that follow a denied one in its flow
-are denied with it. With --json, one line per flow in the same shape, and last
+One line per flow, as in podfence flows. COUNT counts flows: packets that follow a denied one in its
+flow are denied with it. With --json, one line per flow in the same shape, and last
   {"summary":{"packets":…,"denied":…,"reasons":{…},"policies":[{"policy":"shop/db","allowed":12,"denied":3}],…}}
 
 Ctrl-C ends the command and shows the result so far.
 
-Exit code: 0, or with --check 1 if anything is denied; 2 for wrong arguments, manifests with errors, or a
-file that is not a capture or is damaged; 130 if Ctrl-C cut a file off.`;
+Exit code: 0, or with --check 1 if anything is denied; 2 for wrong arguments, manifests with errors,
+or a file that is not a capture or is damaged; 130 if Ctrl-C cut a file off.`;
 
 /** Most lines held until the end. Beyond that the oldest are printed early. */
 const MOST_LINES = 50_000;

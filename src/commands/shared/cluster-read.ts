@@ -10,7 +10,7 @@ export interface ClusterRead {
   readonly services: readonly ServiceRecord[];
   /** Made-up addresses, for pods whose manifests have none. */
   readonly assigned: AssignedAddresses;
-  /** Finds where a policy is written; nowhere for policies of a live cluster. */
+  /** Finds where a policy is written; undefined for policies of a live cluster. */
   readonly locate: Locate;
   /** Where the cluster was read from, for users: the paths, or the address of the API server. */
   readonly title: string;

@@ -7,7 +7,7 @@ import { Columns } from './columns.ts';
 
 const HEADINGS = ['TIME', 'VERDICT', 'FROM', 'TO', 'PORT', 'DIRECTION', 'COUNT', 'BY'];
 const VERDICT = HEADINGS.indexOf('VERDICT');
-/** Policies that one line names. */
+/** Most policies that one line names. */
 const MOST_POLICIES = 3;
 
 /** Where the table goes; only a terminal has a size. */
@@ -72,7 +72,7 @@ export class FlowListing {
 
   /**
    * Returns the text that rewrites the flow's line and goes back to the end; undefined if the line
-   * is no longer on the terminal or takes other rows.
+   * is no longer on the terminal or needs a different number of rows.
    */
   #replace(id: number, plain: string, line: string): string | undefined {
     const at = this.#shown.findLastIndex((shown) => shown.id === id);

@@ -29,9 +29,9 @@ export interface LiveFlags extends ClusterInputFlags, NodeFlags {
 }
 
 export const LIVE_HELP = `
-One line per flow, as in podfence flows. With --json one line per flow, again (with the same id) when its
-count has grown, and last {"summary":{…}}. The command follows the manifests, or the cluster, as they
-change. Ctrl-C ends it and shows the summary.`;
+One line per flow, as in podfence flows. With --json one line per flow, again (with the same id)
+when its count has grown, and last {"summary":{…}}. The command follows the manifests, or the
+cluster, as they change. Ctrl-C ends it and shows the summary.`;
 
 export function withLiveFlags(command: Command): Command {
   return withNodes(withClusterInput(command))

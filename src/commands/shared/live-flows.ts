@@ -13,6 +13,7 @@ import { tell } from './tell.ts';
 
 /** Interval of showing new flows, in ms. */
 const INTERVAL = 200;
+/** Least time before a line whose count has grown is shown again, in ms. */
 const REPEAT = 1000;
 /** Most lines held. */
 const MOST_LINES = 20_000;
