@@ -223,7 +223,7 @@ spec: { hostNetwork: true, containers: [{ name: c, image: x }] }
   test.each([
     ['a mistake', 'shop/a -> shop/b:80/tpc', 'is not a protocol'],
     ['an end that nobody is', 'shop/fronted -> shop/backend:80', 'Did you mean shop/frontend?'],
-    ['a file that is not there', 'no-such-file', 'no assertion'],
+    ['a file that is not there', 'no-such-file', 'neither an assertion'],
   ])('has exit code 2 for %s', async (_, given, message) => {
     const { code, stdout, stderr } = await podfence(['matrix', '-m', SHOP, '--fail-on', given]);
     expect(stderr).toContain(message);
