@@ -2,8 +2,8 @@
 export interface ChangeTimes {
   /** Changed records. */
   readonly changes: number;
-  /** Compiling, in seconds. */
+  /** Time to compile, in seconds. */
   readonly compile: number;
-  /** From when the first of them was received to in force, in seconds. */
+  /** From receiving the first of them until all are in force, in seconds. */
   readonly total: number;
 }

@@ -1,4 +1,4 @@
-/** What an agent counts and holds. Counts are of all time since it started, unless they say "now". */
+/** Counters and gauges of an agent. Counts begin with the agent's start unless they say "now". */
 import type { Direction } from '../cluster/records.ts';
 import type { StateName, Worth } from '../conntrack/states.ts';
 import type { ReasonName } from '../filter/reasons.ts';
@@ -8,32 +8,35 @@ export interface AgentCounters {
   /** Packets judged; only combinations that occurred. */
   readonly packets: readonly PacketCount[];
   readonly judged: number;
-  /** Judged packets after which the kernel carries the flow on. */
+  /** Judged packets whose flow the kernel carries from then on. */
   readonly offloaded: number;
-  /** Offloaded flows that were judged once more because something had changed. */
+  /** Offloaded flows judged again after a change. */
   readonly rejudged: number;
-  /** Those of them that were denied then. */
+  /** Offloaded flows that a change denied. */
   readonly revoked: number;
-  /** Batches of verdicts that the kernel did not take. */
+  /** Batches of verdicts that the kernel did not accept. */
   readonly unanswered: number;
-  /** Packets by the time from leaving the queue to the verdict in force, in seconds. */
+  /** Packets by the time from leaving the queue until their verdict is in force, in seconds. */
   readonly latency: BucketCounts;
-  /** Now, in the workers' tables, by state; only states that occur. Offloaded flows live on in the kernel's table alone. */
+  /**
+   * Flows in the workers' tables now, by state; only states that occur. Offloaded flows are in the
+   * kernel's table alone.
+   */
   readonly flows: readonly FlowCount[];
   readonly flowCapacity: number;
   readonly flowsInserted: number;
   readonly flowsExpired: number;
-  /** By what the flow was worth. */
+  /** By the worth of the evicted flow. */
   readonly flowsEvicted: Readonly<Record<Worth, number>>;
   /** Workers that ended and were replaced. */
   readonly workerRestarts: number;
-  /** How often kernel rules were put in place again that other software had taken away. */
+  /** How often the agent restored kernel rules that other software had removed. */
   readonly steeringRepairs: number;
-  /** Seconds since the oldest change that is not in force was received; 0 where all are. */
+  /** Seconds since the agent received the oldest change that is not in force yet; 0 if all are. */
   readonly pendingChangeAge: number;
-  /** Of the RuleTable in force; 0 before there is one. */
+  /** Generation of the RuleTable in force; 0 before the first. */
   readonly generation: number;
-  /** Of the RuleTable in force, bytes. */
+  /** Size of the RuleTable in force, in bytes. */
   readonly tableBytes: number;
   /** Addresses of steered pods of this node, now. */
   readonly steeredAddresses: number;
@@ -41,16 +44,19 @@ export interface AgentCounters {
   readonly steeredEndpoints: number;
   /** Addresses that several pods of the cluster have, now. */
   readonly sharedAddresses: number;
-  /** Policies that ask for more of the table than they may have, now. */
+  /** Policies refused now because they exceed their budget of the rule table. */
   readonly refusedPolicies: number;
   /** Pods of this node, now. */
   readonly endpoints: number;
   /** Policies of the whole cluster, now. */
   readonly policies: number;
-  /** Of the whole cluster, now: pods with the same namespace, labels and named ports count as one. */
+  /**
+   * Identities of the whole cluster, now: pods with the same namespace, labels and named ports
+   * share one.
+   */
   readonly identities: number;
   readonly queues: readonly KernelQueue[];
-  /** In audit mode. */
+  /** Only in audit mode. */
   readonly copies?: CopyCounts;
 }
 
@@ -67,19 +73,19 @@ export interface FlowCount {
   readonly count: number;
 }
 
-/** Observations by size. */
+/** Observations by bucket, as in a histogram. */
 export interface BucketCounts {
-  /** Upper bounds, inclusive and growing. */
+  /** Upper bounds, inclusive, ascending. */
   readonly bounds: readonly number[];
-  /** By bucket, not cumulative; one more than there are bounds, for what was greater. */
+  /** Count of each bucket, not cumulative; one more than `bounds`, for larger values. */
   readonly counts: readonly number[];
   readonly sum: number;
 }
 
-/** What the kernel counts for one queue (/proc/net/netfilter/nfnetlink_queue). */
+/** The kernel's counters of one queue (/proc/net/netfilter/nfnetlink_queue). */
 export interface KernelQueue {
   readonly queue: number;
-  /** Packets that wait now. */
+  /** Packets waiting now. */
   readonly waiting: number;
   /** Dropped because the queue was full. */
   readonly droppedByKernel: number;
@@ -87,12 +93,12 @@ export interface KernelQueue {
   readonly droppedByUser: number;
 }
 
-/** Copies of packets, where they are judged instead of packets. */
+/** Counters of the packet copies that audit mode judges. */
 export interface CopyCounts {
-  /** Copies that were taken, */
+  /** Copies captured. */
   readonly taken: number;
-  /** and those that found no room. */
+  /** Copies lost because the buffer was full. */
   readonly lost: number;
-  /** How often the process that takes them had to be started again. */
+  /** Restarts of the capture process. */
   readonly restarts: number;
 }

@@ -1,19 +1,19 @@
-/** What becomes of the taint that keeps pods from the node until the policies are in force. */
+/** State of the taint that keeps pods off the node until the policies are in force. */
 
 /**
- * - `waiting` for the policies to be in force
- * - `removing` the API server is asked
- * - `failing` it could not be taken away yet; it is tried again
- * - `removed` it was taken away
- * - `absent` the node had none: an older node, or an earlier agent took it away
+ * - `waiting`: the policies are not in force yet
+ * - `removing`: the API server has been asked
+ * - `failing`: the last attempt failed; the agent tries again
+ * - `removed`: the agent removed it
+ * - `absent`: the node did not have it, because it is older or an earlier agent removed it
  */
 export type StartupTaintState = 'waiting' | 'removing' | 'failing' | 'removed' | 'absent';
 
 export interface StartupTaintStatus {
   readonly key: string;
   readonly state: StartupTaintState;
-  /** Attempts that failed. */
+  /** Failed attempts. */
   readonly failures: number;
-  /** Of the last one that failed. It stays when the taint is gone. */
+  /** Error of the last failed attempt. It stays after the taint is removed. */
   readonly lastError: string | undefined;
 }

@@ -1,10 +1,10 @@
-/** The watch's status, for metrics, /readyz and /status. */
+/** Status of the watches on the cluster. */
 import type { ClusterRecord } from '../cluster/records.ts';
 
-/** @typeParam Failure why a list or watch had to be begun again */
+/** @typeParam Failure reasons for which a list or watch is started again */
 export interface KindStatus<Failure extends string = string> {
   readonly kind: ClusterRecord['kind'];
-  /** Whether the first list is complete. Stays true when the server is unreachable later. */
+  /** Whether the first list is complete. It stays true if the server is lost later. */
   readonly synced: boolean;
   /** Whether a watch is open, as far as this side knows. */
   readonly watching: boolean;
@@ -31,7 +31,7 @@ export interface ClusterWatchStatus<Failure extends string = string> {
   readonly server: string;
   /** Whether the first lists of all kinds are complete: there is a snapshot. */
   readonly synced: boolean;
-  /** The greatest `lastEventAge` of all kinds, in ms. Undefined until synced. */
+  /** Greatest `lastEventAge` of all kinds, in ms; undefined until synced. */
   readonly age: number | undefined;
   readonly kinds: readonly KindStatus<Failure>[];
 }

@@ -1,4 +1,6 @@
-/** `podfence canary-pod`: what `podfence canary` runs in its pods. Nobody types it. */
+/**
+ * `podfence canary-pod`: the program that `podfence canary` runs in its pods. Users do not type it.
+ */
 import type { Command } from 'commander';
 import { PodProgram } from '../canary/pod-program.ts';
 import type { PodTask } from '../canary/report-line.ts';
@@ -7,10 +9,10 @@ import { InputError } from './shared/exit-code.ts';
 export function register(program: Command): void {
   program
     .command('canary-pod', { hidden: true })
-    .description('Probe what podfence canary asks for. It is started by that command, in its pods.')
+    .description('Probe what podfence canary asks for. That command starts it, in its pods.')
     .argument('<task>', 'JSON')
     .action(async (text: string) => {
-      // The first process of a container ends on a signal only if it takes it.
+      // The first process of a container ignores a signal unless it handles it.
       process.on('SIGTERM', () => process.exit(0));
       const pod = new PodProgram(readTask(text), (line) => process.stdout.write(`${JSON.stringify(line)}\n`));
       await pod.start();
@@ -23,6 +25,6 @@ function readTask(text: string): PodTask {
     if (Array.isArray(task.targets)) return task;
   } catch {}
   throw new InputError(
-    'the task is not one that podfence canary gives. Do the command and its image have one version?',
+    'the task does not come from podfence canary. Do the command and its image have the same version?',
   );
 }

@@ -1,4 +1,4 @@
-/** `podfence cleanup`: takes away all that podfence ever installed in the kernel. */
+/** `podfence cleanup`: removes everything that podfence ever installed in the kernel. */
 import type { Command } from 'commander';
 import { refuseOtherAgent } from '../agent/other-agents.ts';
 import { eachKernelFlow, type KernelFlowKey, keyOf, setMarks } from '../dataplane/ctnetlink/kernel-flows.ts';
@@ -10,9 +10,11 @@ import { ExitCode } from './shared/exit-code.ts';
 import { requireRootOnLinux } from './shared/machine.ts';
 
 const HELP = `
-Stop the agent first: one that runs puts back what is missing.
-Rules, chains and sets are known by their names. Connections are known by their mark only: where the agent ran with a --mark-mask of its
-own, give the same; where that has changed while connections were open, run cleanup once with each.`;
+Stop the agent first: a running agent restores what is missing.
+
+Rules, chains and sets are found by their names, connections only by their mark. If the agent ran
+with a --mark-mask of its own, give the same one. If that changed while connections were open, run
+cleanup once with each.`;
 
 export function register(program: Command): void {
   program
@@ -29,7 +31,7 @@ export function register(program: Command): void {
       const marked: KernelFlowKey[] = [];
       await eachKernelFlow((flow) => marked.push(keyOf(flow)), { mask: markMask.judged, value: markMask.judged });
       await setMarks(marked, markMask.judged, 0);
-      process.stdout.write(`podfence has left this node's kernel; ${marked.length} connections lost its mark.\n`);
+      process.stdout.write(`Removed podfence from this node's kernel; ${marked.length} connections lost its mark.\n`);
       process.exitCode = ExitCode.ok;
     });
 }

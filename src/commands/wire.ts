@@ -20,18 +20,23 @@ import { requireRootOnLinux } from './shared/machine.ts';
 import { tell } from './shared/tell.ts';
 
 const HELP = `
-Frames that come in on one interface and that the policies allow go out on the other; what they deny goes nowhere. No packet filter of the kernel is needed,
-and what is behind need not be a pod. Both interfaces must be up and should have no address of their own. Of a Service's address the wire knows
-nothing: put it where packets show the pods' addresses.
+Forwards frames from each interface to the other if the policies allow them, and drops the rest. It
+needs no packet filter of the kernel, and the hosts behind it need not be pods. Both interfaces must
+be up and should have no address of their own. The wire does not know the addresses of Services: put
+it where packets carry the addresses of pods.
 
-Hosts need some traffic of the link that no policy is about: ARP, IPv6 neighbour discovery, and groups that no router forwards (DHCP, mDNS, LLDP …). It passes;
-flags stop each. What hosts say to each other by IPv6 link-local addresses passes too, for policies know only the addresses that pods are known by: in front of a host
-that must not be reached that way give --no-link-addresses. Fragments follow their first one. TCP that a network card was to cut is cut to the path's MTU.
+Hosts need some link-local traffic that no policy covers: ARP, IPv6 neighbour discovery, and groups
+that no router forwards (DHCP, mDNS, LLDP …). It passes, and flags drop each kind. Traffic between
+IPv6 link-local addresses passes too, because policies know pods only by their other addresses: in
+front of a host that must not be reached that way, give --no-link-addresses. Fragments share the
+verdict of their first fragment. TCP segments that a network card should have cut are cut to the
+path's MTU.
 
-An interface that goes away is taken up again when it is back. While either is not captured, nothing passes.
+If an interface goes away, capturing starts again when it is back. While either is not captured,
+nothing passes.
 ${LIVE_HELP}
 
-Exit code: 0, 2 for wrong arguments or manifests with errors, 3 where nothing can be captured.
+Exit code: 0, 2 for wrong arguments or manifests with errors, 3 if nothing can be captured.
 
 Example:
   podfence wire eth1 eth2 --manifests cluster.yaml`;
@@ -55,14 +60,14 @@ export function register(program: Command): void {
   )
     .option('--no-arp', 'drop ARP')
     .option('--no-neighbour-discovery', 'drop IPv6 neighbour discovery')
-    .option('--no-link-groups', 'drop what goes to groups of the link and to 255.255.255.255')
-    .option('--no-link-addresses', 'drop what IPv6 link-local addresses (fe80::) say to each other')
+    .option('--no-link-groups', 'drop traffic to link-local groups and to 255.255.255.255')
+    .option('--no-link-addresses', 'drop traffic between IPv6 link-local addresses (fe80::)')
     .option(
       '--adopt <seconds>',
-      'for so long let connections go on that were open before, where a direction allows them',
+      'how long connections that were open before may go on, if either direction allows them',
       positive,
     )
-    .option('--flows <count>', 'flows that are tracked at once', positive, DEFAULT_FLOWS)
+    .option('--flows <count>', 'most flows tracked at once', positive, DEFAULT_FLOWS)
     .addHelpText('after', HELP)
     .action(async (a: string, b: string, flags: Flags) => {
       process.exitCode = await wire(a, b, flags);
@@ -71,10 +76,10 @@ export function register(program: Command): void {
 
 /** @returns the exit code. */
 async function wire(a: string, b: string, flags: Flags): Promise<number> {
-  requireRootOnLinux('a wire', 'it takes and sends frames as they are');
+  requireRootOnLinux('a wire', 'it captures and sends raw frames');
   if (a === b) throw new InputError(`a wire has two ends: ${a} was given twice`);
   for (const name of [a, b]) {
-    if (isOfLibpcap(name)) throw new InputError(`a wire has network interfaces as its ends, and ${name} is none`);
+    if (isOfLibpcap(name)) throw new InputError(`the ends of a wire are network interfaces, and ${name} is not one`);
     requireFree(name);
     warnOfAddress(name);
   }
@@ -89,12 +94,12 @@ async function wire(a: string, b: string, flags: Flags): Promise<number> {
   return exitCodeOf(end);
 }
 
-/** What libpcap captures from and is no interface that frames could be sent on. */
+/** Whether libpcap captures from it, though it is not an interface that can send frames. */
 function isOfLibpcap(name: string): boolean {
   return /^(any|nflog|nfqueue)(:|$)/.test(name);
 }
 
-/** The ports of a bridge are joined already, by the kernel and without a policy. @throws InputError */
+/** The kernel already joins the ports of a bridge, and asks no policy. @throws InputError */
 function requireFree(name: string): void {
   const master = `/sys/class/net/${name}/master`;
   if (!existsSync(master)) return;
@@ -104,17 +109,20 @@ function requireFree(name: string): void {
   );
 }
 
-/** A pod that could not be read is a pod that is not protected; a file that is no manifest at all holds none. @throws InputError */
+/**
+ * A pod that could not be read would not be protected. A file that is not a manifest contains none.
+ * @throws InputError
+ */
 function requireWhole({ problems }: ClusterInput): void {
   if (problems.some((problem) => hidesObjects(problem) && !problem.isNoObject))
-    throw new InputError('a wire carries nothing by manifests of which not everything could be read');
+    throw new InputError('a wire does not start unless the manifests can be read in full');
 }
 
-/** What comes in for this machine itself is taken by it, wire or not. */
+/**
+ * Warns if the interface has an address: this machine receives packets to it itself, wire or not.
+ */
 function warnOfAddress(name: string): void {
   const own = networkInterfaces()[name]?.find(({ address }) => !address.startsWith('fe80:'));
   if (own === undefined) return;
-  tell(
-    `${name} has the address ${own.address}: packets to this machine, and those that it routes, pass by the wire.\n`,
-  );
+  tell(`${name} has the address ${own.address}: packets to this machine, and those that it routes, bypass the wire.\n`);
 }

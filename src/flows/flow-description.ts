@@ -1,4 +1,4 @@
-/** A flow that a filter has seen, in the words of people: whose addresses, and which policies decided. */
+/** Describes a flow that the filter judged: the names of its ends and the policies that decided. */
 import { DIRECTIONS, type Direction } from '../cluster/records.ts';
 import type { FlowEnd } from '../explain/flow-end.ts';
 import { FIRST_DENY, MID_STREAM, REASONS } from '../filter/reasons.ts';
@@ -20,7 +20,7 @@ const PROTOCOLS: ReadonlyMap<number, string> = new Map([
 
 export interface FlowDescriptionOptions {
   readonly attribution: Attribution;
-  /** Whose an address is, of canonical text. */
+  /** Finds the pod, node or bare address of an address in canonical text. */
   readonly endAt: (address: string) => FlowEnd;
   /** Whether the directions of this pod are enforced where the flow was seen. */
   readonly isHere: (pod: FlowEnd & { kind: 'pod' }) => boolean;
@@ -33,7 +33,7 @@ export class FlowDescription {
     this.#options = options;
   }
 
-  /** For a log of flows; described only when that asks. */
+  /** Returns what a flow log needs. The flow is described only when the log calls `describe`. */
   sighting(event: FlowEvent): FlowSighting {
     const { protocol, source, destination, reason, direction, audited } = event;
     const isWithPort = hasPorts(protocol) && event.destinationPort >= 0;
@@ -89,7 +89,7 @@ export class FlowDescription {
   }
 }
 
-/** Of policies of one namespace. */
+/** Orders policies of one namespace. */
 function byName(a: FlowPolicy, b: FlowPolicy): number {
   return a.name < b.name ? -1 : 1;
 }

@@ -1,4 +1,4 @@
-/** Whose an address is, by the name that people know. */
+/** Names the end of a flow: the pod or node that has the address, or the address alone. */
 import { LRUCache } from 'lru-cache';
 import type { ClusterChange } from '../cluster/store.ts';
 import { podEnd } from '../explain/ends.ts';
@@ -6,12 +6,15 @@ import type { FlowEnd } from '../explain/flow-end.ts';
 import type { Attribution } from '../policy/attribution.ts';
 import type { NodeIdentity } from '../policy/compiler.ts';
 
-/** Addresses of other nodes that are remembered. */
+/** Most node addresses remembered. */
 const NODES = 16_384;
 
 export class FlowEnds {
   readonly #attribution: Attribution;
-  /** Of nodes, by address. Records of nodes are none of those that an agent reads: pods in a node's own network tell its addresses. */
+  /**
+   * Node names by address. The agent does not read Node objects, so hostNetwork pods supply the
+   * addresses of their nodes.
+   */
   readonly #nodes = new LRUCache<string, string>({ max: NODES });
   readonly #own: NodeIdentity;
 

@@ -1,10 +1,14 @@
 /**
- * Flows that a worker opened or denied, told to the main thread through a ring in shared memory: one writer, one reader, no wait on either side. When
- * the reader is late, the worker counts what it could not write and goes on; a flood costs a bounded amount.
+ * A worker reports the flows that it opened or denied to the main thread, through a ring in shared
+ * memory: one writer, one reader, and neither ever waits. When the reader is late, the worker
+ * counts what it could not write and goes on, so a flood costs a bounded amount.
  *
- *     word 0  events written so far, wrapping      word 1  events read so far      word 2  events lost
+ *     word 0  events written so far, wrapping
+ *     word 1  events read so far
+ *     word 2  events lost
  *     from word 16: CAPACITY events of 16 words
- *       0 family   1 protocol   2-5 source   6-9 destination   10 source port   11 destination port   12 reason   13 direction   14 audited
+ *       0 family   1 protocol   2-5 source   6-9 destination   10 source port
+ *       11 destination port   12 reason   13 direction   14 audited
  */
 import { FIRST_DENY } from '../filter/reasons.ts';
 import type { Packet } from '../packet/packet.ts';
@@ -14,32 +18,32 @@ const READ = 1;
 const LOST = 2;
 const EVENTS = 16;
 const EVENT_WORDS = 16;
-/** A power of two, so that the wrapping count of events still tells an event's place. */
+/** A power of two, so that an event's slot follows from the wrapping count. */
 const CAPACITY = 4096;
-/** Room for denied flows: a flood of them leaves some for those that are allowed. */
+/** Denied flows fill the ring only up to here: a flood of them leaves room for allowed flows. */
 const CAPACITY_DENIED = 3072;
 
 export interface FlowEvent {
   readonly family: 4 | 6;
   /** IANA number. */
   readonly protocol: number;
-  /** Words of the addresses, one or four. */
+  /** The address in 32-bit words: one for IPv4, four for IPv6. */
   readonly source: readonly number[];
   readonly destination: readonly number[];
   readonly sourcePort: number;
   readonly destinationPort: number;
   /** Index into REASONS. */
   readonly reason: number;
-  /** 0 egress, 1 ingress: the side that denied, or the side whose endpoint it is. */
+  /** 0 egress, 1 ingress: the direction that denied, or else the direction of the endpoint. */
   readonly direction: number;
-  /** Only audited policies deny it: it passes. */
+  /** Only audited policies deny it, so it passes. */
   readonly audited: boolean;
 }
 
 export class FlowEvents {
   readonly #words: Int32Array;
   #skipped = 0;
-  /** Of the count of lost events, as much was given. */
+  /** How many of the ring's lost events `takeLost` has returned already. */
   #told = 0;
 
   constructor(buffer: SharedArrayBuffer) {
@@ -51,8 +55,9 @@ export class FlowEvents {
   }
 
   /**
-   * The worker's end. Allocates nothing. `audited` where only audited policies deny it; `reversed` where the packet goes from the destination of its flow to
-   * the source.
+   * Writer's end: writes an event, or counts it as lost. Allocates nothing.
+   * @param audited only audited policies deny the packet
+   * @param reversed the packet runs from the destination of its flow to the source
    */
   write(packet: Packet, reason: number, direction: number, audited = false, reversed = false): void {
     const words = this.#words;
@@ -82,7 +87,10 @@ export class FlowEvents {
     Atomics.store(words, WRITTEN, (written + 1) | 0);
   }
 
-  /** The reader's end: gives what was written since, oldest first, for as long as `mayGoOn`. What is left comes with the next call. */
+  /**
+   * Reader's end: passes unread events to `take`, oldest first, while `mayGoOn` returns true. The
+   * next call passes the rest.
+   */
   drain(take: (event: FlowEvent) => void, mayGoOn: () => boolean = () => true): void {
     const words = this.#words;
     const written = Atomics.load(words, WRITTEN);
@@ -92,7 +100,7 @@ export class FlowEvents {
     }
   }
 
-  /** The reader's end: passes over what is left, as lost. */
+  /** Reader's end: drops the unread events and counts them as lost. */
   skip(): void {
     const words = this.#words;
     const written = Atomics.load(words, WRITTEN);
@@ -100,7 +108,7 @@ export class FlowEvents {
     Atomics.store(words, READ, written);
   }
 
-  /** The reader's end: events that found the ring full or were skipped, since the last call. */
+  /** Reader's end: returns how many events were lost since the last call, skipped ones included. */
   takeLost(): number {
     const full = this.#words[LOST] as number;
     const lost = ((full - this.#told) >>> 0) + this.#skipped;

@@ -1,10 +1,13 @@
 /**
- * The flows that were opened or denied last, a line for each, and those who read them. Whatever comes, it holds a fixed number of lines, notes a fixed number of new
- * ones in a second, and holds nothing for a reader but a place.
+ * The log of the flows opened or denied last, one line each, and its readers. Its cost is bounded:
+ * it keeps a fixed number of lines, adds a fixed number of new lines per second, and keeps only a
+ * place for each reader.
  *
- *     oldest line ... | a reader's place | ... newest line          a line whose count has grown goes to the end, at most once in REPEAT
+ *     oldest line ... | a reader's place | ... newest line
  *
- * A reader is given what lies behind its place; what leaves the log before, it is told the number of.
+ * A line whose count has grown moves to the end, at most once per `repeat`. A reader gets the lines
+ * behind its place. It also gets the number of lines that the log dropped before the reader took
+ * them.
  */
 import type { FlowEnd } from '../explain/flow-end.ts';
 import type { Verdict } from '../filter/verdict.ts';
@@ -17,36 +20,36 @@ import { type FlowLines, FlowReader, type LoggedFlow } from './flow-reader.ts';
 export interface FlowLogLimits {
   /** @default 2048 */
   readonly lines: number;
-  /** New lines of a verdict in a second. @default 100 */
+  /** New lines per second, for each verdict. @default 100 */
   readonly rate: number;
-  /** New lines of a verdict at once. @default 500 */
+  /** New lines at once, for each verdict. @default 500 */
   readonly burst: number;
-  /** Between two times that a line goes to the end. @default 1000 */
+  /** Least time between two moves of a line to the end. @default 1000 */
   readonly repeat: number;
-  /** At the same time. @default 16 */
+  /** Readers at the same time. @default 16 */
   readonly readers: number;
 }
 
 const LIMITS: FlowLogLimits = { lines: 2048, rate: 100, burst: 500, repeat: 1000, readers: 16 };
 
-/** A flow as somebody has seen it. */
+/** One sighting of a flow. */
 export interface FlowSighting {
-  /** What it has in common with its repeats. */
+  /** The same for all repeats of the flow. */
   readonly key: string;
   readonly verdict: Verdict;
   readonly sourcePort: number | null;
-  /** Called only where there is no line that says so already. */
+  /** Called only if no up-to-date line describes the flow. */
   readonly describe: () => Flow;
 }
 
 export class FlowLog implements FlowLines {
   readonly #limits: FlowLogLimits;
   readonly #lines = new Set<LoggedFlow>();
-  /** The line that the next sighting of a key belongs to. */
+  /** The line that counts the next sighting of a key. */
   readonly #current = new Map<string, LoggedFlow>();
-  /** Lines that have grown since they got their place. */
+  /** Lines that have changed since they got their place. */
   readonly #grown = new Set<LoggedFlow>();
-  /** Lines with an end of which no more than its address is known, by that. */
+  /** Lines with an end known only by its address, by that address. */
   readonly #nameless = new Map<string, Set<LoggedFlow>>();
   readonly #readers = new Set<FlowReader>();
   readonly #newLines: Readonly<Record<Verdict, TokenBucket>>;
@@ -62,7 +65,10 @@ export class FlowLog implements FlowLines {
     this.#newLines = { allow: bucket(), deny: bucket(), would_deny: bucket() };
   }
 
-  /** @param now in ms since 1970 */
+  /**
+   * Counts a sighting on its line, or adds a line if the rate allows it.
+   * @param now in ms since 1970
+   */
   note({ key, verdict, sourcePort, describe }: FlowSighting, now: number): void {
     const line = this.#current.get(key);
     let flow: Flow | undefined;
@@ -82,19 +88,20 @@ export class FlowLog implements FlowLines {
     }
   }
 
-  /** Events that were lost on the way here. */
+  /** Counts events that were lost before they reached the log. */
   leaveOut(events: number): void {
     this.#leftOut += events;
   }
 
-  /** Pods or policies have changed: the same packet may be told of in other words from now on. */
+  /** Pods or policies have changed, so the next sighting of a flow may need another description. */
   namesChanged(): void {
     this.#names++;
   }
 
   /**
-   * An address has turned out to be `end`'s, since `since` in ms since 1970. Lines that know no more than the address get the name, but for those that begin before: they may be
-   * about whoever had the address then. Readers are given such a line again, as if it had grown.
+   * Names an address in the lines that know no more of that end. `end` has had the address since
+   * `since`, in ms since 1970. Earlier lines stay as they are, because another pod may have had the
+   * address then. Readers get a renamed line again, as if its count had grown.
    */
   nameEnd(end: FlowEnd, since: number): void {
     for (const line of this.#nameless.get(end.address) ?? []) {
@@ -109,7 +116,7 @@ export class FlowLog implements FlowLines {
     }
   }
 
-  /** Tells the readers what was noted since the last time. */
+  /** Moves changed lines to the end and wakes the readers. */
   publish(now: number): void {
     for (const line of this.#grown) {
       if (now - line.placedAt >= this.#limits.repeat) this.#place(line, now);
@@ -117,7 +124,7 @@ export class FlowLog implements FlowLines {
     for (const reader of this.#readers) reader.wake();
   }
 
-  /** A reader, who must close it in the end; undefined where there are too many. */
+  /** Opens a reader, which the caller must close. Returns undefined if there are too many. */
   open(query: FlowQuery): FlowReader | undefined {
     if (this.#readers.size >= this.#limits.readers) return undefined;
     const reader = new FlowReader(this, query, () => this.#readers.delete(reader));

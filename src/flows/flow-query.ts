@@ -1,4 +1,6 @@
-/** Which flows somebody wants to see: the query of `/flows`, whose words are also the flags of `podfence flows`. */
+/**
+ * The query of `/flows`: which flows to show. Its parameters are also flags of `podfence flows`.
+ */
 import { VERDICTS, type Verdict } from '../filter/verdict.ts';
 import type { Flow } from './flow.ts';
 
@@ -6,18 +8,18 @@ export interface FlowFilter {
   readonly verdict?: Verdict;
   /** `namespace/name` of either end. */
   readonly pod?: string;
-  /** The destination's. */
+  /** Destination port. */
   readonly port?: number;
-  /** As in Flow. */
+  /** As in `Flow`. */
   readonly protocol?: string;
-  /** `namespace/name` of one that decided. */
+  /** `namespace/name` of a policy that decided. */
   readonly policy?: string;
 }
 
 export interface FlowQuery extends FlowFilter {
-  /** Lines of what was before. @default DEFAULT_LAST */
+  /** How many earlier lines to show. @default DEFAULT_LAST */
   readonly last?: number;
-  /** Whether to go on with what comes. @default true */
+  /** Whether to go on with new lines. @default true */
   readonly follow?: boolean;
 }
 
@@ -26,7 +28,7 @@ const MAX_PORT = 65_535;
 const VERDICTS_TEXT = 'allow, deny or would_deny';
 const NAMES = /^[^/\s]+\/[^/\s]+$/;
 
-/** Reads the value of a word; gives back what it must be where it is not. */
+/** Reads the value of a parameter. Returns a string if it is invalid: what it must be. */
 const WORDS: Readonly<Record<string, (text: string) => FlowQuery | string>> = {
   verdict: (text) => {
     const verdict = VERDICTS.find((each) => each === text);
@@ -39,7 +41,7 @@ const WORDS: Readonly<Record<string, (text: string) => FlowQuery | string>> = {
   follow: (text) => (text === 'yes' || text === 'no' ? { follow: text === 'yes' } : 'yes or no'),
 };
 
-/** Gives back what was asked for, and a line for each word that makes no sense. */
+/** Returns the query, and a line for each parameter that it cannot read. */
 export function readFlowQuery(words: URLSearchParams): {
   readonly query: FlowQuery;
   readonly mistakes: readonly string[];
@@ -48,7 +50,7 @@ export function readFlowQuery(words: URLSearchParams): {
   let query: FlowQuery = {};
   for (const [word, text] of words) {
     const value = Object.hasOwn(WORDS, word) ? WORDS[word]?.(text) : undefined;
-    if (value === undefined) mistakes.push(`there is no ${word}, but ${Object.keys(WORDS).join(', ')}`);
+    if (value === undefined) mistakes.push(`${word} is unknown; there are ${Object.keys(WORDS).join(', ')}`);
     else if (typeof value === 'string') mistakes.push(`${word} must be ${value}, not ${JSON.stringify(text)}`);
     else query = { ...query, ...value };
   }

@@ -1,13 +1,13 @@
-/** Somebody who reads the log of flows, at their own pace. */
+/** A reader of the flow log, at its own pace. */
 import type { Flow, FlowLine, LeftOut } from './flow.ts';
 import { DEFAULT_LAST, type FlowQuery, matchesFlow } from './flow-query.ts';
 
 /** One line of the log, as it is now. Times in ms since 1970. */
 export interface LoggedFlow {
   readonly id: number;
-  /** What the flow has in common with its repeats. */
+  /** The same for all repeats of the flow. */
   readonly key: string;
-  /** Its ends may get names later. */
+  /** Its ends may be named later. */
   flow: Flow;
   /** JSON of `flow`. */
   text: string;
@@ -15,13 +15,13 @@ export interface LoggedFlow {
   last: number;
   count: number;
   sourcePort: number | null;
-  /** Greater than that of all lines before it. */
+  /** Greater than the place of every earlier line. */
   place: number;
   /** When it got this place. */
   placedAt: number;
-  /** Events that had been left out when the line was made. */
+  /** The log's `leftOut` when the line was added. */
   readonly leftOut: number;
-  /** Of the names that it was described with last. */
+  /** The version of the names that describe it; see `FlowLog.namesChanged`. */
   names: number;
 }
 
@@ -29,7 +29,7 @@ export interface LoggedFlow {
 export interface FlowLines {
   /** In the order of their places. */
   readonly lines: Iterable<LoggedFlow>;
-  /** Events that found no line, of all time. */
+  /** Events without a line, since the log began. */
   readonly leftOut: number;
 }
 
@@ -37,16 +37,16 @@ export class FlowReader {
   readonly #log: FlowLines;
   readonly #query: FlowQuery;
   readonly #onClose: (reader: FlowReader) => void;
-  /** Lines up to here were read. */
+  /** Place of the last line read. */
   #place: number;
   #earlier: number;
   #slow = 0;
-  /** Events left out up to here were told. */
+  /** How much of the log's `leftOut` is reported or of no concern. */
   #flood: number;
   #isClosed = false;
   #wake: (() => void) | undefined;
 
-  /** Begins with the last lines of those that are there, as many as the query asks for. */
+  /** Starts at the last matching lines, as many as the query asks for. */
   constructor(log: FlowLines, query: FlowQuery, onClose: (reader: FlowReader) => void) {
     this.#log = log;
     this.#query = query;
@@ -57,7 +57,8 @@ export class FlowReader {
     const shown = last === 0 ? [] : wanted.slice(-last);
     this.#earlier = last === 0 ? 0 : wanted.length - shown.length;
     this.#place = (shown[0]?.place ?? (lines.at(-1)?.place ?? 0) + 1) - 1;
-    // What was left out since the first of the lines that it gets was made; where it gets none, at any time.
+    // Report what was left out since the first shown line was added; if no line matches, since the
+    // log began.
     const since = shown.reduce((least, { leftOut }) => Math.min(least, leftOut), log.leftOut);
     this.#flood = shown.length === 0 && last > 0 ? 0 : since;
   }
@@ -66,7 +67,7 @@ export class FlowReader {
     return this.#isClosed;
   }
 
-  /** The next lines, `most` at most; none where it has read everything. */
+  /** Returns the next lines, at most `most`; none if all were read. */
   take(most: number): FlowLine[] {
     const taken: FlowLine[] = [];
     for (const line of this.#log.lines) {
@@ -78,7 +79,7 @@ export class FlowReader {
     return taken;
   }
 
-  /** What it was not given since the last call; undefined where that is nothing. */
+  /** Returns what was left out since the last call; undefined if nothing was. */
   takeLeftOut(): LeftOut | undefined {
     const leftOut = { earlier: this.#earlier, flood: this.#log.leftOut - this.#flood, slow: this.#slow };
     this.#flood = this.#log.leftOut;
@@ -87,7 +88,7 @@ export class FlowReader {
     return leftOut.earlier + leftOut.flood + leftOut.slow > 0 ? leftOut : undefined;
   }
 
-  /** Resolves when there may be more, with true, or when `milliseconds` are over, with false. */
+  /** Resolves with true when there may be more lines, or with false after `milliseconds`. */
   async more(milliseconds: number): Promise<boolean> {
     if (this.#isClosed) return true;
     const { promise, resolve } = Promise.withResolvers<boolean>();
@@ -103,7 +104,7 @@ export class FlowReader {
     this.#wake?.();
   }
 
-  /** The log has dropped a line. */
+  /** The log calls this when it drops a line. */
   dropped({ place, flow }: LoggedFlow): void {
     if (place > this.#place && matchesFlow(this.#query, flow)) this.#slow++;
   }

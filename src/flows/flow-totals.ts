@@ -1,18 +1,18 @@
 /**
- * The flows of a capture, a line for each, however many packets it has. A fixed number of lines is held: one more, and the line that was there first is given
- * out as it is.
+ * The flows of a capture, one line each, however many packets they have. The number of lines is
+ * fixed: one more pushes out the oldest, which is handed over as it is.
  */
 
 import type { Flow, FlowLine } from './flow.ts';
 import type { FlowEvent } from './flow-events.ts';
 import type { FlowSighting } from './flow-log.ts';
 
-/** Flows, and denied packets, of one policy. */
+/** Flows and denied packets of one policy. */
 export interface PolicyTotal {
   readonly policy: string;
   allowed: number;
   denied: number;
-  /** Denied by it while it is audited. */
+  /** Would be denied if the policy were enforced instead of audited. */
   wouldBeDenied: number;
 }
 
@@ -23,7 +23,7 @@ interface Line {
   last: number;
   count: number;
   sourcePort: number | null;
-  /** When it was told of last, in ms since 1970. */
+  /** When it was last reported, in ms since 1970. */
   toldAt: number;
 }
 
@@ -32,14 +32,14 @@ export class FlowTotals {
   readonly #capacity: number;
   readonly #full: (line: FlowLine, isNews: boolean) => void;
   readonly #lines = new Map<string, Line>();
-  /** One for all: a new iterator would pass over the places of all lines that have gone. */
+  /** One iterator for all evictions: a new one would walk over all lines removed so far. */
   readonly #oldest = this.#lines.entries();
   readonly #policies = new Map<string, PolicyTotal>();
-  /** Lines that are new or have grown since they were told of. */
+  /** Lines that are new or have grown since they were last reported. */
   readonly #untold = new Set<Line>();
   #lastId = 0;
 
-  /** @param full takes the line that makes room, and whether `news` would still have told of it */
+  /** @param full receives the line that makes room, and whether `news` had yet to report it */
   constructor(
     describe: (event: FlowEvent) => FlowSighting,
     capacity: number,
@@ -50,7 +50,10 @@ export class FlowTotals {
     this.#full = full;
   }
 
-  /** @param time in ms since 1970; NaN where it is not known */
+  /**
+   * Counts an event on the line of its flow.
+   * @param time in ms since 1970; NaN if unknown
+   */
   note(event: FlowEvent, time: number): void {
     const { key, describe, sourcePort } = this.#describe(event);
     let line = this.#lines.get(key);
@@ -66,7 +69,10 @@ export class FlowTotals {
     this.#countPolicies(line.flow);
   }
 
-  /** Lines that are new, or have grown and were not told of for `repeat` ms. */
+  /**
+   * Returns the lines that are new, and those that have grown and were not reported for `repeat`
+   * ms.
+   */
   news(now: number, repeat: number): readonly FlowLine[] {
     const due = [...this.#untold].filter(({ toldAt }) => now - toldAt >= repeat);
     for (const line of due) {
@@ -76,12 +82,12 @@ export class FlowTotals {
     return due.map(lineOf);
   }
 
-  /** Those that are held, in the order in which they were first seen. */
+  /** Returns the lines held, in the order in which their flows were first seen. */
   lines(): readonly FlowLine[] {
     return [...this.#lines.values()].map(lineOf);
   }
 
-  /** Of all flows that were noted, most denials first. */
+  /** Returns the totals of all flows noted, most denials first. */
   policies(): readonly PolicyTotal[] {
     return [...this.#policies.values()].sort(
       (a, b) =>

@@ -1,7 +1,10 @@
 import type { Packet } from '../packet/packet.ts';
 import type { FlowEvent } from './flow-events.ts';
 
-/** What a queue's worker would tell of a packet; `reversed` where it goes from the destination of its flow to the source. */
+/**
+ * Returns the event that a queue worker would report for a packet.
+ * @param reversed the packet runs from the destination of its flow to the source
+ */
 export function packetEvent(
   packet: Packet,
   reason: number,

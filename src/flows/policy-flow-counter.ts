@@ -1,4 +1,6 @@
-/** Allowed and denied flows of each policy, and those that it would deny: what workers tell of flows, put down to the policies that decided them. */
+/**
+ * Counts allowed, denied and would-be-denied flows of each policy, from the events of the workers.
+ */
 import { LRUCache } from 'lru-cache';
 import { type Direction, recordKey } from '../cluster/records.ts';
 import type { ClusterChange } from '../cluster/store.ts';
@@ -7,9 +9,9 @@ import { addressText } from '../policy/address-words.ts';
 import type { AttributedFlow, Attribution } from '../policy/attribution.ts';
 import type { FlowEvent } from './flow-events.ts';
 
-/** A sender tries again; within this time, in ms, its attempts are one denied flow. */
+/** In ms: attempts of a sender within this time count as one denied flow. */
 const SAME_FLOW = 60_000;
-/** Denied flows that are remembered for it. */
+/** Most denied flows remembered for that. */
 const REMEMBERED = 16_384;
 
 export interface PolicyFlowCount {
@@ -17,7 +19,7 @@ export interface PolicyFlowCount {
   readonly name: string;
   allowed: number;
   denied: number;
-  /** Denied by it while it is audited. */
+  /** Would be denied if the policy were enforced instead of audited. */
   wouldBeDenied: number;
 }
 
@@ -26,7 +28,7 @@ export class PolicyFlowCounter {
   readonly #counts = new Map<string, PolicyFlowCount>();
   readonly #denied = new LRUCache<string, true>({ max: REMEMBERED, ttl: SAME_FLOW });
 
-  /** @param attribution knows the records of `apply` already */
+  /** @param attribution has applied the same changes before `apply` gets them */
   constructor(attribution: Attribution) {
     this.#attribution = attribution;
   }
@@ -48,7 +50,10 @@ export class PolicyFlowCounter {
     }
   }
 
-  /** A denied flow counts for every policy that isolates the pod in that direction, an allowed one for those that allow it. */
+  /**
+   * A denied flow counts for every policy that isolates the pod in that direction, an allowed one
+   * for those that allow it.
+   */
   count(event: FlowEvent): void {
     const flow: AttributedFlow = {
       source: addressText(event.source),
@@ -71,7 +76,7 @@ export class PolicyFlowCounter {
     for (const policy of this.#attribution.isolating(address, direction)) this.#increase(recordKey(policy), verdict);
   }
 
-  /** Of all policies there are. */
+  /** Returns the counts of all existing policies. */
   counts(): Iterable<PolicyFlowCount> {
     return this.#counts.values();
   }

@@ -1,6 +1,6 @@
 /**
- * What the agent serves over HTTP: metrics and health to whoever can reach the node, questions about its flows and policies, which tell who talks to whom, on
- * an address of their own.
+ * What the agent serves over HTTP: metrics and health to anyone who can reach the node. Questions
+ * about flows and policies reveal who talks to whom, so they have an address of their own.
  */
 
 import type { FlowLog } from '../flows/flow-log.ts';
@@ -12,12 +12,12 @@ import { paced } from './paced.ts';
 import { JSON_TYPE, type Reply, type Route, text } from './route.ts';
 import { describeAge, statusOf } from './status.ts';
 
-/** Loopback: whoever may forward a port to the pod, or run something on the node, may ask. */
+/** Loopback: open to those who may forward a port to the pod or run a program on the node. */
 export const DEFAULT_QUERY_ADDRESS = '127.0.0.1:9465';
 
 /**
- * The least time between two answers that cost something, in ms: whoever asks more often waits a little, and the main thread has
- * changes of the cluster to bring into force.
+ * Least time between two expensive answers, in ms. More frequent requests wait a little, because
+ * the main thread must also bring changes of the cluster into force.
  */
 const PACE = 100;
 
@@ -37,7 +37,8 @@ export function agentRoutes(view: AgentView, metrics: Metrics): readonly Route[]
     },
     {
       path: '/readyz',
-      summary: '200 while policies are in force, 503 otherwise; since when or why not, and how old the knowledge is',
+      summary:
+        '200 while policies are in force, 503 otherwise; says since when or why not, and how old the knowledge is',
       handle: () => readiness(view),
     },
     {
@@ -48,19 +49,19 @@ export function agentRoutes(view: AgentView, metrics: Metrics): readonly Route[]
   ];
 }
 
-/** What can answer the questions of `queryRoutes`. */
+/** The sources of the answers of `queryRoutes`. */
 export interface QuerySources {
   readonly flowLog: FlowLog;
-  /** Without it flows are told, not explained. */
+  /** Without it, `/explain` is not served. */
   readonly explain?: Explain;
 }
 
-/** Of the listener for questions. */
+/** The routes of the query address. */
 export function queryRoutes({ flowLog, explain }: QuerySources): readonly Route[] {
   return [flowRoute(flowLog), ...(explain === undefined ? [] : [explainRoute(explain)])];
 }
 
-/** That there is an answer says that the main thread is alive. */
+/** Any answer shows that the main thread is alive. */
 function health(view: AgentView): Reply {
   const { wanted, alive } = view.workers();
   const workers = audits(view) ? 'threads that judge copies' : 'queue workers';
@@ -71,14 +72,14 @@ function audits(view: AgentView): boolean {
   return view.enforcementMode?.()?.mode === 'audit';
 }
 
-/** Old knowledge is no reason not to be ready: the policies known last are in force. */
+/** Old knowledge does not end readiness: the last known policies stay in force. */
 function readiness(view: AgentView): Reply {
   const readiness = view.readiness();
   const age = describeAge(view.source());
   return readiness.ready
     ? text(
         200,
-        `${audits(view) ? 'audit mode: policies judged, and nothing enforced,' : 'policies in force'} since ${readiness.since.toISOString()}; ${age}`,
+        `${audits(view) ? 'audit mode: policies are judged and nothing is enforced,' : 'policies in force'} since ${readiness.since.toISOString()}; ${age}`,
       )
     : text(503, `not ready: ${readiness.reason}; ${age}`);
 }

@@ -1,4 +1,7 @@
-/** What telemetry sees of a running agent. Everything is read when somebody asks, on the main thread, and must not wait for anything. */
+/**
+ * What telemetry reads of a running agent. It reads on request, on the main thread; nothing here
+ * may wait.
+ */
 import type { AgentCounters } from '../agent-state/counters.ts';
 import type { StartupTaintStatus } from '../agent-state/startup-taint.ts';
 import type { KindStatus } from '../agent-state/watch-status.ts';
@@ -15,59 +18,67 @@ export interface AgentView {
   workers(): WorkersView;
   readiness(): Readiness;
   source(): SourceView;
-  /** How packets are handed over and judged; undefined while the agent is not that far yet. */
+  /** How packets are handed over and judged; undefined until the agent has set that up. */
   enforcementMode?(): EnforcementMode | undefined;
-  /** Named ports of policies that no pod in question has. Without it nobody looks. */
+  /** Named ports in policies that no candidate pod has. Absent: not checked. */
   unknownPortNames?(): UnknownPortNamesView;
-  /** Addresses that several pods have, none of which is the likelier owner. Without it nobody looks. */
+  /** Addresses that several pods have, none of them the likelier owner. Absent: not checked. */
   sharedAddresses?(): SharedAddressesView;
-  /** Policies that ask for more of the rule table than they may have. Without it nobody looks. */
+  /** Policies refused because they exceed their budget of the rule table. Absent: not checked. */
   refusedPolicies?(): RefusedPoliciesView;
-  /** Lines of the log that could not be written. Without it none are lost. */
+  /** Log lines that could not be written. Absent: none are lost. */
   logLinesLost?(): number;
-  /** What the last look at the node found; none before the first one. Without it nobody looks. */
+  /** Findings of the last check of the node; none before the first. Absent: not checked. */
   findings?(): readonly Finding[];
-  /** Milliseconds since then. */
+  /** Milliseconds since that check. */
   findingsAge?(): number | undefined;
-  /** Allowed and denied flows of each policy since the agent runs. Without it there are no metrics by policy. */
+  /**
+   * Allowed and denied flows of each policy since the agent started. Absent: no metrics by policy.
+   */
   policyFlows?(): Iterable<PolicyFlowCount>;
-  /** Without it no taint is taken away from the node. */
+  /** Absent: the agent removes no taint. */
   startupTaint?(): StartupTaintStatus;
 }
 
-/** All names that can occur in what is counted, so that each series is there, as 0, before it first happens. */
+/** All label values that can occur, so that each series exists as 0 before its first event. */
 export interface Words {
-  /** Reasons of the filter, with each verdict that they can come with. */
+  /** Reasons of the filter, each with every verdict that it can have. */
   readonly reasons: readonly { readonly verdict: Verdict; readonly reason: string }[];
-  /** The states that a flow can be in, each beginning with its protocol: `tcp-syn-sent`. */
+  /** States of a flow, each prefixed with its protocol: `tcp-syn-sent`. */
   readonly flowStates: readonly string[];
 }
 
 export interface WorkersView {
-  /** Queue workers that should be judging packets; 0 while the agent is not that far yet. */
+  /** Queue workers that should be judging packets; 0 until the agent starts them. */
   readonly wanted: number;
   readonly alive: number;
 }
 
 export type Readiness =
-  /** Policies are in force, since then. */
+  /** Policies have been in force since then. */
   | { readonly ready: true; readonly since: Date }
   /** @param reason what the agent waits for or what is wrong, in one line */
   | { readonly ready: false; readonly reason: string };
 
-/** What is in force of the settings of the same names. */
+/** The settings in force, under the settings' own names. */
 export interface EnforcementMode {
   /** `audit`: nothing is enforced. */
   readonly mode: 'enforce' | 'audit';
-  /** What the probe of the kernel found, where the setting is auto. */
+  /** What the probe of the kernel found, if the setting is auto. */
   readonly steering: 'nftables' | 'iptables';
   readonly offload: boolean;
-  /** What of its kernel rules the agent hears of at once when other software changes it; at the rest it looks every 10 s. */
+  /**
+   * Which of podfence's kernel rules the kernel reports changes to at once. The agent checks the
+   * others every 10 s.
+   */
   readonly changesTold?: 'rules and sets' | 'rules' | 'nothing';
-  /** Without a meaning where nothing is enforced. */
+  /** Absent in audit mode, like the next two. */
   readonly fail?: 'closed' | 'open';
   readonly deny?: 'drop' | 'reject';
-  /** Whether first packets of UDP flows through Services are judged before routing, for an older kernel would lose some of them behind it. */
+  /**
+   * Whether first packets of UDP flows through Services are judged before routing, because an older
+   * kernel would lose some of them after it.
+   */
   readonly beforeRouting?: boolean;
 }
 
@@ -76,9 +87,11 @@ export interface SourceView {
   readonly type: 'kubernetes' | 'manifests';
   /** The address of the API server, or the paths of the manifests. */
   readonly location: string;
-  /** Age of the oldest knowledge, in ms: that of the kind that was heard of the longest ago. Undefined until there is any. */
+  /**
+   * Age of the oldest knowledge, in ms: the greatest of all kinds. Undefined until there is any.
+   */
   readonly age: number | undefined;
-  /** What is watched; [] for manifests. */
+  /** The watched kinds; [] for manifests. */
   readonly kinds: readonly KindStatus[];
 }
 
@@ -95,7 +108,7 @@ export interface RefusedPoliciesView {
 }
 
 export interface UnknownPortNamesView {
-  /** Entries of policies that select a pod of this node, now. */
+  /** Entries in policies that select a pod of this node, now. */
   readonly count: number;
   /** Some of them. */
   readonly listed: readonly {

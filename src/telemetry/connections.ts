@@ -1,13 +1,14 @@
-/** The open connections of a server, of which there are never more than a fixed number. */
+/** The open connections of a server, bounded in number. */
 import type { Socket } from 'node:net';
 
 /**
- * Where there is one too many, of the client that has the most the one goes that was not used for the longest time. So whoever opens many
- * connections, or holds them open, loses their own, and another client's next one is served all the same.
+ * When there is one too many, the client with the most connections loses its least recently used
+ * one. A client that opens many connections, or holds them open, loses only its own, and other
+ * clients are served.
  */
 export class Connections {
   readonly #limit: number;
-  /** The one not used for the longest time first. */
+  /** The least recently used first. */
   readonly #sockets = new Set<Socket>();
 
   constructor(limit: number) {

@@ -1,4 +1,4 @@
-/** A histogram whose observations were counted elsewhere. */
+/** A histogram of observations that were counted elsewhere. */
 
 import type { Metric } from 'prom-client';
 import type { BucketCounts } from '../agent-state/counters.ts';
@@ -9,8 +9,9 @@ interface Description {
 }
 
 /**
- * prom-client's own Histogram only takes single observations. What its registry wants of a metric is a name and `get`; this gives it cumulative buckets, the
- * sum, and as count the last bucket, so that the three agree whatever was counted meanwhile.
+ * prom-client's own Histogram takes only single observations. Its registry needs only a name and
+ * `get` of a metric. This `get` returns cumulative buckets, the sum, and the last bucket as the
+ * count, so the three agree even while counting goes on.
  */
 export function countedHistogram({ name, help }: Description, read: () => BucketCounts): Metric {
   const type = 'histogram';

@@ -1,4 +1,7 @@
-/** `/explain`: why a flow is allowed or denied, as JSON: the Answer of explain/explanation.ts. */
+/**
+ * `/explain`: why a flow is allowed or denied, as JSON. The answer is an Answer of
+ * explain/explanation.ts.
+ */
 import { setTimeout } from 'node:timers/promises';
 import type { Answer } from '../explain/explanation.ts';
 import { JSON_TYPE, type Route, text } from './route.ts';
@@ -7,20 +10,26 @@ export interface ExplainQuery {
   readonly from: string;
   readonly to: string;
   readonly port: string;
-  /** A core/v1 Service, as JSON, that `to` may mean: whoever answers knows only those that questions bring along. */
+  /**
+   * A core/v1 Service, as JSON, that `to` may name: the agent knows only Services that come with a
+   * question.
+   */
   readonly service?: string;
 }
 
 export type Explained =
   | { readonly outcome: 'answer'; readonly answer: Answer }
-  /** The question makes no sense. */
+  /** The question is invalid. */
   | { readonly outcome: 'mistake'; readonly message: string }
   | { readonly outcome: 'not-ready'; readonly message: string };
 
-/** @param signal aborted when nobody waits for the answer any more */
+/** @param signal aborted when the client disconnects or the server stops */
 export type Explain = (question: ExplainQuery, signal: AbortSignal) => Explained | Promise<Explained>;
 
-/** Between two answers, in ms: each costs the main thread some, and changes of the cluster come first. */
+/**
+ * Pause between two answers, in ms: each costs the main thread time, and changes of the cluster
+ * come first.
+ */
 const PACE = 20;
 
 export function explainRoute(explain: Explain): Route {

@@ -1,8 +1,10 @@
 /**
- * `/flows`: the log of flows as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+ * `/flows`: the flow log as server-sent events
+ * (https://html.spec.whatwg.org/multipage/server-sent-events.html).
  *
- *     event: flow          data: a FlowLine; the same id again when its count has grown or an end got its name
- *     event: left-out      data: a LeftOut, what was not shown since the last one
+ *     event: flow        data: a FlowLine; sent again with the same id when its count has grown
+ *                        or an end was named
+ *     event: left-out    data: a LeftOut: what was not sent since the last one
  */
 import type { FlowLog } from '../flows/flow-log.ts';
 import { readFlowQuery } from '../flows/flow-query.ts';
@@ -10,13 +12,16 @@ import type { FlowReader } from '../flows/flow-reader.ts';
 import { paced } from './paced.ts';
 import { type Route, text } from './route.ts';
 
-/** Lines of one part; what a reader cannot take at once waits in the log. */
+/** Most lines per part. Lines that a reader cannot take at once wait in the log. */
 const PART = 64;
-/** A comment at least so often, in ms, so that the connection is not taken for stalled; see Limits of http-server.ts. */
+/**
+ * Longest silence before a comment is sent, in ms, so that the connection does not count as
+ * stalled; see Limits of http-server.ts.
+ */
 const KEEP_ALIVE = 10_000;
-/** Between two times that a reader is told what is left out, in ms, */
+/** Least time between two `left-out` events to a reader, in ms. */
 const LEFT_OUT = 1000;
-/** and between two readers who begin, in ms. */
+/** Least time between two new readers, in ms. */
 const PACE = 20;
 
 export function flowRoute(log: FlowLog): Route {
@@ -29,7 +34,8 @@ export function flowRoute(log: FlowLog): Route {
       if (mistakes.length > 0) return text(400, mistakes.join('\n'));
       await turn();
       const reader = log.open(query);
-      if (reader === undefined) return text(503, 'too many read flows already; try again when one of them has ended');
+      if (reader === undefined)
+        return text(503, 'too many clients read flows already; try again when one of them has ended');
       if (signal.aborted) reader.close();
       else signal.addEventListener('abort', () => reader.close(), { once: true });
       return { status: 200, type: 'text/event-stream', body: eventsOf(reader, query.follow ?? true) };

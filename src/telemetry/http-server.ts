@@ -1,6 +1,7 @@
 /**
- * A small HTTP server for metrics, probes and questions: GET and HEAD of fixed paths. It shares the agent's main thread and listens on the node's addresses,
- * so no client, however slow, broken or greedy, may cost the agent more than a bounded amount of memory, connections and time.
+ * A small HTTP server for metrics, probes and questions: GET and HEAD of fixed paths. It shares the
+ * agent's main thread and listens on the node's addresses. So no client, however slow, broken or
+ * greedy, may cost the agent more than a bounded amount of memory, connections and time.
  */
 import {
   createServer,
@@ -19,17 +20,23 @@ import { type Reply, type Route, text } from './route.ts';
 
 /** Times in ms. */
 export interface Limits {
-  /** Open at once; see connections.ts for what happens to one more. @default 64 */
+  /** Open at once; connections.ts says which one is closed when there are more. @default 64 */
   readonly connections: number;
-  /** From the connection, or the first byte of a later request, to the request's last byte. @default 5000 */
+  /**
+   * From the connection, or the first byte of a later request, to the request's last byte.
+   * @default 5000
+   */
   readonly request: number;
-  /** Without a byte read or written while a request is answered. @default 30000 */
+  /** Without a byte read or written during an answer. @default 30000 */
   readonly stalled: number;
-  /** Between two requests of a connection; a little more than the usual interval between two scrapes. @default 65000 */
+  /**
+   * Between two requests of a connection; a little more than the usual interval of scrapes.
+   * @default 65000
+   */
   readonly idle: number;
   /** For requests under way when the server stops. @default 1000 */
   readonly stop: number;
-  /** How often the times are looked at. @default 1000 */
+  /** Interval between two checks of these times. @default 1000 */
   readonly check: number;
 }
 
@@ -49,7 +56,10 @@ export interface HttpServerOptions {
   /** As parseListenAddress reads it. */
   readonly address: string;
   readonly routes: readonly Route[];
-  /** Why a request is refused, by its headers: it gets 403 and these words. @default none is */
+  /**
+   * Returns why a request is refused, judging by its headers: the client gets 403 and that text.
+   * @default refuses none
+   */
   readonly refuse?: (headers: IncomingHttpHeaders) => string | undefined;
   readonly log: Logger;
   readonly limits?: Partial<Limits>;
@@ -63,7 +73,7 @@ export class HttpServer {
   readonly #limits: Limits;
   readonly #server: Server;
   readonly #connections: Connections;
-  /** Requests that are being answered, by connection. */
+  /** Requests being answered, by connection. */
   readonly #requests = new Map<Socket, AbortController>();
 
   /** Throws a ListenError with INVALID_ADDRESS. */
@@ -85,7 +95,10 @@ export class HttpServer {
     this.#server.on('request', (request, response) => this.#take(request, response));
   }
 
-  /** Serves from now on; gives back where, with the port that the kernel chose if it was to choose. Throws a ListenError. */
+  /**
+   * Starts serving. Returns the address, with the port that the kernel chose if it was 0. Throws a
+   * ListenError.
+   */
   async start(): Promise<ListenAddress> {
     const server = this.#server;
     const { host, port } = this.#address;
@@ -97,12 +110,15 @@ export class HttpServer {
         resolve();
       });
     });
-    // A connection that cannot be accepted, for want of file descriptors: the others are served.
-    server.on('error', (error) => this.#log.warn({ err: error }, 'a connection could not be accepted'));
+    // When file descriptors run out, for example. The other connections are still served.
+    server.on('error', (error) => this.#log.warn({ err: error }, 'could not accept a connection'));
     return { host, port: (server.address() as AddressInfo).port };
   }
 
-  /** Resolves when nothing listens and no connection is open. Requests under way get a little time, what comes in parts ends. */
+  /**
+   * Resolves when nothing listens and no connection is open. Pending requests get `limits.stop`;
+   * streamed answers end at once.
+   */
   async stop(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const request of this.#requests.values()) request.abort();
@@ -114,7 +130,8 @@ export class HttpServer {
 
   #take(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
-    // A second request before the answer to the first: no scraper, probe or browser does so, and thousands would fit into one packet.
+    // A second request before the first answer: no scraper, probe or browser sends one, and one
+    // packet could carry thousands.
     if (this.#requests.has(socket)) {
       socket.destroy();
       return;
@@ -127,7 +144,7 @@ export class HttpServer {
       controller.abort();
     });
     this.#answer(request, response, controller.signal).catch((error: unknown) => {
-      if (!isEndOfConnection(error)) this.#log.error({ err: error, path: request.url }, 'an answer broke off');
+      if (!isEndOfConnection(error)) this.#log.error({ err: error, path: request.url }, 'could not complete an answer');
       socket.destroy();
     });
   }
@@ -151,7 +168,8 @@ export class HttpServer {
 
   async #reply(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<Reply> {
     const { method, headers, url = '' } = request;
-    // A body says nothing here: it is not read, nor is what comes after it.
+    // Bodies have no meaning here. The server does not read them, nor what follows on the
+    // connection.
     if (Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined) {
       response.setHeader('connection', 'close');
     }
@@ -168,8 +186,8 @@ export class HttpServer {
     try {
       return await route.handle({ query: new URLSearchParams(queryAt < 0 ? '' : url.slice(queryAt)), signal });
     } catch (error) {
-      if (!signal.aborted) this.#log.error({ err: error, path }, 'a request could not be answered');
-      return text(500, 'this could not be answered; the log says why');
+      if (!signal.aborted) this.#log.error({ err: error, path }, 'could not answer a request');
+      return text(500, 'the agent could not answer this; its log says why');
     }
   }
 
@@ -180,7 +198,7 @@ export class HttpServer {
   }
 }
 
-/** Whether an answer in parts broke off because the client went, or the server stops. */
+/** Whether a streamed answer broke off because the client disconnected or the server stops. */
 function isEndOfConnection(error: unknown): boolean {
   const { name, code } = error as { name?: string; code?: string };
   return name === 'AbortError' || code === 'ERR_STREAM_PREMATURE_CLOSE';

@@ -1,19 +1,19 @@
-/** The address to serve at, and what can go wrong with it. */
+/** The address that a server listens at, and the errors of listening. */
 import { isIP } from 'node:net';
 
 export interface ListenAddress {
-  /** An IP address; undefined for all of this machine's, IPv4 and IPv6. */
+  /** An IP address; undefined for all addresses of this machine, IPv4 and IPv6. */
   readonly host: string | undefined;
-  /** 0 for one that the kernel chooses. */
+  /** 0: the kernel chooses one. */
   readonly port: number;
 }
 
 /**
- * INVALID_ADDRESS  the text is no address with a port
- * IN_USE           another process listens there
- * NOT_OURS         this machine does not have the address
- * NOT_PERMITTED    a port below 1024, without root or CAP_NET_BIND_SERVICE
- * FAILED           anything else, in the system's own words
+ *     INVALID_ADDRESS  the text is not an address with a port
+ *     IN_USE           another process listens there
+ *     NOT_OURS         this machine does not have the address
+ *     NOT_PERMITTED    a port below 1024, without root or CAP_NET_BIND_SERVICE
+ *     FAILED           anything else, in the system's own words
  */
 export type ListenErrorCode = 'INVALID_ADDRESS' | 'IN_USE' | 'NOT_OURS' | 'NOT_PERMITTED' | 'FAILED';
 
@@ -33,7 +33,10 @@ export class ListenError extends Error {
 const FORMS = 'write :9464, 127.0.0.1:9464 or [::1]:9464';
 const MAX_PORT = 65_535;
 
-/** Reads `:9464` (all addresses), `127.0.0.1:9464` or `[::1]:9464`. Throws a ListenError with INVALID_ADDRESS. */
+/**
+ * Reads `:9464` (all addresses), `127.0.0.1:9464` or `[::1]:9464`. Throws a ListenError with
+ * INVALID_ADDRESS.
+ */
 export function parseListenAddress(text: string): ListenAddress {
   const invalid = (why: string) => new ListenError('INVALID_ADDRESS', `${JSON.stringify(text)}: ${why}`, FORMS);
   const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d+)$/.exec(text) ?? [];
@@ -53,19 +56,24 @@ export function formatListenAddress({ host, port }: ListenAddress): string {
   return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Is it reached from this machine alone (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3)? */
+/** Whether only this machine can reach it (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3). */
 export function isLoopback({ host }: ListenAddress): boolean {
   return host !== undefined && (host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host));
 }
 
-/** The ListenError for what the system said when it should listen. */
+/** Returns the ListenError for the system's error from listening. */
 export function listenFailed(address: ListenAddress, error: NodeJS.ErrnoException): ListenError {
   const text = formatListenAddress(address);
   switch (error.code) {
     case 'EADDRINUSE':
-      return new ListenError('IN_USE', `${text} is in use`, 'choose another port, or end what listens there', error);
+      return new ListenError(
+        'IN_USE',
+        `${text} is in use`,
+        'choose another port, or stop the process that listens there',
+        error,
+      );
     case 'EADDRNOTAVAIL':
-      return new ListenError('NOT_OURS', `${text} is not an address of this machine`, 'choose one that it has', error);
+      return new ListenError('NOT_OURS', `${text} is not an address of this machine`, 'choose one of its own', error);
     case 'EACCES':
       return new ListenError(
         'NOT_PERMITTED',

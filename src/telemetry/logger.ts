@@ -1,4 +1,6 @@
-/** The log: JSON lines on standard error, so that standard output is the commands' own. */
+/**
+ * The log: JSON lines on standard error, because standard output carries the results of commands.
+ */
 
 import { writeSync } from 'node:fs';
 import pino, { type Logger } from 'pino';
@@ -10,12 +12,12 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 const STDERR = 2;
 
 /**
- * Where lines go at once. What cannot be written (the disk is full, nobody reads any more) is lost and counted: no log is worth the
- * enforcement.
+ * Writes lines synchronously. A line that cannot be written (the disk is full, the reader is gone)
+ * is lost and counted: logging must not stop enforcement.
  */
 export class LogDestination {
   readonly #fd: number;
-  /** The last line was written in part. */
+  /** The last line was written only in part. */
   #isCut = false;
   #linesLost = 0;
 
@@ -28,9 +30,9 @@ export class LogDestination {
     return this.#linesLost;
   }
 
-  /** For pino. Throws nothing. */
+  /** Called by pino. Never throws. */
   write(line: string): void {
-    // What was cut off must not take the next line with it.
+    // A line that was cut off must not swallow the next one.
     const text = escapedJson(line);
     let rest = Buffer.from(this.#isCut ? `\n${text}` : text);
     try {
@@ -46,14 +48,15 @@ export class LogDestination {
 }
 
 export interface LoggerOptions {
-  /** The Kubernetes node, where there is one. */
+  /** The Kubernetes node, if there is one. */
   readonly node?: string;
   /** @default standard error */
   readonly destination?: LogDestination;
 }
 
 /**
- * A logger whose lines have the level as a word, the time as ISO 8601 in UTC, and name `component` and the node. A level below `level` costs nothing.
+ * Creates a logger. Its lines have the level as a word, the time as ISO 8601 in UTC, `component`
+ * and the node. A level below `level` costs nothing.
  */
 export function createLogger(
   component: string,

@@ -1,11 +1,12 @@
 /**
- * A metric as it is written down: what it is called, and how it is read from the agent when somebody scrapes. Names and labels follow
- * https://prometheus.io/docs/practices/naming/ and https://prometheus.io/docs/instrumenting/writing_exporters/.
+ * Types of metrics: their names, and how a scrape reads them from the agent. Names and labels
+ * follow https://prometheus.io/docs/practices/naming/ and
+ * https://prometheus.io/docs/instrumenting/writing_exporters/.
  */
 import type { AgentCounters, BucketCounts } from '../agent-state/counters.ts';
 import type { AgentView, Readiness, SourceView } from './agent-view.ts';
 
-/** What one scrape reads, all of one moment. */
+/** What one scrape reads, all at one moment. */
 export interface Scrape {
   readonly view: AgentView;
   readonly counters: AgentCounters;
@@ -24,7 +25,7 @@ interface MetricBase {
 export interface ValueMetric extends MetricBase {
   readonly type: 'counter' | 'gauge';
   readonly labels: readonly string[];
-  /** One value for a metric without labels; undefined for no series. */
+  /** A number for a metric without labels; undefined for no series. */
   readonly read: (scrape: Scrape) => readonly Sample[] | number | undefined;
 }
 

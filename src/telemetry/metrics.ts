@@ -1,6 +1,6 @@
 /**
- * The metrics of the agent for Prometheus. The packet path counts in memory of its own; what it has counted is copied into the metrics
- * when somebody scrapes, so that a packet never pays for them.
+ * The agent's metrics for Prometheus. The packet path counts in its own memory, and a scrape copies
+ * the counts into the metrics, so that packets never pay for them.
  */
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
@@ -13,7 +13,7 @@ import { BoundedPolicyFlows, DEFAULT_POLICY_CAP } from './policy-flows.ts';
 import { POLICY_METRICS } from './policy-metrics.ts';
 
 export interface MetricsOptions {
-  /** Policies with series of their own, where the view has flows by policy. @default 500 */
+  /** Most policies with series of their own, if the view has flows by policy. @default 500 */
   readonly policyCap?: number;
 }
 
@@ -22,13 +22,16 @@ export interface LastChange extends ChangeTimes {
   readonly at: Date;
 }
 
-/** Around the promise of 100 ms from an event to its enforcement, in seconds. */
+/** In seconds, finest around the promised 100 ms from an event to its enforcement. */
 const CHANGE_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /**
- * Defaults of prom-client that are left out: what rests on undocumented functions of Node (nodejs_active_resources has the same by type); gauges
- * whose names end as those of counters do; and delays of the event loop that begin anew with each scrape, so that two scrapers would take them
- * from each other, and that are NaN where there were none.
+ * Defaults of prom-client that are left out:
+ * - metrics that rest on undocumented functions of Node (nodejs_active_resources has the same by
+ *   type)
+ * - gauges with names that end like those of counters
+ * - delays of the event loop: each scrape resets them, so two scrapers would take them from each
+ *   other, and they are NaN if none was measured
  */
 const UNWANTED_DEFAULTS = [
   'nodejs_active_handles',
@@ -39,7 +42,7 @@ const UNWANTED_DEFAULTS = [
   ...['min', 'max', 'mean', 'stddev', 'p50', 'p90', 'p99'].map((each) => `nodejs_eventloop_lag_${each}_seconds`),
 ];
 
-/** Those delays are measured all the same, each time that this many ms have passed; it need not be often. */
+/** In ms: prom-client measures those delays anyway, so this makes it measure them rarely. */
 const UNUSED_EVENT_LOOP_PRECISION = 60_000;
 
 const BUILD_INFO: ValueMetric = {
@@ -54,7 +57,7 @@ const LOG_LINES_LOST: ValueMetric = {
   name: 'podfence_log_lines_lost_total',
   type: 'counter',
   labels: [],
-  help: 'Lines of the log that could not be written, for the disk is full or nobody reads them.',
+  help: 'Log lines that could not be written, because the disk is full or the reader is gone.',
   read: ({ view }) => view.logLinesLost?.() ?? 0,
 };
 
@@ -65,7 +68,7 @@ export class Metrics {
   readonly #enforcement: Histogram;
   readonly #changedRecords: Counter;
   #lastChange: LastChange | undefined;
-  /** What the metrics read; set before any of them does. */
+  /** What the metrics read; set before any of them reads. */
   #scrape!: Scrape;
 
   constructor(view: AgentView, options: MetricsOptions = {}) {
@@ -98,7 +101,7 @@ export class Metrics {
     for (const name of UNWANTED_DEFAULTS) this.#registry.removeSingleMetric(name);
   }
 
-  /** The media type of what `render` gives. */
+  /** The media type of the text that `render` returns. */
   get contentType(): string {
     return this.#registry.contentType;
   }
@@ -108,13 +111,16 @@ export class Metrics {
     return this.#lastChange;
   }
 
-  /** Notes that the policies came into force for the first time. That answers no event, so that it is in no time from one. */
+  /**
+   * Records that the policies came into force for the first time. This answers no event, so it is
+   * not in the time from event to enforcement.
+   */
   observeStart({ compile, changes }: Omit<ChangeTimes, 'total'>): void {
     this.#compile.observe(compile);
     this.#changedRecords.inc(changes);
   }
 
-  /** Notes a change that has come into force. */
+  /** Records a change that came into force. */
   observeChange(change: ChangeTimes): void {
     this.#compile.observe(change.compile);
     this.#enforcement.observe(change.total);
@@ -122,10 +128,13 @@ export class Metrics {
     this.#lastChange = { ...change, at: new Date() };
   }
 
-  /** All metrics in Prometheus's text format 0.0.4, their values of one moment. Throws what the view throws. */
+  /**
+   * Returns all metrics in Prometheus's text format 0.0.4, with values of one moment. Throws what
+   * the view throws.
+   */
   async render(): Promise<string> {
     this.#scrape = scrape(this.#view);
-    // Every metric reads before the first of them is waited for.
+    // The registry starts all reads before it awaits the first, so their values are of one moment.
     return this.#registry.metrics();
   }
 
@@ -162,9 +171,9 @@ export class Metrics {
     this.#add({
       name: 'podfence_policy_flows_total',
       type: 'counter',
-      // Not `namespace`, which is the label that scrapers give to the agent's own.
+      // Not `namespace`: scrapers use that label for the agent's own namespace.
       labels: ['policy_namespace', 'policy_name', 'verdict'],
-      help: `Flows by the policy that isolates. The ${cap} policies whose flows grew last have series of their own; all others share one without a namespace, named other.`,
+      help: `Flows by the policy that decided. The ${cap} policies whose flows grew last have series of their own; all others share one, without a namespace and named other.`,
       read: ({ view }) =>
         bounded
           .update(view.policyFlows?.() ?? [])

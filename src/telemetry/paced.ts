@@ -1,8 +1,9 @@
-/** A bound on how often something expensive is done, however often it is asked for. */
+/** Bounds how often something expensive runs, however often it is requested. */
 
 /**
- * Gives back a function that runs `produce` at most once in `interval` ms, one run at a time. Who asks meanwhile waits for the next run
- * and shares it with all that wait: an answer is never older than its question. Without other callers nobody waits.
+ * Returns a function that runs `produce` at most once per `interval` ms, one run at a time. Calls
+ * meanwhile wait for the next run and share its result, so an answer is never older than its
+ * question. A call without others before it does not wait.
  */
 export function paced<T>(produce: () => Promise<T>, interval: number): () => Promise<T> {
   let next: Promise<T> | undefined;

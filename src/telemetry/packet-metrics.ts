@@ -1,4 +1,4 @@
-/** Metrics of what is judged: packets, flows, and the queues in which they come. */
+/** Metrics of packets, flows and queues. */
 import { DIRECTIONS } from '../cluster/records.ts';
 import type { HistogramMetric, Sample, Scrape, ValueMetric } from './metric.ts';
 
@@ -7,7 +7,7 @@ const PACKETS: readonly (ValueMetric | HistogramMetric)[] = [
     name: 'podfence_packets_total',
     type: 'counter',
     labels: ['direction', 'verdict', 'reason'],
-    help: 'Packets judged, by the direction that decided (egress leaves a pod, ingress enters one), verdict and its reason.',
+    help: 'Packets judged, by the direction that decided (egress leaves a pod, ingress enters one), verdict and reason.',
     read: packets,
   },
   {
@@ -21,14 +21,14 @@ const PACKETS: readonly (ValueMetric | HistogramMetric)[] = [
     name: 'podfence_offloaded_packets_total',
     type: 'counter',
     labels: [],
-    help: 'Judged packets after which the kernel carries the flow on without asking again.',
+    help: 'Judged packets whose flow the kernel carries from then on.',
     read: ({ counters }) => counters.offloaded,
   },
   {
     name: 'podfence_unanswered_batches_total',
     type: 'counter',
     labels: [],
-    help: 'Batches of verdicts that the kernel did not take.',
+    help: 'Batches of verdicts that the kernel did not accept.',
     read: ({ counters }) => counters.unanswered,
   },
 ];
@@ -38,7 +38,7 @@ const FLOWS: readonly ValueMetric[] = [
     name: 'podfence_flows',
     type: 'gauge',
     labels: ['protocol', 'state', 'revoked'],
-    help: 'Flows in the flow tables. Offloaded flows live on in the connection table of the kernel alone.',
+    help: 'Flows in the flow tables. Offloaded flows are in the connection table of the kernel alone.',
     read: flows,
   },
   {
@@ -52,35 +52,35 @@ const FLOWS: readonly ValueMetric[] = [
     name: 'podfence_flows_inserted_total',
     type: 'counter',
     labels: [],
-    help: 'Flows that came into a flow table.',
+    help: 'Flows added to a flow table.',
     read: ({ counters }) => counters.flowsInserted,
   },
   {
     name: 'podfence_flows_expired_total',
     type: 'counter',
     labels: [],
-    help: 'Flows that left a flow table because they were idle for their timeout.',
+    help: 'Flows removed from a flow table because they were idle for their timeout.',
     read: ({ counters }) => counters.flowsExpired,
   },
   {
     name: 'podfence_flows_evicted_total',
     type: 'counter',
     labels: ['worth'],
-    help: 'Flows that left a full flow table for a new one, by what they were worth; replied are open connections.',
+    help: 'Flows evicted from a full flow table for a new one, by their worth; replied are open connections.',
     read: ({ counters }) => Object.entries(counters.flowsEvicted).map(([worth, count]) => [[worth], count]),
   },
   {
     name: 'podfence_flows_rejudged_total',
     type: 'counter',
     labels: [],
-    help: 'Offloaded flows that were judged once more because policies, pods or namespaces had changed.',
+    help: 'Offloaded flows judged again because policies, pods or namespaces had changed.',
     read: ({ counters }) => counters.rejudged,
   },
   {
     name: 'podfence_flows_revoked_total',
     type: 'counter',
     labels: [],
-    help: 'Offloaded flows that were allowed once and that a later change denied.',
+    help: 'Offloaded flows that were allowed and that a later change denied.',
     read: ({ counters }) => counters.revoked,
   },
 ];
@@ -90,7 +90,7 @@ const QUEUES: readonly ValueMetric[] = [
     name: 'podfence_queue_waiting_packets',
     type: 'gauge',
     labels: ['queue'],
-    help: 'Packets that wait in a queue for their verdict.',
+    help: 'Packets waiting in a queue for their verdict.',
     read: ({ counters }) => counters.queues.map(({ queue, waiting }) => [[String(queue)], waiting]),
   },
   {
@@ -108,7 +108,7 @@ const QUEUES: readonly ValueMetric[] = [
     name: 'podfence_copies_total',
     type: 'counter',
     labels: ['outcome'],
-    help: 'In audit mode, copies of packets that the kernel handed over: taken, to be judged, or lost because the buffer was full.',
+    help: 'In audit mode, copies of packets from the kernel: taken for judging, or lost because the buffer was full.',
     read: ({ counters: { copies } }) =>
       copies && [
         [['taken'], copies.taken],
@@ -119,28 +119,28 @@ const QUEUES: readonly ValueMetric[] = [
     name: 'podfence_capture_restarts_total',
     type: 'counter',
     labels: [],
-    help: 'How often the process that takes copies of packets, in audit mode, ended and was started again.',
+    help: 'In audit mode, how often the process that captures copies of packets ended and was started again.',
     read: ({ counters: { copies } }) => copies?.restarts ?? [],
   },
   {
     name: 'podfence_worker_restarts_total',
     type: 'counter',
     labels: [],
-    help: 'Queue workers that ended unasked and were replaced.',
+    help: 'Queue workers that ended unexpectedly and were replaced.',
     read: ({ counters }) => counters.workerRestarts,
   },
   {
     name: 'podfence_steering_repairs_total',
     type: 'counter',
     labels: [],
-    help: 'How often kernel rules of podfence were put in place again that other software had taken away.',
+    help: 'How often podfence restored kernel rules that other software had removed.',
     read: ({ counters }) => counters.steeringRepairs,
   },
   {
     name: 'podfence_workers',
     type: 'gauge',
     labels: ['state'],
-    help: 'Queue workers: how many there should be, and how many are alive.',
+    help: 'Queue workers: how many there should be (wanted), and how many are alive.',
     read: ({ view }) => Object.entries(view.workers()).map(([state, count]) => [[state], count]),
   },
 ];
@@ -163,13 +163,13 @@ function flows({ view, counters }: Scrape): Sample[] {
   return total([...known, ...counters.flows].map((each) => [flowLabels(each.state, each.revoked), each.count]));
 }
 
-/** `tcp-syn-sent` is the state syn-sent of tcp. */
+/** Splits `tcp-syn-sent` into the protocol tcp and the state syn-sent. */
 function flowLabels(state: string, revoked: boolean): readonly string[] {
   const [protocol = '', ...rest] = state.split('-');
   return [protocol, rest.join('-'), String(revoked)];
 }
 
-/** Each set of labels once, with the sum of its values. */
+/** Merges samples with the same labels into one with the sum of their values. */
 function total(samples: readonly Sample[]): Sample[] {
   const sums = new Map<string, Sample>();
   for (const [labels, value] of samples) {

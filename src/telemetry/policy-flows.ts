@@ -1,22 +1,29 @@
-/** Flows by policy, for as many policies as one may want series of, and one series for all others. */
+/**
+ * Flows by policy: a bounded number of policies have series of their own, and all others share one.
+ */
 import type { PolicyFlowCount } from '../flows/policy-flow-counter.ts';
 
-/** Policies with series of their own, each with three. @default 500 */
+/** Most policies with series of their own, three for each. @default 500 */
 export const DEFAULT_POLICY_CAP = 500;
 
-/** The name of the series for all other policies. No policy has it: its namespace is empty, as no Kubernetes namespace is. */
+/**
+ * The series of all other policies. No policy has this name: its namespace is empty, which
+ * Kubernetes does not allow.
+ */
 const OTHER = { namespace: '', name: 'other' } as const;
 
-/** Flows by what became of them. */
+/** Flows by verdict. */
 type Counts = Pick<PolicyFlowCount, 'allowed' | 'denied' | 'wouldBeDenied'>;
 const NONE: Counts = { allowed: 0, denied: 0, wouldBeDenied: 0 };
 
 interface Policy {
   readonly namespace: string;
   readonly name: string;
-  /** As the agent counted them last. */
+  /** The agent's counts at the last update. */
   counted: Counts;
-  /** In the series of the policy; what it counted before it had one is in the series of the others. */
+  /**
+   * Counts in the policy's own series. What it counted before it had one is in the shared series.
+   */
   series: Counts;
 }
 
@@ -26,14 +33,15 @@ interface Growth {
 }
 
 /**
- * At most `cap` policies have series: those whose flows grew last. Where another one grows, the series that did not grow for the longest time ends,
- * and what it counted goes to the series of the others. So no series ever falls, no flow is counted in two, and the sum of all is the sum of all
- * flows, of deleted policies too.
+ * At most `cap` policies have series of their own: those whose flows grew last. When another one
+ * grows, the series that has been idle longest ends, and its counts move to the shared series. So
+ * no series ever falls, no flow is in two series, and their sum is the sum of all flows, those of
+ * deleted policies included.
  */
 export class BoundedPolicyFlows {
   readonly #cap: number;
   readonly #policies = new Map<string, Policy>();
-  /** Those with series, the one that did not grow for the longest time first. */
+  /** Policies with series of their own, the one idle longest first. */
   readonly #own = new Set<Policy>();
   #others = NONE;
 
@@ -41,7 +49,10 @@ export class BoundedPolicyFlows {
     this.#cap = cap;
   }
 
-  /** Takes what the agent has counted up to now; policies that are not in it any more are forgotten. Gives back the series. */
+  /**
+   * Takes the agent's current counts and returns the series. It forgets policies that are not in
+   * them any more.
+   */
   update(counted: Iterable<PolicyFlowCount>): PolicyFlowCount[] {
     const gone = new Set(this.#policies.keys());
     const grown = new Set<Policy>();
@@ -56,7 +67,7 @@ export class BoundedPolicyFlows {
       else newcomers.push(growth);
     }
     for (const key of gone) this.#forget(key);
-    // Not before all series that grow have grown: none of them gives way to another.
+    // After the series that exist have grown, so that no newcomer replaces one of those that grew.
     for (const newcomer of newcomers) this.#admit(newcomer, grown);
     const own = [...this.#own].map(({ namespace, name, series }) => ({ namespace, name, ...series }));
     return [...own, { ...OTHER, ...this.#others }];
@@ -121,7 +132,9 @@ function sum(a: number, b: number): number {
   return a + b;
 }
 
-/** A count that fell has begun again: a policy that was deleted and created anew between two scrapes. */
+/**
+ * A count that fell has started anew: the policy was deleted and created again between two scrapes.
+ */
 function difference(before: number, now: number): number {
   return now < before ? now : now - before;
 }

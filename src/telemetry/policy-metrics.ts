@@ -1,4 +1,4 @@
-/** Metrics of what packets are judged by: the policies in force, and the source that they come from. */
+/** Metrics of the policies in force and of the source that they come from. */
 import type { Sample, ValueMetric } from './metric.ts';
 
 const ms = (milliseconds: number) => milliseconds / 1000;
@@ -15,7 +15,7 @@ const IN_FORCE: readonly ValueMetric[] = [
     name: 'podfence_mode',
     type: 'gauge',
     labels: ['mode'],
-    help: 'Always 1, from when policies are in force: enforce, or audit where nothing is enforced.',
+    help: 'Always 1 once policies are in force: enforce, or audit, which enforces nothing.',
     read: ({ view }) => {
       const mode = view.enforcementMode?.()?.mode;
       return mode === undefined ? [] : [[[mode], 1]];
@@ -25,7 +25,7 @@ const IN_FORCE: readonly ValueMetric[] = [
     name: 'podfence_pending_change_age_seconds',
     type: 'gauge',
     labels: [],
-    help: 'Time since the oldest change that is not in force yet was received; 0 where all are in force.',
+    help: 'Time since the agent received the oldest change that is not in force yet; 0 if all are in force.',
     read: ({ counters }) => counters.pendingChangeAge,
   },
   {
@@ -46,14 +46,14 @@ const IN_FORCE: readonly ValueMetric[] = [
     name: 'podfence_shared_addresses',
     type: 'gauge',
     labels: [],
-    help: 'Addresses that several pods of the cluster have, so that nobody knows whose packets they send: what one may not do, none may.',
+    help: 'Addresses that several pods of the cluster have. Nothing tells their packets apart, so what one pod may not do, none may.',
     read: ({ counters }) => counters.sharedAddresses,
   },
   {
     name: 'podfence_refused_policies',
     type: 'gauge',
     labels: [],
-    help: 'Policies of the cluster that ask for more of the rule table than they may have: they isolate their pods and allow nothing.',
+    help: 'Policies of the cluster that exceed their budget of the rule table: they isolate their pods and allow nothing.',
     read: ({ counters }) => counters.refusedPolicies,
   },
   {
@@ -91,14 +91,14 @@ const SOURCE: readonly ValueMetric[] = [
     name: 'podfence_knowledge_age_seconds',
     type: 'gauge',
     labels: [],
-    help: 'Time since the source of policies, pods and namespaces was last heard; the greatest of all kinds. Absent until the first lists are complete.',
+    help: 'Time since the source last reported on policies, pods and namespaces; the greatest of all kinds. Absent until the first lists are complete.',
     read: ({ source }) => (source.age === undefined ? undefined : ms(source.age)),
   },
   {
     name: 'podfence_watch_last_event_age_seconds',
     type: 'gauge',
     labels: ['kind'],
-    help: 'Time since the server was last heard of a kind: an event, a bookmark, a complete list, or that it took a watch up. At most two minutes while all is well.',
+    help: 'Time since the server last sent something about a kind: an event, a bookmark, a complete list, or the acceptance of a watch. At most two minutes while all is well.',
     read: ({ source }) =>
       source.kinds.flatMap(({ kind, lastEventAge }): Sample[] =>
         lastEventAge === undefined ? [] : [[[kind], ms(lastEventAge)]],
@@ -108,7 +108,7 @@ const SOURCE: readonly ValueMetric[] = [
     name: 'podfence_watch_restarts_total',
     type: 'counter',
     labels: ['kind', 'reason'],
-    help: 'Lists and watches that had to be begun again. No failures: ended is the server closing one in its turn, quiet one on which nothing happened for a while.',
+    help: 'Lists and watches that were started again. Two reasons are no failures: ended (the server closed a watch in its turn) and quiet (a watch had no events for a while).',
     read: ({ source }) =>
       source.kinds.flatMap(({ kind, restarts }) =>
         Object.entries(restarts).map(([reason, count]): Sample => [[kind, reason], count]),
@@ -118,7 +118,7 @@ const SOURCE: readonly ValueMetric[] = [
     name: 'podfence_watch_lists_total',
     type: 'counter',
     labels: ['kind'],
-    help: 'Complete lists: the first one, and one each time that the history of the server had expired.',
+    help: 'Complete lists: the first one, and one each time the history of the server had expired.',
     read: ({ source }) => source.kinds.map(({ kind, lists }) => [[kind], lists]),
   },
   {
@@ -132,14 +132,14 @@ const SOURCE: readonly ValueMetric[] = [
     name: 'podfence_watch_records',
     type: 'gauge',
     labels: ['kind'],
-    help: 'Objects of a kind that are known.',
+    help: 'Known objects of a kind.',
     read: ({ source }) => source.kinds.map(({ kind, records }) => [[kind], records]),
   },
   {
     name: 'podfence_watch_unreadable_objects_total',
     type: 'counter',
     labels: ['kind'],
-    help: 'Objects that came and could not be read in full, each time that they came.',
+    help: 'Objects received that could not be read in full, counted each time they come.',
     read: ({ source }) => source.kinds.map(({ kind, unreadable }) => [[kind], unreadable]),
   },
 ];

@@ -1,17 +1,17 @@
 /** What an HTTP server serves. */
 
 export interface Route {
-  /** As in `/metrics`; without a query. */
+  /** `/metrics`, for example; without a query. */
   readonly path: string;
-  /** In a few words, for the list of what there is. */
+  /** A few words for the list of routes. */
   readonly summary: string;
-  /** Answers a GET, and a HEAD with the same but for the body. What it throws is logged and answered with 500. */
+  /** Answers GET, and HEAD without the body. What it throws is logged and answered with 500. */
   handle(request: RouteRequest): Reply | Promise<Reply>;
 }
 
 export interface RouteRequest {
   readonly query: URLSearchParams;
-  /** The client has gone, or the server stops. */
+  /** Aborted when the client disconnects or the server stops. */
   readonly signal: AbortSignal;
 }
 
@@ -20,8 +20,9 @@ export interface Reply {
   /** Media type. */
   readonly type: string;
   /**
-   * All of it; or its parts as they come, until there are no more or the request's signal is aborted, for which whoever gives them must look. A slow
-   * client is waited for. A connection on which nothing moves for `Limits.stalled` is cut: a part must come more often.
+   * The whole body, or its parts as they come. The parts must end when the request's signal is
+   * aborted. A slow client makes the producer wait. A connection that moves no byte for
+   * `Limits.stalled` is cut, so parts must come more often.
    */
   readonly body: string | AsyncIterable<string>;
 }

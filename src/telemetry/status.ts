@@ -1,4 +1,7 @@
-/** The answer of /status: what the agent does and holds, for people and scripts. Fields may be added; those here stay. */
+/**
+ * The answer of `/status`: the state of the agent, for people and scripts. Fields may be added;
+ * those here stay.
+ */
 
 import type { ChangeTimes } from '../agent-state/change-times.ts';
 import type { AgentCounters, CopyCounts } from '../agent-state/counters.ts';
@@ -14,7 +17,10 @@ import type {
   UnknownPortNamesView,
 } from './agent-view.ts';
 
-/** Times are ISO 8601 in UTC, durations are in seconds, sizes in bytes, and counts of all time since the agent started. */
+/**
+ * Times are ISO 8601 in UTC, durations are in seconds, sizes in bytes. Counts begin with the
+ * agent's start.
+ */
 export interface Status {
   readonly version: string;
   readonly nodeVersion: string;
@@ -22,19 +28,19 @@ export interface Status {
   readonly node: string;
   readonly uptimeSeconds: number;
   readonly ready: boolean;
-  /** Since when policies are in force; null while not ready. */
+  /** When policies came into force; null while not ready. */
   readonly readySince: string | null;
-  /** Why not ready; null while ready. */
+  /** Why the agent is not ready; null while it is. */
   readonly notReady: string | null;
   readonly source: {
     readonly type: 'kubernetes' | 'manifests';
     readonly location: string;
-    /** What is watched; [] for manifests. */
+    /** The watched kinds; [] for manifests. */
     readonly kinds: readonly WatchedKind[];
   };
   /** How it enforces; null before it does. */
   readonly mode: EnforcementMode | null;
-  /** Now. */
+  /** The policies in force now. */
   readonly enforced: {
     /** Number of the RuleTable. */
     readonly generation: number;
@@ -44,16 +50,25 @@ export interface Status {
     readonly isolatedEndpoints: number;
     readonly isolatedAddresses: number;
   };
-  /** Named ports that no pod in question has, in policies that select a pod of this node: such an entry allows nothing. `listed` has the first 50. */
+  /**
+   * Named ports that no candidate pod has, in policies that select a pod of this node: such an
+   * entry allows nothing. `listed` has the first 50.
+   */
   readonly unknownPortNames: UnknownPortNamesView;
-  /** Addresses that several pods have: each is isolated if one of them is, and may do what all of them may. */
+  /**
+   * Addresses that several pods have: each is isolated if one of its pods is, and may do only what
+   * all of them may.
+   */
   readonly sharedAddresses: SharedAddressesView;
-  /** Policies that ask for more of the rule table than they may have: they isolate their pods and allow nothing. `listed` has the first 50. */
+  /**
+   * Policies that exceed their budget of the rule table: they isolate their pods and allow nothing.
+   * `listed` has the first 50.
+   */
   readonly refusedPolicies: RefusedPoliciesView;
   readonly packets: {
     readonly judged: number;
     readonly allowed: number;
-    /** Of the allowed ones those that audited policies would deny. */
+    /** Allowed packets that audited policies would deny. */
     readonly wouldBeDenied: number;
     readonly denied: number;
     readonly offloaded: number;
@@ -68,43 +83,43 @@ export interface Status {
     readonly rejudged: number;
     readonly revoked: number;
   };
-  /** How often kernel rules were put in place again that other software had taken away. */
+  /** How often the agent restored kernel rules that other software had removed. */
   readonly steeringRepairs: number;
   readonly workers: { readonly wanted: number; readonly alive: number; readonly restarts: number };
   readonly queues: AgentCounters['queues'];
-  /** In audit mode. */
+  /** null unless in audit mode. */
   readonly copies: CopyCounts | null;
-  /** null where no taint is to be taken away. */
+  /** null if the agent removes no taint. */
   readonly startupTaint: {
     readonly key: string;
-    /**
-     * `waiting` for the policies to be in force, `removing`, `failing` and tried again, `removed`, or `absent`:
-     * the node had none.
-     */
+    /** See StartupTaintState. */
     readonly state: StartupTaintStatus['state'];
-    /** Attempts that failed. */
+    /** Failed attempts. */
     readonly failures: number;
-    /** It stays when all is well again. */
+    /** It stays after recovery. */
     readonly lastError: string | null;
   } | null;
-  /**
-   * Of this node, as `podfence doctor --json` has them: what the last look at it found, good and
-   * bad.
-   */
+  /** Findings of the last check of this node, good and bad, as in `podfence doctor --json`. */
   readonly findings: readonly Finding[];
-  /** Since that look, of which there is one every three minutes; null before the first. */
+  /** Since that check, which runs every three minutes; null before the first. */
   readonly findingsAgeSeconds: number | null;
   readonly lag: {
-    /** Since the source was last heard of the kind that it was heard of the longest ago; null before that. */
+    /**
+     * Since the source last reported on the kind that it has been silent about longest; null before
+     * its first report.
+     */
     readonly knowledgeAgeSeconds: number | null;
-    /** Of the oldest change that is not in force yet; 0 where all are. */
+    /** Age of the oldest change that is not in force yet; 0 if all are. */
     readonly pendingChangeSeconds: number;
-    /** The last change that came into force; null before the first one. What is there at the start is none. */
+    /**
+     * The last change that came into force; null before the first. The records found at the start
+     * are not a change.
+     */
     readonly lastChange: {
       readonly at: string;
       readonly records: number;
       readonly compileSeconds: number;
-      /** From its first event to in force. */
+      /** From its first event until it was in force. */
       readonly totalSeconds: number;
     } | null;
   };
@@ -120,7 +135,7 @@ interface WatchedKind {
   readonly lists: number;
   readonly restarts: Readonly<Record<string, number>>;
   readonly unreadable: number;
-  /** It stays when all is well again. */
+  /** It stays after recovery. */
   readonly lastError: { readonly code: string; readonly message: string; readonly ageSeconds: number } | null;
 }
 
@@ -213,7 +228,7 @@ function taintStatus(taint: StartupTaintStatus | undefined): Status['startupTain
   return taint === undefined ? null : { ...taint, lastError: taint.lastError ?? null };
 }
 
-/** How old the knowledge is, in words: since the source was last heard at all, and for each kind where they differ. */
+/** Says how old the knowledge is: since the source last reported anything, and for each kind. */
 export function describeAge({ type, location, age, kinds }: SourceView): string {
   const [from, verb] =
     type === 'kubernetes' ? [`the API server ${location}`, 'heard'] : [`the manifests ${location}`, 'read'];

@@ -55,7 +55,9 @@ describeAsRoot('podfence agent --mode audit', () => {
     expect(status).toBe(200);
     expect((JSON.parse(body) as Answer).verdict).toBe('would_deny');
     expect(await agent.status()).toMatchObject({ mode: { mode: 'audit' }, packets: { denied: 0 }, queues: [] });
-    expect((await agent.get('/readyz')).body).toMatch(/^audit mode: policies judged, and nothing enforced, since/);
+    expect((await agent.get('/readyz')).body).toMatch(
+      /^audit mode: policies are judged and nothing is enforced, since/,
+    );
     await stranger.expectNothingLost();
   });
 

@@ -49,7 +49,7 @@ describeAsRoot('podfence cleanup', () => {
     expect(marked).toContain(FOREIGN_BIT | JUDGED_BIT);
 
     expect(await world.onNode(process.execPath, CLI, 'cleanup')).toMatch(
-      /has left .*; \d+ connections lost its mark\.$/m,
+      /^Removed podfence from .*; \d+ connections lost its mark\.$/m,
     );
     expect(await stateOf(world)).toEqual(before);
     const marks = await marksOf(world);

@@ -122,7 +122,7 @@ describeAsRoot('The configuration of podfence agent', () => {
       [['--node-name', ''], '--node-name <name>', 'must not be empty'],
       [['--context', ' '], '--context <name>', 'must not be empty'],
       [['--startup-taint', 'podfence.io/'], '--startup-taint <key>', 'such as podfence.io/agent-not-ready'],
-      [['--startup-taint', 'a/b=true:NoSchedule'], '--startup-taint <key>', 'Leave its value and effect out'],
+      [['--startup-taint', 'a/b=true:NoSchedule'], '--startup-taint <key>', 'Leave out value and effect'],
     ])('as a flag: %j', async (flags, field, allowed) => {
       expectRefused(await check(flags), field, allowed);
     });

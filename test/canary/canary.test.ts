@@ -258,7 +258,7 @@ describe('a canary', () => {
     expect(conclusionOf(result)).toBe('proved');
     expect(result.nodes).toEqual(['node-1']);
     expect(new Set(result.checks.map(({ check }) => check.place))).toEqual(new Set(['one node']));
-    expect(canaryText(result, false)).toContain('One node takes pods');
+    expect(canaryText(result, false)).toContain('Only one node accepts pods');
   });
 
   it('copes with logs that are cut off and an API server that is away for a while', async () => {

@@ -59,9 +59,9 @@ async function reportOf(
 }
 
 test.each([
-  [['--node', '--cluster'], '--node looks at this node'],
-  [['--run-pod'], "--run-pod: give podfence's image"],
-  [['--image', 'podfence'], '--image is for --run-pod'],
+  [['--node', '--cluster'], '--node examines this node'],
+  [['--run-pod'], "--run-pod: name podfence's image"],
+  [['--image', 'podfence'], '--image has no use without --run-pod'],
   [['--kubeconfig', '/nowhere'], 'Kubeconfig /nowhere cannot be read'],
 ])('%j is wrong usage', async (flags, words) => {
   const { code, stderr } = await podfence(['doctor', ...flags]);
@@ -265,7 +265,7 @@ test('recorded: a user without all rights is told which right is missing', async
 test('recorded: if pods may not be listed nothing can be checked: exit code 3', async () => {
   const { flags } = await cluster({ nodes: ['a'], forbidden: /pods$/ });
   const { code, stderr } = await podfence(flags);
-  expect([code, stderr]).toEqual([3, expect.stringContaining('cannot be looked at: HTTP 403')]);
+  expect([code, stderr]).toEqual([3, expect.stringMatching(/cannot read the cluster at \S+: HTTP 403/)]);
 });
 
 test('the report keeps within COLUMNS', async () => {
@@ -363,7 +363,7 @@ test('recorded: a user who may not remove the namespace is told at once which co
 test('recorded: a user who may not create the namespace is told so, and doctor looks for nothing to remove', async () => {
   const { api, flags } = await cluster({ nodes: ['a'], forbidden: /^(POST|DELETE) .*namespaces/ });
   const { code, stderr } = await podfence([...flags, '--run-pod', '--image', 'podfence:dev']);
-  expect([code, stderr]).toEqual([3, expect.stringContaining('--run-pod cannot make what it needs: HTTP 403')]);
+  expect([code, stderr]).toEqual([3, expect.stringContaining('--run-pod cannot create what it needs: HTTP 403')]);
   expect(api.requests.filter((request) => request.startsWith('DELETE'))).toEqual([]);
 });
 

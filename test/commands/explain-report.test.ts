@@ -18,5 +18,5 @@ test('a suggestion that covers both address families is printed once', () => {
   const text = renderAnswer(answer, { width: 100, colour: false });
   expect(text.match(/denied at shop\/db at/g)).toHaveLength(2);
   expect(text.match(/kind: NetworkPolicy/g)).toHaveLength(1);
-  expect(text.trimEnd().split('\n').at(-1)).toBe('What is suggested above would allow this, too.');
+  expect(text.trimEnd().split('\n').at(-1)).toBe('The policy suggested above would allow this, too.');
 });

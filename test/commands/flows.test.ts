@@ -54,7 +54,7 @@ describe('podfence flows', () => {
       expect(stdout.split('\n')).toEqual([expect.stringMatching(/^TIME/), expect.stringContaining(' 2/tcp '), '']);
       expect(stderr.split('\n')).toEqual([
         '1 earlier flows are not shown; --last shows more.',
-        '1 more events are not shown: they came faster than they are noted.',
+        '1 more events are not shown: they came faster than the agent notes them.',
         '',
       ]);
     });

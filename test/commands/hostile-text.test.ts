@@ -115,7 +115,7 @@ describe('an agent that answers with escape sequences', () => {
     );
     const { code, stderr } = await podfence(['flows', '--agent', agent]);
     expect(code).toBe(3);
-    expect(stderr).toContain('is no agent of podfence');
+    expect(stderr).toContain('is not a podfence agent');
     expect(stderr).not.toMatch(UNSAFE);
   });
 });

@@ -156,7 +156,7 @@ describeAsRoot('podfence wire', () => {
     for (const text of ['', 'kind: Pod\nmetadata: {name: [b]}']) {
       const before = command.stderr.length;
       writeFileSync(file, text);
-      await eventually(() => expect(command.stderr.slice(before)).toContain('What was known stands'));
+      await eventually(() => expect(command.stderr.slice(before)).toContain('The last known state stays in use'));
       expect(hosts.pings(hosts.a, B)).toBe(false);
     }
     rmSync(folder, { recursive: true });
@@ -179,14 +179,10 @@ describeAsRoot('podfence wire', () => {
   test.each([
     [['to-a', 'to-a'], 'a wire has two ends: to-a was given twice', 2],
     [['to-a'], "missing required argument 'interface-b'", 2],
-    [['any', 'to-b'], 'a wire has network interfaces as its ends, and any is none', 2],
+    [['any', 'to-b'], 'the ends of a wire are network interfaces, and any is not one', 2],
     [['to-a', 'to-b', '--buffer', '-1'], 'Give a number above 0', 2],
     [['to-a', 'to-b', '--buffer', '2048'], 'Give a number from 1 to 2047', 2],
-    [
-      ['to-a', 'to-b', '-m', '/nowhere'],
-      'a wire carries nothing by manifests of which not everything could be read',
-      2,
-    ],
+    [['to-a', 'to-b', '-m', '/nowhere'], 'a wire does not start unless the manifests can be read in full', 2],
   ])('%j is refused', async (args, message, code) => {
     const outcome = await podfence(['wire', ...args, '-m', folder]);
     expect(outcome.stderr).toContain(message);

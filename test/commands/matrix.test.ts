@@ -61,9 +61,7 @@ metadata: { name: p }
 spec: { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/9 } }] }] }
 `;
     const { stderr } = await podfence(['matrix', '-m', '-'], text);
-    expect(stderr).toMatch(
-      /^Note: the manifests give no addresses for the pods, so podfence makes them up\. An ipBlock depends on them/,
-    );
+    expect(stderr).toMatch(/^Note: the manifests do not give the addresses of pods, .* ipBlocks match them/);
     expect((await podfence(['matrix', '-m', '-', '--pod-range', '10.42.0.0/16'], text)).stderr).toBe('');
   });
 
@@ -150,7 +148,7 @@ spec: { hostNetwork: true, containers: [{ name: c, image: x }] }
     const args = ['matrix', '-m', SHOP, '-m', host.path, '--fail-on', 'elsewhere/* -> shop/*'];
     const { code, stdout } = await podfence(args);
     expect(stdout).toContain(
-      '! --fail-on  elsewhere/* -> shop/*\n    not checked for what is in the network of its node',
+      '! --fail-on  elsewhere/* -> shop/*\n    not checked for pods in the network of their node',
     );
     expect(stdout).toContain('shop/proxy\n\n1 of 1 assertions hold');
     expect(code).toBe(0);
@@ -175,7 +173,7 @@ spec: { hostNetwork: true, containers: [{ name: c, image: x }] }
     const policies = join(SHOP, 'policies/shop.yaml');
     expect(stdout).toContain(`✗ ${rules}:4  deny shop/frontend -> shop/backend:9000\n    2 of 2 flows are possible:\n`);
     expect(stdout).toContain(
-      '    shop/frontend-1 -> shop/backend-1:9000/tcp and 1 more, of pods that no policy tells from these\n',
+      '    shop/frontend-1 -> shop/backend-1:9000/tcp and 1 more, of pods that no policy tells apart from these\n',
     );
     expect(stdout).toContain(`allows it: policy shop/backend rule 1 (${policies}:63)\n`);
     expect(stdout).toMatch(/^1 of 2 assertions hold/m);
@@ -228,7 +226,7 @@ spec: { hostNetwork: true, containers: [{ name: c, image: x }] }
   test.each([
     ['a mistake', 'shop/a -> shop/b:80/tpc', 'is not a protocol'],
     ['an end that does not exist', 'shop/fronted -> shop/backend:80', 'Did you mean shop/frontend?'],
-    ['a missing file', 'no-such-file', 'no assertion'],
+    ['a missing file', 'no-such-file', 'neither an assertion'],
   ])('exits with 2 for %s', async (_, given, message) => {
     const { code, stdout, stderr } = await podfence(['matrix', '-m', SHOP, '--fail-on', given]);
     expect(stderr).toContain(message);

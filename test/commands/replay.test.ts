@@ -102,7 +102,7 @@ describe('podfence replay', () => {
       policies: [{ policy: 'shop/db', allowed: 1, denied: 2, wouldBeDenied: 0 }],
     });
     expect(stderr).toBe(
-      '1 packets are not of IP.\n1 packets are from or to the address of a Service: they are judged where they show with the address of its backend.\n',
+      '1 packets are not IP.\n1 packets are from or to the address of a Service: they are judged where they appear with the address of its backend.\n',
     );
     expect(code).toBe(0);
   });
@@ -210,7 +210,7 @@ describe('podfence replay', () => {
   test('names link types that it does not support', async () => {
     writeFileSync(path('radio.pcap'), pcap([at(ip(WEB, DB, udp(1, 2)))], { linkType: 127 }));
     expect((await flowsOf(path('radio.pcap'))).stderr).toContain(
-      '1 packets are of link type 127, which is not understood. Those are: BSD loopback, Ethernet, raw IP,',
+      '1 packets are of link type 127, which podfence does not read. It reads: BSD loopback, Ethernet, raw IP,',
     );
   });
 
@@ -218,14 +218,14 @@ describe('podfence replay', () => {
     [[], "missing required argument 'file'"],
     [['nowhere.pcap'], 'nowhere.pcap: there is no such file'],
     [['capture.pcap', '/'], '/: this is a folder, give the files in it'],
-    [['-', '-'], 'standard input is there once'],
-    [['-', '-m', '-'], 'standard input is there once'],
+    [['-', '-'], 'standard input can be read only once'],
+    [['-', '-m', '-'], 'standard input can be read only once'],
     [['capture.pcap', '--write-denied', '-'], '--write-denied: give the name of a file'],
     [
       ['capture.pcap', '--write-denied', '/dev/full'],
       "--write-denied: ENOSPC: no space left on device, write '/dev/full'",
     ],
-    [['all.yaml'], 'all.yaml is no capture: it is neither pcap nor pcapng'],
+    [['all.yaml'], 'all.yaml is not a capture: it is neither pcap nor pcapng'],
     [['capture.pcap', '--verdict', 'maybe'], '--verdict is allow, deny or would_deny'],
     [['capture.pcap', '--node', 'x'], '--node x: expected NAME=IP'],
     [['capture.pcap', '--write-denied', '/nowhere/x'], '--write-denied: ENOENT'],

@@ -20,8 +20,8 @@ describe('the query of flows', () => {
     ['port=http', 'port must be a port such as 5432 or 53/udp, not "http"'],
     ['last=-1', 'last must be a whole number, not "-1"'],
     ['follow=maybe', 'follow must be yes or no, not "maybe"'],
-    ['podd=a/b', 'there is no podd, but verdict, pod, port, policy, last, follow'],
-    ['toString=a', 'there is no toString, but verdict, pod, port, policy, last, follow'],
+    ['podd=a/b', 'podd is unknown; there are verdict, pod, port, policy, last, follow'],
+    ['toString=a', 'toString is unknown; there are verdict, pod, port, policy, last, follow'],
   ])('%s is a mistake', (text, mistake) => {
     expect(read(text).mistakes).toEqual([mistake]);
   });

@@ -109,7 +109,7 @@ describe('/readyz', () => {
   it('says that nothing is enforced in audit mode', async () => {
     agent.state = { ready: true, since: new Date(0) };
     agent.enforcementMode = () => ({ mode: 'audit', steering: 'nftables', offload: true });
-    expect((await readyz()).body).toMatch(/^audit mode: policies judged, and nothing enforced, since 1970/);
+    expect((await readyz()).body).toMatch(/^audit mode: policies are judged and nothing is enforced, since 1970/);
   });
 
   it('stays ready while the API server is gone, and says for how long', async () => {

@@ -46,7 +46,7 @@ describe('/flows', () => {
     const { status, body } = await get(port, '/flows?port=http&colour=red');
     expect(status).toBe(400);
     expect(body).toBe(
-      'port must be a port such as 5432 or 53/udp, not "http"\nthere is no colour, but verdict, pod, port, policy, last, follow\n',
+      'port must be a port such as 5432 or 53/udp, not "http"\ncolour is unknown; there are verdict, pod, port, policy, last, follow\n',
     );
   });
 
@@ -57,7 +57,7 @@ describe('/flows', () => {
     await Promise.all(readers.map((reader) => reader.sees('"id":1')));
     const refused = await get(port, '/flows');
     expect(refused.status).toBe(503);
-    expect(refused.body).toMatch('too many read flows already');
+    expect(refused.body).toMatch('too many clients read flows already');
     readers[0]?.socket.destroy();
     while ((await get(port, '/flows?follow=no')).status !== 200);
   });

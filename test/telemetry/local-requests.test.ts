@@ -34,9 +34,7 @@ describe('a request to an address of this machine', () => {
     'user@localhost',
     'localhost evil.example',
   ])('as %s is refused', (host) => {
-    expect(refusal(host === undefined ? {} : { host })).toMatch(
-      /^this is asked by its address or as localhost, not as "/,
-    );
+    expect(refusal(host === undefined ? {} : { host })).toMatch(/^ask by IP address or as localhost, not as "/);
   });
 
   it.each([

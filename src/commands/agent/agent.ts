@@ -16,20 +16,23 @@ import { checkEnvironment } from './environment.ts';
 import { type AgentSettings, agentOptions, configOption, settingsOf } from './options.ts';
 import { agentSource, startupTaint } from './source.ts';
 
-/** As Node has it. */
+/** Node's own exit code for an uncaught exception. */
 const CRASHED = 1;
 
 const HELP = `
-Every setting is a flag, a variable of the environment, or a key of the --config file (YAML; the flag's name without the dashes).
-The first of the three that names it decides. A wrong value anywhere stops the start.
+Every setting is a flag, an environment variable, or a key of the --config file (YAML; the flag's
+name without the dashes). A flag overrides the variable, and the variable overrides the file. The
+agent does not start if any value is wrong.
 
-Without --manifests the agent watches Pods, Namespaces and NetworkPolicies of a cluster. It enforces the policies on the pods of
-its own node, on packets that the node forwards. It must run in the node's network namespace, with the capability NET_ADMIN.
-Stopping it leaves its kernel rules in place, so that nothing slips through until the next one starts; podfence cleanup removes them.
+Without --manifests the agent watches the Pods, Namespaces and NetworkPolicies of a cluster. It
+enforces the policies on the pods of its own node, on packets that the node forwards. It must run in
+the node's network namespace, with the capability NET_ADMIN. When it stops, its kernel rules stay in
+place, so that nothing slips through until the next one starts; podfence cleanup removes them.
 
-With --mode audit nothing is held, dropped or marked, whatever happens to the agent: rules of an agent that enforced go first, and the kernel hands copies of packets to libpcap (NFLOG), and
-what enforcement would deny is told as would_deny, by podfence flows, podfence explain and the metrics. Switch by a restart with the other mode.
---queues, --fail, --deny and --adopt mean nothing then.
+With --mode audit the agent holds, drops and marks nothing, whatever happens to it. It first removes
+the rules of an agent that enforced. The kernel then hands copies of packets to libpcap (NFLOG).
+podfence flows, podfence explain and the metrics report what enforcement would deny as would_deny.
+--queues, --fail, --deny and --adopt have no effect. To switch, restart with the other mode.
 
 Example, on one machine without a cluster:
   podfence agent --manifests policies/ --metrics-address 127.0.0.1:9464`;
@@ -40,12 +43,12 @@ export function register(program: Command): void {
     .command('agent')
     .description('Enforce the policies of a cluster on the pods of this node.')
     .addOption(config)
-    .option('--check-config', 'only say whether the configuration is right; the cluster need not answer')
+    .option('--check-config', 'only check the configuration; the cluster need not answer')
     .addHelpText('after', HELP);
   const options = agentOptions(hostname());
   for (const option of options) command.addOption(option);
   command.option('--no-offload', 'the same as --offload no');
-  // Before the command reads its variables, for it would stop at the first mistake.
+  // Before commander reads the variables, because it stops at the first mistake.
   program.hook('preSubcommand', () => checkEnvironment(process.env, [config, ...options]));
   command.action(async ({ config: file, checkConfig }: { config?: string; checkConfig?: true }) => {
     if (file !== undefined) applyConfigFile(command, file, options);
@@ -56,29 +59,31 @@ export function register(program: Command): void {
   });
 }
 
-/** What no single setting can tell. */
+/** Checks settings that exclude each other. Throws an InputError. */
 function checkSettings({ manifests, kubeconfig, context, startupTaint }: AgentSettings): void {
   if (manifests !== undefined && startupTaint !== undefined) {
     throw new InputError(
-      'startup-taint: it is taken from a node of a cluster, and manifests have none. Leave one of both out',
+      'startup-taint: only nodes of a cluster have taints, and manifests have none. Leave out one of the two',
     );
   }
   if (manifests !== undefined && (kubeconfig ?? context) !== undefined) {
-    throw new InputError('manifests and kubeconfig: give one or the other, for the policies come from one place');
+    throw new InputError('manifests and kubeconfig: give one or the other, because the policies come from one place');
   }
 }
 
-/** All that a start checks before it touches anything. */
+/** Makes the checks that a start makes before it touches anything. */
 async function check(settings: AgentSettings): Promise<void> {
   await agentSource(settings, createLogger('agent', settings.logLevel));
   process.stdout.write('The configuration is right.\n');
 }
 
-/** Runs until SIGTERM or Ctrl-C. What ends it otherwise is the last line of the log, as JSON like the others. */
+/**
+ * Runs until SIGTERM or Ctrl-C. Any other end is logged in the last line, as JSON like the others.
+ */
 async function run(settings: AgentSettings, version: string): Promise<void> {
   const destination = new LogDestination();
   const log = createLogger('agent', settings.logLevel, { node: settings.nodeName, destination });
-  // Without a log the command line says it.
+  // If the log is off, the command line prints the error.
   const isLogged = log.isLevelEnabled('fatal');
   if (isLogged) process.on('uncaughtException', (error) => crash(error, log));
   try {
@@ -92,7 +97,10 @@ async function run(settings: AgentSettings, version: string): Promise<void> {
   }
 }
 
-/** An exception that nobody catches, or a rejected promise: Node would end the process too, with words of its own. */
+/**
+ * Logs an uncaught exception or unhandled rejection, and exits. Node would exit too, but would not
+ * write a JSON line.
+ */
 function crash(error: Error, log: Logger): void {
   log.fatal({ err: error, exitCode: CRASHED }, `the agent crashed: ${error.message}; the kernel rules stay`);
   process.exit(CRASHED);
@@ -110,11 +118,13 @@ async function runLogged(
   let agent: AgentProcess | undefined;
   const end = (signal: NodeJS.Signals) => {
     const isInForce = agent?.enforcementMode() !== undefined;
-    const rules = isInForce ? 'the kernel rules stay' : 'the policies are not in force yet, and what was found is left';
+    const rules = isInForce
+      ? 'the kernel rules stay'
+      : 'the policies are not in force yet, and earlier rules stay as they were';
     log.info({ signal }, `stopping; ${rules}`);
     ended.resolve();
   };
-  // Before anything is touched.
+  // Before the agent touches anything.
   process.once('SIGTERM', end);
   process.once('SIGINT', end);
   const {
@@ -143,7 +153,7 @@ async function runLogged(
     log,
     logLinesLost: () => destination.linesLost,
   });
-  // Wrong settings have been refused by now.
+  // Wrong settings were refused before this.
   if (settings.mode === 'audit') await stopEnforcing(log);
   await Promise.race([agent.start(), ended.promise]);
   await ended.promise;
@@ -152,13 +162,15 @@ async function runLogged(
 }
 
 /**
- * Rules of an agent that enforced drop what is new while nobody answers them. In audit mode nothing is dropped, so they go before what can fail or has to be
- * waited for once the settings are right: a library that is missing, a cluster that does not answer. An agent that enforces later finds no rules, and adopts connections as on its first start.
+ * Removes the rules of an agent that enforced: they drop new flows while no agent judges, and audit
+ * mode drops nothing. Once the settings are valid, this precedes everything that can fail or wait:
+ * a missing library, a cluster that does not answer. An agent that enforces later finds no rules
+ * and adopts connections as on its first start.
  */
 async function stopEnforcing(log: Logger): Promise<void> {
   refuseOtherAgent(system(), await findPredecessor(system()));
   if (await removeQueueing(system()))
-    log.warn('the rules of an agent that enforced are taken away: nothing is enforced any more');
+    log.warn('removed the rules of an agent that enforced: nothing is enforced any more');
 }
 
 function ownAddresses(): string[] {

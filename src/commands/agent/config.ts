@@ -7,8 +7,9 @@ import { InputError } from '../shared/exit-code.ts';
 import { refusalOf } from './options.ts';
 
 /**
- * Gives the options of `command` that neither a flag nor the environment has set the values of `file`. Throws an InputError with every mistake in it, by line: an
- * unknown key, a value that the option does not take.
+ * Sets the options of `command` that neither a flag nor the environment has set to the values of
+ * `file`. Throws an InputError that lists every mistake with its line: an unknown key, or a value
+ * that the option rejects.
  */
 export function applyConfigFile(command: Command, file: string, options: readonly Option[]): void {
   const lines = new LineCounter();
@@ -49,13 +50,16 @@ function parse(file: string, lineCounter: LineCounter): Document {
     Alias(_, alias) {
       if (alias.resolve(document) !== undefined) return;
       const { line } = lineCounter.linePos(alias.range?.[0] ?? 0);
-      throw new InputError(`${file}:${line}  *${alias.source}: no anchor &${alias.source} stands before it`);
+      throw new InputError(`${file}:${line}  *${alias.source}: there is no anchor &${alias.source} before it`);
     },
   });
   return document;
 }
 
-/** What is wrong with the value, if anything; it is set otherwise. */
+/**
+ * Sets the option if neither a flag nor the environment has. Returns what is wrong with the value,
+ * if anything.
+ */
 function setFromFile(command: Command, option: Option, node: Node | null, document: Document): string | undefined {
   const source = command.getOptionValueSource(option.attributeName());
   const text = textOf(node, document);
@@ -69,7 +73,7 @@ function setFromFile(command: Command, option: Option, node: Node | null, docume
   return undefined;
 }
 
-/** As a flag would have it: lists with commas. */
+/** Returns the value as a flag takes it: a list becomes comma-separated. */
 function textOf(written: Node | null, document: Document): string | undefined {
   const meant = (node: unknown) => (isAlias(node) ? node.resolve(document) : node);
   const node = meant(written);

@@ -1,4 +1,4 @@
-/** The settings of `podfence agent` in the environment: PODFENCE_…, a variable for every flag. */
+/** The settings of `podfence agent` in the environment: a variable PODFENCE_… for every flag. */
 import type { Option } from 'commander';
 import { nearest } from '../../cluster/nearest.ts';
 import { InputError } from '../shared/exit-code.ts';
@@ -6,12 +6,15 @@ import { refusalOf } from './options.ts';
 
 const PREFIX = 'PODFENCE_';
 
-/** Of podfence, and no settings: more words about errors, and the pod that a `podfence lab exec` is in. */
+/**
+ * Variables of podfence that are not settings: one for longer error messages, and the pod in which
+ * `podfence lab exec` runs a command.
+ */
 const OTHERS: ReadonlySet<string> = new Set(['PODFENCE_DEBUG', 'PODFENCE_POD']);
 
 /**
- * Holds every variable against the settings, whether or not a flag decides. Throws an InputError with all mistakes: a variable that is no setting, a
- * value that the setting does not take.
+ * Checks every PODFENCE_ variable, even if a flag overrides it. Throws an InputError that lists all
+ * mistakes: a variable that is not a setting, or a value that the setting rejects.
  */
 export function checkEnvironment(environment: NodeJS.ProcessEnv, options: readonly Option[]): void {
   const byVariable = new Map(
@@ -28,14 +31,14 @@ export function checkEnvironment(environment: NodeJS.ProcessEnv, options: readon
 }
 
 function unknown(name: string, variables: readonly string[]): string {
-  // What all of them begin with makes none of them nearer.
+  // The common prefix does not make a name nearer.
   const rest = (variable: string) => variable.slice(PREFIX.length);
   const meant = nearest(rest(name), variables.map(rest));
   return `there is no such setting.${meant === undefined ? '' : ` Did you mean ${PREFIX}${meant}?`}`;
 }
 
 /**
- * Kubernetes tells a pod of the Services in its namespace by variables, and one may be named podfence
+ * Kubernetes sets variables for the Services in a pod's namespace, and one may be named podfence
  * (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
  */
 function isServiceLink(name: string, value: string): boolean {

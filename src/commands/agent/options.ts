@@ -1,6 +1,7 @@
 /**
- * The settings of `podfence agent`: one list for the flags, the environment (PODFENCE_…) and the configuration file, whose keys are the
- * flags' names. The first of the three that names a setting decides it.
+ * The settings of `podfence agent`: one list for the flags, the environment (PODFENCE_…) and the
+ * configuration file, whose keys are the flags' names. A flag overrides the variable, and the
+ * variable overrides the file.
  */
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -12,7 +13,7 @@ import { DEFAULT_QUERY_ADDRESS } from '../../telemetry/agent-routes.ts';
 import { parseListenAddress } from '../../telemetry/listen-address.ts';
 import { LOG_LEVELS, type LogLevel } from '../../telemetry/logger.ts';
 
-/** The settings as they are when all sources are read. */
+/** The settings after all sources were read. */
 export interface AgentSettings {
   readonly nodeName: string;
   readonly nodeAddresses?: readonly string[];
@@ -31,10 +32,10 @@ export interface AgentSettings {
   /** Seconds. */
   readonly adopt: number;
   readonly metricsAddress: string;
-  /** Empty where no questions are answered. */
+  /** Empty if questions are not answered. */
   readonly queryAddress: string;
   readonly policyMetrics: boolean;
-  /** Key of a taint; undefined where none is taken away. */
+  /** Key of the taint to remove; undefined if none. */
   readonly startupTaint?: string;
   readonly logLevel: LogLevel;
 }
@@ -46,12 +47,12 @@ const MAX_ADOPT = 3600;
 
 export function agentOptions(hostname: string): Option[] {
   return [
-    setting('--node-name <name>', "this node's name, as pods have it in spec.nodeName")
+    setting('--node-name <name>', 'name of this node, as in spec.nodeName of its pods')
       .argParser(notEmpty)
       .default(hostname, 'host name'),
     setting(
       '--node-addresses <addresses>',
-      'addresses of this node, with commas, to name and explain flows by (default: those of its interfaces)',
+      'addresses of this node, comma-separated, to name and explain flows (default: those of its interfaces)',
     ).argParser(addresses),
     setting(
       '--kubeconfig <file>',
@@ -60,27 +61,28 @@ export function agentOptions(hostname: string): Option[] {
     setting('--context <name>', 'context of the kubeconfig (default: its current one)').argParser(notEmpty),
     setting(
       '--manifests <paths>',
-      'no cluster: enforce these files and folders, with commas, and follow their changes',
+      'no cluster: enforce these files and folders, comma-separated, and follow their changes',
     ).argParser(list),
-    setting('--mode <mode>', 'audit: enforce nothing, judge copies of packets, and tell what enforcement would deny')
+    setting('--mode <mode>', 'audit: enforce nothing, judge copies of packets, and report what enforcement would deny')
       .choices(['enforce', 'audit'])
       .default('enforce'),
-    setting('--queues <count>', 'queues, each with a thread (default: the number of cores, 4 at most)').argParser(
-      wholeNumber(1, MAX_QUEUES),
-    ),
-    setting('--first-queue <number>', 'number of the first NFQUEUE; in audit mode of the NFLOG group')
+    setting(
+      '--queues <count>',
+      'number of queues, each with a thread (default: the number of cores, at most 4)',
+    ).argParser(wholeNumber(1, MAX_QUEUES)),
+    setting('--first-queue <number>', 'number of the first NFQUEUE; in audit mode, of the NFLOG group')
       .argParser(wholeNumber(0, MAX_QUEUE_NUMBER))
       .default(DEFAULT_FIRST_QUEUE),
-    setting('--steering <kind>', 'kernel rules that hand packets over')
+    setting('--steering <kind>', 'kernel rules that hand packets to the agent')
       .choices(['auto', 'nftables', 'iptables'])
       .default('auto'),
-    setting('--offload <yesno>', 'let the kernel carry a flow on once it is allowed')
+    setting('--offload <yesno>', 'let the kernel carry a flow once it is allowed')
       .argParser(yesNo)
       .default(true, 'yes'),
-    setting('--fail <how>', 'isolated pods while no agent judges: closed drops new flows, open lets them pass')
+    setting('--fail <how>', 'new flows of isolated pods while no agent judges: closed drops them, open lets them pass')
       .choices(['closed', 'open'])
       .default('closed'),
-    setting('--deny <how>', 'what a denied sender gets: nothing, or a TCP reset or ICMP error')
+    setting('--deny <how>', 'what a denied sender gets: nothing (drop), or a TCP reset or ICMP error (reject)')
       .choices(['drop', 'reject'])
       .default('drop'),
     markOption(),
@@ -89,16 +91,16 @@ export function agentOptions(hostname: string): Option[] {
       .default(DEFAULT_FLOW_CAPACITY),
     setting(
       '--adopt <seconds>',
-      'at the first start on a kernel that tracked nothing, let connections go on that are already open',
+      'at the first start on a kernel that tracked nothing, how long connections that are open may go on',
     )
       .argParser(wholeNumber(0, MAX_ADOPT))
       .default(0),
-    setting('--metrics-address <address>', 'where /metrics, /healthz, /readyz and /status are served')
+    setting('--metrics-address <address>', 'where to serve /metrics, /healthz, /readyz and /status')
       .argParser(listenAddress)
       .default(':9464'),
     setting(
       '--query-address <address>',
-      'where questions about flows are answered, without authentication: /flows, /explain; off for nowhere',
+      'where to answer questions about flows, without authentication: /flows, /explain; off for nowhere',
     )
       .argParser((text) => (text === 'off' || text === '' ? '' : listenAddress(text)))
       .default(DEFAULT_QUERY_ADDRESS),
@@ -107,18 +109,21 @@ export function agentOptions(hostname: string): Option[] {
       .default(false, 'no'),
     setting(
       '--startup-taint <key>',
-      'taint of this node to take away once the policies are in force; it needs the right to get and patch nodes',
+      'taint to remove from this node once the policies are in force; needs the right to get and patch nodes',
     ).argParser(taintKey),
-    setting('--log-level <level>', 'least urgent line of the log').choices(LOG_LEVELS).default('info'),
+    setting('--log-level <level>', 'least urgent level to log').choices(LOG_LEVELS).default('info'),
   ];
 }
 
-/** Where the settings that neither a flag nor a variable names stand. */
+/** The file for settings that neither a flag nor a variable sets. */
 export function configOption(): Option {
   return setting('--config <file>', 'configuration file, YAML').argParser(notEmpty);
 }
 
-/** What is wrong with `text` as the value of an option, in a sentence or two, if anything. */
+/**
+ * Returns what is wrong with `text` as the value of an option, in a sentence or two; undefined if
+ * nothing is.
+ */
 export function refusalOf(option: Option, text: string): string | undefined {
   try {
     option.parseArg?.(text, undefined);
@@ -128,9 +133,9 @@ export function refusalOf(option: Option, text: string): string | undefined {
   }
 }
 
-/** The marks that podfence uses; for `podfence cleanup` too. */
+/** The marks that podfence uses. `podfence cleanup` takes them too. */
 export function markOption(): Option {
-  return setting('--mark-mask <bits>', 'bits of the packet and connection marks that are podfence’s, at least two')
+  return setting('--mark-mask <bits>', 'bits of packet and connection marks that podfence uses, at least two')
     .argParser(mark)
     .default(DEFAULT_MARK, '0x3000000');
 }
@@ -141,7 +146,7 @@ function setting(flags: string, description: string): Option {
   return option.env(`PODFENCE_${option.name().toUpperCase().replaceAll('-', '_')}`);
 }
 
-/** Reads a command's options, as they are after flags, environment and file. */
+/** Returns a command's settings after flags, environment and file were read. */
 export function settingsOf(command: Command): AgentSettings {
   const { markMask, ...others } = command.opts();
   return { ...others, mark: markMask } as AgentSettings;
@@ -169,11 +174,11 @@ function yesNo(text: string): boolean {
 
 function list(text: string): readonly string[] {
   const items = text.split(',').map((item) => item.trim());
-  if (items.includes('')) throw new InvalidArgumentError('It must be a list with commas and no empty places.');
+  if (items.includes('')) throw new InvalidArgumentError('It must be a comma-separated list without empty items.');
   return items;
 }
 
-/** They come from the API server as a rule (`status.hostIPs`), and are read as it reads them. */
+/** They usually come from the API server (`status.hostIPs`), so they are read as it reads them. */
 function addresses(text: string): readonly string[] {
   return list(text).map((item) => {
     const address = canonicalAddress(item);
@@ -191,17 +196,20 @@ function listenAddress(text: string): string {
   }
 }
 
-/** A qualified name, as the API has it (https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set). */
+/**
+ * A qualified name, as the API defines it
+ * (https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/).
+ */
 function taintKey(text: string): string {
   const [name = '', prefix, ...more] = text.split('/').reverse();
   const isName = name.length <= 63 && /^[a-z\d]([\w.-]*[a-z\d])?$/i.test(name);
   const isPrefix = prefix === undefined || (prefix.length <= 253 && /^[a-z\d]([a-z\d.-]*[a-z\d])?$/.test(prefix));
   if (isName && isPrefix && more.length === 0) return text;
-  const hint = /[:=]/.test(text) ? ' Leave its value and effect out: every taint of the key is meant.' : '';
+  const hint = /[:=]/.test(text) ? ' Leave out value and effect: the key stands for every taint that has it.' : '';
   throw new InvalidArgumentError(`It must be the key of a taint, such as podfence.io/agent-not-ready.${hint}`);
 }
 
-/** The lowest bit of the mask says judged, the next one reject. */
+/** The lowest bit of the mask means judged, the next one reject. */
 function mark(text: string): MarkBits {
   const mask = /^(0x[0-9a-f]{1,8}|\d{1,10})$/i.test(text) ? Number(text) : 0;
   const judged = lowestBit(mask);

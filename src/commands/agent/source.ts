@@ -13,8 +13,8 @@ import { InputError } from '../shared/exit-code.ts';
 import type { AgentSettings } from './options.ts';
 
 /**
- * The source that the settings name, not started. Throws an InputError for manifests that are not there, and a KubeConfigError where no
- * cluster can be found or logged in to.
+ * Returns the source that the settings name, not started yet. Throws an InputError if manifests are
+ * missing, and a KubeConfigError if no cluster can be found or logged in to.
  */
 export async function agentSource(
   settings: AgentSettings,
@@ -40,7 +40,10 @@ export async function agentSource(
   };
 }
 
-/** What takes the start-up taint of this node away, where the settings name one. It has a connection of its own. */
+/**
+ * Returns what removes the startup taint of this node, if the settings name one. It has a
+ * connection of its own.
+ */
 export function startupTaint(settings: AgentSettings, log: Logger): StartupTaint | undefined {
   const { startupTaint: key, nodeName } = settings;
   return key === undefined ? undefined : new StartupTaint({ connection: connectionOf(settings), nodeName, key, log });

@@ -1,4 +1,4 @@
-/** `podfence canary`: proves on a cluster that policies are enforced, whoever does it. */
+/** `podfence canary`: proves that a cluster enforces policies, whatever software does it. */
 import { randomInt } from 'node:crypto';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Canary } from '../../canary/canary.ts';
@@ -16,28 +16,32 @@ import { CanaryProgressLines } from './progress.ts';
 import { canaryJson, canaryText } from './report.ts';
 
 const HELP = `
-Makes a namespace of its own with a server, a client, a stranger and a control pair on two nodes (one where there is one). They connect; policies isolate the
-server and the clients; a new pod comes; the policies go. A denial counts only if the same pair connected before isolation and again after it, with the control
-pair open throughout; else "not proved". Whoever enforces the policies is asked nothing: only connections count, over TCP and UDP, IPv4 and IPv6
-where pods have both. The namespace is removed, after Ctrl-C too.
+Creates a namespace with a server, a client, a stranger and a control pair on two nodes (on one if
+there is only one). They connect; policies isolate the server and the clients; a new pod starts; the
+policies are deleted. A denial counts only if the same pair connected before the isolation and again
+after it, and the control pair stayed open throughout; otherwise it is "not proved". Only
+connections count, over TCP and UDP, and over IPv4 and IPv6 if pods have both; the software that
+enforces is not asked. The namespace is removed, after Ctrl-C too.
 
-AFTER and OPEN AGAIN: from the API server's answer to the creation or deletion of a policy until a new connection met it. OPEN CONNECTIONS: what became of a
-connection that was open before the policy, first one that the policy denies, then one that it allows; reported, for the API does not say.
+AFTER and OPEN AGAIN: from the API server's answer to creating or deleting a policy until a new
+connection showed its effect. OPEN CONNECTIONS: what became of a connection that was open before the
+policy, first one that the policy denies, then one that it allows. It is only reported, because the
+API does not say what should happen.
 
 With --json, one object, durations in ms: {"outcome":"proved"|"wrong"|"not proved","nodes":[…],"families":[…],"rounds":1,
 "checks":[{"direction","place","protocol","family","denied":{"from","to","outcome",…},"allowed":{…},"openConnections":{"denied":{…},"allowed":{…}}}],
 "newPods":[{"place","outcome","connections",…}]}, or {"outcome":"not proved","reason":"…"}; after --timeout both.
 
-Exit code: 0 if all of it is proved, 1 where something denied came through or something allowed was refused or lost in part, 2 for wrong arguments, 3 where something could not be
-proved.
+Exit code: 0 if everything is proved, 1 if something denied came through or something allowed was
+refused or partly lost, 2 for wrong arguments, 3 if something could not be proved.
 
 Examples:
   podfence canary --image registry.example/podfence:0.1.0
   podfence canary --image podfence:dev --image-pull-policy Never --json`;
 
-/** Milliseconds that pods may take to start, where the whole may take longer. */
+/** Longest time for pods to start, in ms. A shorter --timeout shortens it. */
 const START_LIMIT = 120_000;
-/** Milliseconds that pods outlive the run's limit, should nobody remove them. */
+/** How long pods outlive the run's limit if nothing removes them, in ms. */
 const SPARE = 60_000;
 
 interface Flags {
@@ -54,18 +58,22 @@ interface Flags {
 export function register(program: Command): void {
   program
     .command('canary')
-    .description('Prove on a cluster that denied is denied and allowed is not, whoever enforces its NetworkPolicies.')
+    .description('Prove on a cluster that NetworkPolicies are enforced, whatever software does it.')
     .option('--kubeconfig <path>', '(default: $KUBECONFIG, the service account of a pod, ~/.kube/config)')
     .option('--context <name>', 'context of the kubeconfig (default: its current one)')
     .option('--image <name>', "podfence's image, of this version", `podfence:${program.version()}`)
     .addOption(
-      new Option('--image-pull-policy <policy>', 'Never where the image is on the nodes and nowhere else')
+      new Option('--image-pull-policy <policy>', 'Never if the image is on the nodes and nowhere else')
         .choices(['Always', 'IfNotPresent', 'Never'])
         .default('IfNotPresent'),
     )
-    .option('--node <name>', 'run on this node; twice for two (default: the first two by name that take pods)', collect)
-    .option('--within <seconds>', 'how long a policy may take to come into force, and to go', wholeSeconds, 30)
-    .option('--timeout <seconds>', 'how long all of it may take, without the removal', wholeSeconds, 300)
+    .option(
+      '--node <name>',
+      'run on this node; twice for two (default: the first two by name that accept pods)',
+      collect,
+    )
+    .option('--within <seconds>', 'how long a policy may take to come into force, and to end', wholeSeconds, 30)
+    .option('--timeout <seconds>', 'how long the whole run may take, without the removal', wholeSeconds, 300)
     .option('--json', 'one JSON object on standard output')
     .addHelpText('after', HELP)
     .action(async (flags: Flags) => {
@@ -79,7 +87,7 @@ async function canary(flags: Flags): Promise<number> {
   const connection = connect(flags);
   const progress = new CanaryProgressLines();
   const namespace = new CanaryNamespace(connection, systemClock, `podfence-canary-${suffix()}`);
-  const signals = new Signals(() => progress.say('interrupted; once more gives the removal up'));
+  const signals = new Signals(() => progress.say('interrupted; once more skips the removal'));
   const overdue = AbortSignal.timeout(flags.timeout * 1000);
   const run = new Canary(
     namespace,
@@ -103,8 +111,8 @@ async function canary(flags: Flags): Promise<number> {
   } catch (error) {
     failure = overdue.aborted && !signals.first.aborted ? overdueError(flags.timeout) : error;
   }
-  // Before the removal, which takes its time and may be interrupted: what was found is not lost
-  // with it.
+  // Before the removal, which takes time and may be interrupted: the result must not be lost with
+  // it.
   const isOverdue = overdue.aborted && signals.exitCode === undefined;
   const seen = result ?? (isOverdue ? run.soFar() : undefined);
   if (seen !== undefined) {
@@ -128,7 +136,7 @@ const CODES: Readonly<Record<Conclusion, number>> = {
   'not proved': ExitCode.unavailable,
 };
 
-/** @param reason why it did not come to its end */
+/** @param reason why the run did not finish */
 function report(result: CanaryResult, json: boolean, reason: string | undefined): void {
   if (json) printJson({ ...canaryJson(result), ...(reason !== undefined && { reason }) });
   else process.stdout.write(`\n${canaryText(result, showsColour(process.stdout))}`);
@@ -138,7 +146,7 @@ function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-/** What could not be removed is said, and changes nothing of what was proved. */
+/** Removes the namespace. A failure is reported, and changes nothing of the result. */
 async function remove(namespace: CanaryNamespace, signal: AbortSignal, progress: CanaryProgressLines): Promise<void> {
   progress.say('removing the namespace');
   try {
@@ -196,7 +204,7 @@ class Signals {
 }
 
 function overdueError(seconds: number): CanaryError {
-  return new CanaryError(`it was not done within ${seconds} s (--timeout)`);
+  return new CanaryError(`it did not finish within ${seconds} s (--timeout)`);
 }
 
 function wholeSeconds(text: string): number {
@@ -205,7 +213,7 @@ function wholeSeconds(text: string): number {
   return value;
 }
 
-/** Letters and digits that make no words, as Kubernetes' own generated names have them. */
+/** Returns letters and digits that form no words, as in Kubernetes' generated names. */
 function suffix(): string {
   const letters = 'bcdfghjklmnpqrstvwxz2456789';
   return Array.from({ length: 6 }, () => letters[randomInt(letters.length)]).join('');

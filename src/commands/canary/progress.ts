@@ -1,4 +1,7 @@
-/** Where a canary stands, on standard error: a line a step, and on a terminal the count of what is done. */
+/**
+ * Progress of a canary on standard error: one line per step, and on a terminal the count of what is
+ * done.
+ */
 import type { CanaryProgress, CanaryStep } from '../../canary/progress.ts';
 
 const TEXTS: Readonly<Record<CanaryStep, string>> = {
@@ -7,7 +10,7 @@ const TEXTS: Readonly<Record<CanaryStep, string>> = {
   isolate: 'isolating: pairs that are denied',
   hold: 'watching that denied stays denied, with a new pod: new pods that are denied',
   open: 'deleting the policies: pairs that connect again',
-  judge: 'hearing the last answers: pairs',
+  judge: 'waiting for the last answers: pairs',
 };
 
 export class CanaryProgressLines {
@@ -37,7 +40,7 @@ export class CanaryProgressLines {
     this.#stream.write(`${this.#prefix()}${text}\n`);
   }
 
-  /** Ends the line that is written over. */
+  /** Ends the line that the count overwrites. */
   clear(): void {
     if (this.#isOpen) this.#stream.write('\n');
     this.#isOpen = false;

@@ -10,7 +10,7 @@ const HEAD = ['DIRECTION', 'PLACE', 'PROTOCOL', 'DENIED', 'AFTER', 'OPEN AGAIN',
 const HOW = { silent: 'dropped', refused: 'rejected', unreachable: 'rejected' } as const;
 const COLOURS: Readonly<Record<Conclusion, Colour>> = { proved: 'green', wrong: 'alarm', 'not proved': 'yellow' };
 
-/** The table, what is to be said beside it, and what it all comes to. */
+/** Returns the table, the notes on it, and the conclusion. */
 export function canaryText(result: CanaryResult, colour: boolean): string {
   const lines = result.checks.map(cells);
   const columns = new Columns();
@@ -27,7 +27,7 @@ export function canaryText(result: CanaryResult, colour: boolean): string {
   ].join('\n');
 }
 
-/** For programs: durations in ms, from the API server's answer. */
+/** Returns the object for --json. Durations are in ms, from the API server's answer. */
 export function canaryJson(result: CanaryResult): object {
   return rounded({
     outcome: conclusionOf(result),
@@ -101,15 +101,15 @@ function newPodText({ check, outcome }: JudgedNewPod): string[] {
       return [
         outcome.after === undefined
           ? `NO policy held for a new pod: ${got}.`
-          : `NO policy held for a new pod for good: it did ${seconds(outcome.after)} after the first attempt, and did not later. ${got} in all.`,
+          : `NO policy held for a new pod for good: it held ${seconds(outcome.after)} after the first attempt, and not later. ${got} in all.`,
       ];
     }
     case 'not proved':
-      return [`A new pod that connects ${where}: not proved, for ${outcome.reason}.`];
+      return [`A new pod that connects ${where}: not proved: ${outcome.reason}.`];
   }
 }
 
-/** Why something is not proved, and where allowed connections were held up. */
+/** Says why something is not proved, and where attempts of allowed pairs had no answer. */
 function notesOf({ checks, nodes, rounds }: CanaryResult): string[] {
   const notes = new Set<string>();
   for (const { check, denied, allowed } of checks) {
@@ -127,8 +127,9 @@ function notesOf({ checks, nodes, rounds }: CanaryResult): string[] {
       notes.add(`Allowed, but ${lost}${gap}: ${pair}.`);
     }
   }
-  if (rounds > 1) notes.add(`The pairs were isolated ${rounds} times, for the control pair was not open throughout.`);
-  if (nodes.length < 2) notes.add('One node takes pods, so that nothing between nodes was tried.');
+  if (rounds > 1)
+    notes.add(`The pairs were isolated ${rounds} times, because the control pair was not open throughout.`);
+  if (nodes.length < 2) notes.add('Only one node accepts pods, so nothing between nodes was tried.');
   return [...notes];
 }
 
@@ -141,7 +142,7 @@ function summary(result: CanaryResult): string {
       const proved = checks.filter(
         ({ denied, allowed }) => denied.outcome === 'denied' && allowed.outcome === 'allowed',
       );
-      return `Not proved: ${proved.length} of ${checks.length} are.`;
+      return `Not proved: ${proved.length} of ${checks.length} checks are proved.`;
     }
     case 'wrong': {
       const through = checks.filter(({ denied }) => denied.outcome === 'came through').length;
@@ -151,14 +152,17 @@ function summary(result: CanaryResult): string {
       const parts = [
         ...(through > 0 ? [`${through} of ${checks.length} that the policies deny came through`] : []),
         ...(refused > 0 ? [`${refused} of ${checks.length} that they allow were refused`] : []),
-        ...(through + refused === 0 ? ['a new pod got out what its policy denies'] : []),
+        ...(through + refused === 0 ? ['a new pod opened connections that its policy denies'] : []),
       ];
       return `WRONG: ${parts.join('; ')}.`;
     }
   }
 }
 
-/** A packet may be lost where nothing is enforced. */
+/**
+ * Whether the policies never had an effect. Up to a tenth of the attempts may fail, because packets
+ * get lost without any policy too.
+ */
 function wasNeverDenied(denied: DeniedOutcome): boolean {
   if (denied.outcome !== 'came through' || denied.inForceAfter !== undefined) return false;
   return denied.answers > denied.attempts * 0.9;
@@ -172,7 +176,7 @@ function counted(number: number, one: string): string {
   return `${number} ${one}${number === 1 ? '' : 's'}`;
 }
 
-/** Whole milliseconds: more is not known. */
+/** Rounds to whole milliseconds: the measurement is no finer. */
 function rounded(value: object): object {
   return JSON.parse(JSON.stringify(value, (_, each) => (typeof each === 'number' ? Math.round(each) : each)));
 }

@@ -1,6 +1,6 @@
 /**
- * `podfence demo`: a three-tier application in a lab, without policies and with them, and a policy that is edited while a connection is open.
- * The manifests are in examples/three-tier.
+ * `podfence demo`: a three-tier application in a lab, first without policies and then with them,
+ * and a policy that changes while a connection is open. The manifests are in examples/three-tier.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +19,7 @@ import { DemoReport } from './report.ts';
 const EXAMPLE = fileURLToPath(new URL('../../../examples/three-tier', import.meta.url));
 const NODE = 'node-1';
 const EXTERNALS: readonly ExternalHost[] = [{ name: 'client', address: '192.0.2.10' }];
-/** How long an answer may take that must come, and how long none may come where none should; in ms. */
+/** How long to wait for an answer that must come, and for one that must not come; in ms. */
 const PATIENCE = 5000;
 const SILENCE = 1000;
 const BETWEEN_QUESTIONS = 5;
@@ -43,7 +43,7 @@ async function demo(): Promise<number> {
   return hindrance === undefined ? await demoInLab(open, all, report) : demoOnPaper(open, all, report);
 }
 
-/** What keeps the lab from running here, if anything. */
+/** Returns what the lab lacks here, if anything. */
 function whyNoLab(): string | undefined {
   if (process.platform !== 'linux') return 'Linux';
   return process.getuid?.() === 0 ? undefined : 'root';
@@ -84,7 +84,10 @@ async function demoInLab(open: LoadedManifests, all: LoadedManifests, report: De
   }
 }
 
-/** Edits the backend's policy under an open connection. True where each conversation went as it should. */
+/**
+ * Edits the backend's policy under an open connection. Returns whether each conversation went as it
+ * should.
+ */
 async function editWhileOpen(lab: Lab, all: LoadedManifests, report: DemoReport): Promise<boolean> {
   const policy = all.snapshot.policies.find(({ namespace, name }) => namespace === 'shop' && name === 'backend');
   if (policy === undefined) throw new Error(`${EXAMPLE} has no policy shop/backend`);
@@ -125,13 +128,13 @@ async function editWhileOpen(lab: Lab, all: LoadedManifests, report: DemoReport)
   return connected && silent && alive && whole;
 }
 
-/** The policy with its ingress open to pods with this `app` label alone. */
+/** Returns the policy with ingress only from pods with this `app` label. */
 function allowOnly(app: string, policy: PolicyRecord): PolicyRecord {
   const peers = [{ podSelector: { matchLabels: { app }, matchExpressions: [] } }];
   return { ...policy, ingress: policy.ingress.map((rule) => ({ ...rule, peers })) };
 }
 
-/** Resolves when the policy is in force: after how many ms. */
+/** Applies the policy. Resolves when it is in force, with the ms that it took. */
 async function apply(lab: Lab, policy: PolicyRecord): Promise<number> {
   const start = performance.now();
   await lab.apply([{ type: 'set', record: policy }]);

@@ -1,4 +1,4 @@
-/** What the demo tells. */
+/** The text of the demo. */
 import type { AgentCounters } from '../../agent-state/counters.ts';
 import type { ProbeResult } from '../../lab/lab.ts';
 import { renderMatrix } from '../../lab/matrix.ts';
@@ -27,7 +27,7 @@ export class DemoReport {
     this.#line(
       lacking === undefined
         ? 'Every pod is a network namespace. From each one, every port of every other is tried with real packets.'
-        : `Real packets need ${lacking}; without it the same packets are judged in memory, all but the open connection.`,
+        : `Real packets need ${lacking}; without it the same packets are judged in memory, except those of the open connection.`,
     );
   }
 
@@ -36,7 +36,7 @@ export class DemoReport {
     this.#out.write(renderMatrix(results, { width: this.#out.columns ?? PLAIN_WIDTH, colour: this.#colour }));
   }
 
-  /** What the policies closed, by destination. */
+  /** Prints what the policies closed, ways to the database first. */
   changes(before: readonly ProbeResult[], after: readonly ProbeResult[]): void {
     const key = ({ from, to, port, protocol, pod }: ProbeResult) => `${from} ${to} ${port} ${protocol} ${pod}`;
     const open = new Set(before.filter(({ observed }) => observed === 'allow').map(key));
@@ -56,7 +56,7 @@ export class DemoReport {
     this.#heading('A policy is edited while a connection is open');
   }
 
-  /** An edit of shop/backend that is in force after so many ms. */
+  /** Prints an edit of shop/backend, and after how many ms it was in force. */
   edit(before: string, after: string, milliseconds: number): void {
     this.#line('');
     this.#line(`  NetworkPolicy shop/backend, ingress from   ${paint(`- ${before}`, 'red', this.#colour)}`);
@@ -64,7 +64,7 @@ export class DemoReport {
     this.#line(`  in force after ${milliseconds.toFixed(0)} ms`);
   }
 
-  /** What was seen, as it should be or not. */
+  /** Prints what was seen: `text` if it is as it should be. */
   step(asItShould: boolean, text: string, otherwise: string): void {
     this.#line(
       asItShould

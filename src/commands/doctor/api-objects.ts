@@ -1,4 +1,7 @@
-/** Objects of the API as doctor reads them. Whatever a server answers is read without trust: what is not as it should be is as if it were not there. */
+/**
+ * API objects as doctor reads them. It does not trust the server: a malformed field counts as
+ * absent.
+ */
 
 import type { NodeObject } from '../../doctor/cluster.ts';
 import type { ContainerFacts, PodFacts } from '../../doctor/enforcers.ts';
@@ -18,7 +21,7 @@ export function itemsOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** Undefined for a node of another system, and for what is none. */
+/** Returns undefined for a node that does not run Linux, and for anything that is not a node. */
 export function readNode(object: unknown): NodeObject | undefined {
   const { metadata, status } = fieldsOf(object);
   const name = textOf(fieldsOf(metadata).name);
@@ -34,14 +37,14 @@ export function readNode(object: unknown): NodeObject | undefined {
 
 export interface PodObject extends PodFacts {
   readonly phase: string;
-  /** Why it does not run, or is not Ready; undefined where it is. */
+  /** Why the pod does not run or is not Ready; undefined if it is Ready. */
   readonly obstacle: string | undefined;
   readonly serviceAccount: string;
-  /** Of the container port named metrics. */
+  /** The number of the container port named metrics. */
   readonly metricsPort: number | undefined;
 }
 
-/** Undefined for what is none, and for pods that have ended. */
+/** Returns undefined for anything that is not a pod, and for pods that have ended. */
 export function readPod(object: unknown): PodObject | undefined {
   const { metadata, spec, status } = fieldsOf(object);
   const { name, namespace, labels } = fieldsOf(metadata);
@@ -64,8 +67,8 @@ export function readPod(object: unknown): PodObject | undefined {
 }
 
 /**
- * `it is pending`, `it is not Ready (CrashLoopBackOff)`: the container's words, or those of the
- * condition.
+ * Returns `its pod is pending` or `its pod is not Ready (CrashLoopBackOff)`, with the reason of the
+ * container or else of the condition.
  */
 function obstacleOf({ phase, conditions, containerStatuses }: Fields): string | undefined {
   const states = itemsOf(containerStatuses).map((each) => fieldsOf(fieldsOf(each).state));

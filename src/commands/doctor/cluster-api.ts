@@ -1,4 +1,4 @@
-/** Requests of doctor to the API server: for a person who waits, and each named by the right that it needs. */
+/** Doctor's requests to the API server, with time limits for a user who waits. */
 import { ApiConnection, type Change } from '../../kube/api-connection.ts';
 import { ApiError, toApiError } from '../../kube/api-error.ts';
 import { systemClock } from '../../kube/clock.ts';
@@ -7,7 +7,7 @@ import { listObjects } from '../../kube/list-objects.ts';
 import { PersistentRequests } from '../../kube/persistent-requests.ts';
 import { InputError } from '../shared/exit-code.ts';
 
-/** Milliseconds until an answer begins, and that it may pause. */
+/** Longest wait for an answer to begin, and longest pause in it, in ms. */
 const LIMITS = { answerLimit: 10_000, idleLimit: 10_000 };
 const LONGEST_ANSWER = 4 * 1024 * 1024;
 
@@ -26,7 +26,9 @@ export class ClusterApi implements Disposable {
     }
   }
 
-  /** For what is made in the cluster, which is to go again however this ends. */
+  /**
+   * Requests for objects that doctor creates in the cluster, and must remove however the run ends.
+   */
   get requests(): PersistentRequests {
     return new PersistentRequests(this.#connection, systemClock);
   }
@@ -35,7 +37,7 @@ export class ClusterApi implements Disposable {
     return this.#connection.server;
   }
 
-  /** Every object of a collection. Throws ApiError. */
+  /** Passes every object of a collection to `each`. Throws an ApiError. */
   async list(path: string, kind: string, each: (object: unknown) => void): Promise<void> {
     try {
       for await (const object of listObjects(this.#connection, path, kind, this.#signal)) each(object);
@@ -44,7 +46,7 @@ export class ClusterApi implements Disposable {
     }
   }
 
-  /** Throws ApiError. */
+  /** Returns the answer. Throws an ApiError. */
   async text(path: string, change?: Change): Promise<string> {
     const chunks: Buffer[] = [];
     let size = 0;
@@ -64,7 +66,7 @@ export class ClusterApi implements Disposable {
     return Buffer.concat(chunks).toString();
   }
 
-  /** The same, parsed. */
+  /** Returns the answer, parsed as JSON. Throws an ApiError. */
   async json(path: string, change?: Change): Promise<unknown> {
     const text = await this.text(path, change);
     try {

@@ -1,4 +1,6 @@
-/** What doctor wants to know of a cluster, asked of the API server, and through it of the agents. */
+/**
+ * The facts of a cluster that doctor judges, from the API server and through it from the agents.
+ */
 import { setMaxListeners } from 'node:events';
 import type { AgentFacts, AgentStatus } from '../../doctor/agents.ts';
 import { isAgentPod } from '../../doctor/agents.ts';
@@ -19,13 +21,13 @@ const REVIEWS = '/apis/authorization.k8s.io/v1';
 
 export interface ReadCluster {
   readonly facts: ClusterFacts;
-  /** Nodes of which no agent has said anything. */
+  /** Nodes of which no agent reports findings. */
   readonly unseen: readonly NodeObject[];
 }
 
-/** Throws UnavailableError where the cluster does not answer, or Pods may not be listed. */
+/** Throws an UnavailableError if the cluster does not answer or Pods may not be listed. */
 export async function readCluster(api: ClusterApi, signal: AbortSignal): Promise<ReadCluster> {
-  // Every request that is under way listens for it.
+  // Every pending request adds a listener to it.
   setMaxListeners(0, signal);
   const failures: string[] = [];
   const pods = await podsOf(api);
@@ -35,7 +37,7 @@ export async function readCluster(api: ClusterApi, signal: AbortSignal): Promise
     askAgents(api, pods.filter(isAgentPod)),
     optional([], 'get the ConfigMap kube-system/kube-proxy', () => proxyOf(api)),
   ]);
-  // Without the right to list nodes the pods tell their names.
+  // Without the right to list nodes, the pods supply their names.
   const nodes = listedNodes ?? nodesOfPods(pods);
   const [agent] = pods.filter(isAgentPod);
   const rights =
@@ -65,7 +67,7 @@ async function podsOf(api: ClusterApi): Promise<PodObject[]> {
       if (pod !== undefined) pods.push(pod);
     });
   } catch (error) {
-    throw new UnavailableError(`the cluster at ${api.server} cannot be looked at: ${toApiError(error).message}`);
+    throw new UnavailableError(`cannot read the cluster at ${api.server}: ${toApiError(error).message}`);
   }
   return pods;
 }
@@ -90,12 +92,12 @@ async function countPolicies(api: ClusterApi): Promise<number> {
   return count;
 }
 
-/** As kubeadm keeps it; clusters of other makers keep it elsewhere. */
+/** Reads kube-proxy's mode where kubeadm keeps it. Other installers keep it elsewhere. */
 async function proxyOf(api: ClusterApi): Promise<ProxyFacts> {
   const { data } = fieldsOf(await api.json('/api/v1/namespaces/kube-system/configmaps/kube-proxy'));
   const text = textOf(fieldsOf(data)['config.conf']);
   const mode = /^mode:\s*"?([a-z]*)"?\s*(#.*)?$/m.exec(text)?.[1];
-  // Empty is the default of Linux.
+  // Empty stands for the default on Linux.
   return { mode: mode === '' ? 'iptables' : mode, by: 'by the ConfigMap kube-system/kube-proxy' };
 }
 
@@ -108,15 +110,15 @@ async function askAgents(api: ClusterApi, pods: readonly PodObject[]): Promise<A
   return agents;
 }
 
-/** By the API server's proxy to the pod: nothing has to be forwarded, and the answer is the one for people and scripts. */
+/** Asks through the API server's proxy to the pod, so no port has to be forwarded. */
 async function askAgent(api: ClusterApi, pod: PodObject): Promise<AgentFacts['status']> {
   const { namespace, name, metricsPort = DEFAULT_METRICS_PORT, phase, obstacle } = pod;
   if (phase !== 'Running') return { error: obstacle ?? 'its pod is not running', down: true };
   try {
     return readStatus(await api.json(`/api/v1/namespaces/${namespace}/pods/${name}:${metricsPort}/proxy/status`));
   } catch (error) {
-    // One that is not Ready and cannot be asked: whatever keeps the user from it, it does not
-    // enforce.
+    // A pod that is not Ready and does not answer does not enforce, whatever keeps the user from
+    // it.
     if (obstacle !== undefined) return { error: obstacle, down: true };
     return { error: wordsOf(toApiError(error), 'get pods/proxy') };
   }
@@ -136,7 +138,9 @@ function readStatus(answer: unknown): AgentStatus | { error: string } {
   };
 }
 
-/** Findings of another version may be of checks that this one does not know: those are left out. */
+/**
+ * Leaves out findings of checks that this version does not know: an agent may have another version.
+ */
 export function readFindings(answer: readonly unknown[]): Finding[] {
   return answer.map(fieldsOf).flatMap((each) => {
     const known =
@@ -145,7 +149,7 @@ export function readFindings(answer: readonly unknown[]): Finding[] {
   });
 }
 
-/** Of the agents' own account. */
+/** Asks which rights the agents' ServiceAccount has. */
 async function rightsOf(api: ClusterApi, { namespace, serviceAccount }: PodObject): Promise<RightsFacts> {
   const account = serviceAccount || 'default';
   const answers = await Promise.all(
@@ -169,12 +173,14 @@ function attributesOf({ verb, group, resource }: Right) {
   return { verb, group, resource };
 }
 
-/** Those that the API server gives a service account. */
+/** Returns the groups that the API server gives a service account. */
 function groupsOf(namespace: string): string[] {
   return ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'];
 }
 
-/** What a user may not ask, or is not there, is left out of what is known. */
+/**
+ * Returns undefined if the user may not ask or the object is missing, and adds that to `failures`.
+ */
 async function optional<T>(failures: string[], right: string, ask: () => Promise<T>): Promise<T | undefined> {
   try {
     return await ask();

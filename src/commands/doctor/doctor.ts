@@ -28,14 +28,18 @@ interface DoctorFlags {
 }
 
 const HELP = `
-As root on Linux it looks at this node, in the network namespace that it runs in. With --kubeconfig, --context or --cluster, and where it is not root, it looks at the
-cluster: it reads nodes, pods and policies, and asks every agent through the API server. Only a process on the node can test its kernel: with --run-pod, doctor runs a
-short-lived pod from podfence's image (--image) on each node without an agent. It changes nothing else.
+As root on Linux, doctor examines this node, in the network namespace that it runs in. With
+--kubeconfig, --context or --cluster, or without root, it examines the cluster: it reads nodes, pods
+and policies, and asks every agent through the API server. Only on the node itself can it try what
+the kernel can do: with --run-pod a short-lived pod from podfence's image (--image) examines each
+node without an agent. Doctor changes nothing else.
 
-Each finding has a code that stays, says how sure it is (certain: seen or tried; likely: concluded; possible: concluded from what often misleads), and what to do.
+Each finding has a code that stays the same, and says how sure it is (certain: seen or tried;
+likely: concluded; possible: concluded from a sign that often misleads) and what to do.
 
-Exit code: 0 where nothing keeps policies from being enforced (warnings do not count), 1 where a problem was found, 2 for wrong arguments, 3 where nothing could be looked at, or by none of the
-pods of --run-pod.
+Exit code: 0 if nothing keeps policies from being enforced (warnings do not count), 1 if a problem
+was found, 2 for wrong arguments, 3 if nothing could be examined, or if no pod of --run-pod could
+examine its node.
 
 With --json, one document:
   {"title":"node a, Linux 6.18.1","problems":1,"warnings":0,"findings":[
@@ -49,15 +53,16 @@ Examples:
 export function register(program: Command): void {
   program
     .command('doctor')
-    .description('Say whether this node, or this cluster, can enforce, and what to do where it cannot.')
-    .option('--node', 'look at this node')
-    .option('--cluster', 'look at the cluster of the default kubeconfig')
-    .option('--kubeconfig <file>', 'look at this cluster')
+    .description('Say whether this node or cluster can enforce, and what to do if it cannot.')
+    .option('--node', 'examine this node')
+    .option('--cluster', 'examine the cluster of the default kubeconfig')
+    .option('--kubeconfig <file>', 'examine the cluster of this kubeconfig')
     .option('--context <name>', 'context of the kubeconfig (default: its current one)')
     .option('--run-pod', 'run a short-lived pod on each node without an agent; needs --image')
     .option('--image <name>', "podfence's image, for --run-pod")
     .option('--json', 'print one JSON document instead of the report')
-    // For the pods of --run-pod: where the node's /run is, and the container runtime as the node object has it.
+    // For the pods of --run-pod: where the node's /run is, and the container runtime that the Node
+    // object names.
     .addOption(new Option('--node-run <folder>').hideHelp())
     .addOption(new Option('--runtime <version>').hideHelp())
     .addHelpText('after', HELP)
@@ -71,15 +76,15 @@ export function register(program: Command): void {
 function checkFlags({ node, cluster, kubeconfig, context, runPod, image }: DoctorFlags): void {
   if (node && (cluster ?? kubeconfig ?? context ?? runPod) !== undefined) {
     throw new InputError(
-      '--node looks at this node, and --cluster, --kubeconfig, --context and --run-pod at a cluster: give one or the other',
+      '--node examines this node, and --cluster, --kubeconfig, --context and --run-pod a cluster: give one or the other',
     );
   }
   if (runPod && image === undefined) {
     throw new InputError(
-      "--run-pod: give podfence's image as the nodes can pull it: --image registry.example.com/podfence:0.1.0",
+      "--run-pod: name podfence's image so that the nodes can pull it: --image registry.example.com/podfence:0.1.0",
     );
   }
-  if (image !== undefined && !runPod) throw new InputError('--image is for --run-pod, which is not given');
+  if (image !== undefined && !runPod) throw new InputError('--image has no use without --run-pod');
 }
 
 function looksAtCluster({ node, cluster, kubeconfig, context, runPod }: DoctorFlags): boolean {
@@ -89,7 +94,7 @@ function looksAtCluster({ node, cluster, kubeconfig, context, runPod }: DoctorFl
 }
 
 async function lookAtNode({ nodeRun, runtime, json }: DoctorFlags): Promise<void> {
-  requireRootOnLinux('doctor --node', "it tries what the kernel's packet filter can");
+  requireRootOnLinux('doctor --node', "it tries what the kernel's packet filter can do");
   const facts = await wholeNode({ system: system(), run: nodeRun });
   const known = runtime === undefined ? facts : { ...facts, runtime: { ...facts.runtime, runtime } };
   const name = hostname();
@@ -126,12 +131,12 @@ async function lookAtCluster({ kubeconfig, context, runPod, image, json }: Docto
   }
 }
 
-/** Whether none of doctor's pods could look at its node. */
+/** Whether none of doctor's pods could examine its node. */
 function isBlind(examined: ReadonlyMap<string, readonly Finding[]>): boolean {
   return [...examined.values()].flat().every(({ check }) => check === 'not-looked');
 }
 
-/** The first signal ends what is under way, and what was made is removed; a second one ends the process. */
+/** The first signal stops the run, which removes what it created; a second one ends the process. */
 function stopOnSignals(stopping: AbortController): { code: number | undefined } {
   const interrupted: { code: number | undefined } = { code: undefined };
   const stop = (code: number) => () => {

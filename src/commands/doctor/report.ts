@@ -1,11 +1,11 @@
-/** Findings for people: the worst first, each in words that wrap, and what is fine in a line each. */
+/** The report of doctor: the worst findings first, then one line for each that is fine. */
 import { SEVERITIES, type Severity } from '../../doctor/checks.ts';
 import { bySeverity, type NodesFinding } from '../../doctor/finding.ts';
 import { type Colour, paint } from '../../lab/paint.ts';
 import { printable } from '../../manifests/problems.ts';
 
 const COLOURS: Readonly<Record<Severity, Colour>> = { problem: 'red', warning: 'yellow', info: 'dim', ok: 'green' };
-/** The width of the column of severities. */
+/** Width of the severity column. */
 const LABEL = 9;
 const SHOWN_NODES = 6;
 const LEAST_WIDTH = 40;
@@ -14,7 +14,7 @@ export interface ReportOptions {
   /** Columns. */
   readonly width: number;
   readonly colour: boolean;
-  /** How many nodes were looked at: a finding that holds for all of them names none. */
+  /** How many nodes were examined: a finding on all of them does not list their names. */
   readonly nodes: number;
 }
 
@@ -49,7 +49,7 @@ function fineText(found: NodesFinding, options: ReportOptions): string {
   );
 }
 
-/** The title has the name where there is one node only. */
+/** Empty if there is only one node: the title has its name. */
 function nodesText({ nodes }: NodesFinding, { nodes: all }: ReportOptions): string {
   if (nodes.length === 0 || all === 1) return '';
   if (nodes.length === all) return 'all nodes';
@@ -69,12 +69,13 @@ function summaryText(findings: readonly NodesFinding[]): string {
     const count = findings.filter((each) => each.severity === severity).length;
     return count === 0 ? [] : [words[severity](count)];
   });
-  return parts.length === 0 ? 'Nothing was looked at.' : parts.join(', ');
+  return parts.length === 0 ? 'Nothing was examined.' : parts.join(', ');
 }
 
 /**
- * One text in as many lines as the width makes necessary, all but the first indented. What is longer than a line stands in one of its own.
- * @param painted so many columns at the beginning are wrapped in colours
+ * Wraps a text at the width and indents all lines but the first. A word longer than a line gets one
+ * of its own.
+ * @param painted how many columns at the beginning are wrapped in colours
  */
 function wrapped(text: string, indent: number, { width }: ReportOptions, painted = 0): string[] {
   const lines: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * `--run-pod`: a short-lived pod on each node without an agent looks at the node and prints what it found. All of it is in a namespace of its own, which is removed again, after
- * Ctrl-C too.
+ * `--run-pod`: a short-lived pod on each node without an agent examines the node and prints its
+ * findings. All pods are in a namespace of their own, which is removed again, after Ctrl-C too.
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -19,19 +19,19 @@ export interface RunPodOptions {
   readonly image: string;
   readonly nodes: readonly NodeObject[];
   readonly signal: AbortSignal;
-  /** Told of each step, for people. */
+  /** Reports each step to the user. */
   readonly say: (line: string) => void;
 }
 
-/** Milliseconds for all pods, of which most go by with pulling the image. */
+/** Milliseconds for all pods. Most of it goes into pulling the image. */
 const LIMIT = 120_000;
 const POLL = 500;
-/** The kubelet ends a pod after this, in seconds, should nobody be left to remove it. */
+/** The kubelet ends a pod after this, in seconds, if doctor does not remove it. */
 const DEADLINE = 180;
 /** Where the node's /run is in the pod. */
 const NODE_RUN = '/host/run';
 
-/** By node: what was found there. Throws UnavailableError where no pod may be made. */
+/** Returns the findings by node. Throws an UnavailableError if no pod may be created. */
 export async function examineByPods(options: RunPodOptions): Promise<ReadonlyMap<string, readonly Finding[]>> {
   const { api, nodes, say, signal } = options;
   const { requests } = api;
@@ -40,7 +40,7 @@ export async function examineByPods(options: RunPodOptions): Promise<ReadonlyMap
   try {
     await made(namespace.create(signal));
     say(
-      `a pod on ${nodes.length === 1 ? nodes[0]?.name : `each of ${nodes.length} nodes`}, in the namespace ${namespace.name}`,
+      `starting a pod on ${nodes.length === 1 ? nodes[0]?.name : `each of ${nodes.length} nodes`}, in the namespace ${namespace.name}`,
     );
     const names = new Map(nodes.map((node, index) => [`doctor-${index}`, node]));
     for (const [name, node] of names)
@@ -55,11 +55,11 @@ async function made(request: Promise<void>): Promise<void> {
   try {
     await request;
   } catch (error) {
-    throw new UnavailableError(`--run-pod cannot make what it needs: ${toApiError(error).message}`);
+    throw new UnavailableError(`--run-pod cannot create what it needs: ${toApiError(error).message}`);
   }
 }
 
-/** @param namespace its path */
+/** @param namespace path of the namespace */
 async function collect(
   { api, signal }: RunPodOptions,
   namespace: string,
@@ -84,19 +84,19 @@ async function collect(
   for (const { name } of names.values()) {
     if (found.has(name)) continue;
     const state = states.get(name) || 'it has not ended';
-    found.set(name, [failed(`doctor's pod printed no findings within ${LIMIT / 1000} s: ${state}.`)]);
+    found.set(name, [failed(`Doctor's pod reported nothing within ${LIMIT / 1000} s: ${state}.`)]);
   }
   return found;
 }
 
-/** Reads the findings of a failed pod too: its exit code is doctor's, which is 1 for a problem. */
+/** A pod ends with the exit code of its findings, so a failed pod may have reported everything. */
 async function readLog(api: ClusterApi, namespace: string, name: string, reason: string): Promise<readonly Finding[]> {
   const log = await api.text(`${namespace}/pods/${name}/log`).catch((error: unknown) => toApiError(error).message);
   try {
     return readFindings(itemsOf(fieldsOf(JSON.parse(log)).findings));
   } catch {
     const words = log.trim().split('\n').at(-1) || reason || 'its log is empty';
-    return [failed(`doctor's pod could not examine the node: ${words.slice(0, 300).replace(/\.$/, '')}.`)];
+    return [failed(`Doctor's pod could not examine the node: ${words.slice(0, 300).replace(/\.$/, '')}.`)];
   }
 }
 
@@ -110,7 +110,7 @@ function failed(message: string): Finding {
   );
 }
 
-/** Why a pod waits is in its container, why it was refused in the pod. */
+/** A waiting pod has its reason in the container's status, a refused pod in its own. */
 function stateOf(object: unknown): { phase: string; reason: string } {
   const { phase, reason, message, containerStatuses } = fieldsOf(fieldsOf(object).status);
   const [container] = itemsOf(containerStatuses);
@@ -120,8 +120,8 @@ function stateOf(object: unknown): { phase: string; reason: string } {
 }
 
 /**
- * What was made goes whatever happened: the signal that ended the rest does not end this. Its pods
- * have no grace period, and go with it at once.
+ * Removes the namespace, whatever happened: the signal that ended the run does not end this. The
+ * pods have no grace period and go with it at once.
  */
 async function remove(namespace: ShortLivedNamespace, say: (line: string) => void): Promise<void> {
   const reason = await namespace.remove(new AbortController().signal);
@@ -146,7 +146,9 @@ function namespaceObject(name: string): NamespaceObject {
   };
 }
 
-/** What an agent may do, and the node's /run to look for the NRI socket, read-only. */
+/**
+ * A pod with an agent's rights, and with the node's /run, read-only, to look for the NRI socket.
+ */
 function podObject(name: string, node: NodeObject, image: string): object {
   return {
     apiVersion: 'v1',

@@ -1,4 +1,4 @@
-/** The Service that a question to an agent means: the agent itself may not read Services. */
+/** Adds the Service that a question means, because an agent itself may not read Services. */
 import type { ServiceRecord } from '../../cluster/services.ts';
 import { type Destination, destinationNamed } from '../../explain/destination.ts';
 import { Ends, SERVICE } from '../../explain/ends.ts';
@@ -9,11 +9,11 @@ import type { ClusterInput } from '../shared/cluster-input.ts';
 
 export interface AgentQuestion {
   readonly question: ExplainQuery;
-  /** As in Destination: the agent cannot tell it. */
+  /** The note of a Destination, which the agent cannot give. */
   readonly note?: string;
 }
 
-/** The question with the Service along, where it is about one; as it is otherwise. */
+/** Returns the question with its Service if it is about one, and unchanged otherwise. */
 export function withService(question: ExplainQuery, { snapshot, services }: ClusterInput): AgentQuestion {
   const { named, note } = destinationOf(question, new Ends(snapshot, services)) ?? {};
   const noted = note === undefined ? {} : { note };
@@ -27,13 +27,13 @@ function destinationOf({ to, port }: ExplainQuery, ends: Ends): Destination | un
   try {
     return destinationNamed(ends, to, parsePort(port));
   } catch (error) {
-    // The agent may know a pod of that name, and says what is wrong.
+    // The agent may know a pod of that name. If not, it says what is wrong.
     if (error instanceof FlowError) return undefined;
     throw error;
   }
 }
 
-/** What decides where its connections go. */
+/** Returns the fields that decide where connections to the Service go. */
 function manifestOf({ namespace, name, clusterIPs, headless, ports, selector }: ServiceRecord) {
   const spec = { selector, ports, clusterIPs: headless ? ['None'] : clusterIPs };
   return { apiVersion: 'v1', kind: 'Service', metadata: { namespace, name }, spec };

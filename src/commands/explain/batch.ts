@@ -1,4 +1,4 @@
-/** `podfence explain --batch`: lines of questions in, lines of answers out, as they come. */
+/** `podfence explain --batch`: reads questions and writes answers, one per line, as they come. */
 
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
@@ -10,12 +10,12 @@ import { ExitCode, InputError } from '../shared/exit-code.ts';
 import { tell } from '../shared/tell.ts';
 import { type Line, linesOf } from './json-lines.ts';
 
-/** A question has two names of 317 characters at the most. */
+/** In characters. A question has two names of at most 317. */
 const LONGEST_LINE = 65_536;
 
 /**
  * @param file `-` for standard input
- * @returns the exit code: badInput if any line was no question
+ * @returns the exit code: badInput if any line was not a question
  */
 export async function explainBatch({ snapshot, services, hasErrors }: ClusterInput, file: string): Promise<number> {
   const batch = new Batch(snapshot, services);
@@ -34,7 +34,7 @@ export async function explainBatch({ snapshot, services, hasErrors }: ClusterInp
   for await (const lines of readable(linesOf(input, LONGEST_LINE), file)) {
     if (!process.stdout.write(lines.map(answer).join(''))) await once(process.stdout, 'drain');
   }
-  if (badLines > 0) tell(`${badLines} ${badLines === 1 ? 'line is' : 'lines are'} no question.\n`);
+  if (badLines > 0) tell(`${badLines} ${badLines === 1 ? 'line is not a question' : 'lines are not questions'}.\n`);
   return badLines > 0 || hasErrors ? ExitCode.badInput : ExitCode.ok;
 }
 

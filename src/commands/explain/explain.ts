@@ -20,16 +20,21 @@ import { type AgentQuestion, withService } from './agent-question.ts';
 import { renderAnswer } from './report.ts';
 
 const HELP = `
-The verdict is that of the compiled rule table and the filter, which judge the first packet of such a flow, each direction by itself:
-egress where the source runs, ingress where the destination runs. Policies and rules are named for it afterwards.
+The verdict comes from the compiled rule table and the filter, which judge the first packet of such
+a flow, each direction by itself: egress where the source runs, ingress where the destination runs.
+Then explain finds the policies and rules behind it.
 
-FROM and TO are NAMESPACE/POD, the name of a pod that no other has, or an IP address; TO may be NAMESPACE/SERVICE or a Service's address
-as well, and every backend is explained. Where a Pod and a Service have the same name, the one that has the port is meant, and the other is
-named: pod/NAMESPACE/POD and service/NAMESPACE/SERVICE say which. A port is 5432, 53/udp, http (a port's name) or icmp.
+FROM and TO are NAMESPACE/POD, the name of a pod that no other pod has, or an IP address. TO may
+also be NAMESPACE/SERVICE or a Service's address; then every backend is explained. If a Pod and a
+Service have the same name, the one that has the port is explained, and the answer names the other.
+pod/NAMESPACE/POD and service/NAMESPACE/SERVICE say which one is meant. A port is 5432, 53/udp, http
+(a port's name) or icmp.
 
-Manifests seldom tell the addresses of pods: some are made up, from --pod-range, and a note says where an ipBlock decides by one.
+Manifests seldom give the addresses of pods. Missing ones are made up from --pod-range, and a note
+says where an ipBlock decides by such an address.
 
-An agent (--agent) judges by what is in force on its node, and knows no Services: they come from --kubeconfig or --manifests, given as well.
+An agent (--agent) judges by what is in force on its node. It does not know Services, so give
+--kubeconfig or --manifests too if the question is about one.
 
 With --json, one document:
   {"from":"shop/web-1","to":"service/shop/db","protocol":"TCP","port":5432,"verdict":"allow|deny|would_deny|mixed","ways":[
@@ -40,16 +45,19 @@ With --json, one document:
        "allowedBy":[{"policy":"shop/db","rule":1,"field":"spec.ingress[0]","file":"db.yaml","line":9}],
        "nearMisses":[{"policy":"shop/db","rule":1,…,"differences":["labels"],"sentence":"policy shop/db rule 1 would allow …"}]}},
      "notes":["…"],"suggestion":{"yaml":"…","notes":["…"]}}]}
-would_deny: what denies it is audited only, and it passes. A way is a backend and an address family; those in "alike" are no different.
-An end is of kind pod, node (with name) or address. Rules count from 1. The port of ICMP is -1.
+would_deny: only audited policies deny the flow, and it passes. A way is one backend in one address
+family; the same holds for the pods in "alike". An end is of kind pod, node (with name) or address.
+Rules count from 1. The port of ICMP is -1.
 
---batch reads a question a line, from standard input or a file, and answers each in its turn, both directions by themselves:
+--batch reads one question per line, from standard input or a file, and answers them in order, with
+a verdict for each direction:
   {"from":"shop/web-1","to":"shop/db-0","port":5432,"protocol":"TCP"}
   {"from":"shop/web-1","to":"shop/db-0","port":5432,"protocol":"TCP","egress":"allow","ingress":"deny","verdict":"deny","reason":"ingress-denied"}
-A Service is denied where any backend is. A line that is no question gets {"line":3,"error":"…"}.
+A Service is denied if any backend is. The answer to a line that is not a question is
+{"line":3,"error":"…"}.
 
-Exit code: 0 whatever the verdict, 2 if arguments, manifests or lines had errors (the rest is answered all the same), 3 if the
-cluster or the agent does not answer.
+Exit code: 0 whatever the verdict, 2 if arguments, manifests or lines had errors (the rest is still
+answered), 3 if the cluster or the agent does not answer.
 
 Examples:
   podfence explain --from shop/web-1 --to shop/db-0 --port 5432 --manifests k8s/
@@ -57,7 +65,7 @@ Examples:
   podfence explain --from shop/web-1 --to shop/db --port 5432 --agent localhost:9465 --kubeconfig ~/.kube/config
   podfence explain --batch flows.jsonl --manifests k8s/ | grep '"deny"'`;
 
-/** For an agent's answer, in ms: it gives a question up earlier by itself. */
+/** How long to wait for an agent's answer, in ms. The agent itself gives up earlier. */
 const PATIENCE = 45_000;
 
 interface Flags extends ClusterInputFlags {
@@ -65,7 +73,7 @@ interface Flags extends ClusterInputFlags {
   readonly to?: string;
   readonly port?: string;
   readonly agent?: string;
-  /** `true` where no file is named. */
+  /** `true` if the flag names no file. */
   readonly batch?: string | true;
   readonly json?: true;
 }
@@ -75,7 +83,7 @@ export function register(program: Command): void {
     .command('explain')
     .description('Say why a flow is allowed or denied, by which policies, and what would allow it.')
     .option('--from <pod>', 'who opens the connection: NAMESPACE/POD or an address')
-    .option('--to <pod>', 'whom to: NAMESPACE/POD, NAMESPACE/SERVICE or an address')
+    .option('--to <pod>', 'the destination: NAMESPACE/POD, NAMESPACE/SERVICE or an address')
     .option('--port <port>', 'destination port: 5432, 53/udp, http, icmp');
   withClusterInput(command)
     .addOption(new Option('--agent <url>', 'ask a running agent, at its --query-address').conflicts('batch'))
@@ -116,7 +124,7 @@ async function agentAnswer(agent: string, { question, note }: AgentQuestion): Pr
 
 async function batch(flags: Flags, file: string): Promise<number> {
   if (file === '-' && flags.manifests?.includes('-')) {
-    throw new InputError('--batch and --manifests -: standard input can be one of them; give --batch FILE');
+    throw new InputError('--batch and --manifests -: only one of them can read standard input; give --batch FILE');
   }
   const { explainBatch } = await import('./batch.ts');
   return await explainBatch(await readClusterInput(flags), file);
@@ -132,7 +140,7 @@ function questionOf({ from, to, port }: Flags): ExplainQuery {
   );
 }
 
-/** @throws InputError for names and ports that there are not */
+/** @throws InputError for unknown names and ports */
 function answer(input: ClusterInput, { from, to, port }: ExplainQuery): Answer {
   try {
     return new Explainer(input).answer(from, to, port);

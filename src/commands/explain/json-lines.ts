@@ -1,15 +1,17 @@
-/** Lines of text from a stream of bytes, of which no more than one is held. A byte order mark before the first is none of it. */
+/**
+ * Splits a stream of bytes into lines, and holds no more than one. Drops a leading byte order mark.
+ */
 import { StringDecoder } from 'node:string_decoder';
 
 export interface Line {
   /** From 1. */
   readonly number: number;
-  /** Undefined where the line is longer than the limit. */
+  /** Undefined if the line is longer than the limit. */
   readonly text: string | undefined;
 }
 
 /**
- * Yields the lines of each chunk together, without those that are empty.
+ * Yields the lines of each chunk together, without empty ones.
  * @param limit longest line, in UTF-16 code units
  */
 export async function* linesOf(

@@ -1,4 +1,6 @@
-/** An Answer laid out for people: the verdict first, then each direction, then what would allow it. */
+/**
+ * An Answer laid out for people: the verdict first, then each direction, then what would allow it.
+ */
 import { stripVTControlCharacters } from 'node:util';
 import type { Answer, NearMiss, PolicyPlace, Side, Suggestion, Way } from '../../explain/explanation.ts';
 import { endName } from '../../explain/flow-end.ts';
@@ -11,10 +13,10 @@ export interface ReportOptions {
   readonly colour: boolean;
 }
 
-/** Where the output goes to no terminal, and the widest that is read with ease. */
+/** The width without a terminal, and the widest that reads with ease. */
 const WIDTH = 100;
 const MOST_MISSES = 3;
-/** Where the text of a direction begins. */
+/** Column at which the text of a direction begins. */
 const INDENT = 11;
 const LABEL = 13;
 
@@ -25,7 +27,7 @@ const VERDICTS: Readonly<Record<Answer['verdict'], readonly [word: string, colou
   mixed: ['DEPENDS', 'yellow'],
 };
 
-/** Each line ended. */
+/** Returns the report; every line ends with a newline. */
 export function renderAnswer(answer: Answer, options: ReportOptions): string {
   const report = new Report(Math.min(options.width ?? WIDTH, WIDTH), options.colour);
   report.answer(answer);
@@ -36,7 +38,7 @@ class Report {
   readonly #width: number;
   readonly #colour: boolean;
   readonly #lines: string[] = [];
-  /** Those that stand there already. */
+  /** Suggestions printed so far. */
   readonly #suggested = new Set<string>();
 
   constructor(width: number, colour: boolean) {
@@ -82,7 +84,7 @@ class Report {
 
   #suggestion({ yaml, notes }: Suggestion): void {
     if (this.#suggested.has(yaml)) {
-      this.#lines.push('', 'What is suggested above would allow this, too.');
+      this.#lines.push('', 'The policy suggested above would allow this, too.');
       return;
     }
     this.#suggested.add(yaml);
@@ -98,7 +100,7 @@ class Report {
     const word = this.#paint(verdictWord.toLowerCase(), colour);
     const where = node === undefined ? '' : ` on ${node}`;
     this.#wrapped(`  ${direction.padEnd(INDENT - 2)}${word}${where}: ${summary}`, INDENT);
-    // Without a rule that allows it: it is a pod and itself, or its node, and policies have no say.
+    // No rule allows it: a pod talks to itself or to its node, which no policy governs.
     if (verdict === 'allow' && allowedBy.length === 0) return;
     this.#list(
       audited ? 'audited by' : 'isolated by',
@@ -111,7 +113,10 @@ class Report {
     this.#nearest(nearMisses);
   }
 
-  /** The items under each other, the label in front of the first, and where each stands in a column of its own. */
+  /**
+   * Prints the items one per line, the label before the first, and the places in a column of their
+   * own.
+   */
   #list(label: string, items: readonly (readonly [text: string, place: PolicyPlace])[]): void {
     const widest = Math.max(0, ...items.map(([text]) => text.length));
     for (const [i, [text, place]] of items.entries()) {
@@ -120,7 +125,10 @@ class Report {
     }
   }
 
-  /** What differs in everything says little beside what differs in one thing. */
+  /**
+   * Prints the nearest misses. One that differs in everything says little beside one that differs
+   * in one thing.
+   */
   #nearest([first, ...others]: readonly NearMiss[]): void {
     if (first === undefined) return;
     const telling = others.filter(({ differences }) => differences.length <= first.differences.length);
@@ -134,7 +142,7 @@ class Report {
     return file === undefined ? '' : this.#paint(`${file}:${line}`, 'dim');
   }
 
-  /** One text in as many lines as the width makes necessary, all but the first indented. */
+  /** Wraps a text at the width and indents all lines but the first. */
   #wrapped(text: string, indent: number): void {
     let line = '';
     for (const [i, word] of text.split(/(?<=\S) (?=\S)/).entries()) {

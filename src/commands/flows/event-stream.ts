@@ -1,4 +1,7 @@
-/** Reading server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), as far as an agent sends them. */
+/**
+ * Reads server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), as far
+ * as an agent sends them.
+ */
 
 import { UnavailableError } from '../shared/exit-code.ts';
 
@@ -10,7 +13,11 @@ export interface ServerEvent {
   readonly data: string;
 }
 
-/** Those that came together, together. An event that the end cuts off is left out. @throws UnavailableError for one without end */
+/**
+ * Yields events in the groups in which they arrived. Leaves out one that the end of the stream cuts
+ * off.
+ * @throws UnavailableError for an event without end
+ */
 export async function* eventsOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<readonly ServerEvent[]> {
   const decoder = new TextDecoder();
   let rest = '';
@@ -18,7 +25,7 @@ export async function* eventsOf(body: AsyncIterable<Uint8Array>): AsyncGenerator
     const blocks = (rest + decoder.decode(bytes, { stream: true })).split('\n\n');
     rest = blocks.pop() ?? '';
     if (rest.length > LONGEST) {
-      throw new UnavailableError(`what answers is no agent of podfence: an event has more than ${LONGEST} characters`);
+      throw new UnavailableError(`the server is not a podfence agent: an event has more than ${LONGEST} characters`);
     }
     const events = blocks.map(readEvent).filter(({ data }) => data !== '');
     if (events.length > 0) yield events;

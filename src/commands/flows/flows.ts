@@ -13,18 +13,22 @@ import { tell } from '../shared/tell.ts';
 import { eventsOf, type ServerEvent } from './event-stream.ts';
 
 const HELP = `
-One line a flow: what the same client repeats towards the same port raises the line's count. An agent tells of the flows that
-it judges, those of isolated pods of its node; names are those of the time at which a flow was seen. What comes faster than it
-is noted is left out, and counted. BY names the policies: of an allowed flow those that allow it, with the rule, counted from 1 as
-podfence explain does; of a denied one those that isolate the pod. DIRECTION is the one that decides: - where the pods are not isolated.
+One line per flow: repeats by the same client to the same port raise the line's count. An agent
+reports the flows that it judges, those of isolated pods of its node, with the names at that time.
+Flows that come faster than the agent notes them are left out, and counted. BY names the policies:
+for an allowed flow those that allow it, with the rule, counted from 1 as in podfence explain; for a
+denied flow those that isolate the pod. DIRECTION is the direction that decides, or - if the pods
+are not isolated.
 
-With --json, one line a flow, and again when its count has grown or a pod of it got its name (the same id):
+With --json, one line per flow, and again (with the same id) when its count has grown or one of its
+pods got its name:
   {"id":17,"first":"…Z","last":"…Z","count":3,"verdict":"deny","direction":"ingress","reason":"ingress-denied","protocol":"TCP",
    "port":5432,"from":{"kind":"pod","namespace":"shop","name":"web-1","address":"10.0.0.7","node":"node-1"},"to":{…},
    "policies":[{"direction":"ingress","namespace":"shop","name":"db","rule":null,"field":null}],"sourcePort":40112}
-An end is of kind pod, node (with name) or address. Of an allowed flow, policies have the rule and its field: 1, "spec.ingress[0]". What is left out is said on standard error.
+An end is of kind pod, node (with name) or address. For an allowed flow, policies have the rule and
+its field: 1, "spec.ingress[0]". Standard error reports what is left out.
 
-Exit code: 0, after Ctrl-C too, 2 for wrong arguments, 3 if no agent answers or it ends.
+Exit code: 0, after Ctrl-C too, 2 for wrong arguments, 3 if no agent answers or the agent ends.
 
 Examples:
   podfence flows --verdict deny
@@ -48,13 +52,13 @@ export function register(program: Command): void {
     .command('flows')
     .description('Show the flows that a running agent has allowed and denied last.')
     .option('--agent <url>', "the agent's --query-address", DEFAULT_AGENT)
-    .option('-f, --follow', 'go on with what comes, until Ctrl-C')
+    .option('-f, --follow', 'go on with new flows, until Ctrl-C')
     .option('--verdict <verdict>', 'only these: allow, deny or would_deny')
     .option('--pod <namespace/name>', 'only flows from or to this pod')
     .option('--port <port>', 'only flows to this port: 5432, or 53/udp')
-    .option('--policy <namespace/name>', 'only flows that this policy allowed or did not allow')
-    .option('--last <lines>', 'of those that are over, the last ones', String(DEFAULT_LAST))
-    .option('--json', 'one line of JSON a flow, and nothing else, on standard output')
+    .option('--policy <namespace/name>', 'only flows that this policy allowed or denied')
+    .option('--last <lines>', 'how many earlier flows to show', String(DEFAULT_LAST))
+    .option('--json', 'one line of JSON per flow, and nothing else, on standard output')
     .addHelpText('after', HELP)
     .action(async (flags: Flags) => {
       process.exitCode = await flows(flags);
@@ -74,13 +78,14 @@ async function flows(flags: Flags): Promise<number> {
     for await (const events of eventsOf(body ?? new ReadableStream<Uint8Array>())) {
       const lines = events.filter(({ type }) => type === 'flow').map(({ data }) => answerOf(data) as FlowLine);
       seen += lines.length;
-      // Whoever reads the output slowly is waited for: then the agent leaves out what there is no room for.
+      // Wait for a slow reader of the output. Meanwhile the agent leaves out what it has no room
+      // for.
       if (lines.length > 0 && !print(lines)) await once(process.stdout, 'drain', { signal: interrupted.signal });
       for (const words of events.flatMap(leftOut)) tell(`${words}\n`);
     }
   } catch (error) {
     if (interrupted.signal.aborted) return ExitCode.ok;
-    // What fetch says of a connection that ends in the middle is a TypeError.
+    // fetch throws a TypeError when the connection breaks.
     throw error instanceof TypeError ? new UnavailableError(OVER) : error;
   }
   if (flags.follow) throw new UnavailableError(OVER);
@@ -111,7 +116,7 @@ function leftOut({ type, data }: ServerEvent): string[] {
   const { earlier, flood, slow } = answerOf(data) as LeftOut;
   const said = [
     [earlier, 'earlier flows are not shown; --last shows more'],
-    [flood, 'more events are not shown: they came faster than they are noted'],
+    [flood, 'more events are not shown: they came faster than the agent notes them'],
     [slow, 'more flows are not shown: they came faster than they were read'],
   ] as const;
   return said.flatMap(([count, words]) => (count > 0 ? `${count.toLocaleString('en')} ${words}.` : []));

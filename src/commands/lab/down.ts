@@ -7,7 +7,7 @@ import { requireRoot } from './input.ts';
 const POLL_INTERVAL = 50;
 const PATIENCE = 8000;
 
-/** @returns the exit code; a lab that is not up is no error. */
+/** @returns the exit code; a lab that is not up is not an error. */
 export async function labDown({ name }: { readonly name: string }): Promise<number> {
   requireRoot();
   const lab = readStates().find((state) => state.name === name);

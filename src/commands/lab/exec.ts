@@ -7,10 +7,13 @@ import { InputError } from '../shared/exit-code.ts';
 import { requireRoot } from './input.ts';
 import { runningLab } from './running.ts';
 
-/** How soon a command ends after the lab was killed, in ms. */
+/** Interval of checking that the lab still runs, in ms: its end ends the command. */
 const WATCH_INTERVAL = 500;
 
-/** @returns the command's exit code; 128 and the signal's number where a signal ended it, as shells do. */
+/**
+ * @returns the command's exit code; 128 plus the signal's number if a signal ended it, as in
+ * shells.
+ */
 export async function labExec(
   name: string,
   command: readonly string[],

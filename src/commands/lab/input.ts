@@ -38,7 +38,7 @@ const FAMILIES: Readonly<Record<LabInputFlags['family'], readonly Family[]>> = {
   dual: ['IPv4', 'IPv6'],
 };
 
-/** @throws UnavailableError, in one line, where the lab cannot run. */
+/** @throws UnavailableError, in one line, if the lab cannot run here. */
 export function requireRoot(): void {
   if (process.platform !== 'linux') {
     throw new UnavailableError(
@@ -52,7 +52,10 @@ export function requireRoot(): void {
   }
 }
 
-/** Loads the manifests and says on standard error what is wrong with them. @throws InputError where nothing can be run. */
+/**
+ * Loads the manifests and reports on standard error what is wrong with them. @throws InputError if
+ * nothing can be run.
+ */
 export async function readLabArguments(flags: LabInputFlags): Promise<LabArguments> {
   const externals = flags.external.map(parseExternal);
   const stdin = flags.manifests.includes('-') ? await buffer(process.stdin) : undefined;
@@ -65,11 +68,11 @@ export async function readLabArguments(flags: LabInputFlags): Promise<LabArgumen
     });
   const first = await load({});
   const nodes = nodeNames(first.snapshot.pods, flags.nodes);
-  // A DaemonSet has a pod on every node, and only the manifests tell how the nodes are called.
+  // A DaemonSet has a pod on every node, and only the manifests name the nodes.
   const manifests = nodes.length > 1 ? await load({ nodes }) : first;
   for (const problem of manifests.problems) tell(`${formatProblem(problem)}\n`);
   const skipped = [...manifests.skipped].map(([kind, number]) => `${number} ${kind}`);
-  if (skipped.length > 0) tell(`Skipped, for the lab has no use for them: ${skipped.join(', ')}.\n`);
+  if (skipped.length > 0) tell(`Skipped, because the lab has no use for them: ${skipped.join(', ')}.\n`);
   if (manifests.snapshot.pods.length === 0) throw new InputError('the manifests have no pods');
   const { queues, steering, offload, deny } = flags;
   return {

@@ -1,14 +1,16 @@
-/** `podfence lab …`: the flags; what they do is in the file of each subcommand. */
+/** `podfence lab …`: the flags of its subcommands. Each has its code in a file of its own. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 const EXIT_CODES = `
-Exit code: 0 if every probe came out as the policies say, 1 if any did not, 2 if the arguments or manifests had errors (the rest
-is loaded and probed all the same), 3 if the lab cannot run here, 130 after Ctrl-C.`;
+Exit code: 0 if every probe came out as the policies say, 1 if any did not, 2 if the arguments or
+manifests had errors (the rest is still loaded and probed), 3 if the lab cannot run here, 130 after
+Ctrl-C.`;
 
 const JSON_FORMAT = `
-With --json, one line a probe:
+With --json, one line per probe:
   {"from":"shop/web-1","to":"shop/db-0","port":5432,"protocol":"TCP","expected":"deny","observed":"deny",…}
-Pods are namespace/name, Services service/namespace/name, external hosts their names. Further fields: via, address, pod, delivered, detail.`;
+Pods are namespace/name, Services service/namespace/name, external hosts their names. Further
+fields: via, address, pod, delivered, detail.`;
 
 export function register(program: Command): void {
   const lab = program
@@ -18,12 +20,9 @@ export function register(program: Command): void {
 
   withInput(lab.command('run'))
     .description('Probe every port of every pod and Service from everywhere, and compare with what the policies say.')
-    .option('--json', 'one line of JSON a probe, and nothing else, on standard output')
+    .option('--json', 'one line of JSON per probe, and nothing else, on standard output')
     .addOption(
-      new Option(
-        '--capture <how>',
-        'what judges packets: queues of an agent on each node, or each pod on a wire of its own',
-      )
+      new Option('--capture <how>', 'what judges packets: the queues of an agent on each node, or a wire for each pod')
         .choices(['queue', 'wire'])
         .default('queue'),
     )
@@ -33,7 +32,7 @@ export function register(program: Command): void {
     });
 
   withName(withInput(lab.command('up')))
-    .description('Start a lab that stays, for playing by hand: lab exec, lab status, lab down.')
+    .description('Start a lab that stays up, to play with by hand: lab exec, lab status, lab down.')
     .action(async (options) => {
       process.exitCode = await (await import('./up.ts')).labUp(options);
     });
@@ -64,7 +63,7 @@ export function register(program: Command): void {
 }
 
 function withName(command: Command): Command {
-  return command.option('--name <name>', 'which lab, where there are several', labName, 'default');
+  return command.option('--name <name>', 'which lab, if there are several', labName, 'default');
 }
 
 function withInput(command: Command): Command {
@@ -77,12 +76,12 @@ function withInput(command: Command): Command {
     .option('-n, --nodes <count>', 'nodes (default: as many as pods name in spec.nodeName)', count)
     .option('-e, --external <name=ip>', 'a host outside the cluster; repeatable', collect, [])
     .addOption(
-      new Option('--family <family>', 'addresses of pods and Services that have none')
+      new Option('--family <family>', 'address family for pods and Services without an address')
         .choices(['ipv4', 'ipv6', 'dual'])
         .default('ipv4'),
     )
-    .option('--max-replicas <count>', 'pods that a workload is expanded to', count, 3)
-    .option('--queues <count>', 'queues of each agent (default: the number of cores, 4 at most)', count)
+    .option('--max-replicas <count>', 'most pods that a workload is expanded to', count, 3)
+    .option('--queues <count>', 'queues of each agent (default: the number of cores, at most 4)', count)
     .addOption(
       new Option('--steering <kind>', 'how packets reach the agents')
         .choices(['auto', 'nftables', 'iptables'])

@@ -10,7 +10,7 @@ import { exitOnSignals } from '../shared/signals.ts';
 import { tell } from '../shared/tell.ts';
 import { hasErrors, type LabInputFlags, readLabArguments, requireRoot } from './input.ts';
 
-/** Characters a line where the output goes to no terminal. */
+/** Characters per line without a terminal. */
 const PLAIN_WIDTH = 160;
 const MOST_LISTED = 40;
 
@@ -58,7 +58,7 @@ function printTable(results: readonly ProbeResult[]): void {
   stdout.write(`${renderMatrix(results, { width: stdout.columns ?? PLAIN_WIDTH, colour: showsColour(stdout) })}\n`);
 }
 
-/** What was done for the probes, in words. */
+/** Says what the agents did for the probes. */
 async function agentWork(lab: Lab): Promise<string> {
   const counters = [...(await lab.counters()).values()];
   const judged = counters.reduce((sum, each) => sum + each.judged, 0);

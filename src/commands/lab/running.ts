@@ -1,8 +1,8 @@
-/** The running lab that a command is about. */
+/** Finds the running lab that a command names. */
 import { type LabState, readStates } from '../../lab/state-file.ts';
 import { InputError } from '../shared/exit-code.ts';
 
-/** @throws InputError where no such lab is up. */
+/** @throws InputError if no such lab is up. */
 export function runningLab(name: string): LabState {
   const states = readStates();
   const state = states.find((each) => each.name === name);

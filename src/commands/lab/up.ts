@@ -33,7 +33,7 @@ export async function labUp(flags: LabInputFlags & { readonly name: string }): P
   return hasErrors(manifests) ? ExitCode.badInput : ExitCode.ok;
 }
 
-/** Resolves when the lab is up, with its notes. The keeper then runs on without us. */
+/** Resolves with the lab's notes when it is up. The keeper outlives this process. */
 async function startKeeper(request: KeepRequest): Promise<readonly string[]> {
   mkdirSync(dirname(logPath(request.name)), { recursive: true });
   const log = openSync(logPath(request.name), 'w', 0o600);

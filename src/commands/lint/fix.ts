@@ -34,7 +34,10 @@ export interface FixedFile {
 
 const BYTE_ORDER_MARK = '\ufeff';
 
-/** Corrects the files that these problems are in, as far as it is certain, and writes them; `-` is left to the caller. */
+/**
+ * Corrects the files of these problems, as far as the correction is certain, and writes them. `-`
+ * is left to the caller.
+ */
 export async function fixFiles(
   problems: readonly ManifestProblem[],
 ): Promise<{ readonly fixed: readonly FixedFile[]; readonly failed: readonly FailedFile[] }> {
@@ -50,19 +53,22 @@ export async function fixFiles(
       await replaceFile(file, mark + result.after);
       fixed.push(result);
     } catch (error) {
-      // Those before it are written, and that is to be told too.
+      // Earlier files are written already, and the caller must report that too.
       failed.push({ file, reason: error instanceof Error ? error.message : String(error) });
     }
   }
   return { fixed, failed };
 }
 
-/** Writes the file anew beside itself and puts that in its place, so that it is whole at any time. Mode and owner stay, and links to it. */
+/**
+ * Writes a draft beside the file and renames it to the file, so that the file is whole at any time.
+ * Mode, owner and links to the file stay.
+ */
 async function replaceFile(file: string, text: string): Promise<void> {
   const target = await realpath(file);
   const { mode, uid, gid } = await stat(target);
   const draft = join(dirname(target), `.${basename(target)}.${process.pid}`);
-  // A file that may not be written is not to be replaced either.
+  // Do not replace a file that may not be written.
   await (await open(target, 'r+')).close();
   try {
     const handle = await open(draft, 'wx', mode);
@@ -92,7 +98,7 @@ export async function fixedText(file: string, before: string): Promise<FixedFile
 }
 
 /**
- * What was corrected, and the lines as they were and are:
+ * Returns the corrections, and the lines as they were and are:
  *
  *     shop.yaml:14:11  fixed  PF101 unknown-field  NetworkPolicy shop/web  "protocal" becomes "protocol"
  *       14 -         - protocal: TCP

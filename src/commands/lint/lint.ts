@@ -28,14 +28,16 @@ interface LintFlags {
 }
 
 const HELP = `
-Reads files, folders and - (standard input), YAML or JSON, as the other commands do, and says for each mistake in a policy where it is,
-what is wrong, and what was probably meant. Nothing is said of manifests without mistakes.
+Reads files, folders and - (standard input), YAML or JSON, as the other commands do. For each
+mistake in a policy it says where it is, what is wrong, and what was probably meant. It prints
+nothing if there are no mistakes.
 
-Severities: error (the API server refuses it, or the policy fails closed), warning (it does not do what it says), hint (probably not
-what was meant), info (worth knowing; with --info only).
+Severities: error (the API server refuses it, or the policy fails closed), warning (it does not do
+what it says), hint (probably not what was meant), info (worth knowing; with --info only).
 
---fix corrects what can only be meant in one way (a misspelt field, one that is indented too little or too far, quotes) in the files
-themselves, and leaves every other character as it is. For - it prints the corrected text.
+--fix corrects in the files themselves what can be meant in only one way (a misspelt field, a field
+that is indented too little or too far, quotes), and leaves every other character as it is. For - it
+prints the corrected text.
 
 An annotation on a NetworkPolicy or Namespace switches rules off for it, by code or name:
   podfence.io/lint-ignore: "PF303, shadowed-rule"
@@ -43,8 +45,8 @@ An annotation on a NetworkPolicy or Namespace switches rules off for it, by code
 With --json, one object: {"findings":[{"code","rule","severity","file","line","column","object","field","message","hint"?,"note"?,"fix"?}],
 "fixed":[…],"notes":[…],"counts":{"error","warning","hint","info"}}. With --sarif, a SARIF 2.1.0 log.
 
-Exit code: 0 if nothing is wrong, 1 if there are errors or warnings (see --fail-on), 2 if a file or a document
-cannot be read (PF100), or not be written.
+Exit code: 0 if nothing is wrong, 1 if there are errors or warnings (see --fail-on), 2 if a file or
+a document cannot be read (PF100), or a file cannot be written.
 
 Examples:
   podfence lint k8s/
@@ -55,24 +57,20 @@ export function register(program: Command): void {
   program
     .command('lint')
     .description(
-      'Find mistakes in NetworkPolicies: wrong fields, selectors that match nobody, ports that nobody has, rules without effect.',
+      'Find mistakes in NetworkPolicies: wrong fields, selectors that match nothing, ports that no pod has, rules without effect.',
     )
     .argument('[paths...]', 'files or folders with manifests, or - for standard input')
     .option('-m, --manifests <path>', 'the same as an argument; repeatable', collect)
     .addOption(new Option('--json', 'one JSON object on standard output').conflicts('sarif'))
     .option('--sarif', 'a SARIF 2.1.0 log on standard output')
     .option('--fix', 'correct what is certain, in the files themselves')
-    .option('--info', 'also what is worth knowing but no mistake')
+    .option('--info', 'also show what is worth knowing but not a mistake')
     .addOption(
       new Option('--fail-on <severity>', 'exit with 1 from this severity on')
         .choices([...SEVERITIES, 'never'])
         .default('warning'),
     )
-    .option(
-      '--pod-range <cidr>',
-      'where pods have their addresses from (default: 10.244.0.0/16 is assumed); repeatable',
-      collectRange,
-    )
+    .option('--pod-range <cidr>', 'address range of pods (default: 10.244.0.0/16 is assumed); repeatable', collectRange)
     .addHelpText('after', HELP)
     .action(async (paths: readonly string[], flags: LintFlags) => {
       process.exitCode = await runLint([...paths, ...(flags.manifests ?? [])], flags, program.version() ?? '');
@@ -85,7 +83,7 @@ async function runLint(paths: readonly string[], flags: LintFlags, version: stri
   const printsText = flags.fix === true && paths.includes('-');
   if (printsText && (flags.json || flags.sarif)) {
     throw new InputError(
-      'lint: --fix prints the corrected text of standard input, so that --json and --sarif have no place',
+      'lint: --fix prints the corrected text of standard input, so --json and --sarif cannot be printed too',
     );
   }
   let stdin = paths.includes('-') ? await buffer(process.stdin) : Buffer.alloc(0);
@@ -115,17 +113,17 @@ async function runLint(paths: readonly string[], flags: LintFlags, version: stri
   else if (flags.sarif) process.stdout.write(`${jsonText(sarifLog(shown, version), 2)}\n`);
   else printText(shown, result, report);
   for (const { file, reason } of failed) {
-    tell(`${printable(`lint: ${fileTitle(file)} is not corrected, for it cannot be written: ${reason}`)}\n`);
+    tell(`${printable(`lint: ${fileTitle(file)} is not corrected, because it cannot be written: ${reason}`)}\n`);
   }
   return failed.length > 0 ? ExitCode.badInput : exitCode(result.findings, flags.failOn);
 }
 
-/** Of every workload a pod at least, whether it runs at present or not. */
+/** Loads at least one pod of every workload, even of one that has no replicas now. */
 function loadForLint(paths: readonly string[], stdin: Buffer): Promise<LoadedManifests> {
   return loadManifests(paths, { minReplicas: 1, maxReplicas: 32, stdin: Readable.from([stdin]) });
 }
 
-/** What is no UTF-8 text would not come out as it went in. */
+/** Whether the bytes are UTF-8 text. Others would not survive the conversion to text and back. */
 function isText(bytes: Buffer): boolean {
   return Buffer.from(bytes.toString()).equals(bytes);
 }

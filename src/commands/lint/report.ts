@@ -1,4 +1,4 @@
-/** Findings for people. */
+/** Findings as text. */
 import { printable } from '../../cluster/printable.ts';
 import { type Colour, paint } from '../../lab/paint.ts';
 import type { Finding } from '../../lint/finding.ts';
@@ -23,7 +23,7 @@ export function findingText(finding: Finding, colour: boolean): string {
   return [head.filter((part) => part !== '').join('  '), ...lines.map((line) => `    ${printable(line)}`)].join('\n');
 }
 
-/** `shop.yaml:12:19`, the file alone where it is about no line, or nothing. */
+/** Returns `shop.yaml:12:19`, the file alone if the finding is about no line, or nothing. */
 function placeText({ file, line, column }: Pick<Finding, 'file' | 'line' | 'column'>): string {
   return line > 0 ? `${fileTitle(file)}:${line}:${column}` : fileTitle(file);
 }
@@ -36,7 +36,10 @@ export function countFindings(findings: readonly Finding[]): Counts {
   return counts;
 }
 
-/** `2 errors, 1 warning; 1 of them --fix can correct; 3 more with --info`. Empty where nothing is shown. */
+/**
+ * Returns `2 errors, 1 warning; --fix can correct 1 of them; 3 more with --info`, or nothing if no
+ * finding is shown.
+ */
 export function summaryText(shown: readonly Finding[], hidden: number): string {
   if (shown.length === 0) return '';
   const counts = countFindings(shown);

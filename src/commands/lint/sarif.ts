@@ -17,7 +17,7 @@ const LEVELS: Readonly<Record<Severity, 'error' | 'warning' | 'note'>> = {
   info: 'note',
 };
 
-/** The log as a JSON value. @param version podfence's own. */
+/** Returns the log as a JSON value. @param version podfence's own. */
 export function sarifLog(findings: readonly Finding[], version: string): object {
   const rules = RULE_NAMES.map((name) => {
     const { code, severity, summary } = ruleOf(name);

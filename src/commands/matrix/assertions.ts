@@ -1,4 +1,4 @@
-/** `--fail-on`: assertions in files or as they are, and what became of them. */
+/** `--fail-on`: reads assertions, from files or the command line, and reports which ones hold. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { printable, printableLines } from '../../cluster/printable.ts';
 import type { Explainer } from '../../explain/explain.ts';
@@ -16,14 +16,14 @@ import {
 import type { AssertionChecker, AssertionResult, Violation } from '../../matrix/assertion-check.ts';
 import { InputError } from '../shared/exit-code.ts';
 
-/** Of a file of assertions, in bytes. */
+/** Longest file of assertions, in bytes. */
 const LONGEST_FILE = 2 ** 20;
-/** More of an assertion say nothing new. */
+/** Most violations shown for one assertion: more say nothing new. */
 const MOST_VIOLATIONS = 5;
 
 /**
- * @param given what `--fail-on` was given: assertions and files
- * @throws InputError that tells every mistake in them
+ * @param given the values of `--fail-on`: assertions and files
+ * @throws InputError that lists every mistake in them
  */
 export function readAssertions(given: readonly string[]): readonly Assertion[] {
   const parsed = given.map(read);
@@ -31,7 +31,7 @@ export function readAssertions(given: readonly string[]): readonly Assertion[] {
   return parsed.flatMap(({ assertions }) => assertions);
 }
 
-/** @throws InputError where an assertion is about nothing: it would hold for nothing. */
+/** @throws InputError for an assertion about no flow: it would hold without saying anything */
 export function checkAssertions(
   assertions: readonly Assertion[],
   checker: AssertionChecker,
@@ -41,7 +41,7 @@ export function checkAssertions(
   return outcomes.filter((outcome) => 'violations' in outcome);
 }
 
-/** Each assertion that does not hold, with the flows and why, and how many do. */
+/** Returns each assertion that does not hold, with the flows and why, and how many do hold. */
 export function assertionsReport(results: readonly AssertionResult[], explainer: Explainer, colour: boolean): string {
   const broken = results.filter(({ violations }) => violations.length > 0);
   const flows = results.reduce((sum, result) => sum + result.flows, 0);
@@ -64,16 +64,16 @@ function read(given: string): ParsedAssertions {
     text = readBounded(given);
   } catch (error) {
     throw new InputError(
-      `--fail-on ${given}: no assertion such as 'default/* -> prod/db:5432', and no file (${(error as Error).message})`,
+      `--fail-on ${given}: neither an assertion such as 'default/* -> prod/db:5432' nor a file (${(error as Error).message})`,
     );
   }
   const parsed = parseAssertions(printableLines(text.replaceAll('\r\n', '\n')), printable(given));
   if (parsed.assertions.length + parsed.problems.length === 0)
-    throw new InputError(`--fail-on ${given}: no assertion is in it`);
+    throw new InputError(`--fail-on ${given}: it contains no assertion`);
   return parsed;
 }
 
-/** Whatever is there: a pipe that goes on for ever, too. */
+/** Reads at most LONGEST_FILE bytes: the file may be an endless pipe. */
 function readBounded(file: string): string {
   const fd = openSync(file, 'r');
   try {
@@ -117,19 +117,22 @@ function brokenLines(
   ];
 }
 
-/** Whether it holds or not: for these pods nobody knows. */
+/**
+ * Lists the pods for which the assertion could not be checked, whether it holds for the others or
+ * not.
+ */
 function leftOutLines({ assertion: { place }, leftOut }: AssertionResult, colour: boolean): string[] {
   return [
     `${paint('!', 'yellow', colour)} ${place.title}  ${paint(place.text, 'bold', colour)}`,
-    `    not checked for what is in the network of its node, where no policy holds: ${listed(leftOut)}`,
+    `    not checked for pods in the network of their node, where no policy applies: ${listed(leftOut)}`,
     '',
   ];
 }
 
 function violationLines({ from, to, protocol, port, judgement, alike }: Violation, explainer: Explainer): string[] {
   const { sides } = explainer.explain(from, to, protocol, port);
-  const more = alike === 1 ? '' : ` and ${alike - 1} more, of pods that no policy tells from these`;
-  // Of a denied flow only the side that denies it is to blame.
+  const more = alike === 1 ? '' : ` and ${alike - 1} more, of pods that no policy tells apart from these`;
+  // Only the side that denies a flow is to blame for it.
   const isToBlame = ({ verdict }: Side) => (verdict === 'deny' ? 'deny' : 'allow') === judgement.verdict;
   const told = [sides.egress, sides.ingress].filter(isToBlame);
   return [

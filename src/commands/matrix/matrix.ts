@@ -27,29 +27,33 @@ import { tell } from '../shared/tell.ts';
 import { assertionsReport, checkAssertions, readAssertions } from './assertions.ts';
 import { changesReport, tableReport } from './report.ts';
 
-/** Characters a line where the output goes to no terminal. */
+/** Characters per line without a terminal. */
 const PLAIN_WIDTH = 160;
 
 const HELP = `
-Rows send, columns receive: pods by their container ports and the ports that Services send to, and "other" where somebody reaches all
-other ports too. Replicas that no policy tells apart share a row. Outside the cluster are "outside", for every address that no policy names, a row for each ipBlock, and --external.
+Rows send, columns receive: pods by their container ports and the ports that Services send to, and
+"other" if a sender reaches all other ports too. Replicas that no policy tells apart share a row.
+Outside the cluster are "outside" for every address that no policy names, a row for each ipBlock,
+and --external.
 
---html writes one page that needs nothing else: filter by port, fold namespaces, click a cell for the explanation.
+--html writes one page that needs nothing else: filter by port, fold namespaces, click a cell for
+the explanation.
 
---diff compares with other manifests: their policies, and their labels of the pods and namespaces that are still there. Folders of
-policies alone will do. Every port of TCP, UDP and SCTP counts: those that nobody declares are shown where something changed; a range
-is shown by its first port.
+--diff compares with other manifests: their policies, and their labels of the pods and namespaces
+that still exist. Folders of policies alone will do. Every port of TCP, UDP and SCTP counts. Ports
+that no pod declares are shown where something changed, a range by its first port.
 
---fail-on takes a file with an assertion a line, or one assertion; repeatable:
-  # nobody of the default namespace reaches the database
+--fail-on takes a file with one assertion per line, or one assertion; repeatable:
+  # no pod of the default namespace reaches the database
   deny  default/* -> prod/db:5432
   allow shop/frontend-* -> shop/backend:9000/tcp
   outside -> prod/*                        # without a word before it: deny; without a port: every port
   10.0.0.0/8 -> monitoring/*:9000-9100
-An end is NAMESPACE/NAME of pods, of a workload or, to the right, of a Service, with * and ?; or an address or CIDR block, which stands
-for addresses that no pod has; or "outside". [fd00::1]:443 has a port, fd00::1 has none. A port of a Service is the one where it leads; a
-deny to a name that pods have too is about their own port of that number as well. Pods in the network of their node are not checked, which
-is said.
+An end is NAMESPACE/NAME of pods, of a workload or, on the right, of a Service, with * and ?; or an
+address or CIDR block, which stands for addresses that no pod has; or "outside". [fd00::1]:443 has a
+port, fd00::1 has none. A port of a Service stands for the pods' port behind it. If pods have the
+same name as the Service, a deny covers their own port of that number too. Pods in the network of
+their node are not checked, and the report says so.
 
 With --json, one document:
   {"ends":[{"kind":"pods","name":"shop/backend","namespace":"shop","pods":["shop/backend-1",…],
@@ -60,10 +64,12 @@ With --json, one document:
    "notes":["…"],
    "assertions":[{"place":"rules.txt:2","assertion":"deny default/* -> prod/db:5432","holds":false,"flows":6,
                   "violations":[{"from":"default/web-1","to":"prod/db-0","port":5432,"protocol":"TCP","verdict":…,"alike":3}]}]}
-mixed: in one address family only. A port with "other" stands for all that no policy names. With --diff, a cell has "before", its verdict
-then, and "change", opened or closed, where there is one. "assertions" only with --fail-on; "alike" counts the flows of the same kind.
+mixed: in one address family only. A port with "other" stands for all that no policy names. With
+--diff, a cell has "before", its earlier verdict, and "change", opened or closed, if it changed.
+"assertions" is there only with --fail-on; "alike" counts the flows of the same kind.
 
-Exit code: 0, 1 if an assertion does not hold, 2 if arguments, manifests or assertions have errors, 3 if the cluster cannot be read.
+Exit code: 0, 1 if an assertion does not hold, 2 if arguments, manifests or assertions have errors,
+3 if the cluster cannot be read.
 
 Examples:
   podfence matrix -m k8s/
@@ -71,7 +77,7 @@ Examples:
   podfence matrix -m k8s/ --fail-on reachability.txt`;
 
 const MADE_UP =
-  'Note: the manifests give no addresses for the pods, so podfence makes them up. An ipBlock depends on them, so its verdicts may differ in the cluster. --pod-range gives the range that the pods of your cluster have their addresses from.';
+  'Note: the manifests do not give the addresses of pods, so podfence made some up. Some ipBlocks match them and may decide otherwise in the cluster. --pod-range gives the address range of pods.';
 
 interface Flags extends ClusterInputFlags {
   readonly external?: readonly string[];
@@ -83,14 +89,12 @@ interface Flags extends ClusterInputFlags {
 }
 
 export function register(program: Command): void {
-  withClusterInput(
-    program.command('matrix').description('Show who can reach whom, and check that it is as it should be.'),
-  )
+  withClusterInput(program.command('matrix').description('Show who can reach whom, and check assertions about it.'))
     .option('-e, --external <name=ip>', 'an address outside the cluster to ask about; repeatable', collect)
-    .option('--html <file>', 'write a page instead')
+    .option('--html <file>', 'write an HTML page instead')
     .option('--diff <path>', 'show what changed since these manifests; repeatable', collect)
     .option('--fail-on <assertion>', 'an assertion, or a file of them, that must hold; repeatable', collect)
-    .option('--full', 'every pod, where a large cluster is shown by namespace')
+    .option('--full', 'show every pod, also of a large cluster, which is shown by namespace otherwise')
     .option('--json', 'one JSON document, and nothing else, on standard output')
     .addHelpText('after', HELP)
     .action(async (flags: Flags) => {
@@ -105,7 +109,7 @@ async function matrix(flags: Flags): Promise<number> {
   const input = await readClusterInput(flags);
   const before = flags.diff && (await readBefore(flags.diff, flags));
   const { snapshot, services } = input;
-  if (snapshot.pods.length === 0) throw new InputError('there are no pods: nobody can reach anybody');
+  if (snapshot.pods.length === 0) throw new InputError('there are no pods, so there is nothing to show');
   const results = checkAssertions(assertions, new AssertionChecker(snapshot, services));
   const options = { services, externals, ...(before && { before: before.snapshot }) };
   const reachability = new Reachability(snapshot, options);
@@ -123,12 +127,14 @@ async function matrix(flags: Flags): Promise<number> {
   return input.hasErrors || before?.hasErrors ? ExitCode.badInput : ExitCode.ok;
 }
 
-/** Piece by piece, as fast as it is read: of a large cluster there is much. */
+/**
+ * Writes piece by piece, no faster than the reader reads: a large cluster makes a large document.
+ */
 async function printJson(pieces: Iterable<string>): Promise<void> {
   for (const piece of pieces) if (!process.stdout.write(escapedJson(piece))) await once(process.stdout, 'drain');
 }
 
-/** The table where it is asked for, and what changed where something is compared. */
+/** Prints the table if it is asked for, and the changes if manifests are compared. */
 function printReports(reachability: Reachability, { isAsked, full }: { isAsked: boolean; full: boolean }): void {
   const { stdout } = process;
   const colour = showsColour(stdout);
@@ -168,7 +174,7 @@ interface Before {
 async function readBefore(paths: readonly string[], flags: Flags): Promise<Before> {
   const loaded = await loadForQuestions(paths, flags);
   for (const problem of loaded.problems) tell(`${formatProblem(problem)}\n`);
-  // Without its manifest only its name is known there: its labels are those of now.
+  // A namespace without a manifest there keeps its present labels: only its name is known.
   const namespaces = loaded.snapshot.namespaces.filter(({ name }) => loaded.sources.has(`Namespace ${name}`));
   const hasErrors = loaded.problems.some(({ severity }) => severity === 'error');
   return { snapshot: { ...loaded.snapshot, namespaces }, hasErrors };

@@ -13,10 +13,10 @@ import {
 import { type CellLook, renderTable } from '../../matrix/table.ts';
 
 export interface ReportOptions {
-  /** Characters a line. */
+  /** Characters per line. */
   readonly width: number;
   readonly colour: boolean;
-  /** Every end, however many there are. */
+  /** Whether to show every end, however many there are. */
   readonly full: boolean;
 }
 
@@ -46,13 +46,15 @@ const NAMESPACE_LOOKS: Readonly<Record<State, CellLook<Colour>>> = {
   ...CHANGES,
 };
 
-/** The table, and what is not in it. */
+/** Returns the table, and notes on what is not in it. */
 export function tableReport(matrix: Reachability, options: ReportOptions): string {
   const isByNamespace = matrix.ends.length > MOST_ROWS && !options.full;
   const table = isByNamespace ? namespaceTable(matrix, options) : endTable(matrix, options);
   const notes = matrix.notes.map((note) => `Not shown: ${note}.`);
   if (isByNamespace)
-    notes.push('By namespace, for there are many; --full shows every row, --html a page to look around in.');
+    notes.push(
+      'By namespace, because there are many rows; --full shows every row, --html writes a page to look around in.',
+    );
   return [table, ...notes.map((note) => `${note}\n`)].join(notes.length > 0 ? '\n' : '');
 }
 
@@ -102,14 +104,14 @@ function columnText(port: MatrixPort): string {
   return services.length === 0 ? portTitle(port) : `${portTitle(port)} (Service ${services.join(', ')})`;
 }
 
-/** Without the namespace, under which it stands. */
+/** Returns the name without the namespace, which is the title of its section. */
 function labelOf(end: MatrixEnd): string {
   if (end.kind === 'addresses') return end.name;
   const name = end.name.slice(end.namespace.length + 1);
   return end.pods.length > 1 ? `${name} ×${end.pods.length}` : name;
 }
 
-/** What a change opened and closed, one way a line, and how many there are. */
+/** Returns what a change opened and closed, one way per line, and how many of each. */
 export function changesReport(matrix: Reachability, colour: boolean): string {
   const changed = { opened: [] as string[], closed: [] as string[] };
   let ways = 0;

@@ -23,25 +23,28 @@ import { tell } from '../shared/tell.ts';
 import { checkCaptures, nameOf, openWriter } from './files.ts';
 
 const HELP = `
-Every packet is judged by the policies as they are now, on its own clock: pcap and pcapng files of Ethernet (with VLAN tags), raw IP, Linux cooked,
-NFLOG and loopback; of "-" standard input. The length of a file does not matter, nor that packets were cut: headers decide.
+Judges every packet by the policies as they are now, and by the packet's own time. Reads pcap and
+pcapng files of Ethernet (with VLAN tags), raw IP, Linux cooked, NFLOG and loopback; "-" is standard
+input. Files may be of any length, and packets may be cut: the headers decide.
 
 Pods are known by their addresses, so the manifests must be those of the running cluster:
   kubectl get namespaces,pods,services,networkpolicies -A -o yaml > cluster.yaml
-Connections that were open before the capture began are judged in whichever direction a policy allows (reason: adopted). Packets to a
-Service's address are left out: they are judged where the capture shows them with the backend's, as on a node's or backend's interface.
+A connection that was open before the capture began is judged in whichever direction a policy allows
+it (reason: adopted). Packets to a Service's address are left out: they are judged where the capture
+shows them with the backend's address, as on an interface of the node or the backend.
 
-One line a flow, as podfence flows has them; COUNT is of flows: what follows on a denied packet in its flow is denied with it. With --json, one line a flow in the same shape, and last
+One line per flow, as in podfence flows. COUNT counts flows: packets that follow a denied one in its
+flow are denied with it. With --json, one line per flow in the same shape, and last
   {"summary":{"packets":…,"denied":…,"reasons":{…},"policies":[{"policy":"shop/db","allowed":12,"denied":3}],…}}
 
-Ctrl-C ends it and shows what was read until then.
+Ctrl-C ends the command and shows the result so far.
 
-Exit code: 0, or with --check 1 if anything is denied; 2 for wrong arguments, manifests with errors, or a file that is no capture or is damaged; 130 where Ctrl-C
-has cut a file off.`;
+Exit code: 0, or with --check 1 if anything is denied; 2 for wrong arguments, manifests with errors,
+or a file that is not a capture or is damaged; 130 if Ctrl-C cut a file off.`;
 
-/** Lines that are held until the end; more are told as they come. */
+/** Most lines held until the end. Beyond that the oldest are printed early. */
 const MOST_LINES = 50_000;
-/** Of those so many are told of at once. */
+/** How many of those are printed together. */
 const TOGETHER = 1000;
 
 interface Flags extends ClusterInputFlags, NodeFlags {
@@ -60,8 +63,8 @@ export function register(program: Command): void {
         .argument('<file...>', 'pcap or pcapng files, in their order of time; - is standard input'),
     ),
   )
-    .option('--verdict <verdict>', 'only show flows of this one: allow or deny')
-    .option('--json', 'one line of JSON a flow, and nothing else, on standard output')
+    .option('--verdict <verdict>', 'only show flows with this verdict: allow, deny or would_deny')
+    .option('--json', 'one line of JSON per flow, and nothing else, on standard output')
     .option('--write-denied <file>', 'write the denied packets to this file (pcapng)')
     .option('--check', 'exit with 1 if anything is denied')
     .addHelpText('after', HELP)
@@ -109,7 +112,7 @@ async function replay(files: readonly string[], flags: Flags): Promise<number> {
       totals.note(packetEvent(packet, reason, direction, audited, reversed), time),
     ...(writer === undefined ? {} : { denied: writer.write }),
   });
-  // What comes from a live capture ends with it, on the same Ctrl-C; the next one ends this.
+  // A live capture on standard input ends on the same Ctrl-C. A second Ctrl-C ends this process.
   process.once('SIGINT', () => {
     interrupted = true;
   });
@@ -132,19 +135,22 @@ async function replay(files: readonly string[], flags: Flags): Promise<number> {
   return flags.check && counts.denied > 0 ? ExitCode.differs : ExitCode.ok;
 }
 
-/** @throws InputError for what is no capture, or cannot be read, or where what is denied cannot be written */
+/**
+ * @throws InputError if the file is not a capture or cannot be read, or denied packets cannot be
+ * written
+ */
 async function read(recording: Replay, file: string, isOver: () => boolean): Promise<CaptureEnd> {
   try {
     return await recording.read(file, isOver);
   } catch (error) {
-    if (error instanceof CaptureFileError) throw new InputError(`${nameOf(file)} is no capture: ${error.message}`);
+    if (error instanceof CaptureFileError) throw new InputError(`${nameOf(file)} is not a capture: ${error.message}`);
     if (error instanceof CaptureWriteError) throw new InputError(`--write-denied: ${error.message}`);
     const { syscall, message } = error as NodeJS.ErrnoException;
     throw syscall === undefined ? error : new InputError(`${nameOf(file)}: ${message}`);
   }
 }
 
-/** @throws InputError where not everything could be written */
+/** @throws InputError if not everything could be written */
 function close(writer: CaptureWriter | undefined): void {
   try {
     writer?.close();
@@ -182,7 +188,7 @@ function iso(time: number | undefined): string | null {
   return time === undefined ? null : new Date(time).toISOString();
 }
 
-/** Packets by reason, of those reasons that there were. */
+/** Returns the packets by reason; only reasons that occurred. */
 function reasonsOf({ byReason }: ReplayCounts): Readonly<Record<string, number>> {
   return Object.fromEntries(
     REASONS.map((name, i) => [name, byReason[i] ?? 0] as const).filter(([, count]) => count > 0),
@@ -202,27 +208,27 @@ function summary(counts: ReplayCounts, totals: FlowTotals): string {
   ].join('');
 }
 
-/** What was left out, and why that may be. */
+/** Says what was left out, and why that may be. */
 function notes(counts: ReplayCounts, podsSeen: boolean): string[] {
   const { packets, notIp, services, fragments, unknownLinks, byReason } = counts;
   const said = [
-    [notIp, 'are not of IP'],
+    [notIp, 'are not IP'],
     [
       services,
-      'are from or to the address of a Service: they are judged where they show with the address of its backend',
+      'are from or to the address of a Service: they are judged where they appear with the address of its backend',
     ],
-    [fragments, 'are fragments whose first one is not in the capture before them'],
+    [fragments, 'are fragments without their first fragment before them in the capture'],
     [byReason[MALFORMED] ?? 0, 'could not be decoded: they are damaged, or were cut before the end of their headers'],
   ] as const;
   const lines = said.flatMap(([count, words]) => (count > 0 ? `${number(count)} packets ${words}.` : []));
   for (const [type, count] of unknownLinks) {
     lines.push(
-      `${number(count)} packets are of link type ${type}, which is not understood. Those are: ${linkTypes()}.`,
+      `${number(count)} packets are of link type ${type}, which podfence does not read. It reads: ${linkTypes()}.`,
     );
   }
   if (packets > 0 && !podsSeen) {
     lines.push(
-      'No packet is from or to a pod of the manifests. Pods are known by status.podIP: give objects as they run (kubectl get … -o yaml), or --kubeconfig.',
+      'No packet is from or to a pod of the manifests. Pods are known by status.podIP: give the objects of the running cluster (kubectl get … -o yaml), or --kubeconfig.',
     );
   }
   return lines;

@@ -1,17 +1,17 @@
-/** Questions that commands ask a running agent, at its --query-address. */
+/** Questions from commands to a running agent, at its --query-address. */
 import { DEFAULT_QUERY_ADDRESS } from '../../telemetry/agent-routes.ts';
 import { boundedText } from './bounded-answer.ts';
 import { InputError, UnavailableError } from './exit-code.ts';
 
 export const DEFAULT_AGENT = `http://${DEFAULT_QUERY_ADDRESS}`;
 
-const HOW_TO_REACH = `An agent answers on the loopback address of its node. From elsewhere, forward a port to the agent of the node that the pod is on:
+const HOW_TO_REACH = `An agent answers on the loopback address of its node. From elsewhere, forward a port to the agent on the pod's node:
   kubectl -n podfence-system get pods -o wide
   kubectl -n podfence-system port-forward pod/NAME ${DEFAULT_QUERY_ADDRESS.split(':')[1]}`;
 
 /**
- * GET. Gives back an answer that is one. Throws an InputError for an address that makes no sense or a question that the agent does not understand, an
- * UnavailableError where no agent answers.
+ * Sends a GET and returns the answer. Throws an InputError if the address is invalid or the agent
+ * does not understand the question, an UnavailableError if no agent answers.
  * @param agent as a user writes it: a URL, or an address and port alone
  */
 export async function askAgent(
@@ -34,7 +34,7 @@ export async function askAgent(
   if (response.status !== 404) throw new UnavailableError(`the agent at ${url.origin} cannot answer: ${answer}`);
   throw new UnavailableError(
     `${url.origin} does not answer such questions (it has no ${path}): give the agent's --query-address, which has port ` +
-      `${DEFAULT_QUERY_ADDRESS.split(':')[1]} unless it was told otherwise`,
+      `${DEFAULT_QUERY_ADDRESS.split(':')[1]} by default`,
   );
 }
 
@@ -46,12 +46,15 @@ function agentUrl(agent: string, path: string, query: URLSearchParams): URL {
       return url;
     }
   } catch {
-    // It is no URL at all.
+    // Not a URL at all.
   }
   throw new InputError(`--agent ${agent}: not an address such as ${DEFAULT_AGENT}`);
 }
 
-/** Node's fetch says only that it failed; why is in its cause, or in each of the causes where several addresses were tried. */
+/**
+ * Returns why fetch failed. Its own error does not say: the reason is in the cause, or in each of
+ * the causes if several addresses were tried.
+ */
 function causeOf(error: unknown): string {
   const { cause } = error as { cause?: { code?: string; message?: string; errors?: readonly { code?: string }[] } };
   return cause?.code ?? cause?.errors?.[0]?.code ?? cause?.message ?? String(error);

@@ -1,4 +1,4 @@
-/** The cluster that a command asks about: from manifests, or the one of a kubeconfig. */
+/** The cluster that a command asks about, from manifests or from a kubeconfig. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Family, isMistake } from '../../cluster/addresses.ts';
 import { recordKey } from '../../cluster/records.ts';
@@ -22,9 +22,9 @@ export interface ClusterInputFlags {
 }
 
 export interface ClusterInput extends ClusterRead {
-  /** They were told on standard error. */
+  /** Already reported on standard error. */
   readonly problems: readonly ManifestProblem[];
-  /** Something in it is wrong, or a policy is refused. */
+  /** Whether something in it is wrong, or a policy is refused. */
   readonly hasErrors: boolean;
 }
 
@@ -34,21 +34,21 @@ export const FAMILIES = {
   dual: ['IPv4', 'IPv6'],
 } as const satisfies Record<string, readonly Family[]>;
 
-/** More pods of one workload would answer as the others do. */
+/** Most pods of one workload. More would get the same answers. */
 const MAX_REPLICAS = 100;
 
-/** The flags that `readClusterInput` reads. */
+/** Adds the flags that `readClusterInput` reads. */
 export function withClusterInput(command: Command): Command {
   return command
     .option('-m, --manifests <path>', 'file or folder with manifests, or - for standard input; repeatable', collect)
     .addOption(
-      new Option('--family <family>', 'addresses of pods and Services of manifests that have none')
+      new Option('--family <family>', 'address family for pods and Services whose manifests have no address')
         .choices(Object.keys(FAMILIES))
         .default('ipv4'),
     )
     .option(
       '--pod-range <cidr>',
-      'where pods of manifests without an address have theirs from (default: 10.244.0.0/16 is assumed); repeatable',
+      'address range for pods whose manifests have no address (default: 10.244.0.0/16 is assumed); repeatable',
       collectRange,
     )
     .option('--kubeconfig <file>', 'the cluster of this kubeconfig (default: $KUBECONFIG, ~/.kube/config)')
@@ -68,13 +68,17 @@ export function collectRange(value: string, before: readonly string[] = []): str
 }
 
 /**
- * Reads manifests, or else lists the objects of the cluster. What is wrong in single objects is told on standard error.
- * @throws InputError for flags that contradict each other, UnavailableError where the cluster does not answer
+ * Reads manifests, or else lists the objects of the cluster. Reports on standard error what is
+ * wrong in single objects.
+ * @throws InputError for flags that contradict each other, UnavailableError if the cluster does not
+ * answer
  */
 export async function readClusterInput(flags: ClusterInputFlags): Promise<ClusterInput> {
   const { manifests, kubeconfig, context } = flags;
   if (manifests !== undefined && (kubeconfig ?? context) !== undefined) {
-    throw new InputError('--manifests and --kubeconfig: give one or the other, for the policies come from one place');
+    throw new InputError(
+      '--manifests and --kubeconfig: give one or the other, because the policies come from one place',
+    );
   }
   const { problems, ...input } =
     manifests === undefined
@@ -92,7 +96,7 @@ async function readManifests(paths: readonly string[], flags: ClusterInputFlags)
   return { ...clusterOf(loaded, FAMILIES[flags.family]), problems: loaded.problems, title: paths.join(', ') };
 }
 
-/** @throws InputError for a range without room */
+/** @throws InputError if --pod-range has no room for the pods */
 export async function loadForQuestions(
   paths: readonly string[],
   { family, podRange = [] }: Pick<ClusterInputFlags, 'family' | 'podRange'>,

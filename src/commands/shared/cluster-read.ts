@@ -1,4 +1,4 @@
-/** What each source of a cluster gives. */
+/** A cluster, as read from manifests or from the API server. */
 import type { ServiceRecord } from '../../cluster/services.ts';
 import type { ClusterSnapshot } from '../../cluster/store.ts';
 import type { AssignedAddresses } from '../../explain/assigned-addresses.ts';
@@ -8,12 +8,12 @@ import type { ManifestProblem } from '../../manifests/problems.ts';
 export interface ClusterRead {
   readonly snapshot: ClusterSnapshot;
   readonly services: readonly ServiceRecord[];
-  /** Of pods of manifests that tell none. */
+  /** Made-up addresses, for pods whose manifests have none. */
   readonly assigned: AssignedAddresses;
-  /** Where policies stand; nowhere for those of a cluster. */
+  /** Finds where a policy is written; undefined for policies of a live cluster. */
   readonly locate: Locate;
-  /** Where it came from, for people: the paths, or the address of the API server. */
+  /** Where the cluster was read from, for users: the paths, or the address of the API server. */
   readonly title: string;
-  /** Not told to anybody yet. */
+  /** Not reported yet. */
   readonly problems: readonly ManifestProblem[];
 }

@@ -2,7 +2,7 @@
 export class Columns {
   readonly #widths: number[] = [];
 
-  /** Makes room for what is to come. */
+  /** Makes the columns wide enough for these lines. */
   widen(lines: readonly (readonly string[])[]): void {
     for (const line of lines) {
       for (const [column, cell] of line.entries()) {
@@ -11,7 +11,7 @@ export class Columns {
     }
   }
 
-  /** @param dress changes nothing that can be measured: colours */
+  /** @param dress may colour a cell, but not change its width */
   line(cells: readonly string[], dress: (cell: string, column: number) => string = (cell) => cell): string {
     const last = cells.length - 1;
     return cells

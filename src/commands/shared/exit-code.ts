@@ -5,13 +5,13 @@ export const ExitCode = {
   differs: 1,
   /** Wrong arguments, or manifests with errors. */
   badInput: 2,
-  /** The machine does not allow it: no root, no Linux, a kernel without what is needed. */
+  /** It cannot work here: no root, no Linux, a kernel without what is needed, no answer. */
   unavailable: 3,
   interrupted: 130,
   terminated: 143,
 } as const;
 
-/** The code that stands for an error that ends a command. */
+/** Returns the exit code for an error that ends a command. */
 export function exitCodeOf(error: unknown): number {
   return error instanceof InputError ? ExitCode.badInput : ExitCode.unavailable;
 }

@@ -1,4 +1,4 @@
-/** Flows as lines of a table that goes on. */
+/** A table of flows that grows as flows come. */
 import { printable } from '../../cluster/printable.ts';
 import { endName } from '../../explain/flow-end.ts';
 import type { FlowLine, FlowPolicy } from '../../flows/flow.ts';
@@ -7,7 +7,7 @@ import { Columns } from './columns.ts';
 
 const HEADINGS = ['TIME', 'VERDICT', 'FROM', 'TO', 'PORT', 'DIRECTION', 'COUNT', 'BY'];
 const VERDICT = HEADINGS.indexOf('VERDICT');
-/** Policies that one line names. */
+/** Most policies that one line names. */
 const MOST_POLICIES = 3;
 
 /** Where the table goes; only a terminal has a size. */
@@ -20,20 +20,21 @@ export interface TableOutput {
 
 /** A line on the terminal. */
 interface Shown {
-  /** Of its flow; undefined for what is none. */
+  /** The flow's id; undefined for a line without a flow. */
   readonly id: number | undefined;
   /** Rows of the terminal that it takes. */
   readonly rows: number;
 }
 
 /**
- * A flow whose count grows changes its line where that is still on the terminal; elsewhere it gets another one, with the new count.
+ * If the line of a flow is still on the terminal, it is rewritten when the count grows. Otherwise
+ * the flow gets another line, with the new count.
  */
 export class FlowListing {
   readonly #output: TableOutput;
   readonly #colour: boolean;
   readonly #columns = new Columns();
-  /** What is on the terminal, the newest last. */
+  /** Lines on the terminal, the newest last. */
   readonly #shown: Shown[] = [];
   #hasHead = false;
 
@@ -42,7 +43,7 @@ export class FlowListing {
     this.#colour = showsColour(output);
   }
 
-  /** Gives back whether more can be taken at once. */
+  /** Prints flows. Returns whether the output takes more at once. */
   add(flows: readonly FlowLine[]): boolean {
     const lines = flows.map((flow) => ({ flow, cells: cellsOf(flow) }));
     this.#columns.widen([HEADINGS, ...lines.map(({ cells }) => cells)]);
@@ -62,20 +63,24 @@ export class FlowListing {
     return paint(cell, verdict === 'deny' ? 'red' : 'yellow', this.#colour);
   }
 
-  /** A line at the end. */
+  /** Returns a line for the end of the table. */
   #append(plain: string, line = plain, id?: number): string {
     this.#shown.push({ id, rows: this.#rowsOf(plain) });
     if (this.#shown.length > (this.#output.rows ?? 0)) this.#shown.shift();
     return `${line}\n`;
   }
 
-  /** What changes the flow's line on the terminal and comes back to the end; undefined where it is not there, or not of the same size. */
+  /**
+   * Returns the text that rewrites the flow's line and goes back to the end; undefined if the line
+   * is no longer on the terminal or needs a different number of rows.
+   */
   #replace(id: number, plain: string, line: string): string | undefined {
     const at = this.#shown.findLastIndex((shown) => shown.id === id);
     const up = this.#shown.slice(Math.max(0, at)).reduce((sum, { rows }) => sum + rows, 0);
     const isThere = at >= 0 && up < (this.#output.rows ?? 0);
     if (!isThere || this.#shown[at]?.rows !== this.#rowsOf(plain)) return undefined;
-    // Cursor up to the first column, erase each row while writing, and down again (ECMA-48 CPL, EL, CNL).
+    // Cursor up to the first column, erase each row while writing, and down again (ECMA-48 CPL, EL,
+    // CNL).
     return `\x1b[${up}F\x1b[K${line}\x1b[${up - this.#rowsOf(plain) + 1}E`;
   }
 
@@ -99,7 +104,7 @@ function cellsOf(flow: FlowLine): string[] {
   ].map(printable);
 }
 
-/** As the clock on the wall, with the day where it is another one. */
+/** Returns the local time, with the day if it is not today. */
 function timeOf(iso: string): string {
   const time = new Date(iso);
   // Swedish writes a date as ISO 8601 does.
@@ -107,7 +112,7 @@ function timeOf(iso: string): string {
   return day === new Date().toLocaleDateString('sv') ? clock : `${day} ${clock}`;
 }
 
-/** The directions in which policies decide; `-` where the pods are not isolated, and none does. */
+/** Returns the directions in which policies decide, or `-` if the pods are not isolated. */
 function decidedIn({ verdict, direction, policies }: FlowLine): string {
   if (verdict !== 'allow') return direction;
   return [...new Set(policies.map((policy) => policy.direction))].join(', ') || '-';
@@ -120,7 +125,7 @@ function decidedBy({ verdict, reason, policies }: FlowLine): string {
   return verdict === 'allow' && reason === 'allowed-by-policy' ? names.join(', ') : `${reason}: ${names.join(', ')}`;
 }
 
-/** `namespace/name`, and the rule, as `podfence explain` counts it. */
+/** Returns `namespace/name` and the rule, counted as in `podfence explain`. */
 function policyName({ namespace, name, direction, rule }: FlowPolicy): string {
   return rule === null ? `${namespace}/${name}` : `${namespace}/${name} ${direction} rule ${rule}`;
 }

@@ -1,4 +1,7 @@
-/** The cluster of a command that runs until it is ended: what it knows follows the manifests, or the cluster, as they change. */
+/**
+ * The cluster of a command that runs until it is stopped. It follows the manifests, or the live
+ * cluster, as they change.
+ */
 
 import type { OnChanges } from '../../cluster/store.ts';
 import { ApiConnection } from '../../kube/api-connection.ts';
@@ -14,12 +17,15 @@ import { tell } from './tell.ts';
 export interface FollowedCluster {
   readonly cluster: WholeCluster;
   readonly input: ClusterInput;
-  /** Calls `changed` after each change of what the cluster is judged by. */
+  /** Calls `changed` after each change that verdicts may depend on. */
   follow(changed: () => void): void;
   stop(): Promise<void>;
 }
 
-/** As `readClusterInput`, which throws the same. Services are those of the beginning. */
+/**
+ * Reads the cluster as `readClusterInput` does, and throws the same. Services are those at the
+ * start.
+ */
 export async function followCluster(
   flags: ClusterInputFlags,
   nodes: readonly NodeIdentity[],
@@ -41,7 +47,7 @@ async function followManifests(
     read: () => readClusterInput(flags),
     onRefused: (error) => {
       const reason = error === undefined ? '' : `${(error as Error).message}. `;
-      tell(`${reason}What was known stands until that is mended.\n`);
+      tell(`${reason}The last known state stays in use until that is fixed.\n`);
     },
   });
   const input = await readings.first();

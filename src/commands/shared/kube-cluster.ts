@@ -1,4 +1,7 @@
-/** The cluster of a kubeconfig, as it is at this moment. Loaded where it is needed: the client for it is large. */
+/**
+ * Reads the cluster of a kubeconfig as it is at this moment. Load this file only when needed: its
+ * API client is large.
+ */
 import { formatPath, type Projection } from '../../cluster/field.ts';
 import { type ClusterRecord, recordKey } from '../../cluster/records.ts';
 import type { ServiceRecord } from '../../cluster/services.ts';
@@ -14,8 +17,9 @@ import type { ClusterRead } from './cluster-read.ts';
 import { InputError, UnavailableError } from './exit-code.ts';
 
 /**
- * Lists what there is in the cluster of a kubeconfig.
- * @throws InputError for a kubeconfig that cannot be used, UnavailableError where the cluster does not answer
+ * Lists the records of a kubeconfig's cluster.
+ * @throws InputError if the kubeconfig cannot be used, UnavailableError if the cluster does not
+ * answer
  */
 export async function readKubeCluster(
   kubeconfig: string | undefined,
@@ -35,7 +39,7 @@ export async function readKubeCluster(
     const { problems } = lists;
     return { snapshot, services, assigned: NONE_ASSIGNED, locate: () => undefined, problems, title: connection.server };
   } catch (error) {
-    throw new UnavailableError(`the cluster at ${connection.server} cannot be read: ${toApiError(error).message}`);
+    throw new UnavailableError(`cannot read the cluster at ${connection.server}: ${toApiError(error).message}`);
   } finally {
     lists.stop();
   }
@@ -63,7 +67,7 @@ class ClusterLists {
     return await this.#list(path, kind, project, recordKey);
   }
 
-  /** Names, for people: whoever may not list Services can still name pods. */
+  /** Lists Services, for their names: a user who may not list them can still name pods. */
   async services(): Promise<readonly ServiceRecord[]> {
     const project = (object: unknown) =>
       isExternalName(object)
@@ -74,12 +78,12 @@ class ClusterLists {
       return allocateServices(await this.#list(SERVICES_PATH, 'Service', project, keyOf), new Map());
     } catch (error) {
       if (!(error instanceof ApiError) || error.code !== 'forbidden') throw error;
-      this.#add('warning', 'Services', '', `they may not be listed, so their names are not known: ${error.message}`);
+      this.#add('warning', 'Services', '', `you may not list them, so their names are not known: ${error.message}`);
       return [];
     }
   }
 
-  /** Ends what is under way, and lets the process end. */
+  /** Aborts pending requests, and lets the process end. */
   stop(): void {
     this.#stopping.abort();
     this.#connection.close();

@@ -1,4 +1,6 @@
-/** What `podfence audit` and `podfence wire` have in common: they judge live traffic until they are ended. */
+/**
+ * What `podfence audit` and `podfence wire` share: they judge live traffic until they are stopped.
+ */
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { nearest } from '../../cluster/nearest.ts';
@@ -27,27 +29,28 @@ export interface LiveFlags extends ClusterInputFlags, NodeFlags {
 }
 
 export const LIVE_HELP = `
-One line a flow, as podfence flows has them. With --json one line a flow, again when its count has grown (the same
-id), and last {"summary":{…}}. Manifests, or the cluster, are followed as they change. Ctrl-C ends it and shows the summary.`;
+One line per flow, as in podfence flows. With --json one line per flow, again (with the same id)
+when its count has grown, and last {"summary":{…}}. The command follows the manifests, or the
+cluster, as they change. Ctrl-C ends it and shows the summary.`;
 
 export function withLiveFlags(command: Command): Command {
   return withNodes(withClusterInput(command))
-    .option('--all', 'show flows that are allowed too')
-    .option('--json', 'one line of JSON a flow, and nothing else, on standard output')
+    .option('--all', 'show allowed flows too')
+    .option('--json', 'one line of JSON per flow, and nothing else, on standard output')
     .option(
       '--buffer <MiB>',
-      "the kernel's buffer for captured frames, for each interface",
+      "size of the kernel's buffer for captured frames, for each interface",
       bufferSize,
       DEFAULT_BUFFER / MIB,
     )
-    .option('--duration <seconds>', 'end after so long', positive);
+    .option('--duration <seconds>', 'end after this time', positive);
 }
 
 export function bufferBytes({ buffer }: LiveFlags): number {
   return Math.ceil(buffer * MIB);
 }
 
-/** MiB, of which libpcap takes the bytes as an int. */
+/** Reads MiB. libpcap takes the size in bytes, as an int. */
 function bufferSize(value: string): number {
   const number = positive(value);
   if (number < 1 || number > 2047) throw new InvalidArgumentError('Give a number from 1 to 2047.');
@@ -60,16 +63,17 @@ export function positive(value: string): number {
   return number;
 }
 
-/** How it ended. */
+/** How a live command ended. */
 export interface LiveEnd {
   readonly denied: number;
   readonly hasErrors: boolean;
 }
 
 /**
- * Starts, shows what comes, and ends on Ctrl-C.
+ * Judges and shows live traffic until Ctrl-C.
  * @param start may refuse the cluster as it was read
- * @throws UnavailableError where nothing can be captured, or nothing ever was on an interface, and what `start` throws
+ * @throws UnavailableError if nothing can be captured, or nothing ever was on an interface, and
+ * what `start` throws
  */
 export async function runLive(
   flags: LiveFlags,
@@ -114,7 +118,7 @@ export async function runLive(
   return { denied, hasErrors: input.hasErrors };
 }
 
-/** 0 or, of manifests with errors, 2. */
+/** Returns 2 if manifests have errors, otherwise 0. */
 export function exitCodeOf({ hasErrors }: LiveEnd): number {
   return hasErrors ? ExitCode.badInput : ExitCode.ok;
 }
@@ -127,7 +131,10 @@ async function startOrExplain(start: () => Promise<LiveTraffic>): Promise<LiveTr
   }
 }
 
-/** An abort closes all interfaces of a side at once: what is told is which one could not be opened again. */
+/**
+ * Whether to report a change. An abort closes all interfaces of a side at once, so only the one
+ * that could not be opened again is reported.
+ */
 function isNews(
   told: ReadonlyMap<string, string | undefined>,
   { interface: name, closed, isAbort }: CaptureChange,
@@ -141,7 +148,7 @@ function tellChange({ interface: name, closed }: CaptureChange): void {
   tell(closed === undefined ? `${name} is captured.\n` : `${name} is not captured: ${closed}${hint}\n`);
 }
 
-/** Those that are down too, which node:os leaves out. */
+/** Returns the names of all interfaces. Unlike node:os, it includes those that are down. */
 function interfaceNames(): readonly string[] {
   const lines = readFileSync('/proc/net/dev', 'utf8').split('\n');
   return lines.flatMap((line) => /^ *(\S+):/.exec(line)?.[1] ?? []);

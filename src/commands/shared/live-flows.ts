@@ -1,4 +1,4 @@
-/** What live traffic is judged to be, shown as it comes, and summed up at the end. */
+/** Shows the flows of live traffic as they come, and a summary at the end. */
 
 import { jsonText } from '../../cluster/printable.ts';
 import { FIRST_DENY, REASONS } from '../../filter/reasons.ts';
@@ -11,15 +11,16 @@ import { FlowListing } from './flow-listing.ts';
 import { policyTable } from './policy-totals.ts';
 import { tell } from './tell.ts';
 
-/** How often what has come is shown, and at most a line again whose count has grown, in ms. */
+/** Interval of showing new flows, in ms. */
 const INTERVAL = 200;
+/** Least time before a line whose count has grown is shown again, in ms. */
 const REPEAT = 1000;
-/** Lines that are held. */
+/** Most lines held. */
 const MOST_LINES = 20_000;
 
 export interface LiveFlowsOptions {
   readonly json: boolean;
-  /** Flows that are allowed are shown too. */
+  /** Whether to show allowed flows too. */
   readonly all: boolean;
 }
 
@@ -54,11 +55,12 @@ export class LiveFlows {
     this.#timer = setInterval(() => this.show(), INTERVAL);
   }
 
-  /** To be called before what flows are called changes, too. */
+  /** Shows new flows. Call it also before the names of pods or policies change. */
   show(repeat = REPEAT): void {
     const now = Date.now();
     const lost = this.#traffic.drain((event) => this.#totals.note(event, now));
-    if (lost > 0) say(`${number(lost)} flows and denied packets are not shown: they came faster than they are noted.`);
+    if (lost > 0)
+      say(`${number(lost)} flows and denied packets are not shown: they came faster than podfence notes them.`);
     const lines = [...this.#gone, ...this.#totals.news(now, repeat)].filter(
       ({ verdict }) => this.#options.all || verdict !== 'allow',
     );
@@ -70,7 +72,7 @@ export class LiveFlows {
     this.#dropped += dropped;
   }
 
-  /** Shows what is left and the summary. Gives back how many packets were denied. */
+  /** Shows the remaining flows and the summary. Returns how many packets were denied. */
   finish(): number {
     clearInterval(this.#timer);
     this.show(0);
@@ -114,16 +116,16 @@ export class LiveFlows {
 const OTHERS = [
   ['wouldBeDenied', 'packets that audited policies would deny'],
   ['sent', 'frames sent on'],
-  ['linkLocal', 'frames of the link passed unjudged'],
-  ['linkLocalDenied', 'frames of the link dropped, as flags ask for'],
-  ['notIp', 'frames not of IP'],
-  ['services', "packets from or to a Service's address left out: they are judged where they show with its backend's"],
-  ['fragmentsHeld', 'fragments came before their first one'],
-  ['fragmentsLost', 'fragments without a first one before them'],
-  ['refused', 'frames could not be sent on: the interface was down or its queue full'],
+  ['linkLocal', 'link-local frames passed unjudged'],
+  ['linkLocalDenied', 'link-local frames dropped, as flags ask'],
+  ['notIp', 'frames that are not IP'],
+  ['services', "packets from or to a Service's address left out: they are judged where they appear with its backend's"],
+  ['fragmentsHeld', 'fragments came before their first fragment'],
+  ['fragmentsLost', 'fragments without a first fragment before them'],
+  ['refused', 'frames could not be sent on: the interface was down or its queue was full'],
   ['tooLong', 'frames were too long for the other interface'],
   ['closed', 'frames came while the other end was closed'],
-  ['restarts', 'times capturing began again'],
+  ['restarts', 'times capturing was started again'],
 ] as const;
 
 function say(text: string): void {

@@ -1,4 +1,7 @@
-/** `--node NAME=IP`: addresses of nodes. What a node and its own pods say to each other is always allowed, and only their addresses tell it. */
+/**
+ * `--node NAME=IP`: addresses of nodes. Traffic between a node and its own pods is always allowed,
+ * and only the node's address identifies it.
+ */
 import type { Command } from 'commander';
 import type { NodeIdentity } from '../../policy/compiler.ts';
 import { collect } from './cluster-input.ts';
@@ -11,7 +14,7 @@ export interface NodeFlags {
 export function withNodes(command: Command): Command {
   return command.option(
     '--node <name=ip>',
-    'an address of a node that no pod of its host network has; repeatable',
+    'an address of a node that none of its host-network pods has; repeatable',
     collect,
     [],
   );

@@ -1,8 +1,8 @@
-/** The summary by policy of captured traffic. */
+/** Summary of captured traffic by policy. */
 import type { PolicyTotal } from '../../flows/flow-totals.ts';
 import { Columns } from './columns.ts';
 
-/** Lines of a table; none where no policy had to do with anything. */
+/** Returns the lines of the table; none if no policy was involved. */
 export function policyTable(totals: readonly PolicyTotal[]): string {
   if (totals.length === 0) return '';
   const number = (count: number) => count.toLocaleString('en');

@@ -1,4 +1,7 @@
-/** Where a long command stands, on standard error: one line that is written over on a terminal, a line a step elsewhere. */
+/**
+ * Progress of a long command on standard error: one line that is overwritten on a terminal, one
+ * line per step elsewhere.
+ */
 import type { LabProgress } from '../../lab/lab.ts';
 
 const TEXTS: Readonly<Record<LabProgress['step'], readonly [doing: string, one: string]>> = {

@@ -1,7 +1,10 @@
 import { ExitCode } from './exit-code.ts';
 import type { ProgressLine } from './progress.ts';
 
-/** Ends the process at once on Ctrl-C and SIGTERM. A lab needs no more: it is held by this process and ends with it. */
+/**
+ * Ends the process at once on Ctrl-C and SIGTERM. A lab needs no more: this process holds it, and
+ * it ends with the process.
+ */
 export function exitOnSignals(progress: ProgressLine): void {
   const exit = (code: number) => () => {
     progress.clear();

@@ -1,7 +1,9 @@
-/** What commands say on standard error. */
+/** Messages of commands, on standard error. */
 import { printableLines } from '../../cluster/printable.ts';
 
-/** Writes lines, each ended; whatever names and errors are in them, they do not steer the terminal. */
+/**
+ * Writes lines, each ending with a newline. Names and errors in them cannot control the terminal.
+ */
 export function tell(lines: string): void {
   process.stderr.write(printableLines(lines));
 }
