@@ -7,11 +7,15 @@ export interface ClusterChange {
   readonly record: ClusterRecord;
 }
 
-/** What has changed since it was last called, in the order in which it must be applied: deletes first, at most one change a record. */
+/**
+ * What has changed since it was last called, in the order in which it must be applied: deletes
+ * first, at most one change a record.
+ */
 export type TakeChanges = () => readonly ClusterChange[];
 
 /**
- * Told that there are changes to take; not again before they are taken. Until then they stay with their source.
+ * Told that there are changes to take; not again before they are taken. Until then they stay with
+ * their source.
  * @param receivedAt when the first of them was received, in ms of performance.now()
  */
 export type OnChanges = (take: TakeChanges, receivedAt: number) => void;

@@ -7,7 +7,9 @@ import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rm
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { VERSION } from '../../setup/node.mjs';
 import { packagesStamp } from '../../setup/npm.mjs';
+import { patience } from '../patience.ts';
 import { ProjectWithPodfence } from './built-package.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -55,7 +57,7 @@ function environment(): NodeJS.ProcessEnv {
 }
 
 function run({ binary, flags }: OldNode, cwd: string, ...args: readonly string[]) {
-  const options = { cwd, encoding: 'utf8', env: environment(), timeout: 20_000 } as const;
+  const options = { cwd, encoding: 'utf8', env: environment(), timeout: patience(20_000) } as const;
   const { status, stdout, stderr } = spawnSync(binary, [...flags, ...args], options);
   return { status, stdout, stderr };
 }
@@ -71,7 +73,7 @@ describe('the built package', () => {
   let project: ProjectWithPodfence;
   beforeAll(async () => {
     project = await ProjectWithPodfence.build();
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => project[Symbol.dispose]());
 
   const entry = (path: string) => join(project.installed, path);
@@ -100,7 +102,7 @@ describe('the built package', () => {
     () => {
       if (real !== undefined) refuses(real);
     },
-    60_000,
+    patience(60_000),
   );
 
   const keepsFile = (old: OldNode) => {
@@ -139,7 +141,7 @@ describe('the built package', () => {
     writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
     const outcome = (cli: string) => {
       writeFileSync(join(folder, 'cli.js'), cli);
-      return spawnSync(process.execPath, [join(folder, 'bin.js')], { timeout: 20_000 }).status;
+      return spawnSync(process.execPath, [join(folder, 'bin.js')], { timeout: patience(20_000) }).status;
     };
     expect(outcome('await new Promise(() => {});')).toBe(13);
     expect(outcome('await null;')).toBe(0);
@@ -172,14 +174,12 @@ describe('a script of package.json', () => {
     for (const path of ['setup', 'package.json', 'package-lock.json', 'bench/benches.ts']) {
       cpSync(join(ROOT, path), join(folder, path), { recursive: true });
     }
-    const [, version = ''] =
-      /^const VERSION = '(.*)';$/m.exec(readFileSync(join(ROOT, 'setup/node.mjs'), 'utf8')) ?? [];
     const node = `.cache/node/node_modules/node-${process.platform}-${process.arch}`;
-    write(`${node}/package.json`, JSON.stringify({ version }));
+    write(`${node}/package.json`, JSON.stringify({ version: VERSION }));
     write(`${node}/bin/node`, `#!/bin/sh\nexec '${process.execPath}' "$@"\n`);
     chmodSync(join(folder, node, 'bin/node'), 0o755);
     const lockfile = readFileSync(join(ROOT, 'package-lock.json'), 'utf8');
-    write('node_modules/.podfence-setup', packagesStamp(lockfile, version));
+    write('node_modules/.podfence-setup', packagesStamp(lockfile, VERSION));
     for (const source of SOURCES) write(source, PRINTS);
     return folder;
   }

@@ -7,6 +7,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { packagesStamp } from '../../setup/npm.mjs';
 import { countResults } from '../../setup/results-reporter.mjs';
+import { patience } from '../patience.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -48,7 +49,7 @@ const options = (): SpawnOptions & { encoding: 'utf8' } => ({
   cwd: checkout,
   env: userEnvironment(),
   encoding: 'utf8',
-  timeout: 20_000,
+  timeout: patience(20_000),
 });
 const setup = (...args: string[]) => spawnSync(process.execPath, ['setup/run.mjs', ...args], options());
 

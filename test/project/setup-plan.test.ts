@@ -6,6 +6,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { packagesStamp } from '../../setup/npm.mjs';
 import { describePlan, isComplete, mayInstall, refusal } from '../../setup/plan.mjs';
+import { patience } from '../patience.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -87,7 +88,7 @@ describe('a checkout without npm packages', () => {
       cwd: checkout,
       env: { ...Object.fromEntries(own), PATH, ...env },
       encoding: 'utf8',
-      timeout: 20_000,
+      timeout: patience(20_000),
     });
   }
 
