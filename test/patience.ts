@@ -4,7 +4,7 @@ import { PATIENCE_FACTOR } from './machine-speed.ts';
 
 /** Returns `milliseconds` times the factor measured when the run began. */
 export function patience(milliseconds: number): number {
-  return milliseconds * Number(process.env[PATIENCE_FACTOR] ?? 1);
+  return Math.ceil(milliseconds * Number(process.env[PATIENCE_FACTOR] ?? 1));
 }
 
 /** Resolves with the result of `holds` once it does not throw. Rejects with its last error. */

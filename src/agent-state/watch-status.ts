@@ -16,7 +16,7 @@ export interface KindStatus<Failure extends string = string> {
    * complete list, or the start of a watch.
    */
   readonly lastEventAge: number | undefined;
-  /** Complete lists so far: the first one, and one for each time that the history expired. */
+  /** Complete lists so far: the first, and one each time the server's history had expired. */
   readonly lists: number;
   /** How often a list or watch began again, by reason. */
   readonly restarts: Readonly<Record<Failure, number>>;

@@ -154,8 +154,8 @@ export class AgentProcess implements AgentView {
   }
 
   /**
-   * Resolves with the address it serves on when the policies are in force or it was stopped. Throws
-   * what prevents that; nothing runs then.
+   * Resolves with the address that it serves on, once the policies are in force or the agent was
+   * stopped. If the agent cannot start, throws the reason and leaves nothing running.
    */
   async start(): Promise<ListenAddress> {
     beginStep('serving');

@@ -31,7 +31,7 @@ const FEW_ADDRESSES = 4;
  */
 const SMALL_TABLE = 2000;
 /**
- * First port of the range that Linux chooses from for whoever opens a connection
+ * First ephemeral port: Linux picks the source ports of new connections from here on
  * (net.ipv4.ip_local_port_range). Few servers listen there.
  */
 const FIRST_EPHEMERAL = 32_768;

@@ -9,8 +9,8 @@ import type { CanaryResult } from './result.ts';
 export type Conclusion = 'proved' | 'wrong' | 'not proved';
 
 /**
- * Held connections are reported but decide nothing. Of a new pod, only whether its policy ever held
- * counts.
+ * Held connections are reported but decide nothing. Of a new pod one thing counts: whether its
+ * policy held at any time.
  */
 export function conclusionOf({ checks, newPods }: CanaryResult): Conclusion {
   const outcomes = [

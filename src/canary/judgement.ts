@@ -182,8 +182,8 @@ export function judgeHeld(attempts: readonly Attempt[], times: Isolation): HeldO
 }
 
 /**
- * Judges a new pod whose policy was created before it. Connections count until the pod is denied;
- * any later one came through.
+ * Judges a new pod whose policy was created before it. Connections before the first denial are
+ * counted and allowed for; any connection after it came through.
  * @param started when the pod's program started
  */
 export function judgeNewPod(
@@ -224,8 +224,8 @@ function whileInForce(attempts: readonly Attempt[], { inForce, removalAsked }: I
 }
 
 /**
- * Counts the answers after the denial; without a denial, all answers, provided that there were
- * enough attempts for one.
+ * Counts the answers after the denial. Without a denial counts all answers, or 0 if there were too
+ * few attempts to show a denial.
  */
 function answersAfter(during: readonly Attempt[], denial: number): number {
   if (denial < 0 && during.length < DENIED) return 0;

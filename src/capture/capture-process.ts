@@ -24,7 +24,10 @@ import { takeStatistics } from './packet-statistics.ts';
 
 /** How often missing interfaces are tried again and dropped frames are counted, in ms. */
 const RETRY = 100;
-/** The same for drops, in frames: the timer does not fire while frames keep coming. */
+/**
+ * Dropped frames are also counted after this many frames: the timer does not fire while frames keep
+ * coming.
+ */
 const FRAMES_BETWEEN_LOOKS = 4096;
 /** The snapshot length that cap sets. */
 const LONGEST_FRAME = 65_535;

@@ -47,8 +47,8 @@ export function projectPod(object: unknown, defaultNamespace = 'default'): Proje
   const ports = readContainerPorts(spec);
   if (name === undefined) return { record: undefined, problems };
   const scheduled = nodeName === undefined || nodeName === '' ? {} : { nodeName };
-  // Only beside addresses: startTime is set before them, and alone it would be a change of the
-  // record.
+  // Kept only beside addresses: the kubelet sets startTime before them, which would change the
+  // record once more.
   const started = addresses.length === 0 ? {} : readStart(status.child('startTime').value);
   const placed = { ...scheduled, addresses, ...started, hostNetwork };
   const life = { ...readLife(metadata), ...readStanding(status, addresses.length > 0) };

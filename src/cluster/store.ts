@@ -14,8 +14,8 @@ export interface ClusterChange {
 export type TakeChanges = () => readonly ClusterChange[];
 
 /**
- * Told that there are changes to take; not again before they are taken. Until then they stay with
- * their source.
+ * Called when there are changes to take, and not again until they are taken. Until then they stay
+ * with their source.
  * @param receivedAt when the first of them was received, in ms of performance.now()
  */
 export type OnChanges = (take: TakeChanges, receivedAt: number) => void;

@@ -118,9 +118,7 @@ function requireWhole({ problems }: ClusterInput): void {
     throw new InputError('a wire does not start unless the manifests can be read in full');
 }
 
-/**
- * Warns if the interface has an address: this machine receives packets to it itself, wire or not.
- */
+/** Warns if the interface has an address: this machine takes packets to it, wire or not. */
 function warnOfAddress(name: string): void {
   const own = networkInterfaces()[name]?.find(({ address }) => !address.startsWith('fe80:'));
   if (own === undefined) return;

@@ -72,7 +72,7 @@ export const OTHER = 1;
 export const EVENT_TRAFFIC = 0;
 /** Asks for a new connection: SYN without ACK, INIT. */
 export const EVENT_OPEN = 1;
-/** Answers one: SYN with ACK, INIT ACK. */
+/** Accepts a new connection: SYN with ACK, INIT ACK. */
 export const EVENT_ACCEPT = 2;
 /** FIN, SHUTDOWN, SHUTDOWN ACK. */
 const EVENT_CLOSE = 3;

@@ -62,7 +62,7 @@ function findingsOfNode(node: NodeObject, facts: ClusterFacts): Finding[] {
     ({ check, severity }) =>
       // The cluster's size is newer here than in the agent's finding.
       !(check === 'memory-limit' && concludes(check)) &&
-      // An agent that started before kube-proxy saw none; the ConfigMap knows better.
+      // An agent that started earlier than kube-proxy found none; the ConfigMap knows better.
       !(check === 'kube-proxy' && severity === 'info' && concludes(check)),
   );
   const checks = new Set<CheckName>(kept.map(({ check }) => check));

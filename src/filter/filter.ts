@@ -363,7 +363,7 @@ export class Filter {
     if (slot === NO_SLOT) return reason;
     this.#isAudited = false;
     if (flows.generation(slot) !== this.table.generation && this.#judgeAgain(slot, now)) {
-      // The flow's own next packet reports it.
+      // The flow's own next packet reports that it is revoked.
       flows.judged(slot, UNJUDGED, false, 0, now);
     }
     if (flows.isRevoked(slot)) {

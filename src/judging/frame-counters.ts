@@ -25,9 +25,7 @@ const NAMES = [
   'tooLong',
   /** Frames that came in while their cable was closed. */
   'closed',
-  /**
-   * Packets that count under a reason to deny but pass, because only audited policies deny them.
-   */
+  /** Packets that passed, though they count under a denial's reason: only audited policies deny. */
   'wouldBeDenied',
   /** UDP frames that the kernel dropped before they were received. */
   'udpDropped',

@@ -9,10 +9,10 @@ import { WorkerCounters } from './counters.ts';
 import type { JudgingSetup } from './protocol.ts';
 
 /**
- * Timeouts in ms with offload. A worker sees only the SYN of a TCP connection that the kernel
- * carries, and nothing more until the kernel forgets the connection: a half-closed one after a
- * minute of silence (nf_conntrack_tcp_timeout_close_wait). The next packet must still find that the
- * flow was allowed.
+ * Timeouts in ms with offload, longer than the kernel's. A worker sees only the SYN of a TCP
+ * connection that the kernel carries, and nothing more until the kernel forgets the connection: a
+ * half-closed one after a minute of silence (nf_conntrack_tcp_timeout_close_wait). The next packet
+ * must still find that the flow was allowed.
  */
 const OFFLOADED = { tcpSynSent: 15 * 60_000 };
 

@@ -1,6 +1,6 @@
 /**
  * The main thread's handle to threads that judge packets by one table: start, publish, seed, count,
- * replace, stop.
+ * stop, and replace one that died.
  */
 
 import { type FlowEvent, FlowEvents } from '../flows/flow-events.ts';

@@ -41,8 +41,9 @@ export class ShortLivedNamespace {
   }
 
   /**
-   * Creates the namespace. A request that was sent finishes even if `signal` is aborted: a
-   * namespace that appears after its removal would stay. Throws ApiError, or the signal's reason.
+   * Creates the namespace. A request that was sent finishes even if `signal` is aborted: otherwise
+   * the namespace could appear after its removal, and stay. Throws ApiError, or the signal's
+   * reason.
    */
   async create(signal: AbortSignal): Promise<void> {
     const onDoubt = () => {

@@ -17,7 +17,7 @@ import { allProbes, type Probe } from './probes.ts';
 
 const FLOWS = 65_536;
 
-/** Judges every probe of such a lab. `judged` counts the judged packets. */
+/** Judges every probe of a lab on paper. `judged` counts the judged packets. */
 export function judgeOnPaper(
   manifests: LabInput,
   nodes: number | readonly string[] | undefined,

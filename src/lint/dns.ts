@@ -53,7 +53,7 @@ export class DnsRule {
     };
   }
 
-  /** Whether any policy that counts beside one of this mode lets the pod ask DNS. */
+  /** Whether a policy lets the pod ask DNS, of those that count beside a policy of this mode. */
   #mayAsk(pod: PodRecord, mode: PolicyMode): boolean {
     let allowed = this.#allowed[mode].get(pod);
     if (allowed === undefined) {

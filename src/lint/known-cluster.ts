@@ -97,8 +97,8 @@ export class KnownCluster {
 
   /**
    * Whether the manifests show the namespaces that a peer selects, beyond the policy's own pods.
-   * The manifests of a single service say nothing about its peers. None show all pods of system
-   * namespaces, of every namespace, or of every namespace but some.
+   * The manifests of a single service say nothing about its peers. No manifests show all pods of
+   * system namespaces, nor of a peer that selects every namespace or all but some.
    */
   showsNamespacesOf({ namespaceSelector }: PolicyPeer, policy: PolicyRecord): boolean {
     if (this.mayHaveMorePods) return false;

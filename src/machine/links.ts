@@ -60,8 +60,8 @@ export async function readLinks(): Promise<Link[]> {
 }
 
 /**
- * Parses the interface of the message at [start, end) of `view`; `start` is as far into the
- * ifinfomsg as an nfgenmsg is long. Never reads past `end`.
+ * Parses the interface of the message at [start, end) of `view`. `start` is NFGENMSG_LEN bytes into
+ * the ifinfomsg, where NetlinkSocket believes that the attributes begin. Never reads past `end`.
  */
 export function readLink(view: DataView, start: number, end: number): Link {
   const link = {

@@ -10,7 +10,8 @@ export interface ManifestReadingsOptions<Reading> {
   readonly paths: readonly string[];
   readonly read: () => Promise<Reading>;
   /**
-   * @param error why nothing could be read; undefined if the reading's problems say what it lost
+   * @param error why nothing could be read; undefined if something was read and something lost,
+   * which the reading's problems name
    */
   readonly onRefused: (error: unknown) => void;
 }

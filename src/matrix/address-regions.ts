@@ -18,8 +18,8 @@ import type { PolicyRecord } from '../cluster/records.ts';
 /** Addresses that the same blocks contain. */
 export interface Region {
   /**
-   * The longest of these blocks, in canonical text; undefined if there is none, or only one of a
-   * whole family.
+   * The smallest of these blocks, in canonical text; undefined if no block but a whole family
+   * contains them.
    */
   readonly innermost: string | undefined;
   /** One of the addresses, in canonical text. */

@@ -228,9 +228,7 @@ const NEXT_MESSAGE: readonly Instruction[] = [
   [COPY_TO_X, 0, 0, 0],
 ];
 
-/**
- * Passes the packet if `filter` wants the message at X; otherwise execution continues behind it.
- */
+/** Passes the packet if the message at X is wanted; otherwise goes on after these instructions. */
 function testTable({ table, chains = [] }: TableFilter): Instruction[] {
   const name = NLMSG_HDRLEN + NFGENMSG_LEN + NLA_HDRLEN;
   // A rule's second attribute is its chain's name (nf_tables_fill_rule_info).

@@ -8,8 +8,8 @@ import { ICMP, ICMPV6, SCTP, TCP, UDP } from './protocols.ts';
 import { decodeQuotedIpv4, decodeQuotedIpv6 } from './quoted.ts';
 
 /**
- * Returns OK or MALFORMED. The transport header begins at `at`. Of it and its payload `captured`
- * bytes may be read; the packet has `length` of them (`captured <= length`). A first fragment needs
+ * Returns OK or MALFORMED. The transport header begins at `at`. Header and payload are `length`
+ * bytes, of which `captured` may be read (`captured <= length`). A first fragment needs
  * only the fixed part of the header.
  */
 export function decodeTransport(packet: Packet, view: DataView, at: number, captured: number, length: number): number {

@@ -257,7 +257,8 @@ export class EndpointClasses {
     for (const [peer, ports] of peers) peer.opens.set(record, ports);
     const [first] = peers;
     if (first !== undefined && peers.size === 1) {
-      // For example the peer that matches every pod, which is in every group.
+      // One peer needs no union of port sets, and may be in every group, as one that matches all
+      // pods.
       const [peer, ports] = first;
       yield* inPieces(peer.groups, (group) => this.groupRules.set(this.keyOf(record, group), ports));
       return;

@@ -412,7 +412,7 @@ export class PeerGroups {
         );
     });
     for (const peer of gone) {
-      // Another of these peers may have led to all identities of its groups.
+      // Skip it if another of these peers has moved all identities of its groups.
       if (![...peer.groups].some(({ users }) => users > 0)) continue;
       yield* this.inCandidatesOf(peer, (identity) => {
         const group = this.groupOf(identity);

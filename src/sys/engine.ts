@@ -15,9 +15,10 @@ export function inlineMore(): void {
 }
 
 /**
- * Keeps the space for young objects at its initial size. While it lists a large cluster, V8 would
- * let it grow to over 100 MB, most of it garbage that is not collected yet. Collecting more often
- * costs listing no measurable time, and each collection is short (bench/README.md).
+ * Keeps the space for young objects at its initial size. While the agent lists a large cluster, V8
+ * would let that space grow to over 100 MB, most of it garbage that is not collected yet.
+ * Collecting more often costs listing no measurable time, and each collection is short
+ * (bench/README.md).
  */
 export function keepYoungSpaceSmall(): void {
   setFlagsFromString('--semi-space-growth-factor=1');

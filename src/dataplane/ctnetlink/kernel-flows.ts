@@ -105,8 +105,8 @@ function domainOf(family: 4 | 6): number {
 }
 
 /**
- * Has the kernel leave out entries that another IPv4 address opened, or answers. That takes a tenth
- * of the time of dumping a large table in full. For IPv6 the kernel's comparison is inverted
+ * Makes the kernel leave out entries that another IPv4 address opened, or answers. The dump of a
+ * large table then takes a tenth of the time. For IPv6 the kernel's comparison is inverted
  * (ctnetlink_filter_match_tuple in net/netfilter/nf_conntrack_netlink.c leaves out equal addresses,
  * seen on 6.18).
  */

@@ -1,10 +1,10 @@
 /**
  * Decides when a worker with an empty queue looks again and when it sleeps. Waking a thread costs
  * more than judging a packet (40 to 60 us on a virtual machine), and the packet waits for it. So
- * while packets follow closely, the worker keeps looking for a while and yields the processor
+ * while packets follow closely, the worker keeps looking for a spell and yields the processor
  * between looks; otherwise it sleeps at once. The kernel does the same for virtual processors
- * (Documentation/virt/kvm/halt-polling.rst): each short sleep lengthens the while, one long sleep
- * ends it. The while is a number of looks, not a time, so that a worker that gets little processor
+ * (Documentation/virt/kvm/halt-polling.rst): each short sleep lengthens the spell, one long sleep
+ * ends it. A spell is a number of looks, not a time, so that a worker that gets little processor
  * time does not give up sooner.
  */
 

@@ -1,4 +1,7 @@
-/** The main thread's handle to the threads of all queues, one thread a queue. */
+/**
+ * The main thread's handle to the threads of all queues, one thread a queue. What a queue needs is
+ * here; judging-threads.ts starts, commands and replaces the threads.
+ */
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import type { KernelQueue } from '../../agent-state/counters.ts';

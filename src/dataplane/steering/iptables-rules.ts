@@ -118,6 +118,7 @@ function postroutingChain({ mark, deny }: SteeringState): Chain {
 }
 
 /**
+ * Answers a denied packet: a TCP reset, or an ICMP error for UDP, SCTP and ICMP.
  * The mark is cleared first: with the sysctl net.ipv4.fwmark_reflect the answer inherits it
  * (nf_send_reset in the kernel's net/ipv4/netfilter/nf_reject_ipv4.c), and postrouting would drop
  * the answer. REJECT ends every packet, whether it sends an answer or not.

@@ -146,7 +146,7 @@ export async function* ourTables(system: System, tables: readonly Table[] = TABL
   }
 }
 
-/** Whether `holds` is true for a table of any family and variant that has chains of podfence's. */
+/** Whether `holds` is true for at least one table with chains of podfence's. */
 async function anyTable(
   system: System,
   holds: (saved: SavedTable) => boolean,

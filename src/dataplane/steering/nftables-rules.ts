@@ -66,6 +66,7 @@ export function renderNftChains(state: SteeringState, beforeRouting = false): Nf
       rules: [
         rule(clear(mark.mask), 'our bits end here'),
         rule('meta l4proto tcp reject with tcp reset', 'answer TCP'),
+        // UDP, SCTP and ICMP.
         rule('reject with icmpx admin-prohibited', 'answer others'),
       ],
     });

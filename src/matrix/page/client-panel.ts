@@ -88,7 +88,7 @@ export function makePanel(model: PageModel, element: HTMLElement, onClose: () =>
     return section;
   }
 
-  /** Explanations of every cell of a large cluster would make the page too large. */
+  /** The command to run instead: explanations of every cell would make the page too large. */
   function commandFor(from: number, to: number, port: string): HTMLElement {
     const source = data.ends[from]?.members[0];
     const destination = data.ends[to]?.members[from === to ? 1 : 0];
