@@ -10,7 +10,8 @@ type End = () => unknown;
 
 class Belongings {
   isOver = false;
-  readonly ends: End[] = [];
+  /** Ends what was started last first; one that fails to end keeps no other from it. */
+  readonly ends = new AsyncDisposableStack();
 }
 
 const current = new AsyncLocalStorage<Belongings>();
@@ -21,7 +22,9 @@ const current = new AsyncLocalStorage<Belongings>();
  */
 export function endWithTest(end: End): void {
   refuseAfterTest();
-  current.getStore()?.ends.push(end);
+  current.getStore()?.ends.defer(async () => {
+    await end();
+  });
 }
 
 /** Throws if the calling test is over. */
@@ -33,11 +36,11 @@ export function refuseAfterTest(): void {
 export function endEachTestWithItsOwn(): void {
   aroundEach(async (runTest) => {
     const belongings = new Belongings();
+    await using _ = belongings.ends;
     try {
       await current.run(belongings, runTest);
     } finally {
       belongings.isOver = true;
-      await Promise.all(belongings.ends.map((end) => end()));
     }
   });
 }

@@ -41,6 +41,9 @@ export interface ClusterSource {
   start(): void;
   /** Resolves when there is a snapshot; rejects if it cannot come any more. */
   readonly synced: Promise<void>;
+  /** Returns all records. `onChanges` reports what changes after this call. */
+  baseline(): ClusterSnapshot;
+  /** Returns all records. */
   snapshot(): ClusterSnapshot;
   view(): SourceView;
   stop(): Promise<void>;
@@ -59,7 +62,7 @@ export interface NodeTaint {
 
 export interface AgentProcessOptions {
   readonly agent: Omit<AgentOptions, 'onInForce' | 'log' | 'flowLog'>;
-  /** Creates the source, which must call `onChanges` for changes after its snapshot. */
+  /** Creates the source, which must call `onChanges` for changes after its baseline. */
   readonly source: (onChanges: OnChanges) => ClusterSource;
   /** In the format of parseListenAddress in telemetry/listen-address.ts. */
   readonly metricsAddress: string;
@@ -173,7 +176,7 @@ export class AgentProcess implements AgentView {
         this.#isWaiting = false;
       });
       this.#starting = 'bringing the policies into force';
-      const snapshot = this.#source.snapshot();
+      const snapshot = this.#source.baseline();
       this.#doubtNodeName(snapshot);
       await this.#agent.start(snapshot);
       this.#starting = undefined;

@@ -34,7 +34,7 @@ import { nameCounters } from './counters.ts';
 import { Enforcement, type Repair } from './enforcement.ts';
 import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
-import { refuseOtherAgent, refuseReadQueues } from './other-agents.ts';
+import { refuseReadersOfRules, refuseReadQueues } from './other-agents.ts';
 import { PortNameWatch } from './port-name-watch.ts';
 import { RefusedPolicyWatch } from './refused-policy-watch.ts';
 import { SharedAddressWatch } from './shared-address-watch.ts';
@@ -164,6 +164,9 @@ export class Agent {
   #pendingSince = Number.POSITIVE_INFINITY;
   /** The scheduled run that applies the pending changes, if there is one. */
   #next: Promise<void> | undefined;
+  /** Whether a retry of what failed is scheduled. */
+  #willRetry = false;
+  #isStopping = false;
   /** Why the last change failed; undefined once it is in force. */
   #failure: string | undefined;
   #inForceSince = new Date();
@@ -315,6 +318,7 @@ export class Agent {
    * applied first.
    */
   async stop({ removeSteering = false } = {}): Promise<void> {
+    this.#isStopping = true;
     const stopped = this.#sequence.end(async () => {
       try {
         this.#flows?.stop();
@@ -337,8 +341,8 @@ export class Agent {
     const predecessor = await findPredecessor(system());
     const lookedAt = performance.now();
     signal.throwIfAborted();
-    refuseOtherAgent(system(), predecessor);
-    if (mode === 'enforce') refuseReadQueues(system(), this.queues, predecessor);
+    refuseReadersOfRules(system(), predecessor);
+    if (mode === 'enforce') refuseReadQueues(system(), this.queues);
     const queueing = predecessor?.queueing ?? [];
     try {
       this.#enforcement = await this.#enforce(snapshot, steering, queueing.length > 0, signal);
@@ -468,12 +472,17 @@ export class Agent {
     this.#inForceSince = new Date();
   }
 
+  /** Schedules one retry for all failures until it runs, and logs the first of them. */
   #tryAgain(error: unknown): void {
-    if (error instanceof SequenceEnded) return;
+    if (error instanceof SequenceEnded || this.#isStopping) return;
     this.#failure = error instanceof Error ? error.message : String(error);
+    if (this.#willRetry) return;
+    this.#willRetry = true;
     this.#options.log.error({ err: error }, 'a change could not be brought into force; podfence tries again');
-    this.#records.after(RETRY, async (signal) => {
-      if (this.#failure !== undefined) await this.#applyPending(signal).catch((again) => this.#tryAgain(again));
+    this.#records.after(RETRY, async () => {
+      this.#willRetry = false;
+      // Not awaited: it takes the next turn of the sequence that this work runs in.
+      if (this.#failure !== undefined) this.#bringPending().catch((again) => this.#tryAgain(again));
     });
   }
 

@@ -285,7 +285,7 @@ export class Enforcement {
     try {
       // Nothing is adopted: adoption would let denied packets pass until they are known. Without
       // it, allowed connections of these milliseconds lose some packets at most.
-      await this.#steer(steered, { addresses: steered, adopt: 'nothing', rejudge: true }, restore);
+      await this.#steer(steered, { addresses: steered, adopt: 'no-replies', rejudge: true }, restore);
       await restore();
     } catch {
       // Sets that the rules refer to may be gone too. Any other fault shows again in the full
@@ -415,7 +415,9 @@ export class Enforcement {
       // A packet queued before its connection got the mark is known to the worker in no other way.
       await this.workers.command({ type: 'drain' });
     } finally {
-      await this.workers.command({ type: 'adopt-while-growing', what: 'nothing', milliseconds: 0 });
+      // Replies of before may be on their way for a while.
+      if (adopt !== 'no-replies')
+        await this.workers.command({ type: 'adopt-while-growing', what: 'nothing', milliseconds: 0 });
     }
   }
 

@@ -12,6 +12,7 @@ import {
   keyOf,
   setMarks,
 } from '../dataplane/ctnetlink/kernel-flows.ts';
+import { FIRST_EPHEMERAL } from '../filter/adoption.ts';
 import { AUDITED, isDenied, isLess, reasonOf, rule } from '../filter/decide.ts';
 import { ALLOWED_BY_POLICY } from '../filter/reasons.ts';
 import { copyFlow, copyReversed } from '../filter/tuples.ts';
@@ -30,11 +31,6 @@ const FEW_ADDRESSES = 4;
  * default of 262,144) costs more than reading these entries.
  */
 const SMALL_TABLE = 2000;
-/**
- * First ephemeral port: Linux picks the source ports of new connections from here on
- * (net.ipv4.ip_local_port_range). Few servers listen there.
- */
-const FIRST_EPHEMERAL = 32_768;
 
 /** One reading of the kernel's connection table. */
 export interface Reading {

@@ -1,9 +1,9 @@
 /** `podfence cleanup`: removes everything that podfence ever installed in the kernel. */
 import type { Command } from 'commander';
-import { refuseOtherAgent } from '../agent/other-agents.ts';
+import { refuseReadersOfRules } from '../agent/other-agents.ts';
 import { eachKernelFlow, type KernelFlowKey, keyOf, setMarks } from '../dataplane/ctnetlink/kernel-flows.ts';
 import { removeEverything } from '../dataplane/steering/leftovers.ts';
-import { findPredecessor } from '../dataplane/steering/predecessor.ts';
+import { findPredecessor, type Predecessor } from '../dataplane/steering/predecessor.ts';
 import { system } from '../dataplane/steering/run.ts';
 import { markOption } from './agent/options.ts';
 import { ExitCode } from './shared/exit-code.ts';
@@ -24,9 +24,10 @@ export function register(program: Command): void {
     )
     .addOption(markOption())
     .addHelpText('after', HELP)
-    .action(async ({ markMask }) => {
+    .option('--force', 'also if a process reads the queues that the rules name')
+    .action(async ({ markMask, force }) => {
       requireRootOnLinux('cleanup');
-      refuseOtherAgent(system(), await findPredecessor(system()));
+      if (!force) refuseReadersOfRules(system(), await foundRules());
       await removeEverything(system());
       const marked: KernelFlowKey[] = [];
       await eachKernelFlow((flow) => marked.push(keyOf(flow)), { mask: markMask.judged, value: markMask.judged });
@@ -34,4 +35,9 @@ export function register(program: Command): void {
       process.stdout.write(`Removed podfence from this node's kernel; ${marked.length} connections lost its mark.\n`);
       process.exitCode = ExitCode.ok;
     });
+}
+
+/** Undefined if they cannot be read: removing them then reports why, and removes the rest. */
+async function foundRules(): Promise<Predecessor | undefined> {
+  return await findPredecessor(system()).catch(() => undefined);
 }

@@ -157,8 +157,9 @@ export class Explainer {
   /** Returns a note if rules would allow the flow by ipBlocks that do not fit into the table. */
   #closedBlocksNote(sides: Explanation['sides']): string | undefined {
     const denied = DIRECTIONS.map((direction) => sides[direction]).filter(({ verdict }) => verdict !== 'allow');
-    const closed = this.#judge.closedBlocks();
     const policies = new Set(denied.flatMap(({ allowedBy }) => allowedBy.map(({ policy }) => policy)));
+    if (policies.size === 0) return undefined;
+    const closed = this.#judge.closedBlocks();
     const [first, ...others] = [...policies].filter((policy) => closed.has(policy));
     if (first === undefined) return undefined;
     const note = `Policy ${first}: ${closed.get(first)}.`;

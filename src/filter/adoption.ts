@@ -10,9 +10,14 @@ import { rule, TRACKED } from './decide.ts';
 /**
  * What to adopt while the set of steered addresses grows: nothing; flows neither of whose ends the
  * previous table isolated, because any other flow would be known; or everything, if nothing was
- * judged before.
+ * judged before. `no-replies` adopts nothing and doubts what looks like a reply: the kernel tracks
+ * no connection while no rule needs it to (nf_ct_netns_put), so after somebody has flushed all
+ * rules it takes the reply to a datagram of before for the first packet of a flow.
  */
-export type GrowthAdoption = 'nothing' | 'newly-steered' | 'all';
+export type GrowthAdoption = 'nothing' | 'newly-steered' | 'all' | 'no-replies';
+
+/** First ephemeral port of Linux (net.ipv4.ip_local_port_range). Few servers listen there. */
+export const FIRST_EPHEMERAL = 32_768;
 
 export class Adoption {
   /** Whether there may be anything to adopt: the only check that other packets pay for. */
@@ -48,6 +53,12 @@ export class Adoption {
     this.#growth = what;
     this.#growthUntil = until;
     this.#active = this.#isMidStream || what !== 'nothing';
+  }
+
+  /** Whether this datagram of an unknown flow may reply to one that the kernel did not track. */
+  doubts({ srcPort, dstPort }: Packet, now: number): boolean {
+    if (!this.#active || this.#growth !== 'no-replies' || ((now - this.#growthUntil) | 0) >= 0) return false;
+    return srcPort < FIRST_EPHEMERAL && dstPort >= FIRST_EPHEMERAL;
   }
 
   /** Whether this packet of an unknown flow may belong to a flow that is to be adopted. */

@@ -299,7 +299,12 @@ export class Filter {
     if (!opensFlow(packet.protocol, event)) return this.#judgeMidStream(ruling, event, now);
     // A datagram does not show whether it opens a flow or is a reply.
     if (reason >= FIRST_DENY && event === EVENT_TRAFFIC && this.#isAdoptedReply(ruling, now)) return ADOPTED;
-    if (!isDenied(ruling)) this.#insert(OPENER, openingState(packet.protocol), ruling, now);
+    if (isDenied(ruling)) return reason;
+    if (event === EVENT_TRAFFIC && this.adoption.doubts(packet, now)) {
+      const reverse = this.#ruleReversed();
+      if (isDenied(reverse)) return this.#settle(reverse);
+    }
+    this.#insert(OPENER, openingState(packet.protocol), ruling, now);
     return reason;
   }
 

@@ -68,6 +68,15 @@ export class ClusterWatch {
     this.#running = Promise.all(this.#kinds.map((kind) => kind.run(this.#stopping.signal)));
   }
 
+  /**
+   * Returns all known records. Changes are delivered relative to them: without a baseline, relative
+   * to the end of the first lists.
+   */
+  baseline(): ClusterSnapshot {
+    for (const records of [this.#namespaces, this.#pods, this.#policies]) records.forgetDifferences();
+    return this.snapshot();
+  }
+
   /** Returns all known records, with changes that are not delivered yet; those still follow. */
   snapshot(): ClusterSnapshot {
     return {

@@ -19,6 +19,11 @@ export class KnownRecords<R extends ClusterRecord> {
     this.#tracks = true;
   }
 
+  /** Takes the records as they are now for delivered. */
+  forgetDifferences(): void {
+    this.#before = new Map();
+  }
+
   get size(): number {
     return this.#records.size;
   }

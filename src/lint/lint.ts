@@ -75,7 +75,7 @@ function policyRules(cluster: KnownCluster, { snapshot, podRanges }: LintInput) 
 }
 
 const SMALLER =
-  'podfence isolates its pods and allows nothing. Split it, or use fewer blocks, excepts, selectors or ports.';
+  'Unless it is audited, podfence isolates its pods and allows nothing. Split it, or use fewer blocks, excepts, selectors or ports.';
 
 function auditedPolicy({ namespace, mode }: PolicyRecord): Mistake {
   return {

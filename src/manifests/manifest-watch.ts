@@ -43,6 +43,11 @@ export class ManifestWatch {
     this.#starting = this.#start().then(this.#firstRead.resolve, this.#firstRead.reject);
   }
 
+  /** Returns all records. Changes of before that still come change nothing. */
+  baseline(): ClusterSnapshot {
+    return this.snapshot();
+  }
+
   snapshot(): ClusterSnapshot {
     return this.#store.snapshot();
   }

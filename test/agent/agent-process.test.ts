@@ -50,10 +50,12 @@ describeAsRoot('Changes that come', () => {
   });
 
   test('and cannot be brought into force leave the agent not ready until they can', async () => {
-    const { before, meanwhile, after } = await run<FailingChange>(FAILING_CHANGE);
+    const { before, meanwhile, after, retries } = await run<FailingChange>(FAILING_CHANGE);
     const reason = 'a change could not be brought into force: the source is not there';
     expect(meanwhile).toEqual({ ready: false, reason });
     const since = (readiness: Readiness) => (readiness.ready ? Date.parse(String(readiness.since)) : Number.NaN);
     expect(since(after)).toBeGreaterThan(since(before));
+    // One for each of the attempts that fail, though several changes wait.
+    expect(retries).toBe(3);
   });
 });

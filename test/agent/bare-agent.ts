@@ -8,7 +8,7 @@ export function bareAgent({
   snapshot,
   ...options
 }: Pick<AgentProcessOptions, 'log' | 'lookInterval'> & {
-  /** Called whenever the agent asks the source for its records. */
+  /** Called when the agent asks the source for its baseline. */
   readonly snapshot?: (onChanges: Parameters<AgentProcessOptions['source']>[0]) => void;
 }): AgentProcess {
   return new AgentProcess({
@@ -16,10 +16,11 @@ export function bareAgent({
     source: (onChanges) => ({
       start: () => {},
       synced: Promise.resolve(),
-      snapshot: () => {
+      baseline: () => {
         snapshot?.(onChanges);
         return { namespaces: [], pods: [], policies: [] };
       },
+      snapshot: () => ({ namespaces: [], pods: [], policies: [] }),
       view: () => ({ type: 'manifests', location: 'test', age: 0, kinds: [] }),
       stop: async () => {},
     }),

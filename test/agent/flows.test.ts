@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { close, SOCK_RAW } from '../../src/sys/libc.ts';
 import { sendTo, socketAddress } from '../../src/sys/sockets.ts';
 import { pod, policy } from '../kube/objects.ts';
+import { endWithTest } from '../own.ts';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
 import { AgentWorld, CLIENT, NODE } from './agent-world.ts';
@@ -122,6 +123,7 @@ describeAsRoot('Flows of a running agent', () => {
     const child = world.node.netns.run(() =>
       spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, CLI, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] }),
     );
+    endWithTest(() => child.kill('SIGKILL'));
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (text) => {
       said += text;
@@ -130,6 +132,7 @@ describeAsRoot('Flows of a running agent', () => {
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     const next = async () => JSON.parse((await lines.next()).value ?? '');
     const attempts = setInterval(() => sendSyns('shop/stranger', [[43_000, 6002]]), 10);
+    endWithTest(() => clearInterval(attempts));
     const first = await next();
     expect(first).toMatchObject({ port: 6002, verdict: 'deny', from: STRANGER_END });
     const again = await next();

@@ -9,7 +9,7 @@ import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { LabHost } from '../../src/lab/lab.ts';
 import type { Status } from '../../src/telemetry/status.ts';
-import { endWithTest } from '../own.ts';
+import { endWithTest, refuseAfterTest } from '../own.ts';
 import { patience } from '../patience.ts';
 import { type Family, parseExposition } from '../telemetry/exposition.ts';
 import { type Answer, getIn } from './http-in-netns.ts';
@@ -50,7 +50,7 @@ export class RunningAgent {
     stderr: number | 'pipe' = 'pipe',
     cli = CLI,
   ) {
-    endWithTest(() => this.end());
+    refuseAfterTest();
     this.#host = host;
     const common = ['--log-level', 'debug', '--metrics-address', `${METRICS.address}:${METRICS.port}`];
     const others = Object.entries(process.env).filter(([name]) => !name.startsWith('PODFENCE_'));
@@ -61,6 +61,7 @@ export class RunningAgent {
         env,
       }),
     );
+    endWithTest(() => this.end());
     this.#ended = once(this.#child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
     void this.#ended.then(() => this.#changed());
     const { stderr: log } = this.#child;

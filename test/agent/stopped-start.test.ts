@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import type { StartStep } from '../../src/agent/start-steps.ts';
 import { Netns } from '../../src/sys/netns.ts';
+import { endWithTest } from '../own.ts';
 import { patience } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
 import type { StoppedStart, What } from './stopped-starts.ts';
@@ -56,6 +57,7 @@ describeAsRoot('A start that SIGTERM ends', () => {
       }),
     );
     const ended = once(started, 'exit');
+    endWithTest(() => started.kill('SIGKILL'));
     try {
       const [stopped] = (await Promise.race([once(started, 'message'), ended])) as [
         readonly StoppedStart[] | number | null,

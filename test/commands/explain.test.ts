@@ -366,7 +366,7 @@ describe('podfence explain --batch', () => {
     const { code, stdout, stderr } = await podfence([...batch, '-m', costly], JSON.stringify(good));
     expect(code).toBe(2);
     expect(JSON.parse(stdout)).toEqual(answered);
-    expect(stderr).toContain('NetworkPolicy default/costly isolates its pods and allows nothing: its ipBlocks ask for');
+    expect(stderr).toContain('NetworkPolicy default/costly is refused: its ipBlocks ask for');
   });
 });
 

@@ -1,5 +1,6 @@
 /** The command line as a user runs it. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +18,11 @@ export interface Outcome {
 export function start(...args: readonly string[]): ChildProcess {
   refuseAfterTest();
   const child = spawn(process.execPath, [CLI, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
-  endWithTest(() => child.kill('SIGKILL'));
+  const closed = once(child, 'close');
+  endWithTest(async () => {
+    child.kill('SIGKILL');
+    await closed;
+  });
   return child;
 }
 

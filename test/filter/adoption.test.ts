@@ -50,6 +50,18 @@ describe('adoption', () => {
     expect(scene.judge(b.ip(WEB, DB, b.echoReply(6)))).toBe('mid-stream');
   });
 
+  test('of no replies denies what looks like the reply to a denied datagram, and tracks no flow of it', () => {
+    const scene = new Scene([policy('db', { ingress: [rule([from('web')], [port(53, 'UDP')])] })]);
+    const toStranger = b.ip(DB, '192.0.2.1', b.udp(53, 40_000));
+    const toWeb = b.ip(DB, WEB, b.udp(53, 40_000));
+    const asClient = b.ip(DB, '192.0.2.2', b.udp(40_000, 53));
+    scene.filter.adoption.adoptWhileGrowing('no-replies', scene.now + 1000);
+    expect(scene.judgeAll(toStranger, toStranger)).toEqual(['ingress-denied', 'ingress-denied']);
+    expect(scene.judgeAll(toWeb, asClient)).toEqual(['not-isolated', 'not-isolated']);
+    scene.filter.adoption.adoptWhileGrowing('nothing', scene.now);
+    expect(scene.judge(toStranger)).toBe('not-isolated');
+  });
+
   test('includes datagrams and echo replies only while pods become isolated, and only for those pods', () => {
     const answer = b.ip(DB, WEB, b.echoReply(6));
     const request = b.ip(WEB, DB, b.echoRequest(6));

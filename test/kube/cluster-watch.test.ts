@@ -98,6 +98,28 @@ describe('changes that are fetched later', () => {
   });
 });
 
+describe('a baseline', () => {
+  it('is what changes are relative to, also the end of what came after the lists and before it', async () => {
+    const server = await startServer();
+    server.set(pod('default', 'web'));
+    const cluster = await watchCluster(server);
+    cluster.held = [];
+    server.set(pod('default', 'passing'));
+    server.set(pod('default', 'web', { labels: { app: 'other' } }));
+    const labelled = () => cluster.watch.snapshot().pods.some(({ labels }) => labels.app === 'other');
+    await until('both are known', () => labelled() && cluster.held?.length === 1);
+    const { pods } = cluster.watch.baseline();
+    expect(pods.map(({ name }) => name).sort()).toEqual(['passing', 'web']);
+    server.delete('Pod', 'default', 'passing');
+    server.set(pod('default', 'web'));
+    server.set(pod('default', 'last'));
+    await until('the last pod is known', () => cluster.pods().includes('last'));
+    for (const deliver of cluster.held) deliver();
+    expect(cluster.batches).toEqual([['delete Pod default/passing', 'set Pod default/web', 'set Pod default/last']]);
+    cluster.held = undefined;
+  });
+});
+
 describe('before the first lists are complete', () => {
   it.each(['Namespace', 'Pod', 'NetworkPolicy'] as const)('nothing is delivered without the %s list', async (kind) => {
     const server = await startServer();

@@ -71,7 +71,7 @@ describe('a policy that asks for more of the rule table than it may have', () =>
   it('is refused, as by the agent', async () => {
     expect(await findingsOf('refused-policy', [holes(5000)])).toEqual([
       expect.stringMatching(
-        /^error : its ipBlocks ask for more than [\d,]+ words of the rule table \| podfence isolates/,
+        /^error : its ipBlocks ask for more than [\d,]+ words of the rule table \| Unless it is audited, podfence isolates/,
       ),
     ]);
   });

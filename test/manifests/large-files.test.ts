@@ -136,8 +136,8 @@ describe('a file beyond the bound', () => {
     watch.start();
     await watch.synced;
     truncateSync(file, MAX_BYTES + 1);
-    await eventually(() => expect(logged).toContain('what was known stands'));
-    expect(logged).toContain('more than 32 MiB');
+    await eventually(() => expect(logged).toContain('the last known state stays in force'));
+    expect(logged).toContain('larger than 32 MiB');
     expect(watch.snapshot().policies).toHaveLength(1);
     expect(watch.snapshot().pods).toHaveLength(1);
 

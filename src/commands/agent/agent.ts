@@ -3,7 +3,7 @@ import { hostname, networkInterfaces } from 'node:os';
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
 import { AgentProcess } from '../../agent/agent-process.ts';
-import { refuseOtherAgent } from '../../agent/other-agents.ts';
+import { refuseReadersOfRules } from '../../agent/other-agents.ts';
 import { removeQueueing } from '../../dataplane/steering/leftovers.ts';
 import { findPredecessor } from '../../dataplane/steering/predecessor.ts';
 import { system } from '../../dataplane/steering/run.ts';
@@ -168,7 +168,7 @@ async function runLogged(
  * and adopts connections as on its first start.
  */
 async function stopEnforcing(log: Logger): Promise<void> {
-  refuseOtherAgent(system(), await findPredecessor(system()));
+  refuseReadersOfRules(system(), await findPredecessor(system()));
   if (await removeQueueing(system()))
     log.warn('removed the rules of an agent that enforced: nothing is enforced any more');
 }

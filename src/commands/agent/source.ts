@@ -58,6 +58,7 @@ function source(watch: Omit<ClusterSource, 'view'>, view: ClusterSource['view'])
   return {
     start: () => watch.start(),
     synced: watch.synced,
+    baseline: () => watch.baseline(),
     snapshot: () => watch.snapshot(),
     stop: () => watch.stop(),
     view,

@@ -87,7 +87,9 @@ export async function readClusterInput(flags: ClusterInputFlags): Promise<Cluste
   for (const problem of problems) tell(`${formatProblem(problem)}\n`);
   const refused = refusedOf(input.snapshot);
   for (const [policy, reason] of refused)
-    tell(`NetworkPolicy ${recordKey(policy)} isolates its pods and allows nothing: ${reason}.\n`);
+    tell(
+      `NetworkPolicy ${recordKey(policy)} is refused: ${reason}. Unless it is audited, it isolates its pods and allows nothing.\n`,
+    );
   return { ...input, problems, hasErrors: refused.size > 0 || problems.some(({ severity }) => severity === 'error') };
 }
 

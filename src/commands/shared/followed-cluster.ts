@@ -87,7 +87,7 @@ function followKube(
       watching.start();
       watching.synced.then(
         () => {
-          if (cluster.replace(watching.snapshot())) changed();
+          if (cluster.replace(watching.baseline())) changed();
         },
         () => undefined,
       );
