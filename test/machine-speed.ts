@@ -11,7 +11,10 @@ const MOST = 8;
 /** Returns how many times slower than that Node starts now: 1 to 8. */
 export function measuredSlowness(): number {
   const known = process.env[PATIENCE_FACTOR];
-  if (known !== undefined) return Number(known);
+  if (known !== undefined) {
+    if (!(Number(known) > 0)) throw new Error(`${PATIENCE_FACTOR} is ${known}, and not a number above 0`);
+    return Number(known);
+  }
   const times = Array.from({ length: 5 }, () => {
     const since = performance.now();
     spawnSync(process.execPath, ['--eval', '']);

@@ -65,10 +65,11 @@ export function queuesOf(listing: string): number[] {
 
 /**
  * Returns the NFLOG groups that a listing of nft or iptables copies to: `log group 1`,
- * `--nflog-group 1`.
+ * `-j NFLOG --nflog-group 1`. iptables leaves out group 0 (libxt_NFLOG.c).
  */
 export function groupsOf(listing: string): number[] {
-  return [...listing.matchAll(/(?:\blog group|--nflog-group) (\d+)/g)].map(([, group]) => Number(group));
+  const groups = listing.matchAll(/\blog group (\d+)|-j NFLOG\b(?: --nflog-group (\d+))?/g);
+  return [...groups].map(([, nft, iptables = 0]) => Number(nft ?? iptables));
 }
 
 /** Removes podfence's nftables table. Throws SteeringError. */

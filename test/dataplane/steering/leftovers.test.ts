@@ -1,6 +1,6 @@
 /** Finds and removes the rules of an earlier process. */
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
-import { isQueueing, queuesOf, removeQueueing } from '../../../src/dataplane/steering/leftovers.ts';
+import { groupsOf, isQueueing, queuesOf, removeQueueing } from '../../../src/dataplane/steering/leftovers.ts';
 import { system } from '../../../src/dataplane/steering/run.ts';
 import { Netns } from '../../../src/sys/netns.ts';
 import { kinds, STATE } from './kinds.ts';
@@ -16,6 +16,17 @@ describe('the queues that a listing names', () => {
     ['ip saddr @steered4 log group 9464 snaplen 128 queue-threshold 1 return', []],
   ])('%s', (listing, queues) => {
     expect(queuesOf(listing)).toEqual(queues);
+  });
+});
+
+describe('the groups that a listing names', () => {
+  it.each([
+    ['ip saddr @steered4 log group 9464 snaplen 128 queue-threshold 1 return', [9464]],
+    ['-m set --match-set podfence-steered-4 src -j NFLOG --nflog-group 9464 --nflog-size 128', [9464]],
+    ['-m set --match-set podfence-steered-4 src -j NFLOG --nflog-size 128 --nflog-threshold 1', [0]],
+    ['-m set --match-set podfence-steered-4 src -j NFQUEUE --queue-num 1', []],
+  ])('%s', (listing, groups) => {
+    expect(groupsOf(listing)).toEqual(groups);
   });
 });
 
