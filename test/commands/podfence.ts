@@ -15,9 +15,11 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** Starts it without the variables that are settings of an agent. */
 export function start(...args: readonly string[]): ChildProcess {
   refuseAfterTest();
-  const child = spawn(process.execPath, [CLI, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PODFENCE_')));
+  const child = spawn(process.execPath, [CLI, ...args], { stdio: ['pipe', 'pipe', 'pipe'], env });
   const closed = once(child, 'close');
   endWithTest(async () => {
     child.kill('SIGKILL');
