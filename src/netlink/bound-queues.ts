@@ -27,17 +27,13 @@ export interface BoundQueue {
  * kernel, dropped by user, id, 1 (seq_show in the kernel's nfnetlink_queue.c).
  */
 export function parseBoundQueues(text: string): BoundQueue[] {
-  return text
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/).map(Number))
-    .filter((fields) => fields.length >= 8)
-    .map(([queue = 0, port = 0, waiting = 0, , , droppedByKernel = 0, droppedByUser = 0]) => ({
-      queue,
-      port,
-      waiting,
-      droppedByKernel,
-      droppedByUser,
-    }));
+  return linesOf(text, 8).map(([queue = 0, port = 0, waiting = 0, , , droppedByKernel = 0, droppedByUser = 0]) => ({
+    queue,
+    port,
+    waiting,
+    droppedByKernel,
+    droppedByUser,
+  }));
 }
 
 export interface BoundGroup {
@@ -51,9 +47,13 @@ export interface BoundGroup {
  * nfnetlink_log.c).
  */
 export function parseBoundGroups(text: string): BoundGroup[] {
+  return linesOf(text, 2).map(([group = 0, port = 0]) => ({ group, port }));
+}
+
+/** Returns the numbers of each line that has at least `least` of them. */
+function linesOf(text: string, least: number): number[][] {
   return text
     .split('\n')
     .map((line) => line.trim().split(/\s+/).map(Number))
-    .filter((fields) => fields.length >= 2)
-    .map(([group = 0, port = 0]) => ({ group, port }));
+    .filter((fields) => fields.length >= least);
 }
