@@ -14,6 +14,7 @@ import { ClusterStore } from '../cluster/store.ts';
 import type { EnforcedVerdict } from '../filter/verdict.ts';
 import type { ServiceRecord } from '../manifests/services.ts';
 import type { Netns } from '../sys/netns.ts';
+import type { Ending } from '../sys/program.ts';
 import { Expectations } from './expectations.ts';
 import { findHost } from './host-names.ts';
 import { LabNetwork } from './lab-network.ts';
@@ -22,7 +23,7 @@ import type { AgentFlags } from './node-messages.ts';
 import type { WireCounters } from './node-wire.ts';
 import { type ExternalHost, type LabExternal, type LabInput, Plan } from './plan.ts';
 import { allProbes, type Probe } from './probes.ts';
-import { type CommandResult, runIn } from './run-command.ts';
+import { runIn } from './run-command.ts';
 import type { LabNode } from './scheduling.ts';
 import type { Host } from './topology.ts';
 import type { AttemptOutcome, Timing } from './traffic/messages.ts';
@@ -235,7 +236,7 @@ export class Lab {
    * Runs a program in a pod, an external host or a node, to its end. The program is killed if the
    * lab dies.
    */
-  exec(host: string | LabHost, command: readonly string[], input?: string): Promise<CommandResult> {
+  exec(host: string | LabHost, command: readonly string[], input?: string): Promise<Ending> {
     const { netns } = typeof host === 'string' ? this.pod(host) : host;
     return runIn(netns, ['setpriv', '--pdeathsig', 'KILL', ...command], input);
   }

@@ -45,6 +45,7 @@ describeAsRoot('A switch to audit mode that does not succeed', () => {
     using stranger = connect('shop/stranger', 7203);
     await friend.flow();
     await expectCut(stranger);
+    await friend.arrived();
     expect(await enforcing.terminate()).toBe(0);
 
     world.environment = { LD_LIBRARY_PATH: world.folder };

@@ -119,6 +119,7 @@ describeAsRoot('podfence agent --mode audit', () => {
       const second = await world.startAgent();
       await expectCut(stranger);
       await friend.flow();
+      await friend.arrived();
       expect(await second.terminate()).toBe(0);
 
       await audit();

@@ -43,6 +43,7 @@ describeAsRoot('podfence cleanup', () => {
     using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7003);
     await friend.flow();
     await expectCut(stranger);
+    await friend.arrived();
     await agent.kill();
     expect(await stateOf(world)).not.toEqual(before);
     const marked = await marksOf(world);
@@ -66,6 +67,7 @@ describeAsRoot('podfence cleanup', () => {
     const agent = await world.startAgent('--mark-mask', '0x300');
     using friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7005);
     await friend.flow();
+    await friend.arrived();
     await agent.kill();
     const marked = async () => (await marksOf(world)).filter((mark) => (mark & 0x100) !== 0).length;
     const judged = await marked();

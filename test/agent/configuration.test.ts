@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { type CommandResult, runIn } from '../../src/lab/run-command.ts';
+import { runIn } from '../../src/lab/run-command.ts';
 import { close, SOCK_CLOEXEC, SOCK_STREAM, socket } from '../../src/sys/libc.ts';
 import { Netns } from '../../src/sys/netns.ts';
+import type { Ending } from '../../src/sys/program.ts';
 import { familyOf, listen, socketAddress, tryBind } from '../../src/sys/sockets.ts';
 import { describeAsRoot } from '../root.ts';
 import { getIn } from './http-in-netns.ts';
@@ -36,7 +37,7 @@ describeAsRoot('The configuration of podfence agent', () => {
     flags: readonly string[],
     environment: Environment = {},
     before: readonly string[] = [],
-  ): Promise<CommandResult> {
+  ): Promise<Ending> {
     const variables = Object.entries({ PATH: process.env.PATH ?? '', ...environment }).map((entry) => entry.join('='));
     return runIn(netns, [...before, 'env', '-i', ...variables, process.execPath, CLI, 'agent', ...flags]);
   }
@@ -232,13 +233,13 @@ describeAsRoot('The configuration of podfence agent', () => {
   });
 });
 
-function expectRefused({ code, stdout, stderr }: CommandResult, field: string, allowed: string): void {
+function expectRefused({ code, stdout, stderr }: Ending, field: string, allowed: string): void {
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   expect(stderr).toContain(field);
   expect(stderr).toContain(allowed);
 }
 
-function expectOneLine({ code, stdout, stderr }: CommandResult, expected: number, words: string): void {
+function expectOneLine({ code, stdout, stderr }: Ending, expected: number, words: string): void {
   const [line = '', ...others] = stderr.trim().split('\n');
   // A start logs it.
   const said = line.startsWith('{') ? (JSON.parse(line) as LogLine).msg : line;

@@ -68,6 +68,7 @@ describeAsRoot('The agent is restarted', () => {
     await attempts.goesOn();
     const cutAt = momentsOf(revoked);
 
+    await open.arrived();
     expect(await first.terminate()).toBe(0);
     await open.flow();
     using opening = connect('shop/friend');
@@ -93,6 +94,7 @@ describeAsRoot('The agent is restarted', () => {
     const rules = [...(await rulesOf(world)).keys()];
     const sets = await setsOf(world);
     for (let round = 0; round < 3; round++) {
+      await open.arrived();
       await agent.kill();
       await open.flow();
       if (round === 1) await startAndKill();
@@ -116,6 +118,7 @@ describeAsRoot('The agent is restarted', () => {
     using client = connect('shop/client');
     using visitor = connect('visitors/visitor');
     await Promise.all([friend.flow(), client.flow()]);
+    await friend.arrived();
     await first.kill();
     await world.become([FRIEND_ALLOWED, VISITORS_ALLOWED]);
     await client.flow();
@@ -132,6 +135,7 @@ describeAsRoot('The agent is restarted', () => {
     await open.flow();
     using stranger = connect('shop/stranger');
     await expectCut(stranger);
+    await open.arrived();
     await first.kill();
     using opened = connect('shop/client');
     using deniedLater = connect('shop/stranger');

@@ -28,6 +28,7 @@ describeAsRoot('Workers that die', () => {
     await friend.flow();
     using attempts = new DeniedTraffic(world.lab.pod('shop/stranger'), world.lab.pod('shop/server'));
     for (let death = 1; death <= DEATHS; death++) {
+      await friend.arrived();
       const from = agent.log.length;
       process.kill(agent.pid, 'SIGUSR2');
       const replaced = () => agent.log.slice(from).filter(({ msg }) => msg === 'a queue worker was replaced').length;

@@ -49,6 +49,11 @@ export class Connections implements Disposable {
     await Promise.all([this.tcp.flows(), this.udp.flows()]);
   }
 
+  /** Resolves when every message sent so far has arrived; see Stream.arrived. */
+  async arrived(): Promise<void> {
+    await Promise.all([this.tcp.arrived(), this.udp.arrived()]);
+  }
+
   async expectNothingLost(): Promise<void> {
     const [tcp, udp] = await Promise.all([this.tcp.lost(), this.udp.lost()]);
     expect({ tcp, udp }, 'messages lost').toEqual({ tcp: NO_LOSSES, udp: NO_LOSSES });

@@ -125,6 +125,17 @@ export abstract class Stream implements Disposable {
   }
 
   /**
+   * Resolves when every message sent so far has arrived, so that none of them waits in a queue.
+   * Await this before a process that reads the queue is killed: the kernel drops what waits there.
+   */
+  async arrived(): Promise<void> {
+    const { fromClient, fromServer } = this.moment();
+    const isComplete = () =>
+      this.server.missing(fromClient).length === 0 && this.client.missing(fromServer).length === 0;
+    await this.#until(`all of ${fromClient} and ${fromServer} messages`, isComplete);
+  }
+
+  /**
    * Returns how many of the messages that both sides send from now on arrive within the time in
    * which they would. Only here must a test wait and see, because no event reports that nothing
    * arrives.

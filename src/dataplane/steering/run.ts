@@ -1,9 +1,9 @@
 /** Runs the packet-filter tools in the network namespace that is steered. */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { channel } from 'node:diagnostics_channel';
 import { existsSync, readFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
+import { SystemCallError } from '../../sys/libc.ts';
 import type { Netns } from '../../sys/netns.ts';
+import { Program } from '../../sys/program.ts';
 import { commandFailed, SteeringError, toolMissing } from './error.ts';
 
 /** What steering needs from the machine. */
@@ -85,65 +85,56 @@ export function system(netns?: Netns): System {
 
 type Enter = <T>(action: () => T) => T;
 
-function runCommand(enter: Enter, command: string, args: readonly string[], input: string): Promise<string> {
+async function runCommand(enter: Enter, command: string, args: readonly string[], input: string): Promise<string> {
   const line = [command, ...args].join(' ');
   RUNS.publish(line);
-  return finish(start(enter, command, args), command, line, input);
+  return await finish(start(enter, command, args), line, input);
 }
 
 function standBy(enter: Enter, command: string, args: readonly string[]): Standby {
-  const child = start(enter, command, args);
-  // It does not keep the process alive, and it ends when its standard input closes.
-  child.unref();
-  for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as Socket).unref();
-  child.on('error', () => {});
   const line = [command, ...args].join(' ');
+  let program: Program | undefined;
+  try {
+    program = start(enter, command, args);
+    // It does not keep the process alive, and it ends when its standard input closes.
+    program.unref();
+  } catch {
+    // `run` starts it again, and reports why it cannot.
+  }
   return {
-    run: (input) => {
-      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null)
-        return runCommand(enter, command, args, input);
+    run: async (input) => {
+      if (!program?.isRunning) return await runCommand(enter, command, args, input);
       RUNS.publish(line);
-      child.ref();
-      for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as Socket).ref();
-      return finish(child, command, line, input);
+      program.ref();
+      return await finish(program, line, input);
     },
-    end: () => child.stdin.end(),
+    end: () => program?.end(''),
   };
 }
 
-function start(enter: Enter, command: string, args: readonly string[]): ChildProcessWithoutNullStreams {
-  const child = enter(() => spawn(command, args, { env: ENVIRONMENT, stdio: 'pipe' }));
-  const { pid } = child;
-  if (pid !== undefined) running.add(pid);
-  child.on('close', () => ended(pid));
-  // If a command ends before it has read all of its input, its status says more than EPIPE.
-  child.stdin.on('error', () => {});
-  return child;
+function start(enter: Enter, command: string, args: readonly string[]): Program {
+  try {
+    const program = enter(() => Program.start(command, args, ENVIRONMENT));
+    running.add(program.pid);
+    void program.ended.then(() => ended(program.pid));
+    return program;
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    if (error.code === 'ENOENT') throw toolMissing(command);
+    throw new SteeringError('FAILED', `${[command, ...args].join(' ')}: ${error.message}`, "see the system's message");
+  }
 }
 
-function finish(child: ChildProcessWithoutNullStreams, command: string, line: string, input: string): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const output: Buffer[] = [];
-  const errors: Buffer[] = [];
-  const timer = setTimeout(() => child.kill(), TIMEOUT_MS);
-  child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
-  child.stderr.on('data', (chunk: Buffer) => errors.push(chunk));
-  child.on('error', (error: NodeJS.ErrnoException) => {
-    clearTimeout(timer);
-    if (error.code === 'ENOENT') reject(toolMissing(command));
-    else reject(new SteeringError('FAILED', `${line}: ${error.message}`, "see the system's message"));
-  });
-  child.on('close', (status, signal) => {
-    clearTimeout(timer);
-    if (status === 0) resolve(Buffer.concat(output).toString());
-    else if (signal) reject(timedOut(line, signal));
-    else reject(commandFailed(line, status, Buffer.concat(errors).toString()));
-  });
-  child.stdin.end(input);
-  return promise;
+async function finish(program: Program, line: string, input: string): Promise<string> {
+  const timer = setTimeout(() => program.kill(), TIMEOUT_MS);
+  program.end(input);
+  const { code, signal, stdout, stderr } = await program.ended;
+  clearTimeout(timer);
+  if (code === 0) return stdout;
+  throw signal === null ? commandFailed(line, code, stderr) : timedOut(line, signal);
 }
 
-function ended(pid = 0): void {
+function ended(pid: number): void {
   for (const listener of endListeners) listener();
   running.delete(pid);
 }
