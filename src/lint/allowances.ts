@@ -37,8 +37,7 @@ export class Allowances {
   }
 
   portsCover(wide: readonly PolicyPort[], narrow: readonly PolicyPort[]): boolean {
-    const [outer, inner] = [this.#portSet(wide), this.#portSet(narrow)];
-    return outer === inner || this.#portSets.union([outer, inner]) === outer;
+    return this.#portSets.includes(this.#portSet(wide), this.#portSet(narrow));
   }
 
   peerCovers(wide: PolicyPeer, narrow: PolicyPeer, namespace: string): boolean {
@@ -47,7 +46,7 @@ export class Allowances {
 
   /** Whether a port set from `prefixesOf` includes all these ports. */
   setCovers(set: number, narrow: readonly PolicyPort[]): boolean {
-    return this.#portSets.union([set, this.#portSet(narrow)]) === set;
+    return this.#portSets.includes(set, this.#portSet(narrow));
   }
 
   /** Returns what blocks allow together, as prefixes of which the longest decides. */

@@ -17,8 +17,8 @@ import { peerList } from './peers.ts';
 import { uselessExcepts } from './useless-excepts.ts';
 
 /**
- * Limit on blocks times prefixes: up to it, excepts are compared with the other blocks of their
- * direction.
+ * Limit on blocks times prefixes, times an eighth of the port ranges if there are more than eight:
+ * up to it, excepts are compared with the other blocks of their direction.
  */
 const MANY_COMPARISONS = 200_000;
 /**
@@ -114,7 +114,8 @@ export class IpBlockRules {
 
   *#uselessExcepts(blocks: readonly BlockPlace[], others: readonly BlockRule[]): Iterable<Mistake> {
     const prefixes = blocks.reduce((sum, { ipBlock }) => sum + 1 + ipBlock.except.length, 0);
-    const isMany = blocks.length * prefixes > MANY_COMPARISONS;
+    const ranges = blocks.reduce((sum, { ports }) => sum + ports.length, 0);
+    const isMany = blocks.length * prefixes * Math.max(1, ranges / 8) > MANY_COMPARISONS;
     for (const [index, { ipBlock, ports, path }] of blocks.entries()) {
       const [cidr] = blockOf(ipBlock.cidr);
       if (cidr === undefined || ipBlock.except.length === 0) continue;

@@ -62,8 +62,10 @@ function policyRules(cluster: KnownCluster, { snapshot, podRanges }: LintInput) 
   const hasPods = snapshot.pods.length > 0;
   const refused = refusedOf(snapshot);
   return function* (policy: PolicyRecord): Iterable<Mistake> {
-    const reason = refused.get(policy);
-    if (reason !== undefined) return yield { rule: 'refused-policy', path: [], message: reason, hint: SMALLER };
+    const { reason, refuses } = refused.get(policy) ?? {};
+    if (reason !== undefined)
+      yield { rule: 'refused-policy', path: [], message: reason, hint: HINTS[refuses ?? 'all'] };
+    if (refuses === 'all') return;
     if (hasPods) yield* selectedPodMistakes(cluster, policy);
     if (hasPods) yield* ports.mistakes(policy);
     yield* peerMistakes(cluster, policy);
@@ -74,8 +76,11 @@ function policyRules(cluster: KnownCluster, { snapshot, podRanges }: LintInput) 
   };
 }
 
-const SMALLER =
-  'Unless it is audited, podfence isolates its pods and allows nothing. Split it, or use fewer blocks, excepts, selectors or ports.';
+/** By what podfence refuses. */
+const HINTS = {
+  all: 'Unless it is audited, podfence isolates its pods and allows nothing. Split it, or use fewer blocks, excepts, selectors or ports.',
+  blocks: 'Use fewer blocks, excepts or ports in the policies that select these pods, or select fewer pods with them.',
+} as const;
 
 function auditedPolicy({ namespace, mode }: PolicyRecord): Mistake {
   return {

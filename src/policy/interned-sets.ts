@@ -19,8 +19,11 @@ export class InternedSet<T extends Member> {
   /** The set without its last member; undefined for the empty set. */
   readonly parent: InternedSet<T> | undefined;
   readonly last: T | undefined;
-  /** The sets with one more member, by that member; undefined if there are none. */
-  children: Map<T, InternedSet<T>> | undefined;
+  /**
+   * The sets with one more member: the only one, or several by that member. Most have one at most,
+   * so a Map for each would be most of the memory.
+   */
+  private children: InternedSet<T> | Map<T, InternedSet<T>> | undefined;
   /**
    * Above 0 while the set is in use or waits for `settleInPieces`, 0 for the empty set, otherwise
    * -1.
@@ -40,6 +43,33 @@ export class InternedSet<T extends Member> {
     let set: InternedSet<T> = this;
     while (set.last !== undefined && set.last.serial > member.serial) set = set.parent as InternedSet<T>;
     return set.last === member;
+  }
+
+  get hasChildren(): boolean {
+    return this.children !== undefined;
+  }
+
+  childWith(member: T): InternedSet<T> | undefined {
+    const { children } = this;
+    if (children instanceof InternedSet) return children.last === member ? children : undefined;
+    return children?.get(member);
+  }
+
+  /** Adds the set with one more member, which must not be there yet. */
+  addChild(member: T): InternedSet<T> {
+    const child = new InternedSet(this, member);
+    const { children } = this;
+    if (children === undefined) this.children = child;
+    else if (!(children instanceof InternedSet)) children.set(member, child);
+    else this.children = new Map([children, child].map((each) => [each.last as T, each]));
+    return child;
+  }
+
+  removeChild(child: InternedSet<T>): void {
+    const { children } = this;
+    if (children === child) this.children = undefined;
+    else if (children instanceof Map && children.delete(child.last as T) && children.size === 0)
+      this.children = undefined;
   }
 
   /** In ascending order of serial number. */
@@ -69,11 +99,9 @@ export class InternedSets<T extends Member> {
 
   /** Returns the set with one more member, whose serial must be higher than all in it. */
   with(set: InternedSet<T>, member: T): InternedSet<T> {
-    const known = set.children?.get(member);
+    const known = set.childWith(member);
     if (known !== undefined) return known;
-    const child = new InternedSet(set, member);
-    set.children ??= new Map();
-    set.children.set(member, child);
+    const child = set.addChild(member);
     this.touch(child);
     return child;
   }
@@ -145,8 +173,8 @@ export class InternedSets<T extends Member> {
     }
     unused.id = -1;
     let set = unused;
-    while (set.parent !== undefined && set.users === 0 && !set.children?.size) {
-      set.parent.children?.delete(set.last as T);
+    while (set.parent !== undefined && set.users === 0 && !set.hasChildren) {
+      set.parent.removeChild(set);
       set = set.parent;
     }
   }

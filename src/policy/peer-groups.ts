@@ -276,25 +276,26 @@ export class PeerGroups {
 
   /**
    * Splits groups: tries the fresh peers, in the order of their serials, on identities with a
-   * group.
+   * group. Each identity moves once, however many of them match it.
    */
   private *placeFreshPeers(): Pieces {
+    /** By identity: the group that it moves to. */
+    const targets: PeerGroup[] = [];
+    const moving: Identity[] = [];
     for (const peer of this.placed > 0 ? this.freshPeers : []) {
-      yield* this.placeFreshPeer(peer);
+      const { scope, podSelector } = peer;
+      yield* this.inCandidatesOf(peer, (identity) => {
+        // An identity without a group is tried on all peers anyway.
+        if (!this.isLookedFor(scope, identity.namespace)) return;
+        const group = targets[identity.id] ?? this.groupOf(identity);
+        if (group === undefined || !matches(podSelector, identity.labels)) return;
+        if (targets[identity.id] === undefined) moving.push(identity);
+        targets[identity.id] = this.sets.with(group, peer);
+      });
       yield;
     }
     this.freshPeers = [];
-  }
-
-  private *placeFreshPeer(peer: Peer): Pieces {
-    const { scope, podSelector } = peer;
-    yield* this.inCandidatesOf(peer, (identity) => {
-      // An identity without a group is tried on all peers anyway.
-      if (!this.isLookedFor(scope, identity.namespace)) return;
-      const group = this.groupOf(identity);
-      if (group === undefined) return;
-      if (matches(podSelector, identity.labels)) this.move(identity, this.sets.with(group, peer));
-    });
+    yield* inPieces(moving, (identity) => this.move(identity, targets[identity.id] as PeerGroup));
   }
 
   /**

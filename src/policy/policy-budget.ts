@@ -263,6 +263,19 @@ export function canBeRefused(record: PolicyRecord, pods: number, namespaces: num
   return own * pods + foreign * (pods + namespaces) > BUDGET.matchWords || mostBlockWords > BUDGET.blockWords;
 }
 
+/**
+ * Whether policies of one namespace can ask for so many words of ipBlocks together that they open
+ * nothing to the pods that they all select, by an upper bound.
+ */
+export function canBeTooManyTogether(policies: Iterable<PolicyRecord>): boolean {
+  const words = new Map<string, number>();
+  for (const record of policies) {
+    const { namespace } = record;
+    words.set(namespace, (words.get(namespace) ?? 0) + sizesOf(record).mostBlockWords);
+  }
+  return [...words.values()].some((sum) => sum > BUDGET.endpointBlockWords);
+}
+
 type Sizes = Pick<Demand, 'own' | 'foreign' | 'mostBlockWords'>;
 
 function demandOf(record: PolicyRecord): Demand {

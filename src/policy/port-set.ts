@@ -101,6 +101,17 @@ export class PortSets {
     return united;
   }
 
+  /** Whether the outer set allows all that the inner one does, so that their union is the outer. */
+  includes(outer: number, inner: number): boolean {
+    if (inner === outer || inner === NO_PORTS || outer === ALL_PORTS) return true;
+    if (inner === ALL_PORTS) return false;
+    const [all, part] = [this.sets[outer] ?? NOTHING, this.sets[inner] ?? NOTHING];
+    return (
+      part.ranges.every((ranges, place) => ranges.every((range) => isCovered(range, all.ranges[place] ?? []))) &&
+      [...part.names.keys()].every((name) => all.names.has(name))
+    );
+  }
+
   /** Removes every set that is not among `live`. */
   sweep(live: ReadonlySet<number>): void {
     for (let number = ALL_PORTS + 1; number < this.sets.length; number++) {
@@ -175,6 +186,21 @@ export class PortSets {
 /** Returns what follows a set's bounds in the table: ranges of TCP, UDP, SCTP, and names. */
 function contents({ ranges, names }: PortSet): readonly Ranges[] {
   return [...ranges, [...names.keys()]];
+}
+
+/** Whether one of these ranges contains the range. Ranges neither overlap nor touch. */
+function isCovered(range: number, ranges: Ranges): boolean {
+  const first = Math.floor(range / 0x10000);
+  let low = 0;
+  let high = ranges.length;
+  // Find the last range that begins no later.
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (Math.floor((ranges[middle] as number) / 0x10000) <= first) low = middle + 1;
+    else high = middle;
+  }
+  const around = ranges[low - 1];
+  return around !== undefined && range % 0x10000 <= around % 0x10000;
 }
 
 /** Sorts the ranges, and joins those that overlap or touch. */

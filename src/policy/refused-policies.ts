@@ -5,30 +5,43 @@
 import { type PolicyRecord, recordKey } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot } from '../cluster/store.ts';
 import { PolicyCompiler } from './compiler.ts';
-import { canBeRefused, type RefusedPolicy, refusedRecord } from './policy-budget.ts';
+import { canBeRefused, canBeTooManyTogether, type RefusedPolicy, refusedRecord } from './policy-budget.ts';
 
-const known = new WeakMap<ClusterSnapshot, ClusterSnapshot>();
+interface Compiled {
+  readonly snapshot: ClusterSnapshot;
+  readonly refused: readonly RefusedPolicy[];
+}
+
+const known = new WeakMap<ClusterSnapshot, Compiled>();
 
 /** Returns the snapshot itself if no policy is refused. Computed once for each snapshot. */
 export function asCompiled(snapshot: ClusterSnapshot): ClusterSnapshot {
-  let compiled = known.get(snapshot);
-  if (compiled === undefined) {
-    compiled = withRefused(snapshot, refusedIn(snapshot));
-    known.set(snapshot, compiled);
-    known.set(compiled, compiled);
-  }
-  return compiled;
+  return compiled(snapshot).snapshot;
 }
 
-/** Returns the policies that ask for more of the table than one may, each with the reason. */
-export function refusedOf(snapshot: ClusterSnapshot): ReadonlyMap<PolicyRecord, string> {
-  const { policies } = asCompiled(snapshot);
+/**
+ * Returns the policies that ask for more of the table than one may, or than those of the same pods
+ * may together.
+ */
+export function refusedOf(snapshot: ClusterSnapshot): ReadonlyMap<PolicyRecord, RefusedPolicy> {
+  const refusals = new Map(compiled(snapshot).refused.map((each) => [each.policy, each]));
   return new Map(
-    snapshot.policies.flatMap((policy, index) => {
-      const { error } = policies[index] as PolicyRecord;
-      return error === undefined || error === policy.error ? [] : [[policy, error]];
+    snapshot.policies.flatMap((policy) => {
+      const refusal = refusals.get(recordKey(policy));
+      return refusal === undefined ? [] : [[policy, refusal]];
     }),
   );
+}
+
+function compiled(snapshot: ClusterSnapshot): Compiled {
+  let found = known.get(snapshot);
+  if (found === undefined) {
+    const refused = refusedIn(snapshot);
+    found = { snapshot: withRefused(snapshot, refused), refused };
+    known.set(snapshot, found);
+    known.set(found.snapshot, found);
+  }
+  return found;
 }
 
 /** @param refused some of its policies; a larger snapshot may have decided this */
@@ -54,8 +67,10 @@ export function turnedPolicies(compiler: PolicyCompiler): readonly ClusterChange
 
 function refusedIn({ namespaces, pods, policies }: ClusterSnapshot): readonly RefusedPolicy[] {
   // Most clusters are so small that this can be seen at a glance.
-  if (!policies.some((policy) => canBeRefused(policy, pods.length, namespaces.length))) return [];
-  const compiler = new PolicyCompiler(NOWHERE);
+  const together = canBeTooManyTogether(policies);
+  if (!together && !policies.some((policy) => canBeRefused(policy, pods.length, namespaces.length))) return [];
+  // Which policies select the same pods shows only if the pods are endpoints.
+  const compiler = new PolicyCompiler(together ? undefined : NOWHERE);
   compiler.apply([...namespaces, ...pods, ...policies].map((record) => ({ type: 'set', record })));
   compiler.compile();
   return compiler.refusedPolicies();

@@ -137,7 +137,9 @@ export class Program {
 
 let known: Uint8Array | undefined;
 
-/** posix_spawnattr_t: all signals as they are by default, and none blocked. Node ignores SIGPIPE. */
+/**
+ * posix_spawnattr_t: all signals as they are by default, and none blocked. Node ignores SIGPIPE.
+ */
 function attributes(): Uint8Array {
   if (known !== undefined) return known;
   const all = new Uint8Array(STRUCT_BYTES);

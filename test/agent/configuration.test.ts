@@ -17,7 +17,7 @@ import { CLI, type LogLine, RunningAgent } from './running-agent.ts';
 
 type Environment = Readonly<Record<string, string>>;
 
-const RIGHT = { code: 0, stdout: 'The configuration is right.\n', stderr: '' };
+const RIGHT = { code: 0, signal: null, stdout: 'The configuration is right.\n', stderr: '' };
 
 describeAsRoot('The configuration of podfence agent', () => {
   const netns = Netns.create();

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { afterAll, describe, expect, test } from 'vitest';
 import { policy as apiPolicy, pod } from '../kube/objects.ts';
 import { startServer } from '../kube/watched-cluster.ts';
+import { costlyPolicy } from './costly-policy.ts';
 import { ended, podfence, start } from './podfence.ts';
 
 const EXAMPLE = 'examples/three-tier';
@@ -352,17 +353,7 @@ describe('podfence explain --batch', () => {
   });
 
   test('names the policies that need too much of the rule table, also in the exit code', async () => {
-    const ingress = Array.from({ length: 2000 }, (_, i) => ({
-      from: [{ ipBlock: { cidr: '20.0.0.0/8', except: [`20.${i >> 8}.${i & 255}.7/32`] } }],
-      ports: [{ port: 2 * i + 1 }],
-    }));
-    const costly = file(
-      'costly.yaml',
-      JSON.stringify({
-        ...{ apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata: { name: 'costly' } },
-        spec: { podSelector: {}, ingress },
-      }),
-    );
+    const costly = file('costly.yaml', costlyPolicy('default'));
     const { code, stdout, stderr } = await podfence([...batch, '-m', costly], JSON.stringify(good));
     expect(code).toBe(2);
     expect(JSON.parse(stdout)).toEqual(answered);

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
+import { costlyPolicy } from './costly-policy.ts';
 import { ended, manifestFolder, podfence, processesWith, start } from './podfence.ts';
 
 const SHOP = `
@@ -116,6 +117,13 @@ describeAsRoot('podfence lab run', () => {
     expect(stderr).toContain('99999');
     expect(stdout).toMatch(/2 web +·● +●/);
     expect(stdout).toContain('5 of 5 probes as the policies say\n');
+    expect(code).toBe(2);
+  });
+
+  test('names refused policies, which isolate their pods, and has exit code 2', async () => {
+    const { code, stdout, stderr } = await podfence(['lab', 'run', '-m', '-'], `${SHOP}\n---\n${costlyPolicy('shop')}`);
+    expect(stderr).toContain('NetworkPolicy shop/costly is refused: its ipBlocks ask for');
+    expect(stdout).toContain(' probes as the policies say\n');
     expect(code).toBe(2);
   });
 

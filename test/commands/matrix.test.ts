@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { costlyPolicy } from './costly-policy.ts';
 import { manifestFolder, podfence } from './podfence.ts';
 
 const SHOP = fileURLToPath(new URL('../../examples/three-tier', import.meta.url));
@@ -126,6 +127,13 @@ spec: { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: 10.0.0.0/9 } }] }
     using before = manifestFolder(broken);
     const { code, stderr } = await podfence(['matrix', '-m', SHOP, '--diff', before.path]);
     expect(stderr).toContain('front-end');
+    expect(code).toBe(2);
+  });
+
+  test('exits with 2 if a policy before the change is refused', async () => {
+    using before = manifestFolder(costlyPolicy('shop'));
+    const { code, stderr } = await podfence(['matrix', '-m', SHOP, '--diff', before.path]);
+    expect(stderr).toContain(`${before.path}: NetworkPolicy shop/costly is refused: its ipBlocks ask for`);
     expect(code).toBe(2);
   });
 

@@ -60,13 +60,13 @@ describe('the folder of mistakes', () => {
 });
 
 describe('a policy that asks for more of the rule table than it may have', () => {
-  const holes = (count: number) =>
-    policy({
-      ingress: Array.from({ length: count }, (_, i) => ({
-        from: [{ ipBlock: { cidr: '20.0.0.0/8', except: [`20.${i >> 8}.${i & 255}.7/32`] } }],
-        ports: [{ port: 2 * i + 1 }],
-      })),
-    });
+  const holesFor = (count: number, which: number) => ({
+    ingress: Array.from({ length: count }, (_, i) => ({
+      from: [{ ipBlock: { cidr: '20.0.0.0/8', except: [`20.${which}.${i >> 8}.${i & 255}/32`] } }],
+      ports: [{ port: 600 * which + 2 * i + 1 }],
+    })),
+  });
+  const holes = (count: number) => policy(holesFor(count, 0));
 
   it('is refused, as by the agent', async () => {
     expect(await findingsOf('refused-policy', [holes(5000)])).toEqual([
@@ -74,6 +74,14 @@ describe('a policy that asks for more of the rule table than it may have', () =>
         /^error : its ipBlocks ask for more than [\d,]+ words of the rule table \| Unless it is audited, podfence isolates/,
       ),
     ]);
+  });
+
+  it('is reported if it asks for too much only together with others of the same pods', async () => {
+    const several = Array.from({ length: 6 }, (_, i) => policy(holesFor(300, i), { name: `p${i}` }));
+    const found = await findingsOf('refused-policy', [pod('shop/web'), ...several]);
+    expect(found).toHaveLength(6);
+    expect(found[0]).toMatch(/^error : its ipBlocks, together with those of other policies .* \| Use fewer blocks/);
+    expect(await findingsOf('refused-policy', [pod('shop/web'), ...several.slice(0, 2)])).toEqual([]);
   });
 
   it('is not refused if it asks for less', async () => {

@@ -78,7 +78,7 @@ describe('InternedSets', () => {
     const { id } = set;
     sets.unuse(set);
     settled(sets);
-    expect(sets.empty.children?.size).toBe(0);
+    expect(sets.empty.hasChildren).toBe(false);
     expect(() => sets.withId(id)).toThrow(`no set in use has the id ${id}`);
   });
 });

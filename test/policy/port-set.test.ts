@@ -82,6 +82,19 @@ describe('union', () => {
   });
 });
 
+test('a set includes another if their union is itself', () => {
+  const one = fc.record({ first: fc.integer({ min: 1, max: 12 }), more: fc.nat(3), kind: fc.nat(3) });
+  const port = one.map(({ first, more, kind }) => [udp(first), tcp(`n${first % 3}`)][kind] ?? tcp(first, first + more));
+  fc.assert(
+    fc.property(fc.array(port, { maxLength: 6 }), fc.array(port, { maxLength: 3 }), (outer, inner) => {
+      const sets = new PortSets(new PortNames());
+      const numbers = [NO_PORTS, ALL_PORTS, sets.ofRule(outer), sets.ofRule(inner)];
+      for (const all of numbers)
+        for (const part of numbers) expect(sets.includes(all, part)).toBe(sets.union([all, part]) === all);
+    }),
+  );
+});
+
 test('swept sets are forgotten, and those in use keep their numbers', () => {
   const names = new PortNames();
   const sets = new PortSets(names);

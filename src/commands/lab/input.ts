@@ -8,6 +8,7 @@ import type { ExternalHost } from '../../lab/plan.ts';
 import { nodeNames } from '../../lab/scheduling.ts';
 import { type LoadedManifests, type LoadOptions, loadManifests } from '../../manifests/load.ts';
 import { formatProblem } from '../../manifests/problems.ts';
+import { tellRefused } from '../shared/cluster-input.ts';
 import { InputError, UnavailableError } from '../shared/exit-code.ts';
 import { parseExternal } from '../shared/external-host.ts';
 import { tell } from '../shared/tell.ts';
@@ -30,6 +31,8 @@ export interface LabArguments {
   readonly nodes: readonly string[];
   readonly externals: readonly ExternalHost[];
   readonly agents: AgentFlags;
+  /** Whether something in the manifests is wrong, or a policy is refused. */
+  readonly hasErrors: boolean;
 }
 
 const FAMILIES: Readonly<Record<LabInputFlags['family'], readonly Family[]>> = {
@@ -71,6 +74,7 @@ export async function readLabArguments(flags: LabInputFlags): Promise<LabArgumen
   // A DaemonSet has a pod on every node, and only the manifests name the nodes.
   const manifests = nodes.length > 1 ? await load({ nodes }) : first;
   for (const problem of manifests.problems) tell(`${formatProblem(problem)}\n`);
+  const refused = tellRefused(manifests.snapshot);
   const skipped = [...manifests.skipped].map(([kind, number]) => `${number} ${kind}`);
   if (skipped.length > 0) tell(`Skipped, because the lab has no use for them: ${skipped.join(', ')}.\n`);
   if (manifests.snapshot.pods.length === 0) throw new InputError('the manifests have no pods');
@@ -80,9 +84,6 @@ export async function readLabArguments(flags: LabInputFlags): Promise<LabArgumen
     nodes,
     externals,
     agents: { steering, offload, deny, ...(queues === undefined ? {} : { queues }) },
+    hasErrors: refused > 0 || manifests.problems.some(({ severity }) => severity === 'error'),
   };
-}
-
-export function hasErrors({ problems }: LoadedManifests): boolean {
-  return problems.some(({ severity }) => severity === 'error');
 }

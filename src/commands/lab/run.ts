@@ -8,7 +8,7 @@ import { ExitCode, InputError } from '../shared/exit-code.ts';
 import { ProgressLine } from '../shared/progress.ts';
 import { exitOnSignals } from '../shared/signals.ts';
 import { tell } from '../shared/tell.ts';
-import { hasErrors, type LabInputFlags, readLabArguments, requireRoot } from './input.ts';
+import { type LabInputFlags, readLabArguments, requireRoot } from './input.ts';
 
 /** Characters per line without a terminal. */
 const PLAIN_WIDTH = 160;
@@ -24,7 +24,7 @@ export async function labRun(
   if (flags.capture === 'wire' && flags.deny === 'reject') {
     throw new InputError('--capture wire drops what is denied: --deny reject needs --capture queue');
   }
-  const { manifests, ...options } = await readLabArguments(flags);
+  const { manifests, hasErrors, ...options } = await readLabArguments(flags);
   const progress = new ProgressLine();
   exitOnSignals(progress);
   const { capture } = flags;
@@ -38,7 +38,7 @@ export async function labRun(
     else printTable(results);
     (flags.json ? process.stderr : process.stdout).write(summary(results, work));
     if (results.some(differs)) return ExitCode.differs;
-    return hasErrors(manifests) ? ExitCode.badInput : ExitCode.ok;
+    return hasErrors ? ExitCode.badInput : ExitCode.ok;
   } finally {
     progress.clear();
     await lab.stop();

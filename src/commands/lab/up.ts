@@ -8,7 +8,7 @@ import { logPath, readStates } from '../../lab/state-file.ts';
 import { ExitCode, InputError, UnavailableError } from '../shared/exit-code.ts';
 import { ProgressLine } from '../shared/progress.ts';
 import { tell } from '../shared/tell.ts';
-import { hasErrors, type LabInputFlags, readLabArguments, requireRoot } from './input.ts';
+import { type LabInputFlags, readLabArguments, requireRoot } from './input.ts';
 
 const KEEPER = fileURLToPath(new URL(`../../lab/keeper-process${extname(import.meta.filename)}`, import.meta.url));
 
@@ -19,7 +19,7 @@ export async function labUp(flags: LabInputFlags & { readonly name: string }): P
   if (readStates().some((state) => state.name === name)) {
     throw new InputError(`a lab called ${name} is up already; podfence lab down ends it`);
   }
-  const { manifests, ...options } = await readLabArguments(flags);
+  const { manifests, hasErrors, ...options } = await readLabArguments(flags);
   const { snapshot, services } = manifests;
   const notes = await startKeeper({ name, options: { ...options, manifests: { snapshot, services } } });
   for (const note of notes) tell(`${note}.\n`);
@@ -30,7 +30,7 @@ export async function labUp(flags: LabInputFlags & { readonly name: string }): P
       `  podfence lab exec ${pod?.namespace}/${pod?.name} -- bash   a shell in a pod\n` +
       '  podfence lab down                           end it\n',
   );
-  return hasErrors(manifests) ? ExitCode.badInput : ExitCode.ok;
+  return hasErrors ? ExitCode.badInput : ExitCode.ok;
 }
 
 /** Resolves with the lab's notes when it is up. The keeper outlives this process. */

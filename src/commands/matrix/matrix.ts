@@ -19,6 +19,7 @@ import {
   collect,
   loadForQuestions,
   readClusterInput,
+  tellRefused,
   withClusterInput,
 } from '../shared/cluster-input.ts';
 import { ExitCode, InputError } from '../shared/exit-code.ts';
@@ -113,6 +114,7 @@ async function matrix(flags: Flags): Promise<number> {
   const results = checkAssertions(assertions, new AssertionChecker(snapshot, services));
   const options = { services, externals, ...(before && { before: before.snapshot }) };
   const reachability = new Reachability(snapshot, options);
+  const refusedBefore = reachability.before ? tellRefused(reachability.before, `${flags.diff?.join(', ')}: `) : 0;
   const explainer = new Explainer(input);
   if (dependsOnAssigned(snapshot, input.assigned)) tell(`${MADE_UP}\n`);
   if (flags.html !== undefined) await writePage(flags, input, reachability, explainer);
@@ -124,7 +126,7 @@ async function matrix(flags: Flags): Promise<number> {
     if (assertions.length > 0) process.stdout.write(assertionsReport(results, explainer, showsColour(process.stdout)));
   }
   if (results.some(({ violations }) => violations.length > 0)) return ExitCode.differs;
-  return input.hasErrors || before?.hasErrors ? ExitCode.badInput : ExitCode.ok;
+  return input.hasErrors || before?.hasErrors || refusedBefore > 0 ? ExitCode.badInput : ExitCode.ok;
 }
 
 /**

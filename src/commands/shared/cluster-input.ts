@@ -1,7 +1,7 @@
 /** The cluster that a command asks about, from manifests or from a kubeconfig. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Family, isMistake } from '../../cluster/addresses.ts';
-import { recordKey } from '../../cluster/records.ts';
+import type { ClusterSnapshot } from '../../cluster/store.ts';
 import { parseTypedCidr } from '../../cluster/typed-addresses.ts';
 import { ManifestOptionError } from '../../manifests/address-range.ts';
 import { clusterOf } from '../../manifests/cluster.ts';
@@ -85,12 +85,21 @@ export async function readClusterInput(flags: ClusterInputFlags): Promise<Cluste
       ? await (await import('./kube-cluster.ts')).readKubeCluster(kubeconfig, context)
       : await readManifests(manifests, flags);
   for (const problem of problems) tell(`${formatProblem(problem)}\n`);
-  const refused = refusedOf(input.snapshot);
-  for (const [policy, reason] of refused)
-    tell(
-      `NetworkPolicy ${recordKey(policy)} is refused: ${reason}. Unless it is audited, it isolates its pods and allows nothing.\n`,
-    );
-  return { ...input, problems, hasErrors: refused.size > 0 || problems.some(({ severity }) => severity === 'error') };
+  const refused = tellRefused(input.snapshot);
+  return { ...input, problems, hasErrors: refused > 0 || problems.some(({ severity }) => severity === 'error') };
+}
+
+/**
+ * Reports refused policies on standard error. Returns how many there are.
+ * @param where begins each line
+ */
+export function tellRefused(snapshot: ClusterSnapshot, where = ''): number {
+  const refused = refusedOf(snapshot);
+  for (const { policy, reason, refuses } of refused.values()) {
+    const effect = refuses === 'all' ? '. Unless it is audited, it isolates its pods and allows nothing.' : '.';
+    tell(`${where}NetworkPolicy ${policy} is refused: ${reason}${effect}\n`);
+  }
+  return refused.size;
 }
 
 async function readManifests(paths: readonly string[], flags: ClusterInputFlags): Promise<ClusterRead> {
