@@ -6,6 +6,7 @@
  */
 
 import type { Logger } from 'pino';
+import type { PodStartStatus } from '../agent-state/pod-starts.ts';
 import type { StartupTaintStatus } from '../agent-state/startup-taint.ts';
 import { nearest } from '../cluster/nearest.ts';
 import type { ClusterSnapshot, OnChanges } from '../cluster/store.ts';
@@ -34,6 +35,7 @@ import { Agent, type AgentOptions } from './agent.ts';
 import { FlowExplainer } from './flow-explainer.ts';
 import type { NodeChecks } from './node-checks.ts';
 import { NodeLooks } from './node-looks.ts';
+import { PodStarts } from './pod-starts.ts';
 import { beginStep } from './start-steps.ts';
 
 /** Where the records come from: the API server, or manifests. */
@@ -68,6 +70,8 @@ export interface AgentProcessOptions {
   readonly metricsAddress: string;
   /** The address for questions, in the same format; empty to answer none. */
   readonly queryAddress: string;
+  /** Path of the container runtime's NRI socket; undefined to let pods start unannounced. */
+  readonly nri?: string | undefined;
   /** A taint to remove once the policies are in force. */
   readonly startupTaint?: NodeTaint | undefined;
   readonly version: string;
@@ -97,6 +101,7 @@ export class AgentProcess implements AgentView {
   readonly #queries: HttpServer | undefined;
   readonly #explainer: FlowExplainer;
   readonly #taint: NodeTaint | undefined;
+  readonly #podStarts: PodStarts;
   /** The step of the start; undefined once the policies are in force. */
   #starting: string | undefined = 'starting';
   /** Whether it waits for the first snapshot. */
@@ -110,6 +115,7 @@ export class AgentProcess implements AgentView {
     source,
     metricsAddress,
     queryAddress,
+    nri,
     startupTaint,
     version,
     log,
@@ -138,12 +144,21 @@ export class AgentProcess implements AgentView {
         isFirst = false;
       },
     });
-    this.#source = source((take, receivedAt) => this.#agent.onChanges(take, receivedAt));
+    const { mode = 'enforce', fail = 'closed' } = agent;
+    this.#podStarts = new PodStarts({
+      nodeName: agent.node.name,
+      socketPath: nri,
+      // Audit mode holds up nothing.
+      fail: mode === 'audit' ? 'open' : fail,
+      bring: (take, receivedAt) => this.#agent.bring(take, receivedAt),
+      log,
+    });
+    this.#source = source(this.#podStarts.merging((take, receivedAt) => this.#agent.onChanges(take, receivedAt)));
     this.#server = new HttpServer({ address: metricsAddress, routes: agentRoutes(this, metrics), log });
     this.#explainer = new FlowExplainer({
       node: agent.node,
       ...(agent.mode !== undefined && { mode: agent.mode }),
-      snapshot: () => this.#agent.asCompiled(this.#source.snapshot()),
+      snapshot: () => this.#agent.asCompiled(this.#podStarts.snapshot(this.#source.snapshot())),
       table: () => this.#agent.table,
     });
     this.#queries = answers
@@ -176,10 +191,11 @@ export class AgentProcess implements AgentView {
         this.#isWaiting = false;
       });
       this.#starting = 'bringing the policies into force';
-      const snapshot = this.#source.baseline();
+      const snapshot = this.#podStarts.baseline(this.#source.baseline());
       this.#doubtNodeName(snapshot);
       await this.#agent.start(snapshot);
       this.#starting = undefined;
+      this.#podStarts.start();
       this.#taint?.start();
       void this.#looks.start();
       return address;
@@ -197,7 +213,12 @@ export class AgentProcess implements AgentView {
   async stop(): Promise<void> {
     this.#stopping = true;
     // This comes first so that a start under way goes no further.
-    const ended = await Promise.allSettled([this.#agent.stop(), this.#taint?.stop(), this.#source.stop()]);
+    const ended = await Promise.allSettled([
+      this.#podStarts.stop(),
+      this.#agent.stop(),
+      this.#taint?.stop(),
+      this.#source.stop(),
+    ]);
     await this.#explainer.stop();
     await this.#queries?.stop();
     await this.#server.stop();
@@ -222,6 +243,10 @@ export class AgentProcess implements AgentView {
 
   findingsAge(): number | undefined {
     return this.#looks.age();
+  }
+
+  podStarts(): PodStartStatus {
+    return this.#podStarts.status();
   }
 
   sharedAddresses(): SharedAddressesView {

@@ -222,6 +222,20 @@ export class Agent {
   }
 
   /**
+   * Schedules changes like `onChanges`. Resolves when they are in force. If it rejects, they are
+   * not, and the agent tries again.
+   */
+  async bring(take: TakeChanges, receivedAt: number): Promise<void> {
+    this.#keepPending(take, receivedAt);
+    try {
+      await this.#bringPending();
+    } catch (error) {
+      this.#tryAgain(error);
+      throw error;
+    }
+  }
+
+  /**
    * When the policies came into force: at the start, or when a change that had failed succeeded.
    */
   get inForceSince(): Date {

@@ -3,6 +3,7 @@
  * may wait.
  */
 import type { AgentCounters } from '../agent-state/counters.ts';
+import type { PodStartStatus } from '../agent-state/pod-starts.ts';
 import type { StartupTaintStatus } from '../agent-state/startup-taint.ts';
 import type { KindStatus } from '../agent-state/watch-status.ts';
 import type { Finding } from '../doctor/finding.ts';
@@ -36,6 +37,8 @@ export interface AgentView {
    * Allowed and denied flows of each policy since the agent started. Absent: no metrics by policy.
    */
   policyFlows?(): Iterable<PolicyFlowCount>;
+  /** What is done for pods that start. Absent: nothing. */
+  podStarts?(): PodStartStatus;
   /** Absent: the agent removes no taint. */
   startupTaint?(): StartupTaintStatus;
 }

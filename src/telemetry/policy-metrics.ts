@@ -3,6 +3,35 @@ import type { Sample, ValueMetric } from './metric.ts';
 
 const ms = (milliseconds: number) => milliseconds / 1000;
 
+const POD_STARTS: readonly ValueMetric[] = [
+  {
+    name: 'podfence_pod_start_state',
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Always 1. runtime: the container runtime waits with the containers of a pod until its policies are in force; absent, lost and off: it does not.',
+    read: ({ view }) => {
+      const state = view.podStarts?.().state;
+      return state === undefined ? [] : [[[state], 1]];
+    },
+  },
+  {
+    name: 'podfence_pod_starts_total',
+    type: 'counter',
+    labels: ['outcome'],
+    help: 'Pods for which the container runtime waited: in_force before their containers started, refused because that took too long, or unjudged, started all the same.',
+    read: ({ view }) => {
+      const starts = view.podStarts?.();
+      if (starts === undefined) return [];
+      const { inForce, refused, unjudged } = starts;
+      return [
+        [['in_force'], inForce],
+        [['refused'], refused],
+        [['unjudged'], unjudged],
+      ];
+    },
+  },
+];
+
 const IN_FORCE: readonly ValueMetric[] = [
   {
     name: 'podfence_ready',

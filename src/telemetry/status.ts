@@ -5,6 +5,7 @@
 
 import type { ChangeTimes } from '../agent-state/change-times.ts';
 import type { AgentCounters, CopyCounts } from '../agent-state/counters.ts';
+import type { PodStartState, PodStartStatus } from '../agent-state/pod-starts.ts';
 import type { StartupTaintStatus } from '../agent-state/startup-taint.ts';
 import type { KindStatus } from '../agent-state/watch-status.ts';
 import type { Finding } from '../doctor/finding.ts';
@@ -89,6 +90,23 @@ export interface Status {
   readonly queues: AgentCounters['queues'];
   /** null unless in audit mode. */
   readonly copies: CopyCounts | null;
+  /** What makes sure that a pod's first packet is judged. */
+  readonly podStarts: {
+    /** See PodStartState. */
+    readonly state: PodStartState;
+    /** Name and version of the container runtime; null unless it waits for the agent. */
+    readonly runtime: string | null;
+    /** Why the last connection to the runtime ended. It stays after recovery. */
+    readonly lastError: string | null;
+    /** Pods whose addresses were in force before their containers started. */
+    readonly inForce: number;
+    /** Pods that were refused, because their addresses were not in force in time. */
+    readonly refused: number;
+    /** Pods that started before their addresses were in force. */
+    readonly unjudged: number;
+    /** How long the runtime waited for the last pod; null before the first. */
+    readonly lastWaitSeconds: number | null;
+  };
   /** null if the agent removes no taint. */
   readonly startupTaint: {
     readonly key: string;
@@ -176,6 +194,7 @@ export function statusOf(view: AgentView, lastChange: (ChangeTimes & { readonly 
     workers: { ...view.workers(), restarts: counters.workerRestarts },
     queues: counters.queues,
     copies: counters.copies ?? null,
+    podStarts: podStartStatus(view.podStarts?.()),
     startupTaint: taintStatus(view.startupTaint?.()),
     findings: view.findings?.() ?? [],
     findingsAgeSeconds: seconds(view.findingsAge?.()),
@@ -221,6 +240,16 @@ function kindStatus(watch: KindStatus): WatchedKind {
       lastError === undefined
         ? null
         : { code: lastError.code, message: lastError.message, ageSeconds: lastError.age / 1000 },
+  };
+}
+
+const NO_POD_STARTS: PodStartStatus = { state: 'off', inForce: 0, refused: 0, unjudged: 0 };
+
+function podStartStatus(starts = NO_POD_STARTS): Status['podStarts'] {
+  const { state, runtime, lastError, inForce, refused, unjudged, lastWait } = starts;
+  return {
+    ...{ state, runtime: runtime ?? null, lastError: lastError ?? null },
+    ...{ inForce, refused, unjudged, lastWaitSeconds: lastWait ?? null },
   };
 }
 

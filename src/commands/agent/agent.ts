@@ -135,6 +135,7 @@ async function runLogged(
     metricsAddress,
     queryAddress,
     policyMetrics,
+    nri,
     ...others
   } = settings;
   agent = new AgentProcess({
@@ -148,6 +149,8 @@ async function runLogged(
     source: await agentSource(settings, log),
     metricsAddress,
     queryAddress,
+    // Pods of manifests have no sandboxes.
+    nri: nri === '' || settings.manifests !== undefined ? undefined : nri,
     startupTaint: startupTaint(settings, log),
     version,
     log,

@@ -9,6 +9,7 @@ import { DEFAULT_FIRST_QUEUE, DEFAULT_FLOW_CAPACITY } from '../../agent/agent.ts
 import { canonicalAddress } from '../../cluster/addresses.ts';
 import type { PolicyMode } from '../../cluster/records.ts';
 import { DEFAULT_MARK, type MarkBits } from '../../dataplane/steering/state.ts';
+import { DEFAULT_SOCKET_PATH } from '../../nri/runtime-connection.ts';
 import { DEFAULT_QUERY_ADDRESS } from '../../telemetry/agent-routes.ts';
 import { parseListenAddress } from '../../telemetry/listen-address.ts';
 import { LOG_LEVELS, type LogLevel } from '../../telemetry/logger.ts';
@@ -35,6 +36,8 @@ export interface AgentSettings {
   /** Empty if questions are not answered. */
   readonly queryAddress: string;
   readonly policyMetrics: boolean;
+  /** Path of the NRI socket; empty if it is not used. */
+  readonly nri: string;
   /** Key of the taint to remove; undefined if none. */
   readonly startupTaint?: string;
   readonly logLevel: LogLevel;
@@ -107,6 +110,12 @@ export function agentOptions(hostname: string): Option[] {
     setting('--policy-metrics <yesno>', 'count allowed and denied flows by policy')
       .argParser(yesNo)
       .default(false, 'no'),
+    setting(
+      '--nri <socket>',
+      "the container runtime's NRI socket, so that the policies of a pod are in force before its containers start; off to use none",
+    )
+      .argParser((text) => (text === 'off' || text === '' ? '' : absolutePath(text)))
+      .default(DEFAULT_SOCKET_PATH),
     setting(
       '--startup-taint <key>',
       'taint to remove from this node once the policies are in force; needs the right to get and patch nodes',
@@ -185,6 +194,11 @@ function addresses(text: string): readonly string[] {
     if (address === undefined) throw new InvalidArgumentError(`${JSON.stringify(item)} is not an IP address.`);
     return address;
   });
+}
+
+function absolutePath(text: string): string {
+  if (!text.startsWith('/')) throw new InvalidArgumentError('It must be a path that begins with /, or off.');
+  return text;
 }
 
 function listenAddress(text: string): string {

@@ -1,0 +1,29 @@
+/** What the agent does for pods that start: plain values for telemetry. */
+
+/**
+ * How pods of this node are judged from their first packet on:
+ *
+ *     runtime   the container runtime waits with the containers of a pod until its addresses are in
+ *               force (NRI)
+ *     absent    no runtime listens at the NRI socket: a pod's packets pass until the API server
+ *               reports its addresses
+ *     lost      the runtime is not connected, or not yet; the same holds meanwhile
+ *     off       the setting `nri` is off
+ */
+export type PodStartState = 'runtime' | 'absent' | 'lost' | 'off';
+
+export interface PodStartStatus {
+  readonly state: PodStartState;
+  /** Name and version of the runtime; undefined unless the state is `runtime`. */
+  readonly runtime?: string;
+  /** Why the last connection ended; undefined if none did. */
+  readonly lastError?: string;
+  /** Pods whose addresses were in force before their containers started. */
+  readonly inForce: number;
+  /** Pods that the agent had the runtime refuse, because their addresses were not in force in time. */
+  readonly refused: number;
+  /** Pods that started before their addresses were in force. */
+  readonly unjudged: number;
+  /** Seconds that the runtime waited for the last pod; undefined before the first. */
+  readonly lastWait?: number;
+}

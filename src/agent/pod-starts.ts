@@ -1,0 +1,201 @@
+/**
+ * Has the container runtime wait with a pod's containers until the pod's addresses are in force, so
+ * that its first packet is judged. See nri/plugin-session.ts for what the runtime reports when.
+ *
+ * The runtime makes one call at a time and starts no other pod meanwhile. So all calls that wait
+ * together take no longer than LIMIT: once a call has run into it, the next ones are answered at
+ * once, until the agent has caught up.
+ */
+import type { Logger } from 'pino';
+import type { PodStartState, PodStartStatus } from '../agent-state/pod-starts.ts';
+import { SandboxedPods } from '../cluster/sandboxed-pods.ts';
+import type { ClusterSnapshot, OnChanges, TakeChanges } from '../cluster/store.ts';
+import { addressesInNetns } from '../nri/netns-addresses.ts';
+import { RuntimeConnection, type RuntimeState } from '../nri/runtime-connection.ts';
+import type { SandboxPod } from '../nri/sandbox-pod.ts';
+
+export interface PodStartsOptions {
+  readonly nodeName: string;
+  /** Path of the runtime's socket; undefined if it is not to be used. */
+  readonly socketPath: string | undefined;
+  /** What happens to a pod whose addresses are not in force in time: `closed` has it refused. */
+  readonly fail: 'closed' | 'open';
+  /** Brings what `take` returns into force. */
+  readonly bring: (take: TakeChanges, receivedAt: number) => Promise<void>;
+  readonly log: Logger;
+}
+
+/**
+ * Most ms that calls of the runtime wait together. The runtime gives a plugin 2 s and then goes on
+ * without it.
+ */
+const LIMIT = 1500;
+/** The part of the runtime's own limit that a call may take. */
+const SHARE = 0.75;
+
+const WORDS: Readonly<Record<Exclude<PodStartState, 'off'>, string>> = {
+  runtime: 'the container runtime waits with the containers of a pod until its policies are in force',
+  absent:
+    'no container runtime listens at the NRI socket: the first packets of a pod pass until the API server reports its address',
+  lost: 'the connection to the container runtime is lost: the first packets of a pod pass until the API server reports its address',
+};
+
+export class PodStarts {
+  readonly #options: PodStartsOptions;
+  readonly #pods: SandboxedPods;
+  readonly #runtime: RuntimeConnection | undefined;
+  readonly #take: TakeChanges = () => this.#pods.take();
+  #state: PodStartState;
+  #runtimeName: string | undefined;
+  #lastError: string | undefined;
+  #limit = LIMIT;
+  /** When the oldest call began that is not in force yet, in ms of performance.now(). */
+  readonly #waiting = new Set<number>();
+  #inForce = 0;
+  #refused = 0;
+  #unjudged = 0;
+  #lastWait: number | undefined;
+
+  constructor(options: PodStartsOptions) {
+    this.#options = options;
+    const { nodeName, socketPath } = options;
+    this.#pods = new SandboxedPods(nodeName);
+    this.#state = socketPath === undefined ? 'off' : 'lost';
+    if (socketPath === undefined) return;
+    this.#runtime = new RuntimeConnection({
+      socketPath,
+      onState: (state) => this.#enter(state),
+      handlers: {
+        onSynchronized: (pods) => this.#listed(pods),
+        onRun: (pod) => this.#started(pod),
+        onStop: (pod) => this.#stopped(pod),
+        onRemove: (pod) => this.#stopped(pod),
+      },
+    });
+  }
+
+  /** Connects to the runtime. Call it when the policies are in force. */
+  start(): void {
+    this.#runtime?.start();
+  }
+
+  /** The runtime goes on without podfence at once. */
+  async stop(): Promise<void> {
+    await this.#runtime?.stop();
+  }
+
+  /** Passes changes of the API on, with the runtime's addresses. */
+  readonly merging = (onChanges: OnChanges): OnChanges => {
+    return (take, receivedAt) => onChanges(() => this.#pods.merge(take()), receivedAt);
+  };
+
+  /** Returns the API's records with the runtime's addresses. */
+  baseline(snapshot: ClusterSnapshot): ClusterSnapshot {
+    return this.#pods.baseline(snapshot);
+  }
+
+  /** The same, without a new start of the changes. */
+  snapshot(snapshot: ClusterSnapshot): ClusterSnapshot {
+    return this.#pods.snapshot(snapshot);
+  }
+
+  status(): PodStartStatus {
+    return {
+      state: this.#state,
+      ...(this.#runtimeName !== undefined && { runtime: this.#runtimeName }),
+      ...(this.#lastError !== undefined && { lastError: this.#lastError }),
+      ...{ inForce: this.#inForce, refused: this.#refused, unjudged: this.#unjudged },
+      ...(this.#lastWait !== undefined && { lastWait: this.#lastWait }),
+    };
+  }
+
+  #enter(state: RuntimeState): void {
+    const { log, socketPath } = this.#options;
+    const before = this.#state;
+    if (state.kind === 'failed') this.#lastError = state.reason.message;
+    this.#state = state.kind === 'registered' ? 'runtime' : state.kind === 'absent' ? 'absent' : 'lost';
+    this.#runtimeName = undefined;
+    if (state.kind === 'registered') {
+      const { name, version, requestTimeout } = state.runtime;
+      this.#runtimeName = `${name} ${version}`;
+      this.#limit = Math.min(LIMIT, SHARE * requestTimeout);
+    }
+    if (before === 'runtime' && this.#state !== 'runtime') {
+      this.#pods.disconnected();
+      this.#bring().catch(() => {});
+    }
+    if (this.#state === before || this.#state === 'off' || state.kind === 'connecting') return;
+    const fields = { socket: socketPath, ...(this.#runtimeName !== undefined && { runtime: this.#runtimeName }) };
+    if (this.#state === 'runtime') log.info(fields, WORDS.runtime);
+    else if (this.#state === 'absent') log.info(fields, WORDS.absent);
+    else log.warn({ ...fields, reason: this.#lastError }, WORDS.lost);
+  }
+
+  async #listed(pods: readonly SandboxPod[]): Promise<void> {
+    const own = pods.filter(({ netnsPath }) => netnsPath !== undefined);
+    this.#pods.listed(await Promise.all(own.map(withAddresses)));
+    // The runtime starts no pod meanwhile, and these run already.
+    this.#bring().catch(() => {});
+  }
+
+  async #started(pod: SandboxPod): Promise<void> {
+    // A pod on the network of its node has no address of its own.
+    if (pod.netnsPath === undefined) return;
+    const since = performance.now();
+    this.#waiting.add(since);
+    const inForce = this.#bringStarted(pod).finally(() => this.#waiting.delete(since));
+    const problem = await this.#waitFor(inForce);
+    this.#lastWait = (performance.now() - since) / 1000;
+    if (problem === undefined) {
+      this.#inForce++;
+      return;
+    }
+    const { fail, log } = this.#options;
+    const fields = { pod: `${pod.namespace}/${pod.name}`, reason: problem, seconds: this.#lastWait };
+    if (fail === 'closed') {
+      this.#refused++;
+      log.error(fields, 'a pod is refused, because its policies are not in force; the kubelet tries again');
+      throw new Error(`podfence: the policies of this pod are not in force: ${problem}`);
+    }
+    this.#unjudged++;
+    log.error(fields, 'a pod starts before its policies are in force');
+  }
+
+  async #bringStarted(pod: SandboxPod): Promise<void> {
+    this.#pods.started(await withAddresses(pod), Math.floor(Date.now() / 1000));
+    await this.#bring();
+  }
+
+  async #stopped(pod: SandboxPod): Promise<void> {
+    this.#pods.stopped(pod);
+    // Its address may be another pod's next: until then, it must not be this one's any more.
+    await this.#waitFor(this.#bring());
+  }
+
+  #bring(): Promise<void> {
+    return this.#options.bring(this.#take, performance.now());
+  }
+
+  /** Resolves with why the work has not succeeded in time; undefined if it has. */
+  async #waitFor(work: Promise<void>): Promise<string | undefined> {
+    const [oldest = performance.now()] = this.#waiting;
+    const left = Math.max(0, oldest + this.#limit - performance.now());
+    const timeout = Promise.withResolvers<string>();
+    const timer = setTimeout(timeout.resolve, left, `this takes more than ${(this.#limit / 1000).toFixed(1)} s`);
+    const done = work.then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)),
+    );
+    try {
+      return await Promise.race([done, timeout.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Runtimes before containerd 2.1 do not tell the addresses; the pod's network namespace has them. */
+async function withAddresses(pod: SandboxPod): Promise<SandboxPod> {
+  if (pod.addresses.length > 0 || pod.netnsPath === undefined) return pod;
+  return { ...pod, addresses: await addressesInNetns(pod.netnsPath) };
+}
