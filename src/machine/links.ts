@@ -15,12 +15,11 @@ import {
   IFLA_LINKINFO,
   IFLA_MASTER,
   NETLINK_ROUTE,
-  NLA_TYPE_MASK,
   NLM_F_DUMP,
   NLM_F_REQUEST,
   RTM_GETLINK,
 } from '../netlink/constants.ts';
-import { align4, MessageWriter, NFGENMSG_LEN, NLA_HDRLEN } from '../netlink/message.ts';
+import { eachAttribute, MessageWriter, NFGENMSG_LEN } from '../netlink/message.ts';
 import { NetlinkSocket } from '../netlink/socket.ts';
 
 export interface Link {
@@ -91,20 +90,6 @@ export function readLink(view: DataView, start: number, end: number): Link {
     }
   });
   return link;
-}
-
-function eachAttribute(
-  view: DataView,
-  start: number,
-  end: number,
-  visit: (type: number, from: number, to: number) => void,
-): void {
-  for (let at = start; at + NLA_HDRLEN <= end; ) {
-    const length = view.getUint16(at, true);
-    if (length < NLA_HDRLEN || at + length > end) return;
-    visit(view.getUint16(at + 2, true) & NLA_TYPE_MASK, at + NLA_HDRLEN, at + length);
-    at += align4(length);
-  }
 }
 
 /** Reads a string that ends with a zero byte. */

@@ -117,8 +117,14 @@ export const IP_CT_TCP_FLAG_BE_LIBERAL = 0x08;
 /** The kernel saw a SYN that offers window scaling, as nearly all do. */
 export const IP_CT_TCP_FLAG_WINDOW_SCALE = 0x01;
 
-// linux/rtnetlink.h, linux/if_link.h
+// linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h
 export const RTM_GETLINK = 18;
+export const RTM_GETADDR = 22;
+/** The scope of global addresses. */
+export const RT_SCOPE_UNIVERSE = 0;
+export const IFADDRMSG_LENGTH = 8;
+export const IFA_ADDRESS = 1;
+export const IFA_LOCAL = 2;
 export const IFINFOMSG_LENGTH = 16;
 export const IFLA_IFNAME = 3;
 export const IFLA_MASTER = 10;

@@ -7,7 +7,7 @@
  *     struct nfgenmsg   { u8 family; u8 version; be16 resource }                    4 bytes
  *     struct nlattr     { u16 len; u16 type } value, padded to 4                    4 bytes + value
  */
-import { NFNETLINK_V0, NLA_F_NESTED } from './constants.ts';
+import { NFNETLINK_V0, NLA_F_NESTED, NLA_TYPE_MASK } from './constants.ts';
 
 export const NLMSG_HDRLEN = 16;
 export const NFGENMSG_LEN = 4;
@@ -16,6 +16,24 @@ export const NLA_HDRLEN = 4;
 /** Rounds up to a multiple of 4. Length fields do not count padding, offsets do. */
 export function align4(length: number): number {
   return (length + 3) & ~3;
+}
+
+/**
+ * Passes each attribute at [start, end) of `view` to `visit`: its type without flags, and where its
+ * value begins and ends. Stops at one that is damaged; never reads past `end`.
+ */
+export function eachAttribute(
+  view: DataView,
+  start: number,
+  end: number,
+  visit: (type: number, from: number, to: number) => void,
+): void {
+  for (let at = start; at + NLA_HDRLEN <= end; ) {
+    const length = view.getUint16(at, true);
+    if (length < NLA_HDRLEN || at + length > end) return;
+    visit(view.getUint16(at + 2, true) & NLA_TYPE_MASK, at + NLA_HDRLEN, at + length);
+    at += align4(length);
+  }
 }
 
 /**

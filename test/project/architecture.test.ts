@@ -44,6 +44,8 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: 'canary', mayImport: ['kube', 'cluster'] },
   // Facts about this machine for doctor's checks.
   { path: 'machine', mayImport: ['dataplane/ctnetlink', 'dataplane/steering', NETLINK, 'doctor', SYS] },
+  // Waits and retries as the connection to the API server does.
+  { path: 'nri', mayImport: ['kube/backoff.ts', 'kube/clock.ts', 'cluster', NETLINK, SYS] },
   { path: 'kube', mayImport: ['agent-state', 'cluster'] },
   { path: 'manifests', mayImport: ['cluster'] },
   // libpcap takes copies of packets, and they are judged like those of a queue.

@@ -38,10 +38,9 @@ import {
   CTA_ZONE,
   IP_CT_TCP_FLAG_BE_LIBERAL,
   IP_CT_TCP_FLAG_WINDOW_SCALE,
-  NLA_TYPE_MASK,
   TCP_CONNTRACK_LAST_ACK,
 } from '../../netlink/constants.ts';
-import { align4, NLA_HDRLEN } from '../../netlink/message.ts';
+import { eachAttribute } from '../../netlink/message.ts';
 import { OK, type Packet } from '../../packet/packet.ts';
 import { AF_INET, AF_INET6 } from '../../sys/libc.ts';
 
@@ -153,20 +152,6 @@ export class KernelFlow {
     packet.srcPort = sourcePort;
     packet.dstPort = destinationPort;
     packet.icmpType = icmpType;
-  }
-}
-
-function eachAttribute(
-  view: DataView,
-  start: number,
-  end: number,
-  attribute: (type: number, valueStart: number, valueEnd: number) => void,
-): void {
-  for (let at = start; at + NLA_HDRLEN <= end; ) {
-    const length = view.getUint16(at, true);
-    if (length < NLA_HDRLEN || at + length > end) return;
-    attribute(view.getUint16(at + 2, true) & NLA_TYPE_MASK, at + NLA_HDRLEN, at + length);
-    at += align4(length);
   }
 }
 
