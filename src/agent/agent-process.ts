@@ -195,7 +195,7 @@ export class AgentProcess implements AgentView {
       this.#doubtNodeName(snapshot);
       await this.#agent.start(snapshot);
       this.#starting = undefined;
-      this.#podStarts.start();
+      void this.#podStarts.start();
       this.#taint?.start();
       void this.#looks.start();
       return address;

@@ -11,8 +11,9 @@ import type { PodStartState, PodStartStatus } from '../agent-state/pod-starts.ts
 import { SandboxedPods } from '../cluster/sandboxed-pods.ts';
 import type { ClusterSnapshot, OnChanges, TakeChanges } from '../cluster/store.ts';
 import { addressesInNetns } from '../nri/netns-addresses.ts';
-import { RuntimeConnection, type RuntimeState } from '../nri/runtime-connection.ts';
+import type { RuntimeConnection, RuntimeState } from '../nri/runtime-connection.ts';
 import type { SandboxPod } from '../nri/sandbox-pod.ts';
+import { SharedDeadline } from '../sys/shared-deadline.ts';
 
 export interface PodStartsOptions {
   readonly nodeName: string;
@@ -43,14 +44,13 @@ const WORDS: Readonly<Record<Exclude<PodStartState, 'off'>, string>> = {
 export class PodStarts {
   readonly #options: PodStartsOptions;
   readonly #pods: SandboxedPods;
-  readonly #runtime: RuntimeConnection | undefined;
+  #runtime: RuntimeConnection | undefined;
+  #isStopping = false;
   readonly #take: TakeChanges = () => this.#pods.take();
   #state: PodStartState;
   #runtimeName: string | undefined;
   #lastError: string | undefined;
-  #limit = LIMIT;
-  /** When the oldest call began that is not in force yet, in ms of performance.now(). */
-  readonly #waiting = new Set<number>();
+  readonly #deadline = new SharedDeadline(LIMIT);
   #inForce = 0;
   #refused = 0;
   #unjudged = 0;
@@ -61,10 +61,21 @@ export class PodStarts {
     const { nodeName, socketPath } = options;
     this.#pods = new SandboxedPods(nodeName);
     this.#state = socketPath === undefined ? 'off' : 'lost';
+  }
+
+  /**
+   * Connects to the runtime. Call it when the policies are in force. Loads the protocol's code
+   * here: the agent needs none of it earlier. Throws nothing.
+   */
+  async start(): Promise<void> {
+    const { socketPath } = this.#options;
     if (socketPath === undefined) return;
+    const { RuntimeConnection } = await import('../nri/runtime-connection.ts');
+    if (this.#isStopping) return;
     this.#runtime = new RuntimeConnection({
       socketPath,
       onState: (state) => this.#enter(state),
+      isQuiet: () => !this.#pods.isStopping,
       handlers: {
         onSynchronized: (pods) => this.#listed(pods),
         onRun: (pod) => this.#started(pod),
@@ -72,15 +83,12 @@ export class PodStarts {
         onRemove: (pod) => this.#stopped(pod),
       },
     });
-  }
-
-  /** Connects to the runtime. Call it when the policies are in force. */
-  start(): void {
-    this.#runtime?.start();
+    this.#runtime.start();
   }
 
   /** The runtime goes on without podfence at once. */
   async stop(): Promise<void> {
+    this.#isStopping = true;
     await this.#runtime?.stop();
   }
 
@@ -118,13 +126,13 @@ export class PodStarts {
     if (state.kind === 'registered') {
       const { name, version, requestTimeout } = state.runtime;
       this.#runtimeName = `${name} ${version}`;
-      this.#limit = Math.min(LIMIT, SHARE * requestTimeout);
+      this.#deadline.limit = Math.min(LIMIT, SHARE * requestTimeout);
     }
     if (before === 'runtime' && this.#state !== 'runtime') {
       this.#pods.disconnected();
       this.#bring().catch(() => {});
     }
-    if (this.#state === before || this.#state === 'off' || state.kind === 'connecting') return;
+    if (this.#state === before || state.kind === 'connecting') return;
     const fields = { socket: socketPath, ...(this.#runtimeName !== undefined && { runtime: this.#runtimeName }) };
     if (this.#state === 'runtime') log.info(fields, WORDS.runtime);
     else if (this.#state === 'absent') log.info(fields, WORDS.absent);
@@ -142,20 +150,19 @@ export class PodStarts {
     // A pod on the network of its node has no address of its own.
     if (pod.netnsPath === undefined) return;
     const since = performance.now();
-    this.#waiting.add(since);
-    const inForce = this.#bringStarted(pod).finally(() => this.#waiting.delete(since));
-    const problem = await this.#waitFor(inForce);
+    const problem = await this.#deadline.wait(this.#bringStarted(pod));
     this.#lastWait = (performance.now() - since) / 1000;
     if (problem === undefined) {
       this.#inForce++;
       return;
     }
     const { fail, log } = this.#options;
-    const fields = { pod: `${pod.namespace}/${pod.name}`, reason: problem, seconds: this.#lastWait };
+    const reason = problem instanceof Error ? problem.message : String(problem);
+    const fields = { pod: `${pod.namespace}/${pod.name}`, reason, seconds: this.#lastWait };
     if (fail === 'closed') {
       this.#refused++;
       log.error(fields, 'a pod is refused, because its policies are not in force; the kubelet tries again');
-      throw new Error(`podfence: the policies of this pod are not in force: ${problem}`);
+      throw new Error(`podfence: the policies of this pod are not in force: ${reason}`);
     }
     this.#unjudged++;
     log.error(fields, 'a pod starts before its policies are in force');
@@ -169,28 +176,11 @@ export class PodStarts {
   async #stopped(pod: SandboxPod): Promise<void> {
     this.#pods.stopped(pod);
     // Its address may be another pod's next: until then, it must not be this one's any more.
-    await this.#waitFor(this.#bring());
+    await this.#deadline.wait(this.#bring());
   }
 
   #bring(): Promise<void> {
     return this.#options.bring(this.#take, performance.now());
-  }
-
-  /** Resolves with why the work has not succeeded in time; undefined if it has. */
-  async #waitFor(work: Promise<void>): Promise<string | undefined> {
-    const [oldest = performance.now()] = this.#waiting;
-    const left = Math.max(0, oldest + this.#limit - performance.now());
-    const timeout = Promise.withResolvers<string>();
-    const timer = setTimeout(timeout.resolve, left, `this takes more than ${(this.#limit / 1000).toFixed(1)} s`);
-    const done = work.then(
-      () => undefined,
-      (error: unknown) => (error instanceof Error ? error.message : String(error)),
-    );
-    try {
-      return await Promise.race([done, timeout.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 }
 

@@ -17,6 +17,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { LRUCache } from 'lru-cache';
+import { isTerminated } from './projection.ts';
 import { type Labels, type PodRecord, recordKey } from './records.ts';
 import type { ClusterChange, ClusterSnapshot } from './store.ts';
 
@@ -61,9 +62,9 @@ export class SandboxedPods {
     this.#nodeName = nodeName;
   }
 
-  /** Number of sandboxes that exist. */
-  get size(): number {
-    return this.#sandboxes.size;
+  /** Whether a pod of this node is being stopped. */
+  get isStopping(): boolean {
+    return [...this.#records.values()].some(({ deleting }) => deleting);
   }
 
   /** Returns the API's records with the runtime's addresses. `take` returns what changes later. */
@@ -80,7 +81,8 @@ export class SandboxedPods {
   /** Returns these records of the API with the runtime's addresses. Changes nothing. */
   snapshot({ namespaces, pods, policies }: ClusterSnapshot): ClusterSnapshot {
     const merged = new Map(pods.map((pod): [string, PodRecord | undefined] => [recordKey(pod), pod]));
-    for (const pod of pods) if (pod.nodeName === this.#nodeName) merged.set(recordKey(pod), this.#merged(recordKey(pod), pod));
+    for (const pod of pods)
+      if (pod.nodeName === this.#nodeName) merged.set(recordKey(pod), this.#merged(recordKey(pod), pod));
     for (const key of this.#sandboxes.keys()) if (!merged.has(key)) merged.set(key, this.#merged(key));
     return { namespaces, pods: [...merged.values()].filter((pod) => pod !== undefined), policies };
   }
@@ -200,7 +202,8 @@ export class SandboxedPods {
       // sandbox.
       return running.since === undefined ? record : this.#newPod(running.sandbox, running.since);
     }
-    if (record === undefined || record.hostNetwork) return record;
+    // CRI-O lists the sandboxes of pods that have ended, too.
+    if (record === undefined || record.hostNetwork || isTerminated(record.phase)) return record;
     if (running !== undefined) {
       const isKnown = this.#isConnected || record.addresses.length === 0;
       return isKnown ? withAddresses(record, running.sandbox.addresses) : record;

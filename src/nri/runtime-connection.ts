@@ -8,9 +8,7 @@ import { Backoff } from '../kube/backoff.ts';
 import { type Clock, systemClock, wait } from '../kube/clock.ts';
 import { NriError } from './error.ts';
 import { type PluginHandlers, PluginSession, type RuntimeInfo } from './plugin-session.ts';
-
-/** NRI's default. (api.DefaultSocketPath) */
-const DEFAULT_SOCKET_PATH = '/var/run/nri/nri.sock';
+import { DEFAULT_SOCKET_PATH } from './socket-path.ts';
 
 /**
  * - `absent` nobody listens at the socket: a runtime without NRI, or one that is not there
@@ -29,6 +27,12 @@ export interface RuntimeConnectionOptions {
   readonly handlers: PluginHandlers;
   /** Is called after every change of the state. */
   readonly onState: (state: RuntimeState) => void;
+  /**
+   * Whether no pod of the node is being stopped. While the runtime waits for a pod to end, it
+   * finishes no registration, and while a registration waits, it starts no pod. So the connection
+   * waits for a moment in which this is true, but for PATIENCE at most. @default always
+   */
+  readonly isQuiet?: () => boolean;
   /** @default `/var/run/nri/nri.sock` */
   readonly socketPath?: string;
   /**
@@ -45,6 +49,8 @@ export interface RuntimeConnectionOptions {
 /** Pauses in ms between looks for a socket that was never there, and for one that was. */
 const PAUSE_UNSEEN = 10_000;
 const PAUSE_SEEN = 200;
+/** Longest wait for a quiet moment, in ms: Kubernetes' default grace period of a pod. */
+const PATIENCE = 30_000;
 /** After a session of this many ms the next pause is short again. */
 const GOOD_SESSION = 10_000;
 /** connect(2) fails with these where no runtime is: no socket, or one that nobody serves. */
@@ -57,6 +63,8 @@ export class RuntimeConnection {
   readonly #stopping = new AbortController();
   #state: RuntimeState = { kind: 'connecting' };
   #hasBeenThere = false;
+  /** Since when it waits for a quiet moment, in ms of the clock. */
+  #patientSince: number | undefined;
   #session: PluginSession | undefined;
   #running: Promise<void> | undefined;
 
@@ -89,7 +97,10 @@ export class RuntimeConnection {
 
   /** Lives through one session at most. Resolves with the ms to wait before the next. */
   async #attempt(): Promise<number> {
-    const { socketPath = DEFAULT_SOCKET_PATH } = this.#options;
+    const { socketPath = DEFAULT_SOCKET_PATH, isQuiet = () => true } = this.#options;
+    this.#patientSince ??= this.#clock.now();
+    if (!isQuiet() && this.#clock.now() - this.#patientSince < PATIENCE) return PAUSE_SEEN;
+    this.#patientSince = undefined;
     const socket = await connectTo(socketPath);
     if (this.#stopping.signal.aborted) {
       if (socket instanceof Socket) socket.destroy();

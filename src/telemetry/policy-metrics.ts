@@ -173,4 +173,4 @@ const SOURCE: readonly ValueMetric[] = [
   },
 ];
 
-export const POLICY_METRICS: readonly ValueMetric[] = [...IN_FORCE, ...SOURCE];
+export const POLICY_METRICS: readonly ValueMetric[] = [...IN_FORCE, ...POD_STARTS, ...SOURCE];

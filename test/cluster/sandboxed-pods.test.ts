@@ -216,6 +216,13 @@ describe('a pod of the same name on another node', () => {
   });
 });
 
+test('a pod that has ended gets no address from a list: CRI-O lists its sandbox all the same', () => {
+  const world = new World();
+  world.api('set', pod('1', { phase: 'Succeeded' }));
+  world.pods.listed([sandbox('1', '10.244.1.7')]);
+  expect(world.records).toEqual([pod('1', { phase: 'Succeeded' })]);
+});
+
 test('a pod in the network of its node keeps the addresses of the API', () => {
   const world = new World();
   const host = pod('1', { hostNetwork: true, addresses: ['192.168.0.2'] });

@@ -13,7 +13,7 @@ const UNSEEN = 10_000;
 /** The first waits of Backoff with 0.5 as its random number. */
 const [FIRST, SECOND] = [250, 500];
 
-function connectionTo(socketPath: string) {
+function connectionTo(socketPath: string, isQuiet = () => true) {
   const clock = new TestClock();
   const states: string[] = [];
   const told: string[] = [];
@@ -27,6 +27,7 @@ function connectionTo(socketPath: string) {
   const connection = new RuntimeConnection({
     socketPath,
     handlers,
+    isQuiet,
     clock,
     random: () => 0.5,
     onState: (state) => states.push(describe(state)),
@@ -46,6 +47,27 @@ test('It registers with a runtime that is there', async () => {
   expect(connection.state).toMatchObject({ kind: 'registered', runtime: { name: 'containerd', version: '2.2.9' } });
   await plugin.stateChange(1, pod({ name: 'b' }));
   expect(told).toEqual(['pods a', 'run b']);
+});
+
+test('It waits until no pod of the node is being stopped, but not for ever', async () => {
+  let isQuiet = false;
+  const runtime = await new FakeRuntime().listen();
+  const first = connectionTo(runtime.path, () => isQuiet);
+  first.connection.start();
+  await first.clock.elapse(SEEN);
+  await first.clock.elapse(SEEN);
+  await eventually(() => expect(first.clock.running).toEqual([SEEN]));
+  expect(first.states).toEqual([]);
+  isQuiet = true;
+  first.clock.advance(SEEN);
+  await (await runtime.plugin()).start();
+  await first.reach('registered');
+
+  const second = connectionTo(runtime.path, () => false);
+  second.connection.start();
+  for (let waited = 0; waited < 30_000; waited += SEEN) await second.clock.elapse(SEEN);
+  await (await runtime.plugin()).start();
+  await second.reach('registered');
 });
 
 test('A runtime without NRI is reported once, and looked for slowly', async () => {

@@ -9,7 +9,7 @@ import { DEFAULT_FIRST_QUEUE, DEFAULT_FLOW_CAPACITY } from '../../agent/agent.ts
 import { canonicalAddress } from '../../cluster/addresses.ts';
 import type { PolicyMode } from '../../cluster/records.ts';
 import { DEFAULT_MARK, type MarkBits } from '../../dataplane/steering/state.ts';
-import { DEFAULT_SOCKET_PATH } from '../../nri/runtime-connection.ts';
+import { DEFAULT_SOCKET_PATH } from '../../nri/socket-path.ts';
 import { DEFAULT_QUERY_ADDRESS } from '../../telemetry/agent-routes.ts';
 import { parseListenAddress } from '../../telemetry/listen-address.ts';
 import { LOG_LEVELS, type LogLevel } from '../../telemetry/logger.ts';
