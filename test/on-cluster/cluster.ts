@@ -38,6 +38,13 @@ export interface AgentStatus {
   readonly source: { readonly kinds: readonly { kind: string; restarts: Readonly<Record<string, number>> }[] };
   readonly lag: { readonly lastChange: { readonly at: string } | null };
   readonly findings: readonly unknown[];
+  readonly podStarts: {
+    readonly state: string;
+    readonly inForce: number;
+    readonly refused: number;
+    readonly unjudged: number;
+    readonly lastWaitSeconds: number | null;
+  };
 }
 
 export class Cluster {
@@ -88,6 +95,15 @@ export class Cluster {
       .filter(({ spec }) => spec.unschedulable !== true && spec.taints === undefined)
       .map(({ metadata }) => metadata.name)
       .sort();
+  }
+
+  /** Returns the container runtime of each node that runs pods: `containerd://2.2.0`. */
+  async runtimes(): Promise<readonly string[]> {
+    const names = await this.nodes();
+    const nodes = (await this.list('nodes')).filter(({ metadata }) => names.includes(metadata.name));
+    return nodes.map(({ status }) =>
+      String((status.nodeInfo as { containerRuntimeVersion?: string })?.containerRuntimeVersion),
+    );
   }
 
   /**
