@@ -53,5 +53,6 @@ function typeOf(option: Option): Schema {
   if (name === 'mark-mask') return { type: ['string', 'integer'], pattern: '^(0x[0-9a-fA-F]{1,8}|[0-9]{1,10})$' };
   if (LISTS.includes(name)) return { type: ['string', 'array'], minLength: 1, minItems: 1, items: { type: 'string' } };
   if (name === METRICS_ADDRESS) return { type: 'string', pattern: ALL_ADDRESSES };
+  if (name === 'nri') return { type: 'string', pattern: '^(off|/.*)$' };
   return name === QUERY_ADDRESS ? { type: 'string' } : { type: 'string', minLength: 1 };
 }

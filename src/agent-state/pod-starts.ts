@@ -1,4 +1,5 @@
 /** What the agent does for pods that start: plain values for telemetry. */
+import type { BucketCounts } from './counters.ts';
 
 /**
  * How pods of this node are judged from their first packet on:
@@ -20,10 +21,12 @@ export interface PodStartStatus {
   readonly lastError?: string;
   /** Pods whose addresses were in force before their containers started. */
   readonly inForce: number;
-  /** Pods that the agent had the runtime refuse, because their addresses were not in force in time. */
+  /** Pods that the runtime refused, because their addresses were not in force in time. */
   readonly refused: number;
   /** Pods that started before their addresses were in force. */
   readonly unjudged: number;
-  /** Seconds that the runtime waited for the last pod; undefined before the first. */
+  /** How long the runtime waited for each pod, in seconds. */
+  readonly waits: BucketCounts;
+  /** The last of them; undefined before the first. */
   readonly lastWait?: number;
 }

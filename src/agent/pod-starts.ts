@@ -31,6 +31,8 @@ export interface PodStartsOptions {
  * without it.
  */
 const LIMIT = 1500;
+/** In seconds. The last call of 20 pods that start at once should take 0.1 s. */
+const WAIT_BOUNDS = [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 1.5];
 /** The part of the runtime's own limit that a call may take. */
 const SHARE = 0.75;
 
@@ -55,6 +57,9 @@ export class PodStarts {
   #refused = 0;
   #unjudged = 0;
   #lastWait: number | undefined;
+  /** By bucket of WAIT_BOUNDS, and one for longer waits. */
+  readonly #waits = [...WAIT_BOUNDS, Number.POSITIVE_INFINITY].map(() => 0);
+  #waited = 0;
 
   constructor(options: PodStartsOptions) {
     this.#options = options;
@@ -113,6 +118,7 @@ export class PodStarts {
       ...(this.#runtimeName !== undefined && { runtime: this.#runtimeName }),
       ...(this.#lastError !== undefined && { lastError: this.#lastError }),
       ...{ inForce: this.#inForce, refused: this.#refused, unjudged: this.#unjudged },
+      waits: { bounds: WAIT_BOUNDS, counts: [...this.#waits], sum: this.#waited },
       ...(this.#lastWait !== undefined && { lastWait: this.#lastWait }),
     };
   }
@@ -151,7 +157,7 @@ export class PodStarts {
     if (pod.netnsPath === undefined) return;
     const since = performance.now();
     const problem = await this.#deadline.wait(this.#bringStarted(pod));
-    this.#lastWait = (performance.now() - since) / 1000;
+    this.#waitedFor((performance.now() - since) / 1000);
     if (problem === undefined) {
       this.#inForce++;
       return;
@@ -166,6 +172,14 @@ export class PodStarts {
     }
     this.#unjudged++;
     log.error(fields, 'a pod starts before its policies are in force');
+  }
+
+  #waitedFor(seconds: number): void {
+    this.#lastWait = seconds;
+    this.#waited += seconds;
+    const bucket = WAIT_BOUNDS.findIndex((bound) => seconds <= bound);
+    const at = bucket < 0 ? WAIT_BOUNDS.length : bucket;
+    this.#waits[at] = (this.#waits[at] ?? 0) + 1;
   }
 
   async #bringStarted(pod: SandboxPod): Promise<void> {
@@ -184,7 +198,7 @@ export class PodStarts {
   }
 }
 
-/** Runtimes before containerd 2.1 do not tell the addresses; the pod's network namespace has them. */
+/** containerd before 2.1 does not report addresses; the pod's network namespace has them. */
 async function withAddresses(pod: SandboxPod): Promise<SandboxPod> {
   if (pod.addresses.length > 0 || pod.netnsPath === undefined) return pod;
   return { ...pod, addresses: await addressesInNetns(pod.netnsPath) };

@@ -29,13 +29,13 @@ const RUNTIMES: Readonly<Record<string, { readonly there: number; readonly on: n
 
 const WITHOUT =
   "A pod's first packets can pass before the API server reports its address, usually for a second at most.";
-const NOT_USED = `This version of podfence does not use it. ${WITHOUT}`;
+const USED = "With it, podfence has the runtime wait with a pod's containers until its policies are in force.";
 
 export function nri({ runtime, socket }: RuntimeFacts): Finding[] {
   if (runtime === undefined && socket === undefined) return [];
   const name = runtime === undefined ? 'The container runtime' : runtime.replace('://', ' ');
   if (typeof socket === 'string') {
-    return [finding('nri', 'info', 'certain', `${name} offers NRI at ${socket}. ${NOT_USED}`)];
+    return [finding('nri', 'info', 'certain', `${name} offers NRI at ${socket}. ${USED}`)];
   }
   const known = runtime === undefined ? undefined : knownRuntime(runtime);
   if (known === undefined) {
@@ -46,14 +46,14 @@ export function nri({ runtime, socket }: RuntimeFacts): Finding[] {
   const [offered, default_] = [atLeast(version, there), atLeast(version, on)];
   if (!offered) return [finding('nri', 'info', 'certain', `${name} is too old for NRI. ${WITHOUT}`)];
   if (socket === undefined && default_)
-    return [finding('nri', 'info', 'likely', `${name} offers NRI, unless it was turned off. ${NOT_USED}`)];
+    return [finding('nri', 'info', 'likely', `${name} offers NRI, unless it was turned off. ${USED}`)];
   const is = default_ ? 'has NRI turned off' : 'can offer NRI, but it is not turned on';
   return [
     finding(
       'nri',
       'info',
       socket === null ? 'certain' : 'likely',
-      `${name} ${is}. ${NOT_USED}`,
+      `${name} ${is}. ${WITHOUT}`,
       `To turn it on: ${setting}.`,
     ),
   ];

@@ -1,7 +1,15 @@
 /** Metrics of the policies in force and of the source that they come from. */
-import type { Sample, ValueMetric } from './metric.ts';
+import type { HistogramMetric, Sample, ValueMetric } from './metric.ts';
 
 const ms = (milliseconds: number) => milliseconds / 1000;
+
+const POD_START_WAITS: HistogramMetric = {
+  name: 'podfence_pod_start_wait_seconds',
+  type: 'histogram',
+  labels: [],
+  help: 'How long the container runtime waited for the agent, for each pod that started.',
+  read: ({ view }) => view.podStarts?.().waits ?? { bounds: [], counts: [0], sum: 0 },
+};
 
 const POD_STARTS: readonly ValueMetric[] = [
   {
@@ -173,4 +181,9 @@ const SOURCE: readonly ValueMetric[] = [
   },
 ];
 
-export const POLICY_METRICS: readonly ValueMetric[] = [...IN_FORCE, ...POD_STARTS, ...SOURCE];
+export const POLICY_METRICS: readonly (ValueMetric | HistogramMetric)[] = [
+  ...IN_FORCE,
+  ...POD_STARTS,
+  POD_START_WAITS,
+  ...SOURCE,
+];

@@ -243,7 +243,8 @@ function kindStatus(watch: KindStatus): WatchedKind {
   };
 }
 
-const NO_POD_STARTS: PodStartStatus = { state: 'off', inForce: 0, refused: 0, unjudged: 0 };
+const NO_WAITS = { bounds: [], counts: [0], sum: 0 };
+const NO_POD_STARTS: PodStartStatus = { state: 'off', inForce: 0, refused: 0, unjudged: 0, waits: NO_WAITS };
 
 function podStartStatus(starts = NO_POD_STARTS): Status['podStarts'] {
   const { state, runtime, lastError, inForce, refused, unjudged, lastWait } = starts;

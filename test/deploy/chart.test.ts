@@ -70,6 +70,7 @@ describe.skipIf(!Helm.isThere)(Helm.isThere ? 'The Helm chart' : 'The Helm chart
       offload: { set: 'false', text: 'false' },
       'metrics-address': { set: ':9999', text: ':9999' },
       'query-address': { set: '127.0.0.1:900', text: '127.0.0.1:900' },
+      nri: { set: '/run/nri.sock', text: '/run/nri.sock' },
       'startup-taint': { set: 'a/b', text: 'a/b' },
     };
     const cases = settings().map((option) => {

@@ -101,11 +101,15 @@ describe('daemonset/base', () => {
     expect(podSpec(base).hostPID ?? podSpec(base).hostIPC ?? false).toBe(false);
   });
 
-  it('mounts only the lock of iptables from the node', () => {
+  it('mounts only the lock of iptables and the socket of the container runtime from the node', () => {
     expect(podSpec(base).volumes?.map(({ hostPath }) => hostPath)).toEqual([
       { path: '/run/xtables.lock', type: 'FileOrCreate' },
+      { path: '/var/run/nri', type: 'DirectoryOrCreate' },
     ]);
-    expect(agent(base).volumeMounts).toEqual([{ name: 'xtables-lock', mountPath: '/run/xtables.lock' }]);
+    expect(agent(base).volumeMounts).toEqual([
+      { name: 'xtables-lock', mountPath: '/run/xtables.lock' },
+      { name: 'nri', mountPath: '/var/run/nri' },
+    ]);
   });
 
   it('runs on every node, before all others, on the network of the node', () => {

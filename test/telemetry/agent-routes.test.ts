@@ -164,6 +164,10 @@ describe('/status', () => {
         { queue: 101, waiting: 0, droppedByKernel: 0, droppedByUser: 0 },
       ],
       copies: null,
+      podStarts: {
+        ...{ state: 'off', runtime: null, lastError: null },
+        ...{ inForce: 0, refused: 0, unjudged: 0, lastWaitSeconds: null },
+      },
       startupTaint: null,
       findings: [],
       findingsAgeSeconds: null,
@@ -194,6 +198,8 @@ describe('/status', () => {
     agent.enforcementMode = () => mode;
     const taint = { key: 'example.com/starting', state: 'removed', failures: 0 } as const;
     agent.startupTaint = () => ({ ...taint, lastError: undefined });
+    const starts = { state: 'runtime', runtime: 'containerd 2.2.9', inForce: 7, refused: 1, unjudged: 0 } as const;
+    agent.podStarts = () => ({ ...starts, lastWait: 0.02, waits: { bounds: [], counts: [8], sum: 1 } });
     const told = await status();
     expect(told).toMatchObject({
       ready: true,
@@ -207,6 +213,7 @@ describe('/status', () => {
         denied: 3,
         deniedBy: { 'egress-denied': 2, 'mid-stream': 1 },
       },
+      podStarts: { ...starts, lastError: null, lastWaitSeconds: 0.02 },
       startupTaint: { ...taint, lastError: null },
       lag: { knowledgeAgeSeconds: 1.5, lastChange: { records: 3, compileSeconds: 0.002, totalSeconds: 0.02 } },
     });

@@ -21,6 +21,9 @@ const OWN_METRICS: Readonly<Record<string, readonly string[]>> = {
   podfence_rule_table_generation: [],
   podfence_shared_addresses: [],
   podfence_refused_policies: [],
+  podfence_pod_start_state: ['state'],
+  podfence_pod_starts_total: ['outcome'],
+  podfence_pod_start_wait_seconds: ['le'],
   podfence_packets_total: ['direction', 'verdict', 'reason'],
   podfence_verdict_latency_seconds: ['le'],
   podfence_log_lines_lost_total: [],
@@ -73,6 +76,8 @@ function busyAgent(): TestAgent {
   agent.policyFlows = () => [{ namespace: 'shop', name: 'web', allowed: 3, denied: 1, wouldBeDenied: 2 }];
   agent.copies = { taken: 7, lost: 2, restarts: 1 };
   agent.enforcementMode = () => ({ mode: 'audit', steering: 'iptables', offload: true });
+  const waits = { bounds: [0.1], counts: [4, 1], sum: 0.5 };
+  agent.podStarts = () => ({ state: 'runtime', inForce: 4, refused: 1, unjudged: 0, waits });
   return agent;
 }
 

@@ -1,6 +1,7 @@
 /** An agent whose state the test sets, in the shapes of the real one. */
 import { nameCounters } from '../../src/agent/counters.ts';
 import type { AgentCounters } from '../../src/agent-state/counters.ts';
+import type { PodStartStatus } from '../../src/agent-state/pod-starts.ts';
 import type { StartupTaintStatus } from '../../src/agent-state/startup-taint.ts';
 import type { ClusterWatchStatus, KindStatus } from '../../src/agent-state/watch-status.ts';
 import { STATES } from '../../src/conntrack/states.ts';
@@ -54,6 +55,7 @@ export class TestAgent implements AgentView {
   policyFlows?: () => Iterable<PolicyFlowCount>;
   enforcementMode?: () => EnforcementMode | undefined;
   logLinesLost?: () => number;
+  podStarts?: () => PodStartStatus;
   startupTaint?: () => StartupTaintStatus;
   /** How often the counters were read. */
   asked = 0;

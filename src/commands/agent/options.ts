@@ -114,7 +114,7 @@ export function agentOptions(hostname: string): Option[] {
       '--nri <socket>',
       "the container runtime's NRI socket, so that the policies of a pod are in force before its containers start; off to use none",
     )
-      .argParser((text) => (text === 'off' || text === '' ? '' : absolutePath(text)))
+      .argParser((text) => (text === 'off' ? '' : absolutePath(text)))
       .default(DEFAULT_SOCKET_PATH),
     setting(
       '--startup-taint <key>',
