@@ -12,11 +12,11 @@ import {
   keyOf,
   setMarks,
 } from '../dataplane/ctnetlink/kernel-flows.ts';
-import { FIRST_EPHEMERAL } from '../filter/adoption.ts';
 import { AUDITED, isDenied, isLess, reasonOf, rule } from '../filter/decide.ts';
 import { ALLOWED_BY_POLICY } from '../filter/reasons.ts';
 import { copyFlow, copyReversed } from '../filter/tuples.ts';
 import { SEED_WORDS } from '../judging/protocol.ts';
+import { looksLikeReply, looksLikeRequest } from '../packet/client-ports.ts';
 import { Packet } from '../packet/packet.ts';
 import type { Concerned } from '../policy/concerned.ts';
 import { EGRESS, INGRESS, type RuleTable } from '../policy/rule-table.ts';
@@ -181,10 +181,9 @@ function judgeOpening(table: RuleTable, isPickedUp: boolean, packet: Packet): nu
   return other;
 }
 
-function isReverse({ srcPort, dstPort }: Packet, ruling: number, other: number): boolean {
-  const isFromClient = srcPort >= FIRST_EPHEMERAL;
-  const isToClient = dstPort >= FIRST_EPHEMERAL;
-  if (isFromClient !== isToClient) return isToClient;
+function isReverse(packet: Packet, ruling: number, other: number): boolean {
+  if (looksLikeReply(packet)) return true;
+  if (looksLikeRequest(packet)) return false;
   return reasonOf(other) === ALLOWED_BY_POLICY && isLess(other, ruling);
 }
 

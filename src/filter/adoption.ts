@@ -2,6 +2,7 @@
  * Decides which packets of unknown flows may belong to a flow that was never judged: it was opened
  * before its pods were isolated, or before podfence started.
  */
+import { looksLikeReply } from '../packet/client-ports.ts';
 import type { Packet } from '../packet/packet.ts';
 import { SCTP, TCP } from '../packet/protocols.ts';
 import type { RuleTable } from '../policy/rule-table.ts';
@@ -15,9 +16,6 @@ import { rule, TRACKED } from './decide.ts';
  * rules it takes the reply to a datagram of before for the first packet of a flow.
  */
 export type GrowthAdoption = 'nothing' | 'newly-steered' | 'all' | 'no-replies';
-
-/** First ephemeral port of Linux (net.ipv4.ip_local_port_range). Few servers listen there. */
-export const FIRST_EPHEMERAL = 32_768;
 
 export class Adoption {
   /** Whether there may be anything to adopt: the only check that other packets pay for. */
@@ -56,9 +54,9 @@ export class Adoption {
   }
 
   /** Whether this datagram of an unknown flow may reply to one that the kernel did not track. */
-  doubts({ srcPort, dstPort }: Packet, now: number): boolean {
+  doubts(packet: Packet, now: number): boolean {
     if (!this.#active || this.#growth !== 'no-replies' || ((now - this.#growthUntil) | 0) >= 0) return false;
-    return srcPort < FIRST_EPHEMERAL && dstPort >= FIRST_EPHEMERAL;
+    return looksLikeReply(packet);
   }
 
   /** Whether this packet of an unknown flow may belong to a flow that is to be adopted. */

@@ -11,6 +11,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { NodesFinding } from '../../src/doctor/finding.ts';
 import { Netns } from '../../src/sys/netns.ts';
 import { shell } from '../dataplane/steering/pods.ts';
+import { patience } from '../patience.ts';
 import { describeAsRoot } from '../root.ts';
 import { DoctorCluster, type FakeCluster } from './doctor-cluster.ts';
 import { ended, type Outcome, podfence, start } from './podfence.ts';
@@ -368,17 +369,21 @@ test('recorded: a user who may not create the namespace is told so, and doctor l
 });
 
 describeAsRoot('doctor on a node', () => {
-  test('real: exit code 1 and the problem first, if pods are on a bridge that skips the packet filter', async () => {
-    using node = Netns.create();
-    using pod = Netns.create();
-    shell(
-      node,
-      `ip link set lo up; ip link add cni0 type bridge; ip link add port1 type veth peer name eth0 netns ${pod.path}`,
-    );
-    shell(node, 'ip link set port1 master cni0; echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables');
-    const child = node.run(() => start('doctor', '--json'));
-    const { code, stdout } = await ended(child);
-    expect(code).toBe(1);
-    expect((JSON.parse(stdout) as Report).findings[0]).toMatchObject({ code: 'PD201', severity: 'problem' });
-  }, 90_000);
+  test(
+    'real: exit code 1 and the problem first, if pods are on a bridge that skips the packet filter',
+    async () => {
+      using node = Netns.create();
+      using pod = Netns.create();
+      shell(
+        node,
+        `ip link set lo up; ip link add cni0 type bridge; ip link add port1 type veth peer name eth0 netns ${pod.path}`,
+      );
+      shell(node, 'ip link set port1 master cni0; echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables');
+      const child = node.run(() => start('doctor', '--json'));
+      const { code, stdout } = await ended(child);
+      expect(code).toBe(1);
+      expect((JSON.parse(stdout) as Report).findings[0]).toMatchObject({ code: 'PD201', severity: 'problem' });
+    },
+    patience(90_000),
+  );
 });

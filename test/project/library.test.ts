@@ -5,6 +5,7 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { patience } from '../patience.ts';
 import { ProjectWithPodfence } from './built-package.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -49,7 +50,7 @@ describe('the library', () => {
     project = await ProjectWithPodfence.build();
     cpSync(join(ROOT, 'examples/three-tier'), join(project.folder, 'k8s'), { recursive: true });
     cpSync(EXAMPLE, join(project.folder, 'policies.test.ts'));
-  }, 60_000);
+  }, patience(60_000));
   afterAll(() => project[Symbol.dispose]());
 
   const write = (file: string, text: string) => writeFileSync(join(project.folder, file), text);

@@ -5,11 +5,12 @@ import { writeTables } from '../../../src/dataplane/steering/iptables-commands.t
 import { renderChains } from '../../../src/dataplane/steering/iptables-rules.ts';
 import { system } from '../../../src/dataplane/steering/run.ts';
 import type { SteeringState } from '../../../src/dataplane/steering/state.ts';
+import { patience } from '../../patience.ts';
 import { kinds, nftQueue, STATE } from './kinds.ts';
 import { addressOf, needsRoot, Pods, root, shell } from './pods.ts';
 
 // Every kind of steering after every other one: about 300 runs of tools.
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: patience(120_000) });
 
 /** No process reads the queues. With fail closed nothing from or to b passes. */
 const state: SteeringState = { ...STATE, steeredIPv4: [addressOf('b', 4)], steeredIPv6: [addressOf('b', 6)] };
