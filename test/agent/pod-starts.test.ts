@@ -2,7 +2,7 @@
  * Pods that start: the container runtime waits with their containers until their policies are in
  * force. The agent and the packets are real; the runtime is the tests' own.
  */
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { FakeRuntime, type PluginEnd, pod as sandbox } from '../nri/fake-runtime.ts';
@@ -12,6 +12,7 @@ import { AgentWorld, relabelled, SERVER } from './agent-world.ts';
 import { DeniedTraffic } from './denied-traffic.ts';
 import { FRIEND_ALLOWED } from './policies.ts';
 import type { RunningAgent } from './running-agent.ts';
+import { shimTool } from './tool-shim.ts';
 
 const RUN = 1;
 const STOP = 2;
@@ -162,12 +163,7 @@ describeAsRoot('A pod that starts', () => {
     const folder = join(world.folder, 'held');
     const held = join(folder, 'held');
     mkdirSync(folder, { recursive: true });
-    const file = join(folder, name);
-    writeFileSync(
-      file,
-      `#!/bin/sh\nwhile [ -e ${held} ]; do sleep 0.02; done\nPATH=/usr/sbin:/sbin:/usr/bin:/bin exec ${name} "$@"\n`,
-    );
-    chmodSync(file, 0o755);
+    shimTool(folder, name, `while [ -e ${held} ]; do sleep 0.02; done`);
     onTestFinished(() => rmSync(held, { force: true }));
     world.environment = { PATH: `${folder}:${process.env.PATH}` };
     return held;

@@ -2,7 +2,7 @@
  * The kernel's rules are shared by all software on the node: others flush them, and the tools that
  * write them may fail or hang.
  */
-import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { policy } from '../kube/objects.ts';
@@ -11,6 +11,7 @@ import { Connections, expectCut } from '../scenarios/connections.ts';
 import { AgentWorld } from './agent-world.ts';
 import { useVariant } from './iptables-variant.ts';
 import { app, CLIENT_ALLOWED, FRIEND_ALLOWED } from './policies.ts';
+import { shimTool } from './tool-shim.ts';
 
 /** Isolates one more pod, so that the set of isolated addresses has to grow. */
 const FRIEND_ISOLATED = policy('shop', 'friend-isolated', { podSelector: app('friend').podSelector, ingress: [] });
@@ -109,12 +110,7 @@ describeAsRoot('Trouble with the kernel rules', () => {
 
 /** Installs a command in `folder` that calls the machine's own until it is broken. */
 function breakable(folder: string, command: string, script: string): { now(): void; noMore(): void } {
-  const file = join(folder, command);
   const flag = join(folder, 'broken');
-  writeFileSync(
-    file,
-    `#!/bin/sh\nif [ -e ${flag} ]; then ${script}; fi\nPATH=$(echo $PATH | cut -d: -f2-)\nexec ${command} "$@"\n`,
-  );
-  chmodSync(file, 0o755);
+  shimTool(folder, command, `if [ -e ${flag} ]; then ${script}; fi`);
   return { now: () => writeFileSync(flag, ''), noMore: () => rmSync(flag) };
 }

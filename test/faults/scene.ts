@@ -5,7 +5,7 @@
  * After each fault the cluster changes, and the agent is given time until the change holds: in its
  * status, for new connections, and for an open one.
  */
-import { chmodSync, closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,7 @@ import { AgentWorld, NODE } from '../agent/agent-world.ts';
 import { DeniedTraffic } from '../agent/denied-traffic.ts';
 import { CLIENT_ALLOWED, FRIEND_ALLOWED } from '../agent/policies.ts';
 import { RunningAgent } from '../agent/running-agent.ts';
+import { shimTool } from '../agent/tool-shim.ts';
 import { policy } from '../kube/objects.ts';
 import { patience } from '../patience.ts';
 import { Connections } from '../scenarios/connections.ts';
@@ -277,11 +278,7 @@ export class Scene implements AsyncDisposable {
   /** They come before the machine's own in the agent's PATH. */
   #installTools(): void {
     writeFileSync(this.#toolFile, '');
-    for (const tool of TOOLS) {
-      const file = join(this.world.folder, tool);
-      writeFileSync(file, `#!/bin/sh\n. ${this.#toolFile}\nPATH=\${PATH#*:}\nexec ${tool} "$@"\n`);
-      chmodSync(file, 0o755);
-    }
+    for (const tool of TOOLS) shimTool(this.world.folder, tool, `. ${this.#toolFile}`);
   }
 }
 

@@ -132,12 +132,14 @@ export async function readSetText(system: System, name: string): Promise<string>
   return await system.run('ipset', ['save', name]);
 }
 
+/** Creating what exists or deleting what does not is no error. */
+export const RESTORE_SETS = ['-exist', 'restore'];
+
 /**
- * Runs `ipset restore` with `input`, unless it is empty. Creating what exists or deleting what does
- * not is no error. Throws SteeringError.
+ * Runs `ipset restore` with `input`, unless it is empty. Throws SteeringError.
  */
 export async function restoreSets(system: System, input: string): Promise<void> {
-  if (input !== '') await system.run('ipset', ['-exist', 'restore'], input);
+  if (input !== '') await system.run('ipset', RESTORE_SETS, input);
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   listSets,
   otherVariant,
   RESTORE,
+  RESTORE_SETS,
   readSet,
   readTable,
   restoreSets,
@@ -61,8 +62,7 @@ export class IptablesSteering implements Steering {
   /** The state applied last. */
   #state: SteeringState | undefined;
   /**
-   * The variant when that state was applied. It is kept because each tool run forks this process,
-   * which costs the agent more than the tool itself.
+   * The variant when that state was applied. It is kept because finding out takes runs of tools.
    */
   #variant: Variant | undefined;
   /** The sets as last written. A family that the machine cannot filter is missing. */
@@ -106,7 +106,9 @@ export class IptablesSteering implements Steering {
   }
 
   #prepare(variant: Variant): void {
-    if (this.#watch === undefined || variant.legacy) return;
+    if (this.#watch === undefined) return;
+    this.#standby.prepare('ipset', RESTORE_SETS);
+    if (variant.legacy) return;
     for (const family of this.#sets.keys()) this.#standby.prepare(`${commandOf(family, variant)}-restore`, RESTORE);
   }
 
@@ -257,7 +259,9 @@ export class IptablesSteering implements Steering {
       wanted.set(family, set);
     }
     try {
-      await restoreSets(this.#system, input);
+      // A pod that starts waits for this.
+      if (input !== '') await this.#standby.run('ipset', RESTORE_SETS, input);
+      if (this.#variant !== undefined) this.#prepare(this.#variant);
     } catch {
       // Other software has changed our sets: read what is there and restore everything.
       const damage = await this.findDamage();

@@ -126,7 +126,10 @@ export class NftablesSteering implements Steering {
     const wanted = setsOf(ipv4, ipv6);
     const names = Object.keys(SETS) as SetName[];
     try {
-      await this.#commit(names.flatMap((name) => elementLines(name, present[name], wanted[name])).join('\n'));
+      const changes = names.flatMap((name) => elementLines(name, present[name], wanted[name])).join('\n');
+      // A pod that starts waits for this.
+      if (changes !== '') await this.#standby.run('nft', FROM_INPUT, `${changes}\n`);
+      this.#prepare();
     } catch {
       // Other software has changed our table: read what is there and restore everything.
       const damage = await this.findDamage();
