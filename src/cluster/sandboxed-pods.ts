@@ -151,7 +151,8 @@ export class SandboxedPods {
     const key = recordKey(record);
     const running = this.#sandboxes.get(key);
     if (record.nodeName !== this.#nodeName) {
-      // A pod of this name has a sandbox here. Another one replaces it only if it is newer.
+      // A pod of this name has a sandbox here. The record of a pod elsewhere replaces it only if
+      // that pod is newer.
       if (running !== undefined && !(type === 'set' && isNewer(record, running))) return true;
       for (const map of [this.#records, this.#sandboxes, this.#taken]) map.delete(key);
       return false;

@@ -43,7 +43,7 @@ export class ClusterStore {
   readonly #policies = new Map<string, PolicyRecord>();
 
   /**
-   * Applies the changes in order and returns the net differences, at most one a record. Deletes
+   * Applies the changes in order and returns the net differences, at most one per record. Deletes
    * come first, because an address of a deleted pod may belong to a new pod of the same batch.
    */
   apply(changes: readonly ClusterChange[]): readonly ClusterChange[] {

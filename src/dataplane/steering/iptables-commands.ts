@@ -134,7 +134,7 @@ export async function readSetText(system: System, name: string): Promise<string>
 
 /**
  * Runs `ipset restore` with `input`, unless it is empty. Creating what exists or deleting what does
- * not is no error. Throws SteeringError.
+ * not is not an error. Throws SteeringError.
  */
 export async function restoreSets(system: System, input: string): Promise<void> {
   if (input !== '') await system.run('ipset', ['-exist', 'restore'], input);

@@ -61,8 +61,8 @@ export class IptablesSteering implements Steering {
   /** The state applied last. */
   #state: SteeringState | undefined;
   /**
-   * The variant when that state was applied. It is kept because each tool run forks this process,
-   * which costs the agent more than the tool itself.
+   * The variant when that state was applied. It is kept because finding it out costs a run of
+   * iptables.
    */
   #variant: Variant | undefined;
   /** The sets as last written. A family that the machine cannot filter is missing. */
