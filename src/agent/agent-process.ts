@@ -102,6 +102,7 @@ export class AgentProcess implements AgentView {
   readonly #explainer: FlowExplainer;
   readonly #taint: NodeTaint | undefined;
   readonly #podStarts: PodStarts;
+  readonly #metrics: Metrics;
   /** The step of the start; undefined once the policies are in force. */
   #starting: string | undefined = 'starting';
   /** Whether it waits for the first snapshot. */
@@ -126,6 +127,7 @@ export class AgentProcess implements AgentView {
     if (startupTaint) this.startupTaint = () => startupTaint.status();
     if (agent.policyFlows) this.policyFlows = () => this.#agent.policyFlows() ?? [];
     const metrics = new Metrics(this);
+    this.#metrics = metrics;
     this.version = version;
     this.nodeName = agent.node.name;
     this.#log = log;
@@ -197,6 +199,7 @@ export class AgentProcess implements AgentView {
       this.#starting = undefined;
       void this.#podStarts.start();
       this.#taint?.start();
+      void this.#metrics.load().catch((error: unknown) => this.#log.error({ err: error }, 'metrics cannot be served'));
       void this.#looks.start();
       return address;
     } catch (error) {

@@ -7,6 +7,7 @@
  * once, until the agent has caught up.
  */
 import type { Logger } from 'pino';
+import { BucketCounter } from '../agent-state/bucket-counter.ts';
 import type { PodStartState, PodStartStatus } from '../agent-state/pod-starts.ts';
 import { SandboxedPods } from '../cluster/sandboxed-pods.ts';
 import type { ClusterSnapshot, OnChanges, TakeChanges } from '../cluster/store.ts';
@@ -57,9 +58,7 @@ export class PodStarts {
   #refused = 0;
   #unjudged = 0;
   #lastWait: number | undefined;
-  /** By bucket of WAIT_BOUNDS, and one for longer waits. */
-  readonly #waits = [...WAIT_BOUNDS, Number.POSITIVE_INFINITY].map(() => 0);
-  #waited = 0;
+  readonly #waits = new BucketCounter(WAIT_BOUNDS);
 
   constructor(options: PodStartsOptions) {
     this.#options = options;
@@ -118,7 +117,7 @@ export class PodStarts {
       ...(this.#runtimeName !== undefined && { runtime: this.#runtimeName }),
       ...(this.#lastError !== undefined && { lastError: this.#lastError }),
       ...{ inForce: this.#inForce, refused: this.#refused, unjudged: this.#unjudged },
-      waits: { bounds: WAIT_BOUNDS, counts: [...this.#waits], sum: this.#waited },
+      waits: this.#waits.counts(),
       ...(this.#lastWait !== undefined && { lastWait: this.#lastWait }),
     };
   }
@@ -157,7 +156,8 @@ export class PodStarts {
     if (pod.netnsPath === undefined) return;
     const since = performance.now();
     const problem = await this.#deadline.wait(this.#bringStarted(pod));
-    this.#waitedFor((performance.now() - since) / 1000);
+    this.#lastWait = (performance.now() - since) / 1000;
+    this.#waits.observe(this.#lastWait);
     if (problem === undefined) {
       this.#inForce++;
       return;
@@ -172,14 +172,6 @@ export class PodStarts {
     }
     this.#unjudged++;
     log.error(fields, 'a pod starts before its policies are in force');
-  }
-
-  #waitedFor(seconds: number): void {
-    this.#lastWait = seconds;
-    this.#waited += seconds;
-    const bucket = WAIT_BOUNDS.findIndex((bound) => seconds <= bound);
-    const at = bucket < 0 ? WAIT_BOUNDS.length : bucket;
-    this.#waits[at] = (this.#waits[at] ?? 0) + 1;
   }
 
   async #bringStarted(pod: SandboxPod): Promise<void> {

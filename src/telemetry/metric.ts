@@ -34,3 +34,5 @@ export interface HistogramMetric extends MetricBase {
   readonly labels: readonly [];
   readonly read: (scrape: Scrape) => BucketCounts;
 }
+
+export type Metric = ValueMetric | HistogramMetric;

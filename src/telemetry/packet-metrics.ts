@@ -1,8 +1,8 @@
 /** Metrics of packets, flows and queues. */
 import { DIRECTIONS } from '../cluster/records.ts';
-import type { HistogramMetric, Sample, Scrape, ValueMetric } from './metric.ts';
+import type { Metric, Sample, Scrape } from './metric.ts';
 
-const PACKETS: readonly (ValueMetric | HistogramMetric)[] = [
+const PACKETS: readonly Metric[] = [
   {
     name: 'podfence_packets_total',
     type: 'counter',
@@ -33,7 +33,7 @@ const PACKETS: readonly (ValueMetric | HistogramMetric)[] = [
   },
 ];
 
-const FLOWS: readonly ValueMetric[] = [
+const FLOWS: readonly Metric[] = [
   {
     name: 'podfence_flows',
     type: 'gauge',
@@ -85,7 +85,7 @@ const FLOWS: readonly ValueMetric[] = [
   },
 ];
 
-const QUEUES: readonly ValueMetric[] = [
+const QUEUES: readonly Metric[] = [
   {
     name: 'podfence_queue_waiting_packets',
     type: 'gauge',
@@ -145,7 +145,7 @@ const QUEUES: readonly ValueMetric[] = [
   },
 ];
 
-export const PACKET_METRICS: readonly (ValueMetric | HistogramMetric)[] = [...PACKETS, ...FLOWS, ...QUEUES];
+export const PACKET_METRICS: readonly Metric[] = [...PACKETS, ...FLOWS, ...QUEUES];
 
 function packets({ view, counters }: Scrape): Sample[] {
   const known = DIRECTIONS.flatMap((direction) =>

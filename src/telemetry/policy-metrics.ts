@@ -1,5 +1,5 @@
 /** Metrics of the policies in force and of the source that they come from. */
-import type { HistogramMetric, Sample, ValueMetric } from './metric.ts';
+import type { HistogramMetric, Metric, Sample, ValueMetric } from './metric.ts';
 
 const ms = (milliseconds: number) => milliseconds / 1000;
 
@@ -181,9 +181,4 @@ const SOURCE: readonly ValueMetric[] = [
   },
 ];
 
-export const POLICY_METRICS: readonly (ValueMetric | HistogramMetric)[] = [
-  ...IN_FORCE,
-  ...POD_STARTS,
-  POD_START_WAITS,
-  ...SOURCE,
-];
+export const POLICY_METRICS: readonly Metric[] = [...IN_FORCE, ...POD_STARTS, POD_START_WAITS, ...SOURCE];
