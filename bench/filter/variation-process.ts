@@ -14,7 +14,7 @@ export interface VariationInput extends Rounds {
 }
 
 export interface VariationAnswer {
-  /** ns a packet, for each round. */
+  /** ns per packet, for each round. */
   readonly ns: readonly number[];
   /** Bytes that a million packets allocate, for each round; [] if not measured. */
   readonly allocated: readonly number[];

@@ -4,7 +4,7 @@ import type { BucketCounts } from './counters.ts';
 /**
  * How pods of this node are judged from their first packet on:
  *
- *     runtime   the container runtime waits with the containers of a pod until its addresses are in
+ *     runtime   the container runtime holds back the containers of a pod until its addresses are in
  *               force (NRI)
  *     absent    no runtime listens at the NRI socket: a pod's packets pass until the API server
  *               reports its addresses

@@ -97,7 +97,7 @@ export interface AgentOptions {
 /** Options for which the constructor fills in a default. */
 type Defaulted = 'mode' | 'fail' | 'deny' | 'offload' | 'firstQueue' | 'mark' | 'adopt';
 
-/** Of --first-queue; far from the low numbers that other software takes. */
+/** Default of --first-queue, far from the low numbers that other software takes. */
 export const DEFAULT_FIRST_QUEUE = 9464;
 export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;

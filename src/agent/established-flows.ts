@@ -106,8 +106,8 @@ export async function seedUnjudged(reading: Reading, allowed: Allowed, rejudge =
     const denied = isDenied(ruling);
     if (denied || (ruling & AUDITED) !== 0) {
       if (denied || !wasAudited(reading, packet)) seeds.add(packet, denied);
-      // Even if it has no mark yet: a packet judged before the workers learn this flow may be
-      // setting it now.
+      // Clear the mark even if the dump shows none: a packet that was judged before the workers
+      // learned of this denial may be setting it now.
       if (denied && rejudge) unmarked.push(keyOf(flow));
     } else if (allowed === 'known') seeds.add(packet, false);
     else if (allowed !== 'left' && !isJudged) marked.push(keyOf(flow));

@@ -60,8 +60,8 @@ export class FlowObserver {
   }
 
   /**
-   * Applies changes of the cluster. Flows seen before are reported first, with the names and
-   * policies of then; flows that do not fit into this turn are left out and counted.
+   * Applies changes of the cluster. First reports the flows seen so far, with the names and
+   * policies that applied to them; those that do not fit into this turn are left out and counted.
    */
   apply(changes: readonly ClusterChange[]): void {
     this.#read('skip');

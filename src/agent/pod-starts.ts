@@ -1,5 +1,5 @@
 /**
- * Has the container runtime wait with a pod's containers until the pod's addresses are in force, so
+ * Has the container runtime hold back a pod's containers until the pod's addresses are in force, so
  * that its first packet is judged. See nri/plugin-session.ts for what the runtime reports when.
  *
  * The runtime makes one call at a time and starts no other pod meanwhile. So all calls that wait
@@ -28,8 +28,8 @@ export interface PodStartsOptions {
 }
 
 /**
- * Most ms that calls of the runtime wait together. The runtime gives a plugin 2 s and then goes on
- * without it.
+ * How long the runtime may wait for the agent, in ms from the start of the oldest call that is not
+ * done yet. The runtime gives a plugin 2 s and then goes on without it.
  */
 const LIMIT = 1500;
 /** In seconds. The last call of 20 pods that start at once should take 0.1 s. */
@@ -38,7 +38,7 @@ const WAIT_BOUNDS = [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 1.5];
 const SHARE = 0.75;
 
 const WORDS: Readonly<Record<Exclude<PodStartState, 'off'>, string>> = {
-  runtime: 'the container runtime waits with the containers of a pod until its policies are in force',
+  runtime: 'the container runtime holds back the containers of a pod until its policies are in force',
   absent:
     'no container runtime listens at the NRI socket: the first packets of a pod pass until the API server reports its address',
   lost: 'the connection to the container runtime is lost: the first packets of a pod pass until the API server reports its address',

@@ -169,7 +169,7 @@ export class Canary {
 
   async #isolate(plan: Plan, addresses: Addresses, isFirst: boolean): Promise<Times> {
     const { within } = this.#options;
-    // A held connection that one round cut is not open in the next.
+    // Wait for held connections in the first round only: a round may cut them.
     const pairs = plan.pairs.filter(
       ({ from, held }) => (isFirst || !held) && !plan.newcomers.some(({ name }) => name === from),
     );

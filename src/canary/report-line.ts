@@ -6,7 +6,7 @@ import type { Family, Pair, Protocol } from './plan.ts';
 
 /** The argument of the pod's program, as JSON. */
 export interface PodTask {
-  /** Port to serve on for TCP and UDP, on every address; absent if the pod is no server. */
+  /** Port to serve on for TCP and UDP, on every address; absent if the pod is not a server. */
   readonly listen?: number;
   readonly targets: readonly Target[];
 }

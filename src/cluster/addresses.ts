@@ -1,7 +1,7 @@
 /**
  * Reads IP addresses and CIDR blocks as the API server does (ParseIPSloppy and ParseCIDRSloppy of
  * https://github.com/kubernetes/utils/blob/master/net/parse.go). Numbers may have leading zeros and
- * stay decimal: `10.0.0.010` is 10.0.0.10. `10.1` and `0x0a.0.0.1` are no addresses, though many
+ * stay decimal: `10.0.0.010` is 10.0.0.10. `10.1` and `0x0a.0.0.1` are not addresses, though many
  * parsers accept them. typed-addresses.ts reads what a person types, and refuses leading zeros.
  */
 import ipaddr from 'ipaddr.js';
@@ -40,8 +40,8 @@ export function familyOf(address: string): Family {
 }
 
 /**
- * Parses an address; undefined if the text is none. A zone is not allowed in IPv6. An IPv4-mapped
- * IPv6 address becomes the IPv4 address.
+ * Parses an address; undefined if the text is not one. A zone is not allowed in IPv6. An
+ * IPv4-mapped IPv6 address becomes the IPv4 address.
  */
 export function parseAddress(text: string): Address | undefined {
   const address = parseUnmapped(text);
@@ -58,8 +58,8 @@ export function formatAddress({ family, value }: Address): string {
 }
 
 /**
- * Returns the text that all spellings of an address share: `fd00::1` for `FD00::0:1`. Undefined if
- * it is none.
+ * Returns the text that all spellings of an address share: `fd00::1` for `FD00::0:1`; undefined if
+ * the text is not an address.
  */
 export function canonicalAddress(text: string): string | undefined {
   const address = parseAddress(text);

@@ -14,8 +14,7 @@ export interface Problem {
   /** What was probably meant, a sentence of its own: `Did you mean 9999?`. */
   readonly hint?: string;
   /**
-   * Set if this is no Kubernetes object at all; a file that was not meant as a manifest may well be
-   * none.
+   * Set if this is not a Kubernetes object at all, as in a file that was not meant as a manifest.
    */
   readonly isNoObject?: true;
   /** The field's name, if the API knows no such field in this place. */
@@ -80,7 +79,7 @@ export class Field {
     this.#problems.push(hint === undefined ? problem : { ...problem, hint });
   }
 
-  /** Returns the field `key` of this map: an absent one if this is no map or has no such key. */
+  /** Returns the field `key` of this map: an absent one if this is not a map or has no such key. */
   child(key: string): Field {
     const value = isMap(this.value) && Object.hasOwn(this.value, key) ? this.value[key] : undefined;
     return new Field(value, this.#problems, [...this.path, key]);

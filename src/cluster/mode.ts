@@ -32,7 +32,7 @@ export function deciding<P>(selecting: readonly P[], mode: (policy: P) => Policy
 }
 
 /**
- * Reads the mode from an object's `metadata`. A value that is no mode is a problem and counts as
+ * Reads the mode from an object's `metadata`. A value that is not a mode is a problem and counts as
  * `enforce`.
  */
 export function readMode(metadata: Field): { readonly mode?: PolicyMode } {

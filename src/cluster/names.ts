@@ -187,7 +187,7 @@ export function readPortName(field: Field): string | undefined {
   return undefined;
 }
 
-/** Returns the correction of a port number in quotes; none if the digits are no port. */
+/** Returns the correction of a port number in quotes; none if the digits are not a port. */
 function portNumber(digits: string): { readonly correction?: Correction } {
   return /^[1-9]\d{0,4}$/.test(digits) && Number(digits) <= 65535 ? { correction: { value: Number(digits) } } : {};
 }

@@ -1,6 +1,6 @@
 /** "Did you mean": finds the known word that a person most probably meant. */
 
-/** A longer text is no mistyped keyword, and the distance costs the product of the lengths. */
+/** A longer text is not a mistyped keyword, and the distance costs the product of the lengths. */
 const LONGEST = 64;
 
 /**

@@ -1,7 +1,7 @@
 /**
- * Makes text of others safe for a terminal, a log or a reader of JSON: names, files, answers of an
- * agent. Nothing in it may move the cursor, change colours or the writing direction, or end a line
- * that we began.
+ * Makes text that others wrote safe for a terminal, a log or a reader of JSON: names, files, an
+ * agent's answers. None of it may move the cursor, change colours or the writing direction, or end
+ * a line that podfence began.
  */
 
 /**

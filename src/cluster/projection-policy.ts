@@ -66,7 +66,7 @@ export function projectPolicy(
     isolates,
     ingress,
     egress,
-    // A wrong mode is no error: the rest of the policy stands.
+    // A wrong mode is not an error: the rest of the policy stands.
     ...readMode(metadata),
   };
   if (error === undefined) return { record, problems };

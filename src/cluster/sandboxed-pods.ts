@@ -15,11 +15,9 @@
  * - While the runtime is not connected, addresses of the API win, because the runtime's may be
  *   outdated.
  */
-import { isDeepStrictEqual } from 'node:util';
-import { LRUCache } from 'lru-cache';
 import { isTerminated } from './projection.ts';
 import { type Labels, type PodRecord, recordKey } from './records.ts';
-import type { ClusterChange, ClusterSnapshot } from './store.ts';
+import { type ClusterChange, type ClusterSnapshot, sameRecord } from './store.ts';
 
 /** A pod's network namespace and what runs in it, as the runtime describes it. */
 export interface Sandbox {
@@ -51,8 +49,8 @@ export class SandboxedPods {
   readonly #deleted = new Set<string>();
   /** Sandboxes that exist, by the key of their pod. */
   readonly #sandboxes = new Map<string, Running>();
-  /** Uids of pods whose sandbox has stopped. */
-  readonly #stopped = new LRUCache<string, true>({ max: MOST_STOPPED });
+  /** Uids of pods whose sandbox has stopped, the oldest first. */
+  readonly #stopped = new Set<string>();
   /** What `take` returned last, by key. */
   readonly #taken = new Map<string, PodRecord>();
   readonly #changed = new Set<string>();
@@ -118,7 +116,9 @@ export class SandboxedPods {
     const present = this.#sandboxes.get(key)?.sandbox;
     // A failed sandbox is stopped after the pod has got another.
     if (present?.uid === sandbox.uid && present.id !== sandbox.id) return;
-    this.#stopped.set(sandbox.uid, true);
+    this.#stopped.add(sandbox.uid);
+    const [oldest] = this.#stopped;
+    if (oldest !== undefined && this.#stopped.size > MOST_STOPPED) this.#stopped.delete(oldest);
     if (present?.id === sandbox.id) this.#remove(key);
     this.#changed.add(key);
   }
@@ -151,7 +151,8 @@ export class SandboxedPods {
     const key = recordKey(record);
     const running = this.#sandboxes.get(key);
     if (record.nodeName !== this.#nodeName) {
-      // A pod of this name has a sandbox here. Another one replaces it only if it is newer.
+      // A pod of this name has a sandbox here. The record of a pod elsewhere replaces it only if
+      // that pod is newer.
       if (running !== undefined && !(type === 'set' && isNewer(record, running))) return true;
       for (const map of [this.#records, this.#sandboxes, this.#taken]) map.delete(key);
       return false;
@@ -182,7 +183,7 @@ export class SandboxedPods {
     for (const key of this.#changed) {
       const before = this.#taken.get(key);
       const after = this.#merged(key);
-      if (isDeepStrictEqual(after, before)) continue;
+      if (sameRecord(after, before)) continue;
       if (after !== undefined) {
         this.#taken.set(key, after);
         changes.push({ type: 'set', record: after });

@@ -20,7 +20,7 @@ export interface ServiceRecord {
   readonly namespace: string;
   readonly name: string;
   readonly type: ServiceType;
-  /** Canonical texts, at most one a family; none if the Service is headless. */
+  /** Canonical texts, at most one per family; none if the Service is headless. */
   readonly clusterIPs: readonly string[];
   readonly ports: readonly ServicePort[];
   /** Selects pods of its own namespace. An empty selector selects none. */

@@ -43,7 +43,7 @@ export class ClusterStore {
   readonly #policies = new Map<string, PolicyRecord>();
 
   /**
-   * Applies the changes in order and returns the net differences, at most one a record. Deletes
+   * Applies the changes in order and returns the net differences, at most one per record. Deletes
    * come first, because an address of a deleted pod may belong to a new pod of the same batch.
    */
   apply(changes: readonly ClusterChange[]): readonly ClusterChange[] {
@@ -115,7 +115,7 @@ function netChanges(differences: Iterable<Difference>): readonly ClusterChange[]
  * Deep equality of plain JSON values. The order of keys does not count; the order of list elements
  * does.
  */
-function sameRecord(a: unknown, b: unknown): boolean {
+export function sameRecord(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
   if (Array.isArray(a) || Array.isArray(b)) {

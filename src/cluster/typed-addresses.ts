@@ -19,12 +19,14 @@ import {
  */
 const LEADING_ZERO = /(?:^|[.:])0\d+(?=\.)|\.0\d+(?=\/|$)|\/0\d/;
 
-/** Returns the address; undefined if the text is none or has leading zeros. */
+/** Returns the address; undefined if the text is not an address or has leading zeros. */
 export function parseTypedAddress(text: string): Address | undefined {
   return LEADING_ZERO.test(text) ? undefined : parseAddress(text);
 }
 
-/** Returns the canonical text of an address; undefined if the text is none or has leading zeros. */
+/**
+ * Returns the canonical text of an address; undefined if the text is not one or has leading zeros.
+ */
 export function canonicalTypedAddress(text: string): string | undefined {
   const address = parseTypedAddress(text);
   return address === undefined ? undefined : formatAddress(address);

@@ -37,7 +37,10 @@ export function register(program: Command): void {
     });
 }
 
-/** Undefined if they cannot be read: removing them then reports why, and removes the rest. */
+/**
+ * Returns undefined if the rules cannot be read. `removeEverything` then reports why, and removes
+ * the rest.
+ */
 async function foundRules(): Promise<Predecessor | undefined> {
   return await findPredecessor(system()).catch(() => undefined);
 }

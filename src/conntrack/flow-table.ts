@@ -66,7 +66,7 @@ export class FlowTable {
   /** First slot of each hash chain. */
   readonly buckets: Int32Array;
   readonly lists: FlowLists;
-  /** Pays from LOOKAHEAD_FROM flows on. */
+  /** Worth its cost once the table holds LOOKAHEAD_FROM flows. */
   readonly lookahead: Lookahead;
   /**
    * Flows inserted, expired, and evicted by worth, since the table exists. Doubles, because they

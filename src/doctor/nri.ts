@@ -29,7 +29,7 @@ const RUNTIMES: Readonly<Record<string, { readonly there: number; readonly on: n
 
 const WITHOUT =
   "A pod's first packets can pass before the API server reports its address, usually for a second at most.";
-const USED = "With it, podfence has the runtime wait with a pod's containers until its policies are in force.";
+const USED = "With it, podfence has the runtime hold back a pod's containers until its policies are in force.";
 
 export function nri({ runtime, socket }: RuntimeFacts): Finding[] {
   if (runtime === undefined && socket === undefined) return [];

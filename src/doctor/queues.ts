@@ -29,7 +29,7 @@ export interface QueueFacts {
   readonly read: readonly ReadQueue[];
   /** Undefined if rules were not read. */
   readonly rules?: readonly RuleQueue[];
-  /** The queues of an agent that checks itself; otherwise its rules show them. */
+  /** The queues of an agent that checks its own node. If undefined, podfence's rules show them. */
   readonly ours?: QueueRange;
   readonly presence: Presence;
 }

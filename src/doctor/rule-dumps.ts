@@ -90,8 +90,8 @@ export function readNft(text: string): RuleFacts {
 }
 
 /**
- * Users think of tables of iptables-nft as iptables' own. iptables-save prints the same rules; the
- * same wording makes both one finding.
+ * Returns where a rule stands. nft and iptables-save both print the rules of iptables-nft. In the
+ * same words, those that users know, they become one finding.
  */
 function placeOf(chain: string, table: string): string {
   const iptables = /^ip6? (raw|mangle|nat|filter|security)$/.exec(table)?.[1];

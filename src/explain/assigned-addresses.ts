@@ -91,7 +91,7 @@ function tellsApart({ cidr, except }: IpBlock, address: string, assigned: Assign
   const range = rangeOf(address, assigned);
   if (range !== undefined) return parts.some((part) => isStrictlyInside(part, range));
   const family = familyOf(address);
-  // A single address is one that the policy's author knew, so it is no pod's future address.
+  // A single address is one that the policy's author knew, so it is not a pod's future address.
   return parts.some(
     (part) =>
       part.family === family && part.prefix > 0 && !isSingle(part) && USUAL_RANGES.some((each) => overlap(part, each)),

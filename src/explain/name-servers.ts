@@ -51,7 +51,10 @@ export function nameServerNote(
   return `${from.namespace}/${from.name} is isolated for egress and may not query ${whom} on port ${first?.port ?? DNS_PORT}/udp: it cannot resolve names.`;
 }
 
-/** After Service translation the port may not be 53; the container then names it `dns…`. */
+/**
+ * Returns the port of the name server's pod. Behind a Service it may differ from 53; the container
+ * then names it `dns…`.
+ */
 function portOf({ ports }: PodRecord): number {
   return ports.find(({ protocol, name }) => protocol === 'UDP' && name?.startsWith('dns'))?.port ?? DNS_PORT;
 }

@@ -154,9 +154,9 @@ function ruleEach(table: RuleTable, packet: Packet, src: number, dst: number): n
 }
 
 /**
- * Whether `ruling` outweighs `than`. Of equals, the one wins that a packet between two pods with
- * addresses of their own would get: egress before ingress, a policy's allowance before none. So the
- * order in which pods are looked at does not matter.
+ * Whether `ruling` outweighs `than`. If they weigh the same, the winner is the ruling that a packet
+ * between two pods with addresses of their own would get: egress before ingress, a policy's
+ * allowance before none. So the order in which pods are looked at does not matter.
  */
 function saysMore(ruling: number, than: number): boolean {
   if (weight(ruling) !== weight(than)) return weight(ruling) > weight(than);
@@ -275,7 +275,7 @@ function trackedBy(isolated: number): number {
 
 /**
  * Returns the port that a NetworkPolicyPort can allow; -1 for a later fragment, and for ICMP, whose
- * identifier is no port.
+ * identifier is not a port.
  */
 function policyPort(packet: Packet): number {
   return hasPorts(packet.protocol) ? packet.dstPort : -1;

@@ -119,8 +119,8 @@ export class Filter {
 
   /**
    * The side that sent the packet judged last, OPENER or OTHER, if its reason is ESTABLISHED,
-   * REVOKED or ADOPTED and it is no ICMP error. After `judgeSeeded`: the side that is the source of
-   * its `flow`.
+   * REVOKED or ADOPTED and it is not an ICMP error. After `judgeSeeded`: the side that is the
+   * source of its `flow`.
    */
   get side(): number {
     return this.#side;
@@ -182,9 +182,9 @@ export class Filter {
   }
 
   /**
-   * Keeps an earlier judgement of the flow, so that its next packet is reported only if the flow
-   * was not reported yet. Gives the flow the state, and so the timeout, of one with packets both
-   * ways.
+   * Keeps the flow's earlier judgement, if it has one: a flow that was reported is then not
+   * reported again at its next packet. Gives the flow the state, and so the timeout, of one with
+   * packets both ways.
    */
   #seedAudited(key: FlowKey, known: Slot, now: number): void {
     const { flows } = this;
@@ -257,10 +257,11 @@ export class Filter {
   }
 
   /**
-   * Judges a SYN or INIT on a known flow that is no retransmission by the opener. It is never a
-   * reply, so the policies judge it in its own direction. If they deny it, the flow stays as it
-   * was. If they allow it, it replaces a flow that is over or revoked. A live flow stays, and its
-   * ends decide: they answer with a challenge ACK (RFC 5961 section 4), or open simultaneously.
+   * Judges a SYN or INIT that arrives on a known flow and is not a retransmission by the opener. It
+   * is never a reply, so the policies judge it in its own direction. If they deny it, the flow
+   * stays as it was. If they allow it, it replaces a flow that is over or revoked. A live flow
+   * stays, and its ends decide: they answer with a challenge ACK (RFC 5961 section 4), or open
+   * simultaneously.
    */
   #judgeReopening(slot: Slot, side: number, now: number): number {
     const ruling = rule(this.table, this.packet);

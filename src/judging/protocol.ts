@@ -28,8 +28,8 @@ export type Command =
   /** Track these flows, given in their opening direction. */
   | { readonly type: 'seed'; readonly flows: Int32Array }
   /**
-   * For this many ms, adopt a TCP or SCTP connection on a mid-stream packet if a direction allows
-   * it.
+   * For this many ms, adopt a TCP or SCTP connection on a mid-stream packet if the policies would
+   * let either side open it.
    */
   | { readonly type: 'adopt-mid-stream'; readonly milliseconds: number }
   /**

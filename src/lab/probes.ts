@@ -175,8 +175,8 @@ function hopsBetween(source: string, from: PodRecord | undefined, to: PodRecord)
 }
 
 /**
- * Returns the forwarding nodes behind a node port. The queried node forwards to the backend; what
- * it sends on to another node has its own address as the source.
+ * Returns the forwarding nodes behind a node port. The queried node forwards to the backend; if the
+ * backend is on another node, the packet goes there with the queried node's address as its source.
  */
 function hopsThroughNodePort(source: string, node: string, address: string, to: PodRecord): Hop[] {
   if (to.nodeName === node) return to.hostNetwork ? [] : [{ node, source }];

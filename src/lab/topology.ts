@@ -20,7 +20,8 @@ import { familyOf } from '../sys/sockets.ts';
 import { runChecked } from './run-command.ts';
 
 /**
- * Gateways that are no host's address: they only name the neighbour at the other end of the link.
+ * Gateways that are not a host's address: they only name the neighbour at the other end of the
+ * link.
  */
 const GATEWAYS = ['169.254.1.1', 'fe80::1'];
 

@@ -33,7 +33,7 @@ const EVERYWHERE: readonly IpBlock[] = [
 export class IpBlockRules {
   readonly #allowances: Allowances;
   readonly #ranges: readonly Cidr[];
-  /** Given ranges are certain, the usual ones are an assumption. */
+  /** Ranges that the caller gave are certain; the usual ones are an assumption. */
   readonly #rangesAreGiven: boolean;
   /** Pod addresses outside of the ranges, ascending: those are the pods' real ones. */
   readonly #podAddresses: readonly PodAddress[];

@@ -36,7 +36,7 @@ export function lint(input: LintInput): LintResult {
   const findings = problems.map(readingFinding);
   const mistakesOf = policyRules(cluster, input);
   for (const policy of snapshot.policies) {
-    // Its meaning is unknown, and the problem of reading it is reported already.
+    // Its meaning is unknown, and the error in it is a finding already.
     if (policy.error !== undefined) continue;
     const object = `NetworkPolicy ${recordKey(policy)}`;
     for (const { rule, path, ...rest } of mistakesOf(policy)) {

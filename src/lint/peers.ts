@@ -203,8 +203,8 @@ function noPod(
 const UNCERTAIN: { readonly severity: Severity } = { severity: 'info' };
 
 /**
- * Checks a namespaceSelector that matches no known namespace. The manifests may just not contain
- * the one that is meant; the labels of those that they contain show whether it is a mistake.
+ * Checks a namespaceSelector that matches no known namespace. The namespace that is meant may just
+ * be missing from the manifests. The labels of the others show whether it is a mistake.
  */
 function* unmatchedNamespace(cluster: KnownCluster, place: Place, selector: LabelSelector): Iterable<Mistake> {
   const isNamed = asksForName(selector);

@@ -7,7 +7,7 @@ import { existsSync, type FSWatcher, watch } from 'node:fs';
 
 /** Reports a change after this many ms without another one. */
 const SETTLE = 100;
-/** Reports changes that do not settle after this many ms. */
+/** After this many ms reports the changes even if more keep coming. */
 const LONGEST = 1000;
 /** Milliseconds between two checks for a missing path. */
 const RETRY = 500;

@@ -116,7 +116,7 @@ function certain(map: unknown, key: string, firstError: number, isEnded: boolean
   const [index] = indexes;
   if (index === undefined) return { value: undefined, isCertain: false };
   const next = map.items[index + 1]?.key;
-  // After an error the parser often sees a key that is none, so only known keys count.
+  // After an error the parser often sees a key where there is none, so only known keys count.
   const isFollowed = isEnded || (isScalar(next) && POLICY_KEYS.has(next.value) && startsBefore(next, firstError));
   const value = map.items[index]?.value;
   return { value, isCertain: isFollowed && indexes.length === 1 && !hasAlias(value) };

@@ -110,8 +110,9 @@ export class AssertionChecker {
   }
 
   /**
-   * If a Service has the port, an allow means the port that the Service's clients use. A deny also
-   * means the pod's own port of that number, unless only the Service has the name.
+   * Returns the destinations that an assertion means. If a Service has the port, `allow` means only
+   * the port that the Service's clients reach. `deny` also means the pod's own port of that number,
+   * unless the name matches only the Service.
    */
   #destinations({ expected, to, port }: Assertion): readonly Party[] {
     if (to.kind === 'addresses') return this.#addresses(to.areas, this.#asked.of(port, undefined));

@@ -131,7 +131,9 @@ function letterOf(index: number): string {
   return 'abcdefghijklmnopqrstuvwxyz'[index % 26] ?? '';
 }
 
-/** Destinations with a row share a line if their ports are the same; the others get one each. */
+/**
+ * Numbered destinations share a line if their ports are the same; those with a name get one each.
+ */
 function portsLegend(groups: readonly TableGroup[]): string[] {
   const divided = groups.filter(({ columns }) => columns.some((column) => column !== ''));
   if (divided.length === 0) return [];

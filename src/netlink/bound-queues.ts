@@ -23,7 +23,7 @@ export interface BoundQueue {
 }
 
 /**
- * Parses BOUND_QUEUES: a line a queue with number, port, waiting, copy mode, copy range, dropped by
+ * Parses BOUND_QUEUES, one line per queue: number, port, waiting, copy mode, copy range, dropped by
  * kernel, dropped by user, id, 1 (seq_show in the kernel's nfnetlink_queue.c).
  */
 export function parseBoundQueues(text: string): BoundQueue[] {
@@ -43,7 +43,7 @@ export interface BoundGroup {
 }
 
 /**
- * Parses BOUND_GROUPS: a line a group with group, port and more (seq_show in the kernel's
+ * Parses BOUND_GROUPS, one line per group: group, port and more (seq_show in the kernel's
  * nfnetlink_log.c).
  */
 export function parseBoundGroups(text: string): BoundGroup[] {

@@ -82,8 +82,8 @@ export const CTA_MARK = 8;
 export const CTA_ZONE = 18;
 export const CTA_MARK_MASK = 21;
 /**
- * Since kernel 5.8; older kernels return all entries. Nested: which parts of the tuples beside it
- * an entry must match.
+ * Since kernel 5.8; older kernels return all entries. Its nested flags say which parts of the
+ * request's tuples an entry must match.
  */
 export const CTA_FILTER = 25;
 export const CTA_FILTER_ORIG_FLAGS = 1;

@@ -57,7 +57,7 @@ export interface TableNotice {
   /** The chain or set that changed, or that contains what changed; '' for a table. */
   readonly name: string;
   /**
-   * Returns the whole message, one character a byte; a rule's contains the name of the chain that
+   * Returns the whole message, one character per byte; a rule's contains the name of the chain that
    * it jumps to. Valid only during the callback.
    */
   readonly text: () => string;

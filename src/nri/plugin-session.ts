@@ -30,8 +30,8 @@ import { type SandboxPod, sandboxPod } from './sandbox-pod.ts';
 import { CallError, TtrpcClient, TtrpcServer, UNIMPLEMENTED } from './ttrpc.ts';
 
 /**
- * What the runtime tells. It waits until the promise is settled, for `requestTimeout` at most. If
- * that was too long, a handler may still run when the next session begins.
+ * Called for the runtime's events. The runtime waits until the promise is settled, for
+ * `requestTimeout` at most. A handler that takes longer may still run when the next session begins.
  */
 export interface PluginHandlers {
   /**
@@ -251,8 +251,8 @@ export class PluginSession {
 }
 
 /**
- * containerd lists stopped sandboxes too, with the addresses that they had. Only such a one has a
- * namespace and no process. (A sandbox that is no container, as Kata's, shows neither.)
+ * containerd lists stopped sandboxes too, with the addresses that they had. Only a stopped one has
+ * a namespace but no process. (A sandbox that is not a container, such as Kata's, shows neither.)
  */
 function isStoppedInContainerd({ pid, netnsPath }: PodSandbox): boolean {
   return pid === 0 && netnsPath !== '';

@@ -25,9 +25,9 @@ export interface SandboxPod {
 }
 
 /**
- * Labels that are not the pod's own. The kubelet adds its three to every sandbox, whatever the pod
- * has there (kubernetes, pkg/kubelet/kuberuntime/labels.go). CRI-O adds the name of the sandbox's
- * container, and containerd its kind.
+ * Labels that are not the pod's own. The kubelet sets its three on every sandbox, even if the pod
+ * has labels with these keys (kubernetes, pkg/kubelet/kuberuntime/labels.go). CRI-O adds the name
+ * of the sandbox's container, and containerd its kind.
  */
 const FOREIGN_LABELS = [
   'io.kubernetes.pod.name',

@@ -39,7 +39,7 @@ export function icmpQuery(protocol: number, type: number): number {
 /**
  * Whether the message quotes a packet whose sender needs to know: destination unreachable (with
  * fragmentation needed), packet too big, time exceeded, parameter problem. Not source quench, which
- * hosts must ignore (RFC 6633), nor redirect, which is no error.
+ * hosts must ignore (RFC 6633), nor redirect, which is not an error.
  */
 export function isIcmpError(protocol: number, type: number): boolean {
   if (protocol === ICMP) return type === 3 || type === 11 || type === 12;

@@ -16,8 +16,8 @@ export interface Prefix {
 }
 
 /**
- * Returns the words of an address in any of its spellings; undefined if it is none. An IPv4-mapped
- * address is the IPv4 address.
+ * Returns the words of an address in any of its spellings; undefined if the text is not an address.
+ * An IPv4-mapped address is the IPv4 address.
  */
 export function addressWords(text: string): AddressWords | undefined {
   return plainIpv4(text) ?? anyAddress(text);
@@ -33,7 +33,7 @@ export function addressText(address: AddressWords): string {
   });
 }
 
-/** Returns the words of a CIDR block; undefined if the text is none. */
+/** Returns the words of a CIDR block; undefined if the text is not one. */
 export function prefixWords(text: string): Prefix | undefined {
   const slash = text.indexOf('/');
   const plain = slash < 0 ? undefined : plainIpv4(text.slice(0, slash));
@@ -55,8 +55,8 @@ export function prefixWords(text: string): Prefix | undefined {
 }
 
 /**
- * Returns the prefixes of an ipBlock; undefined if one of its texts is no CIDR. Records are
- * validated; if this one was not, allowing nothing is the safe reading.
+ * Returns the prefixes of an ipBlock; undefined if one of its texts is not a CIDR block. Records
+ * are validated; if this one was not, allowing nothing is the safe reading.
  */
 export function blockPrefixes({
   cidr,

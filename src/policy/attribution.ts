@@ -90,8 +90,8 @@ export class Attribution {
   }
 
   /**
-   * Returns the isolating policies that allow the flow in that direction, whichever of the pods
-   * that share an address it belongs to.
+   * Returns the isolating policies that allow the flow in that direction. If several pods share an
+   * address, they allow it for each of those pods.
    */
   allowing(flow: AttributedFlow, direction: Direction): readonly PolicyRecord[] {
     return [...new Set(this.allowingRules(flow, direction).map(({ policy }) => policy))];

@@ -11,7 +11,8 @@ export type Pieces = Generator<undefined, void>;
 const PIECE = 20;
 
 /**
- * @param items a set, a map or what is derived from one may lose items meanwhile; none may gain any
+ * @param items may lose items meanwhile if it is a set, a map or derived from one; must never gain
+ * any
  */
 export function inPieces<T>(items: Iterable<T>, work: (item: T) => void): Pieces {
   return inPiecesOfAll([items], work);

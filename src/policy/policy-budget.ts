@@ -42,7 +42,9 @@ export interface RefusedPolicy {
   readonly policy: string;
   /** A sentence about the policy without its name. */
   readonly reason: string;
-  /** What it does not allow: anything, or what its ipBlocks allow, to some of its pods. */
+  /**
+   * `all`: the policy allows nothing. `blocks`: its ipBlocks allow nothing, for some of its pods.
+   */
   readonly refuses: 'all' | 'blocks';
 }
 

@@ -69,7 +69,7 @@ function refusedIn({ namespaces, pods, policies }: ClusterSnapshot): readonly Re
   // Most clusters are so small that this can be seen at a glance.
   const together = canBeTooManyTogether(policies);
   if (!together && !policies.some((policy) => canBeRefused(policy, pods.length, namespaces.length))) return [];
-  // Which policies select the same pods shows only if the pods are endpoints.
+  // The compiler finds out only for endpoints which policies select the same pods.
   const compiler = new PolicyCompiler(together ? undefined : NOWHERE);
   compiler.apply([...namespaces, ...pods, ...policies].map((record) => ({ type: 'set', record })));
   compiler.compile();

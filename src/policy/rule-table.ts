@@ -147,7 +147,7 @@ export class RuleTable {
     }
   }
 
-  /** Returns the identity of the pod in `slot`; -1 if the slot is no pod's. */
+  /** Returns the identity of the pod in `slot`; -1 if the slot is not a pod's. */
   identityOf(slot: number): number {
     return slot >= 0 ? (this.slots[slot] as number) >> 1 : -1;
   }
@@ -213,7 +213,7 @@ export class RuleTable {
 
   /**
    * Returns the class of an endpoint: endpoints that the same policies select share one. 0 if no
-   * policy selects it, or if it is no endpoint.
+   * policy selects it, or if it is not an endpoint.
    */
   endpointClass(slot: number): number {
     if (slot < 0) return 0;

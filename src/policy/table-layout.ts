@@ -9,7 +9,7 @@
  * |--------------|----------|
  * | addresses4   | hash table of [address, slot + 1; if pods share the address -1 - its first record in `sharers`] |
  * | addresses6   | hash table of [address words 0..3, the same] |
- * | slots        | by slot: identity << 1, plus 1 for an endpoint. Identity 0 is no pod's |
+ * | slots        | by slot: identity << 1, plus 1 for an endpoint. Identity 0 is not a pod's |
  * | sharers      | records of SHARER_WORDS: a slot that shares an address, the next record of that address, or -1 |
  * | groups       | by identity: peer group; 0 is the group that no peer selector matches |
  * | classes      | by identity: endpoint class, valid for endpoints only; 0 is the class that no policy selects |

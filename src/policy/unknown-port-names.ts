@@ -75,8 +75,8 @@ export class UnknownPortNames {
   }
 
   /**
-   * Checks what may have changed since the last call, a policy a piece. Not while changes are being
-   * compiled.
+   * Checks what may have changed since the last call, one policy per piece. Not while changes are
+   * being compiled.
    */
   *look(): Pieces {
     for (const [policy, watched] of this.watched) {

@@ -1,5 +1,5 @@
 /**
- * A deadline that work which may not be waited for any longer shares with what comes after it: all
+ * A deadline that several waits share: late work uses up the time of the work after it, so that all
  * waits together take no longer than one limit, until the late work is done.
  */
 export class SharedDeadline {
@@ -15,9 +15,9 @@ export class SharedDeadline {
   }
 
   /**
-   * Waits for the work, but not beyond the limit after the oldest work began that is not done yet.
-   * Resolves with what the work rejected with, or with a LateError; with undefined if it was done
-   * in time.
+   * Waits for the work, until `limit` ms after the start of the oldest work that is not done yet.
+   * Resolves with undefined if the work was done in time, else with what it rejected with or a
+   * LateError.
    */
   async wait(work: Promise<unknown>): Promise<unknown> {
     const own = { since: performance.now() };

@@ -27,7 +27,7 @@ export interface Limits {
    * @default 5000
    */
   readonly request: number;
-  /** Without a byte read or written during an answer. @default 30000 */
+  /** How long an answer may go on without a byte read or written. @default 30000 */
   readonly stalled: number;
   /**
    * Between two requests of a connection; a little more than the usual interval of scrapes.

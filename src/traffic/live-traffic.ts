@@ -1,7 +1,7 @@
 /**
  * Live traffic, judged by a whole cluster's policies: observed, or carried between interfaces.
  *
- *     process with libpcap, one a side --frames--> thread that judges --allowed--> the other side
+ *     process with libpcap, one per side --frames--> thread that judges --allowed--> the other side
  *
  * A capture process that ends is restarted, and the thread keeps its flows. A cable carries nothing
  * while one of its ends is not captured.

@@ -2,7 +2,7 @@
  * Packet sockets (packet(7), linux/if_packet.h): they send frames in batches, each behind a virtio
  * header, and receive UDP the same way.
  *
- * libpcap falls short at both. Its pcap_sendpacket takes one frame a call, refuses frames longer
+ * libpcap falls short at both. Its pcap_sendpacket takes one frame per call, refuses frames longer
  * than the MTU, and cannot ask the kernel to finish checksums or to cut segments. On receipt it
  * does not report where to cut a frame of several UDP datagrams (UDP_SEGMENT), and the frame's own
  * headers do not say either.

@@ -1,5 +1,5 @@
 /**
- * Pods that start: the container runtime waits with their containers until their policies are in
+ * Pods that start: the container runtime holds back their containers until their policies are in
  * force. The agent and the packets are real; the runtime is the tests' own.
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -52,7 +52,7 @@ describeAsRoot('A pod that starts', () => {
     const agent = await world.startAgent('--nri', runtime.path, ...flags);
     const plugin = await runtime.plugin();
     await plugin.start();
-    await agent.logged('that the runtime waits', ({ msg }) => msg.startsWith('the container runtime waits'));
+    await agent.logged('that the runtime waits', ({ msg }) => msg.startsWith('the container runtime holds back'));
     return { agent, plugin };
   }
 

@@ -92,7 +92,7 @@ const FLOWS = [
 ];
 
 describe('podfence replay', () => {
-  test('--json prints a line a flow with its verdict, reason and policies, and then the totals', async () => {
+  test('--json prints a line per flow with its verdict, reason and policies, and then the totals', async () => {
     const { code, flows, summary, stderr } = await flowsOf(path('capture.pcap'));
     expect(flows).toEqual(FLOWS);
     expect(summary).toEqual({

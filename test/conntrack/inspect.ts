@@ -24,7 +24,7 @@ const word = (table: FlowTable, slot: number, index: number): number =>
   table.words[(slot << SLOT_SHIFT) + index] as number;
 
 /**
- * Returns one line a flow, sorted: the flow as it was opened, and everything that is stored about
+ * Returns one line per flow, sorted: the flow as it was opened, and everything that is stored about
  * it.
  */
 export function contents(table: FlowTable): string[] {

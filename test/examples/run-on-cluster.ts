@@ -5,8 +5,8 @@
  *     … --outside '198.51.100.10=ip netns exec backup'
  *
  * `--kubectl` is the command that reaches the cluster, with its arguments. `--outside` is a host
- * with that address and the command that runs programs there. Prints a line a row. The exit code is
- * 1 if one differs from its table or is not proved.
+ * with that address and the command that runs programs there. Prints a line per row. The exit code
+ * is 1 if one differs from its table or is not proved.
  */
 import { parseArgs } from 'node:util';
 import { checkOnCluster } from './on-cluster.ts';

@@ -78,7 +78,7 @@ export class ServedWatch {
     else this.#trickling = this.#trickling.then(() => this.#sendPieces(Buffer.from(bytes)));
   }
 
-  /** Sends everything from now on in pieces of this many bytes, one a turn of the event loop. */
+  /** Sends everything from now on in pieces of this many bytes, one per turn of the event loop. */
   trickle(pieceSize: number): void {
     this.#pieceSize = pieceSize;
   }

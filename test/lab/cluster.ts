@@ -1,4 +1,4 @@
-/** Small clusters written in one line an object. */
+/** Small clusters written in one line per object. */
 import type { ContainerPort, Labels, PodRecord, PolicyRecord } from '../../src/cluster/records.ts';
 import type { LabInput } from '../../src/lab/plan.ts';
 import type { ServiceRecord } from '../../src/manifests/services.ts';

@@ -54,7 +54,7 @@ describe('an assertion', () => {
   });
 });
 
-test('a file has an assertion a line, comments, and empty lines', () => {
+test('a file has an assertion per line, comments, and empty lines', () => {
   const { assertions, problems } = parseAssertions(
     '# all\n\na/x -> b/y:80  # why\r\nallow a/x -> b/z:81\n',
     'rules.txt',

@@ -146,7 +146,7 @@ function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }
 
-/** Removes the namespace. A failure is reported, and changes nothing of the result. */
+/** Removes the namespace. Reports a failure, which does not change the result. */
 async function remove(namespace: CanaryNamespace, signal: AbortSignal, progress: CanaryProgressLines): Promise<void> {
   progress.say('removing the namespace');
   try {

@@ -27,7 +27,11 @@ export function canaryText(result: CanaryResult, colour: boolean): string {
   ].join('\n');
 }
 
-/** Returns the object for --json. Durations are in ms, from the API server's answer. */
+/**
+ * Returns the object for --json. Durations are in ms, counted from the API server's answer to a
+ * change of the policies; for new pods, from the pod's start (`firstAfter`) or its first attempt
+ * (`after`).
+ */
 export function canaryJson(result: CanaryResult): object {
   return rounded({
     outcome: conclusionOf(result),

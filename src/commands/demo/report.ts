@@ -64,7 +64,7 @@ export class DemoReport {
     this.#line(`  in force after ${milliseconds.toFixed(0)} ms`);
   }
 
-  /** Prints what was seen: `text` if it is as it should be. */
+  /** Prints the outcome of a step: `text` if it went as it should, else `otherwise`. */
   step(asItShould: boolean, text: string, otherwise: string): void {
     this.#line(
       asItShould

@@ -97,7 +97,7 @@ async function proxyOf(api: ClusterApi): Promise<ProxyFacts> {
   const { data } = fieldsOf(await api.json('/api/v1/namespaces/kube-system/configmaps/kube-proxy'));
   const text = textOf(fieldsOf(data)['config.conf']);
   const mode = /^mode:\s*"?([a-z]*)"?\s*(#.*)?$/m.exec(text)?.[1];
-  // Empty stands for the default on Linux.
+  // An empty mode means the default on Linux, iptables.
   return { mode: mode === '' ? 'iptables' : mode, by: 'by the ConfigMap kube-system/kube-proxy' };
 }
 
@@ -117,8 +117,8 @@ async function askAgent(api: ClusterApi, pod: PodObject): Promise<AgentFacts['st
   try {
     return readStatus(await api.json(`/api/v1/namespaces/${namespace}/pods/${name}:${metricsPort}/proxy/status`));
   } catch (error) {
-    // A pod that is not Ready and does not answer does not enforce, whatever keeps the user from
-    // it.
+    // Report the pod's state, not the error, which may be a right that the user lacks: a pod that
+    // is not Ready and gives no answer does not enforce.
     if (obstacle !== undefined) return { error: obstacle, down: true };
     return { error: wordsOf(toApiError(error), 'get pods/proxy') };
   }

@@ -139,7 +139,7 @@ function namespaceObject(name: string): NamespaceObject {
       name,
       labels: {
         'app.kubernetes.io/name': 'podfence-doctor',
-        // The node's network and NET_ADMIN: no stricter level admits it.
+        // The pod has the node's network and NET_ADMIN, which only this level admits.
         'pod-security.kubernetes.io/enforce': 'privileged',
       },
     },

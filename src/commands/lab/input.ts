@@ -71,7 +71,7 @@ export async function readLabArguments(flags: LabInputFlags): Promise<LabArgumen
     });
   const first = await load({});
   const nodes = nodeNames(first.snapshot.pods, flags.nodes);
-  // A DaemonSet has a pod on every node, and only the manifests name the nodes.
+  // Now the nodes are known. Load again, because a DaemonSet has a pod on every one of them.
   const manifests = nodes.length > 1 ? await load({ nodes }) : first;
   for (const problem of manifests.problems) tell(`${formatProblem(problem)}\n`);
   const refused = tellRefused(manifests.snapshot);

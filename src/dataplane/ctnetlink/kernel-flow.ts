@@ -156,8 +156,8 @@ export class KernelFlow {
 }
 
 /**
- * The kernel is also liberal with connections that a flow table or Open vSwitch carries, but it saw
- * their SYN.
+ * BE_LIBERAL alone does not tell: the kernel also sets it for connections that a flow table or Open
+ * vSwitch carries. But it saw the SYN of those, which WINDOW_SCALE shows.
  */
 function isPickedUp(flags: number): boolean {
   return (flags & (IP_CT_TCP_FLAG_BE_LIBERAL | IP_CT_TCP_FLAG_WINDOW_SCALE)) === IP_CT_TCP_FLAG_BE_LIBERAL;

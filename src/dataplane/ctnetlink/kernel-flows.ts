@@ -124,7 +124,7 @@ function selectEnd(request: MessageWriter, { role, address }: NonNullable<Kernel
     .nested(CTA_FILTER, () => request.attribute(flags, new Uint8Array(Uint32Array.of(CTA_FILTER_F_CTA_IP_SRC).buffer)));
 }
 
-/** Returns what finds the entry again, even after the visit. */
+/** Returns the key by which the kernel finds the entry again; it stays valid after the visit. */
 export function keyOf(flow: KernelFlow): KernelFlowKey {
   return { family: flow.family, originalTuple: flow.originalTuple(), zone: flow.zone };
 }

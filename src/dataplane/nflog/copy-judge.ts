@@ -28,7 +28,7 @@ export interface CopyJudgeOptions extends Omit<JudgingThreadsOptions, 'first' | 
 
 /** Bytes of the kernel's buffer for copies that wait. */
 const BUFFER = 32 << 20;
-/** Bytes of a copy with its NFLOG attributes: far more than the kernel copies of a packet. */
+/** Bytes of a copy with its NFLOG attributes. The kernel copies far less of a packet. */
 const SNAP_LENGTH = 1024;
 const PROGRAM = new URL(`./copy-worker${extname(import.meta.filename)}`, import.meta.url);
 

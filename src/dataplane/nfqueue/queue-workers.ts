@@ -1,6 +1,6 @@
 /**
- * The main thread's handle to the threads of all queues, one thread a queue. What a queue needs is
- * here; judging-threads.ts starts, commands and replaces the threads.
+ * The main thread's handle to the threads of all queues, one thread per queue. What a queue needs
+ * is here; judging-threads.ts starts, commands and replaces the threads.
  */
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
@@ -30,7 +30,7 @@ export class QueueWorkers extends JudgingThreads {
   readonly #first: number;
   readonly #count: number;
 
-  /** Starts one thread a queue. None takes packets before `bind`. */
+  /** Starts one thread per queue. None takes packets before `bind`. */
   constructor(options: QueueWorkersOptions, table: SharedArrayBuffer) {
     const { firstQueue, count, failOpen, judgedBit, rejectBit } = options;
     const { inNamespace = (start) => start() } = options;

@@ -1,4 +1,7 @@
-/** Describes, for the log, what other software has changed in the steering that was applied. */
+/**
+ * Compares the steering in the kernel with the wanted one, and describes what other software has
+ * changed. rule-watch.ts hears of changes; `findDamage` of each kind of steering reads the rules.
+ */
 import type { AddressSet } from './ipset.ts';
 import type { Chain } from './iptables-rules.ts';
 import { hasJump, type SavedTable, sameRules } from './iptables-tables.ts';

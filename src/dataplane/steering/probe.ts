@@ -87,8 +87,8 @@ export async function surveySteering(
 }
 
 /**
- * Whether the kernel accepts the rules that judge first packets before routing; some kernels lack
- * `fib`. Copies delay no packet, so they need no remedy.
+ * Whether nftables can judge first packets before routing (state.ts says why); some kernels lack
+ * `fib`. Copies delay no packet, so audit mode does not need it.
  */
 async function hasRemedy(system: System, needs: Needs): Promise<boolean> {
   return needs.copiesTo === undefined && (await refusal(tryNftables(system, needs, true))) === undefined;

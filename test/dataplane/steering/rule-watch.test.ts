@@ -44,7 +44,7 @@ describe.skipIf(!root)(`what other software does to the rules${needsRoot}`, () =
     .flatMap((kind) => (kind.name.startsWith('iptables') ? IPTABLES : NFTABLES).map((each) => ({ ...kind, ...each })));
 
   test.each(cases)(
-    '$name: "$by" is reported at once and repaired, by one run of a tool a family',
+    '$name: "$by" is reported at once and repaired, by one run of a tool per family',
     async ({ make, by, what }) => {
       using node = Netns.create();
       const commands: Command[] = [];
