@@ -1,9 +1,9 @@
 /** Status of the watches on the cluster. */
-import type { ClusterRecord } from '../cluster/records.ts';
+import type { WatchedRecord } from '../cluster/records.ts';
 
 /** @typeParam Failure reasons for which a list or watch is started again */
 export interface KindStatus<Failure extends string = string> {
-  readonly kind: ClusterRecord['kind'];
+  readonly kind: WatchedRecord['kind'];
   /** Whether the first list is complete. It stays true if the server is lost later. */
   readonly synced: boolean;
   /** Whether a watch is open, as far as this side knows. */

@@ -7,8 +7,10 @@
 
 import type { Logger } from 'pino';
 import type { PodStartStatus } from '../agent-state/pod-starts.ts';
+import type { SpoofingStatus } from '../agent-state/spoofing.ts';
 import type { StartupTaintStatus } from '../agent-state/startup-taint.ts';
 import { nearest } from '../cluster/nearest.ts';
+import type { NodeRecord } from '../cluster/records.ts';
 import type { ClusterSnapshot, OnChanges } from '../cluster/store.ts';
 import { STATES } from '../conntrack/states.ts';
 import type { Finding } from '../doctor/finding.ts';
@@ -64,8 +66,11 @@ export interface NodeTaint {
 
 export interface AgentProcessOptions {
   readonly agent: Omit<AgentOptions, 'onInForce' | 'log' | 'flowLog'>;
-  /** Creates the source, which must call `onChanges` for changes after its baseline. */
-  readonly source: (onChanges: OnChanges) => ClusterSource;
+  /**
+   * Creates the source, which must call `onChanges` for changes after its baseline. It calls
+   * `onNodes` with all nodes whenever they change, if it knows any.
+   */
+  readonly source: (onChanges: OnChanges, onNodes: (nodes: readonly NodeRecord[]) => void) => ClusterSource;
   /** In the format of parseListenAddress in telemetry/listen-address.ts. */
   readonly metricsAddress: string;
   /** The address for questions, in the same format; empty to answer none. */
@@ -155,7 +160,10 @@ export class AgentProcess implements AgentView {
       bring: (take, receivedAt) => this.#agent.bring(take, receivedAt),
       log,
     });
-    this.#source = source(this.#podStarts.merging((take, receivedAt) => this.#agent.onChanges(take, receivedAt)));
+    this.#source = source(
+      this.#podStarts.merging((take, receivedAt) => this.#agent.onChanges(take, receivedAt)),
+      (nodes) => this.#agent.onNodes(nodes),
+    );
     this.#server = new HttpServer({ address: metricsAddress, routes: agentRoutes(this, metrics), log });
     this.#explainer = new FlowExplainer({
       node: agent.node,
@@ -252,6 +260,10 @@ export class AgentProcess implements AgentView {
     return this.#podStarts.status();
   }
 
+  spoofing(): SpoofingStatus {
+    return this.#agent.spoofing();
+  }
+
   sharedAddresses(): SharedAddressesView {
     return this.#agent.sharedAddresses();
   }
@@ -317,7 +329,8 @@ export class AgentProcess implements AgentView {
 }
 
 function waitingFor({ location, kinds }: SourceView): string {
-  const missing = kinds.filter(({ synced }) => !synced).map(({ kind }) => kind);
+  // Nothing waits for the nodes.
+  const missing = kinds.filter(({ synced, kind }) => !synced && kind !== 'Node').map(({ kind }) => kind);
   return missing.length > 0
     ? `waiting for the first list of ${missing.join(', ')} from ${location}`
     : `waiting for the first records from ${location}`;

@@ -7,7 +7,8 @@ import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { ChangeTimes } from '../agent-state/change-times.ts';
 import type { AgentCounters } from '../agent-state/counters.ts';
-import type { PodRecord, PolicyMode } from '../cluster/records.ts';
+import type { SpoofingStatus } from '../agent-state/spoofing.ts';
+import type { NodeRecord, PodRecord, PolicyMode } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot, TakeChanges } from '../cluster/store.ts';
 import { findPredecessor, type Predecessor } from '../dataplane/steering/predecessor.ts';
 import { chooseSteering, type SteeringChoice } from '../dataplane/steering/probe.ts';
@@ -34,6 +35,7 @@ import { nameCounters } from './counters.ts';
 import { Enforcement, type Repair } from './enforcement.ts';
 import { FairTurns } from './fair-turns.ts';
 import { FlowObserver } from './flow-observer.ts';
+import { ForgedSources } from './forged-sources.ts';
 import { refuseReadersOfRules, refuseReadQueues } from './other-agents.ts';
 import { PortNameWatch } from './port-name-watch.ts';
 import { RefusedPolicyWatch } from './refused-policy-watch.ts';
@@ -78,6 +80,11 @@ export interface AgentOptions {
    */
   readonly deny?: 'drop' | 'reject';
   readonly mark?: MarkBits;
+  /**
+   * Packets with a forged source address: `drop` has the kernel drop them. Audit mode drops none.
+   * @default 'drop'
+   */
+  readonly spoofing?: 'drop' | 'allow';
   /** Capacity of each thread's flow table, in flows. @default 65536 */
   readonly flowCapacity?: number;
   /**
@@ -133,6 +140,7 @@ export class Agent {
   readonly #portNames: PortNameWatch;
   readonly #sharedAddresses: SharedAddressWatch;
   readonly #refusedPolicies: RefusedPolicyWatch;
+  readonly #forgedSources: ForgedSources;
   /** Serializes everything that changes the kernel's state or the judging threads. */
   readonly #sequence = new Sequence();
   /**
@@ -181,6 +189,8 @@ export class Agent {
     this.#portNames = new PortNameWatch(this.#compiler.unknownPortNames, options.log);
     this.#sharedAddresses = new SharedAddressWatch(options.log);
     this.#refusedPolicies = new RefusedPolicyWatch(options.log);
+    const { log: logger, spoofing = 'drop' } = options;
+    this.#forgedSources = new ForgedSources({ mode, spoofing, sequence: this.#sequence, log: logger });
     const { node, flowLog: log, policyFlows: byPolicy = false } = options;
     this.#flows = byPolicy || log !== undefined ? new FlowObserver({ node, mode, log, byPolicy }) : undefined;
   }
@@ -219,6 +229,11 @@ export class Agent {
   onChanges(take: TakeChanges, receivedAt: number): void {
     this.#keepPending(take, receivedAt);
     if (this.#enforcement !== undefined) this.#bringPending().catch((error) => this.#tryAgain(error));
+  }
+
+  /** Takes the cluster's nodes, whenever they change. May be called before the start. */
+  onNodes(nodes: readonly NodeRecord[]): void {
+    this.#forgedSources.takeNodes(nodes);
   }
 
   /**
@@ -296,6 +311,11 @@ export class Agent {
     return this.#refusedPolicies.view();
   }
 
+  /** What is done about forged source addresses, as of the last check. */
+  spoofing(): SpoofingStatus {
+    return this.#forgedSources.status();
+  }
+
   /**
    * Returns the snapshot with the policies as they are in force, refused ones included, for
    * explain.
@@ -338,6 +358,7 @@ export class Agent {
         this.#flows?.stop();
       } finally {
         await this.#enforcement?.stop(removeSteering);
+        if (removeSteering) await this.#forgedSources.remove();
       }
     });
     await Promise.all([this.#records.end(async () => undefined), stopped]);
@@ -359,6 +380,9 @@ export class Agent {
     if (mode === 'enforce') refuseReadQueues(system(), this.queues);
     const queueing = predecessor?.queueing ?? [];
     try {
+      beginStep('guarding source addresses');
+      await this.#forgedSources.start();
+      signal.throwIfAborted();
       this.#enforcement = await this.#enforce(snapshot, steering, queueing.length > 0, signal);
     } catch (error) {
       await steering
@@ -366,6 +390,7 @@ export class Agent {
         .catch((err) =>
           log.error({ err }, "the start failed, and its kernel rules could not be removed; run 'podfence cleanup'"),
         );
+      await this.#forgedSources.retract();
       throw error;
     }
     const inForce = { mode, steering: steering.kind, offload, changesTold: this.#enforcement.changesTold };
@@ -510,6 +535,7 @@ export class Agent {
     this.#sequence.after(CHECK_STEERING, async () => {
       await this.#mend((enforcement) => enforcement.repair());
       await this.#enforcement?.sign();
+      await this.#forgedSources.check();
       this.#checkSteeringLater();
     });
   }
@@ -527,6 +553,7 @@ export class Agent {
       // This run takes the token that came in while it waited.
       if (milliseconds > 0) this.#restores.take(performance.now());
       await this.#mend((enforcement) => enforcement.restore());
+      await this.#forgedSources.check();
     });
   }
 

@@ -10,6 +10,7 @@ export type StartStep =
   | 'reading the cluster'
   | 'choosing steering'
   | 'looking for an earlier agent'
+  | 'guarding source addresses'
   | 'compiling'
   | 'starting threads'
   | 'binding queues'

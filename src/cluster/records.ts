@@ -156,7 +156,21 @@ export interface PolicyRecord {
 
 export type ClusterRecord = NamespaceRecord | PodRecord | PolicyRecord;
 
-/** Returns the key of a record within its kind: `namespace/name`, or the name of a Namespace. */
-export function recordKey(record: ClusterRecord): string {
-  return record.kind === 'Namespace' ? record.name : `${record.namespace}/${record.name}`;
+/** A node of the cluster. No policy speaks of nodes; their addresses tell forged sources. */
+export interface NodeRecord {
+  readonly kind: 'Node';
+  readonly name: string;
+  readonly labels: Labels;
+  /** `spec.podCIDRs`: the blocks from which the node gives addresses to pods, canonical text. */
+  readonly podRanges: readonly string[];
+  /** `status.addresses` of the types InternalIP and ExternalIP, canonical text. */
+  readonly addresses: readonly string[];
+}
+
+/** What an API server is watched for. */
+export type WatchedRecord = ClusterRecord | NodeRecord;
+
+/** Returns the key of a record within its kind: its name, after `namespace/` if it is in one. */
+export function recordKey(record: WatchedRecord): string {
+  return 'namespace' in record ? `${record.namespace}/${record.name}` : record.name;
 }

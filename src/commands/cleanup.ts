@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { refuseReadersOfRules } from '../agent/other-agents.ts';
 import { eachKernelFlow, type KernelFlowKey, keyOf, setMarks } from '../dataplane/ctnetlink/kernel-flows.ts';
+import { removeSpoofing } from '../dataplane/spoofing/spoofing-guard.ts';
 import { removeEverything } from '../dataplane/steering/leftovers.ts';
 import { findPredecessor, type Predecessor } from '../dataplane/steering/predecessor.ts';
 import { system } from '../dataplane/steering/run.ts';
@@ -28,7 +29,8 @@ export function register(program: Command): void {
     .action(async ({ markMask, force }) => {
       requireRootOnLinux('cleanup');
       if (!force) refuseReadersOfRules(system(), await foundRules());
-      await removeEverything(system());
+      const removals = await Promise.allSettled([removeEverything(system()), removeSpoofing(system())]);
+      for (const removal of removals) if (removal.status === 'rejected') throw removal.reason;
       const marked: KernelFlowKey[] = [];
       await eachKernelFlow((flow) => marked.push(keyOf(flow)), { mask: markMask.judged, value: markMask.judged });
       await setMarks(marked, markMask.judged, 0);

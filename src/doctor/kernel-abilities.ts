@@ -81,9 +81,9 @@ const WORDS: Readonly<Record<Ability, AbilityWords>> = {
   },
   fib: {
     works: 'Rules can look up routes, against forged senders.',
-    without: 'Rules cannot look up routes. This version of podfence does not need that.',
-    remedy: 'Nothing. The modules are nft_fib_inet and ipt_rpfilter.',
-    severity: 'info',
+    without: 'Rules cannot look up routes: packets with forged source addresses pass.',
+    remedy: 'Load nft_fib_inet, or drop NET_RAW from pods.',
+    severity: 'warning',
   },
   'connection-table': {
     works: "The kernel's connection table can be read.",

@@ -11,6 +11,7 @@ export interface Right {
 /** What an agent reads, as in daemonset/base/rbac.yaml; it requests nothing else. */
 export const AGENT_RIGHTS: readonly Right[] = [
   { group: '', resource: 'namespaces' },
+  { group: '', resource: 'nodes' },
   { group: '', resource: 'pods' },
   { group: 'networking.k8s.io', resource: 'networkpolicies' },
 ].flatMap((what) => ['list', 'watch'].map((verb) => ({ verb, ...what })));
@@ -27,19 +28,24 @@ export interface RightsFacts {
 
 export function apiRights({ subject, answers }: RightsFacts): Finding {
   const missing = answers.filter(({ allowed }) => !allowed).map(({ right }) => right);
+  const needed = missing.filter(({ resource }) => resource !== 'nodes');
   if (missing.length === 0) {
     return finding(
       'api-rights',
       'ok',
       'certain',
-      `${subject} may list and watch Namespaces, Pods and NetworkPolicies, which is all that an agent needs.`,
+      `${subject} may list and watch Namespaces, Pods, Nodes and NetworkPolicies, which is all that an agent needs.`,
     );
   }
+  const consequence =
+    needed.length === 0
+      ? 'agents enforce, but do not know which addresses are forged.'
+      : 'an agent waits for its first lists, and enforces nothing until then.';
   return finding(
     'api-rights',
-    'problem',
+    needed.length === 0 ? 'warning' : 'problem',
     'certain',
-    `${subject} may not ${missing.map(rightText).join(', ')}: an agent waits for its first lists, and enforces nothing until then.`,
+    `${subject} may not ${missing.map(rightText).join(', ')}: ${consequence}`,
     'Bind the ClusterRole of daemonset/base/rbac.yaml: kubectl apply -k daemonset/base.',
   );
 }

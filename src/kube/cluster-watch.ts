@@ -1,25 +1,33 @@
 /** The cluster as the API server reports it: first a snapshot, then every change. */
 import type { Logger } from 'pino';
 import type { ClusterWatchStatus, KindStatus } from '../agent-state/watch-status.ts';
-import type { ClusterRecord, NamespaceRecord, PodRecord, PolicyRecord } from '../cluster/records.ts';
+import type { NamespaceRecord, NodeRecord, PodRecord, PolicyRecord, WatchedRecord } from '../cluster/records.ts';
 import type { ClusterChange, ClusterSnapshot, OnChanges } from '../cluster/store.ts';
 import type { ApiConnection } from './api-connection.ts';
 import type { Failure } from './api-error.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { KindWatch } from './kind-watch.ts';
+import { KindWatch, type KindWatchOptions } from './kind-watch.ts';
 import { KnownRecords } from './known-records.ts';
-import { NAMESPACES, PODS, POLICIES, type Resource } from './resources.ts';
+import { NAMESPACES, NODES, PODS, POLICIES, type Resource } from './resources.ts';
 
 export interface ClusterWatchOptions {
   readonly connection: ApiConnection;
   readonly log: Logger;
   /** Called when there are changes to take, from `synced` on; not again before they are taken. */
   readonly onChanges: OnChanges;
+  /**
+   * Called with all nodes when their first list is complete and after each change. Nothing waits
+   * for it, and the right to watch nodes may be missing. @default nodes are not watched
+   */
+  readonly onNodes?: (nodes: readonly NodeRecord[]) => void;
   /** @default systemClock */
   readonly clock?: Clock;
   /** Numbers from 0 to below 1, for jitter. @default Math.random */
   readonly random?: () => number;
 }
+
+const WITHOUT_NODES =
+  'the API server forbids to list and watch nodes, so forged addresses of pods pass; grant it as in daemonset/base/rbac.yaml';
 
 interface Kind {
   readonly synced: boolean;
@@ -28,8 +36,9 @@ interface Kind {
 }
 
 /**
- * Watches the cluster's Namespaces, Pods and NetworkPolicies until it is stopped. While the server
- * is unreachable, the last known records stay valid and the watch keeps retrying.
+ * Watches the cluster's Namespaces, Pods and NetworkPolicies, and its Nodes if asked to, until it
+ * is stopped. While the server is unreachable, the last known records stay valid and the watch
+ * keeps retrying.
  */
 export class ClusterWatch {
   readonly #options: ClusterWatchOptions;
@@ -37,7 +46,11 @@ export class ClusterWatch {
   readonly #namespaces = new KnownRecords<NamespaceRecord>();
   readonly #pods = new KnownRecords<PodRecord>();
   readonly #policies = new KnownRecords<PolicyRecord>();
+  readonly #nodes = new KnownRecords<NodeRecord>();
+  /** Kinds of which there must be a list before there is a snapshot. */
   readonly #kinds: readonly Kind[];
+  /** Undefined if nodes are not watched. */
+  readonly #nodeKind: Kind | undefined;
   readonly #stopping = new AbortController();
   readonly #firstLists = Promise.withResolvers<void>();
   #running: Promise<unknown> = Promise.resolve();
@@ -57,15 +70,19 @@ export class ClusterWatch {
       this.#keepUpToDate(PODS, this.#pods),
       this.#keepUpToDate(POLICIES, this.#policies),
     ];
+    this.#nodeKind = options.onNodes && this.#keepNodesUpToDate(options.onNodes);
   }
 
-  /** Resolves when the first lists of all kinds are complete; rejects if the watch stops before. */
+  /**
+   * Resolves when the first lists are complete, except that of nodes; rejects if the watch stops
+   * before.
+   */
   get synced(): Promise<void> {
     return this.#firstLists.promise;
   }
 
   start(): void {
-    this.#running = Promise.all(this.#kinds.map((kind) => kind.run(this.#stopping.signal)));
+    this.#running = Promise.all(this.#all().map((kind) => kind.run(this.#stopping.signal)));
   }
 
   /**
@@ -87,9 +104,14 @@ export class ClusterWatch {
   }
 
   status(): ClusterWatchStatus<Failure> {
-    const kinds = this.#kinds.map((kind) => kind.status());
-    const age = this.#isSynced ? Math.max(...kinds.map(({ lastEventAge }) => lastEventAge ?? 0)) : undefined;
+    const kinds = this.#all().map((kind) => kind.status());
+    const needed = kinds.slice(0, this.#kinds.length);
+    const age = this.#isSynced ? Math.max(...needed.map(({ lastEventAge }) => lastEventAge ?? 0)) : undefined;
     return { server: this.#options.connection.server, synced: this.#isSynced, age, kinds };
+  }
+
+  #all(): readonly Kind[] {
+    return this.#nodeKind === undefined ? this.#kinds : [...this.#kinds, this.#nodeKind];
   }
 
   /** Ends all connections and timers and delivers no more changes. Resolves when nothing runs. */
@@ -101,10 +123,24 @@ export class ClusterWatch {
     await this.#running;
   }
 
-  #keepUpToDate<R extends ClusterRecord>(resource: Resource<R>, records: KnownRecords<R>): Kind {
+  #keepUpToDate<R extends WatchedRecord>(
+    resource: Resource<R>,
+    records: KnownRecords<R>,
+    more: Pick<Partial<KindWatchOptions<R>>, 'onProgress' | 'withoutRight'> = {},
+  ): Kind {
     const { connection, log, random = Math.random } = this.#options;
     const onProgress = () => this.#onProgress();
-    return new KindWatch({ resource, records, connection, clock: this.#clock, random, log, onProgress });
+    return new KindWatch({ resource, records, connection, clock: this.#clock, random, log, onProgress, ...more });
+  }
+
+  #keepNodesUpToDate(onNodes: (nodes: readonly NodeRecord[]) => void): Kind {
+    const records = this.#nodes;
+    records.trackDifferences();
+    const onProgress = () => {
+      records.forgetDifferences();
+      if (!this.#stopping.signal.aborted) onNodes(records.values());
+    };
+    return this.#keepUpToDate(NODES, records, { onProgress, withoutRight: WITHOUT_NODES });
   }
 
   #onProgress(): void {

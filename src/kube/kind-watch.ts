@@ -1,7 +1,7 @@
 /** Keeps the records of one collection up to date: lists, watches, and recovers from failures. */
 import type { Logger } from 'pino';
 import type { KindStatus } from '../agent-state/watch-status.ts';
-import type { ClusterRecord } from '../cluster/records.ts';
+import type { WatchedRecord } from '../cluster/records.ts';
 import type { ApiConnection } from './api-connection.ts';
 import { ApiError, type Failure, toApiError } from './api-error.ts';
 import { type Clock, wait } from './clock.ts';
@@ -53,7 +53,7 @@ const LIST_IDLE_LIMIT = 60_000;
 /** Milliseconds until the next try to stream lists after a refusal: an upgrade may allow it. */
 const ASK_FOR_STREAM_AGAIN = 60 * 60_000;
 
-export interface KindWatchOptions<R extends ClusterRecord> {
+export interface KindWatchOptions<R extends WatchedRecord> {
   readonly resource: Resource<R>;
   readonly records: KnownRecords<R>;
   readonly connection: ApiConnection;
@@ -62,17 +62,19 @@ export interface KindWatchOptions<R extends ClusterRecord> {
   readonly log: Logger;
   /** Called when records may have changed, and when the first list is complete. */
   readonly onProgress: () => void;
+  /** What the log says, once, if the server forbids to watch this kind. @default it is a failure */
+  readonly withoutRight?: string;
 }
 
 /** A list that is being read page by page. After a failed page it continues from that page. */
-interface PagedList<R extends ClusterRecord> {
+interface PagedList<R extends WatchedRecord> {
   readonly list: RecordList<R>;
   /** Objects on a page. Undefined after an expired continue token: the next list is one page. */
   readonly limit: number | undefined;
   continueToken: string;
 }
 
-export class KindWatch<R extends ClusterRecord> {
+export class KindWatch<R extends WatchedRecord> {
   readonly #options: KindWatchOptions<R>;
   readonly #retries: Retries;
   readonly #unreadable: UnreadableObjects;
@@ -89,8 +91,8 @@ export class KindWatch<R extends ClusterRecord> {
 
   constructor(options: KindWatchOptions<R>) {
     this.#options = options;
-    const { clock, random, log, resource } = options;
-    this.#retries = new Retries({ clock, random, log, kind: resource.kind });
+    const { clock, random, log, resource, withoutRight } = options;
+    this.#retries = new Retries({ clock, random, log, kind: resource.kind, withoutRight });
     this.#unreadable = new UnreadableObjects(resource.kind, log, clock);
   }
 

@@ -1,6 +1,6 @@
 /** The known records of one collection, and the changes that are not delivered yet. */
 import { isDeepStrictEqual } from 'node:util';
-import { type ClusterRecord, recordKey } from '../cluster/records.ts';
+import { recordKey, type WatchedRecord } from '../cluster/records.ts';
 
 /** Net differences, at most one for each record. */
 export interface Differences<R> {
@@ -8,7 +8,7 @@ export interface Differences<R> {
   readonly set: readonly R[];
 }
 
-export class KnownRecords<R extends ClusterRecord> {
+export class KnownRecords<R extends WatchedRecord> {
   #records = new Map<string, R>();
   /** Records that changed after the last takeDifferences(), as they were then. */
   #before = new Map<string, R | undefined>();
@@ -96,7 +96,7 @@ export class KnownRecords<R extends ClusterRecord> {
  * list's beginning and counts those that it confirms, so nothing else may change the records
  * meanwhile.
  */
-export class RecordList<R extends ClusterRecord> {
+export class RecordList<R extends WatchedRecord> {
   readonly #known: ReadonlyMap<string, R>;
   readonly records = new Map<string, R>();
   /** Keys of records that are new or different, or were so at any moment of the list. */

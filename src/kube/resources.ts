@@ -1,10 +1,11 @@
-/** The three collections that podfence watches, and the projections of their objects. */
+/** The collections that podfence watches, and the projections of their objects. */
 import type { Projection } from '../cluster/projection.ts';
 import { projectNamespace, projectPod, projectPolicy } from '../cluster/projection.ts';
-import type { ClusterRecord, NamespaceRecord, PodRecord, PolicyRecord } from '../cluster/records.ts';
+import { projectNode } from '../cluster/projection-node.ts';
+import type { NamespaceRecord, NodeRecord, PodRecord, PolicyRecord, WatchedRecord } from '../cluster/records.ts';
 import { SharedValues } from './shared-values.ts';
 
-export interface Resource<R extends ClusterRecord = ClusterRecord> {
+export interface Resource<R extends WatchedRecord = WatchedRecord> {
   readonly kind: R['kind'];
   /** Path of the collection in all namespaces. */
   readonly path: string;
@@ -37,6 +38,12 @@ export const POLICIES: Resource<PolicyRecord> = {
   kind: 'NetworkPolicy',
   path: '/apis/networking.k8s.io/v1/networkpolicies',
   project: (object) => projectPolicy(object),
+};
+
+export const NODES: Resource<NodeRecord> = {
+  kind: 'Node',
+  path: '/api/v1/nodes',
+  project: projectNode,
 };
 
 /** Services are listed once and never watched: no verdict depends on them. */

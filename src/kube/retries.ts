@@ -1,7 +1,7 @@
 /** When to retry after a failure, and how failures are counted and logged. */
 import type { Logger } from 'pino';
 import type { KindStatus } from '../agent-state/watch-status.ts';
-import type { ClusterRecord } from '../cluster/records.ts';
+import type { WatchedRecord } from '../cluster/records.ts';
 import { type ApiError, FAILURES, type Failure } from './api-error.ts';
 import { Backoff } from './backoff.ts';
 import type { Clock } from './clock.ts';
@@ -26,7 +26,9 @@ export interface RetriesOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
-  readonly kind: ClusterRecord['kind'];
+  readonly kind: WatchedRecord['kind'];
+  /** What to log, once, if the right is missing; undefined: that is a failure like others. */
+  readonly withoutRight?: string | undefined;
 }
 
 export class Retries {
@@ -39,6 +41,7 @@ export class Retries {
   /** When the outage began that a warning reported; undefined once its end is logged too. */
   #warnedSince: number | undefined;
   #cancelRecovery = () => {};
+  #isToldOfRight = false;
   #last: { code: Failure; message: string; at: number } | undefined;
 
   constructor(options: RetriesOptions) {
@@ -119,13 +122,19 @@ export class Retries {
 
   /** Warns of a new outage once, then at every tenth attempt. */
   #report(error: ApiError, delay: number, isRoutine: boolean): void {
-    const { log, kind } = this.#options;
+    const { log, kind, withoutRight } = this.#options;
+    if (error.code === 'forbidden' && withoutRight !== undefined) {
+      if (!this.#isToldOfRight) log.warn({ kind, error: error.message }, withoutRight);
+      this.#isToldOfRight = true;
+      return;
+    }
     const failures = Math.max(this.#watchBackoff.failures, this.#pageBackoff.failures);
     const level = isRoutine || (failures > 1 && failures % 10 !== 0) ? 'debug' : 'warn';
     if (level === 'warn') this.#warnedSince ??= this.#options.clock.now();
     const fields = { kind, reason: error.code, error: error.message, failures, retryInSeconds: delay / 1000 };
     log[level](fields, isRoutine ? 'watch ended, continuing' : 'the watch of the API server failed, retrying');
   }
+
   #reportRecovery(): void {
     const { clock, log, kind } = this.#options;
     const seconds = Math.round((clock.now() - HEALTHY - (this.#warnedSince ?? 0)) / 1000);

@@ -1,7 +1,7 @@
 /** Counts objects that could not be read in full, and logs them without flooding the log. */
 import type { Logger } from 'pino';
 import { formatPath, type Problem } from '../cluster/field.ts';
-import { type ClusterRecord, recordKey } from '../cluster/records.ts';
+import { recordKey, type WatchedRecord } from '../cluster/records.ts';
 import type { Clock } from './clock.ts';
 
 /** At most this many warnings in a period of this many ms. */
@@ -9,14 +9,14 @@ const WARNINGS = 20;
 const PERIOD = 10 * 60_000;
 
 export class UnreadableObjects {
-  readonly #kind: ClusterRecord['kind'];
+  readonly #kind: WatchedRecord['kind'];
   readonly #log: Logger;
   readonly #clock: Clock;
   #count = 0;
   #periodBegan = Number.NEGATIVE_INFINITY;
   #warnings = 0;
 
-  constructor(kind: ClusterRecord['kind'], log: Logger, clock: Clock) {
+  constructor(kind: WatchedRecord['kind'], log: Logger, clock: Clock) {
     this.#kind = kind;
     this.#log = log;
     this.#clock = clock;
@@ -27,7 +27,7 @@ export class UnreadableObjects {
   }
 
   /** @param record the readable part of the object, if any */
-  report(record: ClusterRecord | undefined, problems: readonly Problem[]): void {
+  report(record: WatchedRecord | undefined, problems: readonly Problem[]): void {
     this.#count++;
     const now = this.#clock.now();
     if (now - this.#periodBegan >= PERIOD) {
@@ -49,7 +49,7 @@ export class UnreadableObjects {
   }
 }
 
-function describeOutcome(record: ClusterRecord | undefined): string {
+function describeOutcome(record: WatchedRecord | undefined): string {
   if (record === undefined) return 'ignored an object without a usable name';
   if (record.kind !== 'NetworkPolicy' || record.error === undefined) return 'ignored the unreadable parts of an object';
   return 'a policy that could not be read isolates its pods, unless it is audited, and allows nothing';

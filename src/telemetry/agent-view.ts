@@ -4,6 +4,7 @@
  */
 import type { AgentCounters } from '../agent-state/counters.ts';
 import type { PodStartStatus } from '../agent-state/pod-starts.ts';
+import type { SpoofingStatus } from '../agent-state/spoofing.ts';
 import type { StartupTaintStatus } from '../agent-state/startup-taint.ts';
 import type { KindStatus } from '../agent-state/watch-status.ts';
 import type { Finding } from '../doctor/finding.ts';
@@ -39,6 +40,8 @@ export interface AgentView {
   policyFlows?(): Iterable<PolicyFlowCount>;
   /** What is done for pods that start. Absent: nothing. */
   podStarts?(): PodStartStatus;
+  /** What is done about forged source addresses. Absent: nothing. */
+  spoofing?(): SpoofingStatus;
   /** Absent: the agent removes no taint. */
   startupTaint?(): StartupTaintStatus;
 }

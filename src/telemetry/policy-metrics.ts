@@ -40,6 +40,14 @@ const POD_STARTS: readonly ValueMetric[] = [
   },
 ];
 
+const SPOOFING: ValueMetric = {
+  name: 'podfence_spoofed_packets_total',
+  type: 'counter',
+  labels: ['interface'],
+  help: "Packets that the kernel dropped because another pod's address or the node's own was forged as their source, by the interface by which they came in; read every 10 s.",
+  read: ({ view }) => [...(view.spoofing?.().dropped ?? [])].map(([name, count]): Sample => [[name], count]),
+};
+
 const IN_FORCE: readonly ValueMetric[] = [
   {
     name: 'podfence_ready',
@@ -181,4 +189,4 @@ const SOURCE: readonly ValueMetric[] = [
   },
 ];
 
-export const POLICY_METRICS: readonly Metric[] = [...IN_FORCE, ...POD_STARTS, POD_START_WAITS, ...SOURCE];
+export const POLICY_METRICS: readonly Metric[] = [...IN_FORCE, ...POD_STARTS, POD_START_WAITS, SPOOFING, ...SOURCE];

@@ -6,6 +6,7 @@
 import type { ChangeTimes } from '../agent-state/change-times.ts';
 import type { AgentCounters, CopyCounts } from '../agent-state/counters.ts';
 import type { PodStartState, PodStartStatus } from '../agent-state/pod-starts.ts';
+import type { SpoofingState, SpoofingStatus } from '../agent-state/spoofing.ts';
 import type { StartupTaintStatus } from '../agent-state/startup-taint.ts';
 import type { KindStatus } from '../agent-state/watch-status.ts';
 import type { Finding } from '../doctor/finding.ts';
@@ -107,6 +108,19 @@ export interface Status {
     /** How long the runtime waited for the last pod; null before the first. */
     readonly lastWaitSeconds: number | null;
   };
+  /** What is done about packets with forged source addresses. */
+  readonly spoofing: {
+    /** See SpoofingState. */
+    readonly state: SpoofingState;
+    /**
+     * How many ranges of addresses the nodes give to pods, adjacent ones joined; null if unknown.
+     */
+    readonly podRanges: number | null;
+    /** Dropped packets by incoming interface, as of the last check (every 10 s). */
+    readonly dropped: Readonly<Record<string, number>>;
+    /** Why packets cannot be checked, or the rules are not all in place; null if all is well. */
+    readonly problem: string | null;
+  };
   /** null if the agent removes no taint. */
   readonly startupTaint: {
     readonly key: string;
@@ -195,6 +209,7 @@ export function statusOf(view: AgentView, lastChange: (ChangeTimes & { readonly 
     queues: counters.queues,
     copies: counters.copies ?? null,
     podStarts: podStartStatus(view.podStarts?.()),
+    spoofing: spoofingStatus(view.spoofing?.()),
     startupTaint: taintStatus(view.startupTaint?.()),
     findings: view.findings?.() ?? [],
     findingsAgeSeconds: seconds(view.findingsAge?.()),
@@ -252,6 +267,12 @@ function podStartStatus(starts = NO_POD_STARTS): Status['podStarts'] {
     ...{ state, runtime: runtime ?? null, lastError: lastError ?? null },
     ...{ inForce, refused, unjudged, lastWaitSeconds: lastWait ?? null },
   };
+}
+
+const NO_SPOOFING: SpoofingStatus = { state: 'allow', dropped: new Map() };
+
+function spoofingStatus({ state, podRanges, dropped, problem }: SpoofingStatus = NO_SPOOFING): Status['spoofing'] {
+  return { state, podRanges: podRanges ?? null, dropped: Object.fromEntries(dropped), problem: problem ?? null };
 }
 
 function taintStatus(taint: StartupTaintStatus | undefined): Status['startupTaint'] {

@@ -177,6 +177,15 @@ test('recorded: several agents on a node are a problem, with their names', async
   ]);
 });
 
+test('recorded: a role of an earlier version, without nodes, is a warning', async () => {
+  const missingRights = ['list nodes', 'watch nodes'];
+  const { outcome, of } = await reportOf({ nodes: ['a'], agents: { a: enforcing() }, missingRights });
+  expect(outcome.code).toBe(0);
+  expect(of('api-rights')).toEqual([
+    expect.objectContaining({ severity: 'warning', message: expect.stringContaining('list nodes, watch nodes') }),
+  ]);
+});
+
 test('recorded: before podfence is installed nothing is missing, and no rights are checked', async () => {
   const { outcome, of } = await reportOf({ nodes: ['a'], missingRights: ['watch pods', 'watch networkpolicies'] });
   expect(outcome.code).toBe(0);

@@ -67,10 +67,10 @@ describe('daemonset/base', () => {
     expect(base.map(identity).toSorted()).toEqual(IN_BASE);
   });
 
-  it('lets the agent read pods, namespaces and policies, and nothing more', () => {
+  it('lets the agent read pods, namespaces, nodes and policies, and nothing more', () => {
     const verbs = ['get', 'list', 'watch'];
     expect(find<V1ClusterRole>(base, 'ClusterRole /podfence').rules).toEqual([
-      { apiGroups: [''], resources: ['namespaces', 'pods'], verbs },
+      { apiGroups: [''], resources: ['namespaces', 'nodes', 'pods'], verbs },
       { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs },
     ]);
   });

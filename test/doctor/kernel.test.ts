@@ -77,7 +77,7 @@ describe('parts of the kernel', () => {
     ['connection-marks', 'problem'],
     ['packet-copies', 'warning'],
     ['connection-events', 'info'],
-    ['fib', 'info'],
+    ['fib', 'warning'],
     ['connection-table', 'problem'],
   ] as const)('recorded: without %s: %s', (ability, severity) => {
     const [found] = abilities([{ ability, refusal: lacks }]);

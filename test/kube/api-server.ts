@@ -1,6 +1,6 @@
 /**
- * A Kubernetes API server for tests: list and watch of Namespaces, Pods, NetworkPolicies and
- * Services in all namespaces, over real HTTP. It has versions, pages, bookmarks, streaming lists
+ * A Kubernetes API server for tests: list and watch of Namespaces, Pods, NetworkPolicies,
+ * Services and Nodes, over real HTTP. It has versions, pages, bookmarks, streaming lists
  * and expired history like the real one, and every fault that a test asks for
  * (https://kubernetes.io/docs/reference/using-api/api-concepts/).
  *
@@ -60,6 +60,7 @@ const PATHS: Readonly<Record<string, Kind>> = {
   '/api/v1/pods': 'Pod',
   '/apis/networking.k8s.io/v1/networkpolicies': 'NetworkPolicy',
   '/api/v1/services': 'Service',
+  '/api/v1/nodes': 'Node',
 };
 
 export class TestApiServer {

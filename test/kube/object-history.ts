@@ -4,7 +4,7 @@
  * (https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes).
  */
 
-export type Kind = 'Namespace' | 'Pod' | 'NetworkPolicy' | 'Service';
+export type Kind = 'Namespace' | 'Pod' | 'NetworkPolicy' | 'Service' | 'Node';
 
 /** A Kubernetes object as JSON. */
 export interface ApiObject {

@@ -36,6 +36,16 @@ export function pod(namespace: string, name: string, shape: PodShape = {}): ApiO
   };
 }
 
+export function node(name: string, podCIDRs: readonly string[] = [], addresses: readonly object[] = []): ApiObject {
+  return {
+    kind: 'Node',
+    apiVersion: 'v1',
+    metadata: { name, labels: { 'kubernetes.io/hostname': name } },
+    spec: { podCIDR: podCIDRs[0], podCIDRs },
+    status: { addresses: [{ type: 'Hostname', address: name }, ...addresses], conditions: [] },
+  };
+}
+
 export function policy(namespace: string, name: string, spec: object = { podSelector: {} }): ApiObject {
   return { kind: 'NetworkPolicy', apiVersion: 'networking.k8s.io/v1', metadata: { namespace, name }, spec };
 }

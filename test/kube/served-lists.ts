@@ -16,6 +16,7 @@ export const API_VERSIONS: Readonly<Record<Kind, string>> = {
   Pod: 'v1',
   NetworkPolicy: 'networking.k8s.io/v1',
   Service: 'v1',
+  Node: 'v1',
 };
 
 export class ServedLists {

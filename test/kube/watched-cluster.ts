@@ -2,6 +2,7 @@
 import { KubeConfig } from '@kubernetes/client-node';
 import pino from 'pino';
 import { onTestFinished } from 'vitest';
+import type { NodeRecord } from '../../src/cluster/records.ts';
 import type { ClusterChange } from '../../src/cluster/store.ts';
 import { ApiConnection } from '../../src/kube/api-connection.ts';
 import { ClusterWatch } from '../../src/kube/cluster-watch.ts';
@@ -38,11 +39,14 @@ export class WatchedCluster {
   readonly changes: ClusterChange[] = [];
   readonly receivedAt: number[] = [];
   readonly log: LogLine[] = [];
+  /** The nodes, as told one time after the other; stays empty unless they are watched. */
+  readonly nodes: (readonly NodeRecord[])[] = [];
   /** Deliveries that wait to be called; undefined if each is made at once. */
   held: (() => void)[] | undefined;
   readonly watch: ClusterWatch;
 
-  constructor(load: () => KubeConfig) {
+  /** @param watchesNodes @default false */
+  constructor(load: () => KubeConfig, watchesNodes = false) {
     this.watch = new ClusterWatch({
       connection: new ApiConnection(load, this.clock),
       log: pino({ level: 'debug' }, { write: (line) => this.log.push(JSON.parse(line)) }),
@@ -57,6 +61,7 @@ export class WatchedCluster {
         if (this.held === undefined) deliver();
         else this.held.push(deliver);
       },
+      ...(watchesNodes && { onNodes: (nodes: readonly NodeRecord[]) => this.nodes.push(nodes) }),
       clock: this.clock,
       // Waits have their middle length: 250, 500, 1000 ms and so on.
       random: () => 0.5,

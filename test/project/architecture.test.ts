@@ -56,6 +56,7 @@ const TABLE: readonly (Omit<Room, 'mayImport'> & { mayImport: readonly string[] 
   { path: 'dataplane/nfqueue', mayImport: [NETLINK, 'judging', 'agent-state', 'filter', 'conntrack', SYS] },
   { path: 'dataplane/ctnetlink', mayImport: ['packet', NETLINK, SYS] },
   // The kernel reports changes of its rules by netlink.
+  { path: 'dataplane/spoofing', mayImport: ['dataplane/steering', 'agent-state', 'cluster', SYS] },
   { path: 'dataplane/steering', mayImport: [NETLINK, SYS] },
   { path: 'wire', mayImport: ['capture', 'frames', 'judging', 'filter', 'packet', SYS] },
   { path: 'capture', mayImport: [NETLINK, 'frames', 'packet', SYS] },

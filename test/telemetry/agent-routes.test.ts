@@ -168,6 +168,7 @@ describe('/status', () => {
         ...{ state: 'off', runtime: null, lastError: null },
         ...{ inForce: 0, refused: 0, unjudged: 0, lastWaitSeconds: null },
       },
+      spoofing: { state: 'allow', podRanges: null, dropped: {}, problem: null },
       startupTaint: null,
       findings: [],
       findingsAgeSeconds: null,
@@ -200,6 +201,7 @@ describe('/status', () => {
     agent.startupTaint = () => ({ ...taint, lastError: undefined });
     const starts = { state: 'runtime', runtime: 'containerd 2.2.9', inForce: 7, refused: 1, unjudged: 0 } as const;
     agent.podStarts = () => ({ ...starts, lastWait: 0.02, waits: { bounds: [], counts: [8], sum: 1 } });
+    agent.spoofing = () => ({ state: 'drop', podRanges: 3, dropped: new Map([['veth1', 7]]) });
     const told = await status();
     expect(told).toMatchObject({
       ready: true,
@@ -214,6 +216,7 @@ describe('/status', () => {
         deniedBy: { 'egress-denied': 2, 'mid-stream': 1 },
       },
       podStarts: { ...starts, lastError: null, lastWaitSeconds: 0.02 },
+      spoofing: { state: 'drop', podRanges: 3, dropped: { veth1: 7 }, problem: null },
       startupTaint: { ...taint, lastError: null },
       lag: { knowledgeAgeSeconds: 1.5, lastChange: { records: 3, compileSeconds: 0.002, totalSeconds: 0.02 } },
     });

@@ -24,6 +24,7 @@ const OWN_METRICS: Readonly<Record<string, readonly string[]>> = {
   podfence_pod_start_state: ['state'],
   podfence_pod_starts_total: ['outcome'],
   podfence_pod_start_wait_seconds: ['le'],
+  podfence_spoofed_packets_total: ['interface'],
   podfence_packets_total: ['direction', 'verdict', 'reason'],
   podfence_verdict_latency_seconds: ['le'],
   podfence_log_lines_lost_total: [],
@@ -77,6 +78,7 @@ function busyAgent(): TestAgent {
   agent.copies = { taken: 7, lost: 2, restarts: 1 };
   agent.enforcementMode = () => ({ mode: 'audit', steering: 'iptables', offload: true });
   const waits = { bounds: [0.1], counts: [4, 1], sum: 0.5 };
+  agent.spoofing = () => ({ state: 'drop', dropped: new Map([['veth1', 7]]) });
   agent.podStarts = () => ({ state: 'runtime', inForce: 4, refused: 1, unjudged: 0, waits });
   return agent;
 }

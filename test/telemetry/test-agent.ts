@@ -2,6 +2,7 @@
 import { nameCounters } from '../../src/agent/counters.ts';
 import type { AgentCounters } from '../../src/agent-state/counters.ts';
 import type { PodStartStatus } from '../../src/agent-state/pod-starts.ts';
+import type { SpoofingStatus } from '../../src/agent-state/spoofing.ts';
 import type { StartupTaintStatus } from '../../src/agent-state/startup-taint.ts';
 import type { ClusterWatchStatus, KindStatus } from '../../src/agent-state/watch-status.ts';
 import { STATES } from '../../src/conntrack/states.ts';
@@ -56,6 +57,7 @@ export class TestAgent implements AgentView {
   enforcementMode?: () => EnforcementMode | undefined;
   logLinesLost?: () => number;
   podStarts?: () => PodStartStatus;
+  spoofing?: () => SpoofingStatus;
   startupTaint?: () => StartupTaintStatus;
   /** How often the counters were read. */
   asked = 0;

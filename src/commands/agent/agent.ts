@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { Logger } from 'pino';
 import { AgentProcess } from '../../agent/agent-process.ts';
 import { refuseReadersOfRules } from '../../agent/other-agents.ts';
+import { removeSpoofing } from '../../dataplane/spoofing/spoofing-guard.ts';
 import { removeQueueing } from '../../dataplane/steering/leftovers.ts';
 import { findPredecessor } from '../../dataplane/steering/predecessor.ts';
 import { system } from '../../dataplane/steering/run.ts';
@@ -24,7 +25,7 @@ Every setting is a flag, an environment variable, or a key of the --config file 
 name without the dashes). A flag overrides the variable, and the variable overrides the file. The
 agent does not start if any value is wrong.
 
-Without --manifests the agent watches the Pods, Namespaces and NetworkPolicies of a cluster. It
+Without --manifests the agent watches the Pods, Namespaces, Nodes and NetworkPolicies of a cluster. It
 enforces the policies on the pods of its own node, on packets that the node forwards. It must run in
 the node's network namespace, with the capability NET_ADMIN. When it stops, its kernel rules stay in
 place, so that nothing slips through until the next one starts; podfence cleanup removes them.
@@ -32,7 +33,7 @@ place, so that nothing slips through until the next one starts; podfence cleanup
 With --mode audit the agent holds, drops and marks nothing, whatever happens to it. It first removes
 the rules of an agent that enforced. The kernel then hands copies of packets to libpcap (NFLOG).
 podfence flows, podfence explain and the metrics report what enforcement would deny as would_deny.
---queues, --fail, --deny and --adopt have no effect. To switch, restart with the other mode.
+--queues, --fail, --deny, --spoofing and --adopt have no effect. To switch, restart with the other mode.
 
 Example, on one machine without a cluster:
   podfence agent --manifests policies/ --metrics-address 127.0.0.1:9464`;
@@ -172,6 +173,7 @@ async function runLogged(
  */
 async function stopEnforcing(log: Logger): Promise<void> {
   refuseReadersOfRules(system(), await findPredecessor(system()));
+  await removeSpoofing(system());
   if (await removeQueueing(system()))
     log.warn('removed the rules of an agent that enforced: nothing is enforced any more');
 }

@@ -29,6 +29,7 @@ export interface AgentSettings {
   readonly fail: 'closed' | 'open';
   readonly deny: 'drop' | 'reject';
   readonly mark: MarkBits;
+  readonly spoofing: 'drop' | 'allow';
   readonly flowCapacity: number;
   /** Seconds. */
   readonly adopt: number;
@@ -89,6 +90,9 @@ export function agentOptions(hostname: string): Option[] {
       .choices(['drop', 'reject'])
       .default('drop'),
     markOption(),
+    setting('--spoofing <how>', "packets that come in with another pod's address, or the node's: drop or allow")
+      .choices(['drop', 'allow'])
+      .default('drop'),
     setting('--flow-capacity <flows>', 'flows that each queue tracks, 64 bytes each')
       .argParser(wholeNumber(1, MAX_FLOWS))
       .default(DEFAULT_FLOW_CAPACITY),

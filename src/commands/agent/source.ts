@@ -1,7 +1,6 @@
 /** Where the records of `podfence agent` come from: the API server of a cluster, or manifests. */
 import type { Logger } from 'pino';
-import type { ClusterSource } from '../../agent/agent-process.ts';
-import type { OnChanges } from '../../cluster/store.ts';
+import type { AgentProcessOptions, ClusterSource } from '../../agent/agent-process.ts';
 import { ApiConnection } from '../../kube/api-connection.ts';
 import { ClusterWatch } from '../../kube/cluster-watch.ts';
 import { loadKubeConfig } from '../../kube/kubeconfig.ts';
@@ -16,10 +15,7 @@ import type { AgentSettings } from './options.ts';
  * Returns the source that the settings name, not started yet. Throws an InputError if manifests are
  * missing, and a KubeConfigError if no cluster can be found or logged in to.
  */
-export async function agentSource(
-  settings: AgentSettings,
-  log: Logger,
-): Promise<(onChanges: OnChanges) => ClusterSource> {
+export async function agentSource(settings: AgentSettings, log: Logger): Promise<AgentProcessOptions['source']> {
   const { manifests, nodeName } = settings;
   if (manifests !== undefined) {
     const missing = await missingPaths(manifests);
@@ -31,8 +27,8 @@ export async function agentSource(
     };
   }
   const connection = connectionOf(settings);
-  return (onChanges) => {
-    const watch = new ClusterWatch({ connection, log, onChanges });
+  return (onChanges, onNodes) => {
+    const watch = new ClusterWatch({ connection, log, onChanges, onNodes });
     return source(watch, () => {
       const { server, age, kinds } = watch.status();
       return { type: 'kubernetes', location: server, age, kinds };

@@ -3,7 +3,7 @@
  * API client is large.
  */
 import { formatPath, type Projection } from '../../cluster/field.ts';
-import { type ClusterRecord, recordKey } from '../../cluster/records.ts';
+import { recordKey, type WatchedRecord } from '../../cluster/records.ts';
 import type { ServiceRecord } from '../../cluster/services.ts';
 import { NONE_ASSIGNED } from '../../explain/assigned-addresses.ts';
 import { ApiConnection } from '../../kube/api-connection.ts';
@@ -63,7 +63,7 @@ class ClusterLists {
     this.#connection = connection;
   }
 
-  async records<R extends ClusterRecord>({ path, kind, project }: Resource<R>): Promise<R[]> {
+  async records<R extends WatchedRecord>({ path, kind, project }: Resource<R>): Promise<R[]> {
     return await this.#list(path, kind, project, recordKey);
   }
 

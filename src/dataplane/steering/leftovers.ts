@@ -25,8 +25,13 @@ const FAMILIES: readonly Family[] = [4, 6];
 
 /** Whether podfence's nftables table exists. Throws SteeringError. */
 export async function nftablesInstalled(system: System): Promise<boolean> {
+  return await tableInstalled(system, TABLE);
+}
+
+/** Whether there is an nftables table of this name in the family inet. Throws SteeringError. */
+export async function tableInstalled(system: System, table: string): Promise<boolean> {
   const listed = await supported(system.run('nft', ['list', 'tables', 'inet']));
-  return listed?.split('\n').includes(`table inet ${TABLE}`) ?? false;
+  return listed?.split('\n').includes(`table inet ${table}`) ?? false;
 }
 
 /**

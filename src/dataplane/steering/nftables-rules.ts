@@ -191,7 +191,8 @@ function clear(bits: number): string {
   return `meta mark set meta mark & ${hex(~bits)}`;
 }
 
-function rule(text: string, purpose: string): NftRule {
+/** Returns a rule whose comment has its purpose and a fingerprint of its text. */
+export function rule(text: string, purpose: string): NftRule {
   const fingerprint = createHash('sha256').update(text).digest('hex').slice(0, 8);
   return { text, comment: `${purpose} [${fingerprint}]` };
 }

@@ -52,7 +52,11 @@ export async function tryNftRule(system: System, rule: string): Promise<void> {
   await checkTransaction(system, `nft does not take "${rule}"`, lines);
 }
 
-async function checkTransaction(system: System, refused: string, lines: readonly string[]): Promise<void> {
+/**
+ * Tries the lines of a transaction, which hook nothing. Throws SteeringError as tryNftables does.
+ * @param refused the beginning of the error's message
+ */
+export async function checkTransaction(system: System, refused: string, lines: readonly string[]): Promise<void> {
   await attempt(refused, async () => {
     await system.run('nft', ['-j', 'list', 'tables', 'inet']);
     await system.run('nft', ['-c', '-f', '-'], `${lines.join('\n')}\n`);
