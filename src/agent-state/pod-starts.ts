@@ -4,14 +4,15 @@ import type { BucketCounts } from './counters.ts';
 /**
  * How pods of this node are judged from their first packet on:
  *
- *     runtime   the container runtime holds back the containers of a pod until its addresses are in
- *               force (NRI)
- *     absent    no runtime listens at the NRI socket: a pod's packets pass until the API server
- *               reports its addresses
- *     lost      the runtime is not connected, or not yet; the same holds meanwhile
- *     off       the setting `nri` is off
+ *     runtime      the container runtime holds back the containers of a pod until its addresses are
+ *                  in force (NRI)
+ *     absent       no runtime listens at the NRI socket: a pod's packets pass until the API server
+ *                  reports its addresses
+ *     unaddressed  the runtime does not report addresses; the same holds
+ *     lost         the runtime is not connected, or not yet; the same holds meanwhile
+ *     off          the setting `nri` is off
  */
-export type PodStartState = 'runtime' | 'absent' | 'lost' | 'off';
+export type PodStartState = 'runtime' | 'absent' | 'unaddressed' | 'lost' | 'off';
 
 export interface PodStartStatus {
   readonly state: PodStartState;

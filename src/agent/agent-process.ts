@@ -155,7 +155,7 @@ export class AgentProcess implements AgentView {
     this.#podStarts = new PodStarts({
       nodeName: agent.node.name,
       socketPath: nri,
-      // Audit mode holds up nothing.
+      // Audit mode refuses no pod.
       fail: mode === 'audit' ? 'open' : fail,
       bring: (take, receivedAt) => this.#agent.bring(take, receivedAt),
       log,
@@ -205,8 +205,8 @@ export class AgentProcess implements AgentView {
       this.#doubtNodeName(snapshot);
       await this.#agent.start(snapshot);
       this.#starting = undefined;
-      void this.#podStarts.start();
-      this.#taint?.start();
+      // New pods come when the runtime waits for the agent, if it ever does.
+      void this.#podStarts.start().then(() => this.#stopping || this.#taint?.start());
       void this.#metrics.load().catch((error: unknown) => this.#log.error({ err: error }, 'metrics cannot be served'));
       void this.#looks.start();
       return address;

@@ -108,7 +108,7 @@ type Defaulted = 'mode' | 'fail' | 'deny' | 'offload' | 'firstQueue' | 'mark' | 
 export const DEFAULT_FIRST_QUEUE = 9464;
 export const DEFAULT_FLOW_CAPACITY = 65_536;
 const MAX_DEFAULT_QUEUES = 4;
-/** Pause before a failed change is tried again, in ms. */
+/** Pause before a failed change or repair is tried again, in ms. */
 const RETRY = 1000;
 /**
  * How often the agent checks the kernel's rules, because other software can flush them, and renews
@@ -159,6 +159,8 @@ export class Agent {
   #steeringProblem: string | undefined;
   /** Whether a restore is scheduled because the kernel reported a change of the rules. */
   #willRestore = false;
+  /** Whether a repair is scheduled because the last one failed. */
+  #willMend = false;
   readonly #restores = new TokenBucket(RESTORES.aSecond, RESTORES.atOnce);
   /**
    * When the change now being applied was received, in ms of performance.now(); infinite if there
@@ -566,8 +568,21 @@ export class Agent {
       if (this.#enforcement && (await repair(this.#enforcement)) === false) this.#steeringProblem ??= before;
     } catch (error) {
       this.#steeringProblem = `the kernel's rules cannot be checked or repaired: ${error instanceof Error ? error.message : String(error)}`;
+      // Until they are in place, denied packets may pass.
+      this.#mendAgain();
+      if (this.#steeringProblem === before) return;
       log.error({ err: error }, "the kernel's rules cannot be checked or repaired; podfence tries again");
     }
+  }
+
+  /** Schedules one repair for all that failed until it runs. */
+  #mendAgain(): void {
+    if (this.#willMend) return;
+    this.#willMend = true;
+    this.#sequence.after(RETRY, async () => {
+      this.#willMend = false;
+      await this.#mend((enforcement) => enforcement.repair());
+    });
   }
 
   #repaired({ damage, left, goodAt }: Repair): void {

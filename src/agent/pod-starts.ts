@@ -2,9 +2,9 @@
  * Has the container runtime hold back a pod's containers until the pod's addresses are in force, so
  * that its first packet is judged. See nri/plugin-session.ts for what the runtime reports when.
  *
- * The runtime makes one call at a time and starts no other pod meanwhile. So all calls that wait
- * together take no longer than LIMIT: once a call has run into it, the next ones are answered at
- * once, until the agent has caught up.
+ * The runtime makes one call at a time and starts no other pod meanwhile. So no call waits longer
+ * than LIMIT, and once one has run into it, the next ones are answered at once, until the agent has
+ * caught up.
  */
 import type { Logger } from 'pino';
 import { BucketCounter } from '../agent-state/bucket-counter.ts';
@@ -32,6 +32,8 @@ export interface PodStartsOptions {
  * done yet. The runtime gives a plugin 2 s and then goes on without it.
  */
 const LIMIT = 1500;
+/** Most ms in which the agent connects before it lets new pods onto the node. */
+const SETTLING = 5000;
 /** In seconds. The last call of 20 pods that start at once should take 0.1 s. */
 const WAIT_BOUNDS = [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 1.5];
 /** The part of the runtime's own limit that a call may take. */
@@ -41,7 +43,9 @@ const WORDS: Readonly<Record<Exclude<PodStartState, 'off'>, string>> = {
   runtime: 'the container runtime holds back the containers of a pod until its policies are in force',
   absent:
     'no container runtime listens at the NRI socket: the first packets of a pod pass until the API server reports its address',
-  lost: 'the connection to the container runtime is lost: the first packets of a pod pass until the API server reports its address',
+  unaddressed:
+    'the container runtime does not report the addresses of pods (containerd before 2.1, CRI-O before 1.32): the first packets of a pod pass until the API server reports its address',
+  lost: 'there is no connection to the container runtime: the first packets of a pod pass until the API server reports its address',
 };
 
 export class PodStarts {
@@ -54,6 +58,9 @@ export class PodStarts {
   #runtimeName: string | undefined;
   #lastError: string | undefined;
   readonly #deadline = new SharedDeadline(LIMIT);
+  /** The state that the log says. */
+  #logged: PodStartState | undefined;
+  readonly #settled = Promise.withResolvers<void>();
   #inForce = 0;
   #refused = 0;
   #unjudged = 0;
@@ -69,7 +76,8 @@ export class PodStarts {
 
   /**
    * Connects to the runtime. Call it when the policies are in force. Loads the protocol's code
-   * here: the agent needs none of it earlier. Throws nothing.
+   * here: the agent needs none of it earlier. Resolves when it is connected or has failed to, after
+   * SETTLING ms at the latest. Throws nothing.
    */
   async start(): Promise<void> {
     const { socketPath } = this.#options;
@@ -88,11 +96,15 @@ export class PodStarts {
       },
     });
     this.#runtime.start();
+    const timer = setTimeout(() => this.#settled.resolve(), SETTLING);
+    await this.#settled.promise;
+    clearTimeout(timer);
   }
 
   /** The runtime goes on without podfence at once. */
   async stop(): Promise<void> {
     this.#isStopping = true;
+    this.#settled.resolve();
     await this.#runtime?.stop();
   }
 
@@ -123,8 +135,6 @@ export class PodStarts {
   }
 
   #enter(state: RuntimeState): void {
-    const { log, socketPath } = this.#options;
-    const before = this.#state;
     if (state.kind === 'failed') this.#lastError = state.reason.message;
     this.#state = state.kind === 'registered' ? 'runtime' : state.kind === 'absent' ? 'absent' : 'lost';
     this.#runtimeName = undefined;
@@ -133,29 +143,43 @@ export class PodStarts {
       this.#runtimeName = `${name} ${version}`;
       this.#deadline.limit = Math.min(LIMIT, SHARE * requestTimeout);
     }
-    if (before === 'runtime' && this.#state !== 'runtime') {
+    if (state.kind === 'connecting') return;
+    if (state.kind !== 'registered') {
       this.#pods.disconnected();
       this.#bring().catch(() => {});
     }
-    if (this.#state === before || state.kind === 'connecting') return;
+    this.#settled.resolve();
+    this.#tell();
+  }
+
+  /** Logs the state, unless the log says so already. */
+  #tell(): void {
+    const state = this.#state;
+    if (state === this.#logged || state === 'off') return;
+    this.#logged = state;
+    const { log, socketPath } = this.#options;
     const fields = { socket: socketPath, ...(this.#runtimeName !== undefined && { runtime: this.#runtimeName }) };
-    if (this.#state === 'runtime') log.info(fields, WORDS.runtime);
-    else if (this.#state === 'absent') log.info(fields, WORDS.absent);
-    else log.warn({ ...fields, reason: this.#lastError }, WORDS.lost);
+    if (state === 'runtime') log.info(fields, WORDS.runtime);
+    else if (state === 'absent') log.info(fields, WORDS.absent);
+    else log.warn({ ...fields, reason: this.#lastError }, WORDS[state]);
   }
 
   async #listed(pods: readonly SandboxPod[]): Promise<void> {
-    const own = pods.filter(({ netnsPath }) => netnsPath !== undefined);
-    this.#pods.listed(await Promise.all(own.map(withAddresses)));
+    const addressed = await Promise.all(pods.map(withAddresses));
+    this.#pods.listed(addressed.filter(({ addresses }) => addresses.length > 0));
     // The runtime starts no pod meanwhile, and these run already.
     this.#bring().catch(() => {});
   }
 
-  async #started(pod: SandboxPod): Promise<void> {
-    // A pod on the network of its node has no address of its own.
-    if (pod.netnsPath === undefined) return;
+  async #started(sandbox: SandboxPod): Promise<void> {
     const since = performance.now();
-    const problem = await this.#deadline.wait(this.#bringStarted(pod));
+    const pod = await withAddresses(sandbox);
+    if (pod.addresses.length === 0) {
+      this.#startedUnaddressed(pod);
+      return;
+    }
+    this.#pods.started(pod, Math.floor(Date.now() / 1000));
+    const problem = await this.#deadline.wait(this.#bring());
     this.#lastWait = (performance.now() - since) / 1000;
     this.#waits.observe(this.#lastWait);
     if (problem === undefined) {
@@ -165,7 +189,8 @@ export class PodStarts {
     const { fail, log } = this.#options;
     const reason = problem instanceof Error ? problem.message : String(problem);
     const fields = { pod: `${pod.namespace}/${pod.name}`, reason, seconds: this.#lastWait };
-    if (fail === 'closed') {
+    // The runtime goes on without an agent that stops, whatever the answer.
+    if (fail === 'closed' && !this.#isStopping) {
       this.#refused++;
       log.error(fields, 'a pod is refused, because its policies are not in force; the kubelet tries again');
       throw new Error(`podfence: the policies of this pod are not in force: ${reason}`);
@@ -174,9 +199,13 @@ export class PodStarts {
     log.error(fields, 'a pod starts before its policies are in force');
   }
 
-  async #bringStarted(pod: SandboxPod): Promise<void> {
-    this.#pods.started(await withAddresses(pod), Math.floor(Date.now() / 1000));
-    await this.#bring();
+  /** A pod on the network of its node has no address of its own. Any other should have one. */
+  #startedUnaddressed(pod: SandboxPod): void {
+    this.#pods.startedUnaddressed(pod);
+    if (pod.netnsPath === undefined) return;
+    this.#unjudged++;
+    this.#state = 'unaddressed';
+    this.#tell();
   }
 
   async #stopped(pod: SandboxPod): Promise<void> {
@@ -190,8 +219,15 @@ export class PodStarts {
   }
 }
 
-/** containerd before 2.1 does not report addresses; the pod's network namespace has them. */
+/**
+ * containerd before 2.1 does not report addresses. The pod's network namespace has them, if the
+ * agent may read it.
+ */
 async function withAddresses(pod: SandboxPod): Promise<SandboxPod> {
   if (pod.addresses.length > 0 || pod.netnsPath === undefined) return pod;
-  return { ...pod, addresses: await addressesInNetns(pod.netnsPath) };
+  try {
+    return { ...pod, addresses: await addressesInNetns(pod.netnsPath) };
+  } catch {
+    return pod;
+  }
 }

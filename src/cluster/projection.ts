@@ -57,7 +57,11 @@ export function projectPod(object: unknown, defaultNamespace = 'default'): Proje
 
 /** Reports no problems: none of these fields decides a packet by itself. */
 function readLife(metadata: Field): Pick<PodRecord, 'uid' | 'created' | 'deleting' | 'controller'> {
-  const uid = metadata.child('uid').value;
+  // The runtime knows a static pod by the hash of its manifest, which its mirror in the API has as
+  // an annotation. (kubelet/types: ConfigMirrorAnnotationKey, ConfigHashAnnotationKey)
+  const annotations = metadata.child('annotations').value as Readonly<Record<string, unknown>> | undefined;
+  const isMirror = typeof annotations?.['kubernetes.io/config.mirror'] === 'string';
+  const uid = isMirror ? annotations['kubernetes.io/config.hash'] : metadata.child('uid').value;
   const created = readSeconds(metadata.child('creationTimestamp').value);
   const controller = readController(metadata.child('ownerReferences').value);
   return {

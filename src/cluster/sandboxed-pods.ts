@@ -51,6 +51,8 @@ export class SandboxedPods {
   readonly #sandboxes = new Map<string, Running>();
   /** Uids of pods whose sandbox has stopped, the oldest first. */
   readonly #stopped = new Set<string>();
+  /** Records of pods on other nodes that have the name of a pod with a sandbox here, by key. */
+  readonly #elsewhere = new Map<string, PodRecord>();
   /** What `take` returned last, by key. */
   readonly #taken = new Map<string, PodRecord>();
   readonly #changed = new Set<string>();
@@ -62,7 +64,9 @@ export class SandboxedPods {
 
   /** Whether a pod of this node is being stopped. */
   get isStopping(): boolean {
-    return [...this.#records.values()].some(({ deleting }) => deleting);
+    return [...this.#records.values()].some(
+      ({ deleting, phase, uid = '' }) => deleting && !isTerminated(phase) && !this.#stopped.has(uid),
+    );
   }
 
   /** Returns the API's records with the runtime's addresses. `take` returns what changes later. */
@@ -110,6 +114,12 @@ export class SandboxedPods {
     this.#changed.add(key);
   }
 
+  /** The pod has a sandbox whose addresses the runtime does not know: the API's count. */
+  startedUnaddressed({ uid, namespace, name }: Pick<Sandbox, 'uid' | 'namespace' | 'name'>): void {
+    this.#stopped.delete(uid);
+    this.#changed.add(keyOf({ namespace, name }));
+  }
+
   /** The containers of the pod have ended, and its addresses are about to be given back. */
   stopped(sandbox: Pick<Sandbox, 'id' | 'uid' | 'namespace' | 'name'>): void {
     const key = keyOf(sandbox);
@@ -127,21 +137,24 @@ export class SandboxedPods {
   listed(sandboxes: readonly Sandbox[]): void {
     this.#isConnected = true;
     const before = new Map(this.#sandboxes);
-    const listed = new Set(sandboxes.map(keyOf));
+    const byKey = Map.groupBy(sandboxes, keyOf);
+    // CRI-O lists a pod's failed sandboxes, too: then nothing shows which of them the pod has.
+    const clear = sandboxes.filter((sandbox) => byKey.get(keyOf(sandbox))?.length === 1);
+    const listed = new Set(clear.map(keyOf));
     for (const key of before.keys()) if (!listed.has(key)) this.#remove(key);
-    for (const sandbox of sandboxes) {
+    for (const sandbox of clear) {
       const key = keyOf(sandbox);
       const known = before.get(key);
       const since = known?.sandbox.id === sandbox.id ? known.since : undefined;
       this.#sandboxes.set(key, { sandbox, since });
     }
-    for (const key of [...before.keys(), ...listed]) this.#changed.add(key);
+    for (const key of [...this.#records.keys(), ...before.keys(), ...listed]) this.#changed.add(key);
   }
 
   /** The runtime is gone, or restarts: sandboxes may come and go unseen. */
   disconnected(): void {
     this.#isConnected = false;
-    for (const key of this.#sandboxes.keys()) this.#changed.add(key);
+    for (const key of [...this.#records.keys(), ...this.#sandboxes.keys()]) this.#changed.add(key);
     for (const key of [...this.#deleted]) this.#remove(key);
   }
 
@@ -152,11 +165,16 @@ export class SandboxedPods {
     const running = this.#sandboxes.get(key);
     if (record.nodeName !== this.#nodeName) {
       // A pod of this name has a sandbox here. The record of a pod elsewhere replaces it only if
-      // that pod is newer.
-      if (running !== undefined && !(type === 'set' && isNewer(record, running))) return true;
-      for (const map of [this.#records, this.#sandboxes, this.#taken]) map.delete(key);
+      // that pod is newer; otherwise it counts once the sandbox is gone.
+      if (running?.since !== undefined && !(type === 'set' && isNewer(record, running))) {
+        if (type === 'set') this.#elsewhere.set(key, record);
+        else this.#elsewhere.delete(key);
+        return true;
+      }
+      for (const map of [this.#records, this.#sandboxes, this.#elsewhere, this.#taken]) map.delete(key);
       return false;
     }
+    this.#elsewhere.delete(key);
     this.#changed.add(key);
     this.#deleted.delete(key);
     if (type === 'set') this.#records.set(key, record);
@@ -203,6 +221,7 @@ export class SandboxedPods {
       // sandbox.
       return running.since === undefined ? record : this.#newPod(running.sandbox, running.since);
     }
+    if (record === undefined && running === undefined) return this.#elsewhere.get(key);
     // CRI-O lists the sandboxes of pods that have ended, too.
     if (record === undefined || record.hostNetwork || isTerminated(record.phase)) return record;
     if (running !== undefined) {

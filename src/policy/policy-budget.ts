@@ -270,12 +270,34 @@ export function canBeRefused(record: PolicyRecord, pods: number, namespaces: num
  * nothing to the pods that they all select, by an upper bound.
  */
 export function canBeTooManyTogether(policies: Iterable<PolicyRecord>): boolean {
-  const words = new Map<string, number>();
+  const sums = new Map<string, { prefixes: number; ranges: number }>();
   for (const record of policies) {
-    const { namespace } = record;
-    words.set(namespace, (words.get(namespace) ?? 0) + sizesOf(record).mostBlockWords);
+    const sum = sums.get(record.namespace) ?? { prefixes: 0, ranges: 0 };
+    const { prefixes, ranges } = blockSizesOf(record);
+    // A block inside another one opens the ports of both.
+    sums.set(record.namespace, { prefixes: sum.prefixes + prefixes, ranges: sum.ranges + ranges });
   }
-  return [...words.values()].some((sum) => sum > BUDGET.endpointBlockWords);
+  return [...sums.values()].some((sum) => mostBlockWords(sum) > BUDGET.endpointBlockWords);
+}
+
+interface BlockSizes {
+  readonly prefixes: number;
+  readonly ranges: number;
+}
+
+function mostBlockWords({ prefixes, ranges }: BlockSizes): number {
+  return prefixes * (ranges + PREFIX6_WORDS);
+}
+
+function blockSizesOf(record: PolicyRecord): BlockSizes {
+  let prefixes = 0;
+  let ranges = 0;
+  for (const { peers, ports } of countedRules(record)) {
+    const blocks = peers.flatMap(({ ipBlock }) => ipBlock ?? []);
+    prefixes += blocks.reduce((sum, { except }) => sum + 1 + except.length, 0);
+    if (blocks.length > 0) ranges += ports.length;
+  }
+  return { prefixes, ranges };
 }
 
 type Sizes = Pick<Demand, 'own' | 'foreign' | 'mostBlockWords'>;
@@ -292,20 +314,14 @@ function demandOf(record: PolicyRecord): Demand {
 function sizesOf(record: PolicyRecord): Sizes {
   let own = 0;
   let foreign = 0;
-  let prefixes = 0;
-  let ranges = 0;
   for (const { peers, ports } of countedRules(record)) {
-    let hasBlocks = false;
     for (const { ipBlock, namespaceSelector } of peers) {
-      if (ipBlock !== undefined) {
-        prefixes += 1 + ipBlock.except.length;
-        hasBlocks = true;
-      } else if (namespaceSelector !== undefined) foreign += 1 + ports.length;
+      if (ipBlock !== undefined) continue;
+      if (namespaceSelector !== undefined) foreign += 1 + ports.length;
       else own += 1 + ports.length;
     }
-    if (hasBlocks) ranges += ports.length;
   }
-  return { own, foreign, mostBlockWords: prefixes * (ranges + PREFIX6_WORDS) };
+  return { own, foreign, mostBlockWords: mostBlockWords(blockSizesOf(record)) };
 }
 
 function countedRules({ isolates, egress, ingress }: PolicyRecord): readonly PolicyRule[] {

@@ -76,9 +76,7 @@ export class Program {
    */
   static start(command: string, args: readonly string[], environment: Environment = process.env): Program {
     const path = find(command, environment.PATH);
-    const [input, stdin] = pipe();
-    const [stdout, output] = pipe();
-    const [stderr, errors] = pipe();
+    const [[input, stdin], [stdout, output], [stderr, errors]] = threePipes();
     const actions = new Uint8Array(STRUCT_BYTES);
     c_actions_init(actions);
     for (const [standard, end] of [input, output, errors].entries()) c_actions_adddup2(actions, end, standard);
@@ -152,9 +150,23 @@ function attributes(): Uint8Array {
   return known;
 }
 
+/** Opens all three or none. Throws SystemCallError (EMFILE). */
+function threePipes(): readonly [Pipe, Pipe, Pipe] {
+  const pipes: Pipe[] = [];
+  try {
+    for (let i = 0; i < 3; i++) pipes.push(pipe());
+    return pipes as unknown as readonly [Pipe, Pipe, Pipe];
+  } catch (error) {
+    for (const end of pipes.flat()) close(end);
+    throw error;
+  }
+}
+
+type Pipe = [number, number];
+
 /** Returns the ends for reading and for writing. */
-function pipe(): [number, number] {
-  const ends: [number, number] = [-1, -1];
+function pipe(): Pipe {
+  const ends: Pipe = [-1, -1];
   if (c_pipe2(ends, O_CLOEXEC) !== 0) throw new SystemCallError('pipe2', errno());
   return ends;
 }

@@ -84,7 +84,12 @@ export class Metrics {
    */
   async load(): Promise<void> {
     this.#registry ??= import('./registry.ts').then(({ MetricsRegistry: Registry }) => new Registry(this.#all()));
-    await this.#registry;
+    try {
+      await this.#registry;
+    } catch (error) {
+      this.#registry = undefined;
+      throw error;
+    }
   }
 
   /**

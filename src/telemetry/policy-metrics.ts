@@ -16,7 +16,7 @@ const POD_STARTS: readonly ValueMetric[] = [
     name: 'podfence_pod_start_state',
     type: 'gauge',
     labels: ['state'],
-    help: 'Always 1. runtime: the container runtime holds back the containers of a pod until its policies are in force; absent, lost and off: it does not.',
+    help: 'Always 1. runtime: the container runtime holds back the containers of a pod until its policies are in force; absent, unaddressed, lost and off: it does not.',
     read: ({ view }) => {
       const state = view.podStarts?.().state;
       return state === undefined ? [] : [[[state], 1]];

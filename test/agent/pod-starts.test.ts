@@ -140,13 +140,28 @@ describeAsRoot('A pod that starts', () => {
   test('is not waited for once the runtime is gone, and again when it is back', async () => {
     const { agent } = await start();
     await runtime.close();
-    await agent.logged('that the connection is lost', ({ msg }) => msg.startsWith('the connection to the container'));
+    await agent.logged('that the connection is lost', ({ msg }) =>
+      msg.startsWith('there is no connection to the container'),
+    );
     expect((await agent.status()).podStarts).toMatchObject({ state: 'lost', lastError: expect.any(String) });
     await runtime.listen();
     const plugin = await runtime.plugin();
     await plugin.start(STARTED);
     await agent.shows('the runtime again', ({ podStarts }) => podStarts.state === 'runtime');
     expect(await plugin.stateChange(RUN, STARTED)).toMatchObject({ code: 0 });
+  });
+
+  test('starts unjudged, and is counted, if the runtime does not report its address', async () => {
+    const { agent, plugin } = await start();
+    const unaddressed = { id: 'sandbox-1', uid: UID, namespace: 'shop', name: 'server', netnsPath: '/run/netns/none' };
+    expect(await plugin.stateChange(RUN, sandbox(unaddressed))).toMatchObject({ code: 0 });
+    await agent.logged('so', ({ msg }) => msg.startsWith('the container runtime does not report the addresses'));
+    expect((await agent.status()).podStarts).toMatchObject({ state: 'unaddressed', refused: 0, unjudged: 1 });
+    await agent.inForce(async () => {
+      await world.set(reported({ app: 'server' }, { phase: 'Running', podIP: '10.244.1.1' }));
+      return 1;
+    });
+    expect((await agent.status()).enforced).toMatchObject({ isolatedAddresses: 1 });
   });
 
   test('is reported as unannounced where no runtime listens', async () => {

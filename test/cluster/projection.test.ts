@@ -16,6 +16,14 @@ function read(spec: unknown, status?: unknown) {
 }
 
 describe('projectPod', () => {
+  it('reads the hash of its manifest as the uid of a static pod: the runtime knows it by that', () => {
+    const annotations = { 'kubernetes.io/config.mirror': 'abc', 'kubernetes.io/config.hash': 'abc' };
+    const mirror = { ...pod({}), metadata: { ...pod({}).metadata, uid: 'of-the-mirror', annotations } };
+    expect(projectPod(mirror).record?.uid).toBe('abc');
+    const other = { ...pod({}), metadata: { ...pod({}).metadata, uid: 'its-own', annotations: {} } };
+    expect(projectPod(other).record?.uid).toBe('its-own');
+  });
+
   it('reads since when a pod with an address has been on its node', () => {
     const startTime = '2026-11-30T03:04:05Z';
     const started = (status: object) => read({ containers: [] }, { phase: 'Running', ...status })?.startedAt;

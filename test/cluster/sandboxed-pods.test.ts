@@ -204,6 +204,26 @@ describe('a pod of the same name on another node', () => {
     expect(world.records).toEqual([there(START + 60)]);
   });
 
+  test('is deleted though the runtime lists a sandbox of that name here', () => {
+    const world = new World();
+    world.api('set', there(START));
+    world.pods.listed([sandbox('1', '10.244.1.7')]);
+    expect(world.records).toEqual([there(START)]);
+    world.api('delete', there(START));
+    expect(world.records).toEqual([]);
+  });
+
+  test('counts again once the sandbox here is gone', () => {
+    const world = new World();
+    world.pods.started(sandbox('1', '10.244.1.7'), START);
+    world.api('set', there(START));
+    expect(world.records).toMatchObject([{ uid: '1', nodeName: HERE }]);
+    world.pods.stopped(sandbox('1', '10.244.1.7'));
+    expect(world.records).toEqual([there(START)]);
+    world.api('delete', there(START));
+    expect(world.records).toEqual([]);
+  });
+
   test('is forgotten once a newer one has started here, before the API server says so', () => {
     const world = new World();
     world.api('set', there(START - 60));
@@ -214,6 +234,44 @@ describe('a pod of the same name on another node', () => {
     world.api('set', pod('3', { nodeName: undefined as never }));
     expect(world.records).toMatchObject([{ uid: '3', nodeName: HERE, addresses: ['10.244.1.7'] }]);
   });
+});
+
+test('a pod with several sandboxes in a list has the address of the API: CRI-O lists failed ones, too', () => {
+  const world = new World();
+  world.api('set', pod('1', { addresses: ['10.244.1.9'] }));
+  world.pods.listed([sandbox('1', '10.244.1.9', 'second'), sandbox('1', '10.244.1.7', 'first')]);
+  expect(world.records).toEqual([pod('1', { addresses: ['10.244.1.9'] })]);
+});
+
+test('a sandbox whose address the runtime does not know leaves the address to the API', () => {
+  const world = new World();
+  world.pods.listed([]);
+  world.pods.stopped(sandbox('1', '10.244.1.7', 'first'));
+  world.pods.startedUnaddressed(sandbox('1', ''));
+  world.api('set', pod('1', { addresses: ['10.244.1.9'] }));
+  expect(world.records).toEqual([pod('1', { addresses: ['10.244.1.9'] })]);
+});
+
+test('a pod that has stopped gets no address back while the runtime is away and comes again', () => {
+  const world = new World();
+  world.api('set', pod('1', { addresses: ['10.244.1.7'] }));
+  world.pods.started(sandbox('1', '10.244.1.7'), START);
+  world.pods.stopped(sandbox('1', '10.244.1.7'));
+  expect(world.records).toEqual([pod('1')]);
+  world.pods.disconnected();
+  world.pods.listed([]);
+  expect(world.records).toEqual([pod('1')]);
+});
+
+test('a pod is being stopped until it has ended', () => {
+  const world = new World();
+  world.api('set', pod('1', { deleting: true }));
+  expect(world.pods.isStopping).toBe(true);
+  world.api('set', pod('1', { deleting: true, phase: 'Succeeded' }));
+  expect(world.pods.isStopping).toBe(false);
+  world.api('set', pod('1', { deleting: true }));
+  world.pods.stopped(sandbox('1', '10.244.1.7'));
+  expect(world.pods.isStopping).toBe(false);
 });
 
 test('a pod that has ended gets no address from a list: CRI-O lists its sandbox all the same', () => {

@@ -84,6 +84,17 @@ describe('a policy that asks for more of the rule table than it may have', () =>
     expect(await findingsOf('refused-policy', [pod('shop/web'), ...several.slice(0, 2)])).toEqual([]);
   });
 
+  it('is reported if its blocks lie inside those of another policy, and open the ports of both', async () => {
+    const blocks = Array.from({ length: 400 }, (_, i) => ({
+      from: [{ ipBlock: { cidr: `20.0.${i >> 8}.${i & 255}/32` } }],
+      ports: [{ port: 30_001 + 2 * i }],
+    }));
+    const ports = Array.from({ length: 4000 }, (_, i) => ({ port: 2 * i + 1 }));
+    const around = { ingress: [{ from: [{ ipBlock: { cidr: '0.0.0.0/0' } }], ports }] };
+    const both = [policy({ ingress: blocks }, { name: 'a' }), policy(around, { name: 'b' })];
+    expect(await findingsOf('refused-policy', [pod('shop/web'), ...both])).toHaveLength(2);
+  });
+
   it('is not refused if it asks for less', async () => {
     expect(await findingsOf('refused-policy', [holes(100)])).toEqual([]);
   });

@@ -136,12 +136,7 @@ export async function readSetText(system: System, name: string): Promise<string>
 export const RESTORE_SETS = ['-exist', 'restore'];
 
 /**
-<<<<<<< HEAD
  * Runs `ipset restore` with `input`, unless it is empty. Throws SteeringError.
-=======
- * Runs `ipset restore` with `input`, unless it is empty. Creating what exists or deleting what does
- * not is not an error. Throws SteeringError.
->>>>>>> words
  */
 export async function restoreSets(system: System, input: string): Promise<void> {
   if (input !== '') await system.run('ipset', RESTORE_SETS, input);
