@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Failure } from '../../src/kube/api-error.ts';
+import type { Status } from '../../src/telemetry/status.ts';
 import type { Fault } from '../kube/faults.ts';
 import { describeAsRoot } from '../root.ts';
 import { Connections, expectCut } from '../scenarios/connections.ts';
@@ -12,7 +13,9 @@ import { AgentWorld } from './agent-world.ts';
 import { CLIENT_ALLOWED, FRIEND_ALLOWED } from './policies.ts';
 import type { RunningAgent } from './running-agent.ts';
 
+/** The kinds that the agent needs to enforce. Nothing waits for nodes. */
 const KINDS = ['Namespace', 'Pod', 'NetworkPolicy'] as const;
+const needed = ({ source }: Pick<Status, 'source'>) => source.kinds.filter(({ kind }) => kind !== 'Node');
 /** Cut off in the middle of an event's line. */
 const HALF_A_LINE = '{"type":"MODIFIED","object":{"kind":"NetworkPolicy","metadata":{"na';
 
@@ -44,7 +47,7 @@ describeAsRoot('An API server that fails', () => {
       agent = await world.startAgent();
       friend = new Connections(world.lab, 'shop/friend', 'shop/server', 7001);
       stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7003);
-      await agent.shows('all watches open', ({ source }) => source.kinds.every(({ watching }) => watching));
+      await agent.shows('all watches open', (status) => status.source.kinds.every(({ watching }) => watching));
     });
 
     afterEach(async () => {
@@ -71,13 +74,13 @@ describeAsRoot('An API server that fails', () => {
 
     /** Resolves when each watch has failed `times` times more than `before` for this reason. */
     async function failed(reason: Failure, times: number, before: readonly number[]): Promise<void> {
-      await agent.shows(`${times} times ${reason}`, ({ source }) =>
-        source.kinds.every(({ restarts }, i) => (restarts[reason] ?? 0) >= (before[i] ?? 0) + times),
+      await agent.shows(`${times} times ${reason}`, (status) =>
+        needed(status).every(({ restarts }, i) => (restarts[reason] ?? 0) >= (before[i] ?? 0) + times),
       );
     }
 
     async function failures(reason: Failure): Promise<readonly number[]> {
-      return (await agent.status()).source.kinds.map(({ restarts }) => restarts[reason] ?? 0);
+      return needed(await agent.status()).map(({ restarts }) => restarts[reason] ?? 0);
     }
 
     /** A change at the server comes into force without another list, and what it allows flows. */
@@ -85,8 +88,7 @@ describeAsRoot('An API server that fails', () => {
       await world.change(agent, [FRIEND_ALLOWED, CLIENT_ALLOWED]);
       using client = new Connections(world.lab, 'shop/client', 'shop/server', 7005);
       await client.flow();
-      const { source } = await agent.status();
-      expect(source.kinds.map(({ lists }) => lists)).toEqual([1, 1, 1]);
+      expect(needed(await agent.status()).map(({ lists }) => lists)).toEqual([1, 1, 1]);
       await friend.expectNothingLost();
     }
 
@@ -110,8 +112,7 @@ describeAsRoot('An API server that fails', () => {
       const before = await failures('unauthorized');
       await cutWatches();
       await failed('unauthorized', 2, before);
-      const { source } = await agent.status();
-      expect(source.kinds.map(({ watching, lastError }) => [watching, lastError?.code])).toEqual(
+      expect(needed(await agent.status()).map(({ watching, lastError }) => [watching, lastError?.code])).toEqual(
         KINDS.map(() => [false, 'unauthorized']),
       );
       await expectEnforcing();
@@ -176,16 +177,14 @@ describeAsRoot('An API server that fails', () => {
         await failEach(2, { answer });
         const agent = world.spawnAgent();
         await agent.serves();
-        await agent.shows('a failure', ({ source }) =>
-          source.kinds.every(({ restarts }) => (restarts[reason] ?? 0) > 0),
-        );
+        await agent.shows('a failure', (status) => needed(status).every(({ restarts }) => (restarts[reason] ?? 0) > 0));
         const { status, body } = await agent.get('/readyz');
         // It may have received all lists by now.
         if (status !== 200) expect(body).toMatch(/^not ready: (waiting for the first list of|bringing the policies)/);
         await agent.ready();
         using stranger = new Connections(world.lab, 'shop/stranger', 'shop/server', 7007);
         await expectCut(stranger);
-        expect((await agent.status()).source.kinds.map(({ lists }) => lists)).toEqual([1, 1, 1]);
+        expect(needed(await agent.status()).map(({ lists }) => lists)).toEqual([1, 1, 1]);
       },
     );
 
@@ -193,14 +192,14 @@ describeAsRoot('An API server that fails', () => {
       'with lists that break (%s): each is complete before it enforces',
       async (answer) => {
         const agent = world.spawnAgent();
-        await world.api.call('fail', { type: 'streaming-list', times: 3, answer: { status: 422, reason: 'Invalid' } });
+        await world.api.call('fail', { type: 'streaming-list', times: 4, answer: { status: 422, reason: 'Invalid' } });
         await failEach(1, { type: 'list', answer });
         await agent.ready();
-        const { source, enforced } = await agent.status();
-        expect(source.kinds.map(({ kind, lists, restarts }) => [kind, lists, restarts.connection])).toEqual(
+        const status = await agent.status();
+        expect(needed(status).map(({ kind, lists, restarts }) => [kind, lists, restarts.connection])).toEqual(
           KINDS.map((kind) => [kind, 1, 1]),
         );
-        expect(enforced.policies).toBe(2);
+        expect(status.enforced.policies).toBe(2);
       },
     );
   });

@@ -60,7 +60,7 @@ describeAsRoot('Without the API server', () => {
     const { source } = await agent.shows('all watches open', ({ source }) =>
       source.kinds.every(({ watching }) => watching),
     );
-    expect(source.kinds.map(({ lists }) => lists)).toEqual([1, 1, 1]);
+    expect(source.kinds.map(({ lists }) => lists)).toEqual([1, 1, 1, 1]);
   });
 
   test('a watch that is cut resumes where it was', async () => {

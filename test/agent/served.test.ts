@@ -92,11 +92,12 @@ describeAsRoot('What the agent serves', () => {
       Namespace: 2,
       Pod: 5,
       NetworkPolicy: 1,
+      Node: 0,
     });
     expect(enforced).toMatchObject({ policies: 1, isolatedEndpoints: 1, isolatedAddresses: 1 });
     const metrics = await agent.metrics();
     expect(metrics.sum('podfence_watch_records', { kind: 'Pod' })).toBe(5);
-    expect(metrics.sum('podfence_watch_open')).toBe(3);
+    expect(metrics.sum('podfence_watch_open')).toBe(4);
     expect(metrics.sum('podfence_isolated_endpoints')).toBe(1);
   });
 
