@@ -210,7 +210,7 @@ interface Outcome {
 }
 
 /** In minutes. A suite that takes this long hangs, and is killed. */
-const HANGS_AFTER = 30;
+const HANGS_AFTER = 45;
 
 /** Runs vitest with this suite and passes its lines on as they come. */
 async function shortSuite(target: ClusterTarget, files: readonly string[]): Promise<Outcome> {
