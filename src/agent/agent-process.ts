@@ -131,8 +131,7 @@ export class AgentProcess implements AgentView {
     this.#taint = startupTaint;
     if (startupTaint) this.startupTaint = () => startupTaint.status();
     if (agent.policyFlows) this.policyFlows = () => this.#agent.policyFlows() ?? [];
-    const metrics = new Metrics(this);
-    this.#metrics = metrics;
+    this.#metrics = new Metrics(this);
     this.version = version;
     this.nodeName = agent.node.name;
     this.#log = log;
@@ -146,8 +145,8 @@ export class AgentProcess implements AgentView {
       ...(answers && { flowLog }),
       log,
       onInForce: (times) => {
-        if (isFirst) metrics.observeStart(times);
-        else metrics.observeChange(times);
+        if (isFirst) this.#metrics.observeStart(times);
+        else this.#metrics.observeChange(times);
         isFirst = false;
       },
     });
@@ -164,7 +163,7 @@ export class AgentProcess implements AgentView {
       this.#podStarts.merging((take, receivedAt) => this.#agent.onChanges(take, receivedAt)),
       (nodes) => this.#agent.onNodes(nodes),
     );
-    this.#server = new HttpServer({ address: metricsAddress, routes: agentRoutes(this, metrics), log });
+    this.#server = new HttpServer({ address: metricsAddress, routes: agentRoutes(this, this.#metrics), log });
     this.#explainer = new FlowExplainer({
       node: agent.node,
       ...(agent.mode !== undefined && { mode: agent.mode }),

@@ -229,8 +229,8 @@ export class Agent {
    * why meanwhile.
    */
   onChanges(take: TakeChanges, receivedAt: number): void {
-    this.#keepPending(take, receivedAt);
-    if (this.#enforcement !== undefined) this.#bringPending().catch((error) => this.#tryAgain(error));
+    if (this.#enforcement === undefined) this.#keepPending(take, receivedAt);
+    else this.bring(take, receivedAt).catch(() => {});
   }
 
   /** Takes the cluster's nodes, whenever they change. May be called before the start. */

@@ -221,3 +221,23 @@ export function formatPath(path: Path): string {
   }
   return text;
 }
+
+/**
+ * Returns what `read` makes of each text, once each. Reports texts of which it makes nothing.
+ * @param what `an IP address`
+ */
+export function readEach(
+  fields: readonly Field[],
+  what: string,
+  read: (text: string) => string | undefined,
+): readonly string[] {
+  const found = new Set<string>();
+  for (const field of fields) {
+    const text = field.text();
+    if (text === undefined || text === '') continue;
+    const canonical = read(text);
+    if (canonical === undefined) field.problem(`${show(text)} is not ${what}`);
+    else found.add(canonical);
+  }
+  return [...found];
+}

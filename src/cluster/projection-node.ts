@@ -1,6 +1,6 @@
 /** Projects core/v1 Nodes to records, as projection.ts does for the other kinds. */
 import { canonicalAddress, formatCidr, isMistake, parseCidr } from './addresses.ts';
-import { Field, type Problem, type Projection, show } from './field.ts';
+import { Field, type Problem, type Projection, readEach } from './field.ts';
 import { readIdentity } from './names.ts';
 import type { NodeRecord } from './records.ts';
 
@@ -42,21 +42,4 @@ function readAddresses(status: Field): readonly string[] {
     'an IP address',
     canonicalAddress,
   );
-}
-
-/** Reads each text once, and reports those that are nothing of the kind. */
-function readEach(
-  fields: readonly Field[],
-  what: string,
-  read: (text: string) => string | undefined,
-): readonly string[] {
-  const found = new Set<string>();
-  for (const field of fields) {
-    const text = field.text();
-    if (text === undefined || text === '') continue;
-    const canonical = read(text);
-    if (canonical === undefined) field.problem(`${show(text)} is not ${what}`);
-    else found.add(canonical);
-  }
-  return [...found];
 }

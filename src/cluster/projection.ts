@@ -4,7 +4,7 @@
  * podfence does not use are ignored.
  */
 import { canonicalAddress } from './addresses.ts';
-import { Field, type Problem, type Projection, show } from './field.ts';
+import { Field, type Problem, type Projection, readEach } from './field.ts';
 import { readMode } from './mode.ts';
 import { readIdentity, readPortName, readPortNumber, readProtocol } from './names.ts';
 import type { ContainerPort, NamespaceRecord, PodController, PodPhase, PodRecord } from './records.ts';
@@ -119,15 +119,7 @@ function readAddresses(status: Field): readonly string[] {
       return element.child('ip');
     });
   const fields = listed.length > 0 ? listed : [status.child('podIP')];
-  const addresses = new Set<string>();
-  for (const field of fields) {
-    const text = field.text();
-    if (text === undefined || text === '') continue;
-    const address = canonicalAddress(text);
-    if (address === undefined) field.problem(`${show(text)} is not an IP address`);
-    else addresses.add(address);
-  }
-  return [...addresses];
+  return readEach(fields, 'an IP address', canonicalAddress);
 }
 
 function readContainerPorts(spec: Field): readonly ContainerPort[] {

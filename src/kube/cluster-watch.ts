@@ -136,7 +136,11 @@ export class ClusterWatch {
   #keepNodesUpToDate(onNodes: (nodes: readonly NodeRecord[]) => void): Kind {
     const records = this.#nodes;
     records.trackDifferences();
+    let isTold = false;
     const onProgress = () => {
+      // Each node reports its state every few minutes, and its addresses next to never change.
+      if (isTold && !records.hasDifferences) return;
+      isTold = true;
       records.forgetDifferences();
       if (!this.#stopping.signal.aborted) onNodes(records.values());
     };

@@ -83,13 +83,7 @@ export class Metrics {
    * better things to do, so the agent calls this afterwards. The first `render` does it otherwise.
    */
   async load(): Promise<void> {
-    this.#registry ??= import('./registry.ts').then(({ MetricsRegistry: Registry }) => new Registry(this.#all()));
-    try {
-      await this.#registry;
-    } catch (error) {
-      this.#registry = undefined;
-      throw error;
-    }
+    await this.#loaded();
   }
 
   /**
@@ -97,8 +91,19 @@ export class Metrics {
    * the view throws.
    */
   async render(): Promise<string> {
-    await this.load();
-    return (await this.#registry)?.render(scrape(this.#view)) ?? '';
+    const registry = await this.#loaded();
+    return await registry.render(scrape(this.#view));
+  }
+
+  async #loaded(): Promise<MetricsRegistry> {
+    this.#registry ??= import('./registry.ts').then(({ MetricsRegistry: Registry }) => new Registry(this.#all()));
+    try {
+      return await this.#registry;
+    } catch (error) {
+      // The next scrape tries again.
+      this.#registry = undefined;
+      throw error;
+    }
   }
 
   #all(): readonly Metric[] {

@@ -1,14 +1,13 @@
 /** The flags that `lab run` and `lab up` share, and the manifests that they name. */
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import type { Family } from '../../cluster/addresses.ts';
 import type { SteeringChoice } from '../../dataplane/steering/probe.ts';
 import type { AgentFlags } from '../../lab/node-messages.ts';
 import type { ExternalHost } from '../../lab/plan.ts';
 import { nodeNames } from '../../lab/scheduling.ts';
 import { type LoadedManifests, type LoadOptions, loadManifests } from '../../manifests/load.ts';
 import { formatProblem } from '../../manifests/problems.ts';
-import { tellRefused } from '../shared/cluster-input.ts';
+import { FAMILIES, tellRefused } from '../shared/cluster-input.ts';
 import { InputError, UnavailableError } from '../shared/exit-code.ts';
 import { parseExternal } from '../shared/external-host.ts';
 import { tell } from '../shared/tell.ts';
@@ -34,12 +33,6 @@ export interface LabArguments {
   /** Whether something in the manifests is wrong, or a policy is refused. */
   readonly hasErrors: boolean;
 }
-
-const FAMILIES: Readonly<Record<LabInputFlags['family'], readonly Family[]>> = {
-  ipv4: ['IPv4'],
-  ipv6: ['IPv6'],
-  dual: ['IPv4', 'IPv6'],
-};
 
 /** @throws UnavailableError, in one line, if the lab cannot run here. */
 export function requireRoot(): void {

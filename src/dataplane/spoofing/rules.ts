@@ -29,8 +29,10 @@ import {
   type Hook,
   hasSameHook,
   hasSameRules,
+  type ListedChain,
   type NftChain,
   type PresentChain,
+  presentChains,
   rule,
 } from '../steering/nftables-rules.ts';
 import { type PodRanges, podRanges } from './pod-ranges.ts';
@@ -178,9 +180,8 @@ function isAlterable({ chains, hasSets }: PresentTable): boolean {
 }
 
 /** The parts of libnftables-json(5) that are read here. */
-interface Listed {
-  readonly chain?: { readonly name: string; readonly hook?: string; readonly prio?: number };
-  readonly rule?: { readonly chain: string; readonly comment?: string; readonly expr?: readonly Expression[] };
+interface Listed extends ListedChain {
+  readonly rule?: NonNullable<ListedChain['rule']> & { readonly expr?: readonly Expression[] };
   readonly set?: { readonly name: string; readonly type: unknown; readonly elem?: readonly Element[] };
 }
 
@@ -197,22 +198,15 @@ type Element =
 /** Parses the output of `nft -j list table`. */
 export function parseTable(json: string): PresentTable {
   const { nftables } = JSON.parse(json) as { readonly nftables: readonly Listed[] };
-  const chains = new Map<string, { hook: Hook | undefined; comments: string[] }>();
   const sets = new Map<string, NonNullable<Listed['set']>>();
   let dropped = 0;
-  for (const { chain, rule: listed, set } of nftables) {
-    if (chain) {
-      const hook = chain.hook === undefined ? undefined : { hook: chain.hook, priority: chain.prio ?? 0 };
-      chains.set(chain.name, { hook, comments: [] });
-    }
+  for (const { rule: listed, set } of nftables) {
     if (set) sets.set(set.name, set);
-    if (!listed) continue;
-    chains.get(listed.chain)?.comments.push(listed.comment ?? '');
-    for (const { counter } of listed.expr ?? []) dropped += counter?.packets ?? 0;
+    for (const { counter } of listed?.expr ?? []) dropped += counter?.packets ?? 0;
   }
   const types = { [INTERFACES]: 'ifname', [RANGES.ipv4]: RANGE_TYPES.ipv4, [RANGES.ipv6]: RANGE_TYPES.ipv6 };
   return {
-    chains,
+    chains: presentChains(nftables),
     hasSets: Object.entries(types).every(([name, type]) => sets.get(name)?.type === type),
     ranges: { ipv4: rangesOf(sets.get(RANGES.ipv4)), ipv6: rangesOf(sets.get(RANGES.ipv6)) },
     counts: new Map((sets.get(INTERFACES)?.elem ?? []).flatMap(countOf)),

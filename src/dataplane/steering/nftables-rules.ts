@@ -46,6 +46,25 @@ export interface PresentChain {
   readonly comments: readonly string[];
 }
 
+/** A chain and a rule as libnftables-json(5) lists them. */
+export interface ListedChain {
+  readonly chain?: { readonly name: string; readonly hook?: string; readonly prio?: number };
+  readonly rule?: { readonly chain: string; readonly comment?: string };
+}
+
+/** Returns the chains by name, with the comments of their rules. */
+export function presentChains(listed: readonly ListedChain[]): ReadonlyMap<string, PresentChain> {
+  const chains = new Map<string, { hook: Hook | undefined; comments: string[] }>();
+  for (const { chain, rule } of listed) {
+    if (chain) {
+      const hook = chain.hook === undefined ? undefined : { hook: chain.hook, priority: chain.prio ?? 0 };
+      chains.set(chain.name, { hook, comments: [] });
+    }
+    if (rule) chains.get(rule.chain)?.comments.push(rule.comment ?? '');
+  }
+  return chains;
+}
+
 /**
  * Returns the chains that `state` needs, each after the chains that it jumps to. state.ts explains
  * each rule.

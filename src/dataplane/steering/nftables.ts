@@ -4,8 +4,9 @@ import { notApplied } from './error.ts';
 import { nftablesInstalled, removeEverything, removeIptables, removeNftables } from './leftovers.ts';
 import {
   elementLines,
-  type Hook,
+  type ListedChain,
   type PresentTable,
+  presentChains,
   renderNftChains,
   renderRestoration,
   renderTransaction,
@@ -163,26 +164,16 @@ function setsOf(ipv4: readonly string[], ipv6: readonly string[]): Sets {
 }
 
 /** The parts of libnftables-json(5) that are read here. */
-interface Listed {
-  readonly chain?: { name: string; hook?: string; prio?: number };
-  readonly rule?: { chain: string; comment?: string };
+interface Listed extends ListedChain {
   readonly set?: { name: string; type: string; elem?: unknown[] };
 }
 
 /** Parses the output of `nft -j list table`. */
 export function parseTable(json: string): PresentTable {
   const { nftables } = JSON.parse(json) as { nftables: Listed[] };
-  const chains = new Map<string, { hook: Hook | undefined; comments: string[] }>();
   const sets = new Map<string, Set<string> | undefined>();
-  for (const { chain, rule, set } of nftables) {
-    if (chain) {
-      const hook = chain.hook === undefined ? undefined : { hook: chain.hook, priority: chain.prio ?? 0 };
-      chains.set(chain.name, { hook, comments: [] });
-    }
-    if (rule) chains.get(rule.chain)?.comments.push(rule.comment ?? '');
-    if (set && set.name !== SIGN_SET) sets.set(set.name, elementsOf(set));
-  }
-  return { chains, sets };
+  for (const { set } of nftables) if (set && set.name !== SIGN_SET) sets.set(set.name, elementsOf(set));
+  return { chains: presentChains(nftables), sets };
 }
 
 /** Returns a set's elements; undefined if podfence would not create such a set. */
